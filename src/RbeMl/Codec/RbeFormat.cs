@@ -1,0 +1,108 @@
+namespace RbeMl.Codec;
+
+/// <summary>The orthonormal 2-D transform of a tile's residual.</summary>
+public enum TileTransform
+{
+    /// <summary>DCT-II (orthonormal).</summary>
+    Dct,
+
+    /// <summary>Walsh-Hadamard, natural order, scaled to be orthonormal.</summary>
+    WalshHadamard,
+
+    /// <summary>Haar wavelet, all levels.</summary>
+    Haar,
+
+    /// <summary>No transform: coefficients are the weights themselves.</summary>
+    None,
+}
+
+/// <summary>How the places of the kept coefficients of a tile are chosen.</summary>
+public enum SupportKind
+{
+    /// <summary>The largest by magnitude; needs weights to fit.</summary>
+    TopK,
+
+    /// <summary>Uniformly at random, from a seed.</summary>
+    Random,
+
+    /// <summary>The lowest frequencies, by u + v and then by u.</summary>
+    LowFrequency,
+
+    /// <summary>Runs of 4, 8 or 16 consecutive output frequencies at one input frequency; with weights to fit the runs of most energy, without
+    /// at random from a seed. A run starts at a multiple of its length.</summary>
+    Runs,
+}
+
+/// <summary>Which coefficients of a tile are kept.</summary>
+/// <param name="Kind">The rule.</param>
+/// <param name="RunLength">4, 8 or 16 for <see cref="SupportKind.Runs"/>, otherwise 1.</param>
+/// <param name="Seed">Seed of random choices.</param>
+public sealed record SupportRule(SupportKind Kind, int RunLength = 1, int Seed = 0)
+{
+    /// <summary>Largest coefficients by magnitude.</summary>
+    public static SupportRule TopK { get; } = new(SupportKind.TopK);
+
+    /// <summary>Lowest frequencies.</summary>
+    public static SupportRule LowFrequency { get; } = new(SupportKind.LowFrequency);
+
+    /// <summary>Random places.</summary>
+    public static SupportRule Random(int seed = 0) => new(SupportKind.Random, 1, seed);
+
+    /// <summary>Runs of <paramref name="length"/> = 4, 8 or 16.</summary>
+    public static SupportRule Runs(int length, int seed = 0) => new(SupportKind.Runs, length, seed);
+}
+
+/// <summary>How the residual of every tile of a matrix is stored.</summary>
+public abstract record RbeFormat
+{
+    private protected RbeFormat()
+    {
+    }
+
+    /// <summary>K of B² coefficients at chosen places: trainable, fastest.</summary>
+    /// <param name="coefficients">K, 1 .. B². With runs it is rounded to the nearest multiple of the run length. B² keeps everything (and needs no alphas).</param>
+    /// <param name="support">The places; <c>Runs(16)</c> when null.</param>
+    public static SparseFormat Sparse(int coefficients, SupportRule? support = null) => new(coefficients, support ?? SupportRule.Runs(16));
+
+    /// <summary>All coefficients at <paramref name="bits"/> = 3 .. 8 bits in groups of 64.</summary>
+    public static QuantizedFormat Quantized(int bits) => new(bits);
+
+    /// <summary>The literal record of 8 fp32 alphas and K (u16, u16, f32) coefficients.</summary>
+    public static SeedFormat Seed(int coefficients) => new(coefficients);
+}
+
+/// <summary>K of B² coefficients at chosen places.</summary>
+/// <param name="Coefficients">K.</param>
+/// <param name="Support">The places.</param>
+public sealed record SparseFormat(int Coefficients, SupportRule Support) : RbeFormat;
+
+/// <summary>All coefficients at a few bits, in groups with a least-squares fp16 scale; optionally with a trainable sparse delta on top.</summary>
+/// <param name="Bits">3 .. 8.</param>
+public sealed record QuantizedFormat(int Bits) : RbeFormat
+{
+    /// <summary>Consecutive coefficients (along a coefficient row) that share a scale.</summary>
+    public const int GroupSize = 64;
+
+    /// <summary>A trainable sparse delta riding on the frozen quantised base, or null.</summary>
+    public SparseFormat? Delta { get; init; }
+}
+
+/// <summary>The literal record: 8 fp32 alphas and the K largest coefficients as (u16 row, u16 column, f32 value).</summary>
+/// <param name="Coefficients">K.</param>
+public sealed record SeedFormat(int Coefficients) : RbeFormat;
+
+/// <summary>Everything that decides how a matrix is compressed.</summary>
+public sealed record RbeOptions
+{
+    /// <summary>Tile edge B: 32, 64 or 128.</summary>
+    public int Tile { get; init; } = 64;
+
+    /// <summary>Transform of the residual.</summary>
+    public TileTransform Transform { get; init; } = TileTransform.Dct;
+
+    /// <summary>Storage of the residual.</summary>
+    public RbeFormat Format { get; init; } = RbeFormat.Sparse(300);
+
+    /// <summary>Whether a tile has its eight alphas. A format that keeps all B² sparse coefficients never has them.</summary>
+    public bool Alphas { get; init; } = true;
+}

@@ -1,0 +1,84 @@
+namespace RbeMl;
+
+/// <summary>Base of every error this library raises for bad input. The message names both sides and the mend.</summary>
+public abstract class RbeException : Exception
+{
+    private protected RbeException(string message, Exception? inner = null)
+        : base(message, inner)
+    {
+    }
+}
+
+/// <summary>Two shapes that must agree do not.</summary>
+public sealed class ShapeMismatchException : RbeException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="what">The thing whose shape is wrong, e.g. <c>"input of block 3"</c>.</param>
+    /// <param name="expected">The shape required.</param>
+    /// <param name="actual">The shape found.</param>
+    /// <param name="mend">What the caller can do about it.</param>
+    public ShapeMismatchException(string what, string expected, string actual, string mend)
+        : base($"{what}: expected {expected}, got {actual}. {mend}")
+    {
+    }
+}
+
+/// <summary>A setting is outside its range or contradicts another.</summary>
+public sealed class InvalidSettingException : RbeException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="setting">Name of the setting.</param>
+    /// <param name="value">The value given.</param>
+    /// <param name="mend">The values that are allowed.</param>
+    public InvalidSettingException(string setting, object? value, string mend)
+        : base($"{setting} = {value}: {mend}")
+    {
+        Setting = setting;
+    }
+
+    /// <summary>Name of the offending setting.</summary>
+    public string Setting { get; }
+}
+
+/// <summary>A token id is outside the vocabulary, or a sequence is longer than the model's positions.</summary>
+public sealed class TokenException : RbeException
+{
+    /// <summary>Creates the error with a full message.</summary>
+    public TokenException(string message)
+        : base(message)
+    {
+    }
+}
+
+/// <summary>A NaN or an infinity, reported where it was made.</summary>
+public sealed class NonFiniteException : RbeException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="where">The layer or tensor that holds the value.</param>
+    /// <param name="detail">Value, index, step, and the mend.</param>
+    public NonFiniteException(string where, string detail)
+        : base($"{where}: {detail}")
+    {
+        Where = where;
+    }
+
+    /// <summary>The layer or tensor that holds the value.</summary>
+    public string Where { get; }
+}
+
+/// <summary>A file is unreadable, truncated, damaged, of an unknown kind or version, or cannot be written.</summary>
+public sealed class RbeFileException : RbeException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="problem">What is wrong and what to do about it.</param>
+    /// <param name="inner">The cause, if any.</param>
+    public RbeFileException(string path, string problem, Exception? inner = null)
+        : base($"{path}: {problem}", inner)
+    {
+        Path = path;
+    }
+
+    /// <summary>The file.</summary>
+    public string Path { get; }
+}

@@ -1,0 +1,20 @@
+using System.Numerics;
+using RbeMl.Kernels.Reference;
+
+namespace RbeMl.Kernels;
+
+/// <summary>LayerNorm over the features of each lane.</summary>
+public static unsafe class LayerNormKernel
+{
+    /// <summary>mean[lane] and rstd[lane] = 1 / sqrt(var + eps), with the biased variance.</summary>
+    public static void Statistics<T>(T* x, T* mean, T* rstd, int features, int width, T eps)
+        where T : unmanaged, IFloatingPointIeee754<T> => ReferenceLayerNorm.Statistics(x, mean, rstd, features, width, eps);
+
+    /// <summary>y = (x - mean) * rstd * gamma + beta over <paramref name="rows"/> feature rows; gamma and beta start at the first of them.</summary>
+    public static void Apply<T>(T* x, T* mean, T* rstd, T* gamma, T* beta, T* y, int rows, int width)
+        where T : unmanaged, IFloatingPointIeee754<T> => ReferenceLayerNorm.Apply(x, mean, rstd, gamma, beta, y, rows, width);
+
+    /// <summary>dx += the input gradient; dgamma[f] and dbeta[f] = this chunk's sums (overwritten).</summary>
+    public static void Backward<T>(T* x, T* mean, T* rstd, T* gamma, T* dy, T* dx, T* dgamma, T* dbeta, int features, int width)
+        where T : unmanaged, IFloatingPointIeee754<T> => ReferenceLayerNorm.Backward(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, features, width);
+}

@@ -1,0 +1,138 @@
+using System.Runtime.CompilerServices;
+
+namespace RbeMl.Memory;
+
+/// <summary>
+/// Activations of N tokens in the layout the kernels run on: <c>[chunk][feature][lane]</c>, a chunk being 64 tokens (16 when there
+/// are at most 16), so that a vector lane is a token. Features are padded to a multiple of the tile; padded features and lanes are zero.
+/// </summary>
+/// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
+public sealed unsafe class Panel<T> : IDisposable
+    where T : unmanaged
+{
+    /// <summary>Tokens of a full chunk.</summary>
+    public const int WideWidth = 64;
+
+    /// <summary>Tokens of a chunk when the whole panel has at most that many.</summary>
+    public const int NarrowWidth = 16;
+
+    private NativeBuffer<T>? _buffer;
+
+    /// <summary>Number of tokens N.</summary>
+    public int Tokens { get; private set; }
+
+    /// <summary>Number of features, without padding.</summary>
+    public int Features { get; private set; }
+
+    /// <summary>Number of feature rows of a chunk.</summary>
+    public int PaddedFeatures { get; private set; }
+
+    /// <summary>Lanes of a chunk: 64 or 16.</summary>
+    public int Width { get; private set; }
+
+    /// <summary>Number of chunks.</summary>
+    public int Chunks { get; private set; }
+
+    /// <summary>Elements from one chunk to the next.</summary>
+    public long ChunkStride => (long)PaddedFeatures * Width;
+
+    /// <summary>Elements in use.</summary>
+    public long Length => Chunks * ChunkStride;
+
+    /// <summary>Bytes of native memory held.</summary>
+    public long AllocatedBytes => (_buffer?.Length ?? 0) * sizeof(T);
+
+    /// <summary>First element of the first chunk.</summary>
+    public T* Pointer => _buffer is null ? throw new InvalidOperationException("The panel has no shape yet: call Reshape first.") : _buffer.Pointer;
+
+    /// <summary>Width of the chunks of <paramref name="tokens"/> tokens.</summary>
+    public static int WidthFor(int tokens) => tokens <= NarrowWidth ? NarrowWidth : WideWidth;
+
+    /// <summary>The smallest multiple of <paramref name="multiple"/> that is at least <paramref name="value"/>.</summary>
+    public static int RoundUp(int value, int multiple) => (value + multiple - 1) / multiple * multiple;
+
+    /// <summary>Gives the panel a shape, reusing its memory where that is large enough. Contents are undefined unless <paramref name="clear"/>.</summary>
+    /// <param name="tokens">N, at least 1.</param>
+    /// <param name="features">Features, at least 1.</param>
+    /// <param name="paddedFeatures">Feature rows, at least <paramref name="features"/>.</param>
+    /// <param name="clear">Whether to set everything to zero.</param>
+    /// <returns>This panel.</returns>
+    public Panel<T> Reshape(int tokens, int features, int paddedFeatures, bool clear = false)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(tokens, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(features, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(paddedFeatures, features);
+        Tokens = tokens;
+        Features = features;
+        PaddedFeatures = paddedFeatures;
+        Width = WidthFor(tokens);
+        Chunks = (tokens + Width - 1) / Width;
+        if (_buffer is null || _buffer.Length < Length)
+        {
+            _buffer?.Dispose();
+            _buffer = new NativeBuffer<T>(Length);
+        }
+        else if (clear)
+        {
+            Clear();
+        }
+
+        return this;
+    }
+
+    /// <summary>First element of chunk <paramref name="chunk"/>: <c>[feature][lane]</c>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public T* Chunk(int chunk) => Pointer + chunk * ChunkStride;
+
+    /// <summary>Number of tokens in chunk <paramref name="chunk"/>; the other lanes are padding.</summary>
+    public int TokensIn(int chunk) => Math.Min(Width, Tokens - chunk * Width);
+
+    /// <summary>The element of one token and feature.</summary>
+    public ref T this[int token, int feature] => ref Chunk(token / Width)[(long)feature * Width + token % Width];
+
+    /// <summary>Sets everything in use to zero.</summary>
+    public void Clear() => new Span<byte>(Pointer, checked((int)(Length * sizeof(T)))).Clear();
+
+    /// <summary>Fills the panel from row-major <c>[tokens][features]</c>; padding becomes zero.</summary>
+    /// <exception cref="ShapeMismatchException">The span's length is not tokens x features.</exception>
+    public void FromRowMajor(ReadOnlySpan<T> rows)
+    {
+        Check(rows.Length);
+        if (Features != PaddedFeatures || Tokens % Width != 0) Clear();
+        for (int token = 0; token < Tokens; token++)
+        {
+            T* lane = Chunk(token / Width) + token % Width;
+            ReadOnlySpan<T> row = rows.Slice(token * Features, Features);
+            for (int f = 0; f < row.Length; f++) lane[(long)f * Width] = row[f];
+        }
+    }
+
+    /// <summary>Writes the panel as row-major <c>[tokens][features]</c>.</summary>
+    /// <exception cref="ShapeMismatchException">The span's length is not tokens x features.</exception>
+    public void ToRowMajor(Span<T> rows)
+    {
+        Check(rows.Length);
+        for (int token = 0; token < Tokens; token++)
+        {
+            T* lane = Chunk(token / Width) + token % Width;
+            Span<T> row = rows.Slice(token * Features, Features);
+            for (int f = 0; f < row.Length; f++) row[f] = lane[(long)f * Width];
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _buffer?.Dispose();
+        _buffer = null;
+    }
+
+    private void Check(int length)
+    {
+        if (length != (long)Tokens * Features)
+        {
+            throw new ShapeMismatchException(
+                "row-major buffer", $"{Tokens} x {Features} = {(long)Tokens * Features} elements", $"{length}", "Pass a buffer of exactly that length.");
+        }
+    }
+}
