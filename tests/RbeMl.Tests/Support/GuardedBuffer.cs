@@ -25,10 +25,10 @@ internal sealed unsafe class GuardedBuffer<T> : IDisposable
         {
             nuint body = (bytes + page - 1) / page * page + (bytes == 0 ? page : 0);
             _size = body + 2 * page;
-            _base = Mmap(0, _size, ReadWrite, PrivateAnonymous, -1, 0);
+            _base = Pages.Map(0, _size, ReadWrite, PrivateAnonymous, -1, 0);
             Assert.NotEqual(-1, _base);
-            Assert.Equal(0, Mprotect(_base, page, 0));
-            Assert.Equal(0, Mprotect(_base + (nint)(page + body), page, 0));
+            Assert.Equal(0, Pages.Protect(_base, page, 0));
+            Assert.Equal(0, Pages.Protect(_base + (nint)(page + body), page, 0));
             Pointer = (T*)(_base + (nint)(page + body - bytes));
         }
         else
@@ -52,7 +52,7 @@ internal sealed unsafe class GuardedBuffer<T> : IDisposable
     {
         if (_canary is null)
         {
-            _ = Munmap(_base, _size);
+            _ = Pages.Unmap(_base, _size);
             return;
         }
 
@@ -60,13 +60,17 @@ internal sealed unsafe class GuardedBuffer<T> : IDisposable
         NativeMemory.AlignedFree(_plain);
         Assert.True(intact, "memory before or after the buffer was written");
     }
+}
 
+/// <summary>Page protection of the C library.</summary>
+internal static class Pages
+{
     [DllImport("libc", EntryPoint = "mmap", SetLastError = true)]
-    private static extern nint Mmap(nint address, nuint length, int protection, int flags, int file, nint offset);
+    public static extern nint Map(nint address, nuint length, int protection, int flags, int file, nint offset);
 
     [DllImport("libc", EntryPoint = "mprotect", SetLastError = true)]
-    private static extern int Mprotect(nint address, nuint length, int protection);
+    public static extern int Protect(nint address, nuint length, int protection);
 
     [DllImport("libc", EntryPoint = "munmap", SetLastError = true)]
-    private static extern int Munmap(nint address, nuint length);
+    public static extern int Unmap(nint address, nuint length);
 }
