@@ -17,6 +17,7 @@ internal static unsafe class BlockTransformDct
     // c(i) of N points at offset N / 2, so that N = 32, 64 and 128 share one table.
     private static readonly NativeBuffer<float> s_halfSecants = MakeHalfSecants();
 
+    [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Forward<TLanes>(int tile, float* x, float* y, int width)
         where TLanes : unmanaged, ILanes<TLanes>
@@ -62,6 +63,7 @@ internal static unsafe class BlockTransformDct
         }
     }
 
+    [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Inverse<TLanes>(int tile, float* x, float* y, int width)
         where TLanes : unmanaged, ILanes<TLanes>

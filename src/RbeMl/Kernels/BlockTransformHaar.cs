@@ -8,6 +8,7 @@ internal static unsafe class BlockTransformHaar
     private const int LargestTile = 128;
     private const int LargestLanes = 16;
 
+    [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Forward<TLanes>(int tile, float* x, float* y, int width)
         where TLanes : unmanaged, ILanes<TLanes>
@@ -33,6 +34,7 @@ internal static unsafe class BlockTransformHaar
         }
     }
 
+    [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Inverse<TLanes>(int tile, float* x, float* y, int width)
         where TLanes : unmanaged, ILanes<TLanes>
