@@ -1,3 +1,4 @@
+using RbeMl.Layers;
 using RbeMl.Oracle.Tests.Support;
 using TorchSharp;
 
@@ -32,9 +33,12 @@ internal sealed record DenseBlock(
     float[] Ln1Gamma, float[] Ln1Beta, DenseMatrix Query, DenseMatrix Key, DenseMatrix Value, DenseMatrix Output,
     float[] Ln2Gamma, float[] Ln2Beta, DenseMatrix Expand, DenseMatrix Contract)
 {
+    /// <summary>Names of the six linear layers, those of the library's parameters.</summary>
+    public static string[] MatrixNames { get; } =
+        ["attention.query", "attention.key", "attention.value", "attention.output", "feedforward.expand", "feedforward.contract"];
+
     /// <summary>The six linear layers, with their names.</summary>
-    public (string Name, DenseMatrix Matrix)[] Matrices =>
-        [("q", Query), ("k", Key), ("v", Value), ("o", Output), ("fc", Expand), ("proj", Contract)];
+    public (string Name, DenseMatrix Matrix)[] Matrices => [.. MatrixNames.Zip([Query, Key, Value, Output, Expand, Contract])];
 
     /// <summary>GPT-2's initialisation: standard deviation 0.02, the projections onto the residual stream divided by sqrt(2 layers), biases 0, gamma 1.</summary>
     public static DenseBlock Gpt2Initialisation(int width, int feedForward, int layers, int seed)
@@ -80,6 +84,30 @@ internal sealed record DenseBlock(
         TorchLinear[] linears = [.. Matrices.Select(m => linear(m.Name, m.Matrix))];
         return new(Leaf(Ln1Gamma), Leaf(Ln1Beta), linears[0], linears[1], linears[2], linears[3], Leaf(Ln2Gamma), Leaf(Ln2Beta), linears[4], linears[5]);
     }
+
+    /// <summary>The same weights for the library.</summary>
+    public DenseBlockWeights ToLibrary() => new()
+    {
+        Query = Query.Weight,
+        Key = Key.Weight,
+        Value = Value.Weight,
+        Output = Output.Weight,
+        Expand = Expand.Weight,
+        Contract = Contract.Weight,
+        Vectors = new BlockVectors
+        {
+            QueryBias = Query.Bias,
+            KeyBias = Key.Bias,
+            ValueBias = Value.Bias,
+            OutputBias = Output.Bias,
+            ExpandBias = Expand.Bias,
+            ContractBias = Contract.Bias,
+            Gamma1 = Ln1Gamma,
+            Beta1 = Ln1Beta,
+            Gamma2 = Ln2Gamma,
+            Beta2 = Ln2Beta,
+        },
+    };
 
     private static DenseMatrix Random(int rows, int columns, double deviation, int seed) =>
         new(rows, columns, Single(Numbers.Normal(rows * columns, seed, deviation)), new float[rows]);

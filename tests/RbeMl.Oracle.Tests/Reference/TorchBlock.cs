@@ -20,7 +20,7 @@ internal sealed record TorchBlock(
 {
     /// <summary>The six linear layers, with their names.</summary>
     public (string Name, TorchLinear Linear)[] Linears =>
-        [("q", Query), ("k", Key), ("v", Value), ("o", Output), ("fc", Expand), ("proj", Contract)];
+        [.. DenseBlock.MatrixNames.Zip([Query, Key, Value, Output, Expand, Contract])];
 
     /// <summary>All leaves, with their names.</summary>
     public IEnumerable<(string Name, Tensor Tensor)> Parameters =>

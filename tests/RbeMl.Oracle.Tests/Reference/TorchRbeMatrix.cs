@@ -6,7 +6,7 @@ namespace RbeMl.Oracle.Tests.Reference;
 
 /// <summary>
 /// A compressed matrix as a function of torch leaves: tile by tile W = sum_k alpha_k phi_k + M' C M, C having the coefficients at the places of the
-/// support, plus a constant. Autograd then gives the gradients of alphas and coefficients with none of the library's adjoints.
+/// support, on top of the frozen quantised base if there is one. Autograd then gives the gradients of alphas and coefficients with none of the library's adjoints.
 /// </summary>
 internal sealed class TorchRbeMatrix
 {
@@ -17,14 +17,13 @@ internal sealed class TorchRbeMatrix
     /// <summary>Makes leaves with the matrix's values.</summary>
     /// <param name="matrix">The compressed matrix.</param>
     /// <param name="type">float32 or float64.</param>
-    /// <param name="frozen">What is added to the decoded weights and not trained, [rows, columns], or null: the quantised base.</param>
-    public TorchRbeMatrix(RbeMatrix matrix, ScalarType type, Tensor? frozen = null)
+    public TorchRbeMatrix(RbeMatrix matrix, ScalarType type)
     {
         (_rows, _columns, _tile, _tileRows, _tileColumns) = (matrix.Rows, matrix.Columns, matrix.Tile, matrix.TileRows, matrix.TileColumns);
         _transform = Tensors.From(TransformMatrix.Get(matrix.Transform, _tile), _tile, _tile).to(type);
         BasisFunctions basis = BasisFunctions.Get(matrix.Transform, _tile);
         _functions = Tensors.From([.. basis.Functions.SelectMany(f => f)], RbeMatrix.BasisCount, (long)_tile * _tile).to(type);
-        _frozen = frozen?.to(type);
+        if (matrix.Quantized is { } quantized) _frozen = Frozen(quantized).to(type);
         if (matrix.HasAlphas) Alphas = Tensors.From(matrix.Alphas, matrix.TileCount, RbeMatrix.BasisCount).to(type).requires_grad_();
         if (matrix.Support is not { } support) return;
 
@@ -44,16 +43,20 @@ internal sealed class TorchRbeMatrix
     public Tensor Decode()
     {
         long tiles = (long)_tileRows * _tileColumns;
-        Tensor decoded = zeros([tiles, (long)_tile * _tile], _transform.dtype);
-        if (Coefficients is not null)
-        {
-            Tensor c = zeros([tiles, (long)_tile * _tile], _transform.dtype).scatter(1, _places!, Coefficients).reshape(tiles, _tile, _tile);
-            decoded = _transform.t().matmul(c).matmul(_transform).reshape(tiles, -1);
-        }
-
+        Tensor c = _frozen ?? zeros([tiles, (long)_tile * _tile], _transform.dtype);
+        if (Coefficients is not null) c = c.scatter_add(1, _places!, Coefficients);
+        Tensor decoded = _transform.t().matmul(c.reshape(tiles, _tile, _tile)).matmul(_transform).reshape(tiles, -1);
         if (Alphas is not null) decoded += Alphas.matmul(_functions);
         Tensor whole = decoded.reshape(_tileRows, _tileColumns, _tile, _tile).permute(0, 2, 1, 3).reshape((long)_tileRows * _tile, (long)_tileColumns * _tile);
-        Tensor weights = whole.narrow(0, 0, _rows).narrow(1, 0, _columns);
-        return _frozen is null ? weights : weights + _frozen;
+        return whole.narrow(0, 0, _rows).narrow(1, 0, _columns);
+    }
+
+    // The values of the frozen codes, [tiles, B²].
+    private static Tensor Frozen(QuantizedTiles quantized)
+    {
+        int area = quantized.Tile * quantized.Tile;
+        float[] values = new float[quantized.TileCount * area];
+        for (int t = 0; t < quantized.TileCount; t++) quantized.Dequantize(t, values.AsSpan(t * area, area));
+        return Tensors.From(values, quantized.TileCount, area);
     }
 }
