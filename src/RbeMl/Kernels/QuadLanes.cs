@@ -96,4 +96,11 @@ internal readonly unsafe struct QuadLanes<TLanes> : ILanes<QuadLanes<TLanes>>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(QuadLanes<TLanes> a) => TLanes.Sum(TLanes.Add(TLanes.Add(a._a, a._b), TLanes.Add(a._c, a._d)));
+
+    public static QuadLanes<TLanes> SumRows(float* rows)
+    {
+        float* sums = stackalloc float[Count];
+        for (int row = 0; row < Count; row++) sums[row] = Sum(Load(rows + row * Count));
+        return Load(sums);
+    }
 }
