@@ -33,16 +33,33 @@ internal static class Numbers
         where TExpected : INumberBase<TExpected>
         where TActual : INumberBase<TActual>
     {
+        double norm = Norm(expected), distance = Distance(expected, actual);
+        return norm == 0 ? distance : distance / norm;
+    }
+
+    /// <summary>‖expected − actual‖ in double.</summary>
+    public static double Distance<TExpected, TActual>(ReadOnlySpan<TExpected> expected, ReadOnlySpan<TActual> actual)
+        where TExpected : INumberBase<TExpected>
+        where TActual : INumberBase<TActual>
+    {
         Assert.Equal(expected.Length, actual.Length);
-        double difference = 0, norm = 0;
+        double sum = 0;
         for (int i = 0; i < expected.Length; i++)
         {
-            double e = double.CreateTruncating(expected[i]), a = double.CreateTruncating(actual[i]);
-            difference += (e - a) * (e - a);
-            norm += e * e;
+            double difference = double.CreateTruncating(expected[i]) - double.CreateTruncating(actual[i]);
+            sum += difference * difference;
         }
 
-        return norm == 0 ? Math.Sqrt(difference) : Math.Sqrt(difference / norm);
+        return Math.Sqrt(sum);
+    }
+
+    /// <summary>‖values‖ in double.</summary>
+    public static double Norm<T>(ReadOnlySpan<T> values)
+        where T : INumberBase<T>
+    {
+        double sum = 0;
+        foreach (T value in values) sum += double.CreateTruncating(value) * double.CreateTruncating(value);
+        return Math.Sqrt(sum);
     }
 
     /// <summary>
