@@ -1,0 +1,97 @@
+using RbeMl.Kernels;
+
+namespace RbeMl.Layers;
+
+/// <summary>How a LayerNorm's gamma or beta is stored.</summary>
+public enum LayerNormStorage
+{
+    /// <summary>One value a feature.</summary>
+    Dense,
+
+    /// <summary>A cosine series of an eighth of the features.</summary>
+    Compressed,
+
+    /// <summary>One value for all features.</summary>
+    Scalar,
+}
+
+/// <summary>What gradients keep in memory between forward and backward. Outputs and gradients are the same, bit for bit, with each.</summary>
+public enum CheckpointPolicy
+{
+    /// <summary>Everything is saved.</summary>
+    None,
+
+    /// <summary>Softmax and GELU are computed again.</summary>
+    Selective,
+
+    /// <summary>Only the inputs of the two halves are saved; one extra forward.</summary>
+    Full,
+}
+
+/// <summary>Shape and constants of a GPT-2 model and its blocks.</summary>
+public sealed record TransformerConfig
+{
+    /// <summary>Model width D.</summary>
+    public int Width { get; init; } = 768;
+
+    /// <summary>Width F of the feed-forward layer; 4 D when 0.</summary>
+    public int FeedForwardWidth { get; init; }
+
+    /// <summary>Attention heads H; D is a multiple of H.</summary>
+    public int Heads { get; init; } = 12;
+
+    /// <summary>Blocks L.</summary>
+    public int Layers { get; init; } = 12;
+
+    /// <summary>Vocabulary V.</summary>
+    public int Vocabulary { get; init; } = 50257;
+
+    /// <summary>Longest sequence (learned positions), a KV cache's tokens included.</summary>
+    public int MaxSequenceLength { get; init; } = 1024;
+
+    /// <summary>Dropout probability of attention, residuals and embeddings while training, 0 up to but not 1.</summary>
+    public float Dropout { get; init; }
+
+    /// <summary>Epsilon of LayerNorm.</summary>
+    public double LayerNormEpsilon { get; init; } = 1e-5;
+
+    /// <summary>Activation of the feed-forward layer.</summary>
+    public GeluKind Gelu { get; init; } = GeluKind.Tanh;
+
+    /// <summary>Whether a token sees only tokens before it.</summary>
+    public bool Causal { get; init; } = true;
+
+    /// <summary>Whether the head uses the token embedding's weights.</summary>
+    public bool TiedHead { get; init; } = true;
+
+    /// <summary>Storage of gamma and beta.</summary>
+    public LayerNormStorage LayerNorm { get; init; } = LayerNormStorage.Dense;
+
+    /// <summary>F: <see cref="FeedForwardWidth"/>, or 4 D when that is 0.</summary>
+    public int HiddenWidth => FeedForwardWidth == 0 ? 4 * Width : FeedForwardWidth;
+
+    /// <summary>D / H.</summary>
+    public int HeadWidth => Width / Heads;
+
+    /// <summary>Checks every value.</summary>
+    /// <returns>This configuration.</returns>
+    /// <exception cref="InvalidSettingException">A value is out of range.</exception>
+    public TransformerConfig Validate()
+    {
+        Positive(nameof(Width), Width);
+        if (FeedForwardWidth < 0) throw new InvalidSettingException(nameof(FeedForwardWidth), FeedForwardWidth, "use 0 for 4 x Width, or a positive number.");
+        Positive(nameof(Heads), Heads);
+        Positive(nameof(Layers), Layers);
+        Positive(nameof(Vocabulary), Vocabulary);
+        Positive(nameof(MaxSequenceLength), MaxSequenceLength);
+        if (Width % Heads != 0) throw new InvalidSettingException(nameof(Heads), Heads, $"Width {Width} must be a multiple of it.");
+        if (!(Dropout >= 0 && Dropout < 1)) throw new InvalidSettingException(nameof(Dropout), Dropout, "use a probability from 0 up to, but not, 1.");
+        if (!(LayerNormEpsilon > 0 && LayerNormEpsilon < 1)) throw new InvalidSettingException(nameof(LayerNormEpsilon), LayerNormEpsilon, "use a small positive number such as 1e-5.");
+        return this;
+    }
+
+    private static void Positive(string name, int value)
+    {
+        if (value < 1) throw new InvalidSettingException(name, value, "use a positive number.");
+    }
+}

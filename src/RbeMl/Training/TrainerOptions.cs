@@ -1,0 +1,117 @@
+using RbeMl.Layers;
+
+namespace RbeMl.Training;
+
+/// <summary>Shape of the learning rate after warm-up.</summary>
+public enum RateSchedule
+{
+    /// <summary>Half a cosine down to the final fraction.</summary>
+    Cosine,
+
+    /// <summary>A straight line down to the final fraction.</summary>
+    Linear,
+
+    /// <summary>No change.</summary>
+    Constant,
+}
+
+/// <summary>Settings of a training run.</summary>
+public sealed record TrainerOptions
+{
+    /// <summary>Optimiser steps, at least 1.</summary>
+    public int Steps { get; init; } = 1000;
+
+    /// <summary>Sequences of a micro-batch B.</summary>
+    public int Batch { get; init; } = 12;
+
+    /// <summary>Tokens of a sequence T.</summary>
+    public int Context { get; init; } = 64;
+
+    /// <summary>Micro-batches added up before an optimiser step.</summary>
+    public int Accumulate { get; init; } = 1;
+
+    /// <summary>Highest learning rate of dense values (embeddings, biases, LayerNorm).</summary>
+    public double LearningRate { get; init; } = 1e-3;
+
+    /// <summary>Highest learning rate of alphas and coefficients; null means LearningRate * sqrt(B² / K) of each matrix.</summary>
+    public double? CoefficientLearningRate { get; init; }
+
+    /// <summary>Steps of linear warm-up.</summary>
+    public int Warmup { get; init; } = 100;
+
+    /// <summary>Schedule after the warm-up.</summary>
+    public RateSchedule Schedule { get; init; } = RateSchedule.Cosine;
+
+    /// <summary>Learning rate at the end, as a fraction of the highest.</summary>
+    public double FinalFraction { get; init; } = 0.1;
+
+    /// <summary>Decoupled weight decay of matrices (none on biases, LayerNorm).</summary>
+    public double WeightDecay { get; init; } = 0.1;
+
+    /// <summary>First moment decay.</summary>
+    public double Beta1 { get; init; } = 0.9;
+
+    /// <summary>Second moment decay.</summary>
+    public double Beta2 { get; init; } = 0.99;
+
+    /// <summary>Epsilon of Adam.</summary>
+    public double Epsilon { get; init; } = 1e-8;
+
+    /// <summary>Largest global norm of the gradient; 0 turns clipping off.</summary>
+    public double Clip { get; init; } = 1;
+
+    /// <summary>Whether alpha gradients are multiplied by the inverse Gram matrix of the basis functions.</summary>
+    public bool PreconditionAlphas { get; init; } = true;
+
+    /// <summary>Seed of data order and dropout.</summary>
+    public ulong Seed { get; init; } = 1337;
+
+    /// <summary>Steps between validations; 0 validates only before and after.</summary>
+    public int ValidateEvery { get; init; } = 250;
+
+    /// <summary>Batches of a validation.</summary>
+    public int ValidationBatches { get; init; } = 20;
+
+    /// <summary>What is kept in memory for the backward.</summary>
+    public CheckpointPolicy Checkpointing { get; init; }
+
+    /// <summary>Checks every value.</summary>
+    /// <returns>These options.</returns>
+    /// <exception cref="InvalidSettingException">A value is out of range.</exception>
+    public TrainerOptions Validate()
+    {
+        Require(Steps >= 1, nameof(Steps), Steps, "use at least 1 step.");
+        Require(Batch >= 1, nameof(Batch), Batch, "use at least 1 sequence.");
+        Require(Context >= 1, nameof(Context), Context, "use at least 1 token.");
+        Require(Accumulate >= 1, nameof(Accumulate), Accumulate, "use at least 1 micro-batch.");
+        Require(LearningRate > 0 && double.IsFinite(LearningRate), nameof(LearningRate), LearningRate, "use a positive number such as 1e-3.");
+        Require(CoefficientLearningRate is null or (> 0 and < double.PositiveInfinity), nameof(CoefficientLearningRate), CoefficientLearningRate, "use a positive number, or leave it out.");
+        Require(Warmup >= 0, nameof(Warmup), Warmup, "use 0 or more steps.");
+        Require(FinalFraction is >= 0 and <= 1, nameof(FinalFraction), FinalFraction, "use a fraction from 0 to 1.");
+        Require(WeightDecay is >= 0 and < 10, nameof(WeightDecay), WeightDecay, "use 0 or a small positive number such as 0.1.");
+        Require(Beta1 is >= 0 and < 1, nameof(Beta1), Beta1, "use a number from 0 up to, but not, 1.");
+        Require(Beta2 is >= 0 and < 1, nameof(Beta2), Beta2, "use a number from 0 up to, but not, 1.");
+        Require(Epsilon > 0, nameof(Epsilon), Epsilon, "use a small positive number such as 1e-8.");
+        Require(Clip >= 0, nameof(Clip), Clip, "use 0 for no clipping, or a positive norm.");
+        Require(ValidateEvery >= 0, nameof(ValidateEvery), ValidateEvery, "use 0 or more steps.");
+        Require(ValidationBatches >= 1, nameof(ValidationBatches), ValidationBatches, "use at least 1 batch.");
+        return this;
+    }
+
+    private static void Require(bool condition, string name, object? value, string mend)
+    {
+        if (!condition) throw new InvalidSettingException(name, value, mend);
+    }
+}
+
+/// <summary>What a run reports after each step.</summary>
+/// <param name="Step">Optimiser steps done.</param>
+/// <param name="Steps">Optimiser steps in all.</param>
+/// <param name="Loss">Mean loss of the step's batch, nats a token.</param>
+/// <param name="LearningRate">Learning rate used.</param>
+/// <param name="GradientNorm">Global norm before clipping.</param>
+/// <param name="TokensPerSecond">Tokens trained a second, of this step.</param>
+/// <param name="ResidentBytes">Resident memory of the process.</param>
+/// <param name="ValidationLoss">Validation loss, when one was measured after this step.</param>
+public readonly record struct TrainingProgress(
+    int Step, int Steps, double Loss, double LearningRate, double GradientNorm, double TokensPerSecond, long ResidentBytes, double? ValidationLoss);
