@@ -10,7 +10,7 @@ namespace RbeMl.Kernels;
 internal static unsafe class SparseKernelRunsTransposed
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Multiply<TLanes>(SparsePattern pattern, SparseRunOrder order, float* values, int tileColumn, int first, int last, float* y, float* x, int width)
+    internal static void Multiply<TLanes>(SparsePattern pattern, SparseRunOrder order, float* values, int tileColumn, int first, int last, float* y, float* x, nint width)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int tile = pattern.Support.Tile, runLength = pattern.Support.RunLength, runs = pattern.Support.RunsPerTile;
@@ -28,8 +28,8 @@ internal static unsafe class SparseKernelRunsTransposed
                 for (; step < twos; step++)
                 {
                     ushort* at = starts + *step;
-                    float* block = c + *step * runLength, rows = ys + (at[0] >> shift) * (nint)width;
-                    float* x0 = x + (at[0] & mask) * (nint)width, x1 = x + (at[1] & mask) * (nint)width, x2 = x + (at[2] & mask) * (nint)width, x3 = x + (at[3] & mask) * (nint)width;
+                    float* block = c + *step * runLength, rows = ys + (at[0] >> shift) * width;
+                    float* x0 = x + (at[0] & mask) * width, x1 = x + (at[1] & mask) * width, x2 = x + (at[2] & mask) * width, x3 = x + (at[3] & mask) * width;
                     if (TLanes.Count == Lanes512.Count)
                     {
                         Four<TLanes>(runLength, block, rows, x0, x1, x2, x3, width);
@@ -44,16 +44,30 @@ internal static unsafe class SparseKernelRunsTransposed
                 for (; step < ones; step++)
                 {
                     ushort* at = starts + *step;
-                    Two<TLanes>(runLength, c + *step * runLength, ys + (at[0] >> shift) * (nint)width, x + (at[0] & mask) * (nint)width, x + (at[1] & mask) * (nint)width, width);
+                    Two<TLanes>(runLength, c + *step * runLength, ys + (at[0] >> shift) * width, x + (at[0] & mask) * width, x + (at[1] & mask) * width, width);
                 }
 
                 for (; step < end; step++)
                 {
                     int place = starts[*step];
-                    One<TLanes>(runLength, c + *step * runLength, ys + (place >> shift) * (nint)width, x + (place & mask) * (nint)width, width);
+                    One<TLanes>(runLength, c + *step * runLength, ys + (place >> shift) * width, x + (place & mask) * width, width);
                 }
             }
         }
+    }
+
+    /// <summary>Runs of one group of rows: x(column of a step) += its values' y; y is <c>[runLength][width]</c>, values <c>[step][runLength]</c>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void Group<TLanes>(RunStep* step, RunStep* end, float* values, int runLength, float* y, float* x, nint width)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        for (; TLanes.Count == Lanes512.Count && step + 4 <= end; step += 4, values += 4 * runLength)
+        {
+            Four<TLanes>(runLength, values, y, x + step[0].Column * width, x + step[1].Column * width, x + step[2].Column * width, x + step[3].Column * width, width);
+        }
+
+        for (; step + 2 <= end; step += 2, values += 2 * runLength) Two<TLanes>(runLength, values, y, x + step[0].Column * width, x + step[1].Column * width, width);
+        if (step < end) One<TLanes>(runLength, values, y, x + step->Column * width, width);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
