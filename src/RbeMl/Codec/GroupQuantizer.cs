@@ -36,7 +36,7 @@ internal static class GroupQuantizer
         {
             // The range of trials: from clipping much of the group to covering its largest value with room to spare.
             float top = 1.02f * largest / levels[^1], bottom = Math.Min(0.6f * MathF.Sqrt(energy / Size), 0.6f * top);
-            if (QuantizerLevels.IsUniform(bits)) bottom = 0.55f * top;
+            if (QuantizerLevels.IsUniform(bits)) bottom = UniformClip(bits) * top;
             float ratio = MathF.Pow(top / bottom, 1f / (Trials - 1)), trial = bottom, best = -1, start = 0;
             for (int t = 0; t < Trials; t++, trial *= ratio)
             {
@@ -53,6 +53,9 @@ internal static class GroupQuantizer
         Encode(values, (float)scale, bits, levels, codes);
         return scale;
     }
+
+    // With many levels clipping hardly pays, and the trials may lie closer.
+    private static float UniformClip(int bits) => bits switch { 8 => 0.8f, 7 => 0.7f, _ => 0.55f };
 
     private static Half Refine(ReadOnlySpan<float> values, float start, int bits, ReadOnlySpan<float> levels)
     {

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Codec;
 
@@ -21,7 +22,9 @@ public sealed partial class QuantizedTiles
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(tileIndex, TileCount);
         int area = Tile * Tile;
         if (coefficients.Length != area) throw new ShapeMismatchException("coefficients of a tile", $"{Tile} x {Tile} = {area} values", $"{coefficients.Length}", "Pass a buffer of exactly that length.");
-        DequantizeScalar(tileIndex, coefficients);
+        if (Avx512BW.IsSupported) DequantizeAvx512(tileIndex, coefficients);
+        else if (Avx2.IsSupported) DequantizeAvx2(tileIndex, coefficients);
+        else DequantizeScalar(tileIndex, coefficients);
     }
 
     /// <summary>The definition, code by code: what the vector paths are checked against.</summary>

@@ -23,6 +23,7 @@ public sealed unsafe class AlphaFactors<T>
         }
 
         Signs = [.. basis.DistanceSigns.Select(T.CreateTruncating)];
+        if (typeof(T) == typeof(float)) Compact = new AlphaFactorLists(basis);
     }
 
     /// <summary>Tile edge.</summary>
@@ -33,4 +34,7 @@ public sealed unsafe class AlphaFactors<T>
 
     /// <summary>Signs of the eigenvalues of d.</summary>
     public T[] Signs { get; }
+
+    /// <summary>The factors without their zeros, for the float kernels; null for other types.</summary>
+    internal AlphaFactorLists? Compact { get; }
 }

@@ -1,16 +1,55 @@
 using System.Numerics;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using RbeMl.Codec;
+using RbeMl.Kernels.Reference;
 
 namespace RbeMl.Kernels;
 
-/// <summary>Products with a frozen quantised base, a tile at a time.</summary>
+/// <summary>Products with a frozen quantised base, a tile at a time. Blocks are <c>[tile][width]</c>, width 64 or 16.</summary>
 public static unsafe class QuantizedKernel
 {
-    /// <summary>y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j); scratch holds one tile.</summary>
+    /// <summary>y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j); x points at block <paramref name="first"/>; scratch holds one tile.</summary>
     public static void Multiply<T>(QuantizedTiles q, int tileColumns, int tileRow, int first, int last, T* x, T* y, int width, T* scratch)
-        where T : unmanaged, IFloatingPointIeee754<T> => throw new NotSupportedException();
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        ArgumentNullException.ThrowIfNull(q);
+        if (typeof(T) != typeof(float)) ReferenceQuantized.Multiply(q, tileColumns, tileRow, first, last, x, y, width, scratch);
+        else if (Vector512.IsHardwareAccelerated) Multiply<Lanes512>(q, tileColumns, tileRow, first, last, (float*)x, (float*)y, width, (float*)scratch);
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) Multiply<Lanes256>(q, tileColumns, tileRow, first, last, (float*)x, (float*)y, width, (float*)scratch);
+        else Multiply<LanesScalar>(q, tileColumns, tileRow, first, last, (float*)x, (float*)y, width, (float*)scratch);
+    }
 
-    /// <summary>x += sum over tile rows i in [first, last) of Q(i, tileColumn)' y(i); scratch holds one tile.</summary>
+    /// <summary>x += sum over tile rows i in [first, last) of Q(i, tileColumn)' y(i); y points at block <paramref name="first"/>; scratch holds one tile.</summary>
     public static void MultiplyTransposed<T>(QuantizedTiles q, int tileColumns, int tileColumn, int first, int last, T* y, T* x, int width, T* scratch)
-        where T : unmanaged, IFloatingPointIeee754<T> => throw new NotSupportedException();
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        ArgumentNullException.ThrowIfNull(q);
+        if (typeof(T) != typeof(float)) ReferenceQuantized.MultiplyTransposed(q, tileColumns, tileColumn, first, last, y, x, width, scratch);
+        else if (Vector512.IsHardwareAccelerated) MultiplyTransposed<Lanes512>(q, tileColumns, tileColumn, first, last, (float*)y, (float*)x, width, (float*)scratch);
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) MultiplyTransposed<Lanes256>(q, tileColumns, tileColumn, first, last, (float*)y, (float*)x, width, (float*)scratch);
+        else MultiplyTransposed<LanesScalar>(q, tileColumns, tileColumn, first, last, (float*)y, (float*)x, width, (float*)scratch);
+    }
+
+    internal static void Multiply<TLanes>(QuantizedTiles q, int tileColumns, int tileRow, int first, int last, float* x, float* y, int width, float* scratch)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        int tile = q.Tile;
+        for (int j = first; j < last; j++)
+        {
+            q.Dequantize(tileRow * tileColumns + j, new Span<float>(scratch, tile * tile));
+            GemmLanes.Multiply<TLanes>(tile, width, tile, scratch, tile, 1, x + (nint)(j - first) * tile * width, width, y, width, accumulate: true);
+        }
+    }
+
+    internal static void MultiplyTransposed<TLanes>(QuantizedTiles q, int tileColumns, int tileColumn, int first, int last, float* y, float* x, int width, float* scratch)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        int tile = q.Tile;
+        for (int i = first; i < last; i++)
+        {
+            q.Dequantize(i * tileColumns + tileColumn, new Span<float>(scratch, tile * tile));
+            GemmLanes.Multiply<TLanes>(tile, width, tile, scratch, 1, tile, y + (nint)(i - first) * tile * width, width, x, width, accumulate: true);
+        }
+    }
 }

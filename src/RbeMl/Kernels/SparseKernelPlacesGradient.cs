@@ -8,7 +8,7 @@ namespace RbeMl.Kernels;
 /// </summary>
 internal static unsafe class SparseKernelPlacesGradient
 {
-    private const int Batch = 256; // coefficients
+    private const int Batch = 128; // coefficients
     private const int LargestLanes = 16;
 
     [SkipLocalsInit]

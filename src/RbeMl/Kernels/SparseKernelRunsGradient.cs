@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace RbeMl.Kernels;
 
@@ -8,7 +9,7 @@ namespace RbeMl.Kernels;
 /// </summary>
 internal static unsafe class SparseKernelRunsGradient
 {
-    private const int ChunkBatch = 8;
+    private const int ChunkBatch = 4;
     private const int LargestBatch = 32; // coefficients
     private const int LargestLanes = 16;
 
@@ -37,6 +38,7 @@ internal static unsafe class SparseKernelRunsGradient
     }
 
     [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Walk<TLanes>(
         RunStep* step, RunStep* end, int runLength, float* x, nint xStride, float* g, nint gStride, int chunks, nint width, float* gradients)
         where TLanes : unmanaged, ILanes<TLanes>
@@ -77,7 +79,7 @@ internal static unsafe class SparseKernelRunsGradient
             for (int s = 0; s < steps; s++)
             {
                 float* c = gradients + step[s].Run * (nint)runLength;
-                for (int k = 0; k < runLength; k++) c[k] += sums[s * runLength + k];
+                for (int k = 0; k < runLength; k += 4) (Vector128.Load(c + k) + Vector128.Load(sums + s * runLength + k)).Store(c + k);
             }
 
             step += steps;

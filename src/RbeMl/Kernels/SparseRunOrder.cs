@@ -11,14 +11,15 @@ internal readonly record struct RunStep(ushort Column, ushort Run);
 /// <summary>
 /// Walk orders of runs. Forward: a group of L output rows meets its runs in all tile columns in one unbroken list, so that its sums stay in registers
 /// and no short loop ends in a mispredicted branch. Tile columns come in segments short enough for 16-bit steps.
-/// Transposed: a tile's pairs of neighbours (two columns, the same rows), then its other runs.
+/// Transposed: a tile's steps of four neighbours (four columns, the same rows), then of two, then of one.
 /// </summary>
 internal sealed unsafe class SparseRunOrder : IDisposable
 {
+    private const int TransposedSizes = 3;
     private readonly NativeBuffer<RunStep> _steps;
     private readonly NativeBuffer<int> _starts;
-    private readonly NativeBuffer<ushort> _pairs;
-    private readonly NativeBuffer<int> _pairStarts;
+    private readonly NativeBuffer<ushort> _transposed;
+    private readonly NativeBuffer<int> _transposedStarts;
     private readonly int _tileColumns;
 
     internal SparseRunOrder(CoefficientSupport support, int tileRows, int tileColumns)
@@ -29,8 +30,8 @@ internal sealed unsafe class SparseRunOrder : IDisposable
         Segment = Math.Min(Range / support.Tile, Range / Math.Max(1, support.RunsPerTile));
         _steps = new NativeBuffer<RunStep>(support.Starts.Length);
         _starts = new NativeBuffer<int>((long)tileRows * Groups * (tileColumns + 1));
-        _pairs = new NativeBuffer<ushort>(support.Starts.Length);
-        _pairStarts = new NativeBuffer<int>(2L * support.TileCount + 1);
+        _transposed = new NativeBuffer<ushort>(support.Starts.Length);
+        _transposedStarts = new NativeBuffer<int>((long)TransposedSizes * support.TileCount + 1);
         BuildForward(support, tileRows);
         BuildTransposed(support);
     }
@@ -44,20 +45,20 @@ internal sealed unsafe class SparseRunOrder : IDisposable
     /// <summary>Runs as <see cref="StartsOf"/> points into them.</summary>
     internal RunStep* Steps => _steps.Pointer;
 
-    /// <summary>Indices of first runs of transposed steps: runs r and r + 1 for a pair.</summary>
-    internal ushort* Pairs => _pairs.Pointer;
+    /// <summary>First run of each transposed step.</summary>
+    internal ushort* Transposed => _transposed.Pointer;
 
-    /// <summary><c>[2 tiles + 1]</c>: tile t's pairs start at 2t and its single runs at 2t + 1.</summary>
-    internal int* PairStarts => _pairStarts.Pointer;
+    /// <summary><c>[3 tiles + 1]</c>: tile t's steps of four runs start at 3t, of two at 3t + 1, of one at 3t + 2.</summary>
+    internal int* TransposedStarts => _transposedStarts.Pointer;
 
-    internal long Bytes => _steps.Length * sizeof(RunStep) + (_starts.Length + _pairStarts.Length) * sizeof(int) + _pairs.Length * sizeof(ushort);
+    internal long Bytes => _steps.Length * sizeof(RunStep) + (_starts.Length + _transposedStarts.Length) * sizeof(int) + _transposed.Length * sizeof(ushort);
 
     public void Dispose()
     {
         _steps.Dispose();
         _starts.Dispose();
-        _pairs.Dispose();
-        _pairStarts.Dispose();
+        _transposed.Dispose();
+        _transposedStarts.Dispose();
     }
 
     /// <summary><c>[TileColumns + 1]</c>: where the steps of each tile column start.</summary>
@@ -93,19 +94,20 @@ internal sealed unsafe class SparseRunOrder : IDisposable
         for (int t = 0; t < support.TileCount; t++)
         {
             ReadOnlySpan<ushort> places = support.StartsOf(t);
-            for (int pass = 0; pass < 2; pass++)
+            for (int pass = 0; pass < TransposedSizes; pass++)
             {
-                _pairStarts.Pointer[2 * t + pass] = next;
-                for (int r = 0; r < places.Length; r++)
+                int size = 4 >> pass;
+                _transposedStarts.Pointer[TransposedSizes * t + pass] = next;
+                for (int r = 0, end; r < places.Length; r = end)
                 {
-                    bool paired = r + 1 < places.Length && places[r] / groupPlaces == places[r + 1] / groupPlaces;
-                    if (paired == (pass == 0)) _pairs.Pointer[next++] = (ushort)r;
-                    if (paired) r++;
+                    for (end = r; end < places.Length && places[end] / groupPlaces == places[r] / groupPlaces;) end++;
+                    int begin = r + (pass == 0 ? 0 : (end - r) / (2 * size) * (2 * size));
+                    for (; begin + size <= end; begin += size) _transposed.Pointer[next++] = (ushort)begin;
                 }
             }
         }
 
-        _pairStarts.Pointer[2 * support.TileCount] = next;
+        _transposedStarts.Pointer[TransposedSizes * support.TileCount] = next;
     }
 
     // Index of the first place that is at least value.
