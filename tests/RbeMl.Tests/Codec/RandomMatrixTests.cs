@@ -26,6 +26,14 @@ public class RandomMatrixTests
     {
         DeterministicRandom random = default;
         Assert.Equal([0xE220A8397B1DCDAFUL, 0x6E789E6AA1B965F4UL, 0x06C45D188009454FUL], new[] { random.NextBits(), random.NextBits(), random.NextBits() });
+
+        // From an independent implementation of the documented algorithms; the sum passes through every branch of the normal generator many times.
+        random = new DeterministicRandom(1, 2);
+        Assert.Equal([-2.0564657615786093, -1.0690534246531396, 1.1971730043981952, 0.591839609280182], Enumerable.Range(0, 4).Select(_ => random.NextNormal()).ToArray());
+        random = new DeterministicRandom(1, 2);
+        double sum = 0;
+        for (int i = 0; i < 100_000; i++) sum += random.NextNormal();
+        Assert.Equal(65.56470390381017, sum);
     }
 
     [Fact]
