@@ -21,14 +21,14 @@ public sealed class SdkDocumentationTests : IDisposable
     {
         Pack("10.0.1", """
             <member name="M:A.B"><summary>Reads the
-              next   byte from <see cref="T:System.IO.Stream" /> into <paramref name="buffer" />. It never returns a <see langword="null" /> value here. <c>x</c></summary>
+              next   byte from <see cref="T:System.IO.Stream" /> into <paramref name="buffer" />. It never returns a <see langword="null" /> value of <c>x</c> here.</summary>
             <param name="buffer">The buffer that takes what <see cref="M:System.IO.Stream.Read(System.Byte[])" /> returns.</param>
             <example>Not taken as this is an example only.</example>
             <returns>too short.</returns><remarks>Symbols like {0} and a_b + c are left out of it.</remarks></member>
             """ + Many(20));
         SplitText text = Load();
         Assert.Equal(
-            ["It never returns a null value here.", "Reads the next byte from Stream into buffer.", "The buffer that takes what Read returns."],
+            ["It never returns a null value of x here.", "Reads the next byte from Stream into buffer.", "The buffer that takes what Read returns."],
             (text.Train + text.Validation).Split('\n', StringSplitOptions.RemoveEmptyEntries)
                 .Where(sentence => !sentence.StartsWith("This is sentence", StringComparison.Ordinal)).Order(StringComparer.Ordinal));
     }
