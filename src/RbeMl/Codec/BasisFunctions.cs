@@ -27,7 +27,8 @@ public sealed class BasisFunctions
         double[] m = TransformMatrix.Get(transform, tile);
         Factors = factors;
         TransformedFactors = [.. factors.Select(f => Transform(m, f, tile))];
-        Functions = [.. Enumerable.Range(0, RbeMatrix.BasisCount).Select(MakeFunction)];
+        Functions = [.. Enumerable.Range(0, RbeMatrix.BasisCount).Select(k => MakeFunction(k, Factors))];
+        TransformedFunctions = [.. Enumerable.Range(0, RbeMatrix.BasisCount).Select(k => MakeFunction(k, TransformedFactors))];
         Gram = MakeGram();
     }
 
@@ -45,6 +46,9 @@ public sealed class BasisFunctions
 
     /// <summary><c>[8][B * B]</c>: the functions on the grid, row-major (row = y).</summary>
     public double[][] Functions { get; }
+
+    /// <summary><c>[8][B * B]</c>: the functions in the transform's domain, row-major (row = output frequency).</summary>
+    public double[][] TransformedFunctions { get; }
 
     /// <summary><c>[8 * 8]</c>: inner products of the functions over a whole tile.</summary>
     public double[] Gram { get; }
@@ -109,7 +113,7 @@ public sealed class BasisFunctions
     }
 
     // Cyclic Jacobi rotations of a symmetric matrix; column k of the result is the k-th eigenvector.
-    private static (double[] Values, double[] Vectors) JacobiEigen(double[] a, int n)
+    internal static (double[] Values, double[] Vectors) JacobiEigen(double[] a, int n)
     {
         double[] v = new double[n * n];
         for (int i = 0; i < n; i++) v[i * n + i] = 1;
@@ -138,14 +142,14 @@ public sealed class BasisFunctions
         return ([.. Enumerable.Range(0, n).Select(k => a[k * n + k])], v);
     }
 
-    private double[] MakeFunction(int k)
+    private double[] MakeFunction(int k, double[][] factors)
     {
         double[] f = new double[Tile * Tile];
         foreach ((int row, int column, double weight) in Terms(k))
         {
             for (int i = 0; i < Tile; i++)
             {
-                for (int j = 0; j < Tile; j++) f[i * Tile + j] += weight * Factors[row][i] * Factors[column][j];
+                for (int j = 0; j < Tile; j++) f[i * Tile + j] += weight * factors[row][i] * factors[column][j];
             }
         }
 

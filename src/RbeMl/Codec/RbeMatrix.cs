@@ -5,7 +5,7 @@ namespace RbeMl.Codec;
 /// <c>sum_k alpha_k phi_k + T^-1(C)</c>. Tiles at ragged edges are stored whole; what lies outside the matrix has no effect.
 /// Tiles are row-major: tile index = tileRow * TileColumns + tileColumn.
 /// </summary>
-public sealed class RbeMatrix
+public sealed partial class RbeMatrix
 {
     /// <summary>Number of basis functions.</summary>
     public const int BasisCount = 8;

@@ -1,4 +1,6 @@
 using System.Numerics;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using RbeMl.Kernels.Reference;
 
 namespace RbeMl.Kernels;
@@ -8,5 +10,11 @@ public static unsafe class Gemm
 {
     /// <summary>c[m][n] = (accumulate ? c : 0) + sum over k of a[m * strideM + k * strideK] * b[k * ldb + n].</summary>
     public static void Multiply<T>(int m, int n, int k, T* a, long strideM, long strideK, T* b, long ldb, T* c, long ldc, bool accumulate)
-        where T : unmanaged, IFloatingPointIeee754<T> => ReferenceGemm.Multiply(m, n, k, a, strideM, strideK, b, ldb, c, ldc, accumulate);
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        if (typeof(T) != typeof(float)) ReferenceGemm.Multiply(m, n, k, a, strideM, strideK, b, ldb, c, ldc, accumulate);
+        else if (Vector512.IsHardwareAccelerated) GemmLanes.Multiply<Lanes512>(m, n, k, (float*)a, strideM, strideK, (float*)b, ldb, (float*)c, ldc, accumulate);
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) GemmLanes.Multiply<Lanes256>(m, n, k, (float*)a, strideM, strideK, (float*)b, ldb, (float*)c, ldc, accumulate);
+        else GemmLanes.Multiply<LanesScalar>(m, n, k, (float*)a, strideM, strideK, (float*)b, ldb, (float*)c, ldc, accumulate);
+    }
 }

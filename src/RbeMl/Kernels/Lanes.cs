@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Kernels;
 
@@ -53,6 +54,9 @@ internal unsafe interface ILanes<TSelf>
 
     /// <summary>Sum of the lanes, in a fixed order.</summary>
     static abstract float Sum(TSelf a);
+
+    /// <summary>Lane k is the sum of row k of <see cref="Count"/> consecutive groups.</summary>
+    static abstract TSelf SumRows(float* rows);
 }
 
 /// <summary>Sixteen lanes.</summary>
@@ -119,6 +123,30 @@ internal readonly unsafe struct Lanes512 : ILanes<Lanes512>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Lanes512 a) => Vector512.Sum(a.V);
+
+    public static Lanes512 SumRows(float* rows)
+    {
+        Vector512<float> low = FoldQuarters(SumFour(rows), SumFour(rows + 64));
+        Vector512<float> high = FoldQuarters(SumFour(rows + 128), SumFour(rows + 192));
+        return new(FoldQuarters(low, high));
+    }
+
+    // Per quarter (128 bits): the sums of the quarters of four rows.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> SumFour(float* rows)
+    {
+        Vector512<double> ab = FoldPairs(Vector512.Load(rows), Vector512.Load(rows + 16)).AsDouble();
+        Vector512<double> cd = FoldPairs(Vector512.Load(rows + 32), Vector512.Load(rows + 48)).AsDouble();
+        return Avx512F.UnpackLow(ab, cd).AsSingle() + Avx512F.UnpackHigh(ab, cd).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> FoldPairs(Vector512<float> a, Vector512<float> b) => Avx512F.UnpackLow(a, b) + Avx512F.UnpackHigh(a, b);
+
+    // Quarters (a0 + a1, a2 + a3, b0 + b1, b2 + b3).
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> FoldQuarters(Vector512<float> a, Vector512<float> b) =>
+        Avx512F.Shuffle4x128(a, b, 0b10_00_10_00) + Avx512F.Shuffle4x128(a, b, 0b11_01_11_01);
 }
 
 /// <summary>Eight lanes.</summary>
@@ -185,6 +213,24 @@ internal readonly unsafe struct Lanes256 : ILanes<Lanes256>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Lanes256 a) => Vector256.Sum(a.V);
+
+    public static Lanes256 SumRows(float* rows)
+    {
+        Vector256<float> low = SumFour(rows), high = SumFour(rows + 32);
+        return new(Avx.Permute2x128(low, high, 0x20) + Avx.Permute2x128(low, high, 0x31));
+    }
+
+    // Per half (128 bits): the sums of the halves of four rows.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> SumFour(float* rows)
+    {
+        Vector256<double> ab = FoldPairs(Vector256.Load(rows), Vector256.Load(rows + 8)).AsDouble();
+        Vector256<double> cd = FoldPairs(Vector256.Load(rows + 16), Vector256.Load(rows + 24)).AsDouble();
+        return Avx.UnpackLow(ab, cd).AsSingle() + Avx.UnpackHigh(ab, cd).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> FoldPairs(Vector256<float> a, Vector256<float> b) => Avx.UnpackLow(a, b) + Avx.UnpackHigh(a, b);
 }
 
 /// <summary>One lane: the path of machines without vectors.</summary>
@@ -246,4 +292,7 @@ internal readonly unsafe struct LanesScalar : ILanes<LanesScalar>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(LanesScalar a) => a.V;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static LanesScalar SumRows(float* rows) => new(*rows);
 }

@@ -3,15 +3,35 @@ using RbeMl.Codec;
 namespace RbeMl.Kernels;
 
 /// <summary>The places of a matrix's sparse coefficients in the form the kernels walk: by output row, and transposed over the same values.</summary>
-public sealed class SparsePattern
+public sealed class SparsePattern : IDisposable
 {
     /// <summary>Builds the walk orders of a support.</summary>
+    /// <param name="support">The places.</param>
+    /// <param name="tileRows">Tiles along the output.</param>
+    /// <param name="tileColumns">Tiles along the input.</param>
+    /// <exception cref="ShapeMismatchException">The support is of another number of tiles.</exception>
     public SparsePattern(CoefficientSupport support, int tileRows, int tileColumns)
     {
         ArgumentNullException.ThrowIfNull(support);
+        if ((long)tileRows * tileColumns != support.TileCount)
+        {
+            throw new ShapeMismatchException("sparse pattern", $"{support.TileCount} tiles", $"{tileRows} x {tileColumns}", "Give the tile grid of the matrix the support is of.");
+        }
+
         Support = support;
         TileRows = tileRows;
         TileColumns = tileColumns;
+        if (support.RunLength == 1)
+        {
+            Rows = new SparsePlaceOrder(support, byColumn: false);
+            Columns = new SparsePlaceOrder(support, byColumn: true);
+            IndexBytes = Rows.Bytes + Columns.Bytes;
+        }
+        else
+        {
+            Runs = new SparseRunOrder(support, tileRows, tileColumns);
+            IndexBytes = Runs.Bytes + (long)support.Starts.Length * sizeof(ushort);
+        }
     }
 
     /// <summary>The places.</summary>
@@ -22,4 +42,24 @@ public sealed class SparsePattern
 
     /// <summary>Tiles along the input.</summary>
     public int TileColumns { get; }
+
+    /// <summary>Bytes of all the indices the kernels read.</summary>
+    public long IndexBytes { get; }
+
+    /// <summary>Order of runs, or null when places are single.</summary>
+    internal SparseRunOrder? Runs { get; }
+
+    /// <summary>Single places by row, or null when places are runs.</summary>
+    internal SparsePlaceOrder? Rows { get; }
+
+    /// <summary>Single places by column, or null when places are runs.</summary>
+    internal SparsePlaceOrder? Columns { get; }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Runs?.Dispose();
+        Rows?.Dispose();
+        Columns?.Dispose();
+    }
 }

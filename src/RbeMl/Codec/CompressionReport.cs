@@ -1,0 +1,101 @@
+namespace RbeMl.Codec;
+
+/// <summary>
+/// What a compressed matrix costs and how well it keeps the original. Counted bits: fp32 alphas and coefficients, codes, fp16 scales, and places at
+/// log2(B²) bits a run or a bitmap of B² / run length bits, whichever is less; places that follow from a rule and its seed cost 32 bits a matrix, a
+/// full support nothing. The literal record counts 32 + 8 K bytes a tile.
+/// </summary>
+public sealed record CompressionReport
+{
+    private const int SeedBits = 32;
+
+    private CompressionReport()
+    {
+    }
+
+    /// <summary>Weights of the matrix: rows x columns.</summary>
+    public required long Weights { get; init; }
+
+    /// <summary>Stored bits, everything counted.</summary>
+    public required long Bits { get; init; }
+
+    /// <summary>‖W − Ŵ‖ / ‖W‖ over the matrix.</summary>
+    public required double RelativeError { get; init; }
+
+    /// <summary>The same for every tile's cells inside the matrix, row-major.</summary>
+    public required IReadOnlyList<double> TileErrors { get; init; }
+
+    /// <summary>Stored bytes.</summary>
+    public long Bytes => (Bits + 7) / 8;
+
+    /// <summary>Stored bits for each weight.</summary>
+    public double BitsPerWeight => (double)Bits / Weights;
+
+    /// <summary>2^-R: the least relative error that R = <see cref="BitsPerWeight"/> bits can give on independent Gaussian weights (Shannon).</summary>
+    public double ShannonFloor => Math.Pow(2, -BitsPerWeight);
+
+    /// <summary>Share of the fp32 size that is saved.</summary>
+    public double SavedFraction => 1 - BitsPerWeight / 32;
+
+    /// <summary>
+    /// Whether the error is below <see cref="ShannonFloor"/>. Structured weights may do that; for white Gaussian weights it would be a fault in the
+    /// codec or in the count of bits.
+    /// </summary>
+    public bool BeatsGaussianBound => RelativeError < ShannonFloor;
+
+    internal static CompressionReport Create(RbeMatrix matrix, ReadOnlySpan<float> original)
+    {
+        ArgumentNullException.ThrowIfNull(matrix);
+        long weights = (long)matrix.Rows * matrix.Columns;
+        if (original.Length != weights) throw new ShapeMismatchException("original", $"{matrix.Rows} x {matrix.Columns} = {weights} values", $"{original.Length}", "Pass the matrix that was compressed.");
+        float[] decoded = matrix.ToDense();
+        double[] tileErrors = new double[matrix.TileCount];
+        double difference = 0, norm = 0;
+        for (int t = 0; t < matrix.TileCount; t++)
+        {
+            (int top, int left, int rows, int columns) = matrix.BoundsOf(t);
+            double tileDifference = 0, tileNorm = 0;
+            for (int i = top; i < top + rows; i++)
+            {
+                for (int j = left; j < left + columns; j++)
+                {
+                    double w = original[i * matrix.Columns + j], d = w - decoded[i * matrix.Columns + j];
+                    tileDifference += d * d;
+                    tileNorm += w * w;
+                }
+            }
+
+            tileErrors[t] = Ratio(tileDifference, tileNorm);
+            difference += tileDifference;
+            norm += tileNorm;
+        }
+
+        return new CompressionReport { Weights = weights, Bits = CountBits(matrix), RelativeError = Ratio(difference, norm), TileErrors = tileErrors };
+    }
+
+    private static double Ratio(double difference, double norm) => norm == 0 ? Math.Sqrt(difference) : Math.Sqrt(difference / norm);
+
+    private static long CountBits(RbeMatrix matrix)
+    {
+        if (matrix.Format is SeedFormat seed) return matrix.TileCount * (8L * (32 + 8L * seed.Coefficients));
+        long bits = 32 * matrix.TrainableCount;
+        if (matrix.Quantized is { } quantized) bits += 8L * quantized.Codes.Length + 16L * quantized.Scales.Length;
+        return matrix.Support is { } support ? bits + PlaceBits(matrix, support) : bits;
+    }
+
+    private static long PlaceBits(RbeMatrix matrix, CoefficientSupport support)
+    {
+        int area = matrix.Tile * matrix.Tile;
+        if (support.CoefficientsPerTile == area) return 0;
+        if (IsByRule(matrix, support)) return SeedBits;
+        return matrix.TileCount * Math.Min((long)support.RunsPerTile * int.Log2(area), area / support.RunLength);
+    }
+
+    private static bool IsByRule(RbeMatrix matrix, CoefficientSupport support)
+    {
+        SparseFormat? format = matrix.Format as SparseFormat ?? (matrix.Format as QuantizedFormat)?.Delta;
+        if (format is null || format.Support.Kind == SupportKind.TopK) return false;
+        RbeOptions options = new() { Tile = matrix.Tile, Transform = matrix.Transform, Format = format, Alphas = matrix.HasAlphas };
+        return SupportSelector.FromRule(options, matrix.TileCount) is { } byRule && byRule.RunLength == support.RunLength && byRule.Starts.AsSpan().SequenceEqual(support.Starts);
+    }
+}

@@ -1,0 +1,153 @@
+using System.Numerics;
+
+namespace RbeMl.Codec;
+
+/// <content>Decoding, exact in double, and its adjoint.</content>
+public sealed partial class RbeMatrix
+{
+    /// <summary>The dense matrix, <c>[Rows * Columns]</c> row-major, decoded in double and rounded once.</summary>
+    public float[] ToDense()
+    {
+        float[] dense = new float[checked(Rows * Columns)];
+        Decode(Widen(Alphas), Widen(Coefficients), dense);
+        return dense;
+    }
+
+    /// <summary>The dense matrix in double: the reference of gradient checks.</summary>
+    public double[] ToDenseDouble() => ToDenseDouble(this, Widen(Alphas), Widen(Coefficients));
+
+    /// <summary>The dense matrix in double with other parameter values at the places of <paramref name="structure"/>.</summary>
+    /// <param name="structure">Shape, places and frozen base.</param>
+    /// <param name="alphas"><c>[tile][8]</c>, or empty without alphas.</param>
+    /// <param name="coefficients"><c>[tile][K]</c>, or empty without a support.</param>
+    /// <exception cref="ShapeMismatchException">The parameters do not fit the structure.</exception>
+    public static double[] ToDenseDouble(RbeMatrix structure, ReadOnlySpan<double> alphas, ReadOnlySpan<double> coefficients)
+    {
+        ArgumentNullException.ThrowIfNull(structure);
+        structure.CheckParameters(alphas.Length, coefficients.Length);
+        double[] dense = new double[checked(structure.Rows * structure.Columns)];
+        structure.Decode(alphas.ToArray(), coefficients.ToArray(), dense);
+        return dense;
+    }
+
+    /// <summary>The cells of one tile, <c>[B * B]</c> row-major, those outside the matrix included.</summary>
+    /// <exception cref="ShapeMismatchException">The span does not hold B² values.</exception>
+    public void DecodeTile(int tileIndex, Span<float> cells)
+    {
+        CheckTile(tileIndex, cells.Length);
+        double[] image = new double[Tile * Tile];
+        DecodeTileCoefficients(tileIndex, image);
+        new TileTransformer(Transform, Tile).Inverse(image, image);
+        for (int e = 0; e < image.Length; e++) cells[e] = (float)image[e];
+    }
+
+    /// <summary>Everything a tile is, in the transform's domain: alphas, frozen base and coefficients; <c>[B * B]</c>, row = output frequency.</summary>
+    /// <exception cref="ShapeMismatchException">The span does not hold B² values.</exception>
+    public void DecodeTileCoefficients(int tileIndex, Span<double> coefficients)
+    {
+        CheckTile(tileIndex, coefficients.Length);
+        DecodeImage(tileIndex, Widen(Alphas), Widen(Coefficients), new float[Tile * Tile], coefficients);
+    }
+
+    /// <summary>
+    /// The gradient of the parameters from the gradient G of the dense matrix: d alpha_k = sum of phi_k G over a tile's cells inside the
+    /// matrix, dC = (T G) at the kept places. The adjoint of <see cref="ToDenseDouble(RbeMatrix, ReadOnlySpan{double}, ReadOnlySpan{double})"/>.
+    /// </summary>
+    /// <param name="structure">Shape and places.</param>
+    /// <param name="denseGradient"><c>[Rows * Columns]</c>.</param>
+    /// <param name="alphaGradient"><c>[tile][8]</c>, written; or empty.</param>
+    /// <param name="coefficientGradient"><c>[tile][K]</c>, written; or empty.</param>
+    /// <exception cref="ShapeMismatchException">A span does not fit the structure.</exception>
+    public static void PullBack(RbeMatrix structure, ReadOnlySpan<double> denseGradient, Span<double> alphaGradient, Span<double> coefficientGradient)
+    {
+        ArgumentNullException.ThrowIfNull(structure);
+        structure.CheckParameters(alphaGradient.Length, coefficientGradient.Length);
+        structure.CheckDense("gradient", denseGradient.Length);
+        int tile = structure.Tile, area = tile * tile;
+        TileTransformer transformer = new(structure.Transform, tile);
+        BasisFunctions basis = BasisFunctions.Get(structure.Transform, tile);
+        double[] image = new double[area], everywhere = new double[area];
+        Array.Fill(everywhere, 1);
+        for (int t = 0; t < structure.TileCount; t++)
+        {
+            (int top, int left, int rows, int columns) = structure.BoundsOf(t);
+            Array.Clear(image);
+            for (int i = 0; i < rows; i++) denseGradient.Slice((top + i) * structure.Columns + left, columns).CopyTo(image.AsSpan(i * tile));
+            transformer.Forward(image, image);
+            for (int k = 0; k < BasisCount && structure.HasAlphas; k++)
+            {
+                alphaGradient[t * BasisCount + k] = AlphaSolver.MaskedDot(basis.TransformedFunctions[k], image, everywhere);
+            }
+
+            if (structure.Support is not { } support) continue;
+            for (int e = 0; e < support.CoefficientsPerTile; e++) coefficientGradient[t * support.CoefficientsPerTile + e] = image[support.PositionOf(t, e)];
+        }
+    }
+
+    /// <summary>Place and size of the part of a tile that lies inside the matrix.</summary>
+    internal (int Top, int Left, int Rows, int Columns) BoundsOf(int tileIndex)
+    {
+        int top = tileIndex / TileColumns * Tile, left = tileIndex % TileColumns * Tile;
+        return (top, left, Math.Min(Tile, Rows - top), Math.Min(Tile, Columns - left));
+    }
+
+    internal static double[] Widen(float[] values) => [.. values.Select(v => (double)v)];
+
+    private void Decode<T>(double[] alphas, double[] coefficients, T[] dense)
+        where T : unmanaged, IFloatingPointIeee754<T> =>
+        Parallel.For(
+            0,
+            TileCount,
+            () => (Transformer: new TileTransformer(Transform, Tile), Image: new double[Tile * Tile], Base: new float[Tile * Tile]),
+            (t, _, scratch) =>
+            {
+                DecodeImage(t, alphas, coefficients, scratch.Base, scratch.Image);
+                scratch.Transformer.Inverse(scratch.Image, scratch.Image);
+                (int top, int left, int rows, int columns) = BoundsOf(t);
+                for (int i = 0; i < rows; i++)
+                {
+                    for (int j = 0; j < columns; j++) dense[(top + i) * Columns + left + j] = T.CreateTruncating(scratch.Image[i * Tile + j]);
+                }
+
+                return scratch;
+            },
+            static _ => { });
+
+    private void DecodeImage(int tileIndex, double[] alphas, double[] coefficients, float[] scratch, Span<double> image)
+    {
+        image.Clear();
+        if (Quantized is { } quantized)
+        {
+            quantized.Dequantize(tileIndex, scratch);
+            for (int e = 0; e < image.Length; e++) image[e] = scratch[e];
+        }
+
+        if (Support is { } support)
+        {
+            int k = support.CoefficientsPerTile;
+            for (int e = 0; e < k; e++) image[support.PositionOf(tileIndex, e)] += coefficients[tileIndex * k + e];
+        }
+
+        if (alphas.Length == 0) return;
+        double[][] functions = BasisFunctions.Get(Transform, Tile).TransformedFunctions;
+        for (int k = 0; k < BasisCount; k++) AlphaSolver.AddScaled(image, functions[k], alphas[tileIndex * BasisCount + k]);
+    }
+
+    private void CheckTile(int tileIndex, int length)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(tileIndex);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(tileIndex, TileCount);
+        if (length != Tile * Tile) throw new ShapeMismatchException("tile buffer", $"{Tile} x {Tile} = {Tile * Tile} values", $"{length}", "Pass a buffer of exactly that length.");
+    }
+
+    private void CheckParameters(int alphas, int coefficients)
+    {
+        if (alphas != Alphas.Length) throw new ShapeMismatchException("alphas", $"{Alphas.Length}", $"{alphas}", "Give eight a tile, or none for a matrix without alphas.");
+        if (coefficients != Coefficients.Length) throw new ShapeMismatchException("coefficients", $"{Coefficients.Length}", $"{coefficients}", "Give one value for each place of the support.");
+    }
+
+    private void CheckDense(string what, int length)
+    {
+        if (length != (long)Rows * Columns) throw new ShapeMismatchException(what, $"{Rows} x {Columns} = {(long)Rows * Columns} values", $"{length}", "Pass the dense matrix row by row.");
+    }
+}

@@ -1,0 +1,290 @@
+namespace RbeMl.Codec;
+
+/// <summary>
+/// Fits one tile after another to a plan; holds scratch, so every thread needs its own. Results lie in the public arrays until the next fit.
+/// Cells outside the matrix have no say: they are filled with what the fit makes of them and the fit is repeated (expectation-maximisation: the
+/// error inside never rises) until that changes nothing; sparse coefficients are then polished by conjugate gradients on the cells inside.
+/// </summary>
+internal sealed partial class TileFitter
+{
+    private const int MaxFills = 24;
+    private const double FillTolerance = 1e-3;
+    private readonly FormatPlan _plan;
+    private readonly int _tile;
+    private readonly int _area;
+    private readonly TileTransformer _transformer;
+    private readonly BasisFunctions _basis;
+    private readonly ushort[] _allowed;
+    private readonly ushort[] _shuffled;
+    private readonly double[] _energies;
+    private readonly double[] _energyScratch;
+    private readonly double[] _ones;
+    private readonly double[] _mask;
+    private readonly double[] _outside;
+    private readonly double[] _filled;
+    private readonly double[] _image;
+    private readonly double[] _residual;
+    private readonly double[] _decoded;
+    private readonly double[] _base;
+    private readonly float[] _single;
+    private readonly Candidate _current;
+    private readonly Candidate _previous;
+    private readonly Candidate _best;
+
+    public TileFitter(FormatPlan plan, TileTransform transform, int tile)
+    {
+        _plan = plan;
+        _tile = tile;
+        _area = tile * tile;
+        _transformer = new TileTransformer(transform, tile);
+        _basis = BasisFunctions.Get(transform, tile);
+        _allowed = plan.Runs == 0 ? [] : SupportSelector.AllowedStarts(tile, plan.RunLength, plan.ReservesBasisPlaces);
+        _shuffled = new ushort[_allowed.Length];
+        _energies = new double[_allowed.Length];
+        _energyScratch = new double[_allowed.Length];
+        _ones = new double[_area];
+        Array.Fill(_ones, 1);
+        _mask = new double[_area];
+        _outside = new double[_area];
+        _filled = new double[_area];
+        _image = new double[_area];
+        _residual = new double[_area];
+        _decoded = new double[_area];
+        _base = new double[_area];
+        _single = new float[_area];
+        _current = new Candidate(plan, _area);
+        _previous = new Candidate(plan, _area);
+        _best = new Candidate(plan, _area);
+    }
+
+    /// <summary><c>[8]</c>, or empty.</summary>
+    public ReadOnlySpan<double> Alphas => _best.Alphas;
+
+    /// <summary><c>[runs]</c>, ascending.</summary>
+    public ReadOnlySpan<ushort> Starts => _best.Starts;
+
+    /// <summary><c>[K]</c> in the order of the places.</summary>
+    public ReadOnlySpan<double> Coefficients => _best.Coefficients;
+
+    /// <summary><c>[B² / 64]</c>, or empty.</summary>
+    public ReadOnlySpan<Half> Scales => _best.Scales;
+
+    /// <summary><c>[B²]</c>, or empty.</summary>
+    public ReadOnlySpan<byte> Codes => _best.Codes;
+
+    /// <summary>Fits a tile.</summary>
+    /// <param name="cells"><c>[B * B]</c>; what lies outside the matrix is not read.</param>
+    /// <param name="rows">Rows inside the matrix, 1 .. B.</param>
+    /// <param name="columns">Columns inside the matrix, 1 .. B.</param>
+    /// <param name="tileIndex">Index of the tile, for rules that use a seed.</param>
+    /// <param name="fill">Whether cells outside are filled and fitted again; without, they are held at zero (for comparison).</param>
+    public void Fit(ReadOnlySpan<double> cells, int rows, int columns, int tileIndex, bool fill = true)
+    {
+        bool whole = rows == _tile && columns == _tile;
+        SetMask(rows, columns);
+        for (int e = 0; e < _area; e++) _filled[e] = _mask[e] != 0 ? cells[e] : 0;
+        if (_plan.Runs > 0 && !SupportSelector.NeedsWeights(_plan, _tile))
+        {
+            SupportSelector.ByRule(_plan, _tile, tileIndex, _allowed, _shuffled, _current.Starts);
+        }
+
+        double previous = double.PositiveInfinity, energy = MaskedEnergy(_filled);
+        bool frozenAlphas = !whole && fill && _plan is { Alphas: true, Bits: > 0 };
+        if (frozenAlphas) AlphaSolver.Solve(_basis.Functions, _filled, _mask, _basis.Gram, _current.Alphas);
+        if (!whole && fill && _plan.Alphas) FillFromAlphas(frozenAlphas);
+        for (int f = 0; f < MaxFills; f++)
+        {
+            FitWhole(frozenAlphas);
+            Decode(_current, _decoded);
+            double error = 0;
+            for (int e = 0; e < _area; e++)
+            {
+                double difference = (_filled[e] - _decoded[e]) * _mask[e];
+                error += difference * difference;
+            }
+
+            if (f == 0 || error < previous) _current.CopyTo(_best);
+            if (whole || !fill || error <= 1e-14 * energy || error >= previous * (1 - FillTolerance)) break;
+            previous = error;
+            for (int e = 0; e < _area; e++)
+            {
+                if (_mask[e] == 0) _filled[e] = _decoded[e];
+            }
+        }
+
+        if (!whole && fill && _plan.Runs > 0) Polish(cells);
+    }
+
+    // Fills the outside with what the alphas say, fitted inside only: a start for the repeated fit.
+    private void FillFromAlphas(bool solved)
+    {
+        if (!solved) AlphaSolver.Solve(_basis.Functions, _filled, _mask, _basis.Gram, _current.Alphas);
+        Array.Clear(_decoded);
+        for (int k = 0; k < RbeMatrix.BasisCount; k++) AlphaSolver.AddScaled(_decoded, _basis.Functions[k], _current.Alphas[k]);
+        for (int e = 0; e < _area; e++)
+        {
+            if (_mask[e] == 0) _filled[e] = _decoded[e];
+        }
+    }
+
+    // Fits _filled as a whole tile.
+    private void FitWhole(bool frozenAlphas)
+    {
+        _transformer.Forward(_filled, _image);
+        if (_plan.Bits > 0)
+        {
+            if (_plan.Alphas && !frozenAlphas) SolveAlphas(_ones);
+            Residual();
+            QuantizeResidual();
+            if (_plan.Runs == 0) return;
+            for (int e = 0; e < _area; e++) _residual[e] -= _base[e];
+            Select();
+            Gather();
+        }
+        else if (!_plan.Alphas)
+        {
+            _image.CopyTo(_residual, 0);
+            Select();
+            Gather();
+        }
+        else
+        {
+            FitSparseWithAlphas();
+        }
+    }
+
+    // Alternates between the places for given alphas and the alphas for given places, which see only what the places do not keep. No step
+    // raises the error; the alphas alone come first, so the result is never worse than alphas followed by the residual.
+    private void FitSparseWithAlphas()
+    {
+        const int rounds = 4;
+        SolveAlphas(_ones);
+        Residual();
+        Select();
+        double before = OutsideEnergy();
+        for (int r = 0; r < rounds && !_plan.Literal; r++)
+        {
+            _current.CopyTo(_previous);
+            SolveAlphas(_outside);
+            Residual();
+            Select();
+            double after = OutsideEnergy();
+            if (after > before)
+            {
+                _previous.CopyTo(_current);
+                Residual();
+                break;
+            }
+
+            if (after >= before * (1 - 1e-6) || _previous.Starts.AsSpan().SequenceEqual(_current.Starts)) break;
+            before = after;
+        }
+
+        Gather();
+    }
+
+    private void SolveAlphas(double[] mask) => AlphaSolver.Solve(_basis.TransformedFunctions, _image, mask, _basis.Gram, _current.Alphas);
+
+    // _residual = _image without the alphas.
+    private void Residual()
+    {
+        _image.CopyTo(_residual, 0);
+        if (_plan.Alphas) AlphaSolver.Subtract(_basis.TransformedFunctions, _current.Alphas, _residual);
+    }
+
+    private void Select()
+    {
+        if (SupportSelector.NeedsWeights(_plan, _tile)) SupportSelector.ByEnergy(_residual, _tile, _plan.RunLength, _allowed, _energies, _energyScratch, _current.Starts);
+    }
+
+    // Energy of the residual outside the support; leaves the places outside in _outside.
+    private double OutsideEnergy()
+    {
+        _ones.CopyTo(_outside, 0);
+        foreach (ushort start in _current.Starts)
+        {
+            for (int o = 0; o < _plan.RunLength; o++) _outside[start + o * _tile] = 0;
+        }
+
+        return AlphaSolver.MaskedDot(_residual, _residual, _outside);
+    }
+
+    private void Gather()
+    {
+        for (int r = 0; r < _plan.Runs; r++)
+        {
+            for (int o = 0; o < _plan.RunLength; o++) _current.Coefficients[r * _plan.RunLength + o] = (float)_residual[_current.Starts[r] + o * _tile];
+        }
+    }
+
+    private void QuantizeResidual()
+    {
+        for (int e = 0; e < _area; e++) _single[e] = (float)_residual[e];
+        float[] levels = QuantizerLevels.For(_plan.Bits);
+        for (int g = 0; g < _area / QuantizedFormat.GroupSize; g++)
+        {
+            int first = g * QuantizedFormat.GroupSize;
+            Span<byte> codes = _current.Codes.AsSpan(first, QuantizedFormat.GroupSize);
+            _current.Scales[g] = GroupQuantizer.Quantize(_single.AsSpan(first, QuantizedFormat.GroupSize), _plan.Bits, codes);
+            float scale = (float)_current.Scales[g];
+            for (int e = 0; e < codes.Length; e++) _base[first + e] = scale * levels[codes[e]];
+        }
+    }
+
+    // The cells of a fit, exactly as the matrix decodes them.
+    private void Decode(Candidate fit, Span<double> cells)
+    {
+        if (_plan.Bits > 0) DequantizeInto(fit, cells);
+        else cells.Clear();
+        Scatter(fit, cells);
+        _transformer.Inverse(cells, cells);
+    }
+
+    private void Scatter(Candidate fit, Span<double> image)
+    {
+        for (int r = 0; r < _plan.Runs; r++)
+        {
+            for (int o = 0; o < _plan.RunLength; o++) image[fit.Starts[r] + o * _tile] += fit.Coefficients[r * _plan.RunLength + o];
+        }
+
+        if (!_plan.Alphas) return;
+        for (int k = 0; k < RbeMatrix.BasisCount; k++) AlphaSolver.AddScaled(image, _basis.TransformedFunctions[k], fit.Alphas[k]);
+    }
+
+    private void DequantizeInto(Candidate fit, Span<double> image)
+    {
+        float[] levels = QuantizerLevels.For(_plan.Bits);
+        for (int e = 0; e < _area; e++) image[e] = (float)fit.Scales[e / QuantizedFormat.GroupSize] * levels[fit.Codes[e]];
+    }
+
+    private double MaskedEnergy(double[] cells) => AlphaSolver.MaskedDot(cells, cells, _mask);
+
+    private void SetMask(int rows, int columns)
+    {
+        Array.Clear(_mask);
+        for (int i = 0; i < rows; i++) _mask.AsSpan(i * _tile, columns).Fill(1);
+    }
+
+    /// <summary>One possible encoding of a tile.</summary>
+    private sealed class Candidate(FormatPlan plan, int area)
+    {
+        public double[] Alphas { get; } = plan.Alphas ? new double[RbeMatrix.BasisCount] : [];
+
+        public ushort[] Starts { get; } = new ushort[plan.Runs];
+
+        public double[] Coefficients { get; } = new double[plan.Runs * plan.RunLength];
+
+        public Half[] Scales { get; } = plan.Bits > 0 ? new Half[area / QuantizedFormat.GroupSize] : [];
+
+        public byte[] Codes { get; } = plan.Bits > 0 ? new byte[area] : [];
+
+        public void CopyTo(Candidate other)
+        {
+            Alphas.CopyTo(other.Alphas, 0);
+            Starts.CopyTo(other.Starts, 0);
+            Coefficients.CopyTo(other.Coefficients, 0);
+            Scales.CopyTo(other.Scales, 0);
+            Codes.CopyTo(other.Codes, 0);
+        }
+    }
+}

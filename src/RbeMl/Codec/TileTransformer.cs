@@ -1,0 +1,92 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+
+namespace RbeMl.Codec;
+
+/// <summary>
+/// The 2-D transform of one tile in double, as two matrix products: C = M A M' and A = M' C M, all <c>[B, B]</c> row-major.
+/// Holds scratch, so every thread needs its own.
+/// </summary>
+internal sealed class TileTransformer
+{
+    private readonly bool _identity;
+    private readonly double[] _matrix;
+    private readonly double[] _transposed;
+    private readonly double[] _scratch;
+
+    public TileTransformer(TileTransform transform, int tile)
+    {
+        Tile = tile;
+        _identity = transform == TileTransform.None;
+        _matrix = TransformMatrix.Get(transform, tile);
+        _scratch = new double[tile * tile];
+        _transposed = new double[tile * tile];
+        for (int u = 0; u < tile; u++)
+        {
+            for (int i = 0; i < tile; i++) _transposed[i * tile + u] = _matrix[u * tile + i];
+        }
+    }
+
+    /// <summary>Tile edge B.</summary>
+    public int Tile { get; }
+
+    /// <summary>coefficients = M cells M'. The two may be the same.</summary>
+    public void Forward(ReadOnlySpan<double> cells, Span<double> coefficients) => Apply(_matrix, cells, _transposed, coefficients);
+
+    /// <summary>cells = M' coefficients M. The two may be the same.</summary>
+    public void Inverse(ReadOnlySpan<double> coefficients, Span<double> cells) => Apply(_transposed, coefficients, _matrix, cells);
+
+    private void Apply(double[] left, ReadOnlySpan<double> x, double[] right, Span<double> y)
+    {
+        if (_identity)
+        {
+            x.CopyTo(y);
+            return;
+        }
+
+        Multiply(left, x, _scratch, Tile);
+        Multiply(_scratch, right, y, Tile);
+    }
+
+    // c = a b, n x n, n a multiple of 16; four rows by sixteen columns at a time.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Multiply(ReadOnlySpan<double> a, ReadOnlySpan<double> b, Span<double> c, int n)
+    {
+        if (a.Length < n * n || b.Length < n * n || c.Length < n * n) throw new ArgumentException("A tile's buffers hold B * B values.");
+        ref double ar = ref MemoryMarshal.GetReference(a);
+        ref double br = ref MemoryMarshal.GetReference(b);
+        ref double cr = ref MemoryMarshal.GetReference(c);
+        for (int i = 0; i < n; i += 4)
+        {
+            for (int j = 0; j < n; j += 16)
+            {
+                Vector512<double> c00 = default, c01 = default, c10 = default, c11 = default, c20 = default, c21 = default, c30 = default, c31 = default;
+                for (int k = 0; k < n; k++)
+                {
+                    Vector512<double> b0 = Vector512.LoadUnsafe(ref br, (nuint)(k * n + j)), b1 = Vector512.LoadUnsafe(ref br, (nuint)(k * n + j + 8));
+                    Vector512<double> a0 = Vector512.Create(Unsafe.Add(ref ar, i * n + k)), a1 = Vector512.Create(Unsafe.Add(ref ar, (i + 1) * n + k));
+                    Vector512<double> a2 = Vector512.Create(Unsafe.Add(ref ar, (i + 2) * n + k)), a3 = Vector512.Create(Unsafe.Add(ref ar, (i + 3) * n + k));
+                    c00 = Vector512.FusedMultiplyAdd(a0, b0, c00);
+                    c01 = Vector512.FusedMultiplyAdd(a0, b1, c01);
+                    c10 = Vector512.FusedMultiplyAdd(a1, b0, c10);
+                    c11 = Vector512.FusedMultiplyAdd(a1, b1, c11);
+                    c20 = Vector512.FusedMultiplyAdd(a2, b0, c20);
+                    c21 = Vector512.FusedMultiplyAdd(a2, b1, c21);
+                    c30 = Vector512.FusedMultiplyAdd(a3, b0, c30);
+                    c31 = Vector512.FusedMultiplyAdd(a3, b1, c31);
+                }
+
+                nuint at = (nuint)(i * n + j), row = (nuint)n;
+                c00.StoreUnsafe(ref cr, at);
+                c01.StoreUnsafe(ref cr, at + 8);
+                c10.StoreUnsafe(ref cr, at + row);
+                c11.StoreUnsafe(ref cr, at + row + 8);
+                c20.StoreUnsafe(ref cr, at + 2 * row);
+                c21.StoreUnsafe(ref cr, at + 2 * row + 8);
+                c30.StoreUnsafe(ref cr, at + 3 * row);
+                c31.StoreUnsafe(ref cr, at + 3 * row + 8);
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+using System.Diagnostics;
+using System.Numerics;
+using RbeMl.Memory;
+
+namespace RbeMl.Layers;
+
+/// <summary>The state of one forward or backward of a block; owned by a workspace and used again by the next call.</summary>
+/// <typeparam name="T">Element type.</typeparam>
+internal sealed unsafe class BlockCall<T> : IDisposable
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    private readonly BlockActivations<T> _shared = new();
+
+    public Workspace<T> Workspace { get; private set; } = null!;
+
+    public Panel<T> X { get; private set; } = null!;
+
+    /// <summary>Output of a forward, input gradient of a backward.</summary>
+    public Panel<T> Result { get; private set; } = null!;
+
+    public Panel<T> OutputGradient { get; set; } = null!;
+
+    public ParameterVector<T> Gradients { get; set; } = null!;
+
+    public ForwardOptions<T> Options { get; private set; } = null!;
+
+    public int Batch { get; private set; }
+
+    public int Length { get; private set; }
+
+    public int Past { get; private set; }
+
+    public CheckpointPolicy? Keep { get; set; }
+
+    public T* AttentionWeights { get; set; }
+
+    /// <summary>[worker][stage].</summary>
+    public long[] Ticks { get; private set; } = [];
+
+    // Panels of the call: saved in the context or shared, by policy.
+    public Panel<T> X1Hat { get; private set; } = null!;
+
+    public Panel<T> Qkv { get; private set; } = null!;
+
+    public Panel<T> Att { get; private set; } = null!;
+
+    public Panel<T> AttHat { get; private set; } = null!;
+
+    public Panel<T> Middle { get; private set; } = null!;
+
+    public Panel<T> X2Hat { get; private set; } = null!;
+
+    public Panel<T> Hidden { get; private set; } = null!;
+
+    public Panel<T> HiddenHat { get; private set; } = null!;
+
+    public Slab<T> Statistics { get; private set; } = null!;
+
+    public Slab<T> LogSumExp { get; private set; } = null!;
+
+    /// <summary>Decoded gamma1, beta1, gamma2, beta2, each [Dp].</summary>
+    public Slab<T> LayerNormVectors { get; } = new();
+
+    // Backward only: gradients in the coefficient domain, moments, partial sums.
+    public Panel<T> ContractHat { get; } = new();
+
+    public Panel<T> ExpandHat { get; } = new();
+
+    public Panel<T> OutputHat { get; } = new();
+
+    public Panel<T> QkvGradient { get; } = new();
+
+    public Panel<T> AttGradient { get; } = new();
+
+    public Panel<T> MiddleGradient { get; } = new();
+
+    public Panel<T> MomentsOfInputs { get; } = new();
+
+    public Panel<T> MomentsOfGradients { get; } = new();
+
+    public Slab<T> PartialSums { get; } = new();
+
+    public bool Profile => Options.Profile;
+
+    public long AllocatedBytes => _shared.AllocatedBytes + LayerNormVectors.AllocatedBytes + ContractHat.AllocatedBytes + ExpandHat.AllocatedBytes + OutputHat.AllocatedBytes
+        + QkvGradient.AllocatedBytes + AttGradient.AllocatedBytes + MiddleGradient.AllocatedBytes + MomentsOfInputs.AllocatedBytes + MomentsOfGradients.AllocatedBytes + PartialSums.AllocatedBytes;
+
+    public void Begin(Workspace<T> workspace, Panel<T> x, Panel<T> result, int batch, int length, int past, ForwardOptions<T> options)
+    {
+        (Workspace, X, Result, Batch, Length, Past, Options) = (workspace, x, result, batch, length, past, options);
+        if (!options.Profile) return;
+        if (Ticks.Length != workspace.Team.Threads * (int)BlockStage.Count) Ticks = new long[workspace.Team.Threads * (int)BlockStage.Count];
+        Array.Clear(Ticks);
+    }
+
+    /// <summary>Takes the panels that the policy keeps from the context, the others from the shared ones.</summary>
+    public void Use(BlockContext<T>? context)
+    {
+        BlockActivations<T> saved = context?.Saved ?? _shared;
+        BlockActivations<T> most = Keep is CheckpointPolicy.None or CheckpointPolicy.Selective ? saved : _shared;
+        BlockActivations<T> all = Keep is CheckpointPolicy.None ? saved : _shared;
+        Middle = saved.Middle;
+        (X1Hat, Qkv, Att, X2Hat, Hidden, Statistics, LogSumExp) = (most.X1Hat, most.Qkv, most.Att, most.X2Hat, most.Hidden, most.Statistics, most.LogSumExp);
+        (AttHat, HiddenHat) = (all.AttHat, all.HiddenHat);
+    }
+
+    public void End() => (X, Result, OutputGradient, Gradients, Options) = (null!, null!, null!, null!, null!);
+
+    public long Now() => Profile ? Stopwatch.GetTimestamp() : 0;
+
+    public long Lap(int worker, BlockStage stage, long since)
+    {
+        if (!Profile) return 0;
+        long now = Stopwatch.GetTimestamp();
+        Ticks[worker * (int)BlockStage.Count + (int)stage] += now - since;
+        return now;
+    }
+
+    public void Dispose()
+    {
+        _shared.Dispose();
+        LayerNormVectors.Dispose();
+        PartialSums.Dispose();
+        foreach (Panel<T> panel in (Panel<T>[])[ContractHat, ExpandHat, OutputHat, QkvGradient, AttGradient, MiddleGradient, MomentsOfInputs, MomentsOfGradients]) panel.Dispose();
+    }
+}

@@ -1,0 +1,50 @@
+using System.Numerics;
+using RbeMl.Kernels;
+
+namespace RbeMl.Layers;
+
+/// <summary>
+/// y = (x - mean) / sqrt(var + eps) * gamma + beta over the features of a token. The normalised panel is written block by block straight into
+/// the next layer's transform (fused), or whole first (unfused); both give the same bits.
+/// </summary>
+/// <typeparam name="T">Element type.</typeparam>
+public sealed unsafe class LayerNorm<T>
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    private readonly T _epsilon;
+
+    /// <summary>Adds gamma and beta to the parameters.</summary>
+    /// <exception cref="ShapeMismatchException">Gamma and beta differ in length.</exception>
+    public LayerNorm(ParameterVector<T> parameters, string name, LayerNormStorage storage, ReadOnlySpan<float> gamma, ReadOnlySpan<float> beta, double epsilon)
+    {
+        if (gamma.Length != beta.Length) throw new ShapeMismatchException($"{name}.beta", $"{gamma.Length} values like gamma", $"{beta.Length}", "Give both one value a feature.");
+        Features = gamma.Length;
+        Gamma = new VectorParameter<T>(parameters, $"{name}.gamma", storage, gamma);
+        Beta = new VectorParameter<T>(parameters, $"{name}.beta", storage, beta);
+        _epsilon = T.CreateTruncating(epsilon);
+    }
+
+    /// <summary>D.</summary>
+    public int Features { get; }
+
+    /// <summary>Scale.</summary>
+    public VectorParameter<T> Gamma { get; }
+
+    /// <summary>Shift.</summary>
+    public VectorParameter<T> Beta { get; }
+
+    /// <summary>Statistics of a chunk: mean and 1 / deviation of every lane.</summary>
+    public void Statistics(T* x, T* mean, T* rstd, int width) => LayerNormKernel.Statistics(x, mean, rstd, Features, width, _epsilon);
+
+    /// <summary>Normalises feature rows [first, first + rows) of a chunk into a block of <paramref name="blockRows"/> rows; rows beyond D become zero.</summary>
+    public void ApplyBlock(T* x, T* mean, T* rstd, T* gamma, T* beta, int first, int blockRows, T* block, int width)
+    {
+        int rows = Math.Clamp(Features - first, 0, blockRows);
+        LayerNormKernel.Apply(x + (long)first * width, mean, rstd, gamma + first, beta + first, block, rows, width);
+        new Span<T>(block + (long)rows * width, (blockRows - rows) * width).Clear();
+    }
+
+    /// <summary>dx += input gradient of a chunk; the chunk's gamma and beta sums are overwritten.</summary>
+    public void Backward(T* x, T* mean, T* rstd, T* gamma, T* dy, T* dx, T* dgamma, T* dbeta, int width) =>
+        LayerNormKernel.Backward(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, Features, width);
+}

@@ -1,0 +1,206 @@
+using System.Numerics;
+using RbeMl.Codec;
+using RbeMl.Kernels;
+using RbeMl.Memory;
+
+namespace RbeMl.Layers;
+
+/// <summary>
+/// y = W x + b with a compressed W, computed in the coefficient domain: x^ = T x block by block, y^ = C x^ tile by tile (sparse coefficients,
+/// quantised base and alphas add up), y = T' y^ + b. Backward: g^ = T g, dx = T' C' g^, dC = g^ x^' at the kept places only.
+/// Methods work on one chunk of a panel; callers run chunks (forward, input gradient) or tile rows (weight gradient) in parallel.
+/// </summary>
+/// <typeparam name="T">Element type.</typeparam>
+public sealed unsafe class RbeLinear<T>
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    private readonly ParameterVector<T> _parameters;
+    private readonly SparsePattern? _pattern;
+    private readonly QuantizedTiles? _quantized;
+    private readonly AlphaFactors<T>? _factors;
+    private readonly RbeMatrix _matrix;
+
+    /// <summary>Adds a compressed matrix and its bias to the parameters.</summary>
+    /// <param name="parameters">The vector to add to.</param>
+    /// <param name="name">Name of the layer.</param>
+    /// <param name="matrix">The weights, [out, in].</param>
+    /// <param name="bias">[out], or empty for none.</param>
+    public RbeLinear(ParameterVector<T> parameters, string name, RbeMatrix matrix, ReadOnlySpan<float> bias)
+    {
+        ArgumentNullException.ThrowIfNull(parameters);
+        ArgumentNullException.ThrowIfNull(matrix);
+        if (bias.Length != 0 && bias.Length != matrix.Rows) throw new ShapeMismatchException($"{name}.bias", $"{matrix.Rows} values", $"{bias.Length}", "Give one a row of the weights, or none.");
+        _parameters = parameters;
+        _matrix = matrix;
+        Name = name;
+        _quantized = matrix.Quantized;
+        if (matrix.HasAlphas)
+        {
+            _factors = new AlphaFactors<T>(matrix.Transform, matrix.Tile);
+            Alphas = parameters.Add($"{name}.alphas", ParameterKind.Alpha, matrix.Alphas, 1, BasisFunctions.Get(matrix.Transform, matrix.Tile).Gram);
+        }
+
+        if (matrix.Support is { } support)
+        {
+            _pattern = new SparsePattern(support, matrix.TileRows, matrix.TileColumns);
+            double scale = Math.Sqrt((double)matrix.Tile * matrix.Tile / support.CoefficientsPerTile);
+            Coefficients = parameters.Add($"{name}.coefficients", ParameterKind.Coefficient, matrix.Coefficients, scale);
+        }
+
+        if (bias.Length != 0) Bias = parameters.Add($"{name}.bias", ParameterKind.Bias, bias);
+    }
+
+    /// <summary>Name of the layer.</summary>
+    public string Name { get; }
+
+    /// <summary>Output features.</summary>
+    public int Outputs => _matrix.Rows;
+
+    /// <summary>Input features.</summary>
+    public int Inputs => _matrix.Columns;
+
+    /// <summary>Tile edge B.</summary>
+    public int Tile => _matrix.Tile;
+
+    /// <summary>Tiles along the output.</summary>
+    public int TileRows => _matrix.TileRows;
+
+    /// <summary>Tiles along the input.</summary>
+    public int TileColumns => _matrix.TileColumns;
+
+    /// <summary>Alphas among the parameters, or null.</summary>
+    public ParameterSlice? Alphas { get; }
+
+    /// <summary>Coefficients among the parameters, or null.</summary>
+    public ParameterSlice? Coefficients { get; }
+
+    /// <summary>Bias among the parameters, or null.</summary>
+    public ParameterSlice? Bias { get; }
+
+    /// <summary>Rows of a moment panel of the input: 12 a tile column, 0 without alphas.</summary>
+    public int InputMomentRows => _factors is null ? 0 : TileColumns * BasisFunctions.FactorCount;
+
+    /// <summary>Rows of a moment panel of the output: 12 a tile row, 0 without alphas.</summary>
+    public int OutputMomentRows => _factors is null ? 0 : TileRows * BasisFunctions.FactorCount;
+
+    /// <summary>Scratch elements that a chunk's methods take at most.</summary>
+    public long ScratchElements => ScratchArea<T>.Size((long)Tile * Panel<T>.WideWidth) + ScratchArea<T>.Size((long)Tile * Tile)
+        + ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideWidth);
+
+    /// <summary>The weights with the current values of the parameters.</summary>
+    public RbeMatrix ToMatrix() => new(
+        _matrix.Rows, _matrix.Columns, _matrix.Tile, _matrix.Transform, Alphas is null ? [] : _parameters.ToFloats(Alphas),
+        _matrix.Support, Coefficients is null ? [] : _parameters.ToFloats(Coefficients), _quantized, _matrix.Format);
+
+    /// <summary>The current bias; empty without one.</summary>
+    public float[] BiasValues() => Bias is null ? [] : _parameters.ToFloats(Bias);
+
+    /// <summary>blocks of x -> blocks of x^; rows of x beyond the features must be zero. x^ may be x.</summary>
+    public void TransformBlocks(int blocks, T* x, T* xHat, int width)
+    {
+        long stride = (long)Tile * width;
+        for (int b = 0; b < blocks; b++) BlockTransform.Forward(_matrix.Transform, Tile, x + b * stride, xHat + b * stride, width);
+    }
+
+    /// <summary>Moments of blocks in the coefficient domain, <c>[12 a block][width]</c>; nothing without alphas.</summary>
+    public void Moments(int blocks, T* hat, T* moments, int width)
+    {
+        if (_factors is null) return;
+        for (int b = 0; b < blocks; b++)
+        {
+            AlphaKernel.Moments(_factors, hat + (long)b * Tile * width, moments + (long)b * BasisFunctions.FactorCount * width, width);
+        }
+    }
+
+    /// <summary>
+    /// yHat += C(tileRow, first .. last) xHat and, for alphas, s += the mixed moments. xHat and moments point at block <paramref name="first"/>.
+    /// </summary>
+    public void AccumulateRow(int tileRow, int first, int last, T* xHat, T* moments, T* yHat, T* s, int width, ScratchArea<T> scratch)
+    {
+        if (_pattern is not null) SparseKernel.Multiply(_pattern, _parameters.At(Coefficients!), tileRow, first, last, xHat, yHat, width);
+        if (_quantized is not null) QuantizedKernel.Multiply(_quantized, TileColumns, tileRow, first, last, xHat, yHat, width, scratch.Take((long)Tile * Tile));
+        if (_factors is null) return;
+        T* alphas = _parameters.At(Alphas!) + ((long)tileRow * TileColumns + first) * RbeMatrix.BasisCount;
+        for (int j = first; j < last; j++, alphas += RbeMatrix.BasisCount, moments += BasisFunctions.FactorCount * width) AlphaKernel.Mix(_factors, alphas, moments, s, width);
+    }
+
+    /// <summary>y = T'(yHat + expanded moments) + bias for one tile row; rows beyond the outputs become zero. y may be yHat.</summary>
+    public void FinishRow(int tileRow, T* yHat, T* s, T* y, int width)
+    {
+        if (_factors is not null) AlphaKernel.Expand(_factors, s, yHat, width);
+        BlockTransform.Inverse(_matrix.Transform, Tile, yHat, y, width);
+        int rows = Math.Min(Tile, Outputs - tileRow * Tile);
+        if (Bias is not null) Elementwise.AddBias(y, _parameters.At(Bias) + tileRow * Tile, rows, width);
+        ClearRows(y, rows, width);
+    }
+
+    /// <summary>y block of one tile row from all of x^ and its moments.</summary>
+    public void ForwardRow(int tileRow, T* xHat, T* moments, T* y, int width, ScratchArea<T> scratch)
+    {
+        T* s = scratch.Take((long)BasisFunctions.FactorCount * width);
+        new Span<T>(s, BasisFunctions.FactorCount * width).Clear();
+        new Span<T>(y, Tile * width).Clear();
+        AccumulateRow(tileRow, 0, TileColumns, xHat, moments, y, s, width, scratch);
+        FinishRow(tileRow, y, s, y, width);
+    }
+
+    /// <summary>dxHat += C(.., tileColumn)' gHat, alphas included; gMoments are the moments of gHat.</summary>
+    public void AccumulateColumn(int tileColumn, T* gHat, T* gMoments, T* dxHat, int width, ScratchArea<T> scratch)
+    {
+        if (_pattern is not null) SparseKernel.MultiplyTransposed(_pattern, _parameters.At(Coefficients!), tileColumn, 0, TileRows, gHat, dxHat, width);
+        if (_quantized is not null) QuantizedKernel.MultiplyTransposed(_quantized, TileColumns, tileColumn, 0, TileRows, gHat, dxHat, width, scratch.Take((long)Tile * Tile));
+        if (_factors is null) return;
+        T* m = scratch.Take((long)BasisFunctions.FactorCount * width);
+        new Span<T>(m, BasisFunctions.FactorCount * width).Clear();
+        T* alphas = _parameters.At(Alphas!) + (long)tileColumn * RbeMatrix.BasisCount;
+        for (int i = 0; i < TileRows; i++)
+        {
+            AlphaKernel.MixTransposed(_factors, alphas + (long)i * TileColumns * RbeMatrix.BasisCount, gMoments + (long)i * BasisFunctions.FactorCount * width, m, width);
+        }
+
+        AlphaKernel.Expand(_factors, m, dxHat, width);
+    }
+
+    /// <summary>dx = T' dxHat for one tile column; rows beyond the inputs become zero. dx may be dxHat.</summary>
+    public void FinishColumn(int tileColumn, T* dxHat, T* dx, int width)
+    {
+        BlockTransform.Inverse(_matrix.Transform, Tile, dxHat, dx, width);
+        ClearRows(dx, Math.Min(Tile, Inputs - tileColumn * Tile), width);
+    }
+
+    /// <summary>Sums of a chunk's output gradient over its lanes, the bias gradient's part; rows beyond the outputs are not read.</summary>
+    public void BiasSums(T* g, T* sums, int width)
+    {
+        if (Bias is not null) Elementwise.RowSums(g, Outputs, width, sums);
+    }
+
+    /// <summary>
+    /// Adds the gradients of the coefficients and alphas of one tile row, over all chunks in order. Panels: x^ and its moments, g^ and its moments.
+    /// Moment panels are not read without alphas.
+    /// </summary>
+    public void GradientRow(int tileRow, Panel<T> xHat, Panel<T> xMoments, int xMomentFirstRow, Panel<T> gHat, int gFirstRow, Panel<T> gMoments, int gMomentFirstRow, ParameterVector<T> gradients)
+    {
+        int width = xHat.Width;
+        if (_pattern is not null)
+        {
+            SparseKernel.Gradient(
+                _pattern, tileRow, xHat.Pointer, xHat.ChunkStride, gHat.Pointer + (long)gFirstRow * width, gHat.ChunkStride, xHat.Chunks, width, gradients.At(Coefficients!));
+        }
+
+        if (_factors is null) return;
+        T* gradient = gradients.At(Alphas!) + (long)tileRow * TileColumns * RbeMatrix.BasisCount;
+        for (int chunk = 0; chunk < xHat.Chunks; chunk++)
+        {
+            T* s = gMoments.Chunk(chunk) + ((long)gMomentFirstRow + tileRow * BasisFunctions.FactorCount) * width;
+            for (int j = 0; j < TileColumns; j++)
+            {
+                AlphaKernel.Gradient(_factors, xMoments.Chunk(chunk) + ((long)xMomentFirstRow + j * BasisFunctions.FactorCount) * width, s, gradient + j * RbeMatrix.BasisCount, width);
+            }
+        }
+    }
+
+    private void ClearRows(T* block, int rows, int width)
+    {
+        if (rows < Tile) new Span<T>(block + (long)rows * width, (Tile - rows) * width).Clear();
+    }
+}

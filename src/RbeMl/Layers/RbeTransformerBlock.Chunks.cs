@@ -1,0 +1,200 @@
+using System.Numerics;
+using RbeMl.Kernels;
+using RbeMl.Memory;
+
+namespace RbeMl.Layers;
+
+/// <content>What the stages do to one chunk, head or tile row.</content>
+public sealed unsafe partial class RbeTransformerBlock<T>
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    // First rows of the pieces of a chunk's moment panels, in rows of 12 a tile.
+    private readonly record struct MomentLayout(int X1, int Att, int X2, int Hidden, int Inputs, int Contract, int Expand, int Output, int Qkv, int Outputs)
+    {
+        public static MomentLayout Of(RbeTransformerBlock<T> block)
+        {
+            int d = block.Attention.Query.TileColumns * Moments, f = block.FeedForward.Expand.TileRows * Moments;
+            return new MomentLayout(0, d, 2 * d, 3 * d, (3 * d) + f, 0, d, d + f, (2 * d) + f, (5 * d) + f);
+        }
+    }
+
+    // x -> x1^ -> q, k, v of one chunk.
+    private void Project(BlockCall<T> call, int chunk, int worker, ScratchArea<T> scratch)
+    {
+        int width = call.X.Width;
+        long t0 = call.Now();
+        T* v = call.LayerNormVectors.Pointer;
+        T* xHat = call.Keep is not null && (call.Keep is not CheckpointPolicy.Full || call.OutputGradient is not null) ? call.X1Hat.Chunk(chunk) : scratch.Take((long)PaddedWidth * width);
+        NormalizeAndTransform(LayerNorm1, Attention.Query, call.X.Chunk(chunk), Statistic(call, 0, chunk), Statistic(call, 1, chunk), v, v + PaddedWidth, xHat, width);
+        T* moments = scratch.Take((long)Attention.Query.TileColumns * Moments * width);
+        MomentsOf(Attention.Inputs, xHat, moments, width);
+        t0 = call.Lap(worker, BlockStage.LayerNorm1, t0);
+        Attention.ProjectChunk(xHat, moments, call.Qkv.Chunk(chunk), width, scratch);
+        call.Lap(worker, BlockStage.Projections, t0);
+    }
+
+    private void Attend(BlockCall<T> call, int item, int worker, ScratchArea<T> scratch)
+    {
+        long t0 = call.Now();
+        Attention.HeadForward(HeadOf(call, item), call.Qkv, call.Att, call.LogSumExp.Pointer, call.Options, call.AttentionWeights, scratch);
+        call.Lap(worker, BlockStage.Attention, t0);
+    }
+
+    // att -> m = x + drop(output(att)) -> y = m + drop(feed-forward(LN2 m)) of one chunk.
+    private void Finish(BlockCall<T> call, int chunk, int worker, ScratchArea<T> scratch)
+    {
+        int width = call.X.Width;
+        long size = (long)PaddedWidth * width;
+        bool keepMost = call.Keep is CheckpointPolicy.None or CheckpointPolicy.Selective, keepAll = call.Keep is CheckpointPolicy.None;
+        long t0 = call.Now();
+        T* v = call.LayerNormVectors.Pointer;
+        T* moments = scratch.Take((long)Attention.Query.TileColumns * Moments * width);
+        T* attHat = keepAll ? call.AttHat.Chunk(chunk) : scratch.Take(size);
+        Attention.Output.TransformBlocks(Attention.Output.TileColumns, call.Att.Chunk(chunk), attHat, width);
+        Attention.Output.Moments(Attention.Output.TileColumns, attHat, moments, width);
+        T* m = call.Middle.Chunk(chunk);
+        Attention.OutputChunk(attHat, moments, m, width, scratch);
+        if (Drops(call)) Drop(call, DropoutSite.AttentionResidual, chunk, m);
+        Elementwise.Add(m, call.X.Chunk(chunk), m, size);
+        t0 = call.Lap(worker, BlockStage.AttentionOutput, t0);
+
+        T* xHat = keepMost ? call.X2Hat.Chunk(chunk) : scratch.Take(size);
+        NormalizeAndTransform(LayerNorm2, FeedForward.Expand, m, Statistic(call, 2, chunk), Statistic(call, 3, chunk), v + 2L * PaddedWidth, v + 3L * PaddedWidth, xHat, width);
+        FeedForward.Expand.Moments(FeedForward.Expand.TileColumns, xHat, moments, width);
+        t0 = call.Lap(worker, BlockStage.LayerNorm2, t0);
+        T* y = call.Result.Chunk(chunk);
+        FeedForward.ForwardChunk(xHat, moments, keepMost ? call.Hidden.Chunk(chunk) : null, keepAll ? call.HiddenHat.Chunk(chunk) : null, y, width, scratch);
+        if (Drops(call)) Drop(call, DropoutSite.FeedForwardResidual, chunk, y);
+        Elementwise.Add(y, m, y, size);
+        call.Lap(worker, BlockStage.FeedForward, t0);
+    }
+
+    private void RecomputeHidden(BlockCall<T> call, int chunk, ScratchArea<T> scratch)
+    {
+        int width = call.X.Width;
+        T* v = call.LayerNormVectors.Pointer;
+        T* moments = scratch.Take((long)FeedForward.Expand.TileColumns * Moments * width);
+        NormalizeAndTransform(LayerNorm2, FeedForward.Expand, call.Middle.Chunk(chunk), Statistic(call, 2, chunk), Statistic(call, 3, chunk), v + 2L * PaddedWidth, v + 3L * PaddedWidth, call.X2Hat.Chunk(chunk), width);
+        FeedForward.Expand.Moments(FeedForward.Expand.TileColumns, call.X2Hat.Chunk(chunk), moments, width);
+        FeedForward.RecomputeHidden(call.X2Hat.Chunk(chunk), moments, call.Hidden.Chunk(chunk), width, scratch);
+    }
+
+    // dy -> dm (the gradient of the middle) and the gradient of att, of one chunk.
+    private void BackwardFeedForward(BlockCall<T> call, int chunk, ScratchArea<T> scratch)
+    {
+        int width = call.X.Width;
+        long size = (long)PaddedWidth * width;
+        MomentLayout layout = MomentLayout.Of(this);
+        T* inputMoments = call.MomentsOfInputs.Chunk(chunk);
+        T* gradientMoments = call.MomentsOfGradients.Chunk(chunk);
+        T* sums = call.PartialSums.Pointer + (long)chunk * PartialRows;
+        T* v = call.LayerNormVectors.Pointer;
+        if (call.Keep is not CheckpointPolicy.None)
+        {
+            FeedForward.RecomputeHat(call.Hidden.Chunk(chunk), call.HiddenHat.Chunk(chunk), width);
+            Attention.Output.TransformBlocks(Attention.Output.TileColumns, call.Att.Chunk(chunk), call.AttHat.Chunk(chunk), width);
+        }
+
+        MomentsOf(Attention.Inputs, call.X1Hat.Chunk(chunk), inputMoments + (long)layout.X1 * width, width);
+        Attention.Output.Moments(Attention.Output.TileColumns, call.AttHat.Chunk(chunk), inputMoments + (long)layout.Att * width, width);
+        FeedForward.Expand.Moments(FeedForward.Expand.TileColumns, call.X2Hat.Chunk(chunk), inputMoments + (long)layout.X2 * width, width);
+        FeedForward.Contract.Moments(FeedForward.Contract.TileColumns, call.HiddenHat.Chunk(chunk), inputMoments + (long)layout.Hidden * width, width);
+
+        T* dy = call.OutputGradient.Chunk(chunk);
+        T* g = call.ContractHat.Chunk(chunk);
+        Copy(dy, g, size);
+        if (Drops(call)) Drop(call, DropoutSite.FeedForwardResidual, chunk, g);
+        FeedForward.Contract.BiasSums(g, sums, width);
+        FeedForward.Contract.TransformBlocks(FeedForward.Contract.TileRows, g, g, width);
+        FeedForward.Contract.Moments(FeedForward.Contract.TileRows, g, gradientMoments + (long)layout.Contract * width, width);
+        T* dNorm = scratch.Take(size);
+        FeedForward.BackwardChunk(
+            g, gradientMoments + (long)layout.Contract * width, call.Hidden.Chunk(chunk), call.ExpandHat.Chunk(chunk), gradientMoments + (long)layout.Expand * width, sums + 3L * Width, dNorm, width, scratch);
+
+        T* dm = call.MiddleGradient.Chunk(chunk);
+        Copy(dy, dm, size);
+        LayerNorm2.Backward(call.Middle.Chunk(chunk), Statistic(call, 2, chunk), Statistic(call, 3, chunk), v + 2L * PaddedWidth, dNorm, dm, sums + Width, sums + 2L * Width, width);
+
+        T* go = call.OutputHat.Chunk(chunk);
+        Copy(dm, go, size);
+        if (Drops(call)) Drop(call, DropoutSite.AttentionResidual, chunk, go);
+        Attention.Output.BiasSums(go, sums + 3L * Width + _config.HiddenWidth, width);
+        Attention.Output.TransformBlocks(Attention.Output.TileRows, go, go, width);
+        Attention.Output.Moments(Attention.Output.TileRows, go, gradientMoments + (long)layout.Output * width, width);
+        Attention.OutputBackwardChunk(go, gradientMoments + (long)layout.Output * width, call.AttGradient.Chunk(chunk), width, scratch);
+    }
+
+    // dq, dk, dv -> dx of one chunk.
+    private void BackwardProject(BlockCall<T> call, int chunk, ScratchArea<T> scratch)
+    {
+        int width = call.X.Width;
+        long size = (long)PaddedWidth * width;
+        T* sums = call.PartialSums.Pointer + (long)chunk * PartialRows + 4L * Width + _config.HiddenWidth;
+        T* dNorm = scratch.Take(size);
+        Attention.ProjectBackwardChunk(call.QkvGradient.Chunk(chunk), call.MomentsOfGradients.Chunk(chunk) + (long)MomentLayout.Of(this).Qkv * width, sums, dNorm, width, scratch);
+        T* dx = call.Result.Chunk(chunk);
+        Copy(call.MiddleGradient.Chunk(chunk), dx, size);
+        LayerNorm1.Backward(call.X.Chunk(chunk), Statistic(call, 0, chunk), Statistic(call, 1, chunk), call.LayerNormVectors.Pointer, dNorm, dx, sums + 3L * Width, sums + 4L * Width, width);
+    }
+
+    // Coefficients and alphas of one tile row of one matrix, over all chunks in order.
+    private void WeightGradients(BlockCall<T> call, int item)
+    {
+        MomentLayout l = MomentLayout.Of(this);
+        int rows = Attention.Query.TileRows, hiddenRows = FeedForward.Expand.TileRows;
+        if (item < hiddenRows)
+        {
+            Gradient(FeedForward.Expand, item, call.X2Hat, l.X2, call.ExpandHat, 0, l.Expand);
+            return;
+        }
+
+        (int which, int row) = Math.DivRem(item - hiddenRows, rows);
+        switch (which)
+        {
+            case 0: Gradient(FeedForward.Contract, row, call.HiddenHat, l.Hidden, call.ContractHat, 0, l.Contract); break;
+            case 1: Gradient(Attention.Output, row, call.AttHat, l.Att, call.OutputHat, 0, l.Output); break;
+            case 2: Gradient(Attention.Query, row, call.X1Hat, l.X1, call.QkvGradient, 0, l.Qkv); break;
+            case 3: Gradient(Attention.Key, row, call.X1Hat, l.X1, call.QkvGradient, PaddedWidth, l.Qkv + (rows * Moments)); break;
+            default: Gradient(Attention.Value, row, call.X1Hat, l.X1, call.QkvGradient, 2 * PaddedWidth, l.Qkv + (2 * rows * Moments)); break;
+        }
+
+        void Gradient(RbeLinear<T> linear, int tileRow, Panel<T> xHat, int xMoment, Panel<T> gHat, int gRow, int gMoment) =>
+            linear.GradientRow(tileRow, xHat, call.MomentsOfInputs, xMoment, gHat, gRow, call.MomentsOfGradients, gMoment, call.Gradients);
+    }
+
+    // Biases and LayerNorm vectors: the chunks' sums, added in the order of the chunks.
+    private void AddVectorGradients(BlockCall<T> call)
+    {
+        int d = Width, f = _config.HiddenWidth, chunks = call.X.Chunks, stride = PartialRows;
+        T* total = call.PartialSums.Pointer;
+        for (int chunk = 1; chunk < chunks; chunk++) Elementwise.Add(total, total + (long)chunk * stride, total, stride);
+        AddBias(FeedForward.Contract, total);
+        LayerNorm2.Gamma.PullBack(total + d, call.Gradients);
+        LayerNorm2.Beta.PullBack(total + 2L * d, call.Gradients);
+        AddBias(FeedForward.Expand, total + 3L * d);
+        AddBias(Attention.Output, total + 3L * d + f);
+        AddBias(Attention.Query, total + 4L * d + f);
+        AddBias(Attention.Key, total + 5L * d + f);
+        AddBias(Attention.Value, total + 6L * d + f);
+        LayerNorm1.Gamma.PullBack(total + 7L * d + f, call.Gradients);
+        LayerNorm1.Beta.PullBack(total + 8L * d + f, call.Gradients);
+
+        void AddBias(RbeLinear<T> linear, T* sums)
+        {
+            if (linear.Bias is { } slice) Elementwise.Add(call.Gradients.At(slice), sums, call.Gradients.At(slice), slice.Length);
+        }
+    }
+
+    // Moments of an input that several matrices share; all have the same tile and transform.
+    private static void MomentsOf(RbeLinear<T>[] linears, T* xHat, T* moments, int width)
+    {
+        foreach (RbeLinear<T> linear in linears)
+        {
+            if (linear.InputMomentRows == 0) continue;
+            linear.Moments(linear.TileColumns, xHat, moments, width);
+            return;
+        }
+    }
+
+    private static void Copy(T* source, T* target, long count) => Buffer.MemoryCopy(source, target, count * sizeof(T), count * sizeof(T));
+}

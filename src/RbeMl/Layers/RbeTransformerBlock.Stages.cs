@@ -1,0 +1,182 @@
+using System.Numerics;
+using RbeMl.Kernels;
+using RbeMl.Memory;
+
+namespace RbeMl.Layers;
+
+/// <content>
+/// The stages of a call. Forward: chunks (LN1, projections), heads (attention), chunks (output, LN2, feed-forward). Backward: chunks, heads, chunks, then
+/// tile rows of the weight gradients and the sums of the vectors' gradients. Each stage is one parallel loop.
+/// </content>
+public sealed unsafe partial class RbeTransformerBlock<T>
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    private enum Stage
+    {
+        Project,
+        Attend,
+        Finish,
+        RecomputeHidden,
+        BackwardFeedForward,
+        BackwardAttend,
+        BackwardProject,
+        WeightGradients,
+    }
+
+    private readonly struct Work(RbeTransformerBlock<T> block, BlockCall<T> call, Stage stage) : IParallelWork
+    {
+        public void Execute(int item, int worker) => block.Run(stage, call, item, worker);
+    }
+
+    // Rows of a chunk's partial sums: contract bias, gamma2, beta2, expand bias, output bias, q/k/v biases, gamma1, beta1.
+    private int PartialRows => 9 * Width + _config.HiddenWidth;
+
+    private long ChunkScratch => ScratchArea<T>.Size(Panel<T>.WideWidth * (3L * PaddedWidth + (long)Moments * Attention.Query.TileColumns))
+        + Math.Max(FeedForward.ScratchElements, Attention.ScratchElements) + 64;
+
+    private void PrepareForward(BlockCall<T> call)
+    {
+        int tokens = call.X.Tokens;
+        call.Qkv.Reshape(tokens, 3 * PaddedWidth, 3 * PaddedWidth);
+        call.Att.Reshape(tokens, Width, PaddedWidth, clear: true);
+        call.Middle.Reshape(tokens, Width, PaddedWidth);
+        call.Result.Reshape(tokens, Width, PaddedWidth);
+        int lanes = call.X.Chunks * call.X.Width;
+        call.Statistics.Ensure(4L * lanes);
+        call.LogSumExp.Ensure((long)call.Batch * _config.Heads * Panel<T>.RoundUp(call.Length, 16));
+        if (call.Keep is CheckpointPolicy.None or CheckpointPolicy.Selective)
+        {
+            call.X1Hat.Reshape(tokens, PaddedWidth, PaddedWidth);
+            call.X2Hat.Reshape(tokens, PaddedWidth, PaddedWidth);
+            call.Hidden.Reshape(tokens, FeedForward.PaddedHidden, FeedForward.PaddedHidden);
+        }
+
+        if (call.Keep is CheckpointPolicy.None)
+        {
+            call.AttHat.Reshape(tokens, PaddedWidth, PaddedWidth);
+            call.HiddenHat.Reshape(tokens, FeedForward.PaddedHidden, FeedForward.PaddedHidden);
+        }
+
+        DecodeLayerNorms(call);
+        call.Workspace.EnsureScratch(Math.Max(ChunkScratch, Attention.HeadScratch(call.Length, call.Past + call.Length, backward: false)));
+    }
+
+    private void RunForward(BlockCall<T> call)
+    {
+        Loop(call, Stage.Project, call.X.Chunks);
+        Loop(call, Stage.Attend, call.Batch * _config.Heads);
+        Loop(call, Stage.Finish, call.X.Chunks);
+    }
+
+    private void PrepareBackward(BlockCall<T> call)
+    {
+        int tokens = call.X.Tokens, hidden = FeedForward.PaddedHidden;
+        call.Result.Reshape(tokens, Width, PaddedWidth);
+        call.ContractHat.Reshape(tokens, PaddedWidth, PaddedWidth);
+        call.ExpandHat.Reshape(tokens, hidden, hidden);
+        call.OutputHat.Reshape(tokens, PaddedWidth, PaddedWidth);
+        call.QkvGradient.Reshape(tokens, 3 * PaddedWidth, 3 * PaddedWidth, clear: true);
+        call.AttGradient.Reshape(tokens, PaddedWidth, PaddedWidth);
+        call.MiddleGradient.Reshape(tokens, Width, PaddedWidth);
+        int inputs = MomentLayout.Of(this).Inputs, outputs = MomentLayout.Of(this).Outputs;
+        call.MomentsOfInputs.Reshape(tokens, inputs, inputs);
+        call.MomentsOfGradients.Reshape(tokens, outputs, outputs);
+        call.PartialSums.Ensure((long)call.X.Chunks * PartialRows);
+        if (call.Keep is CheckpointPolicy.Full)
+        {
+            call.X1Hat.Reshape(tokens, PaddedWidth, PaddedWidth);
+            call.Qkv.Reshape(tokens, 3 * PaddedWidth, 3 * PaddedWidth);
+            call.Att.Reshape(tokens, Width, PaddedWidth, clear: true);
+            call.X2Hat.Reshape(tokens, PaddedWidth, PaddedWidth);
+            call.Hidden.Reshape(tokens, hidden, hidden);
+            call.Statistics.Ensure(4L * call.X.Chunks * call.X.Width);
+            call.LogSumExp.Ensure((long)call.Batch * _config.Heads * Panel<T>.RoundUp(call.Length, 16));
+        }
+
+        if (call.Keep is not CheckpointPolicy.None)
+        {
+            call.AttHat.Reshape(tokens, PaddedWidth, PaddedWidth);
+            call.HiddenHat.Reshape(tokens, hidden, hidden);
+        }
+
+        DecodeLayerNorms(call);
+        call.Workspace.EnsureScratch(Math.Max(ChunkScratch, Attention.HeadScratch(call.Length, call.Past + call.Length, backward: true)));
+    }
+
+    // The forward once more, in the form that saves; the two last products of the halves are not needed again.
+    private void Recompute(BlockCall<T> call)
+    {
+        Loop(call, Stage.Project, call.X.Chunks);
+        Loop(call, Stage.Attend, call.Batch * _config.Heads);
+        Loop(call, Stage.RecomputeHidden, call.X.Chunks);
+    }
+
+    private void RunBackward(BlockCall<T> call)
+    {
+        Loop(call, Stage.BackwardFeedForward, call.X.Chunks);
+        Loop(call, Stage.BackwardAttend, call.Batch * _config.Heads);
+        Loop(call, Stage.BackwardProject, call.X.Chunks);
+        Loop(call, Stage.WeightGradients, 4 * Attention.Query.TileRows + FeedForward.Expand.TileRows + FeedForward.Contract.TileRows);
+        AddVectorGradients(call);
+    }
+
+    private void Loop(BlockCall<T> call, Stage stage, int items)
+    {
+        Work work = new(this, call, stage);
+        call.Workspace.Team.For(items, ref work);
+    }
+
+    private void Run(Stage stage, BlockCall<T> call, int item, int worker)
+    {
+        ScratchArea<T> scratch = call.Workspace.Scratch(worker);
+        switch (stage)
+        {
+            case Stage.Project: Project(call, item, worker, scratch); break;
+            case Stage.Attend: Attend(call, item, worker, scratch); break;
+            case Stage.Finish: Finish(call, item, worker, scratch); break;
+            case Stage.RecomputeHidden: RecomputeHidden(call, item, scratch); break;
+            case Stage.BackwardFeedForward: BackwardFeedForward(call, item, scratch); break;
+            case Stage.BackwardAttend: Attention.HeadBackward(HeadOf(call, item), call.Qkv, call.Att, call.AttGradient, call.QkvGradient, call.LogSumExp.Pointer, call.Options, scratch); break;
+            case Stage.BackwardProject: BackwardProject(call, item, scratch); break;
+            default: WeightGradients(call, item); break;
+        }
+    }
+
+    private void DecodeLayerNorms(BlockCall<T> call)
+    {
+        T* v = call.LayerNormVectors.Ensure(4L * PaddedWidth);
+        LayerNorm1.Gamma.Decode(v);
+        LayerNorm1.Beta.Decode(v + PaddedWidth);
+        LayerNorm2.Gamma.Decode(v + 2L * PaddedWidth);
+        LayerNorm2.Beta.Decode(v + 3L * PaddedWidth);
+    }
+
+    // Mean (which = 0, 2) or 1 / deviation (1, 3) of LN1 and LN2 of a chunk.
+    private static T* Statistic(BlockCall<T> call, int which, int chunk) => call.Statistics.Pointer + ((long)which * call.X.Chunks + chunk) * call.X.Width;
+
+    private MultiHeadAttention<T>.HeadCall HeadOf(BlockCall<T> call, int item) => new(item / _config.Heads, item % _config.Heads, call.Length, call.Past, Layer, _config.Dropout);
+
+    private bool Drops(BlockCall<T> call) => call.Options.Dropout is not null && _config.Dropout > 0;
+
+    private void Drop(BlockCall<T> call, DropoutSite site, int chunk, T* block) =>
+        DropoutKernel.Apply(call.Options.Dropout!.Value.Key(Layer, site), _config.Dropout, block, 0, Width, (long)chunk * call.X.Width, call.X.Width);
+
+    // LN of a chunk into its transform: block by block through one scratch tile (fused), or by way of the whole normalised chunk.
+    private void NormalizeAndTransform(LayerNorm<T> norm, RbeLinear<T> linear, T* x, T* mean, T* rstd, T* gamma, T* beta, T* xHat, int width)
+    {
+        norm.Statistics(x, mean, rstd, width);
+        long block = (long)linear.Tile * width;
+        if (!FuseLayerNorm)
+        {
+            for (int j = 0; j < linear.TileColumns; j++) norm.ApplyBlock(x + j * block, mean, rstd, gamma, beta, j * linear.Tile, linear.Tile, xHat + j * block, width);
+            linear.TransformBlocks(linear.TileColumns, xHat, xHat, width);
+            return;
+        }
+
+        for (int j = 0; j < linear.TileColumns; j++)
+        {
+            norm.ApplyBlock(x + j * block, mean, rstd, gamma, beta, j * linear.Tile, linear.Tile, xHat + j * block, width);
+            linear.TransformBlocks(1, xHat + j * block, xHat + j * block, width);
+        }
+    }
+}

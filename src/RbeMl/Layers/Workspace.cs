@@ -1,0 +1,99 @@
+using System.Numerics;
+using RbeMl.Memory;
+
+namespace RbeMl.Layers;
+
+/// <summary>
+/// The threads and the scratch memory of one caller: a scratch area for each thread, and panels that live for the length of a call. Layers hold
+/// no state, so one model serves several callers, each with its own workspace. Memory is kept from call to call.
+/// </summary>
+/// <typeparam name="T">Element type.</typeparam>
+public sealed unsafe class Workspace<T> : IDisposable
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    private readonly NativeBuffer<T>?[] _scratch;
+    private readonly Dictionary<string, Panel<T>> _panels = [];
+    private readonly bool _ownsTeam;
+    private readonly BlockCall<T> _call = new();
+
+    /// <summary>Creates a workspace.</summary>
+    /// <param name="threads">Threads of a team made for it; 0 means one for each processor.</param>
+    public Workspace(int threads = 0)
+        : this(new ThreadTeam(threads)) => _ownsTeam = true;
+
+    /// <summary>Creates a workspace on a team that others may share.</summary>
+    public Workspace(ThreadTeam team)
+    {
+        ArgumentNullException.ThrowIfNull(team);
+        Team = team;
+        _scratch = new NativeBuffer<T>?[team.Threads];
+    }
+
+    /// <summary>The threads.</summary>
+    public ThreadTeam Team { get; }
+
+    /// <summary>Bytes of native memory held.</summary>
+    public long AllocatedBytes => (_scratch.Sum(b => b?.Length ?? 0) * sizeof(T)) + _panels.Values.Sum(p => p.AllocatedBytes) + _call.AllocatedBytes;
+
+    /// <summary>Makes every thread's scratch at least that large. Call it before the parallel loop that uses it.</summary>
+    public void EnsureScratch(long elements)
+    {
+        for (int worker = 0; worker < _scratch.Length; worker++)
+        {
+            if (_scratch[worker] is { } buffer && buffer.Length >= elements) continue;
+            _scratch[worker]?.Dispose();
+            _scratch[worker] = new NativeBuffer<T>(elements);
+        }
+    }
+
+    /// <summary>Scratch of one thread; contents are whatever the last use left.</summary>
+    public ScratchArea<T> Scratch(int worker) => new(_scratch[worker] is { } b ? b.Pointer : null, _scratch[worker]?.Length ?? 0);
+
+    /// <summary>The panel of that name; give it a shape with <see cref="Panel{T}.Reshape"/>.</summary>
+    public Panel<T> Panel(string name)
+    {
+        if (!_panels.TryGetValue(name, out Panel<T>? panel)) _panels[name] = panel = new Panel<T>();
+        return panel;
+    }
+
+    /// <summary>The state object of a block's call; blocks of one workspace run one after the other.</summary>
+    internal BlockCall<T> Call() => _call;
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _call.Dispose();
+        foreach (NativeBuffer<T>? buffer in _scratch) buffer?.Dispose();
+        foreach (Panel<T> panel in _panels.Values) panel.Dispose();
+        if (_ownsTeam) Team.Dispose();
+    }
+}
+
+/// <summary>A bump allocator over a thread's scratch; pieces are 64-byte aligned.</summary>
+/// <typeparam name="T">Element type.</typeparam>
+public unsafe struct ScratchArea<T>
+    where T : unmanaged
+{
+    private readonly T* _start;
+    private readonly long _length;
+    private long _used;
+
+    internal ScratchArea(T* start, long length)
+    {
+        _start = start;
+        _length = length;
+    }
+
+    /// <summary>Elements that a piece of that length takes.</summary>
+    public static long Size(long elements) => (elements + 15) / 16 * 16;
+
+    /// <summary>Takes the next piece.</summary>
+    public T* Take(long elements)
+    {
+        long next = _used + Size(elements);
+        if (next > _length) throw new InvalidOperationException($"Scratch of {_length} elements is too small: {next} are needed. Call EnsureScratch with the layer's size first.");
+        T* piece = _start + _used;
+        _used = next;
+        return piece;
+    }
+}

@@ -1,0 +1,70 @@
+using RbeMl.Kernels;
+using RbeMl.Kernels.Reference;
+using RbeMl.Tests.Support;
+
+namespace RbeMl.Tests.Kernels;
+
+public sealed unsafe class OptimizerKernelTests
+{
+    private const float Rate = 1e-2f, Decay = 0.1f, Beta1 = 0.9f, Beta2 = 0.95f, Eps = 1e-8f, GradientScale = 0.5f;
+    private static readonly float Correction1 = 1 - MathF.Pow(Beta1, 3), Correction2 = 1 - MathF.Pow(Beta2, 3);
+
+    public static TheoryData<int> Lanes => LaneCases.All;
+
+    [Theory]
+    [MemberData(nameof(Lanes))]
+    public void AdamW_matches_the_reference_at_every_length(int lanes)
+    {
+        for (int count = 0; count <= 257; count++) Check(lanes, count);
+        Check(0, 1000);
+    }
+
+    [Fact]
+    public void Sum_of_squares_matches_the_reference()
+    {
+        foreach (int count in Enumerable.Range(0, 258).Concat([4095, 4096, 4097, 8192, 8201, 20000]))
+        {
+            using GuardedBuffer<float> x = LaneCases.Guarded(Numbers.Normal(count, count));
+            double expected = ReferenceOptimizer.SumOfSquares(x.Pointer, count), actual = OptimizerKernel.SumOfSquares(x.Pointer, count);
+
+            // Squares of floats are exact in double; each sum rounds count times at most.
+            Assert.Equal(expected, actual, count * Math.ScaleB(1, -53) * expected);
+        }
+    }
+
+    [Fact]
+    public void Sum_of_squares_adds_whole_blocks_in_order()
+    {
+        // So that a pass cut at multiples of 4096 gives the same bits.
+        using GuardedBuffer<float> x = LaneCases.Guarded(Numbers.Normal(10000, 1));
+        double total = 0;
+        for (int start = 0; start < 10000; start += 4096) total += OptimizerKernel.SumOfSquares(x.Pointer + start, Math.Min(4096, 10000 - start));
+        Assert.Equal(total, OptimizerKernel.SumOfSquares(x.Pointer, 10000));
+        x.Pointer[5000] = float.NaN;
+        Assert.Equal(double.NaN, OptimizerKernel.SumOfSquares(x.Pointer, 10000));
+    }
+
+    private static void Check(int lanes, int count)
+    {
+        float[] w = Numbers.Normal(count, 1), g = Numbers.Normal(count, 2), m = Numbers.Normal(count, 3, 0.1), v = Array.ConvertAll(Numbers.Normal(count, 4, 0.1), Math.Abs);
+        double[] ew = LaneCases.Doubles(w), em = LaneCases.Doubles(m), ev = LaneCases.Doubles(v);
+        fixed (double* pw = ew, pg = LaneCases.Doubles(g), pm = em, pv = ev)
+        {
+            ReferenceOptimizer.AdamW(pw, pg, pm, pv, count, Rate, Decay, Beta1, Beta2, Eps, Correction1, Correction2, GradientScale);
+        }
+
+        using GuardedBuffer<float> fw = LaneCases.Guarded(w), fg = LaneCases.Guarded(g), fm = LaneCases.Guarded(m), fv = LaneCases.Guarded(v);
+        AdamWFactors factors = new(Rate, Decay, Beta1, Beta2, Eps, Correction1, Correction2, GradientScale);
+        if (lanes == 16) OptimizerKernelLanes.AdamW<Lanes512>(fw.Pointer, fg.Pointer, fm.Pointer, fv.Pointer, count, factors);
+        else if (lanes == 8) OptimizerKernelLanes.AdamW<Lanes256>(fw.Pointer, fg.Pointer, fm.Pointer, fv.Pointer, count, factors);
+        else if (lanes == 1) OptimizerKernelLanes.AdamW<LanesScalar>(fw.Pointer, fg.Pointer, fm.Pointer, fv.Pointer, count, factors);
+        else OptimizerKernel.AdamW(fw.Pointer, fg.Pointer, fm.Pointer, fv.Pointer, count, Rate, Decay, Beta1, Beta2, Eps, Correction1, Correction2, GradientScale);
+
+        // At most four roundings for a moment, of terms no larger than |m| + |g| (v + g²); the step adds six of a number of the size |m| / sqrt v.
+        string what = FormattableString.Invariant($"{lanes} lanes, {count}");
+        LaneCases.Close(em, fm.Span, i => 4 * LaneCases.Rounding * (Math.Abs(m[i]) + Math.Abs(g[i])), what + " m");
+        LaneCases.Close(ev, fv.Span, i => 4 * LaneCases.Rounding * (v[i] + g[i] * g[i]), what + " v");
+        LaneCases.Close(
+            ew, fw.Span, i => 4 * LaneCases.Rounding * Math.Abs(w[i]) + 12 * LaneCases.Rounding * Rate / Correction1 * (Math.Abs(m[i]) + Math.Abs(g[i])) / Math.Sqrt(ev[i] / Correction2), what + " w");
+    }
+}

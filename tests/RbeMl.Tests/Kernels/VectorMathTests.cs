@@ -1,0 +1,110 @@
+using RbeMl.Kernels;
+using RbeMl.Kernels.Reference;
+
+namespace RbeMl.Tests.Kernels;
+
+public sealed unsafe class VectorMathTests
+{
+    private enum Function
+    {
+        Exp,
+        ExpNotLarge,
+        Tanh,
+        Erf,
+    }
+
+    public static TheoryData<int> Lanes => LaneCases.All;
+
+    [Theory]
+    [MemberData(nameof(Lanes))]
+    public void Exp_is_within_two_ulp(int lanes)
+    {
+        // Covers every exponent and both signs; the step is no multiple of ln 2, so all reduced arguments occur.
+        float[] x = Sweep(VectorMath.ExpLow, VectorMath.ExpHigh, 40_000);
+        foreach (Function function in new[] { Function.Exp, Function.ExpNotLarge })
+        {
+            float[] y = Map(function, lanes, x);
+            for (int i = 0; i < x.Length; i++)
+            {
+                double expected = Math.Exp(x[i]);
+                double ulp = MathF.BitIncrement((float)expected) - (double)(float)expected;
+                Assert.True(Math.Abs(y[i] - expected) <= 2 * ulp, FormattableString.Invariant($"{function}({x[i]}) = {y[i]}, expected {expected}"));
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Lanes))]
+    public void Exp_saturates_and_keeps_nan_in_its_lane(int lanes)
+    {
+        float[] x = [.. Enumerable.Repeat(0f, 16)];
+        x[1] = float.NegativeInfinity;
+        x[3] = float.PositiveInfinity;
+        x[5] = float.NaN;
+        x[7] = -1e30f;
+        x[9] = 1e30f;
+        x[11] = -87.4f;
+        x[13] = 89f;
+        float[] y = Map(Function.Exp, lanes, x);
+        Assert.Equal([1, 0, 1, float.PositiveInfinity, 1, float.NaN, 1, 0, 1, float.PositiveInfinity, 1, 0, 1, float.PositiveInfinity, 1, 1], y);
+    }
+
+    [Theory]
+    [MemberData(nameof(Lanes))]
+    public void Tanh_and_erf_have_small_absolute_errors(int lanes)
+    {
+        float[] x = [.. Sweep(-12, 12, 20_000), 0f, 1e30f, -1e30f, float.PositiveInfinity, float.NegativeInfinity, 0f, 0f, 0f];
+        Array.Resize(ref x, x.Length / 16 * 16);
+        float[] tanh = Map(Function.Tanh, lanes, x), erf = Map(Function.Erf, lanes, x);
+        for (int i = 0; i < x.Length; i++)
+        {
+            // 1 - 2 tail, the tail being a product of an exponential (two ulp) and three factors, each with a rounding: five roundings of 1.
+            double error = float.IsInfinity(x[i]) || Math.Abs(x[i]) > 100
+                ? Math.Abs(erf[i] - Math.Sign(x[i]))
+                : Math.Abs(erf[i] - (2 * ReferenceGelu.NormalCdf(x[i] * Math.Sqrt(2)) - 1));
+            Assert.True(error <= 5 * LaneCases.Rounding, FormattableString.Invariant($"erf({x[i]}) = {erf[i]}"));
+            Assert.True(Math.Abs(tanh[i] - Math.Tanh(x[i])) <= 5 * LaneCases.Rounding, FormattableString.Invariant($"tanh({x[i]}) = {tanh[i]}"));
+        }
+
+        Assert.True(float.IsNaN(Map(Function.Erf, lanes, [.. Enumerable.Repeat(float.NaN, 16)])[0]));
+        Assert.True(float.IsNaN(Map(Function.Tanh, lanes, [.. Enumerable.Repeat(float.NaN, 16)])[0]));
+    }
+
+    private static float[] Sweep(float low, float high, int count)
+    {
+        count = count / 16 * 16;
+        float[] x = new float[count];
+        for (int i = 0; i < count; i++) x[i] = (float)(low + ((double)high - low) * i / (count - 1));
+        return x;
+    }
+
+    private static float[] Map(Function function, int lanes, float[] x) => lanes switch
+    {
+        16 => Map<Lanes512>(function, x),
+        8 => Map<Lanes256>(function, x),
+        _ => Map<LanesScalar>(function, x),
+    };
+
+    private static float[] Map<TLanes>(Function function, float[] x)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        float[] y = new float[x.Length];
+        fixed (float* source = x, target = y)
+        {
+            for (int i = 0; i < x.Length; i += TLanes.Count)
+            {
+                TLanes v = TLanes.Load(source + i);
+                TLanes result = function switch
+                {
+                    Function.Exp => VectorMath.Exp(v),
+                    Function.ExpNotLarge => VectorMath.ExpNotLarge(v),
+                    Function.Tanh => VectorMath.Tanh(v),
+                    _ => VectorMath.Erf(v),
+                };
+                TLanes.Store(result, target + i);
+            }
+        }
+
+        return y;
+    }
+}
