@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 
 namespace RbeMl.Codec;
 
@@ -7,7 +8,7 @@ namespace RbeMl.Codec;
 /// d = sqrt(x² + y²): 1, d, d², cos πx, cos πy, cos 2πx, cos 2πy, cos πx · cos πy.
 /// Each is a short sum of products f(y) g(x) of the twelve 1-D <see cref="Factors"/>: 0: 1; 1: x²; 2: cos πx; 3: cos 2πx;
 /// 4 .. 11: eigenvectors of the matrix d, scaled by sqrt|λ|, with the sign of λ in <see cref="DistanceSigns"/>. Eight of them give d
-/// to 1e-6 of its norm, so that in the coefficient domain a tile's alphas cost 16 multiplications a token.
+/// to 1e-6 of its norm (3e-6 at B = 128), so that in the coefficient domain a tile's alphas cost 16 multiplications a token.
 /// </summary>
 public sealed class BasisFunctions
 {
@@ -18,11 +19,12 @@ public sealed class BasisFunctions
     public const int FactorCount = 4 + DistanceRank;
 
     private static readonly ConcurrentDictionary<(TileTransform, int), BasisFunctions> s_cache = new();
+    private static readonly ConcurrentDictionary<int, (double[][] Factors, double[] Signs)> s_factors = new();
 
     private BasisFunctions(TileTransform transform, int tile)
     {
         Tile = tile;
-        (double[][] factors, double[] signs) = MakeFactors(tile);
+        (double[][] factors, double[] signs) = s_factors.GetOrAdd(tile, MakeFactors);
         DistanceSigns = signs;
         double[] m = TransformMatrix.Get(transform, tile);
         Factors = factors;
@@ -113,6 +115,7 @@ public sealed class BasisFunctions
     }
 
     // Cyclic Jacobi rotations of a symmetric matrix; column k of the result is the k-th eigenvector.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static (double[] Values, double[] Vectors) JacobiEigen(double[] a, int n)
     {
         double[] v = new double[n * n];

@@ -16,8 +16,8 @@ internal struct DeterministicRandom
     /// <summary>64 uniform bits.</summary>
     public ulong NextBits() => Mix(_state += Golden);
 
-    /// <summary>A uniform number in (0, 1): odd multiples of 2^-54.</summary>
-    public double NextUnit() => ((NextBits() >> 11) + 0.5) * (1.0 / (1UL << 53));
+    /// <summary>A uniform number in (0, 1): odd multiples of 2^-53.</summary>
+    public double NextUnit() => ((NextBits() >> 12) + 0.5) * (1.0 / (1UL << 52));
 
     /// <summary>A uniform integer in 0 .. <paramref name="bound"/> - 1, without bias.</summary>
     public int NextBelow(int bound)

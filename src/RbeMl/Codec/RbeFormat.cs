@@ -60,7 +60,8 @@ public abstract record RbeFormat
     }
 
     /// <summary>K of B² coefficients at chosen places: trainable, fastest.</summary>
-    /// <param name="coefficients">K, 1 .. B². With runs it is rounded to the nearest multiple of the run length. B² keeps everything (and needs no alphas).</param>
+    /// <param name="coefficients">K, 1 .. B². With runs it is rounded to the nearest multiple of the run length. B² keeps everything (and needs no alphas). With alphas the six places of a
+    /// DCT tile that are alphas under another name (<see cref="SupportSelector.BasisPlaces"/>) and the runs that cover one cannot be kept.</param>
     /// <param name="support">The places; <c>Runs(16)</c> when null.</param>
     public static SparseFormat Sparse(int coefficients, SupportRule? support = null) => new(coefficients, support ?? SupportRule.Runs(16));
 
@@ -76,18 +77,24 @@ public abstract record RbeFormat
 /// <param name="Support">The places.</param>
 public sealed record SparseFormat(int Coefficients, SupportRule Support) : RbeFormat;
 
-/// <summary>All coefficients at a few bits, in groups with a least-squares fp16 scale; optionally with a trainable sparse delta on top.</summary>
+/// <summary>All coefficients at a few bits, in groups with a least-squares fp16 scale; optionally with a trainable sparse delta on top.
+/// Levels are those of <see cref="QuantizedTiles.LevelsFor"/>; a group's scale is about its standard deviation and must lie in fp16's range: coefficients
+/// below 1e-7 become zero, those above 2e5 saturate, and the report shows it.</summary>
 /// <param name="Bits">3 .. 8.</param>
 public sealed record QuantizedFormat(int Bits) : RbeFormat
 {
     /// <summary>Consecutive coefficients (along a coefficient row) that share a scale.</summary>
     public const int GroupSize = 64;
 
-    /// <summary>A trainable sparse delta riding on the frozen quantised base, or null.</summary>
+    /// <summary>
+    /// A trainable sparse delta riding on the frozen quantised base, or null. TopK and Runs take the places where the base errs most; the values start as
+    /// what the base leaves there, so that the delta also repairs the base.
+    /// </summary>
     public SparseFormat? Delta { get; init; }
 }
 
-/// <summary>The literal record: 8 fp32 alphas and the K largest coefficients as (u16 row, u16 column, f32 value).</summary>
+/// <summary>The literal record: 8 fp32 alphas and the K largest coefficients as (u16 row, u16 column, f32 value). The alphas
+/// are fitted first, the coefficients are the largest of what they leave; both are always there, whatever <see cref="RbeOptions.Alphas"/> says.</summary>
 /// <param name="Coefficients">K.</param>
 public sealed record SeedFormat(int Coefficients) : RbeFormat;
 

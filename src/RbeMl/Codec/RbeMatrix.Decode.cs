@@ -46,7 +46,7 @@ public sealed partial class RbeMatrix
     public void DecodeTileCoefficients(int tileIndex, Span<double> coefficients)
     {
         CheckTile(tileIndex, coefficients.Length);
-        DecodeImage(tileIndex, Widen(Alphas), Widen(Coefficients), new float[Tile * Tile], coefficients);
+        DecodeImage(tileIndex, Widen(AlphasOf<float>(Alphas, tileIndex)), Widen(CoefficientsOf<float>(Coefficients, tileIndex)), new float[Tile * Tile], coefficients);
     }
 
     /// <summary>
@@ -91,7 +91,20 @@ public sealed partial class RbeMatrix
         return (top, left, Math.Min(Tile, Rows - top), Math.Min(Tile, Columns - left));
     }
 
-    internal static double[] Widen(float[] values) => [.. values.Select(v => (double)v)];
+    internal static double[] Widen(ReadOnlySpan<float> values)
+    {
+        double[] wide = new double[values.Length];
+        for (int i = 0; i < wide.Length; i++) wide[i] = values[i];
+        return wide;
+    }
+
+    private ReadOnlySpan<T> AlphasOf<T>(ReadOnlySpan<T> alphas, int tileIndex) => HasAlphas ? alphas.Slice(tileIndex * BasisCount, BasisCount) : [];
+
+    private ReadOnlySpan<T> CoefficientsOf<T>(ReadOnlySpan<T> coefficients, int tileIndex)
+    {
+        int k = Support?.CoefficientsPerTile ?? 0;
+        return coefficients.Slice(tileIndex * k, k);
+    }
 
     private void Decode<T>(double[] alphas, double[] coefficients, T[] dense)
         where T : unmanaged, IFloatingPointIeee754<T> =>
@@ -101,7 +114,7 @@ public sealed partial class RbeMatrix
             () => (Transformer: new TileTransformer(Transform, Tile), Image: new double[Tile * Tile], Base: new float[Tile * Tile]),
             (t, _, scratch) =>
             {
-                DecodeImage(t, alphas, coefficients, scratch.Base, scratch.Image);
+                DecodeImage(t, AlphasOf<double>(alphas, t), CoefficientsOf<double>(coefficients, t), scratch.Base, scratch.Image);
                 scratch.Transformer.Inverse(scratch.Image, scratch.Image);
                 (int top, int left, int rows, int columns) = BoundsOf(t);
                 for (int i = 0; i < rows; i++)
@@ -113,7 +126,8 @@ public sealed partial class RbeMatrix
             },
             static _ => { });
 
-    private void DecodeImage(int tileIndex, double[] alphas, double[] coefficients, float[] scratch, Span<double> image)
+    // alphas [8] or [0] and coefficients [K] or [0] of this tile.
+    private void DecodeImage(int tileIndex, ReadOnlySpan<double> alphas, ReadOnlySpan<double> coefficients, float[] scratch, Span<double> image)
     {
         image.Clear();
         if (Quantized is { } quantized)
@@ -124,13 +138,12 @@ public sealed partial class RbeMatrix
 
         if (Support is { } support)
         {
-            int k = support.CoefficientsPerTile;
-            for (int e = 0; e < k; e++) image[support.PositionOf(tileIndex, e)] += coefficients[tileIndex * k + e];
+            for (int e = 0; e < coefficients.Length; e++) image[support.PositionOf(tileIndex, e)] += coefficients[e];
         }
 
         if (alphas.Length == 0) return;
         double[][] functions = BasisFunctions.Get(Transform, Tile).TransformedFunctions;
-        for (int k = 0; k < BasisCount; k++) AlphaSolver.AddScaled(image, functions[k], alphas[tileIndex * BasisCount + k]);
+        for (int k = 0; k < BasisCount; k++) AlphaSolver.AddScaled(image, functions[k], alphas[k]);
     }
 
     private void CheckTile(int tileIndex, int length)

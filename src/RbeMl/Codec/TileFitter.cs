@@ -88,37 +88,63 @@ internal sealed partial class TileFitter
             SupportSelector.ByRule(_plan, _tile, tileIndex, _allowed, _shuffled, _current.Starts);
         }
 
-        double previous = double.PositiveInfinity, energy = MaskedEnergy(_filled);
-        bool frozenAlphas = !whole && fill && _plan is { Alphas: true, Bits: > 0 };
-        if (frozenAlphas) AlphaSolver.Solve(_basis.Functions, _filled, _mask, _basis.Gram, _current.Alphas);
-        if (!whole && fill && _plan.Alphas) FillFromAlphas(frozenAlphas);
+        if (whole || !fill)
+        {
+            FitWhole(frozenAlphas: false);
+            _current.CopyTo(_best);
+            return;
+        }
+
+        // Codes depend on chance: the plain fit of the tile with zeros outside may happen to be the best, and is kept if it is.
+        double best = double.PositiveInfinity;
+        if (_plan.Bits > 0) Try(frozenAlphas: false, ref best);
+        FitRagged(ref best);
+        if (_plan.Runs > 0) Polish(cells);
+    }
+
+    private void FitRagged(ref double best)
+    {
+        bool frozenAlphas = _plan is { Alphas: true, Bits: > 0 };
+        double energy = MaskedEnergy(_filled);
+        if (_plan.Alphas) FillFromAlphas();
+        double previous = double.PositiveInfinity;
         for (int f = 0; f < MaxFills; f++)
         {
-            FitWhole(frozenAlphas);
-            Decode(_current, _decoded);
-            double error = 0;
-            for (int e = 0; e < _area; e++)
-            {
-                double difference = (_filled[e] - _decoded[e]) * _mask[e];
-                error += difference * difference;
-            }
-
-            if (f == 0 || error < previous) _current.CopyTo(_best);
-            if (whole || !fill || error <= 1e-14 * energy || error >= previous * (1 - FillTolerance)) break;
+            double error = Try(frozenAlphas, ref best);
+            if (error <= 1e-14 * energy || error >= previous * (1 - FillTolerance)) break;
             previous = error;
             for (int e = 0; e < _area; e++)
             {
                 if (_mask[e] == 0) _filled[e] = _decoded[e];
             }
         }
+    }
 
-        if (!whole && fill && _plan.Runs > 0) Polish(cells);
+    // Fits _filled, leaves the decoded tile in _decoded and its error inside as the result, and keeps the fit if it is the best so far.
+    private double Try(bool frozenAlphas, ref double best)
+    {
+        FitWhole(frozenAlphas);
+        Decode(_current, _decoded);
+        double error = 0;
+        for (int e = 0; e < _area; e++)
+        {
+            double difference = (_filled[e] - _decoded[e]) * _mask[e];
+            error += difference * difference;
+        }
+
+        if (error < best)
+        {
+            best = error;
+            _current.CopyTo(_best);
+        }
+
+        return error;
     }
 
     // Fills the outside with what the alphas say, fitted inside only: a start for the repeated fit.
-    private void FillFromAlphas(bool solved)
+    private void FillFromAlphas()
     {
-        if (!solved) AlphaSolver.Solve(_basis.Functions, _filled, _mask, _basis.Gram, _current.Alphas);
+        AlphaSolver.Solve(_basis.Functions, _filled, _mask, _basis.Gram, _current.Alphas);
         Array.Clear(_decoded);
         for (int k = 0; k < RbeMatrix.BasisCount; k++) AlphaSolver.AddScaled(_decoded, _basis.Functions[k], _current.Alphas[k]);
         for (int e = 0; e < _area; e++)

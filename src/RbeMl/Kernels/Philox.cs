@@ -45,7 +45,12 @@ public static class Philox
     public static (uint X0, uint X1, uint X2, uint X3) Words(RandomKey key, ulong row, uint group)
     {
         (uint k0, uint k1) = KeyOf(key);
-        uint x0 = (uint)row, x1 = (uint)(row >> 32), x2 = group, x3 = key.Step;
+        return Rounds((uint)row, (uint)(row >> 32), group, key.Step, k0, k1);
+    }
+
+    /// <summary>The ten rounds of the generator on a counter and a key.</summary>
+    internal static (uint X0, uint X1, uint X2, uint X3) Rounds(uint x0, uint x1, uint x2, uint x3, uint k0, uint k1)
+    {
         for (int round = 0; round < 10; round++)
         {
             ulong p0 = (ulong)M0 * x0, p1 = (ulong)M1 * x2;

@@ -191,6 +191,7 @@ public sealed record BlockWeights
         }
 
         double kept = Math.Min(1, sparse.Coefficients / (double)(options.Tile * options.Tile));
-        return RbeCompressor.CreateRandom(rows, columns, options, weightDeviation / Math.Sqrt(kept), seed);
+        SupportRule places = sparse.Support with { Seed = unchecked(sparse.Support.Seed + (int)seed * 7919) };
+        return RbeCompressor.CreateRandom(rows, columns, options with { Format = sparse with { Support = places } }, weightDeviation / Math.Sqrt(kept), seed);
     }
 }

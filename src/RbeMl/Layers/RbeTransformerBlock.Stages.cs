@@ -168,14 +168,14 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         long block = (long)linear.Tile * width;
         if (!FuseLayerNorm)
         {
-            for (int j = 0; j < linear.TileColumns; j++) norm.ApplyBlock(x + j * block, mean, rstd, gamma, beta, j * linear.Tile, linear.Tile, xHat + j * block, width);
+            for (int j = 0; j < linear.TileColumns; j++) norm.ApplyBlock(x, mean, rstd, gamma, beta, j * linear.Tile, linear.Tile, xHat + j * block, width);
             linear.TransformBlocks(linear.TileColumns, xHat, xHat, width);
             return;
         }
 
         for (int j = 0; j < linear.TileColumns; j++)
         {
-            norm.ApplyBlock(x + j * block, mean, rstd, gamma, beta, j * linear.Tile, linear.Tile, xHat + j * block, width);
+            norm.ApplyBlock(x, mean, rstd, gamma, beta, j * linear.Tile, linear.Tile, xHat + j * block, width);
             linear.TransformBlocks(1, xHat + j * block, xHat + j * block, width);
         }
     }

@@ -1,0 +1,54 @@
+using System.Buffers;
+using System.Text;
+
+namespace RbeMl.Text;
+
+/// <summary>Turns text into token ids 0 .. <see cref="Vocabulary"/> - 1 and back.</summary>
+public interface ITokenizer
+{
+    /// <summary>Number of token ids.</summary>
+    int Vocabulary { get; }
+
+    /// <summary>The ids of a text.</summary>
+    /// <exception cref="TokenException">The text holds something that has no id.</exception>
+    int[] Encode(string text);
+
+    /// <summary>The UTF-8 bytes of one token; a token may end inside a character.</summary>
+    /// <exception cref="TokenException">The id is outside the vocabulary.</exception>
+    ReadOnlySpan<byte> Bytes(int token);
+
+    /// <summary>The text of some ids. Bytes that are no UTF-8 become U+FFFD.</summary>
+    /// <exception cref="TokenException">An id is outside the vocabulary.</exception>
+    string Decode(ReadOnlySpan<int> tokens)
+    {
+        ArrayBufferWriter<byte> bytes = new();
+        foreach (int token in tokens) bytes.Write(Bytes(token));
+        return Encoding.UTF8.GetString(bytes.WrittenSpan);
+    }
+}
+
+/// <summary>Decodes token by token: a character whose bytes are spread over tokens comes out whole, with its last token.</summary>
+/// <param name="tokenizer">The tokenizer.</param>
+public sealed class StreamingDecoder(ITokenizer tokenizer)
+{
+    private readonly Decoder _decoder = Encoding.UTF8.GetDecoder();
+    private char[] _characters = new char[64];
+
+    /// <summary>The text that <paramref name="token"/> completes; may be empty.</summary>
+    public string Push(int token)
+    {
+        ReadOnlySpan<byte> bytes = tokenizer.Bytes(token);
+        return Convert(bytes, flush: false);
+    }
+
+    /// <summary>What is left of an unfinished character, as U+FFFD; may be empty.</summary>
+    public string Flush() => Convert([], flush: true);
+
+    private string Convert(ReadOnlySpan<byte> bytes, bool flush)
+    {
+        int room = Encoding.UTF8.GetMaxCharCount(bytes.Length + 4);
+        if (_characters.Length < room) _characters = new char[room];
+        int count = _decoder.GetChars(bytes, _characters, flush);
+        return new string(_characters, 0, count);
+    }
+}

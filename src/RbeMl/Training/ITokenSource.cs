@@ -1,0 +1,20 @@
+namespace RbeMl.Training;
+
+/// <summary>
+/// Where batches come from. A batch is a function of its index alone (and of the source's seed), so that any run can be repeated, and
+/// continued from any step.
+/// </summary>
+public interface ITokenSource
+{
+    /// <summary>Number of token ids; every id is below it.</summary>
+    int Vocabulary { get; }
+
+    /// <summary>Fills one micro-batch.</summary>
+    /// <param name="batchIndex">Index of the micro-batch in the run, from 0.</param>
+    /// <param name="batch">Sequences B.</param>
+    /// <param name="context">Tokens of a sequence T.</param>
+    /// <param name="inputs">[B][T] token ids.</param>
+    /// <param name="targets">[B][T] ids to predict; -1 where nothing is to be predicted.</param>
+    /// <exception cref="ShapeMismatchException">A span is not B x T long.</exception>
+    void Fill(long batchIndex, int batch, int context, Span<int> inputs, Span<int> targets);
+}

@@ -1,0 +1,192 @@
+namespace RbeMl.Training;
+
+/// <summary>
+/// Token ids to train or measure on: one long stream, from which windows are cut, or separate sequences, of which none runs into the next;
+/// a sequence shorter than the context is padded with targets of -1, a longer one is cut into pieces that cover every prediction once.
+/// </summary>
+public sealed class TokenDataset : ITokenSource
+{
+    private readonly int[] _tokens;
+    private readonly long[] _starts;
+    private readonly ulong _seed;
+    private readonly TokenOrder _order;
+    private Pieces? _pieces;
+
+    private TokenDataset(int[] tokens, long[] starts, bool isStream, int vocabulary, ulong seed, TokenOrder order)
+    {
+        _tokens = tokens;
+        _starts = starts;
+        IsStream = isStream;
+        Vocabulary = vocabulary;
+        _seed = seed;
+        _order = order;
+    }
+
+    /// <inheritdoc/>
+    public int Vocabulary { get; }
+
+    /// <summary>Whether it is one stream.</summary>
+    public bool IsStream { get; }
+
+    /// <summary>All tokens.</summary>
+    public long Tokens => _tokens.LongLength;
+
+    /// <summary>Number of sequences; 1 for a stream.</summary>
+    public int Sequences => _starts.Length - 1;
+
+    /// <summary>A data set of one stream.</summary>
+    /// <param name="tokens">Ids, at least 2.</param>
+    /// <param name="vocabulary">Number of ids.</param>
+    /// <param name="seed">Seed of the order.</param>
+    /// <param name="order">Order of the windows.</param>
+    /// <exception cref="TokenException">An id is outside the vocabulary, or there are fewer than two.</exception>
+    public static TokenDataset FromStream(int[] tokens, int vocabulary, ulong seed = 1337, TokenOrder order = TokenOrder.Random)
+    {
+        ArgumentNullException.ThrowIfNull(tokens);
+        if (tokens.Length < 2) throw new TokenException($"The text has {tokens.Length} tokens, at least 2 are needed to predict one from another. Give a longer text.");
+        CheckIds(tokens, vocabulary, 1);
+        return new TokenDataset(tokens, [0, tokens.Length], true, vocabulary, seed, order);
+    }
+
+    /// <summary>A data set of separate sequences.</summary>
+    /// <param name="sequences">Sequences of at least 2 ids.</param>
+    /// <param name="vocabulary">Number of ids.</param>
+    /// <param name="seed">Seed of the order.</param>
+    /// <param name="order">Order of the pieces.</param>
+    /// <exception cref="TokenException">An id is outside the vocabulary, a sequence has fewer than two, or there are none.</exception>
+    public static TokenDataset FromSequences(IReadOnlyList<int[]> sequences, int vocabulary, ulong seed = 1337, TokenOrder order = TokenOrder.Shuffled)
+    {
+        ArgumentNullException.ThrowIfNull(sequences);
+        if (sequences.Count == 0) throw new TokenException("There are no sequences. Give at least one.");
+        long[] starts = new long[sequences.Count + 1];
+        for (int i = 0; i < sequences.Count; i++)
+        {
+            if (sequences[i].Length < 2) throw new TokenException($"Sequence {i + 1} has {sequences[i].Length} tokens, at least 2 are needed to predict one from another. Leave it out or make it longer.");
+            CheckIds(sequences[i], vocabulary, i + 1);
+            starts[i + 1] = starts[i] + sequences[i].Length;
+        }
+
+        return new TokenDataset([.. sequences.SelectMany(s => s)], starts, false, vocabulary, seed, order);
+    }
+
+    /// <summary>Splits a text at the given fraction of its length, as nanoGPT does: the tail is for validation.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="validationFraction">Fraction of the tail, above 0 and below 1.</param>
+    /// <exception cref="TokenException">The text is too short for two parts.</exception>
+    public static (string Train, string Validation) SplitTail(string text, double validationFraction = 0.1)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        if (!(validationFraction > 0 && validationFraction < 1)) throw new InvalidSettingException(nameof(validationFraction), validationFraction, "use a fraction between 0 and 1.");
+        int cut = (int)(text.Length * (1 - validationFraction));
+        if (cut > 0 && cut < text.Length && char.IsLowSurrogate(text[cut])) cut--;
+        return cut > 0 && cut < text.Length
+            ? (text[..cut], text[cut..])
+            : throw new TokenException($"The text has {text.Length} characters, too few to set a part of {validationFraction:P0} aside for validation. Give a longer text or a validation file.");
+    }
+
+    /// <summary>The same data in another order.</summary>
+    public TokenDataset Reorder(ulong seed, TokenOrder order) => new(_tokens, _starts, IsStream, Vocabulary, seed, order);
+
+    /// <summary>Pieces an epoch has with a context; a stream's windows do not overlap here.</summary>
+    /// <exception cref="TokenException">The stream is shorter than the context.</exception>
+    public long PieceCount(int context) => PiecesFor(context).Count;
+
+    /// <summary>Fails where no batch could be made.</summary>
+    /// <param name="context">Tokens of a sequence T.</param>
+    /// <param name="what">Name of the data in the message.</param>
+    /// <exception cref="TokenException">The stream is shorter than T + 1 tokens.</exception>
+    public void Require(int context, string what = "The text")
+    {
+        if (IsStream && _tokens.Length < context + 1L)
+        {
+            throw new TokenException($"{what} has {_tokens.Length} tokens, a context of {context} needs at least {context + 1L}. Give a longer text or a smaller context.");
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Fill(long batchIndex, int batch, int context, Span<int> inputs, Span<int> targets)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(batchIndex);
+        ArgumentOutOfRangeException.ThrowIfLessThan(batch, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(context, 1);
+        CheckLength("inputs", inputs.Length, batch, context);
+        CheckLength("targets", targets.Length, batch, context);
+        Pieces pieces = PiecesFor(context);
+        for (int b = 0; b < batch; b++)
+        {
+            (long start, int length) = Piece(pieces, checked(batchIndex * batch + b), context);
+            Span<int> input = inputs.Slice(b * context, context), target = targets.Slice(b * context, context);
+            _tokens.AsSpan((int)start, length).CopyTo(input);
+            _tokens.AsSpan((int)start + 1, length).CopyTo(target);
+            input[length..].Clear();
+            target[length..].Fill(-1);
+        }
+    }
+
+    private (long Start, int Length) Piece(Pieces pieces, long index, int context)
+    {
+        if (_order == TokenOrder.Random)
+        {
+            if (IsStream) return (TokenShuffle.Uniform(_seed, index, _tokens.Length - (long)context), context);
+            return pieces[TokenShuffle.Uniform(_seed, index, pieces.Count)];
+        }
+
+        (long epoch, long place) = Math.DivRem(index, pieces.Count);
+        return pieces[_order == TokenOrder.Shuffled ? TokenShuffle.Permute(_seed, (uint)epoch, place, pieces.Count) : place];
+    }
+
+    private Pieces PiecesFor(int context)
+    {
+        Require(context);
+        Pieces? pieces = Volatile.Read(ref _pieces);
+        if (pieces is null || pieces.Context != context) Volatile.Write(ref _pieces, pieces = new Pieces(_starts, context, IsStream));
+        return pieces;
+    }
+
+    private static void CheckIds(ReadOnlySpan<int> tokens, int vocabulary, int sequence)
+    {
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            if ((uint)tokens[i] >= (uint)vocabulary) throw new TokenException($"Token id {tokens[i]} (sequence {sequence}, place {i + 1}) is outside the vocabulary 0 .. {vocabulary - 1}. Use a larger vocabulary or other ids.");
+        }
+    }
+
+    private static void CheckLength(string what, int length, int batch, int context)
+    {
+        if (length != (long)batch * context) throw new ShapeMismatchException(what, $"{batch} x {context}", $"{length}", "Pass a span of exactly that length.");
+    }
+
+    /// <summary>Where the pieces of at most T predictions lie. A piece of n predictions reads n + 1 tokens.</summary>
+    private sealed class Pieces
+    {
+        private readonly long[] _first; // number of pieces before each sequence
+        private readonly long[] _starts;
+
+        public Pieces(long[] starts, int context, bool whole)
+        {
+            Context = context;
+            _starts = starts;
+            _first = new long[starts.Length];
+            for (int i = 0; i + 1 < starts.Length; i++)
+            {
+                long predictions = starts[i + 1] - starts[i] - 1;
+                _first[i + 1] = _first[i] + (whole ? predictions : predictions + context - 1) / context;
+            }
+        }
+
+        public int Context { get; }
+
+        public long Count => _first[^1];
+
+        public (long Start, int Length) this[long piece]
+        {
+            get
+            {
+                int found = Array.BinarySearch(_first, piece);
+                int sequence = found >= 0 ? found : ~found - 1;
+                long start = _starts[sequence] + (piece - _first[sequence]) * Context;
+                return (start, (int)Math.Min(Context, _starts[sequence + 1] - 1 - start));
+            }
+        }
+    }
+}
