@@ -32,6 +32,12 @@ public sealed record BlockCase(RbeOptions Options)
     /// <summary>Whether there is an additive mask.</summary>
     public bool Additive { get; init; }
 
+    /// <summary>Storage of gamma and beta.</summary>
+    public LayerNormStorage LayerNorm { get; init; } = LayerNormStorage.Dense;
+
+    /// <summary>Dropout probability.</summary>
+    public float Dropout { get; init; }
+
     /// <summary>What the forward keeps.</summary>
     public CheckpointPolicy Policy { get; init; } = CheckpointPolicy.None;
 
@@ -46,6 +52,8 @@ public sealed record BlockCase(RbeOptions Options)
         MaxSequenceLength = Length,
         Gelu = Gelu,
         Causal = Causal,
+        LayerNorm = LayerNorm,
+        Dropout = Dropout,
     };
 
     /// <summary>All cases by name.</summary>
@@ -67,6 +75,10 @@ public sealed record BlockCase(RbeOptions Options)
         ["literal record"] = new(new RbeOptions { Tile = 32, Format = RbeFormat.Seed(100) }),
         ["ragged tiles and chunks"] = new(Sparse(SupportRule.Runs(4))) { Width = 44, Hidden = 76, Batch = 3, Length = 27, Padding = true },
         ["tile 64, one short chunk"] = new(new RbeOptions { Tile = 64, Format = RbeFormat.Sparse(304) }) { Width = 96, Hidden = 192, Batch = 1, Length = 9 },
+        ["cosine gamma and beta"] = new(Sparse(SupportRule.Runs(16))) { LayerNorm = LayerNormStorage.Compressed },
+        ["scalar gamma and beta"] = new(Sparse(SupportRule.Runs(16))) { LayerNorm = LayerNormStorage.Scalar, Policy = CheckpointPolicy.Full },
+        ["dropout"] = new(Sparse(SupportRule.Runs(16))) { Dropout = 0.25f },
+        ["dropout, padding, recomputed"] = new(Sparse(SupportRule.TopK)) { Dropout = 0.1f, Padding = true, Length = 21, Policy = CheckpointPolicy.Full },
     };
 
     private static RbeOptions Sparse(SupportRule rule) => new() { Tile = 32, Format = RbeFormat.Sparse(100, rule) };

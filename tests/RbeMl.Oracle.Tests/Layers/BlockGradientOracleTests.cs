@@ -1,9 +1,11 @@
 using System.Numerics;
+using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Oracle.Tests.Reference;
 using RbeMl.Oracle.Tests.Support;
 using Xunit.Abstractions;
 using static TorchSharp.torch;
+using DropoutStream = RbeMl.Layers.DropoutStream;
 
 namespace RbeMl.Oracle.Tests.Layers;
 
@@ -14,6 +16,10 @@ namespace RbeMl.Oracle.Tests.Layers;
 public abstract class BlockGradientOracleTests<T> : OracleTest
     where T : unmanaged, IFloatingPointIeee754<T>
 {
+    private const ushort Layer = 3;
+
+    private static readonly DropoutStream s_stream = new(0x1234_5678_9ABC, 7);
+
     private protected BlockGradientOracleTests(ITestOutputHelper output)
         : base(output)
     {
@@ -38,7 +44,12 @@ public abstract class BlockGradientOracleTests<T> : OracleTest
         byte[]? padding = c.Padding ? [.. Enumerable.Range(0, c.Batch * c.Length).Select(i => (byte)(i % c.Length >= c.Length - i / c.Length ? 0 : 1))] : null;
         double[]? additive = c.Additive ? Numbers.Normal(c.Batch * c.Length * c.Length, 33) : null;
 
-        TorchBlock torchBlock = TorchRbe.Block(weights, float64);
+        RbeTransformerBlock<T> block = new(c.Config, weights, Layer);
+        using ParameterVector<T> parameters = block.Parameters, gradients = parameters.CreateLike();
+        TorchBlock torchBlock = TorchRbe.Block(weights, float64, c.LayerNorm);
+        Dictionary<string, Tensor> leaves = torchBlock.Parameters.ToDictionary(p => $"{block.Name}.{p.Name}", p => p.Tensor);
+        if (c.LayerNorm != LayerNormStorage.Dense) CopyLayerNorms(parameters, leaves);
+
         Tensor x = Tensors.Leaf(input, c.Batch, c.Length, c.Width);
         Tensor y = TorchGpt2.Block(x, torchBlock, new TorchBlockOptions(c.Config.Heads)
         {
@@ -46,20 +57,23 @@ public abstract class BlockGradientOracleTests<T> : OracleTest
             Causal = c.Causal,
             KeyPadding = padding is null ? null : tensor(padding).to(@bool).reshape(c.Batch, c.Length),
             AdditiveMask = additive is null ? null : Tensors.From(additive, c.Batch, 1, c.Length, c.Length),
+            Dropout = c.Dropout == 0 ? null : Drawn(c),
         });
         y.backward([Tensors.From(outputGradient, c.Batch, c.Length, c.Width)]);
 
-        RbeTransformerBlock<T> block = new(c.Config, weights);
-        using ParameterVector<T> parameters = block.Parameters, gradients = parameters.CreateLike();
         using BlockContext<T> context = new(c.Policy);
         using Workspace<T> workspace = new(1);
-        ForwardOptions<T> options = new() { PaddingMask = padding, AdditiveMask = additive is null ? null : Numbers.Convert<double, T>(additive) };
+        ForwardOptions<T> options = new()
+        {
+            PaddingMask = padding,
+            AdditiveMask = additive is null ? null : Numbers.Convert<double, T>(additive),
+            Dropout = c.Dropout == 0 ? null : s_stream,
+        };
         T[] output = block.Forward(Numbers.Convert<double, T>(input), c.Batch, c.Length, options, context, workspace).Output;
         T[] inputGradient = block.Backward(Numbers.Convert<double, T>(outputGradient), context, gradients, workspace);
 
         Check("output", Numbers.RelativeError<double, T>(y.ToDoubles(), output), Tolerance);
         Check("input gradient", Numbers.RelativeError<double, T>(x.Gradient(), inputGradient), Tolerance);
-        Dictionary<string, Tensor> leaves = torchBlock.Parameters.ToDictionary(p => $"{block.Name}.{p.Name}", p => p.Tensor);
         Assert.Equal(leaves.Keys.Order(), parameters.Slices.Select(s => s.Name).Order());
         foreach (ParameterSlice slice in parameters.Slices)
         {
@@ -68,6 +82,35 @@ public abstract class BlockGradientOracleTests<T> : OracleTest
             double error = Numbers.Distance<double, T>(expected, gradients.Of(slice)) / Numbers.Norm<double>(unit);
             Check(slice.Name, error, Tolerance);
         }
+    }
+
+    // Cosine series are fitted to the given vectors; that fit is not what is tested here.
+    private static void CopyLayerNorms(ParameterVector<T> parameters, Dictionary<string, Tensor> leaves)
+    {
+        using IDisposable constant = no_grad();
+        foreach (ParameterSlice slice in parameters.Slices.Where(s => s.Kind == ParameterKind.LayerNorm))
+        {
+            leaves[slice.Name].copy_(Tensors.From(Numbers.Convert<T, double>(parameters.Of(slice)), slice.Length));
+        }
+    }
+
+    // The random numbers of every element, by its place: token and feature, or query of a head of a sequence and key.
+    private static TorchDropout Drawn(BlockCase c)
+    {
+        double kept = 1 / (1 - (double)c.Dropout);
+        Tensor Factors(DropoutSite site, long rows, int columns, params long[] shape)
+        {
+            RandomKey key = new(s_stream.Seed, s_stream.Step, Layer, site);
+            double[] factors = new double[rows * columns];
+            for (int i = 0; i < factors.Length; i++) factors[i] = Philox.Word(key, (ulong)(i / columns), (uint)(i % columns)) < Philox.Threshold(c.Dropout) ? 0 : kept;
+            return Tensors.From(factors, shape);
+        }
+
+        int heads = c.Config.Heads;
+        return new TorchDropout(
+            Factors(DropoutSite.Attention, (long)c.Batch * heads * c.Length, c.Length, c.Batch, heads, c.Length, c.Length),
+            Factors(DropoutSite.AttentionResidual, (long)c.Batch * c.Length, c.Width, c.Batch, c.Length, c.Width),
+            Factors(DropoutSite.FeedForwardResidual, (long)c.Batch * c.Length, c.Width, c.Batch, c.Length, c.Width));
     }
 }
 

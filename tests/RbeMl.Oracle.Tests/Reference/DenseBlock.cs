@@ -80,7 +80,7 @@ internal sealed record DenseBlock(
     /// <summary>The block in torch, with linear layers made by <paramref name="linear"/> from name and weights.</summary>
     public TorchBlock ToTorch(torch.ScalarType type, Func<string, DenseMatrix, TorchLinear> linear)
     {
-        torch.Tensor Leaf(float[] values) => DenseMatrix.Leaf(values, type, values.Length);
+        TorchVector Leaf(float[] values) => new(DenseMatrix.Leaf(values, type, values.Length));
         TorchLinear[] linears = [.. Matrices.Select(m => linear(m.Name, m.Matrix))];
         return new(Leaf(Ln1Gamma), Leaf(Ln1Beta), linears[0], linears[1], linears[2], linears[3], Leaf(Ln2Gamma), Leaf(Ln2Beta), linears[4], linears[5]);
     }

@@ -15,8 +15,8 @@ namespace RbeMl.Oracle.Tests.Reference;
 /// <param name="Expand">F x D.</param>
 /// <param name="Contract">D x F.</param>
 internal sealed record TorchBlock(
-    Tensor Ln1Gamma, Tensor Ln1Beta, TorchLinear Query, TorchLinear Key, TorchLinear Value, TorchLinear Output,
-    Tensor Ln2Gamma, Tensor Ln2Beta, TorchLinear Expand, TorchLinear Contract)
+    TorchVector Ln1Gamma, TorchVector Ln1Beta, TorchLinear Query, TorchLinear Key, TorchLinear Value, TorchLinear Output,
+    TorchVector Ln2Gamma, TorchVector Ln2Beta, TorchLinear Expand, TorchLinear Contract)
 {
     /// <summary>The six linear layers, with their names.</summary>
     public (string Name, TorchLinear Linear)[] Linears =>
@@ -25,7 +25,7 @@ internal sealed record TorchBlock(
     /// <summary>All leaves, with their names.</summary>
     public IEnumerable<(string Name, Tensor Tensor)> Parameters =>
         Linears.SelectMany(l => l.Linear.Parameters.Select(p => ($"{l.Name}.{p.Name}", p.Tensor)))
-            .Concat([("ln1.gamma", Ln1Gamma), ("ln1.beta", Ln1Beta), ("ln2.gamma", Ln2Gamma), ("ln2.beta", Ln2Beta)]);
+            .Concat([("ln1.gamma", Ln1Gamma.Leaf), ("ln1.beta", Ln1Beta.Leaf), ("ln2.gamma", Ln2Gamma.Leaf), ("ln2.beta", Ln2Beta.Leaf)]);
 }
 
 /// <summary>How a block is run.</summary>
@@ -46,7 +46,16 @@ internal sealed record TorchBlockOptions(int Heads)
 
     /// <summary>[B, 1, T, T], added to the scaled scores; null adds nothing.</summary>
     public Tensor? AdditiveMask { get; init; }
+
+    /// <summary>Factors of the dropout, null for none.</summary>
+    public TorchDropout? Dropout { get; init; }
 }
+
+/// <summary>A dropout that has been drawn: 0 where an element is dropped, 1 / (1 - p) where it is kept.</summary>
+/// <param name="Attention">[B, H, T, T], of the probabilities.</param>
+/// <param name="AttentionResidual">[B, T, D], of the attention half before its residual.</param>
+/// <param name="FeedForwardResidual">[B, T, D], of the feed-forward half before its residual.</param>
+internal sealed record TorchDropout(Tensor Attention, Tensor AttentionResidual, Tensor FeedForwardResidual);
 
 /// <summary>The parameters of a whole GPT-2; V is the vocabulary, P the number of positions.</summary>
 /// <param name="Tokens">[V, D].</param>

@@ -41,16 +41,17 @@ internal static class TorchGpt2
         (long batch, long tokens, long width) = (x.shape[0], x.shape[1], x.shape[2]);
         Tensor Split(Tensor y) => y.reshape(batch, tokens, options.Heads, width / options.Heads).transpose(1, 2);
         Tensor q = Split(block.Query.Forward(x)), k = Split(block.Key.Forward(x)), v = Split(block.Value.Forward(x));
-        Tensor probabilities = Probabilities(Scores(q, k, options.Causal, options.KeyPadding, options.AdditiveMask));
+        Tensor probabilities = Drop(Probabilities(Scores(q, k, options.Causal, options.KeyPadding, options.AdditiveMask)), options.Dropout?.Attention);
         return block.Output.Forward(probabilities.matmul(v).transpose(1, 2).reshape(batch, tokens, width));
     }
 
     /// <summary>One block: a = x + Attention(LN1 x), y = a + FFN(LN2 a); [B, T, D] -> [B, T, D].</summary>
     public static Tensor Block(Tensor x, TorchBlock block, TorchBlockOptions options)
     {
-        Tensor a = x + Attention(LayerNorm(x, block.Ln1Gamma, block.Ln1Beta, options.Eps), block, options);
-        Tensor hidden = Gelu(block.Expand.Forward(LayerNorm(a, block.Ln2Gamma, block.Ln2Beta, options.Eps)), options.Gelu);
-        return a + block.Contract.Forward(hidden);
+        Tensor attention = Attention(LayerNorm(x, block.Ln1Gamma.Value, block.Ln1Beta.Value, options.Eps), block, options);
+        Tensor a = x + Drop(attention, options.Dropout?.AttentionResidual);
+        Tensor hidden = Gelu(block.Expand.Forward(LayerNorm(a, block.Ln2Gamma.Value, block.Ln2Beta.Value, options.Eps)), options.Gelu);
+        return a + Drop(block.Contract.Forward(hidden), options.Dropout?.FeedForwardResidual);
     }
 
     /// <summary>The whole model: token ids [B, T] -> logits [B, T, V].</summary>
@@ -64,4 +65,6 @@ internal static class TorchGpt2
     /// <summary>Mean cross-entropy of logits [B, T, V] over the targets [B, T] that are not negative.</summary>
     public static Tensor Loss(Tensor logits, Tensor targets) =>
         nn.functional.cross_entropy(logits.reshape(-1, logits.shape[^1]), targets.reshape(-1), ignore_index: -1);
+
+    private static Tensor Drop(Tensor x, Tensor? factors) => factors is null ? x : x * factors;
 }
