@@ -98,6 +98,29 @@ public sealed unsafe class BlockTransformTests
         }
     }
 
+    [Theory]
+    [InlineData(TileTransform.Dct)]
+    [InlineData(TileTransform.WalshHadamard)]
+    [InlineData(TileTransform.Haar)]
+    [InlineData(TileTransform.None)]
+    public void Facades_of_float_and_double_agree(TileTransform transform)
+    {
+        const int Tile = 64, Width = 64;
+        float[] a = Numbers.Normal(Tile * Width, 4);
+        double[] xs = LaneCases.Doubles(a), ys = new double[a.Length], zs = new double[a.Length];
+        using GuardedBuffer<float> x = LaneCases.Guarded(a), y = new(a.Length), z = new(a.Length);
+        BlockTransform.Forward(transform, Tile, x.Pointer, y.Pointer, Width);
+        BlockTransform.Inverse(transform, Tile, x.Pointer, z.Pointer, Width);
+        fixed (double* px = xs, py = ys, pz = zs)
+        {
+            BlockTransform.Forward(transform, Tile, px, py, Width);
+            BlockTransform.Inverse(transform, Tile, px, pz, Width);
+        }
+
+        LaneCases.Close(ys, y.Span, i => Tolerance(Tile, a, Width, i % Width), $"{transform} forward");
+        LaneCases.Close(zs, z.Span, i => Tolerance(Tile, a, Width, i % Width), $"{transform} inverse");
+    }
+
     [Fact]
     public void Other_tiles_are_refused() => Assert.Throws<InvalidSettingException>(() =>
     {

@@ -122,6 +122,32 @@ public sealed unsafe class SparseKernelTests
         }
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(8)]
+    public void Facades_of_float_and_double_agree(int runLength)
+    {
+        const int Tile = 32, Width = 16;
+        int coefficients = 96;
+        using SparsePattern pattern = new(SparseCases.Support(Tile, 1, runLength, coefficients / runLength, 10), 1, 1);
+        float[] c = Numbers.Normal(coefficients, 1), a = Numbers.Normal(Tile * Width, 2), b = Numbers.Normal(Tile * Width, 3);
+        using GuardedBuffer<float> values = LaneCases.Guarded(c), x = LaneCases.Guarded(a), g = LaneCases.Guarded(b), y = new(a.Length), gradients = new(coefficients);
+        SparseKernel.Multiply(pattern, values.Pointer, 0, 0, 1, x.Pointer, y.Pointer, Width);
+        SparseKernel.MultiplyTransposed(pattern, values.Pointer, 0, 0, 1, g.Pointer, y.Pointer, Width);
+        SparseKernel.Gradient(pattern, 0, x.Pointer, 0, g.Pointer, 0, 1, Width, gradients.Pointer);
+        double[] cs = LaneCases.Doubles(c), xs = LaneCases.Doubles(a), gs = LaneCases.Doubles(b), ys = new double[a.Length], ds = new double[coefficients];
+        fixed (double* pc = cs, px = xs, pg = gs, py = ys, pd = ds)
+        {
+            SparseKernel.Multiply(pattern, pc, 0, 0, 1, px, py, Width);
+            SparseKernel.MultiplyTransposed(pattern, pc, 0, 0, 1, pg, py, Width);
+            SparseKernel.Gradient(pattern, 0, px, 0, pg, 0, 1, Width, pd);
+        }
+
+        // At most 64 products of two normal numbers, each below 25.
+        LaneCases.Close(ys, y.Span, _ => 64 * 64 * 25 * LaneCases.Rounding, "C x + C' g");
+        LaneCases.Close(ds, gradients.Span, _ => Width * Width * 25 * LaneCases.Rounding, "gradients");
+    }
+
     // From one run to all places; all places of the largest tile only in a single tile, to keep the reference quick.
     private static IEnumerable<(SparsePattern Pattern, int Width)> Shapes(int tile, int runLength)
     {
