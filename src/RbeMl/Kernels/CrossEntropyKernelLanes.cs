@@ -47,18 +47,25 @@ internal static unsafe class CrossEntropyKernelLanes
         }
 
         if (!gradient) return;
-        TLanes inverse = TLanes.Load(factors), times = TLanes.Set(scale);
+        Gradient<TLanes>(logits, vocabulary, width, maxima, factors, scale);
+        for (int i = 0; i < TLanes.Count; i++)
+        {
+            if (targets[i] >= 0) logits[targets[i] * width + i] -= scale;
+        }
+    }
+
+    // logits = exp(logit - maximum) * inverse sum * scale. A method of its own: the compiler stops inlining in large ones.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    private static void Gradient<TLanes>(float* logits, int vocabulary, long width, float* maxima, float* factors, float scale)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        TLanes max = TLanes.Load(maxima), inverse = TLanes.Load(factors), times = TLanes.Set(scale), least = TLanes.Set(1e-30f);
         for (int v = 0; v < vocabulary; v++)
         {
             TLanes probability = TLanes.Multiply(VectorMath.ExpNotLarge(TLanes.Subtract(TLanes.Load(logits + v * width), max)), inverse);
 
-            // Lanes without a target become zero whatever they held.
-            TLanes.Store(TLanes.Multiply(TLanes.SelectLess(inverse, TLanes.Set(float.Epsilon), TLanes.Zero, probability), times), logits + v * width);
-        }
-
-        for (int i = 0; i < TLanes.Count; i++)
-        {
-            if (targets[i] >= 0) logits[targets[i] * width + i] -= scale;
+            // Lanes without a target, whose inverse is 0 and else at least 1 / vocabulary, become zero whatever they held.
+            TLanes.Store(TLanes.Multiply(TLanes.SelectLess(inverse, least, TLanes.Zero, probability), times), logits + v * width);
         }
     }
 }
