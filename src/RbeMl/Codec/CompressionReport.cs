@@ -48,29 +48,8 @@ public sealed record CompressionReport
         ArgumentNullException.ThrowIfNull(matrix);
         long weights = (long)matrix.Rows * matrix.Columns;
         if (original.Length != weights) throw new ShapeMismatchException("original", $"{matrix.Rows} x {matrix.Columns} = {weights} values", $"{original.Length}", "Pass the matrix that was compressed.");
-        float[] decoded = matrix.ToDense();
-        double[] tileErrors = new double[matrix.TileCount];
-        double difference = 0, norm = 0;
-        for (int t = 0; t < matrix.TileCount; t++)
-        {
-            (int top, int left, int rows, int columns) = matrix.BoundsOf(t);
-            double tileDifference = 0, tileNorm = 0;
-            for (int i = top; i < top + rows; i++)
-            {
-                for (int j = left; j < left + columns; j++)
-                {
-                    double w = original[i * matrix.Columns + j], d = w - decoded[i * matrix.Columns + j];
-                    tileDifference += d * d;
-                    tileNorm += w * w;
-                }
-            }
-
-            tileErrors[t] = Ratio(tileDifference, tileNorm);
-            difference += tileDifference;
-            norm += tileNorm;
-        }
-
-        return new CompressionReport { Weights = weights, Bits = CountBits(matrix), RelativeError = Ratio(difference, norm), TileErrors = tileErrors };
+        (double[] errors, double[] norms) = matrix.MeasureTiles(original);
+        return new CompressionReport { Weights = weights, Bits = CountBits(matrix), RelativeError = Ratio(errors.Sum(), norms.Sum()), TileErrors = [.. errors.Zip(norms, Ratio)] };
     }
 
     private static double Ratio(double difference, double norm) => norm == 0 ? Math.Sqrt(difference) : Math.Sqrt(difference / norm);

@@ -7,13 +7,14 @@ namespace RbeMl.Codec;
 /// <summary>
 /// Quantises 64 values with one fp16 scale for least squared error: each of sixteen trial scales assigns levels, least squares gives the best scale
 /// for these levels, the best pair is refined a few times and every step is judged with the scale as rounded to fp16.
-/// Scales above 65504 are cut to it; groups with a scale below 2^-25 become zero.
+/// Scales above 65504 are cut to it; groups whose scale fp16 cannot hold become zero.
 /// </summary>
 internal static class GroupQuantizer
 {
     private const int Size = QuantizedFormat.GroupSize;
     private const int Trials = 16;
     private const int Refinements = 3;
+    private const float Vanishing = 1e-8f; // no fp16 scale is small enough to keep anything of such a group
 
     /// <summary>Quantises a group.</summary>
     /// <param name="values"><c>[64]</c>.</param>
@@ -32,7 +33,7 @@ internal static class GroupQuantizer
         }
 
         Half scale = Half.Zero;
-        if (largest > 0)
+        if (largest > Vanishing)
         {
             // The range of trials: from clipping much of the group to covering its largest value with room to spare.
             float top = 1.02f * largest / levels[^1], bottom = Math.Min(0.6f * MathF.Sqrt(energy / Size), 0.6f * top);

@@ -106,8 +106,54 @@ public sealed partial class RbeMatrix
         return coefficients.Slice(tileIndex * k, k);
     }
 
+    /// <summary>Squared error and squared norm of every tile against <paramref name="original"/>, cells rounded to fp32; without a dense copy.</summary>
+    internal unsafe (double[] Errors, double[] Norms) MeasureTiles(ReadOnlySpan<float> original)
+    {
+        double[] errors = new double[TileCount], norms = new double[TileCount];
+        fixed (float* pinned = original)
+        {
+            nint address = (nint)pinned;
+            ForEachTile(
+                Widen(Alphas),
+                Widen(Coefficients),
+                (t, cells) =>
+                {
+                    (int top, int left, int rows, int columns) = BoundsOf(t);
+                    double error = 0, norm = 0;
+                    for (int i = 0; i < rows; i++)
+                    {
+                        float* row = (float*)address + (long)(top + i) * Columns + left;
+                        for (int j = 0; j < columns; j++)
+                        {
+                            double difference = (double)row[j] - (float)cells[i * Tile + j];
+                            error += difference * difference;
+                            norm += (double)row[j] * row[j];
+                        }
+                    }
+
+                    (errors[t], norms[t]) = (error, norm);
+                });
+        }
+
+        return (errors, norms);
+    }
+
     private void Decode<T>(double[] alphas, double[] coefficients, T[] dense)
         where T : unmanaged, IFloatingPointIeee754<T> =>
+        ForEachTile(
+            alphas,
+            coefficients,
+            (t, cells) =>
+            {
+                (int top, int left, int rows, int columns) = BoundsOf(t);
+                for (int i = 0; i < rows; i++)
+                {
+                    for (int j = 0; j < columns; j++) dense[(top + i) * Columns + left + j] = T.CreateTruncating(cells[i * Tile + j]);
+                }
+            });
+
+    // Decodes tiles on all processors; each is independent of the others.
+    private void ForEachTile(double[] alphas, double[] coefficients, Action<int, double[]> use) =>
         Parallel.For(
             0,
             TileCount,
@@ -116,12 +162,7 @@ public sealed partial class RbeMatrix
             {
                 DecodeImage(t, AlphasOf<double>(alphas, t), CoefficientsOf<double>(coefficients, t), scratch.Base, scratch.Image);
                 scratch.Transformer.Inverse(scratch.Image, scratch.Image);
-                (int top, int left, int rows, int columns) = BoundsOf(t);
-                for (int i = 0; i < rows; i++)
-                {
-                    for (int j = 0; j < columns; j++) dense[(top + i) * Columns + left + j] = T.CreateTruncating(scratch.Image[i * Tile + j]);
-                }
-
+                use(t, scratch.Image);
                 return scratch;
             },
             static _ => { });

@@ -25,10 +25,18 @@ public static class SupportSelector
     internal static CoefficientSupport FromRule(FormatPlan plan, int tile, int tileCount)
     {
         ushort[] starts = new ushort[checked(tileCount * plan.Runs)];
-        ushort[] allowed = AllowedStarts(tile, plan.RunLength, plan.ReservesBasisPlaces);
+        ushort[] allowed = Candidates(plan, tile);
         ushort[] shuffled = new ushort[allowed.Length];
-        for (int t = 0; t < tileCount; t++) ByRule(plan, tile, t, allowed, shuffled, starts.AsSpan(t * plan.Runs, plan.Runs));
+        for (int t = 0; t < tileCount; t++) ByRule(plan, t, allowed, shuffled, starts.AsSpan(t * plan.Runs, plan.Runs));
         return new CoefficientSupport(tile, tileCount, plan.RunLength, starts);
+    }
+
+    /// <summary>The runs a plan may choose from: by frequency for LowFrequency, otherwise ascending.</summary>
+    internal static ushort[] Candidates(FormatPlan plan, int tile)
+    {
+        ushort[] allowed = AllowedStarts(tile, plan.RunLength, plan.ReservesBasisPlaces);
+        if (plan.Rule?.Kind == SupportKind.LowFrequency) Array.Sort(allowed, (a, b) => Order(a, tile).CompareTo(Order(b, tile)));
+        return allowed;
     }
 
     /// <summary>Starts of all aligned runs, ascending, without those that cover a reserved place.</summary>
@@ -51,8 +59,10 @@ public static class SupportSelector
     internal static bool NeedsWeights(FormatPlan plan, int tile) =>
         plan.Runs * plan.RunLength < tile * tile && plan.Rule is { Kind: SupportKind.TopK or SupportKind.Runs };
 
-    /// <summary>One tile's places without weights, ascending. <paramref name="scratch"/> has the length of <paramref name="allowed"/>.</summary>
-    internal static void ByRule(FormatPlan plan, int tile, int tileIndex, ushort[] allowed, ushort[] scratch, Span<ushort> starts)
+    /// <summary>
+    /// One tile's places without weights, ascending. <paramref name="allowed"/> is what <see cref="Candidates"/> gives, <paramref name="scratch"/> has its length.
+    /// </summary>
+    internal static void ByRule(FormatPlan plan, int tileIndex, ushort[] allowed, ushort[] scratch, Span<ushort> starts)
     {
         allowed.CopyTo(scratch, 0);
         if (starts.Length < allowed.Length)
@@ -60,7 +70,6 @@ public static class SupportSelector
             switch (plan.Rule!.Kind)
             {
                 case SupportKind.LowFrequency:
-                    Array.Sort(scratch, (a, b) => Order(a, tile).CompareTo(Order(b, tile)));
                     break;
                 case SupportKind.Random or SupportKind.Runs:
                     DeterministicRandom random = new((uint)plan.Rule.Seed, (ulong)tileIndex);

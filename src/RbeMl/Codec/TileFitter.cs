@@ -38,7 +38,7 @@ internal sealed partial class TileFitter
         _area = tile * tile;
         _transformer = new TileTransformer(transform, tile);
         _basis = BasisFunctions.Get(transform, tile);
-        _allowed = plan.Runs == 0 ? [] : SupportSelector.AllowedStarts(tile, plan.RunLength, plan.ReservesBasisPlaces);
+        _allowed = plan.Runs == 0 ? [] : SupportSelector.Candidates(plan, tile);
         _shuffled = new ushort[_allowed.Length];
         _energies = new double[_allowed.Length];
         _energyScratch = new double[_allowed.Length];
@@ -85,7 +85,7 @@ internal sealed partial class TileFitter
         for (int e = 0; e < _area; e++) _filled[e] = _mask[e] != 0 ? cells[e] : 0;
         if (_plan.Runs > 0 && !SupportSelector.NeedsWeights(_plan, _tile))
         {
-            SupportSelector.ByRule(_plan, _tile, tileIndex, _allowed, _shuffled, _current.Starts);
+            SupportSelector.ByRule(_plan, tileIndex, _allowed, _shuffled, _current.Starts);
         }
 
         if (whole || !fill)

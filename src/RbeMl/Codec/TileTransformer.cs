@@ -49,7 +49,7 @@ internal sealed class TileTransformer
         Multiply(_scratch, right, y, Tile);
     }
 
-    // c = a b, n x n, n a multiple of 16; four rows by sixteen columns at a time.
+    // c = a b, n x n, n a multiple of 16; four rows by sixteen columns at a time. Products and sums are fused where the processor can.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Multiply(ReadOnlySpan<double> a, ReadOnlySpan<double> b, Span<double> c, int n)
     {
@@ -67,14 +67,14 @@ internal sealed class TileTransformer
                     Vector512<double> b0 = Vector512.LoadUnsafe(ref br, (nuint)(k * n + j)), b1 = Vector512.LoadUnsafe(ref br, (nuint)(k * n + j + 8));
                     Vector512<double> a0 = Vector512.Create(Unsafe.Add(ref ar, i * n + k)), a1 = Vector512.Create(Unsafe.Add(ref ar, (i + 1) * n + k));
                     Vector512<double> a2 = Vector512.Create(Unsafe.Add(ref ar, (i + 2) * n + k)), a3 = Vector512.Create(Unsafe.Add(ref ar, (i + 3) * n + k));
-                    c00 = Vector512.FusedMultiplyAdd(a0, b0, c00);
-                    c01 = Vector512.FusedMultiplyAdd(a0, b1, c01);
-                    c10 = Vector512.FusedMultiplyAdd(a1, b0, c10);
-                    c11 = Vector512.FusedMultiplyAdd(a1, b1, c11);
-                    c20 = Vector512.FusedMultiplyAdd(a2, b0, c20);
-                    c21 = Vector512.FusedMultiplyAdd(a2, b1, c21);
-                    c30 = Vector512.FusedMultiplyAdd(a3, b0, c30);
-                    c31 = Vector512.FusedMultiplyAdd(a3, b1, c31);
+                    c00 = Vector512.MultiplyAddEstimate(a0, b0, c00);
+                    c01 = Vector512.MultiplyAddEstimate(a0, b1, c01);
+                    c10 = Vector512.MultiplyAddEstimate(a1, b0, c10);
+                    c11 = Vector512.MultiplyAddEstimate(a1, b1, c11);
+                    c20 = Vector512.MultiplyAddEstimate(a2, b0, c20);
+                    c21 = Vector512.MultiplyAddEstimate(a2, b1, c21);
+                    c30 = Vector512.MultiplyAddEstimate(a3, b0, c30);
+                    c31 = Vector512.MultiplyAddEstimate(a3, b1, c31);
                 }
 
                 nuint at = (nuint)(i * n + j), row = (nuint)n;

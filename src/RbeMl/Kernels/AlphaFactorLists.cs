@@ -31,8 +31,9 @@ internal sealed unsafe class AlphaFactorLists
 /// <summary>The columns of L factors that are not all zero: <c>[column][L]</c> values and the places of the columns.</summary>
 internal sealed unsafe class AlphaFactorList
 {
-    // Rounding in the double transform of a factor leaves about 1e-16 of its largest coefficient; float keeps 6e-8.
-    private const double Negligible = 1e-13;
+    // Where a factor is zero, rounding in its eigenvector and transform leaves up to 1e-11 of its largest coefficient; its other coefficients are
+    // above 1e-6 of it, and float resolves 6e-8.
+    private const double Negligible = 1e-9;
 
     private readonly NativeBuffer<float> _values;
     private readonly NativeBuffer<RunStep> _steps;

@@ -13,6 +13,7 @@ internal static unsafe class AlphaKernelLanes
         AlphaFactorList functions = lists.Functions, distance = lists.Distance;
         SparseKernelRuns.Group<TLanes>(functions.Steps, functions.Steps + functions.Count, functions.Values, functions.Length, block, moments, width);
         SparseKernelRuns.Group<TLanes>(distance.Steps, distance.Steps + distance.Count, distance.Values, distance.Length, block, moments + functions.Length * width, width);
+        GC.KeepAlive(lists);
     }
 
     internal static void Expand<TLanes>(AlphaFactorLists lists, float* moments, float* block, int width)
@@ -21,16 +22,17 @@ internal static unsafe class AlphaKernelLanes
         AlphaFactorList functions = lists.Functions, distance = lists.Distance;
         SparseKernelRunsTransposed.Group<TLanes>(functions.Steps, functions.Steps + functions.Count, functions.Values, functions.Length, moments, block, width);
         SparseKernelRunsTransposed.Group<TLanes>(distance.Steps, distance.Steps + distance.Count, distance.Values, distance.Length, moments + functions.Length * width, block, width);
+        GC.KeepAlive(lists);
     }
 
     internal static void Mix<TLanes>(AlphaFactorLists lists, float* alphas, float* m, float* s, int width)
         where TLanes : unmanaged, ILanes<TLanes> =>
-        Mix<TLanes>(lists.Signs, alphas, alphas[3], alphas[4], alphas[5], alphas[6], m, s, width);
+        Mix<TLanes>(lists, alphas, alphas[3], alphas[4], alphas[5], alphas[6], m, s, width);
 
     // A' swaps cos(pi x) with cos(pi y) and cos(2 pi x) with cos(2 pi y).
     internal static void MixTransposed<TLanes>(AlphaFactorLists lists, float* alphas, float* s, float* m, int width)
         where TLanes : unmanaged, ILanes<TLanes> =>
-        Mix<TLanes>(lists.Signs, alphas, alphas[4], alphas[3], alphas[6], alphas[5], s, m, width);
+        Mix<TLanes>(lists, alphas, alphas[4], alphas[3], alphas[6], alphas[5], s, m, width);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Gradient<TLanes>(AlphaFactorLists lists, float* m, float* s, float* gradient, int width)
@@ -69,7 +71,7 @@ internal static unsafe class AlphaKernelLanes
     // to += A from, A's entries (row, column): (0, 0) alpha0, (0, 1) and (1, 0) alpha2, (0, 2) c02, (2, 0) c20, (0, 3) c03, (3, 0) c30, (2, 2) alpha7,
     // and alpha1 with the signs of d down the rest of the diagonal.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Mix<TLanes>(float* signs, float* alphas, float c02, float c20, float c03, float c30, float* from, float* to, int width)
+    private static void Mix<TLanes>(AlphaFactorLists lists, float* alphas, float c02, float c20, float c03, float c30, float* from, float* to, int width)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         TLanes a0 = TLanes.Set(alphas[0]), a2 = TLanes.Set(alphas[2]), a7 = TLanes.Set(alphas[7]);
@@ -87,7 +89,7 @@ internal static unsafe class AlphaKernelLanes
 
         for (nint r = 0; r < BasisFunctions.DistanceRank; r++)
         {
-            TLanes a1 = TLanes.Set(alphas[1] * signs[r]);
+            TLanes a1 = TLanes.Set(alphas[1] * lists.Signs[r]);
             float* m = from + (4 + r) * (nint)width, s = to + (4 + r) * (nint)width;
             for (nint lane = 0, lanes = TLanes.Count; lane < width; lane += lanes) TLanes.Store(TLanes.Fma(a1, TLanes.Load(m + lane), TLanes.Load(s + lane)), s + lane);
         }

@@ -10,8 +10,15 @@ internal static unsafe class AttentionKernelForward
     // Scores and mask, then maximum, sum, rescaling and positions of the queries.
     private const int Scratch = (2 * Size + 4) * Size * sizeof(float) + 64;
 
-    [SkipLocalsInit]
     internal static void Run<TLanes>(in AttentionProblem<float> p)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        if (AttentionKernelSingle.Fits(p)) AttentionKernelSingle.Run<TLanes>(p);
+        else Blocks<TLanes>(p);
+    }
+
+    [SkipLocalsInit]
+    private static void Blocks<TLanes>(in AttentionProblem<float> p)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         byte* memory = stackalloc byte[Scratch];

@@ -2,7 +2,10 @@ using System.Runtime.CompilerServices;
 
 namespace RbeMl.Kernels;
 
-/// <summary>The unscaled 16-point DCT-II of sixteen consecutive vectors, in registers, and its transpose. The literals are c(i) of <see cref="BlockTransformDct"/>.</summary>
+/// <summary>
+/// The unscaled 16-point DCT-II of sixteen consecutive vectors, in registers, and its transpose. The literals are c(i) of
+/// <see cref="BlockTransformDct"/>.
+/// </summary>
 internal static unsafe class BlockTransformDct16
 {
     internal const int Points = 16;
@@ -12,8 +15,10 @@ internal static unsafe class BlockTransformDct16
         where TLanes : unmanaged, ILanes<TLanes>
     {
         nint s = TLanes.Count;
-        TLanes x0 = TLanes.Load(x), x1 = TLanes.Load(x + 1 * s), x2 = TLanes.Load(x + 2 * s), x3 = TLanes.Load(x + 3 * s), x4 = TLanes.Load(x + 4 * s), x5 = TLanes.Load(x + 5 * s), x6 = TLanes.Load(x + 6 * s), x7 = TLanes.Load(x + 7 * s);
-        TLanes x8 = TLanes.Load(x + 8 * s), x9 = TLanes.Load(x + 9 * s), x10 = TLanes.Load(x + 10 * s), x11 = TLanes.Load(x + 11 * s), x12 = TLanes.Load(x + 12 * s), x13 = TLanes.Load(x + 13 * s), x14 = TLanes.Load(x + 14 * s), x15 = TLanes.Load(x + 15 * s);
+        TLanes x0 = TLanes.Load(x), x1 = TLanes.Load(x + 1 * s), x2 = TLanes.Load(x + 2 * s), x3 = TLanes.Load(x + 3 * s);
+        TLanes x4 = TLanes.Load(x + 4 * s), x5 = TLanes.Load(x + 5 * s), x6 = TLanes.Load(x + 6 * s), x7 = TLanes.Load(x + 7 * s);
+        TLanes x8 = TLanes.Load(x + 8 * s), x9 = TLanes.Load(x + 9 * s), x10 = TLanes.Load(x + 10 * s), x11 = TLanes.Load(x + 11 * s);
+        TLanes x12 = TLanes.Load(x + 12 * s), x13 = TLanes.Load(x + 13 * s), x14 = TLanes.Load(x + 14 * s), x15 = TLanes.Load(x + 15 * s);
         Split(ref x0, ref x15, 0.502419286f);
         Split(ref x1, ref x14, 0.522498615f);
         Split(ref x2, ref x13, 0.566944035f);
@@ -47,8 +52,10 @@ internal static unsafe class BlockTransformDct16
         where TLanes : unmanaged, ILanes<TLanes>
     {
         nint s = TLanes.Count;
-        TLanes x0 = TLanes.Load(x), x1 = TLanes.Load(x + 2 * s), x2 = TLanes.Load(x + 4 * s), x3 = TLanes.Load(x + 6 * s), x4 = TLanes.Load(x + 8 * s), x5 = TLanes.Load(x + 10 * s), x6 = TLanes.Load(x + 12 * s), x7 = TLanes.Load(x + 14 * s);
-        TLanes x15 = TLanes.Load(x + 1 * s), x14 = TLanes.Load(x + 3 * s), x13 = TLanes.Load(x + 5 * s), x12 = TLanes.Load(x + 7 * s), x11 = TLanes.Load(x + 9 * s), x10 = TLanes.Load(x + 11 * s), x9 = TLanes.Load(x + 13 * s), x8 = TLanes.Load(x + 15 * s);
+        TLanes x0 = TLanes.Load(x), x1 = TLanes.Load(x + 2 * s), x2 = TLanes.Load(x + 4 * s), x3 = TLanes.Load(x + 6 * s);
+        TLanes x4 = TLanes.Load(x + 8 * s), x5 = TLanes.Load(x + 10 * s), x6 = TLanes.Load(x + 12 * s), x7 = TLanes.Load(x + 14 * s);
+        TLanes x15 = TLanes.Load(x + 1 * s), x14 = TLanes.Load(x + 3 * s), x13 = TLanes.Load(x + 5 * s), x12 = TLanes.Load(x + 7 * s);
+        TLanes x11 = TLanes.Load(x + 9 * s), x10 = TLanes.Load(x + 11 * s), x9 = TLanes.Load(x + 13 * s), x8 = TLanes.Load(x + 15 * s);
         x8 = TLanes.Add(x8, x9);
         x9 = TLanes.Add(x9, x10);
         x10 = TLanes.Add(x10, x11);
@@ -85,7 +92,8 @@ internal static unsafe class BlockTransformDct16
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Forward8<TLanes>(ref TLanes x0, ref TLanes x1, ref TLanes x2, ref TLanes x3, ref TLanes x4, ref TLanes x5, ref TLanes x6, ref TLanes x7)
+    private static void Forward8<TLanes>(
+        ref TLanes x0, ref TLanes x1, ref TLanes x2, ref TLanes x3, ref TLanes x4, ref TLanes x5, ref TLanes x6, ref TLanes x7)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         Split(ref x0, ref x7, 0.509795579f);
@@ -109,7 +117,8 @@ internal static unsafe class BlockTransformDct16
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Inverse8<TLanes>(ref TLanes x0, ref TLanes x1, ref TLanes x2, ref TLanes x3, ref TLanes x4, ref TLanes x5, ref TLanes x6, ref TLanes x7)
+    private static void Inverse8<TLanes>(
+        ref TLanes x0, ref TLanes x1, ref TLanes x2, ref TLanes x3, ref TLanes x4, ref TLanes x5, ref TLanes x6, ref TLanes x7)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         (x1, x2, x3, x4, x5, x6, x7) = (x2, x4, x6, TLanes.Add(x7, x5), TLanes.Add(x5, x3), TLanes.Add(x3, x1), x1);

@@ -1,4 +1,6 @@
 using System.Numerics;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using RbeMl.Kernels.Reference;
 
 namespace RbeMl.Kernels;
@@ -11,5 +13,12 @@ public static unsafe class CrossEntropyKernel
     /// (softmax - onehot) * scale, zero in lanes without a target.
     /// </summary>
     public static void Loss<T>(T* logits, int vocabulary, int width, int* targets, T* losses, bool gradient, T scale)
-        where T : unmanaged, IFloatingPointIeee754<T> => ReferenceCrossEntropy.Loss(logits, vocabulary, width, targets, losses, gradient, scale);
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        float factor = float.CreateTruncating(scale);
+        if (typeof(T) != typeof(float)) ReferenceCrossEntropy.Loss(logits, vocabulary, width, targets, losses, gradient, scale);
+        else if (Vector512.IsHardwareAccelerated) CrossEntropyKernelLanes.Loss<Lanes512>((float*)logits, vocabulary, width, targets, (float*)losses, gradient, factor);
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) CrossEntropyKernelLanes.Loss<Lanes256>((float*)logits, vocabulary, width, targets, (float*)losses, gradient, factor);
+        else CrossEntropyKernelLanes.Loss<LanesScalar>((float*)logits, vocabulary, width, targets, (float*)losses, gradient, factor);
+    }
 }

@@ -46,6 +46,7 @@ public static unsafe class SparseKernel
     {
         if (pattern.Runs is { } runs) SparseKernelRuns.Multiply<TLanes>(pattern, runs, values, tileRow, first, last, x, y, width);
         else SparseKernelPlaces.Multiply<TLanes>(pattern, values, tileRow, first, last, x, y, width);
+        GC.KeepAlive(pattern); // its native memory
     }
 
     internal static void MultiplyTransposed<TLanes>(SparsePattern pattern, float* values, int tileColumn, int first, int last, float* y, float* x, int width)
@@ -53,6 +54,7 @@ public static unsafe class SparseKernel
     {
         if (pattern.Runs is { } runs) SparseKernelRunsTransposed.Multiply<TLanes>(pattern, runs, values, tileColumn, first, last, y, x, width);
         else SparseKernelPlaces.MultiplyTransposed<TLanes>(pattern, values, tileColumn, first, last, y, x, width);
+        GC.KeepAlive(pattern); // its native memory
     }
 
     internal static void Gradient<TLanes>(SparsePattern pattern, int tileRow, float* x, long xStride, float* g, long gStride, int chunks, int width, float* gradients)
@@ -60,5 +62,6 @@ public static unsafe class SparseKernel
     {
         if (pattern.Runs is { } runs) SparseKernelRunsGradient.Gradient<TLanes>(pattern, runs, tileRow, x, xStride, g, gStride, chunks, width, gradients);
         else SparseKernelPlacesGradient.Gradient<TLanes>(pattern, tileRow, x, xStride, g, gStride, chunks, width, gradients);
+        GC.KeepAlive(pattern); // its native memory
     }
 }

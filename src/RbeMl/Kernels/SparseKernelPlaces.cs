@@ -9,9 +9,12 @@ internal static unsafe class SparseKernelPlaces
         where TLanes : unmanaged, ILanes<TLanes>
     {
         nint block = (nint)pattern.Support.Tile * width;
+        int places = pattern.Support.RunsPerTile;
         for (int j = first; j < last; j++)
         {
-            Tile<TLanes, StoredValues>(pattern.Rows!, pattern.Support.RunsPerTile, (nint)tileRow * pattern.TileColumns + j, values, x + (j - first) * block, y, width);
+            nint t = (nint)tileRow * pattern.TileColumns + j;
+            if (width == 4 * TLanes.Count) Tile<QuadLanes<TLanes>, StoredValues>(pattern.Rows!, places, t, values, x + (j - first) * block, y, width);
+            else Tile<TLanes, StoredValues>(pattern.Rows!, places, t, values, x + (j - first) * block, y, width);
         }
     }
 
@@ -19,9 +22,12 @@ internal static unsafe class SparseKernelPlaces
         where TLanes : unmanaged, ILanes<TLanes>
     {
         nint block = (nint)pattern.Support.Tile * width;
+        int places = pattern.Support.RunsPerTile;
         for (int i = first; i < last; i++)
         {
-            Tile<TLanes, PermutedValues>(pattern.Columns!, pattern.Support.RunsPerTile, (nint)i * pattern.TileColumns + tileColumn, values, y + (i - first) * block, x, width);
+            nint t = (nint)i * pattern.TileColumns + tileColumn;
+            if (width == 4 * TLanes.Count) Tile<QuadLanes<TLanes>, PermutedValues>(pattern.Columns!, places, t, values, y + (i - first) * block, x, width);
+            else Tile<TLanes, PermutedValues>(pattern.Columns!, places, t, values, y + (i - first) * block, x, width);
         }
     }
 

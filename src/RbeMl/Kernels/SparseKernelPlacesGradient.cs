@@ -3,15 +3,16 @@ using System.Runtime.CompilerServices;
 namespace RbeMl.Kernels;
 
 /// <summary>
-/// Coefficient gradients over single places, tile by tile. Partial sums of a batch of coefficients stay vectors in the nearest cache over all chunks;
+/// Coefficient gradients over single places, tile by tile. Partial sums of a batch of coefficients stay vectors over all chunks;
 /// lanes are summed once, at the end, a vector of coefficients together.
 /// </summary>
 internal static unsafe class SparseKernelPlacesGradient
 {
-    private const int Batch = 128; // coefficients
+    private const int Batch = 512; // coefficients, a multiple of the lanes; rows of partials past the last coefficient are summed and not used
     private const int LargestLanes = 16;
 
     [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Gradient<TLanes>(SparsePattern pattern, int tileRow, float* x, long xStride, float* g, long gStride, int chunks, int width, float* gradients)
         where TLanes : unmanaged, ILanes<TLanes>
     {
@@ -23,38 +24,43 @@ internal static unsafe class SparseKernelPlacesGradient
         for (int j = 0; j < pattern.TileColumns; j++)
         {
             nint t = (nint)tileRow * pattern.TileColumns + j;
+            int* starts = order.Starts + 3 * t;
             byte* across = order.Across + t * places;
-            for (int pass = 0; pass < 3; pass++)
+            PlaceStep* four = order.Steps + starts[0], two = order.Steps + starts[1], one = order.Steps + starts[2];
+            while (true)
             {
-                int size = 4 >> pass;
-                PlaceStep* step = order.Steps + order.Starts[3 * t + pass], end = order.Steps + order.Starts[3 * t + pass + 1];
-                while (step < end)
+                int fours = (int)Math.Min(Batch / 4, order.Steps + starts[1] - four);
+                int twos = (int)Math.Min((Batch - 4 * fours) / 2, order.Steps + starts[2] - two);
+                int ones = (int)Math.Min(Batch - 4 * fours - 2 * twos, order.Steps + starts[3] - one);
+                if (fours + twos + ones == 0) break;
+                float* partials2 = partials + 4 * fours * TLanes.Count, partials1 = partials2 + 2 * twos * TLanes.Count;
+                for (int chunk = 0; chunk < chunks; chunk++)
                 {
-                    int steps = (int)Math.Min(Batch / size, end - step);
-                    for (int chunk = 0; chunk < chunks; chunk++)
-                    {
-                        float* xs = x + chunk * xStride + j * block, gs = g + chunk * gStride + tileRow * block;
-                        if (size == 4) Fours<TLanes>(step, steps, across, xs, gs, width, chunk == 0, partials);
-                        else if (size == 2) Twos<TLanes>(step, steps, across, xs, gs, width, chunk == 0, partials);
-                        else Ones<TLanes>(step, steps, across, xs, gs, width, chunk == 0, partials);
-                    }
-
-                    Add<TLanes>(step, steps, size, partials, sums, gradients + t * places);
-                    step += steps;
+                    float* xs = x + chunk * xStride + j * block, gs = g + chunk * gStride + tileRow * block;
+                    Fours<TLanes>(four, fours, across, xs, gs, width, chunk == 0, partials);
+                    Twos<TLanes>(two, twos, across, xs, gs, width, chunk == 0, partials2);
+                    Ones<TLanes>(one, ones, across, xs, gs, width, chunk == 0, partials1);
                 }
+
+                float* to = gradients + t * places;
+                int used = 4 * fours + 2 * twos + ones;
+                for (int k = 0; k < used; k += TLanes.Count) TLanes.Store(TLanes.SumRows(partials + k * TLanes.Count), sums + k);
+                Add(four, fours, 4, sums, to);
+                Add(two, twos, 2, sums + 4 * fours, to);
+                Add(one, ones, 1, sums + 4 * fours + 2 * twos, to);
+                four += fours;
+                two += twos;
+                one += ones;
             }
         }
     }
 
-    // gradients += the lanes of partials summed. Rows of partials past the last step are never used.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Add<TLanes>(PlaceStep* step, int steps, int size, float* partials, float* sums, float* gradients)
-        where TLanes : unmanaged, ILanes<TLanes>
+    private static void Add(PlaceStep* step, int steps, int size, float* sums, float* gradients)
     {
-        for (int k = 0; k < steps * size; k += TLanes.Count) TLanes.Store(TLanes.SumRows(partials + k * TLanes.Count), sums + k);
-        for (int s = 0; s < steps; s++)
+        for (PlaceStep* end = step + steps; step < end; step++)
         {
-            for (int k = 0; k < size; k++) gradients[step[s].Entry + k] += sums[s * size + k];
+            for (int k = 0; k < size; k++) gradients[step->Entry + k] += *sums++;
         }
     }
 

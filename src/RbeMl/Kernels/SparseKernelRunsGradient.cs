@@ -9,7 +9,7 @@ namespace RbeMl.Kernels;
 /// </summary>
 internal static unsafe class SparseKernelRunsGradient
 {
-    private const int ChunkBatch = 4;
+    private const int ChunkBatch = 8;
     private const int LargestBatch = 32; // coefficients
     private const int LargestLanes = 16;
 

@@ -18,7 +18,7 @@ public sealed class ForwardOptions<T>
     public LayerKvCache<T>? Cache { get; init; }
 
     /// <summary>Random stream of the dropout while training; null switches dropout off (evaluation).</summary>
-    public DropoutStream? Dropout { get; init; }
+    public DropoutStep? Dropout { get; init; }
 
     /// <summary>Whether to return the attention probabilities [B, H, T, Tkv].</summary>
     public bool ReturnAttentionWeights { get; init; }
@@ -30,7 +30,7 @@ public sealed class ForwardOptions<T>
 /// <summary>Names the random numbers of one training step's dropout, so that a recomputation draws the same.</summary>
 /// <param name="Seed">Seed of the run.</param>
 /// <param name="Step">Number of the forward pass in the run.</param>
-public readonly record struct DropoutStream(ulong Seed, uint Step)
+public readonly record struct DropoutStep(ulong Seed, uint Step)
 {
     internal RandomKey Key(int layer, DropoutSite site) => new(Seed, Step, (ushort)layer, site);
 }

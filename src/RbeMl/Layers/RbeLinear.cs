@@ -85,7 +85,7 @@ public sealed unsafe class RbeLinear<T>
 
     /// <summary>Scratch elements that a chunk's methods take at most.</summary>
     public long ScratchElements => ScratchArea<T>.Size((long)Tile * Panel<T>.WideWidth) + ScratchArea<T>.Size((long)Tile * Tile)
-        + ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideWidth);
+        + (2 * ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideWidth));
 
     /// <summary>The weights with the current values of the parameters.</summary>
     public RbeMatrix ToMatrix() => new(
@@ -196,6 +196,35 @@ public sealed unsafe class RbeLinear<T>
             {
                 AlphaKernel.Gradient(_factors, xMoments.Chunk(chunk) + ((long)xMomentFirstRow + j * BasisFunctions.FactorCount) * width, s, gradient + j * RbeMatrix.BasisCount, width);
             }
+        }
+    }
+
+    /// <summary>The same from panels of x^ and g^ alone; moments are computed on the way.</summary>
+    public void GradientRow(int tileRow, Panel<T> xHat, Panel<T> gHat, ParameterVector<T> gradients, ScratchArea<T> scratch)
+    {
+        for (int chunk = 0; chunk < xHat.Chunks; chunk++)
+        {
+            GradientRow(tileRow, xHat.Chunk(chunk), gHat.Chunk(chunk) + (long)tileRow * Tile * xHat.Width, xHat.Width, gradients, scratch);
+        }
+    }
+
+    /// <summary>The same for one chunk: all of x^ [Dp][width] and the tile row's block of g^ [Tile][width].</summary>
+    public void GradientRow(int tileRow, T* xHat, T* gHatBlock, int width, ParameterVector<T> gradients, ScratchArea<T> scratch)
+    {
+        if (_pattern is not null)
+        {
+            SparseKernel.Gradient(_pattern, tileRow, xHat, 0, gHatBlock - (long)tileRow * Tile * width, 0, 1, width, gradients.At(Coefficients!));
+        }
+
+        if (_factors is null) return;
+        T* x = scratch.Take((long)BasisFunctions.FactorCount * width);
+        T* g = scratch.Take((long)BasisFunctions.FactorCount * width);
+        AlphaKernel.Moments(_factors, gHatBlock, g, width);
+        T* gradient = gradients.At(Alphas!) + (long)tileRow * TileColumns * RbeMatrix.BasisCount;
+        for (int j = 0; j < TileColumns; j++)
+        {
+            AlphaKernel.Moments(_factors, xHat + (long)j * Tile * width, x, width);
+            AlphaKernel.Gradient(_factors, x, g, gradient + (j * RbeMatrix.BasisCount), width);
         }
     }
 

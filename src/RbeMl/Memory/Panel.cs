@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using RbeMl.Kernels;
 
 namespace RbeMl.Memory;
 
@@ -91,19 +93,24 @@ public sealed unsafe class Panel<T> : IDisposable
     public ref T this[int token, int feature] => ref Chunk(token / Width)[(long)feature * Width + token % Width];
 
     /// <summary>Sets everything in use to zero.</summary>
-    public void Clear() => new Span<byte>(Pointer, checked((int)(Length * sizeof(T)))).Clear();
+    public void Clear() => NativeMemory.Clear(Pointer, checked((nuint)(Length * sizeof(T))));
 
     /// <summary>Fills the panel from row-major <c>[tokens][features]</c>; padding becomes zero.</summary>
     /// <exception cref="ShapeMismatchException">The span's length is not tokens x features.</exception>
     public void FromRowMajor(ReadOnlySpan<T> rows)
     {
         Check(rows.Length);
-        if (Features != PaddedFeatures || Tokens % Width != 0) Clear();
-        for (int token = 0; token < Tokens; token++)
+        fixed (T* source = rows)
         {
-            T* lane = Chunk(token / Width) + token % Width;
-            ReadOnlySpan<T> row = rows.Slice(token * Features, Features);
-            for (int f = 0; f < row.Length; f++) lane[(long)f * Width] = row[f];
+            for (int chunk = 0; chunk < Chunks; chunk++)
+            {
+                T* panel = Chunk(chunk);
+                int tokens = TokensIn(chunk);
+                long used = (long)Features * Width;
+                if (tokens < Width) NativeMemory.Clear(panel, (nuint)(ChunkStride * sizeof(T)));
+                else NativeMemory.Clear(panel + used, (nuint)((ChunkStride - used) * sizeof(T)));
+                Transpose(source + (long)chunk * Width * Features, tokens, Features, Features, panel, Width);
+            }
         }
     }
 
@@ -112,11 +119,9 @@ public sealed unsafe class Panel<T> : IDisposable
     public void ToRowMajor(Span<T> rows)
     {
         Check(rows.Length);
-        for (int token = 0; token < Tokens; token++)
+        fixed (T* target = rows)
         {
-            T* lane = Chunk(token / Width) + token % Width;
-            Span<T> row = rows.Slice(token * Features, Features);
-            for (int f = 0; f < row.Length; f++) row[f] = lane[(long)f * Width];
+            for (int chunk = 0; chunk < Chunks; chunk++) Transpose(Chunk(chunk), Features, TokensIn(chunk), Width, target + (long)chunk * Width * Features, Features);
         }
     }
 
@@ -125,6 +130,21 @@ public sealed unsafe class Panel<T> : IDisposable
     {
         _buffer?.Dispose();
         _buffer = null;
+    }
+
+    // y[column][row] = x[row][column]
+    private static void Transpose(T* x, int rows, int columns, long ldx, T* y, long ldy)
+    {
+        if (sizeof(T) == sizeof(float))
+        {
+            ElementwiseTranspose.Transpose((float*)x, rows, columns, ldx, (float*)y, ldy);
+            return;
+        }
+
+        for (int r = 0; r < rows; r++)
+        {
+            for (int c = 0; c < columns; c++) y[c * ldy + r] = x[r * ldx + c];
+        }
     }
 
     private void Check(int length)

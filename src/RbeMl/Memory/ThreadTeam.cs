@@ -15,15 +15,22 @@ public interface IParallelWork
 /// </summary>
 public sealed unsafe class ThreadTeam : IDisposable
 {
+    // 1 + the worker's index while this thread runs a body, else 0.
+    [ThreadStatic]
+    private static int t_worker;
+
     private const int SpinRounds = 2000;
+
+    // Added to _inside while no loop is open to the other threads.
+    private const int Closed = 1 << 30;
     private readonly Thread[] _threads;
-    private readonly SemaphoreSlim _wake = new(0);
     private readonly object _gate = new();
+    private readonly object _wake = new();
     private delegate*<void*, int, int, void> _body;
     private void* _work;
     private int _items;
     private int _next;
-    private int _running;
+    private int _inside = Closed;
     private int _generation;
     private int _sleeping;
     private volatile bool _stopping;
@@ -47,31 +54,46 @@ public sealed unsafe class ThreadTeam : IDisposable
     /// <summary>Number of threads, the caller's included.</summary>
     public int Threads { get; }
 
-    /// <summary>Runs items 0 .. <paramref name="items"/> - 1 and returns when all are done.</summary>
+    /// <summary>
+    /// Runs items 0 .. <paramref name="items"/> - 1 and returns when all are done. Called from within a body it runs them one after the other on the thread
+    /// that is there. After an error no further items are started.
+    /// </summary>
     /// <exception cref="Exception">The first error of a body.</exception>
+    /// <exception cref="ObjectDisposedException">The team was disposed.</exception>
     public void For<TWork>(int items, ref TWork work)
         where TWork : struct, IParallelWork
     {
-        if (Threads == 1 || items <= 1)
+        ObjectDisposedException.ThrowIf(_stopping, this);
+        if (Threads == 1 || items <= 1 || t_worker != 0)
         {
-            for (int i = 0; i < items; i++) work.Execute(i, 0);
+            int worker = Math.Max(0, t_worker - 1);
+            for (int i = 0; i < items; i++) work.Execute(i, worker);
             return;
         }
 
+        // The other threads reach the body by its address, so it must not be moved if it is part of an object.
         lock (_gate)
+        fixed (byte* address = &Unsafe.As<TWork, byte>(ref work))
         {
+            ObjectDisposedException.ThrowIf(_stopping, this);
             _error = null;
             _body = &Invoke<TWork>;
-            _work = Unsafe.AsPointer(ref work);
+            _work = address;
             _items = items;
             _next = 0;
-            Volatile.Write(ref _running, Threads - 1);
+            Volatile.Write(ref _inside, 0);
             Interlocked.Increment(ref _generation);
-            int sleeping = Volatile.Read(ref _sleeping);
-            if (sleeping > 0) _wake.Release(sleeping);
+            if (Volatile.Read(ref _sleeping) > 0)
+            {
+                lock (_wake) Monitor.PulseAll(_wake);
+            }
+
             Drain(0);
+
+            // Waits for the threads at work only: one that comes late finds the loop closed, so an overloaded machine does not hold it up.
+            Interlocked.Add(ref _inside, Closed);
             SpinWait spin = default;
-            while (Volatile.Read(ref _running) > 0) spin.SpinOnce(sleep1Threshold: -1);
+            while (Volatile.Read(ref _inside) != Closed) spin.SpinOnce(sleep1Threshold: -1);
             _work = null;
             if (_error is { } error) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
         }
@@ -80,10 +102,13 @@ public sealed unsafe class ThreadTeam : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _stopping = true;
-        _wake.Release(Math.Max(1, _threads.Length));
+        lock (_gate)
+        {
+            _stopping = true;
+            lock (_wake) Monitor.PulseAll(_wake);
+        }
+
         foreach (Thread thread in _threads) thread.Join();
-        _wake.Dispose();
     }
 
     private static void Invoke<TWork>(void* work, int item, int worker)
@@ -91,6 +116,7 @@ public sealed unsafe class ThreadTeam : IDisposable
 
     private void Drain(int worker)
     {
+        t_worker = worker + 1;
         try
         {
             for (int i = Interlocked.Increment(ref _next) - 1; i < _items; i = Interlocked.Increment(ref _next) - 1) _body(_work, i, worker);
@@ -100,6 +126,10 @@ public sealed unsafe class ThreadTeam : IDisposable
             Interlocked.CompareExchange(ref _error, error, null);
             Volatile.Write(ref _next, _items);
         }
+        finally
+        {
+            t_worker = 0;
+        }
     }
 
     private void Loop(int worker)
@@ -108,17 +138,37 @@ public sealed unsafe class ThreadTeam : IDisposable
         while (true)
         {
             for (int i = 0; i < SpinRounds && Volatile.Read(ref _generation) == seen && !_stopping; i++) Thread.SpinWait(20);
-            while (Volatile.Read(ref _generation) == seen && !_stopping)
-            {
-                Interlocked.Increment(ref _sleeping);
-                if (Volatile.Read(ref _generation) == seen && !_stopping) _wake.Wait();
-                Interlocked.Decrement(ref _sleeping);
-            }
-
+            if (Volatile.Read(ref _generation) == seen && !_stopping) Sleep(seen);
             if (_stopping) return;
-            seen++;
+            seen = Volatile.Read(ref _generation);
+            if (!Enter()) continue;
             Drain(worker);
-            Interlocked.Decrement(ref _running);
+            Interlocked.Decrement(ref _inside);
+        }
+    }
+
+    private bool Enter()
+    {
+        int inside = Volatile.Read(ref _inside);
+        while (inside < Closed)
+        {
+            int found = Interlocked.CompareExchange(ref _inside, inside + 1, inside);
+            if (found == inside) return true;
+            inside = found;
+        }
+
+        return false;
+    }
+
+    // Counting itself as asleep before it looks at the generation, while the caller counts the generation before it looks for sleepers, a thread cannot miss
+    // its call; all sleepers are woken together, so none can take another's call.
+    private void Sleep(int seen)
+    {
+        lock (_wake)
+        {
+            Interlocked.Increment(ref _sleeping);
+            while (Volatile.Read(ref _generation) == seen && !_stopping) Monitor.Wait(_wake);
+            Interlocked.Decrement(ref _sleeping);
         }
     }
 }

@@ -183,7 +183,13 @@ public class QuantizerTests
     {
         byte[] codes = new byte[64];
         Assert.Equal(Half.Zero, GroupQuantizer.Quantize(new float[64], bits, codes));
-        Assert.True(Half.IsFinite(GroupQuantizer.Quantize(Numbers.Normal(64, 1, scale: 1e12), bits, codes)));
+        foreach (double size in new[] { 1e-40, 1e-30, 1e-9, 2e-8, 1e-7, 1e6, 1e12, 1e30 })
+        {
+            Half scale = GroupQuantizer.Quantize(Numbers.Normal(64, 1, size), bits, codes);
+            Assert.InRange((float)scale, 0, 65504);
+            if (size < 1e-8) Assert.Equal(Half.Zero, scale);
+            if (size > 1e5) Assert.Equal(Half.MaxValue, scale);
+        }
     }
 
     [Fact]

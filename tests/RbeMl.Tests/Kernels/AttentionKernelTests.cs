@@ -25,6 +25,17 @@ public sealed unsafe class AttentionKernelTests
 
     [Theory]
     [MemberData(nameof(Lanes))]
+    public void A_single_query_matches_the_reference(int lanes)
+    {
+        for (int keys = 1; keys <= 70; keys++) Check(lanes, new(13, 1, keys, Causal: true, Padding: keys % 2 == 0, Additive: keys % 3 == 0));
+        Check(lanes, new(64, 1, 1500, Causal: true));
+        Check(lanes, new(6, 1, 2100, Causal: false, Padding: true, Additive: true, ExtraStride: 48, HiddenKeys: 1100));
+        Check(lanes, new(6, 1, 40, Causal: true, Padding: true, HiddenKeys: 40));
+        Check(lanes, new(6, 1, 40, Causal: true, Dropout: 0.5f));
+    }
+
+    [Theory]
+    [MemberData(nameof(Lanes))]
     public void Head_widths_match_the_reference(int lanes)
     {
         foreach (int width in new[] { 1, 8, 13, 32, 64, 80, 128 }) Check(lanes, new(width, 70, 75, Causal: true, Dropout: 0.2f, Weights: true));

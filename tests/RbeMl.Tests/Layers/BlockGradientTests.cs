@@ -42,7 +42,7 @@ public class BlockGradientTests
             PaddingMask = masks ? padding : null,
             AdditiveMask = masks ? additive : null,
             Cache = past > 0 ? unmoved.CacheWith(past) : null,
-            Dropout = dropout > 0 ? new DropoutStream(7, 11) : null,
+            Dropout = dropout > 0 ? new DropoutStep(7, 11) : null,
         };
 
         (_, double[] dx, ParameterVector<double> gradients) = fixture.Run(Options());

@@ -1,0 +1,138 @@
+using System.Runtime.CompilerServices;
+
+namespace RbeMl.Kernels;
+
+/// <summary>The forward of <see cref="AttentionKernel"/> for one query, as in generation: here a lane is a key, and k and v are read once, row by row.</summary>
+internal static unsafe class AttentionKernelSingle
+{
+    // Keys whose scores are held at a time.
+    private const int Size = 1024;
+
+    /// <summary>Whether the problem is one for this class.</summary>
+    internal static bool Fits(in AttentionProblem<float> p) => p.Queries == 1 && p.Weights == null && p.Dropout == 0;
+
+    [SkipLocalsInit]
+    internal static void Run<TLanes>(in AttentionProblem<float> p)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        byte* memory = stackalloc byte[Size * sizeof(float) + 64];
+        float* scores = AttentionKernelBlock.Align(memory);
+        for (int d = 0; d < p.HeadWidth; d++) new Span<float>(p.Output + (long)d * p.QueryStride, p.QueryStride).Clear();
+        float max = float.NegativeInfinity, sum = 0;
+        for (int key = 0; key < p.Keys; key += Size)
+        {
+            int keys = Math.Min(Size, p.Keys - key), padded = (keys + 15) & ~15;
+            Score<TLanes>(p, key, keys, padded, scores);
+            float top = Math.Max(max, Largest<TLanes>(scores, padded));
+            if (float.IsNegativeInfinity(top)) continue;
+            float change = MathF.Exp(max - top);
+            sum = sum * change + Exponentials<TLanes>(scores, padded, top);
+            Values<TLanes>(p, key, padded, scores, change);
+            max = top;
+        }
+
+        p.LogSumExp[0] = max + MathF.Log(sum);
+        for (int d = 0; d < p.HeadWidth && sum != 0; d++) p.Output[(long)d * p.QueryStride] /= sum;
+    }
+
+    // scores[key] = scale q'k + mask, -infinity where hidden or padding.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Score<TLanes>(in AttentionProblem<float> p, int key, int keys, int padded, float* scores)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        new Span<float>(scores, padded).Clear();
+        long stride = p.KeyStride;
+        float* k = p.K + key;
+        int d = 0;
+        for (; d + 4 <= p.HeadWidth; d += 4, k += 4 * stride)
+        {
+            float* q = p.Q + (long)d * p.QueryStride;
+            TLanes q0 = TLanes.Set(p.Scale * q[0]), q1 = TLanes.Set(p.Scale * q[p.QueryStride]);
+            TLanes q2 = TLanes.Set(p.Scale * q[2L * p.QueryStride]), q3 = TLanes.Set(p.Scale * q[3L * p.QueryStride]);
+            for (int s = 0; s < padded; s += TLanes.Count)
+            {
+                TLanes score = TLanes.Fma(q0, TLanes.Load(k + s), TLanes.Load(scores + s));
+                score = TLanes.Fma(q1, TLanes.Load(k + stride + s), score);
+                score = TLanes.Fma(q2, TLanes.Load(k + 2 * stride + s), score);
+                TLanes.Store(TLanes.Fma(q3, TLanes.Load(k + 3 * stride + s), score), scores + s);
+            }
+        }
+
+        for (; d < p.HeadWidth; d++, k += stride)
+        {
+            TLanes q = TLanes.Set(p.Scale * p.Q[(long)d * p.QueryStride]);
+            for (int s = 0; s < padded; s += TLanes.Count) TLanes.Store(TLanes.Fma(q, TLanes.Load(k + s), TLanes.Load(scores + s)), scores + s);
+        }
+
+        if (p.AdditiveMask != null) ElementwiseLanes.Add<TLanes>(scores, p.AdditiveMask + key, scores, keys);
+        for (int s = 0; s < keys && p.KeyPadding != null; s++)
+        {
+            if (p.KeyPadding[key + s] == 0) scores[s] = float.NegativeInfinity;
+        }
+
+        new Span<float>(scores + keys, padded - keys).Fill(float.NegativeInfinity);
+    }
+
+    // NaN if any score is: Math.Max keeps it.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static float Largest<TLanes>(float* scores, int count)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        TLanes max = TLanes.Load(scores);
+        for (int s = TLanes.Count; s < count; s += TLanes.Count) max = TLanes.Max(max, TLanes.Load(scores + s));
+        float* lanes = stackalloc float[TLanes.Count];
+        TLanes.Store(max, lanes);
+        float top = lanes[0];
+        for (int i = 1; i < TLanes.Count; i++) top = Math.Max(top, lanes[i]);
+        return top;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static float Exponentials<TLanes>(float* scores, int count, float top)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        TLanes sum = TLanes.Zero, shift = TLanes.Set(top);
+        for (int s = 0; s < count; s += TLanes.Count)
+        {
+            TLanes value = VectorMath.ExpNotLarge(TLanes.Subtract(TLanes.Load(scores + s), shift));
+            sum = TLanes.Add(sum, value);
+            TLanes.Store(value, scores + s);
+        }
+
+        return TLanes.Sum(sum);
+    }
+
+    // output[d] = output[d] * change + v[d] · probabilities.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Values<TLanes>(in AttentionProblem<float> p, int key, int count, float* probabilities, float change)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        long stride = p.KeyStride;
+        float* v = p.V + key, output = p.Output;
+        int d = 0;
+        for (; d + 4 <= p.HeadWidth; d += 4, v += 4 * stride, output += 4L * p.QueryStride)
+        {
+            TLanes o0 = TLanes.Zero, o1 = o0, o2 = o0, o3 = o0;
+            for (int s = 0; s < count; s += TLanes.Count)
+            {
+                TLanes weight = TLanes.Load(probabilities + s);
+                o0 = TLanes.Fma(weight, TLanes.Load(v + s), o0);
+                o1 = TLanes.Fma(weight, TLanes.Load(v + stride + s), o1);
+                o2 = TLanes.Fma(weight, TLanes.Load(v + 2 * stride + s), o2);
+                o3 = TLanes.Fma(weight, TLanes.Load(v + 3 * stride + s), o3);
+            }
+
+            output[0] = output[0] * change + TLanes.Sum(o0);
+            output[p.QueryStride] = output[p.QueryStride] * change + TLanes.Sum(o1);
+            output[2L * p.QueryStride] = output[2L * p.QueryStride] * change + TLanes.Sum(o2);
+            output[3L * p.QueryStride] = output[3L * p.QueryStride] * change + TLanes.Sum(o3);
+        }
+
+        for (; d < p.HeadWidth; d++, v += stride, output += p.QueryStride)
+        {
+            TLanes sum = TLanes.Zero;
+            for (int s = 0; s < count; s += TLanes.Count) sum = TLanes.Fma(TLanes.Load(probabilities + s), TLanes.Load(v + s), sum);
+            *output = *output * change + TLanes.Sum(sum);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+using RbeMl.Kernels;
+using RbeMl.Layers;
+
+namespace RbeMl.Models;
+
+/// <summary>How the next token is drawn.</summary>
+public sealed record GenerationOptions
+{
+    /// <summary>Most tokens to generate.</summary>
+    public int MaxTokens { get; init; } = 100;
+
+    /// <summary>Logits are divided by it; 0 takes the most likely token.</summary>
+    public double Temperature { get; init; } = 1;
+
+    /// <summary>Only the k most likely tokens are drawn from; 0 for all.</summary>
+    public int TopK { get; init; }
+
+    /// <summary>Only the most likely tokens that together have this probability are drawn from; 1 for all.</summary>
+    public double TopP { get; init; } = 1;
+
+    /// <summary>The same seed draws the same tokens.</summary>
+    public ulong Seed { get; init; } = 1;
+
+    /// <summary>Checks every value.</summary>
+    /// <exception cref="InvalidSettingException">A value is out of range.</exception>
+    public GenerationOptions Validate()
+    {
+        if (MaxTokens < 1) throw new InvalidSettingException(nameof(MaxTokens), MaxTokens, "use at least 1.");
+        if (!(Temperature >= 0 && double.IsFinite(Temperature))) throw new InvalidSettingException(nameof(Temperature), Temperature, "use 0 (most likely token) or a positive number such as 0.8.");
+        if (TopK < 0) throw new InvalidSettingException(nameof(TopK), TopK, "use 0 (all tokens) or a positive number.");
+        if (!(TopP > 0 && TopP <= 1)) throw new InvalidSettingException(nameof(TopP), TopP, "use a probability above 0 and up to 1.");
+        return this;
+    }
+}
+
+/// <summary>
+/// Generates tokens with a KV cache. When the model's positions are used up, the older half of the text is forgotten and the rest read again.
+/// </summary>
+public sealed class Generator : IDisposable
+{
+    private readonly Gpt2Model<float> _model;
+    private readonly Workspace<float> _workspace;
+    private readonly KvCache<float> _cache;
+    private readonly float[] _logits;
+    private readonly int[] _order;
+    private readonly double[] _probabilities;
+
+    /// <summary>Prepares generation of one sequence.</summary>
+    public Generator(Gpt2Model<float> model, int threads = 0)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        _model = model;
+        _workspace = new Workspace<float>(threads);
+        _cache = new KvCache<float>(model.Config, 1, model.Config.MaxSequenceLength);
+        _logits = new float[model.Config.Vocabulary];
+        _order = new int[model.Config.Vocabulary];
+        _probabilities = new double[model.Config.Vocabulary];
+    }
+
+    /// <summary>Yields new tokens one by one as they are drawn.</summary>
+    /// <param name="prompt">At least one token id; of a prompt beyond the model's positions the end is used.</param>
+    /// <param name="options">How to draw.</param>
+    /// <exception cref="TokenException">The prompt is empty or holds an id outside the vocabulary.</exception>
+    public IEnumerable<int> Generate(IReadOnlyList<int> prompt, GenerationOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(prompt);
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        if (prompt.Count == 0) throw new TokenException("the prompt is empty. Give at least one token to continue from.");
+        return Draw([.. prompt], options);
+    }
+
+    /// <summary>Draws from logits with the options' rules; row and column name the random number.</summary>
+    public int Sample(ReadOnlySpan<float> logits, GenerationOptions options, long position)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        for (int i = 0; i < logits.Length; i++)
+        {
+            if (!float.IsFinite(logits[i])) throw new NonFiniteException("head", $"logit {logits[i]} of token {i}. The model's weights are damaged or its training diverged.");
+            _order[i] = i;
+        }
+
+        if (options.Temperature == 0) return IndexOfMax(logits);
+        float[] copy = logits.ToArray();
+        Array.Sort(_order, (a, b) => copy[a] != copy[b] ? copy[b].CompareTo(copy[a]) : a.CompareTo(b));
+        int count = options.TopK > 0 ? Math.Min(options.TopK, logits.Length) : logits.Length;
+        double sum = 0, max = copy[_order[0]];
+        for (int i = 0; i < count; i++) sum += _probabilities[i] = Math.Exp((copy[_order[i]] - max) / options.Temperature);
+        double kept = 0;
+        int last = 0;
+        while (last < count && (last == 0 || kept < options.TopP * sum)) kept += _probabilities[last++];
+        double target = Philox.ToUnit(Philox.Word(new RandomKey(options.Seed, 0, 0, DropoutSite.Other), (ulong)position, 0)) * kept;
+        for (int i = 0; i < last; i++)
+        {
+            target -= _probabilities[i];
+            if (target < 0) return _order[i];
+        }
+
+        return _order[last - 1];
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _cache.Dispose();
+        _workspace.Dispose();
+    }
+
+    private static int IndexOfMax(ReadOnlySpan<float> values)
+    {
+        int best = 0;
+        for (int i = 1; i < values.Length; i++)
+        {
+            if (values[i] > values[best]) best = i;
+        }
+
+        return best;
+    }
+
+    private IEnumerable<int> Draw(List<int> tokens, GenerationOptions options)
+    {
+        int limit = _model.Config.MaxSequenceLength;
+        _cache.Reset();
+        int unread = Math.Min(tokens.Count, limit);
+        for (int n = 0; n < options.MaxTokens; n++)
+        {
+            if (_cache.Length + unread > limit)
+            {
+                _cache.Reset();
+                unread = Math.Max(1, limit / 2);
+            }
+
+            int[] input = [.. tokens.TakeLast(unread)];
+            _model.LastLogits(input, 1, input.Length, _workspace, _cache, _logits);
+            int next = Sample(_logits, options, n);
+            tokens.Add(next);
+            unread = 1;
+            yield return next;
+        }
+    }
+}

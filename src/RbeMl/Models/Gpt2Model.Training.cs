@@ -1,0 +1,279 @@
+using System.Numerics;
+using RbeMl.Kernels;
+using RbeMl.Layers;
+using RbeMl.Memory;
+
+namespace RbeMl.Models;
+
+/// <content>Embedding, head, loss and backward.</content>
+public sealed unsafe partial class Gpt2Model<T>
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    // Logits of at most this many elements exist at a time; the number of chunks in a group depends on shapes only, never on threads.
+    private const long GroupElements = 4 << 20;
+
+    private enum HeadStage
+    {
+        Loss,
+        Gradients,
+    }
+
+    /// <summary>
+    /// Mean loss in nats of a batch, and, when <paramref name="gradients"/> are given, their addition: gradients of the mean, times <paramref name="scale"/>.
+    /// </summary>
+    /// <param name="tokens">[B, T] ids.</param>
+    /// <param name="targets">[B, T] ids to predict; negative where nothing is to be predicted.</param>
+    /// <param name="batch">B.</param>
+    /// <param name="length">T.</param>
+    /// <param name="context">Activations and workspace.</param>
+    /// <param name="dropout">Random stream of the dropout; null for evaluation.</param>
+    /// <param name="gradients">Vector of the parameters' layout, added to; null for the loss only.</param>
+    /// <param name="scale">Factor of the gradient, 1 / micro-batches when accumulating.</param>
+    /// <exception cref="TokenException">An id is outside the vocabulary, or the sequence is too long.</exception>
+    /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named.</exception>
+    public double Loss(
+        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout = null, ParameterVector<T>? gradients = null, double scale = 1)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        CheckTokens(tokens, batch, length, 0);
+        int predicted = CheckTargets(targets, tokens.Length);
+        Workspace<T> workspace = context.Workspace;
+        Panel<T>[] x = context.Residual;
+        ForwardOptions<T>? options = dropout is null ? null : new ForwardOptions<T> { Dropout = dropout };
+        Embed(tokens, batch, length, 0, x[0], workspace, dropout);
+        for (int l = 0; l < Blocks.Count; l++)
+        {
+            x[l + 1].Reshape(tokens.Length, Width, PaddedWidth);
+            Blocks[l].Forward(x[l], x[l + 1], batch, length, options, gradients is null ? null : context.Blocks[l], workspace);
+        }
+
+        double loss = HeadLoss(x[^1], targets, context, gradients, scale / predicted) / predicted;
+        if (!double.IsFinite(loss)) throw FindNonFinite(context, loss);
+        if (gradients is not null) Backward(tokens, length, context, dropout, gradients);
+        return loss;
+    }
+
+    private void Backward(ReadOnlySpan<int> tokens, int length, Gpt2Context<T> context, DropoutStep? dropout, ParameterVector<T> gradients)
+    {
+        Panel<T> dy = context.GradientA, dx = context.GradientB;
+        for (int l = Blocks.Count - 1; l >= 0; l--, (dy, dx) = (dx, dy))
+        {
+            dx.Reshape(tokens.Length, Width, PaddedWidth);
+            Blocks[l].Backward(dy, dx, context.Blocks[l], gradients, context.Workspace);
+        }
+
+        if (context.Tokens.Length != tokens.Length) context.Tokens = new int[tokens.Length];
+        tokens.CopyTo(context.Tokens);
+        EmbedGradientWork work = new(this, context.Tokens, dy, length, gradients, context.Workspace);
+        if (dropout is not null && Config.Dropout > 0)
+        {
+            for (int chunk = 0; chunk < dy.Chunks; chunk++) DropEmbedding(dropout.Value, dy, chunk);
+        }
+
+        context.Workspace.EnsureScratch(_tokens.ScratchElements);
+        context.Workspace.Team.For(_tokens.GradientItems, ref work);
+    }
+
+    // x = token + position, with dropout; [N] tokens into a panel [Dp].
+    private void Embed(ReadOnlySpan<int> tokens, int batch, int length, int past, Panel<T> x, Workspace<T> workspace, DropoutStep? dropout)
+    {
+        x.Reshape(batch * length, Width, PaddedWidth);
+        workspace.EnsureScratch(_tokens.ScratchElements);
+        fixed (int* ids = tokens)
+        {
+            EmbedWork work = new(this, ids, x, length, past, dropout, workspace);
+            workspace.Team.For(x.Chunks, ref work);
+        }
+    }
+
+    private void EmbedChunk(int* ids, Panel<T> x, int chunk, int length, int past, DropoutStep? dropout, ScratchArea<T> scratch)
+    {
+        int first = chunk * x.Width, lanes = x.TokensIn(chunk);
+        T* block = x.Chunk(chunk);
+        _tokens.LookupChunk(new ReadOnlySpan<int>(ids + first, lanes), lanes, block, PaddedWidth, x.Width, scratch);
+        T* positions = Parameters.At(_positions);
+        for (int lane = 0; lane < lanes; lane++)
+        {
+            T* row = positions + (long)(past + ((first + lane) % length)) * Width;
+            for (int f = 0; f < Width; f++) block[((long)f * x.Width) + lane] += row[f];
+        }
+
+        if (dropout is not null && Config.Dropout > 0) DropEmbedding(dropout.Value, x, chunk);
+    }
+
+    private void DropEmbedding(DropoutStep stream, Panel<T> x, int chunk) =>
+        DropoutKernel.Apply(stream.Key(0, DropoutSite.Embedding), Config.Dropout, x.Chunk(chunk), 0, Width, (long)chunk * x.Width, x.Width);
+
+    // Logits of all tokens of a panel, row-major [N, V].
+    private void HeadLogits(Panel<T> x, Workspace<T> workspace, Span<T> logits)
+    {
+        workspace.EnsureScratch(HeadScratch);
+        T* vectors = DecodeFinalNorm(workspace.Panel("model.final").Reshape(1, 2 * PaddedWidth, 2 * PaddedWidth).Pointer);
+        fixed (T* output = logits)
+        {
+            HeadLogitsWork work = new(this, x, vectors, output, workspace);
+            workspace.Team.For(x.Chunks, ref work);
+        }
+    }
+
+    private long HeadScratch => ScratchArea<T>.Size(Panel<T>.WideWidth * ((long)PaddedWidth + _head.PaddedVocabulary)) + (4 * ScratchArea<T>.Size(Panel<T>.WideWidth)) + _head.ScratchElements
+        + ScratchArea<T>.Size((long)Panel<T>.WideWidth * PaddedWidth);
+
+    private T* DecodeFinalNorm(T* vectors)
+    {
+        _finalNorm.Gamma.Decode(vectors);
+        _finalNorm.Beta.Decode(vectors + PaddedWidth);
+        return vectors;
+    }
+
+    private void HeadLogitsChunk(Panel<T> x, int chunk, T* vectors, T* output, ScratchArea<T> scratch)
+    {
+        int width = x.Width, vocabulary = Config.Vocabulary;
+        T* mean = scratch.Take(width);
+        T* rstd = scratch.Take(width);
+        T* normalized = scratch.Take((long)PaddedWidth * width);
+        T* logits = scratch.Take((long)_head.PaddedVocabulary * width);
+        _finalNorm.Statistics(x.Chunk(chunk), mean, rstd, width);
+        _finalNorm.ApplyBlock(x.Chunk(chunk), mean, rstd, vectors, vectors + PaddedWidth, 0, PaddedWidth, normalized, width);
+        _head.LogitsChunk(normalized, null, logits, width, scratch);
+        Elementwise.Transpose(logits, vocabulary, x.TokensIn(chunk), width, output + ((long)chunk * width * vocabulary), vocabulary);
+    }
+
+    // Sum of the losses; with gradients, dx of the final LayerNorm goes to GradientA.
+    private double HeadLoss(Panel<T> x, ReadOnlySpan<int> targets, Gpt2Context<T> context, ParameterVector<T>? gradients, double gradientScale)
+    {
+        int lanes = x.Chunks * x.Width;
+        int* target = context.Targets.Ensure(lanes);
+        for (int i = 0; i < lanes; i++) target[i] = i < targets.Length ? targets[i] : -1;
+        T* losses = context.Losses.Ensure(lanes);
+        DecodeFinalNorm(context.HeadVectors.Ensure(2L * PaddedWidth));
+        context.HeadSums.Ensure(2L * Width * x.Chunks);
+        if (gradients is not null) context.GradientA.Reshape(x.Tokens, Width, PaddedWidth, clear: true);
+        context.Workspace.EnsureScratch(Math.Max(HeadScratch, _tokens.ScratchElements));
+        int group = (int)Math.Clamp(GroupElements / ((long)_head.PaddedVocabulary * x.Width), 2, x.Chunks < 2 ? 2 : x.Chunks);
+        for (int first = 0; first < x.Chunks; first += group)
+        {
+            int count = Math.Min(group, x.Chunks - first);
+            int tokens = Math.Min(x.Tokens - (first * x.Width), count * x.Width);
+            if (gradients is not null)
+            {
+                // A last group of few tokens must keep the panel's width.
+                int whole = x.Width == Panel<T>.NarrowWidth ? tokens : Math.Max(tokens, Panel<T>.NarrowWidth + 1);
+                context.HeadInputHat.Reshape(whole, PaddedWidth, PaddedWidth);
+                context.Logits.Reshape(whole, _head.PaddedVocabulary, _head.PaddedVocabulary);
+            }
+
+            HeadLossWork work = new(this, x, context, first, gradients, T.CreateTruncating(gradientScale), HeadStage.Loss);
+            context.Workspace.Team.For(count, ref work);
+            if (gradients is null) continue;
+            HeadLossWork weights = work with { Stage = HeadStage.Gradients };
+            context.Workspace.Team.For(_head.GradientItems, ref weights);
+        }
+
+        if (gradients is not null)
+        {
+            T* sums = context.HeadSums.Pointer;
+            for (int chunk = 1; chunk < x.Chunks; chunk++) Elementwise.Add(sums, sums + (2L * Width * chunk), sums, 2L * Width);
+            _finalNorm.Gamma.PullBack(sums, gradients);
+            _finalNorm.Beta.PullBack(sums + Width, gradients);
+        }
+
+        double sum = 0;
+        for (int i = 0; i < targets.Length; i++) sum += double.CreateTruncating(losses[i]);
+        return sum;
+    }
+
+    private void HeadLossChunk(Panel<T> x, Gpt2Context<T> context, int first, int item, bool gradient, T scale, ScratchArea<T> scratch)
+    {
+        int chunk = first + item, width = x.Width, vocabulary = Config.Vocabulary;
+        T* mean = scratch.Take(width);
+        T* rstd = scratch.Take(width);
+        T* vectors = context.HeadVectors.Pointer;
+        T* normalized = scratch.Take((long)PaddedWidth * width);
+        T* logits = gradient ? context.Logits.Chunk(item) : scratch.Take((long)_head.PaddedVocabulary * width);
+        _finalNorm.Statistics(x.Chunk(chunk), mean, rstd, width);
+        _finalNorm.ApplyBlock(x.Chunk(chunk), mean, rstd, vectors, vectors + PaddedWidth, 0, PaddedWidth, normalized, width);
+        _head.LogitsChunk(normalized, gradient ? context.HeadInputHat.Chunk(item) : null, logits, width, scratch);
+        CrossEntropyKernel.Loss(logits, vocabulary, width, context.Targets.Pointer + ((long)chunk * width), context.Losses.Pointer + ((long)chunk * width), gradient, scale);
+        if (!gradient) return;
+        new Span<T>(logits + ((long)vocabulary * width), (_head.PaddedVocabulary - vocabulary) * width).Clear();
+        _head.LogitsBackwardChunk(logits, normalized, PaddedWidth, width, scratch);
+        T* dx = context.GradientA.Chunk(chunk);
+        new Span<T>(dx, PaddedWidth * width).Clear();
+        T* sums = context.HeadSums.Pointer + (2L * Width * chunk);
+        _finalNorm.Backward(x.Chunk(chunk), mean, rstd, vectors, normalized, dx, sums, sums + Width, width);
+    }
+
+    private int CheckTargets(ReadOnlySpan<int> targets, int count)
+    {
+        if (targets.Length != count) throw new ShapeMismatchException("targets", $"{count} ids like the tokens", $"{targets.Length}", "Give one target a token, -1 for none.");
+        int predicted = 0;
+        foreach (int target in targets)
+        {
+            if (target >= Config.Vocabulary) throw new TokenException($"target id {target} is outside the vocabulary 0 .. {Config.Vocabulary - 1}. Use the model's own tokenizer.");
+            if (target >= 0) predicted++;
+        }
+
+        if (predicted == 0) throw new TokenException("no token of the batch has a target, so there is no loss. Give at least one target that is not -1.");
+        return predicted;
+    }
+
+    // The first place of the residual stream that is not finite.
+    private NonFiniteException FindNonFinite(Gpt2Context<T> context, double loss)
+    {
+        for (int l = 0; l < context.Residual.Length; l++)
+        {
+            Panel<T> panel = context.Residual[l];
+            for (int t = 0; t < panel.Tokens; t++)
+            {
+                for (int f = 0; f < Width; f++)
+                {
+                    if (!T.IsFinite(panel[t, f]))
+                    {
+                        return new NonFiniteException(l == 0 ? "embedding" : $"blocks.{l - 1}", $"its output is {panel[t, f]} at token {t}, feature {f}. Lower the learning rate, or look for a bad weight in this layer.");
+                    }
+                }
+            }
+        }
+
+        return new NonFiniteException("head", $"the loss is {loss} while every block's output is finite. Lower the learning rate, or look for a bad weight in the final LayerNorm or head.");
+    }
+
+    private readonly struct EmbedWork(Gpt2Model<T> model, int* ids, Panel<T> x, int length, int past, DropoutStep? dropout, Workspace<T> workspace) : IParallelWork
+    {
+        public void Execute(int item, int worker) => model.EmbedChunk(ids, x, item, length, past, dropout, workspace.Scratch(worker));
+    }
+
+    private readonly struct HeadLogitsWork(Gpt2Model<T> model, Panel<T> x, T* vectors, T* output, Workspace<T> workspace) : IParallelWork
+    {
+        public void Execute(int item, int worker) => model.HeadLogitsChunk(x, item, vectors, output, workspace.Scratch(worker));
+    }
+
+    private readonly record struct HeadLossWork(Gpt2Model<T> Model, Panel<T> X, Gpt2Context<T> Context, int First, ParameterVector<T>? Gradients, T Scale, HeadStage Stage) : IParallelWork
+    {
+        public void Execute(int item, int worker)
+        {
+            ScratchArea<T> scratch = Context.Workspace.Scratch(worker);
+            if (Stage == HeadStage.Gradients) Model._head.HeadGradientItem(item, Context.HeadInputHat, Context.Logits, Gradients!, scratch);
+            else Model.HeadLossChunk(X, Context, First, item, Gradients is not null, Scale, scratch);
+        }
+    }
+
+    // Items are the token table's; each also takes its share of the features of the position embedding.
+    private readonly struct EmbedGradientWork(Gpt2Model<T> model, int[] ids, Panel<T> dx, int length, ParameterVector<T> gradients, Workspace<T> workspace) : IParallelWork
+    {
+        public void Execute(int item, int worker)
+        {
+            model._tokens.LookupGradientItem(item, ids, dx, gradients, workspace.Scratch(worker));
+            T* g = gradients.At(model._positions);
+            int items = model._tokens.GradientItems, d = model.Width;
+            int first = (int)((long)d * item / items), last = (int)((long)d * (item + 1) / items);
+            for (int t = 0; t < ids.Length && first < last; t++)
+            {
+                T* lane = dx.Chunk(t / dx.Width) + (t % dx.Width);
+                T* row = g + ((long)(t % length) * d);
+                for (int f = first; f < last; f++) row[f] += lane[(long)f * dx.Width];
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+using System.Numerics;
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Memory;
+
+namespace RbeMl.Models;
+
+/// <summary>
+/// GPT-2: token and learned position embeddings, L compressed blocks, a final LayerNorm, and a head that is tied to the token embedding or has weights
+/// of its own. All trainable values are in <see cref="Parameters"/>. Letters: B sequences, T tokens, D width, V vocabulary.
+/// </summary>
+/// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
+public sealed unsafe partial class Gpt2Model<T>
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    private readonly TokenTable<T> _tokens;
+    private readonly TokenTable<T> _head;
+    private readonly ParameterSlice _positions;
+    private readonly LayerNorm<T> _finalNorm;
+
+    /// <summary>Builds a model from weights.</summary>
+    /// <exception cref="ShapeMismatchException">A weight does not fit the configuration.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    public Gpt2Model(Gpt2Weights weights)
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        Config = weights.Config.Validate();
+        int v = Config.Vocabulary, d = Config.Width;
+        Parameters = new ParameterVector<T>();
+        Check("blocks", Config.Layers, weights.Blocks.Count, "Give one BlockWeights a layer.");
+        Check("position embedding", Config.MaxSequenceLength * d, weights.PositionEmbedding.Length, "Give one row of Width a position.");
+        Check("final LayerNorm", d, weights.FinalGamma.Length, "Give one value a feature.");
+        if (Config.TiedHead != weights.Head is null)
+        {
+            throw new InvalidSettingException(nameof(Config.TiedHead), Config.TiedHead, "give head weights exactly when the head is not tied.");
+        }
+
+        _tokens = TokenTable<T>.Create(Parameters, "embedding.tokens", weights.TokenEmbedding, v, d);
+        _positions = Parameters.Add("embedding.positions", ParameterKind.Embedding, weights.PositionEmbedding);
+        Blocks = [.. weights.Blocks.Select((b, l) => new RbeTransformerBlock<T>(Parameters, $"blocks.{l}", Config, b, l))];
+        _finalNorm = new LayerNorm<T>(Parameters, "final", Config.LayerNorm, weights.FinalGamma, weights.FinalBeta, Config.LayerNormEpsilon);
+        _head = weights.Head is null ? _tokens : TokenTable<T>.Create(Parameters, "head", weights.Head, v, d);
+        foreach (TokenTable<T> table in (TokenTable<T>[])[_tokens, _head])
+        {
+            if (table.PaddedWidth > PaddedWidth)
+            {
+                throw new ShapeMismatchException("embedding", $"tiles that pad {d} features to at most {PaddedWidth}, as the blocks' do", $"{table.PaddedWidth}", "Compress the embedding with the blocks' tile size.");
+            }
+        }
+
+        Parameters.Freeze();
+
+        static void Check(string what, int expected, int actual, string mend)
+        {
+            if (expected != actual) throw new ShapeMismatchException(what, $"{expected}", $"{actual}", mend);
+        }
+    }
+
+    /// <summary>Shapes.</summary>
+    public TransformerConfig Config { get; }
+
+    /// <summary>All trainable values.</summary>
+    public ParameterVector<T> Parameters { get; }
+
+    /// <summary>The blocks.</summary>
+    public IReadOnlyList<RbeTransformerBlock<T>> Blocks { get; }
+
+    private int Width => Config.Width;
+
+    private int PaddedWidth => Blocks[0].PaddedWidth;
+
+    /// <summary>The compressed matrices with their names: those of the blocks, and a compressed table's.</summary>
+    public IEnumerable<(string Name, RbeMatrix Matrix)> Matrices => Blocks.SelectMany(b => b.Linears).Select(l => (l.Name, l.ToMatrix()))
+        .Concat(Tables().Where(t => t.Weights.Compressed is not null).Select(t => (t.Name, t.Weights.Compressed!)));
+
+    /// <summary>An untrained model; see <see cref="Gpt2Weights.CreateRandom"/>.</summary>
+    public static Gpt2Model<T> Create(TransformerConfig config, RbeOptions options, ulong seed, RbeOptions? tables = null) => new(Gpt2Weights.CreateRandom(config, options, seed, tables));
+
+    /// <summary>The weights with the current values of the parameters.</summary>
+    public Gpt2Weights GetWeights() => new()
+    {
+        Config = Config,
+        TokenEmbedding = _tokens.ToWeights(),
+        PositionEmbedding = Parameters.ToFloats(_positions),
+        Blocks = [.. Blocks.Select(b => b.GetCompressedWeights())],
+        FinalGamma = _finalNorm.Gamma.ToFloats(),
+        FinalBeta = _finalNorm.Beta.ToFloats(),
+        Head = Config.TiedHead ? null : _head.ToWeights(),
+    };
+
+    /// <summary>Logits of every token.</summary>
+    /// <param name="tokens">[B, T] ids.</param>
+    /// <param name="batch">B.</param>
+    /// <param name="length">T.</param>
+    /// <param name="workspace">Threads and scratch.</param>
+    /// <param name="cache">Past keys and values, appended to; null for none.</param>
+    /// <returns>[B, T, V] row-major.</returns>
+    /// <exception cref="TokenException">An id is outside the vocabulary, or the sequence is too long.</exception>
+    public T[] Logits(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null)
+    {
+        Panel<T> x = Hidden(tokens, batch, length, workspace, cache);
+        T[] logits = new T[checked(batch * length * Config.Vocabulary)];
+        HeadLogits(x, workspace, logits);
+        return logits;
+    }
+
+    /// <summary>Logits of the last token of every sequence, [B, V] row-major into <paramref name="logits"/>: what generation needs.</summary>
+    /// <inheritdoc cref="Logits"/>
+    public void LastLogits(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache, Span<T> logits)
+    {
+        if (logits.Length != batch * Config.Vocabulary) throw new ShapeMismatchException("logits", $"[{batch}, {Config.Vocabulary}]", $"{logits.Length} values", "Pass room for one row a sequence.");
+        Panel<T> x = Hidden(tokens, batch, length, workspace, cache);
+        Panel<T> last = workspace.Panel("model.last").Reshape(batch, Width, PaddedWidth, clear: true);
+        last.Clear();
+        for (int b = 0; b < batch; b++)
+        {
+            for (int f = 0; f < Width; f++) last[b, f] = x[(b * length) + length - 1, f];
+        }
+
+        HeadLogits(last, workspace, logits);
+    }
+
+    /// <summary>The residual stream after the last block, before the final LayerNorm: a panel of the workspace, valid until its next use.</summary>
+    public Panel<T> Hidden(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null)
+    {
+        ArgumentNullException.ThrowIfNull(workspace);
+        int past = cache?.Length ?? 0;
+        CheckTokens(tokens, batch, length, past);
+        Panel<T> x = workspace.Panel("model.a"), y = workspace.Panel("model.b");
+        Embed(tokens, batch, length, past, x, workspace, null);
+        for (int l = 0; l < Blocks.Count; l++, (x, y) = (y, x))
+        {
+            y.Reshape(batch * length, Width, PaddedWidth);
+            Blocks[l].Forward(x, y, batch, length, cache is null ? null : new ForwardOptions<T> { Cache = cache[l] }, null, workspace);
+        }
+
+        return x;
+    }
+
+    private IEnumerable<(string Name, TableWeights Weights)> Tables() => Config.TiedHead
+        ? [("embedding.tokens", _tokens.ToWeights())]
+        : [("embedding.tokens", _tokens.ToWeights()), ("head", _head.ToWeights())];
+
+    private void CheckTokens(ReadOnlySpan<int> tokens, int batch, int length, int past)
+    {
+        if (batch < 1 || length < 1 || tokens.Length != (long)batch * length) throw new ShapeMismatchException("tokens", $"[{batch}, {length}]", $"{tokens.Length} ids", "Pass batch x length ids.");
+        if (past + length > Config.MaxSequenceLength)
+        {
+            throw new TokenException($"{past} past and {length} new tokens are more than the model's {Config.MaxSequenceLength} positions. Shorten the input or build the model with a larger MaxSequenceLength.");
+        }
+
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            if ((uint)tokens[i] >= (uint)Config.Vocabulary)
+            {
+                throw new TokenException($"token id {tokens[i]} at sequence {i / length}, position {i % length} is outside the vocabulary 0 .. {Config.Vocabulary - 1}. Use the model's own tokenizer.");
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+using System.Numerics;
+using RbeMl.Layers;
+
+namespace RbeMl.Models;
+
+/// <summary>Past keys and values of every layer of a model, for generation.</summary>
+/// <typeparam name="T">Element type.</typeparam>
+public sealed class KvCache<T> : IDisposable
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    private readonly LayerKvCache<T>[] _layers;
+
+    /// <summary>Allocates room for <paramref name="capacity"/> tokens of <paramref name="batch"/> sequences.</summary>
+    public KvCache(TransformerConfig config, int batch, int capacity)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        if (capacity > config.MaxSequenceLength) throw new InvalidSettingException(nameof(capacity), capacity, $"the model has {config.MaxSequenceLength} positions.");
+        _layers = [.. Enumerable.Range(0, config.Layers).Select(_ => new LayerKvCache<T>(batch, config.Heads, config.HeadWidth, capacity))];
+    }
+
+    /// <summary>Tokens held.</summary>
+    public int Length => _layers[0].Length;
+
+    /// <summary>Most tokens it can hold.</summary>
+    public int Capacity => _layers[0].Capacity;
+
+    /// <summary>Sequences.</summary>
+    public int Batch => _layers[0].Batch;
+
+    /// <summary>Bytes of native memory held.</summary>
+    public long AllocatedBytes => _layers.Sum(l => l.AllocatedBytes);
+
+    /// <summary>The cache of one layer.</summary>
+    public LayerKvCache<T> this[int layer] => _layers[layer];
+
+    /// <summary>Forgets everything.</summary>
+    public void Reset()
+    {
+        foreach (LayerKvCache<T> layer in _layers) layer.Reset();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (LayerKvCache<T> layer in _layers) layer.Dispose();
+    }
+}

@@ -1,0 +1,24 @@
+namespace RbeMl.Training;
+
+/// <summary>Linear warm-up, then a schedule down to a final fraction.</summary>
+public static class LearningRate
+{
+    /// <summary>The factor of the highest learning rate at a place in the run.</summary>
+    /// <param name="options">Warm-up, schedule and final fraction.</param>
+    /// <param name="step">Step about to be done, from 0.</param>
+    /// <param name="progress">Fraction of the run that is done, 0 to 1: step / steps, or more when the run is limited by time.</param>
+    public static double Factor(TrainerOptions options, int step, double progress)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if (step < options.Warmup) return (step + 1.0) / (options.Warmup + 1.0);
+        double start = Math.Min(1, options.Warmup / (double)options.Steps);
+        double done = start >= 1 ? 1 : Math.Clamp((progress - start) / (1 - start), 0, 1);
+        double shape = options.Schedule switch
+        {
+            RateSchedule.Cosine => 0.5 * (1 + Math.Cos(Math.PI * done)),
+            RateSchedule.Linear => 1 - done,
+            _ => 1,
+        };
+        return options.FinalFraction + ((1 - options.FinalFraction) * shape);
+    }
+}

@@ -1,0 +1,174 @@
+using System.Diagnostics;
+using RbeMl.Layers;
+using RbeMl.Models;
+
+namespace RbeMl.Training;
+
+/// <summary>Bytes of a training run, compressed and as the same model would take dense in fp32.</summary>
+/// <param name="Weights">Weights as trained: fp32 values, quantised bases and positions.</param>
+/// <param name="Gradients">Gradient vector.</param>
+/// <param name="Optimizer">Optimiser moments.</param>
+/// <param name="Activations">Activations kept between forward and backward, after the first step.</param>
+/// <param name="DenseWeights">fp32 weights of the dense model; its gradients take the same, its moments twice that.</param>
+public readonly record struct TrainingBytes(long Weights, long Gradients, long Optimizer, long Activations, long DenseWeights);
+
+/// <summary>
+/// Trains a model on a token source: gradients of compressed weights, AdamW, warm-up and schedule, clipping, accumulation. The same seed gives the same
+/// bits, for any number of threads.
+/// </summary>
+public sealed class Trainer : IDisposable
+{
+    private readonly ITokenSource _train;
+    private readonly ITokenSource? _validation;
+    private readonly Workspace<float> _workspace;
+    private readonly Gpt2Context<float> _context;
+    private readonly ParameterVector<float> _gradients;
+    private readonly int[] _inputs;
+    private readonly int[] _targets;
+
+    /// <summary>Prepares a run.</summary>
+    /// <param name="model">The model; its parameters change.</param>
+    /// <param name="train">Training batches.</param>
+    /// <param name="validation">Validation batches, or null.</param>
+    /// <param name="options">Settings.</param>
+    /// <param name="threads">0 for one a processor.</param>
+    /// <exception cref="InvalidSettingException">A setting is out of range.</exception>
+    /// <exception cref="TokenException">The context is longer than the model's positions, or a source has more ids than the model's vocabulary.</exception>
+    public Trainer(Gpt2Model<float> model, ITokenSource train, ITokenSource? validation, TrainerOptions options, int threads = 0)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(train);
+        ArgumentNullException.ThrowIfNull(options);
+        Options = options.Validate();
+        if (options.Context > model.Config.MaxSequenceLength)
+        {
+            throw new TokenException($"a context of {options.Context} tokens is longer than the model's {model.Config.MaxSequenceLength} positions. Use a shorter context or a model with more positions.");
+        }
+
+        foreach (ITokenSource source in validation is null ? [train] : (ITokenSource[])[train, validation])
+        {
+            if (source.Vocabulary > model.Config.Vocabulary)
+            {
+                throw new TokenException($"the text has token ids up to {source.Vocabulary - 1}, the model a vocabulary of {model.Config.Vocabulary}. Use the model's own tokenizer, or a larger vocabulary.");
+            }
+        }
+
+        Model = model;
+        _train = train;
+        _validation = validation;
+        _workspace = new Workspace<float>(threads);
+        _context = new Gpt2Context<float>(model, _workspace, options.Checkpointing);
+        _gradients = model.Parameters.CreateLike();
+        Optimizer = new AdamW<float>(model.Parameters, options);
+        _inputs = new int[options.Batch * options.Context];
+        _targets = new int[options.Batch * options.Context];
+    }
+
+    /// <summary>The model.</summary>
+    public Gpt2Model<float> Model { get; }
+
+    /// <summary>Settings.</summary>
+    public TrainerOptions Options { get; }
+
+    /// <summary>The optimiser.</summary>
+    public AdamW<float> Optimizer { get; }
+
+    /// <summary>Gradients of the last step.</summary>
+    public ParameterVector<float> Gradients => _gradients;
+
+    /// <summary>Threads and scratch.</summary>
+    public Workspace<float> Workspace => _workspace;
+
+    /// <summary>Optimiser steps done.</summary>
+    public int StepsDone => Optimizer.Steps;
+
+    /// <summary>Sizes of the run; activations are known after the first step.</summary>
+    public TrainingBytes Bytes
+    {
+        get
+        {
+            long values = Model.Parameters.TrainableCount * sizeof(float);
+            long fixedBytes = Model.Matrices.Sum(m => (m.Matrix.Support is { } s ? (long)s.Starts.Length * sizeof(ushort) : 0) + (m.Matrix.Quantized is { } q ? q.Codes.LongLength + (2 * q.Scales.LongLength) : 0));
+            long dense = values + Model.Matrices.Sum(m => sizeof(float) * (((long)m.Matrix.Rows * m.Matrix.Columns) - m.Matrix.TrainableCount));
+            return new TrainingBytes(values + fixedBytes, values, 2 * values, _context.ActivationBytes, dense);
+        }
+    }
+
+    /// <summary>One optimiser step.</summary>
+    /// <param name="progress">Fraction of the run that is done, for the schedule; steps done / steps when null.</param>
+    /// <exception cref="NonFiniteException">A layer or gradient became NaN or infinite; step and layer are named, the weights are those before the step.</exception>
+    public TrainingProgress Step(double? progress = null)
+    {
+        long started = Stopwatch.GetTimestamp();
+        int step = StepsDone;
+        double factor = LearningRate.Factor(Options, step, progress ?? (step / (double)Options.Steps));
+        double loss = 0, norm;
+        _gradients.Clear();
+        try
+        {
+            for (int micro = 0; micro < Options.Accumulate; micro++)
+            {
+                long index = ((long)step * Options.Accumulate) + micro;
+                _train.Fill(index, Options.Batch, Options.Context, _inputs, _targets);
+                loss += Model.Loss(_inputs, _targets, Options.Batch, Options.Context, _context, new DropoutStep(Options.Seed, (uint)index), _gradients, 1.0 / Options.Accumulate);
+            }
+
+            norm = Optimizer.Step(_gradients, factor, _workspace.Team);
+        }
+        catch (NonFiniteException error)
+        {
+            throw new NonFiniteException($"step {step + 1}, {error.Where}", error.Message[(error.Where.Length + 2)..]);
+        }
+
+        double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+        return new TrainingProgress(
+            StepsDone, Options.Steps, loss / Options.Accumulate, factor * Options.LearningRate, norm, (double)_inputs.Length * Options.Accumulate / seconds, Environment.WorkingSet, null);
+    }
+
+    /// <summary>Mean loss over the first batches of the validation source, without dropout; NaN without a source.</summary>
+    public double Validate()
+    {
+        if (_validation is null) return double.NaN;
+        double sum = 0;
+        for (int i = 0; i < Options.ValidationBatches; i++)
+        {
+            _validation.Fill(i, Options.Batch, Options.Context, _inputs, _targets);
+            sum += Model.Loss(_inputs, _targets, Options.Batch, Options.Context, _context);
+        }
+
+        return sum / Options.ValidationBatches;
+    }
+
+    /// <summary>Runs the remaining steps, reporting each; validates every <see cref="TrainerOptions.ValidateEvery"/> steps and after the last.</summary>
+    /// <param name="progress">Told after each step, on the calling thread.</param>
+    /// <param name="cancellation">Stops after the step under way.</param>
+    /// <returns>The last validation loss; NaN without a validation source or when none was made.</returns>
+    /// <exception cref="OperationCanceledException">Cancelled; the model holds the steps done so far.</exception>
+    public double Run(Action<TrainingProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        double last = double.NaN;
+        while (StepsDone < Options.Steps)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            TrainingProgress report = Step();
+            if (_validation is not null && (StepsDone == Options.Steps || (Options.ValidateEvery > 0 && StepsDone % Options.ValidateEvery == 0)))
+            {
+                last = Validate();
+                report = report with { ValidationLoss = last };
+            }
+
+            progress?.Invoke(report);
+        }
+
+        return last;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _context.Dispose();
+        _gradients.Dispose();
+        Optimizer.Dispose();
+        _workspace.Dispose();
+    }
+}
