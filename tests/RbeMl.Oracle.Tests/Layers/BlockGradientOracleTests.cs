@@ -5,7 +5,6 @@ using RbeMl.Oracle.Tests.Reference;
 using RbeMl.Oracle.Tests.Support;
 using Xunit.Abstractions;
 using static TorchSharp.torch;
-using DropoutStream = RbeMl.Layers.DropoutStream;
 
 namespace RbeMl.Oracle.Tests.Layers;
 
@@ -18,7 +17,7 @@ public abstract class BlockGradientOracleTests<T> : OracleTest
 {
     private const ushort Layer = 3;
 
-    private static readonly DropoutStream s_stream = new(0x1234_5678_9ABC, 7);
+    private static readonly DropoutStep s_stream = new(0x1234_5678_9ABC, 7);
 
     private protected BlockGradientOracleTests(ITestOutputHelper output)
         : base(output)

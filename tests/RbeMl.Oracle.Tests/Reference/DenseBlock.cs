@@ -1,6 +1,7 @@
 using RbeMl.Layers;
 using RbeMl.Oracle.Tests.Support;
 using TorchSharp;
+using TorchSharp.Modules;
 
 namespace RbeMl.Oracle.Tests.Reference;
 
@@ -14,8 +15,8 @@ internal sealed record DenseMatrix(int Rows, int Columns, float[] Weight, float[
     /// <summary>The layer in torch, its parameters leaves.</summary>
     public TorchDenseLinear ToTorch(torch.ScalarType type) => new(Leaf(Weight, type, Rows, Columns), Leaf(Bias, type, Rows));
 
-    /// <summary>A leaf with the values.</summary>
-    public static torch.Tensor Leaf(float[] values, torch.ScalarType type, params long[] shape) => Tensors.From(values, shape).to(type).requires_grad_();
+    /// <summary>A leaf with the values, which an optimiser accepts.</summary>
+    public static Parameter Leaf(float[] values, torch.ScalarType type, params long[] shape) => new(Tensors.From(values, shape).to(type));
 }
 
 /// <summary>The dense weights of a pre-LN block as arrays, the common start of torch's block and of ours.</summary>

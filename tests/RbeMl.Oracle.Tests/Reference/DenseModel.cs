@@ -1,3 +1,6 @@
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Models;
 using RbeMl.Oracle.Tests.Support;
 using TorchSharp;
 
@@ -37,11 +40,24 @@ internal sealed record DenseModel(int Vocabulary, float[] Tokens, float[] Positi
     }
 
     /// <summary>The model in torch, dense, its parameters leaves.</summary>
-    public TorchModel ToTorch(torch.ScalarType type) => ToTorch(type, (_, _, matrix) => matrix.ToTorch(type));
+    public TorchModel ToTorch(torch.ScalarType type) => ToTorch(type, [.. Blocks.Select(block => block.ToTorch(type))]);
 
-    /// <summary>The model in torch, with linear layers made by <paramref name="linear"/> from layer, name and weights.</summary>
-    public TorchModel ToTorch(torch.ScalarType type, Func<int, string, DenseMatrix, TorchLinear> linear) => new(
-        DenseMatrix.Leaf(Tokens, type, Vocabulary, Width), DenseMatrix.Leaf(Positions, type, Positions.Length / Width, Width),
-        [.. Blocks.Select((block, i) => block.ToTorch(type, (name, matrix) => linear(i, name, matrix)))],
+    /// <summary>The model in torch with compressed blocks, the parameters leaves.</summary>
+    public TorchModel ToTorch(torch.ScalarType type, IEnumerable<BlockWeights> blocks) => ToTorch(type, [.. blocks.Select(block => TorchRbe.Block(block, type))]);
+
+    /// <summary>The model in the library, its blocks compressed.</summary>
+    public Gpt2Weights ToLibrary(TransformerConfig config, RbeOptions options) => new()
+    {
+        Config = config,
+        TokenEmbedding = Tokens,
+        PositionEmbedding = Positions,
+        Blocks = [.. Blocks.Select(block => BlockWeights.Compress(block.ToLibrary(), config, options))],
+        FinalGamma = FinalGamma,
+        FinalBeta = FinalBeta,
+        Head = Head is null ? null : (TableWeights)Head,
+    };
+
+    private TorchModel ToTorch(torch.ScalarType type, TorchBlock[] blocks) => new(
+        DenseMatrix.Leaf(Tokens, type, Vocabulary, Width), DenseMatrix.Leaf(Positions, type, Positions.Length / Width, Width), blocks,
         DenseMatrix.Leaf(FinalGamma, type, Width), DenseMatrix.Leaf(FinalBeta, type, Width), Head is null ? null : DenseMatrix.Leaf(Head, type, Vocabulary, Width));
 }

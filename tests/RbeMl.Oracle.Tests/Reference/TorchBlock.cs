@@ -66,16 +66,16 @@ internal sealed record TorchDropout(Tensor Attention, Tensor AttentionResidual, 
 /// <param name="Head">[V, D], or null when the head is the token embedding.</param>
 internal sealed record TorchModel(Tensor Tokens, Tensor Positions, TorchBlock[] Blocks, Tensor FinalGamma, Tensor FinalBeta, Tensor? Head)
 {
-    /// <summary>All leaves, with their names.</summary>
+    /// <summary>All leaves, with the names of the library's parameters.</summary>
     public IEnumerable<(string Name, Tensor Tensor)> Parameters
     {
         get
         {
-            yield return ("tokens", Tokens);
-            yield return ("positions", Positions);
+            yield return ("embedding.tokens", Tokens);
+            yield return ("embedding.positions", Positions);
             for (int i = 0; i < Blocks.Length; i++)
             {
-                foreach ((string name, Tensor parameter) in Blocks[i].Parameters) yield return ($"block{i}.{name}", parameter);
+                foreach ((string name, Tensor parameter) in Blocks[i].Parameters) yield return ($"blocks.{i}.{name}", parameter);
             }
 
             yield return ("final.gamma", FinalGamma);

@@ -24,13 +24,13 @@ internal sealed class TorchRbeMatrix
         BasisFunctions basis = BasisFunctions.Get(matrix.Transform, _tile);
         _functions = Tensors.From([.. basis.Functions.SelectMany(f => f)], RbeMatrix.BasisCount, (long)_tile * _tile).to(type);
         if (matrix.Quantized is { } quantized) _frozen = Frozen(quantized).to(type);
-        if (matrix.HasAlphas) Alphas = Tensors.From(matrix.Alphas, matrix.TileCount, RbeMatrix.BasisCount).to(type).requires_grad_();
+        if (matrix.HasAlphas) Alphas = DenseMatrix.Leaf(matrix.Alphas, type, matrix.TileCount, RbeMatrix.BasisCount);
         if (matrix.Support is not { } support) return;
 
         int count = support.CoefficientsPerTile;
         long[] places = [.. Enumerable.Range(0, matrix.TileCount).SelectMany(t => Enumerable.Range(0, count).Select(e => (long)support.PositionOf(t, e)))];
         _places = tensor(places).reshape(matrix.TileCount, count);
-        Coefficients = Tensors.From(matrix.Coefficients, matrix.TileCount, count).to(type).requires_grad_();
+        Coefficients = DenseMatrix.Leaf(matrix.Coefficients, type, matrix.TileCount, count);
     }
 
     /// <summary>[tiles, 8], or null without alphas.</summary>
