@@ -25,6 +25,9 @@ public abstract class ModelOracleTests<T> : OracleTest
     // Two blocks and the head: some thirty sums of up to 200 terms one after the other, multiplied by softmax and LayerNorm.
     private static double Tolerance => 100 * Numbers.Tolerance<T>(200);
 
+    // Half as many on the way forward, and the residual stream carries most of a logit past them.
+    private static double ForwardTolerance => 5 * Numbers.Tolerance<T>(200);
+
     /// <summary>
     /// Demanded of the losses of ten steps are 1e-4. Adam divides by the size of a gradient, so rounding of elements whose gradient is near zero turns into
     /// steps of up to the learning rate; that is why double cannot be held to its own rounding either.
@@ -51,7 +54,7 @@ public abstract class ModelOracleTests<T> : OracleTest
         using (no_grad())
         {
             Tensor logits = TorchGpt2.Logits(Ids(c.Data(0).Tokens), torchModel, options);
-            Check("logits", Numbers.RelativeError<double, T>(logits.ToDoubles(), model.Logits(c.Data(0).Tokens, B, L, workspace)), Tolerance);
+            Check("logits", Numbers.RelativeError<double, T>(logits.ToDoubles(), model.Logits(c.Data(0).Tokens, B, L, workspace)), ForwardTolerance);
         }
 
         double first = 0, last = 0;
@@ -120,7 +123,7 @@ public abstract class ModelOracleTests<T> : OracleTest
             int[] fresh = [.. Enumerable.Range(0, B).SelectMany(b => tokens.AsSpan((b * L) + from, t + 1 - from).ToArray())];
             model.LastLogits(fresh, B, t + 1 - from, workspace, cache, logits);
             double[] rows = [.. Enumerable.Range(0, B).SelectMany(b => expected.AsSpan(((b * L) + t) * c.Config.Vocabulary, c.Config.Vocabulary).ToArray())];
-            Check($"logits of token {t}", Numbers.RelativeError<double, T>(rows, logits), Math.Min(1e-5, Tolerance));
+            Check($"logits of token {t}", Numbers.RelativeError<double, T>(rows, logits), Math.Min(1e-5, ForwardTolerance));
         }
     }
 
