@@ -1,0 +1,69 @@
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Oracle.Tests.Reference;
+using RbeMl.Training;
+
+namespace RbeMl.Oracle.Tests.Models;
+
+/// <summary>A small GPT-2, a batch for it and how it is trained.</summary>
+/// <param name="Options">How its matrices are compressed.</param>
+public sealed record ModelCase(RbeOptions Options)
+{
+    private const int Positions = 16;
+
+    /// <summary>B.</summary>
+    public const int Batch = 4;
+
+    /// <summary>T.</summary>
+    public const int Length = 13;
+
+    /// <summary>Whether the head is the token embedding.</summary>
+    public bool Tied { get; init; } = true;
+
+    /// <summary>Whether alpha gradients are preconditioned.</summary>
+    public bool Precondition { get; init; }
+
+    /// <summary>Largest gradient norm, 0 for no clipping.</summary>
+    public double Clip { get; init; }
+
+    /// <summary>What the forward keeps.</summary>
+    public CheckpointPolicy Policy { get; init; } = CheckpointPolicy.None;
+
+    /// <summary>The configuration: two layers, 64 wide.</summary>
+    public TransformerConfig Config => new()
+    {
+        Width = 64,
+        FeedForwardWidth = 128,
+        Heads = 4,
+        Layers = 2,
+        Vocabulary = 37,
+        MaxSequenceLength = Positions,
+        TiedHead = Tied,
+    };
+
+    /// <summary>How it is trained.</summary>
+    public TrainerOptions Training => new() { LearningRate = 1e-3, WeightDecay = 0.1, Clip = Clip, PreconditionAlphas = Precondition };
+
+    /// <summary>Dense weights to start from.</summary>
+    internal DenseModel Dense => DenseModel.Lively(Config.Vocabulary, Positions, Config.Width, Config.HiddenWidth, Config.Layers, Tied, 7);
+
+    /// <summary>Token ids of step <paramref name="step"/>, and targets; every ninth token has none.</summary>
+    public (int[] Tokens, int[] Targets) Data(int step)
+    {
+        Random random = new(100 + step);
+        int[] tokens = [.. Enumerable.Range(0, Batch * Length).Select(_ => random.Next(Config.Vocabulary))];
+        return (tokens, [.. tokens.Select((t, i) => i % 9 == 4 ? -1 : ((t * 5) + 3) % Config.Vocabulary)]);
+    }
+
+    /// <summary>All cases by name.</summary>
+    public static IReadOnlyDictionary<string, ModelCase> All { get; } = new Dictionary<string, ModelCase>
+    {
+        ["all weights, no transform"] = new(Tile32(RbeFormat.Sparse(1024)) with { Transform = TileTransform.None }),
+        ["all coefficients"] = new(Tile32(RbeFormat.Sparse(1024))) { Tied = false },
+        ["runs of 4 and alphas"] = new(Tile32(RbeFormat.Sparse(100, SupportRule.Runs(4)))),
+        ["largest and preconditioned alphas, clipped"] = new(Tile32(RbeFormat.Sparse(100, SupportRule.TopK))) { Precondition = true, Clip = 0.5, Tied = false, Policy = CheckpointPolicy.Full },
+        ["4 bits and delta"] = new(Tile32(RbeFormat.Quantized(4) with { Delta = (SparseFormat)RbeFormat.Sparse(100) })) { Policy = CheckpointPolicy.Selective },
+    };
+
+    private static RbeOptions Tile32(RbeFormat format) => new() { Tile = 32, Format = format };
+}

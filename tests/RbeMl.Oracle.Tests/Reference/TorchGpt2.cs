@@ -1,0 +1,70 @@
+using RbeMl.Kernels;
+using static TorchSharp.torch;
+
+namespace RbeMl.Oracle.Tests.Reference;
+
+/// <summary>
+/// GPT-2 as plain functions of torch tensors, in the type of its inputs; gradients by autograd.
+/// B sequences, T tokens, D features, H heads of width D / H, V vocabulary.
+/// </summary>
+internal static class TorchGpt2
+{
+    /// <summary>x [.., D] -> [.., D].</summary>
+    public static Tensor LayerNorm(Tensor x, Tensor gamma, Tensor beta, double eps) => nn.functional.layer_norm(x, [x.shape[^1]], gamma, beta, eps);
+
+    /// <summary>GELU by its formula.</summary>
+    public static Tensor Gelu(Tensor x, GeluKind kind) => kind == GeluKind.Tanh
+        ? 0.5 * x * (1 + tanh(Math.Sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)))
+        : 0.5 * x * (1 + erf(x / Math.Sqrt(2)));
+
+    /// <summary>Scores of q [B, H, T, D/H] and k [B, H, S, D/H] -> [B, H, T, S], scaled and masked; hidden keys are -infinity. Query t has position S - T + t.</summary>
+    public static Tensor Scores(Tensor q, Tensor k, bool causal, Tensor? keyPadding, Tensor? additiveMask)
+    {
+        (long queries, long keys) = (q.shape[2], k.shape[2]);
+        Tensor scores = q.matmul(k.transpose(2, 3)) / Math.Sqrt(q.shape[3]);
+        if (additiveMask is not null) scores += additiveMask;
+        if (causal) scores = scores.masked_fill(ones([queries, keys], @bool).triu(keys - queries + 1), double.NegativeInfinity);
+        if (keyPadding is not null) scores = scores.masked_fill(keyPadding.logical_not().reshape(-1, 1, 1, keys), double.NegativeInfinity);
+        return scores;
+    }
+
+    /// <summary>Softmax of the last axis; a row that sees nothing becomes zeros, and passes no gradient.</summary>
+    public static Tensor Probabilities(Tensor scores)
+    {
+        Tensor blind = scores.amax([-1], keepdim: true).eq(double.NegativeInfinity);
+        return nn.functional.softmax(scores.masked_fill(blind, 0), -1).masked_fill(blind, 0);
+    }
+
+    /// <summary>Multi-head attention of x [B, T, D] -> [B, T, D], before the residual.</summary>
+    public static Tensor Attention(Tensor x, TorchBlock block, TorchBlockOptions options)
+    {
+        (long batch, long tokens, long width) = (x.shape[0], x.shape[1], x.shape[2]);
+        Tensor Split(Tensor y) => y.reshape(batch, tokens, options.Heads, width / options.Heads).transpose(1, 2);
+        Tensor q = Split(block.Query.Forward(x)), k = Split(block.Key.Forward(x)), v = Split(block.Value.Forward(x));
+        Tensor probabilities = Drop(Probabilities(Scores(q, k, options.Causal, options.KeyPadding, options.AdditiveMask)), options.Dropout?.Attention);
+        return block.Output.Forward(probabilities.matmul(v).transpose(1, 2).reshape(batch, tokens, width));
+    }
+
+    /// <summary>One block: a = x + Attention(LN1 x), y = a + FFN(LN2 a); [B, T, D] -> [B, T, D].</summary>
+    public static Tensor Block(Tensor x, TorchBlock block, TorchBlockOptions options)
+    {
+        Tensor attention = Attention(LayerNorm(x, block.Ln1Gamma.Value, block.Ln1Beta.Value, options.Eps), block, options);
+        Tensor a = x + Drop(attention, options.Dropout?.AttentionResidual);
+        Tensor hidden = Gelu(block.Expand.Forward(LayerNorm(a, block.Ln2Gamma.Value, block.Ln2Beta.Value, options.Eps)), options.Gelu);
+        return a + Drop(block.Contract.Forward(hidden), options.Dropout?.FeedForwardResidual);
+    }
+
+    /// <summary>The whole model: token ids [B, T] -> logits [B, T, V].</summary>
+    public static Tensor Logits(Tensor ids, TorchModel model, TorchBlockOptions options)
+    {
+        Tensor x = model.Tokens.index_select(0, ids.reshape(-1)).reshape(ids.shape[0], ids.shape[1], -1) + model.Positions.narrow(0, 0, ids.shape[1]);
+        foreach (TorchBlock block in model.Blocks) x = Block(x, block, options);
+        return LayerNorm(x, model.FinalGamma, model.FinalBeta, options.Eps).matmul((model.Head ?? model.Tokens).t());
+    }
+
+    /// <summary>Mean cross-entropy of logits [B, T, V] over the targets [B, T] that are not negative.</summary>
+    public static Tensor Loss(Tensor logits, Tensor targets) =>
+        nn.functional.cross_entropy(logits.reshape(-1, logits.shape[^1]), targets.reshape(-1), ignore_index: -1);
+
+    private static Tensor Drop(Tensor x, Tensor? factors) => factors is null ? x : x * factors;
+}
