@@ -46,15 +46,15 @@ internal static unsafe class AttentionKernelBackward
             {
                 int lanes = block.Lanes, keys = block.Keys, padded = (keys + 15) & ~15;
                 block.Score<TLanes>(p);
-                GemmLanes.Multiply<TLanes>(keys, lanes, p.HeadWidth, p.V + key, 1, p.KeyStride, p.OutputGradient + query, p.QueryStride, gradient, lanes, false);
+                block.Product<TLanes>(p, p.V, p.OutputGradient, gradient);
                 ScoreGradients<TLanes>(p, block, stream, gradient, logSum, dot);
                 new Span<float>(block.Scores + keys * lanes, (padded - keys) * lanes).Clear();
                 new Span<float>(gradient + keys * lanes, (padded - keys) * lanes).Clear();
                 Elementwise.Transpose(block.Scores, padded, lanes, lanes, transposedP, padded);
                 Elementwise.Transpose(gradient, padded, lanes, lanes, transposedS, padded);
-                GemmLanes.Multiply<TLanes>(p.HeadWidth, lanes, keys, p.K + key, p.KeyStride, 1, gradient, lanes, p.QGradient + query, p.QueryStride, true);
-                GemmLanes.Multiply<TLanes>(p.HeadWidth, padded, lanes, p.Q + query, p.QueryStride, 1, transposedS, padded, p.KGradient + key, p.KeyStride, true);
-                GemmLanes.Multiply<TLanes>(p.HeadWidth, padded, lanes, p.OutputGradient + query, p.QueryStride, 1, transposedP, padded, p.VGradient + key, p.KeyStride, true);
+                block.SumOverKeys<TLanes>(p, p.K, gradient, p.QGradient, true);
+                block.SumOverQueries<TLanes>(p, p.Q, transposedS, padded, p.KGradient);
+                block.SumOverQueries<TLanes>(p, p.OutputGradient, transposedP, padded, p.VGradient);
             }
         }
     }
@@ -86,7 +86,8 @@ internal static unsafe class AttentionKernelBackward
         {
             TLanes log = TLanes.Load(logSum + i), delta = TLanes.Load(dot + i), f0 = TLanes.Set(1f), f1 = f0, f2 = f0, f3 = f0;
             ulong row = (ulong)(p.DropoutRow + block.Query + i);
-            for (int s = 0; s < block.Keys; s++)
+            int keys = block.VisibleKeys(p, i, TLanes.Count);
+            for (int s = 0; s < keys; s++)
             {
                 float* score = block.Scores + s * lanes + i, g = gradient + s * lanes + i;
                 if (dropout && s % 4 == 0) PhiloxLanes.Factors(stream, row, (uint)(block.Key + s) / 4, out f0, out f1, out f2, out f3);
@@ -95,6 +96,12 @@ internal static unsafe class AttentionKernelBackward
                 TLanes inner = TLanes.Subtract(TLanes.Multiply(TLanes.Load(g), f0), delta);
                 TLanes.Store(TLanes.Multiply(TLanes.Multiply(probability, inner), scale), g);
                 (f0, f1, f2) = (f1, f2, f3);
+            }
+
+            for (int s = keys; s < block.Keys; s++)
+            {
+                TLanes.Store(TLanes.Zero, block.Scores + s * lanes + i);
+                TLanes.Store(TLanes.Zero, gradient + s * lanes + i);
             }
         }
     }

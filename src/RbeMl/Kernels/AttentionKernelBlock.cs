@@ -8,6 +8,9 @@ internal unsafe struct AttentionKernelBlock
     /// <summary>Keys and queries of a full block.</summary>
     internal const int Size = 64;
 
+    /// <summary>Queries or keys whose common hidden part is left out of products.</summary>
+    internal const int Strip = 32;
+
     /// <summary>First query and number of lanes, a multiple of 16 (the last may be padding).</summary>
     internal int Query, Lanes;
 
@@ -46,11 +49,53 @@ internal unsafe struct AttentionKernelBlock
         return Keys > 0 && !(p.Causal && key > Positions[Lanes - 1]);
     }
 
+    /// <summary>Number of the block's keys that any of <paramref name="lanes"/> queries from lane <paramref name="first"/> may see.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal readonly int VisibleKeys(in AttentionProblem<float> p, int first, int lanes) =>
+        p.Causal ? Math.Clamp((int)Positions[Math.Min(first + lanes, Lanes) - 1] - Key + 1, 0, Keys) : Keys;
+
+    /// <summary>The first lane that may see any of the block's keys from <paramref name="first"/>.</summary>
+    internal readonly int FirstLane(in AttentionProblem<float> p, int first) => p.Causal ? Math.Clamp(Key + first - (int)Positions[0], 0, Lanes) : 0;
+
+    /// <summary>result[key][query] = sum over features of a[feature][key] b[feature][query], where the query may see the key; undefined elsewhere.</summary>
+    internal readonly void Product<TLanes>(in AttentionProblem<float> p, float* a, float* b, float* result)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        for (int i = 0; i < Lanes; i += Strip)
+        {
+            int keys = VisibleKeys(p, i, Strip), lanes = Math.Min(Strip, Lanes - i);
+            GemmLanes.Multiply<TLanes>(keys, lanes, p.HeadWidth, a + Key, 1, p.KeyStride, b + Query + i, p.QueryStride, result + i, Lanes, false);
+        }
+    }
+
+    /// <summary>y[feature][query] (+)= sum over visible keys of a[feature][key] x[key][query], x being zero where the key is hidden.</summary>
+    internal readonly void SumOverKeys<TLanes>(in AttentionProblem<float> p, float* a, float* x, float* y, bool accumulate)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        for (int i = 0; i < Lanes; i += Strip)
+        {
+            int keys = VisibleKeys(p, i, Strip), lanes = Math.Min(Strip, Lanes - i);
+            GemmLanes.Multiply<TLanes>(p.HeadWidth, lanes, keys, a + Key, p.KeyStride, 1, x + i, Lanes, y + Query + i, p.QueryStride, accumulate);
+        }
+    }
+
+    /// <summary>y[feature][key] += sum over queries of a[feature][query] x[query][key], x being <c>[lanes][keys]</c> and zero where the key is hidden.</summary>
+    internal readonly void SumOverQueries<TLanes>(in AttentionProblem<float> p, float* a, float* x, int keys, float* y)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        for (int s = 0; s < keys; s += Strip)
+        {
+            int first = FirstLane(p, s);
+            GemmLanes.Multiply<TLanes>(
+                p.HeadWidth, Math.Min(Strip, keys - s), Lanes - first, a + Query + first, p.QueryStride, 1, x + first * keys + s, keys, y + Key + s, p.KeyStride, true);
+        }
+    }
+
     /// <summary>Scores[key][query] = scale q'k + mask; -infinity where the key is hidden.</summary>
     internal readonly void Score<TLanes>(in AttentionProblem<float> p)
         where TLanes : unmanaged, ILanes<TLanes>
     {
-        GemmLanes.Multiply<TLanes>(Keys, Lanes, p.HeadWidth, p.K + Key, 1, p.KeyStride, p.Q + Query, p.QueryStride, Scores, Lanes, false);
+        Product<TLanes>(p, p.K, p.Q, Scores);
         if (p.AdditiveMask != null)
         {
             int queries = Math.Min(Lanes, p.Queries - Query);

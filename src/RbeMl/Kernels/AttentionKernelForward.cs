@@ -46,7 +46,7 @@ internal static unsafe class AttentionKernelForward
                 if (!first) ScaleRows<TLanes>(output, p.HeadWidth, p.QueryStride, block.Lanes, rescale);
 
                 // o[d][query] += v[d][key] probabilities[key][query]
-                GemmLanes.Multiply<TLanes>(p.HeadWidth, block.Lanes, block.Keys, p.V + key, p.KeyStride, 1, block.Scores, block.Lanes, output, p.QueryStride, !first);
+                block.SumOverKeys<TLanes>(p, p.V, block.Scores, p.Output, !first);
                 first = false;
             }
 
@@ -69,11 +69,11 @@ internal static unsafe class AttentionKernelForward
     private static void Softmax<TLanes>(in AttentionProblem<float> p, in AttentionKernelBlock block, in DropoutStream stream, float* max, float* sum, float* rescale)
         where TLanes : unmanaged, ILanes<TLanes>
     {
-        int keys = block.Keys;
         long lanes = block.Lanes;
         bool dropout = p.Dropout > 0;
         for (int i = 0; i < lanes; i += TLanes.Count)
         {
+            int keys = block.VisibleKeys(p, i, TLanes.Count);
             float* column = block.Scores + i;
             TLanes old = TLanes.Load(max + i), top = old;
             for (int s = 0; s < keys; s++) top = TLanes.Max(top, TLanes.Load(column + s * lanes));
@@ -88,6 +88,7 @@ internal static unsafe class AttentionKernelForward
                 TLanes.Store(value, column + s * lanes);
             }
 
+            for (int s = keys; s < block.Keys; s++) TLanes.Store(TLanes.Zero, column + s * lanes);
             TLanes.Store(top, max + i);
             TLanes.Store(total, sum + i);
             TLanes.Store(change, rescale + i);

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Kernels;
 
@@ -6,7 +7,7 @@ namespace RbeMl.Kernels;
 internal static unsafe class GemmLanes
 {
     // Terms of the sum done at a time: a strip of B of 2 x 16 columns then takes 32 KB, and rows of A that share it are done in a row.
-    private const int BlockK = 256, BlockM = 64;
+    private const int BlockK = 256, BlockKTransposed = 64, BlockM = 64;
 
     /// <summary>As <see cref="Gemm.Multiply"/>; reads and writes nothing beyond column n.</summary>
     internal static void Multiply<TLanes>(
@@ -19,18 +20,51 @@ internal static unsafe class GemmLanes
             return;
         }
 
-        int whole = n - n % TLanes.Count;
+        if (strideM == 1 && m > BlockM && k > BlockKTransposed)
+        {
+            // A transposed: its memory is read in order when all rows take some terms before the next terms follow.
+            for (int p = 0; p < k; p += BlockKTransposed)
+            {
+                int terms = Math.Min(BlockKTransposed, k - p), next = Math.Min(BlockKTransposed, k - p - terms);
+                for (int i = 0; i < m; i += BlockM)
+                {
+                    float* aBlock = a + i + p * strideK;
+                    int rows = Math.Min(BlockM, m - i);
+                    Prefetch(aBlock + terms * strideK, rows, next, strideK);
+                    Block<TLanes>(rows, n, terms, aBlock, 1, strideK, b + p * ldb, ldb, c + i * ldc, ldc, accumulate || p > 0);
+                }
+            }
+
+            return;
+        }
+
         for (int i = 0; i < m; i += BlockM)
         {
-            int rows = Math.Min(BlockM, m - i);
             for (int p = 0; p < k; p += BlockK)
             {
-                int terms = Math.Min(BlockK, k - p);
-                float* aBlock = a + i * strideM + p * strideK, bBlock = b + p * ldb, cBlock = c + i * ldc;
-                bool add = accumulate || p > 0;
-                Columns<TLanes>(rows, whole, terms, aBlock, strideM, strideK, bBlock, ldb, cBlock, ldc, add);
-                if (whole < n) Columns<LanesScalar>(rows, n - whole, terms, aBlock, strideM, strideK, bBlock + whole, ldb, cBlock + whole, ldc, add);
+                float* aBlock = a + i * strideM + p * strideK;
+                Block<TLanes>(
+                    Math.Min(BlockM, m - i), n, Math.Min(BlockK, k - p), aBlock, strideM, strideK, b + p * ldb, ldb, c + i * ldc, ldc, accumulate || p > 0);
             }
+        }
+    }
+
+    private static void Block<TLanes>(int m, int n, int k, float* a, long strideM, long strideK, float* b, long ldb, float* c, long ldc, bool accumulate)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        int whole = n - n % TLanes.Count;
+        Columns<TLanes>(m, whole, k, a, strideM, strideK, b, ldb, c, ldc, accumulate);
+        if (whole < n) Columns<LanesScalar>(m, n - whole, k, a, strideM, strideK, b + whole, ldb, c + whole, ldc, accumulate);
+    }
+
+    // Asks for the part of A that the same rows need next: the hardware does not foresee strides of whole rows.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Prefetch(float* a, int rows, int terms, long strideK)
+    {
+        if (!Sse.IsSupported) return;
+        for (int p = 0; p < terms; p++)
+        {
+            for (int i = 0; i < rows; i += 16) Sse.Prefetch1(a + p * strideK + i);
         }
     }
 

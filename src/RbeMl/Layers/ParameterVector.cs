@@ -27,7 +27,7 @@ public enum ParameterKind
 /// <param name="Kind">What it is.</param>
 /// <param name="Offset">First element; a multiple of 16, so that it is 64-byte aligned.</param>
 /// <param name="Length">Number of elements.</param>
-/// <param name="RateScale">Factor of the dense learning rate: sqrt(B² / K) for coefficients, as they are that much larger; otherwise 1.</param>
+/// <param name="RateScale">Factor of the dense learning rate: sqrt(B² / K) for coefficients, as they are that much larger than weights; a B-th of that for alphas; otherwise 1.</param>
 /// <param name="Gram">Gram matrix of the basis functions for alphas, else null.</param>
 public sealed record ParameterSlice(string Name, ParameterKind Kind, long Offset, int Length, double RateScale = 1, double[]? Gram = null);
 

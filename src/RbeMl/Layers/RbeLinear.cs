@@ -34,16 +34,18 @@ public sealed unsafe class RbeLinear<T>
         _matrix = matrix;
         Name = name;
         _quantized = matrix.Quantized;
+        // A kept coefficient stands for B² / K of them, so it is sqrt(B² / K) times as large as a weight. A basis function has the norm B where a
+        // coefficient's has 1: with a B times smaller rate a step of either moves the tile as far.
+        double scale = matrix.Support is null ? 1 : Math.Sqrt((double)matrix.Tile * matrix.Tile / matrix.Support.CoefficientsPerTile);
         if (matrix.HasAlphas)
         {
             _factors = new AlphaFactors<T>(matrix.Transform, matrix.Tile);
-            Alphas = parameters.Add($"{name}.alphas", ParameterKind.Alpha, matrix.Alphas, 1, BasisFunctions.Get(matrix.Transform, matrix.Tile).Gram);
+            Alphas = parameters.Add($"{name}.alphas", ParameterKind.Alpha, matrix.Alphas, scale / matrix.Tile, BasisFunctions.Get(matrix.Transform, matrix.Tile).Gram);
         }
 
         if (matrix.Support is { } support)
         {
             _pattern = new SparsePattern(support, matrix.TileRows, matrix.TileColumns);
-            double scale = Math.Sqrt((double)matrix.Tile * matrix.Tile / support.CoefficientsPerTile);
             Coefficients = parameters.Add($"{name}.coefficients", ParameterKind.Coefficient, matrix.Coefficients, scale);
         }
 

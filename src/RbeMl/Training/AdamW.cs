@@ -150,8 +150,12 @@ public sealed unsafe class AdamW<T> : IDisposable
     {
         (int s, long offset, int length) = _pieces[item];
         ParameterSlice slice = _parameters.Slices[s];
-        bool compressed = slice.Kind is ParameterKind.Coefficient or ParameterKind.Alpha;
-        double rate = rateFactor * (compressed && _options.CoefficientLearningRate is { } own ? own : _options.LearningRate * slice.RateScale);
+        double rate = rateFactor * (slice.Kind, _options.CoefficientLearningRate) switch
+        {
+            (ParameterKind.Coefficient, { } own) => own,
+            (ParameterKind.Alpha, { } own) => own / Math.Sqrt(slice.Gram![0]), // Gram[0] = <1, 1> = B²
+            _ => _options.LearningRate * slice.RateScale,
+        };
         double decay = slice.Kind is ParameterKind.Bias or ParameterKind.LayerNorm ? 0 : _options.WeightDecay;
         OptimizerKernel.AdamW(
             _parameters.Pointer + offset, gradients.Pointer + offset, _first.Pointer + offset, _second.Pointer + offset, length,

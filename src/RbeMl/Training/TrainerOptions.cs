@@ -33,7 +33,7 @@ public sealed record TrainerOptions
     /// <summary>Highest learning rate of dense values (embeddings, biases, LayerNorm).</summary>
     public double LearningRate { get; init; } = 1e-3;
 
-    /// <summary>Highest learning rate of alphas and coefficients; null means LearningRate * sqrt(B² / K) of each matrix.</summary>
+    /// <summary>Highest learning rate of coefficients; null means LearningRate * sqrt(B² / K) of each matrix. Alphas, whose basis functions have the norm B, get a B-th of it.</summary>
     public double? CoefficientLearningRate { get; init; }
 
     /// <summary>Steps of linear warm-up.</summary>

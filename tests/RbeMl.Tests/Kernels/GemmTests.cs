@@ -30,6 +30,10 @@ public sealed unsafe class GemmTests
 
         // Beyond one block of terms.
         foreach (int k in new[] { 255, 256, 257, 600 }) Check(lanes, 19, 64, k, rowMajor: k % 2 == 0, accumulate: k > 256);
+
+        // A transposed and large enough to be taken by rows of its memory.
+        Check(lanes, 131, 37, 200, rowMajor: false, accumulate: false);
+        Check(lanes, 70, 32, 129, rowMajor: false, accumulate: true);
     }
 
     [Fact]
