@@ -1,7 +1,28 @@
+using System.Runtime.InteropServices;
+
 namespace RbeMl.Cli;
 
 /// <summary>Entry point of the <c>rbeml</c> command.</summary>
 internal static class Program
 {
-    private static int Main() => 0;
+    private static int Main(string[] args)
+    {
+        using CancellationTokenSource cancel = new();
+
+        // The first Ctrl-C lets the current step finish and saves; a second one ends the process at once.
+        void Stop(PosixSignalContext context)
+        {
+            context.Cancel = !cancel.IsCancellationRequested;
+            cancel.Cancel();
+        }
+
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        return Commands.Run(args, new CommandHost(Console.Out, Console.Error)
+        {
+            Interactive = !Console.IsOutputRedirected,
+            Cancel = cancel.Token,
+            Debug = Environment.GetEnvironmentVariable("RBEML_DEBUG") is { Length: > 0 },
+        });
+    }
 }

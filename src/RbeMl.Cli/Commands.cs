@@ -1,0 +1,76 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.Text.RegularExpressions;
+using RbeMl.Cli.Finetune;
+using RbeMl.Cli.Generate;
+
+namespace RbeMl.Cli;
+
+/// <summary>The verbs and what they have in common: exit codes and one-line errors.</summary>
+internal static class Commands
+{
+    /// <summary>Runs a command line.</summary>
+    /// <param name="args">Its words.</param>
+    /// <param name="host">Output, errors and cancellation.</param>
+    /// <returns>An <see cref="ExitCode"/>.</returns>
+    public static int Run(string[] args, CommandHost host)
+    {
+        RootCommand root = new(
+            """
+            Trains and runs small GPT-2 models whose weights are compressed (RBE) all the time: stored, run and trained in that form.
+
+            Try it:
+              rbeml finetune                  train a model on this machine's SDK documentation, about two minutes
+              rbeml generate --model rbeml-out/model.rbe --prompt "Returns the"
+              rbeml finetune --help           every option, with examples
+            """)
+        {
+            HelpName = "rbeml",
+        };
+        root.Add(FinetuneCommand.Create(host));
+        root.Add(GenerateCommand.Create(host));
+        root.SetAction(result => new HelpAction().Invoke(result));
+        ParseResult parsed = root.Parse(args);
+        if (parsed.CommandResult.Command == root) ShortenDescriptions(root);
+        if (parsed.Errors.Count > 0 && parsed.Action is not HelpAction)
+        {
+            string verb = parsed.CommandResult.Command == root ? "" : $" {parsed.CommandResult.Command.Name}";
+            return Fail(host, ExitCode.Usage, $"{Plain(parsed.Errors[0].Message)} See 'rbeml{verb} --help'.");
+        }
+
+        try
+        {
+            return parsed.Invoke(new InvocationConfiguration { Output = host.Out, Error = host.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+        }
+        catch (Exception error) when (!host.Debug)
+        {
+            return error switch
+            {
+                UsageException => Fail(host, ExitCode.Usage, $"{error.Message} See 'rbeml {parsed.CommandResult.Command.Name} --help'."),
+                RbeException => Fail(host, ExitCode.Failed, error.Message),
+                OperationCanceledException => Fail(host, ExitCode.Cancelled, "cancelled before there was anything to save."),
+                OutOfMemoryException => Fail(host, ExitCode.Failed, "out of memory. Use a smaller --batch, --context or --width, or --checkpointing full."),
+                _ => Fail(host, ExitCode.Failed, $"{error.GetType().Name}: {error.Message} (set RBEML_DEBUG=1 to see where)."),
+            };
+        }
+    }
+
+    // The list of verbs needs one line of each.
+    private static void ShortenDescriptions(RootCommand root)
+    {
+        foreach (Command verb in root.Subcommands) verb.Description = verb.Description!.Split('\n')[0].Trim();
+    }
+
+    // The parser names .NET types, which help nobody on a command line.
+    private static string Plain(string message)
+    {
+        Match match = Regex.Match(message, "^Cannot parse argument '(.*)' for option '(.*)' as expected type '.*'\\.$", RegexOptions.Singleline);
+        return match.Success ? $"{match.Groups[2].Value} {match.Groups[1].Value}: that is no number it can take." : message;
+    }
+
+    private static int Fail(CommandHost host, int code, string message)
+    {
+        host.Error.WriteLine($"rbeml: {string.Join(' ', message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))}");
+        return code;
+    }
+}

@@ -1,0 +1,157 @@
+using System.Diagnostics;
+using RbeMl.Cli.Output;
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Models;
+using RbeMl.Models.Files;
+using RbeMl.Text;
+using RbeMl.Training;
+
+namespace RbeMl.Cli.Finetune;
+
+/// <summary>One run of <c>rbeml finetune</c>: check, load, train, measure, save.</summary>
+internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, CommandHost host)
+{
+    private const int DefaultContext = 128, SampleTokens = 48, LongestWarmup = 100;
+    private const double ValidateEvery = 0.1;
+    private readonly Stopwatch _watch = Stopwatch.StartNew();
+    private readonly RunRecord _run = new() { Seed = settings.Seed, Threads = settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads };
+
+    private string ModelPath => Path.Combine(settings.Out, "model.rbe");
+
+    /// <summary>Does it all.</summary>
+    /// <returns>An <see cref="ExitCode"/>.</returns>
+    public int Run()
+    {
+        foreach (string name in new[] { "model.rbe", "metrics.json", "report.html" })
+        {
+            string path = Path.Combine(settings.Out, name);
+            if (Directory.Exists(path)) throw new RbeFileException(path, "is a folder where a file is to be written. Remove it, or choose another --out.");
+        }
+
+        AtomicFile.CheckFolder(settings.Out);
+        using Gpt2Bundle? loaded = settings.Model is { } file ? Gpt2File.Load(file) : null;
+        int context = Context(loaded?.Model.Config);
+        Say($"Loading {(settings.Tokens ?? (settings.Text.Count > 0 ? string.Join(", ", settings.Text) : "the SDK's documentation"))}");
+        TrainingData data = TrainingData.Load(settings, loaded is null ? null : (loaded.Tokenizer, loaded.Model.Config.Vocabulary), context);
+        Gpt2Model<float> model = TrainingModel.Create(settings, loaded?.Model, data.Vocabulary, context);
+        Describe(model, data, context);
+        host.Cancel.ThrowIfCancellationRequested();
+
+        List<string> before = [.. data.Prompts.Select(prompt => Sample(model, data, prompt))];
+        Train(model, data, context);
+        _run.Samples = [.. data.Prompts.Select((prompt, i) => new SampleRecord(Decode(data, prompt), before[i], Sample(model, data, prompt)))];
+        Save(model, data);
+        return _run.Cancelled ? ExitCode.Cancelled : ExitCode.Done;
+    }
+
+    private int Context(TransformerConfig? model)
+    {
+        int room = model?.MaxSequenceLength ?? int.MaxValue;
+        int context = settings.Context ?? Math.Min(DefaultContext, room);
+        return context <= room ? context : throw new InvalidSettingException("--context", context, $"the model has {room} positions; use at most that.");
+    }
+
+    private void Train(Gpt2Model<float> model, TrainingData data, int context)
+    {
+        TrainerOptions options = new()
+        {
+            Batch = settings.Batch,
+            Context = context,
+            Accumulate = settings.Accumulate,
+            LearningRate = settings.LearningRate,
+            WeightDecay = settings.WeightDecay,
+            Clip = settings.Clip,
+            Seed = settings.Seed,
+            Checkpointing = settings.Checkpointing,
+            Steps = settings.Steps ?? int.MaxValue,
+            Warmup = settings.Warmup ?? (settings.Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup / 2),
+        };
+        using Trainer trainer = new(model, data.Train, data.Validation, options, settings.Threads);
+        TrainingView view = TrainingView.For(host, json.OnOutput, settings.Steps);
+        RunClock clock = new(settings.Steps, settings.Seconds);
+        Validate(trainer, view);
+        view.Run(() =>
+        {
+            double nextValidation = ValidateEvery;
+            while (!clock.IsOver(trainer.StepsDone) && !host.Cancel.IsCancellationRequested)
+            {
+                TrainingProgress progress = trainer.Step(clock.Fraction(trainer.StepsDone));
+                _run.Add(progress);
+                double done = clock.Fraction(trainer.StepsDone);
+                if (done >= nextValidation && done < 1)
+                {
+                    Validate(trainer, view);
+                    nextValidation = (Math.Floor(done / ValidateEvery) + 1) * ValidateEvery;
+                }
+
+                view.Report(progress, done, clock.Elapsed);
+            }
+        });
+        _run.Cancelled = host.Cancel.IsCancellationRequested && !clock.IsOver(trainer.StepsDone);
+        _run.TrainingSeconds = clock.Elapsed.TotalSeconds;
+        Validate(trainer, view);
+        TrainingBytes bytes = trainer.Bytes;
+        _run.Bytes = new ByteRecord(bytes.Weights, bytes.Gradients, bytes.Optimizer, bytes.Activations);
+        _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, 2 * bytes.DenseWeights, bytes.Activations);
+    }
+
+    private void Validate(Trainer trainer, TrainingView view)
+    {
+        if (_run.Validation.Count > 0 && _run.Validation[^1].Step == trainer.StepsDone) return;
+        double loss = trainer.Validate();
+        view.Validation = loss;
+        _run.Validation.Add(new ValidationRecord(trainer.StepsDone, loss));
+    }
+
+    private void Describe(Gpt2Model<float> model, TrainingData data, int context)
+    {
+        TransformerConfig config = model.Config;
+        List<RbeMatrix> matrices = [.. model.Matrices.Select(m => m.Matrix)];
+        long trainable = model.Parameters.TrainableCount;
+        long dense = trainable + matrices.Sum(m => (long)m.Rows * m.Columns - m.TrainableCount);
+        _run.Data = data.Source;
+        _run.TrainTokens = data.Train.Tokens;
+        _run.ValidationTokens = data.Validation.Tokens;
+        _run.StepShape = [settings.Batch, context, settings.Accumulate];
+        string tokenizer = data.Tokenizer switch { ByteTokenizer => "bytes", CharacterTokenizer => "characters", BytePairTokenizer => "bpe", _ => "ids" };
+        _run.Model = new ModelRecord(
+            config.Layers, config.Heads, config.Width, config.Vocabulary, context, TrainingModel.Name(matrices[0].Format), matrices[0].Tile, matrices[0].Transform.ToString(), tokenizer, dense, trainable);
+        Say($"Model: {config.Layers} blocks, width {config.Width}, {config.Heads} heads, vocabulary {config.Vocabulary} ({tokenizer}), context {context}; {TrainingModel.Name(matrices[0].Format)}: {Format.Count(trainable)} trained values for {Format.Count(dense)} dense ones");
+        Say($"Data:  {Format.Count(data.Train.Tokens)} training and {Format.Count(data.Validation.Tokens)} validation tokens from {data.Source}");
+    }
+
+    private string Sample(Gpt2Model<float> model, TrainingData data, int[] prompt)
+    {
+        int room = model.Config.MaxSequenceLength - prompt.Length;
+        if (room < 1) return "";
+        using Generator generator = new(model, settings.Threads);
+        GenerationOptions options = new() { MaxTokens = Math.Min(SampleTokens, room), Temperature = 0.7, TopK = 40, Seed = settings.Seed };
+        return (data.Tokenizer is null ? " " : "") + Decode(data, [.. generator.Generate(prompt, options)]);
+    }
+
+    private static string Decode(TrainingData data, int[] ids) => data.Tokenizer?.Decode(ids) ?? string.Join(' ', ids);
+
+    private void Save(Gpt2Model<float> model, TrainingData data)
+    {
+        Gpt2File.Save(ModelPath, model, data.Tokenizer);
+        _run.Files["model"] = ModelPath;
+        string metrics = Path.Combine(settings.Out, "metrics.json"), report = Path.Combine(settings.Out, "report.html");
+        _run.Files["metrics"] = metrics;
+        _run.Files["report"] = report;
+        _run.Seconds = _watch.Elapsed.TotalSeconds;
+        string document = _run.ToJson();
+        AtomicFile.WriteText(metrics, document + "\n");
+        AtomicFile.WriteText(report, ReportPage.Html(_run));
+        if (!json.OnOutput) Summary.Write(host, _run);
+        if (_run.Cancelled) Say($"Stopped after {_run.Steps.Count} steps; the work so far is saved in {settings.Out}.");
+        json.Write(host, document);
+    }
+
+    private void Say(string line)
+    {
+        if (json.OnOutput) return;
+        host.Out.WriteLine(line);
+        host.Out.Flush();
+    }
+}

@@ -1,0 +1,132 @@
+using System.CommandLine;
+using System.Globalization;
+using RbeMl.Codec;
+using RbeMl.Layers;
+
+namespace RbeMl.Cli.Finetune;
+
+/// <summary>The options of <c>rbeml finetune</c>.</summary>
+internal sealed class FinetuneOptions
+{
+    private readonly Option<string?> _model = Options.Text("--model", "file.rbe", "Continue with this model (shape, formats and tokenizer come from the file). Without it a new model is trained.");
+    private readonly Option<int> _layers = Options.Whole("--layers", 4, 1, "Blocks of a new model.", 1024);
+    private readonly Option<int> _heads = Options.Whole("--heads", 4, 1, "Attention heads of a new model; the width is a multiple of it.", 1024);
+    private readonly Option<int> _width = Options.Whole("--width", 256, 1, "Width of a new model.", 65536);
+    private readonly Option<int?> _vocabulary = Options.OptionalWhole("--vocabulary", 1, "Token ids of a new model: with bpe 256 to 65536 (1024 if left out), with --tokens at least the largest id + 1.", 1 << 20);
+    private readonly Option<string> _tokenizer = Options.Word("--tokenizer", "bpe", "Tokens of a new model: bytes, the characters of the text, or byte pairs learnt from the text.", "bytes", "characters", "bpe");
+    private readonly Option<string[]> _text = new("--text") { Description = "Text files (UTF-8) to train on; the last tenth is kept for validation. Without --text and --tokens: the documentation of the installed .NET SDK.", HelpName = "files", AllowMultipleArgumentsPerToken = true };
+    private readonly Option<string?> _tokens = Options.Text("--tokens", "file", "Token ids to train on instead of text: a line is a sequence, a single line is a stream.");
+    private readonly Option<string?> _validation = Options.Text("--validation", "file", "Held-out file of the same kind (text or token ids).");
+    private readonly Option<int?> _steps = Options.OptionalWhole("--steps", 1, "Optimiser steps. The same seed and steps give the same model, bit for bit, on any number of threads.");
+    private readonly Option<double?> _seconds = Options.OptionalReal("--seconds", 0, 1e9, "Stop after about this time; how many steps that is depends on the machine. With --steps, whichever ends first. Without both: 100.", above: true);
+    private readonly Option<int> _batch = Options.Whole("--batch", 16, 1, "Sequences of a micro-batch.", 65536);
+    private readonly Option<int?> _context = Options.OptionalWhole("--context", 1, "Tokens of a sequence; 128, or what the model has room for.", 1 << 20);
+    private readonly Option<int> _accumulate = Options.Whole("--accumulate", 1, 1, "Micro-batches added up before an optimiser step.", 65536);
+    private readonly Option<double> _learningRate = Options.Real("--learning-rate", 3e-3, 0, 10, "Highest learning rate; coefficients take sqrt(B²/K) times it, as they are that much larger.", above: true);
+    private readonly Option<int?> _warmup = Options.OptionalWhole("--warmup", 0, "Steps of linear warm-up; a twentieth of the steps, at most 100.");
+    private readonly Option<double> _weightDecay = Options.Real("--weight-decay", 0.1, 0, 9.99, "Decoupled weight decay of matrices.");
+    private readonly Option<double> _clip = Options.Real("--clip", 1, 0, double.MaxValue, "Largest global norm of the gradient; 0 for none.");
+    private readonly Option<double?> _dropout = Options.OptionalReal("--dropout", 0, 0.99, "Dropout while training; 0, or the model's.");
+    private readonly Option<ulong> _seed = new("--seed") { Description = "Seed of weights, data order and dropout.", DefaultValueFactory = _ => 1337, HelpName = "n" };
+    private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Results do not depend on it.", 1024);
+    private readonly Option<string> _format = Options.Word("--format", "sparse", "How weights are stored: a few trainable coefficients a tile, or all at --bits with that many trainable ones on top. With --model: compress its weights anew this way.", "sparse", "quantized");
+    private readonly Option<string> _support = Options.Word("--support", "runs16", "Which coefficients are kept; topk needs the weights of a --model.", "topk", "random", "lowfrequency", "runs4", "runs8", "runs16");
+    private readonly Option<int> _bits = Options.Whole("--bits", 4, 3, "Bits a coefficient of --format quantized.", 8);
+    private readonly Option<int> _coefficients = Options.Whole("--coefficients", 300, 1, "Trainable coefficients a tile.", 128 * 128);
+    private readonly Option<string> _tile = Options.Word("--tile", "64", "Tile edge.", "32", "64", "128");
+    private readonly Option<string> _transform = Options.Word("--transform", "dct", "Transform of a tile.", "dct", "hadamard", "haar", "none");
+    private readonly Option<string> _checkpointing = Options.Word("--checkpointing", "none", "What is computed again in the backward to save memory: nothing, softmax and GELU, or all. Same results, bit for bit.", "none", "selective", "full");
+    private readonly Option<string?> _out = new("--out") { Description = "Folder for model.rbe, metrics.json and report.html; created when missing.", HelpName = "folder", DefaultValueFactory = _ => "rbeml-out" };
+
+    /// <summary><c>--json [file]</c>.</summary>
+    public Option<string?> Json { get; } = Options.Json();
+
+    private Option[] NewModelOnly => [_layers, _heads, _width, _vocabulary, _tokenizer];
+
+    private Option[] Compression => [_format, _support, _bits, _coefficients, _tile, _transform];
+
+    /// <summary>All options in the order of the help page.</summary>
+    public IEnumerable<Option> All =>
+    [
+        _model, .. NewModelOnly, _text, _tokens, _validation, _steps, _seconds, _batch, _context, _accumulate, _learningRate, _warmup, _weightDecay, _clip, _dropout,
+        _seed, _threads, .. Compression, _checkpointing, _out, Json,
+    ];
+
+    /// <summary>Reads the settings.</summary>
+    /// <exception cref="UsageException">Options contradict each other.</exception>
+    public FinetuneSettings Read(ParseResult result)
+    {
+        CheckCombinations(result);
+        bool compression = Compression.Any(result.Given);
+        string? model = result.GetValue(_model);
+        return new FinetuneSettings
+        {
+            Model = model,
+            Layers = result.GetValue(_layers),
+            Heads = result.GetValue(_heads),
+            Width = result.GetValue(_width),
+            Vocabulary = result.GetValue(_vocabulary),
+            Tokenizer = result.GetValue(_tokenizer)!,
+            Compression = model is null || compression ? ReadCompression(result) : null,
+            Text = result.GetValue(_text) ?? [],
+            Tokens = result.GetValue(_tokens),
+            Validation = result.GetValue(_validation),
+            Steps = result.GetValue(_steps),
+            Seconds = result.GetValue(_seconds) ?? (result.Given(_steps) ? null : 100),
+            Batch = result.GetValue(_batch),
+            Context = result.GetValue(_context),
+            Accumulate = result.GetValue(_accumulate),
+            LearningRate = result.GetValue(_learningRate),
+            Warmup = result.GetValue(_warmup),
+            WeightDecay = result.GetValue(_weightDecay),
+            Clip = result.GetValue(_clip),
+            Dropout = result.GetValue(_dropout),
+            Seed = result.GetValue(_seed),
+            Threads = result.GetValue(_threads),
+            Checkpointing = Enum.Parse<CheckpointPolicy>(result.GetValue(_checkpointing)!, ignoreCase: true),
+            Out = result.GetValue(_out)!,
+        };
+    }
+
+    private void CheckCombinations(ParseResult result)
+    {
+        if (result.Given(_model) && NewModelOnly.FirstOrDefault(result.Given) is { } shape) throw new UsageException($"{shape.Name} is for a new model, and --model says all about it. Leave out one of them.");
+        if (result.Given(_tokens) && result.Given(_text)) throw new UsageException("--text and --tokens are two kinds of data. Leave out one of them.");
+        if (result.Given(_tokens) && result.Given(_tokenizer)) throw new UsageException("--tokens are ids already. Leave out --tokenizer.");
+        if (result.Given(_vocabulary) && !result.Given(_tokens) && result.GetValue(_tokenizer) != "bpe") throw new UsageException($"--tokenizer {result.GetValue(_tokenizer)} has its own vocabulary. Leave out --vocabulary.");
+        if (result.Given(_vocabulary) && !result.Given(_tokens) && result.GetValue(_vocabulary) is < 256 or > 65536) throw new UsageException($"--vocabulary {result.GetValue(_vocabulary)}: byte pairs need 256 to 65536 ids.");
+        if (result.Given(_validation) && !result.Given(_tokens) && !result.Given(_text)) throw new UsageException("--validation needs --text or --tokens: the SDK's documentation has its own.");
+        if (result.Given(_bits) && result.GetValue(_format) != "quantized") throw new UsageException("--bits is for --format quantized. Add that, or leave out --bits.");
+        if (!result.Given(_model) && result.GetValue(_support) == "topk") throw new UsageException("--support topk chooses by the weights of a --model. Use runs16 or random for a new model.");
+        int tile = int.Parse(result.GetValue(_tile)!, CultureInfo.InvariantCulture);
+        if (result.GetValue(_coefficients) > tile * tile) throw new UsageException($"--coefficients {result.GetValue(_coefficients)}: a tile of {tile} has {tile * tile}.");
+        if (!result.Given(_model) && result.GetValue(_width) % result.GetValue(_heads) != 0) throw new UsageException($"--heads {result.GetValue(_heads)} does not divide --width {result.GetValue(_width)}. Choose a width that is a multiple of it.");
+    }
+
+    private RbeOptions ReadCompression(ParseResult result)
+    {
+        int seed = (int)(result.GetValue(_seed) & 0x7FFFFFFF);
+        SupportRule support = result.GetValue(_support) switch
+        {
+            "topk" => SupportRule.TopK,
+            "random" => SupportRule.Random(seed),
+            "lowfrequency" => SupportRule.LowFrequency,
+            "runs4" => SupportRule.Runs(4, seed),
+            "runs8" => SupportRule.Runs(8, seed),
+            _ => SupportRule.Runs(16, seed),
+        };
+        SparseFormat sparse = RbeFormat.Sparse(result.GetValue(_coefficients), support);
+        return new RbeOptions
+        {
+            Tile = int.Parse(result.GetValue(_tile)!, CultureInfo.InvariantCulture),
+            Transform = result.GetValue(_transform) switch
+            {
+                "hadamard" => TileTransform.WalshHadamard,
+                "haar" => TileTransform.Haar,
+                "none" => TileTransform.None,
+                _ => TileTransform.Dct,
+            },
+            Format = result.GetValue(_format) == "quantized" ? RbeFormat.Quantized(result.GetValue(_bits)) with { Delta = sparse } : sparse,
+        };
+    }
+}

@@ -1,0 +1,80 @@
+using RbeMl.Codec;
+using RbeMl.Layers;
+
+namespace RbeMl.Cli.Finetune;
+
+/// <summary>Everything <c>rbeml finetune</c> was asked to do.</summary>
+internal sealed record FinetuneSettings
+{
+    /// <summary>Model to continue with; null trains from scratch.</summary>
+    public string? Model { get; init; }
+
+    /// <summary>Blocks.</summary>
+    public int Layers { get; init; }
+
+    /// <summary>Heads.</summary>
+    public int Heads { get; init; }
+
+    /// <summary>Model width.</summary>
+    public int Width { get; init; }
+
+    /// <summary>Token ids; null leaves it to the tokenizer.</summary>
+    public int? Vocabulary { get; init; }
+
+    /// <summary>bytes, characters or bpe.</summary>
+    public string Tokenizer { get; init; } = "bpe";
+
+    /// <summary>How matrices are stored; null keeps the model's way.</summary>
+    public RbeOptions? Compression { get; init; }
+
+    /// <summary>Text files; none and no tokens means the SDK's documentation.</summary>
+    public IReadOnlyList<string> Text { get; init; } = [];
+
+    /// <summary>File of token ids.</summary>
+    public string? Tokens { get; init; }
+
+    /// <summary>File to validate on.</summary>
+    public string? Validation { get; init; }
+
+    /// <summary>Steps; null lets time decide.</summary>
+    public int? Steps { get; init; }
+
+    /// <summary>Time limit of the training.</summary>
+    public double? Seconds { get; init; }
+
+    /// <summary>Sequences of a micro-batch.</summary>
+    public int Batch { get; init; }
+
+    /// <summary>Tokens of a sequence; null takes the default, or what the model has when that is less.</summary>
+    public int? Context { get; init; }
+
+    /// <summary>Micro-batches a step.</summary>
+    public int Accumulate { get; init; }
+
+    /// <summary>Highest learning rate of dense values.</summary>
+    public double LearningRate { get; init; }
+
+    /// <summary>Warm-up steps; null takes a twentieth of the steps, at most 100.</summary>
+    public int? Warmup { get; init; }
+
+    /// <summary>Decoupled weight decay.</summary>
+    public double WeightDecay { get; init; }
+
+    /// <summary>Largest gradient norm.</summary>
+    public double Clip { get; init; }
+
+    /// <summary>Dropout; null keeps the model's, 0 from scratch.</summary>
+    public double? Dropout { get; init; }
+
+    /// <summary>Seed of everything random.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>Threads; 0 for one a processor.</summary>
+    public int Threads { get; init; }
+
+    /// <summary>What is kept for the backward.</summary>
+    public CheckpointPolicy Checkpointing { get; init; }
+
+    /// <summary>Folder of the results.</summary>
+    public string Out { get; init; } = "rbeml-out";
+}

@@ -1,0 +1,95 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using RbeMl.Training;
+
+namespace RbeMl.Cli.Finetune;
+
+/// <summary>One optimiser step.</summary>
+internal sealed record StepRecord(int Step, double Loss, double LearningRate, double GradientNorm, double TokensPerSecond, long ResidentBytes);
+
+/// <summary>One validation.</summary>
+internal sealed record ValidationRecord(int Step, double Loss);
+
+/// <summary>Bytes of a kind of memory.</summary>
+/// <param name="Weights">Weights.</param>
+/// <param name="Gradients">Gradients.</param>
+/// <param name="Optimizer">Optimiser moments.</param>
+/// <param name="Activations">Activations and scratch.</param>
+internal sealed record ByteRecord(long Weights, long Gradients, long Optimizer, long Activations);
+
+/// <summary>A generated text.</summary>
+/// <param name="Prompt">What it continues.</param>
+/// <param name="Before">Continuation by the model before training.</param>
+/// <param name="After">Continuation by the trained model.</param>
+internal sealed record SampleRecord(string Prompt, string Before, string After);
+
+/// <summary>The model of a run.</summary>
+internal sealed record ModelRecord(int Layers, int Heads, int Width, int Vocabulary, int Context, string Format, int Tile, string Transform, string Tokenizer, long DenseParameters, long TrainableValues);
+
+/// <summary>The course and result of a run: the content of <c>metrics.json</c>.</summary>
+internal sealed record RunRecord
+{
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        WriteIndented = true,
+    };
+
+    /// <summary>The steps.</summary>
+    public List<StepRecord> Steps { get; } = [];
+
+    /// <summary>The validations; the first is of step 0.</summary>
+    public List<ValidationRecord> Validation { get; } = [];
+
+    /// <summary>Memory.</summary>
+    public ByteRecord? Bytes { get; set; }
+
+    /// <summary>What the same model and training would take dense, fp32 (activations apart).</summary>
+    public ByteRecord? DenseBytes { get; set; }
+
+    /// <summary>The model.</summary>
+    public ModelRecord? Model { get; set; }
+
+    /// <summary>Samples.</summary>
+    public IReadOnlyList<SampleRecord> Samples { get; set; } = [];
+
+    /// <summary>Data source.</summary>
+    public string Data { get; set; } = "";
+
+    /// <summary>Training tokens.</summary>
+    public long TrainTokens { get; set; }
+
+    /// <summary>Validation tokens.</summary>
+    public long ValidationTokens { get; set; }
+
+    /// <summary>Seed.</summary>
+    public ulong Seed { get; set; }
+
+    /// <summary>Threads.</summary>
+    public int Threads { get; set; }
+
+    /// <summary>Sequences, tokens a sequence and micro-batches of a step.</summary>
+    public int[] StepShape { get; set; } = [];
+
+    /// <summary>Time of the training.</summary>
+    public double TrainingSeconds { get; set; }
+
+    /// <summary>Time of the whole command.</summary>
+    public double Seconds { get; set; }
+
+    /// <summary>Whether it was stopped by the user.</summary>
+    public bool Cancelled { get; set; }
+
+    /// <summary>Files written.</summary>
+    public Dictionary<string, string> Files { get; } = [];
+
+    /// <summary>Adds what the trainer reports.</summary>
+    public void Add(TrainingProgress progress) =>
+        Steps.Add(new StepRecord(progress.Step, progress.Loss, progress.LearningRate, progress.GradientNorm, progress.TokensPerSecond, progress.ResidentBytes));
+
+    /// <summary>The JSON document.</summary>
+    public string ToJson() => JsonSerializer.Serialize(this, Json);
+}

@@ -1,0 +1,62 @@
+using RbeMl.Cli.Output;
+using Spectre.Console;
+
+namespace RbeMl.Cli.Finetune;
+
+/// <summary>What a run prints at its end.</summary>
+internal static class Summary
+{
+    /// <summary>Prints losses, curve, memory and samples.</summary>
+    public static void Write(CommandHost host, RunRecord run)
+    {
+        TextWriter output = host.Out;
+        ValidationRecord first = run.Validation[0], last = run.Validation[^1];
+        output.WriteLine();
+        output.WriteLine($"Validation loss  {Format.Loss(first.Loss)} before, {Format.Loss(last.Loss)} after {last.Step} steps (nats a token; perplexity {Format.Count(Math.Exp(first.Loss))} -> {Math.Exp(last.Loss).ToString("F1", System.Globalization.CultureInfo.InvariantCulture)})");
+        output.WriteLine();
+        if (run.Steps.Count > 1) output.WriteLine("Training loss\n" + LossChart.Draw([.. run.Steps.Select(step => step.Loss)]));
+        WriteBytes(host, run);
+        foreach (SampleRecord sample in run.Samples)
+        {
+            output.WriteLine();
+            output.WriteLine($"  before  {Fold(sample.Prompt)}|{Fold(sample.Before)}");
+            output.WriteLine($"  after   {Fold(sample.Prompt)}|{Fold(sample.After)}");
+        }
+
+        output.WriteLine();
+        foreach ((string kind, string file) in run.Files) output.WriteLine($"{kind,-8} {file}");
+    }
+
+    private static void WriteBytes(CommandHost host, RunRecord run)
+    {
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Ansi = host.Interactive ? AnsiSupport.Detect : AnsiSupport.No,
+            ColorSystem = host.Interactive ? ColorSystemSupport.Detect : ColorSystemSupport.NoColors,
+            Out = new AnsiConsoleOutput(host.Out),
+        });
+        Table table = new Table().Border(host.Interactive ? TableBorder.Rounded : TableBorder.Ascii).AddColumn("memory");
+        foreach (string header in new[] { "this run", "dense fp32", "saved" }) table.AddColumn(new TableColumn(header).RightAligned());
+        foreach (ByteRow row in ByteRow.Of(run)) table.AddRow(row.Name, row.Actual, row.Dense, row.Saved);
+        console.Write(table);
+    }
+
+    private static string Fold(string text) => text.ReplaceLineEndings(" ⏎ ");
+}
+
+/// <summary>A line of the memory table.</summary>
+internal readonly record struct ByteRow(string Name, string Actual, string Dense, string Saved)
+{
+    /// <summary>The lines of a run.</summary>
+    public static IEnumerable<ByteRow> Of(RunRecord run)
+    {
+        if (run.Bytes is not { } bytes || run.DenseBytes is not { } dense) yield break;
+        yield return Row("weights", bytes.Weights, dense.Weights);
+        yield return Row("gradients", bytes.Gradients, dense.Gradients);
+        yield return Row("optimizer", bytes.Optimizer, dense.Optimizer);
+        yield return Row("all three", bytes.Weights + bytes.Gradients + bytes.Optimizer, dense.Weights + dense.Gradients + dense.Optimizer);
+        yield return new ByteRow("activations", Format.Bytes(bytes.Activations), "", "");
+    }
+
+    private static ByteRow Row(string name, long actual, long dense) => new(name, Format.Bytes(actual), Format.Bytes(dense), Format.Percent(1 - (double)actual / dense));
+}

@@ -1,0 +1,96 @@
+using RbeMl.Text;
+using RbeMl.Training;
+
+namespace RbeMl.Cli.Finetune;
+
+/// <summary>What a run trains and validates on.</summary>
+/// <param name="Train">Training tokens.</param>
+/// <param name="Validation">Held-out tokens.</param>
+/// <param name="Tokenizer">Tokenizer, or null for ids.</param>
+/// <param name="Vocabulary">Number of ids.</param>
+/// <param name="Source">Where the data comes from, for people.</param>
+/// <param name="Prompts">Beginnings to generate from, as ids.</param>
+internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation, ITokenizer? Tokenizer, int Vocabulary, string Source, IReadOnlyList<int[]> Prompts)
+{
+    private const int DocumentationCharacters = 5_000_000, LearningCharacters = 1_000_000, DefaultVocabulary = 1024, PromptIds = 4;
+    private const double TrainFraction = 0.9;
+    private static readonly string[] DocumentationPrompts = ["Gets or sets the", "Returns a new", "Initializes a new instance of"];
+
+    /// <summary>Loads the data.</summary>
+    /// <param name="settings">What was asked for.</param>
+    /// <param name="model">Tokenizer and vocabulary of the model to continue with, or null.</param>
+    /// <param name="context">Tokens of a sequence.</param>
+    public static TrainingData Load(FinetuneSettings settings, (ITokenizer? Tokenizer, int Vocabulary)? model, int context)
+    {
+        TrainingData data = settings.Tokens is { } file ? FromTokens(settings, file, model?.Vocabulary) : FromText(settings, model);
+        data.Train.Require(context, "The training text");
+        data.Validation.Require(context, "The validation text");
+        return data;
+    }
+
+    private static TrainingData FromTokens(FinetuneSettings settings, string file, int? vocabulary)
+    {
+        List<int[]> train = TokenFile.ReadSequences(file, vocabulary ?? settings.Vocabulary);
+        List<int[]> validation;
+        if (settings.Validation is { } held)
+        {
+            validation = TokenFile.ReadSequences(held, vocabulary ?? settings.Vocabulary);
+        }
+        else
+        {
+            (train, validation) = SplitTail(train);
+        }
+
+        int ids = vocabulary ?? settings.Vocabulary ?? train.Concat(validation).Max(sequence => sequence.Max()) + 1;
+        int[][] prompts = [.. validation.Take(3).Select(sequence => sequence[..Math.Min(PromptIds, sequence.Length)])];
+        return new TrainingData(TokenFile.FromLines(train, ids, settings.Seed), TokenFile.FromLines(validation, ids, settings.Seed + 1), null, ids, file, prompts);
+    }
+
+    // The last tenth: of a stream's tokens, or of the sequences.
+    private static (List<int[]> Train, List<int[]> Validation) SplitTail(List<int[]> sequences)
+    {
+        if (sequences.Count > 1)
+        {
+            int kept = Math.Min(sequences.Count - 1, (int)Math.Ceiling(sequences.Count * TrainFraction));
+            return (sequences[..kept], sequences[kept..]);
+        }
+
+        int[] stream = sequences[0];
+        int cut = (int)(stream.Length * TrainFraction);
+        return stream.Length - cut >= 2 && cut >= 2
+            ? ([stream[..cut]], [stream[cut..]])
+            : throw new TokenException($"{stream.Length} token ids are too few to set a tenth aside for validation. Give more, or a --validation file.");
+    }
+
+    private static TrainingData FromText(FinetuneSettings settings, (ITokenizer? Tokenizer, int Vocabulary)? model)
+    {
+        if (model is { Tokenizer: null }) throw new InvalidSettingException("--model", settings.Model, "it has no tokenizer, so it cannot read text; give its token ids with --tokens.");
+        SplitText text = Text(settings);
+        ITokenizer tokenizer = model?.Tokenizer ?? settings.Tokenizer switch
+        {
+            "bytes" => new ByteTokenizer(),
+            "characters" => CharacterTokenizer.FromText(text.Train + text.Validation),
+            _ => BytePairTokenizer.Train(text.Train[..Math.Min(LearningCharacters, text.Train.Length)], settings.Vocabulary ?? DefaultVocabulary),
+        };
+        int vocabulary = model?.Vocabulary ?? tokenizer.Vocabulary;
+        TokenDataset train = TokenDataset.FromStream(tokenizer.Encode(text.Train), vocabulary, settings.Seed);
+        TokenDataset validation = TokenDataset.FromStream(tokenizer.Encode(text.Validation), vocabulary, settings.Seed + 1);
+        bool documentation = settings.Text.Count == 0 && model is null;
+        int[][] prompts = [.. (documentation ? DocumentationPrompts : Beginnings(text.Validation)).Select(tokenizer.Encode).Where(ids => ids.Length > 0)];
+        return new TrainingData(train, validation, tokenizer, vocabulary, text.Source, prompts);
+    }
+
+    private static SplitText Text(FinetuneSettings settings)
+    {
+        if (settings.Text.Count == 0) return SdkDocumentation.Load(DocumentationCharacters, seed: settings.Seed);
+        string text = TokenFile.ReadText(settings.Text), source = string.Join(", ", settings.Text);
+        if (settings.Validation is { } held) return new SplitText(text, TokenFile.ReadText([held]), source);
+        (string train, string validation) = TokenDataset.SplitTail(text);
+        return new SplitText(train, validation, source);
+    }
+
+    // The first words of a few held-out lines.
+    private static IEnumerable<string> Beginnings(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+        .Select(line => string.Join(' ', line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Take(3)))
+        .Where(words => words.Length is > 3 and < 60).Distinct().Take(3);
+}

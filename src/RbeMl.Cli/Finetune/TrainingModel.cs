@@ -1,0 +1,69 @@
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Models;
+
+namespace RbeMl.Cli.Finetune;
+
+/// <summary>Makes the model of a run.</summary>
+internal static class TrainingModel
+{
+    /// <summary>A new model, or the loaded one with the dropout and formats asked for.</summary>
+    public static Gpt2Model<float> Create(FinetuneSettings settings, Gpt2Model<float>? loaded, int vocabulary, int context)
+    {
+        if (loaded is not null) return Adapt(settings, loaded);
+        TransformerConfig config = new()
+        {
+            Width = settings.Width,
+            Heads = settings.Heads,
+            Layers = settings.Layers,
+            Vocabulary = vocabulary,
+            MaxSequenceLength = context,
+            Dropout = (float)(settings.Dropout ?? 0),
+        };
+        return settings.Compression!.Format is SparseFormat
+            ? Gpt2Model<float>.Create(config, settings.Compression, settings.Seed)
+            : Adapt(settings, Gpt2Model<float>.Create(config, DenseStart(settings.Compression), settings.Seed));
+    }
+
+    // A quantised start needs weights to quantise: those of a model that keeps all its coefficients.
+    private static RbeOptions DenseStart(RbeOptions options) => options with { Format = RbeFormat.Sparse(options.Tile * options.Tile) };
+
+    private static Gpt2Model<float> Adapt(FinetuneSettings settings, Gpt2Model<float> model)
+    {
+        if (settings.Compression is null && settings.Dropout is null) return model;
+        Gpt2Weights weights = model.GetWeights();
+        if (settings.Dropout is { } dropout) weights = weights with { Config = weights.Config with { Dropout = (float)dropout } };
+        if (settings.Compression is { } options) weights = weights with { Blocks = [.. weights.Blocks.Select(block => Compress(block, options))] };
+        return new Gpt2Model<float>(weights);
+    }
+
+    private static BlockWeights Compress(BlockWeights block, RbeOptions options) => block with
+    {
+        Query = Again(block.Query, options),
+        Key = Again(block.Key, options),
+        Value = Again(block.Value, options),
+        Output = Again(block.Output, options),
+        Expand = Again(block.Expand, options),
+        Contract = Again(block.Contract, options),
+    };
+
+    private static RbeMatrix Again(RbeMatrix matrix, RbeOptions options) => RbeCompressor.Compress(matrix.ToDense(), matrix.Rows, matrix.Columns, options);
+
+    /// <summary>A short name of a format.</summary>
+    public static string Name(RbeFormat format) => format switch
+    {
+        SparseFormat sparse => $"{sparse.Coefficients} coefficients a tile, {Name(sparse.Support)}",
+        QuantizedFormat { Delta: { } delta } quantized => $"{quantized.Bits} bits, {delta.Coefficients} trainable coefficients a tile on top, {Name(delta.Support)}",
+        QuantizedFormat quantized => $"{quantized.Bits} bits",
+        SeedFormat seed => $"{seed.Coefficients} coefficients a tile (seed record)",
+        _ => format.GetType().Name,
+    };
+
+    private static string Name(SupportRule rule) => rule.Kind switch
+    {
+        SupportKind.Runs => $"runs of {rule.RunLength}",
+        SupportKind.TopK => "the largest",
+        SupportKind.LowFrequency => "low frequencies",
+        _ => "random places",
+    };
+}

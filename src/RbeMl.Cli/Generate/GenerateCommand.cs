@@ -1,0 +1,107 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using RbeMl.Models;
+using RbeMl.Models.Files;
+using RbeMl.Text;
+
+namespace RbeMl.Cli.Generate;
+
+/// <summary><c>rbeml generate</c>: continues a prompt, token by token.</summary>
+internal sealed class GenerateCommand
+{
+    private static readonly JsonSerializerOptions JsonStyle = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = true };
+
+    private readonly Option<string> _model = new("--model") { Description = "Model file (.rbe), as written by finetune.", HelpName = "file.rbe", Required = true };
+    private readonly Option<string> _prompt = new("--prompt") { Description = "Text to continue; with --tokens its ids, such as \"12 5 77\".", HelpName = "text", Required = true };
+    private readonly Option<int> _maxTokens = Options.Whole("--max-tokens", 100, 1, "Tokens to generate. When the model's positions run out, it forgets the older half of the text.");
+    private readonly Option<double> _temperature = Options.Real("--temperature", 0.8, 0, 100, "Spread of the choice: 0 always takes the likeliest token, 1 the model's own probabilities.");
+    private readonly Option<int> _topK = Options.Whole("--top-k", 0, 0, "Choose among the k likeliest tokens only; 0 for all.");
+    private readonly Option<double> _topP = Options.Real("--top-p", 1, 0, 1, "Choose among the likeliest tokens that together have this probability.", above: true);
+    private readonly Option<ulong> _seed = new("--seed") { Description = "Seed of the choice: the same seed gives the same text, on any number of threads.", DefaultValueFactory = _ => 1337, HelpName = "n" };
+    private readonly Option<bool> _tokens = new("--tokens") { Description = "Prompt and output are token ids; needed for models without a tokenizer." };
+    private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor.", 1024);
+    private readonly Option<string?> _json = Options.Json();
+
+    /// <summary>The command.</summary>
+    public static Command Create(CommandHost host)
+    {
+        GenerateCommand verb = new();
+        Command command = new(
+            "generate",
+            """
+            Continues a prompt with a model and streams the text to standard output.
+
+            Examples:
+              rbeml generate --model rbeml-out/model.rbe --prompt "Returns the"
+              rbeml generate --model rbeml-out/model.rbe --prompt "Gets or sets" --temperature 0 --max-tokens 40
+              rbeml generate --model ids.rbe --tokens --prompt "1 5 9" --top-k 20 --seed 7
+            """);
+        foreach (Option option in new Option[] { verb._model, verb._prompt, verb._maxTokens, verb._temperature, verb._topK, verb._topP, verb._seed, verb._tokens, verb._threads, verb._json }) command.Add(option);
+        command.SetAction(result => verb.Run(result, host));
+        return command;
+    }
+
+    private int Run(ParseResult result, CommandHost host)
+    {
+        JsonTarget json = result.JsonTarget(_json);
+        bool ids = result.GetValue(_tokens);
+        string path = result.GetValue(_model)!, prompt = result.GetValue(_prompt)!;
+        using Gpt2Bundle bundle = Gpt2File.Load(path);
+        ITokenizer? tokenizer = bundle.Tokenizer;
+        if (tokenizer is null && !ids) throw new InvalidSettingException("--prompt", prompt, $"{path} has no tokenizer; give token ids with --tokens.");
+        int[] start = ids ? ParseIds(prompt, bundle.Model.Config.Vocabulary) : tokenizer!.Encode(prompt);
+        if (start.Length == 0) throw new InvalidSettingException("--prompt", "\"\"", "give at least one token to continue from.");
+
+        Stopwatch watch = Stopwatch.StartNew();
+        GenerationOptions options = new()
+        {
+            MaxTokens = result.GetValue(_maxTokens),
+            Temperature = result.GetValue(_temperature),
+            TopK = result.GetValue(_topK),
+            TopP = result.GetValue(_topP),
+            Seed = result.GetValue(_seed),
+        };
+        TextWriter? stream = json.OnOutput ? null : host.Out;
+        StreamingDecoder? decoder = ids ? null : new StreamingDecoder(tokenizer!);
+        StringBuilder text = new();
+        List<int> generated = [];
+        bool cancelled = false;
+        if (decoder is not null) stream?.Write(prompt);
+        using Generator generator = new(bundle.Model, result.GetValue(_threads));
+        foreach (int token in generator.Generate(start, options))
+        {
+            generated.Add(token);
+            string part = decoder?.Push(token) ?? (generated.Count > 1 ? " " : "") + token.ToString(CultureInfo.InvariantCulture);
+            text.Append(part);
+            stream?.Write(part);
+            stream?.Flush();
+            if (host.Cancel.IsCancellationRequested)
+            {
+                cancelled = true;
+                break;
+            }
+        }
+
+        string rest = decoder?.Flush() ?? "";
+        text.Append(rest);
+        stream?.WriteLine(rest);
+        double seconds = watch.Elapsed.TotalSeconds;
+        json.Write(host, JsonSerializer.Serialize(
+            new { Model = path, Prompt = prompt, Text = ids ? null : text.ToString(), PromptTokens = start, Tokens = generated, options.Seed, Seconds = seconds, TokensPerSecond = generated.Count / seconds, Cancelled = cancelled },
+            JsonStyle));
+        return cancelled ? ExitCode.Cancelled : ExitCode.Done;
+    }
+
+    private static int[] ParseIds(string prompt, int vocabulary)
+    {
+        string[] words = prompt.Split([' ', ',', '\t'], StringSplitOptions.RemoveEmptyEntries);
+        return Array.ConvertAll(words, word =>
+            int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out int id) && id < vocabulary
+                ? id
+                : throw new TokenException($"--prompt: \"{word}\" is no token id from 0 to {vocabulary - 1}. Separate ids by spaces."));
+    }
+}

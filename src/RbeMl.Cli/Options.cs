@@ -1,0 +1,114 @@
+using System.CommandLine;
+using System.Globalization;
+using RbeMl.Models.Files;
+
+namespace RbeMl.Cli;
+
+/// <summary>Short ways to declare options with their checks.</summary>
+internal static class Options
+{
+    /// <summary>A whole number with a default and a range.</summary>
+    public static Option<int> Whole(string name, int value, int least, string description, int most = int.MaxValue)
+    {
+        Option<int> option = new(name) { Description = description, DefaultValueFactory = _ => value, HelpName = "n" };
+        option.Validators.Add(result => Range(result, name, r => r.GetValueOrDefault<int>(), least, most));
+        return option;
+    }
+
+    /// <summary>A whole number that may be left out.</summary>
+    public static Option<int?> OptionalWhole(string name, int least, string description, int most = int.MaxValue)
+    {
+        Option<int?> option = new(name) { Description = description, HelpName = "n" };
+        option.Validators.Add(result => Range(result, name, r => r.GetValueOrDefault<int?>() ?? least, least, most));
+        return option;
+    }
+
+    /// <summary>A real number with a default and a range.</summary>
+    public static Option<double> Real(string name, double value, double least, double most, string description, bool above = false)
+    {
+        Option<double> option = new(name) { Description = description, DefaultValueFactory = _ => value, HelpName = "x" };
+        option.Validators.Add(result => Range(result, name, r => r.GetValueOrDefault<double>(), least, most, above));
+        return option;
+    }
+
+    /// <summary>A real number that may be left out.</summary>
+    public static Option<double?> OptionalReal(string name, double least, double most, string description, bool above = false)
+    {
+        Option<double?> option = new(name) { Description = description, HelpName = "x" };
+        option.Validators.Add(result => Range(result, name, r => r.GetValueOrDefault<double?>() ?? most, least, most, above));
+        return option;
+    }
+
+    /// <summary>One of some words.</summary>
+    public static Option<string> Word(string name, string value, string description, params string[] words)
+    {
+        Option<string> option = new(name) { Description = description, DefaultValueFactory = _ => value, HelpName = string.Join('|', words) };
+        option.Validators.Add(result =>
+        {
+            string word = result.Tokens.Count > 0 ? result.Tokens[^1].Value : value;
+            if (!words.Contains(word)) result.AddError($"{name} {word}: use one of {string.Join(", ", words)}.");
+        });
+        return option;
+    }
+
+    /// <summary>A text, mostly a file name.</summary>
+    public static Option<string?> Text(string name, string helpName, string description) => new(name) { Description = description, HelpName = helpName };
+
+    /// <summary><c>--json [file]</c>.</summary>
+    public static Option<string?> Json() => new("--json")
+    {
+        Description = "Write the result as one JSON document, to a file or (without one) to standard output, which then holds nothing else.",
+        HelpName = "file",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
+    /// <summary>Whether the option stands on the command line.</summary>
+    public static bool Given(this ParseResult result, Option option) => result.GetResult(option) is { Implicit: false };
+
+    /// <summary>Where <c>--json</c> writes; checked before any work.</summary>
+    public static JsonTarget JsonTarget(this ParseResult result, Option<string?> option)
+    {
+        if (!result.Given(option)) return new JsonTarget(false, null);
+        string? file = result.GetValue(option);
+        if (file is { Length: > 0 } && Path.GetDirectoryName(Path.GetFullPath(file)) is { } folder && !file.StartsWith("/dev/", StringComparison.Ordinal)) AtomicFile.CheckFolder(folder);
+        return new JsonTarget(true, string.IsNullOrEmpty(file) ? null : file);
+    }
+
+    private static void Range<T>(System.CommandLine.Parsing.OptionResult result, string name, Func<System.CommandLine.Parsing.OptionResult, T> read, T least, T most, bool above = false)
+        where T : IComparable<T>, IFormattable
+    {
+        T value;
+        try
+        {
+            value = read(result);
+        }
+        catch (InvalidOperationException)
+        {
+            return; // not a number: reported by the parser
+        }
+
+        bool inside = (above ? value.CompareTo(least) > 0 : value.CompareTo(least) >= 0) && value.CompareTo(most) <= 0;
+        if (inside) return;
+        string low = least.ToString(null, CultureInfo.InvariantCulture), high = most.ToString(null, CultureInfo.InvariantCulture);
+        string range = above ? $"a number above {low}" : $"{low} or more";
+        bool unbounded = high == int.MaxValue.ToString(CultureInfo.InvariantCulture) || most is double.MaxValue;
+        result.AddError($"{name} {value.ToString(null, CultureInfo.InvariantCulture)}: use {range}{(unbounded ? "" : $", at most {high}")}.");
+    }
+}
+
+/// <summary>Where JSON goes.</summary>
+/// <param name="Wanted">Whether <c>--json</c> was given.</param>
+/// <param name="File">The file; null means standard output.</param>
+internal readonly record struct JsonTarget(bool Wanted, string? File)
+{
+    /// <summary>Whether standard output belongs to the JSON alone.</summary>
+    public bool OnOutput => Wanted && File is null;
+
+    /// <summary>Writes the document where it is wanted.</summary>
+    public void Write(CommandHost host, string json)
+    {
+        if (!Wanted) return;
+        if (File is null) host.Out.WriteLine(json);
+        else AtomicFile.WriteText(File, json + "\n");
+    }
+}

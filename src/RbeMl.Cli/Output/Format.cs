@@ -1,0 +1,27 @@
+using System.Globalization;
+
+namespace RbeMl.Cli.Output;
+
+/// <summary>Numbers for people, the same in every country.</summary>
+internal static class Format
+{
+    public static string Count(double value) => value.ToString("N0", CultureInfo.InvariantCulture);
+
+    public static string Loss(double value) => value.ToString("F4", CultureInfo.InvariantCulture);
+
+    public static string Bytes(double bytes) => bytes switch
+    {
+        >= 1 << 30 => (bytes / (1 << 30)).ToString("F2", CultureInfo.InvariantCulture) + " GiB",
+        >= 1 << 20 => (bytes / (1 << 20)).ToString("F1", CultureInfo.InvariantCulture) + " MiB",
+        >= 1 << 10 => (bytes / (1 << 10)).ToString("F1", CultureInfo.InvariantCulture) + " KiB",
+        _ => Count(bytes) + " B",
+    };
+
+    public static string Percent(double fraction) => (100 * fraction).ToString("F1", CultureInfo.InvariantCulture) + " %";
+
+    public static string Time(TimeSpan time) => time.TotalHours >= 1
+        ? time.ToString(@"h\:mm\:ss", CultureInfo.InvariantCulture)
+        : time.ToString(@"m\:ss", CultureInfo.InvariantCulture);
+
+    public static string Seconds(double seconds) => seconds.ToString("F1", CultureInfo.InvariantCulture) + " s";
+}

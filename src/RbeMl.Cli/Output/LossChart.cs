@@ -1,0 +1,71 @@
+using System.Globalization;
+using System.Text;
+
+namespace RbeMl.Cli.Output;
+
+/// <summary>A loss curve in characters: two by four dots a character (Braille), so it is sharp in any terminal.</summary>
+internal static class LossChart
+{
+    private const int Blank = 0x2800;
+    private static readonly int[,] Dots = { { 0x01, 0x08 }, { 0x02, 0x10 }, { 0x04, 0x20 }, { 0x40, 0x80 } };
+
+    /// <summary>Draws losses by step.</summary>
+    /// <param name="losses">At least one loss; several steps that fall on a dot are averaged.</param>
+    /// <param name="width">Characters across.</param>
+    /// <param name="height">Characters up.</param>
+    public static string Draw(IReadOnlyList<double> losses, int width = 64, int height = 12)
+    {
+        double[] columns = losses.Count > width * 2 ? Columns(losses, width * 2) : Between(losses, width * 2);
+        double low = columns.Min(), high = columns.Max();
+        if (high - low < 1e-9) high = low + 1e-9;
+        int[,] cells = new int[height, width];
+        int rows = height * 4, previous = -1;
+        for (int c = 0; c < columns.Length; c++)
+        {
+            int y = (int)Math.Round((high - columns[c]) / (high - low) * (rows - 1));
+            int from = previous < 0 ? y : Math.Min(y, previous), to = previous < 0 ? y : Math.Max(y, previous);
+            for (int row = from; row <= to; row++) cells[row / 4, c / 2] |= Dots[row % 4, c % 2];
+            previous = y;
+        }
+
+        StringBuilder text = new();
+        for (int row = 0; row < height; row++)
+        {
+            double value = high - (high - low) * row / (height - 1);
+            text.Append(value.ToString("F2", CultureInfo.InvariantCulture).PadLeft(7)).Append(" │");
+            for (int x = 0; x < width; x++) text.Append((char)(Blank + cells[row, x]));
+            text.Append('\n');
+        }
+
+        string last = losses.Count.ToString(CultureInfo.InvariantCulture);
+        text.Append("        └").Append('─', width).Append('\n').Append("         1").Append("step".PadLeft(width / 2)).Append(last.PadLeft(width - 1 - width / 2)).Append('\n');
+        return text.ToString();
+    }
+
+    // Values on the straight lines between neighbours.
+    private static double[] Between(IReadOnlyList<double> values, int count)
+    {
+        double[] points = new double[count];
+        for (int c = 0; c < count; c++)
+        {
+            double place = (double)c * (values.Count - 1) / (count - 1);
+            int left = (int)place, right = Math.Min(left + 1, values.Count - 1);
+            points[c] = values[left] + (values[right] - values[left]) * (place - left);
+        }
+
+        return points;
+    }
+
+    /// <summary>Means of <paramref name="count"/> equal parts.</summary>
+    internal static double[] Columns(IReadOnlyList<double> values, int count)
+    {
+        double[] means = new double[count];
+        for (int c = 0; c < count; c++)
+        {
+            int from = (int)((long)c * values.Count / count), to = Math.Max(from + 1, (int)((long)(c + 1) * values.Count / count));
+            for (int i = from; i < to; i++) means[c] += values[i] / (to - from);
+        }
+
+        return means;
+    }
+}

@@ -1,0 +1,100 @@
+using System.Text.Json.Nodes;
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Text;
+
+namespace RbeMl.Models.Files;
+
+/// <summary>A model file's content: the model and, where it has one, its tokenizer.</summary>
+/// <param name="Model">The model.</param>
+/// <param name="Tokenizer">Its tokenizer, or null.</param>
+public sealed record Gpt2Bundle(Gpt2Model<float> Model, ITokenizer? Tokenizer) : IDisposable
+{
+    /// <inheritdoc/>
+    public void Dispose() => Model.Parameters.Dispose();
+}
+
+/// <summary>
+/// A GPT-2 model of compressed blocks in a <c>.rbe</c> container. Every trainable value is stored as it is, so a model that was saved and
+/// loaded gives the same logits, bit for bit.
+/// </summary>
+public static partial class Gpt2File
+{
+    private const string Kind = "rbeml-gpt2";
+
+    /// <summary>Saves a model, as a whole or not at all.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="tokenizer">Its tokenizer, to travel along; null for none.</param>
+    /// <exception cref="RbeFileException">The file cannot be written.</exception>
+    /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or knows more ids than the model.</exception>
+    public static unsafe void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer = null)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        if (tokenizer?.Vocabulary > model.Config.Vocabulary) throw new InvalidSettingException("tokenizer", $"{tokenizer.Vocabulary} ids", $"the model knows {model.Config.Vocabulary}. Save it with its own tokenizer.");
+        JsonArray matrices = [];
+        List<RbeTensor> tensors = [];
+        foreach ((string name, RbeMatrix matrix) in model.Matrices)
+        {
+            matrices.Add(RbeMatrixFile.Describe(name, matrix));
+            tensors.AddRange(RbeMatrixFile.Tensors(name, matrix));
+        }
+
+        HashSet<string> stored = [.. tensors.Select(t => t.Name)];
+        foreach (ParameterSlice slice in model.Parameters.Slices.Where(s => !stored.Contains(s.Name))) tensors.Add(RbeTensor.From(slice.Name, model.Parameters.At(slice), slice.Length));
+        JsonObject metadata = new() { ["kind"] = Kind, ["config"] = Describe(model.Config), ["matrices"] = matrices };
+        if (tokenizer is not null) metadata["tokenizer"] = TokenizerJson.Save(tokenizer);
+        RbeContainerWriter.Write(path, metadata, tensors);
+    }
+
+    /// <summary>Loads a model.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="RbeFileException">The file is no model, damaged, or a tensor is missing, left over or of a wrong shape.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    public static Gpt2Bundle Load(string path)
+    {
+        using RbeContainer file = RbeContainer.Open(path);
+        JsonFields metadata = new(path, "metadata", file.Metadata);
+        string kind = metadata.Text("kind");
+        if (kind != Kind) throw new RbeFileException(path, $"holds \"{kind}\", a model (\"{Kind}\") is needed. Give a file written by finetune.");
+        TransformerConfig config = ReadConfig(metadata.Object("config"));
+        ITokenizer? tokenizer = ReadTokenizer(path, metadata, config);
+
+        HashSet<string> read = [];
+        Dictionary<string, RbeMatrix> matrices = [];
+        foreach (JsonFields entry in metadata.Objects("matrices"))
+        {
+            (string name, RbeMatrix matrix) = RbeMatrixFile.Read(file, entry, read);
+            if (!matrices.TryAdd(name, matrix)) throw new RbeFileException(path, $"matrix \"{name}\" is listed twice. Write the file again.");
+        }
+
+        Gpt2Model<float> model = Build(file, config, matrices);
+        try
+        {
+            ReadVectors(file, model, read);
+            if (file.Tensors.FirstOrDefault(t => !read.Contains(t.Name)) is { } extra) throw new RbeFileException(path, $"tensor \"{extra.Name}\" belongs to no part of the model. Write the file again.");
+            return new Gpt2Bundle(model, tokenizer);
+        }
+        catch
+        {
+            model.Parameters.Dispose();
+            throw;
+        }
+    }
+
+    private static JsonObject Describe(TransformerConfig config) => new()
+    {
+        ["width"] = config.Width,
+        ["feedForwardWidth"] = config.FeedForwardWidth,
+        ["heads"] = config.Heads,
+        ["layers"] = config.Layers,
+        ["vocabulary"] = config.Vocabulary,
+        ["maxSequenceLength"] = config.MaxSequenceLength,
+        ["dropout"] = (double)config.Dropout,
+        ["layerNormEpsilon"] = config.LayerNormEpsilon,
+        ["gelu"] = config.Gelu.ToString(),
+        ["causal"] = config.Causal,
+        ["tiedHead"] = config.TiedHead,
+        ["layerNorm"] = config.LayerNorm.ToString(),
+    };
+}

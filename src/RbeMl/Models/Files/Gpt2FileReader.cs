@@ -1,0 +1,119 @@
+using RbeMl.Codec;
+using RbeMl.Kernels;
+using RbeMl.Layers;
+using RbeMl.Text;
+
+namespace RbeMl.Models.Files;
+
+/// <content>The parts of reading.</content>
+public static partial class Gpt2File
+{
+    private const int LargestWidth = 1 << 16, LargestVocabulary = 1 << 24, LargestLength = 1 << 24, MostLayers = 1 << 12;
+
+    private static TransformerConfig ReadConfig(JsonFields fields)
+    {
+        TransformerConfig config = new()
+        {
+            Width = fields.Whole("width", 1, LargestWidth),
+            FeedForwardWidth = fields.Whole("feedForwardWidth", 0, 4 * LargestWidth),
+            Heads = fields.Whole("heads", 1, LargestWidth),
+            Layers = fields.Whole("layers", 1, MostLayers),
+            Vocabulary = fields.Whole("vocabulary", 1, LargestVocabulary),
+            MaxSequenceLength = fields.Whole("maxSequenceLength", 1, LargestLength),
+            Dropout = (float)fields.Real("dropout"),
+            LayerNormEpsilon = fields.Real("layerNormEpsilon"),
+            Gelu = fields.Name<GeluKind>("gelu"),
+            Causal = fields.Flag("causal"),
+            TiedHead = fields.Flag("tiedHead"),
+            LayerNorm = fields.Name<LayerNormStorage>("layerNorm"),
+        };
+        try
+        {
+            return config.Validate();
+        }
+        catch (InvalidSettingException error)
+        {
+            throw new RbeFileException(fields.Path, $"its configuration is wrong: {error.Message}", error);
+        }
+    }
+
+    private static ITokenizer? ReadTokenizer(string path, JsonFields metadata, TransformerConfig config)
+    {
+        if (metadata.OptionalObject("tokenizer") is not { } json) return null;
+        try
+        {
+            ITokenizer tokenizer = TokenizerJson.Load(json.Json);
+            return tokenizer.Vocabulary <= config.Vocabulary
+                ? tokenizer
+                : throw new RbeFileException(path, $"its tokenizer has {tokenizer.Vocabulary} ids, its model {config.Vocabulary}. Write it again with the model's own tokenizer.");
+        }
+        catch (TokenException error)
+        {
+            throw new RbeFileException(path, $"its tokenizer is wrong: {error.Message}", error);
+        }
+    }
+
+    // The matrices come from the file; vectors are placeholders of the right length until ReadVectors fills them.
+    private static Gpt2Model<float> Build(RbeContainer file, TransformerConfig config, Dictionary<string, RbeMatrix> matrices)
+    {
+        BlockWeights[] blocks = new BlockWeights[config.Layers];
+        for (int i = 0; i < blocks.Length; i++)
+        {
+            blocks[i] = new BlockWeights
+            {
+                Query = Take(i, "attention.query", config.Width, config.Width),
+                Key = Take(i, "attention.key", config.Width, config.Width),
+                Value = Take(i, "attention.value", config.Width, config.Width),
+                Output = Take(i, "attention.output", config.Width, config.Width),
+                Expand = Take(i, "feedforward.expand", config.HiddenWidth, config.Width),
+                Contract = Take(i, "feedforward.contract", config.Width, config.HiddenWidth),
+                Vectors = BlockVectors.Initial(config.Width, config.HiddenWidth),
+            };
+        }
+
+        Gpt2Weights weights = new()
+        {
+            Config = config,
+            TokenEmbedding = Table("embedding.tokens"),
+            PositionEmbedding = Values("embedding.positions", config.MaxSequenceLength),
+            Blocks = blocks,
+            FinalGamma = new float[config.Width],
+            FinalBeta = new float[config.Width],
+            Head = config.TiedHead ? null : Table("head"),
+        };
+        if (matrices.Count > 0) throw new RbeFileException(file.Path, $"matrix \"{matrices.Keys.First()}\" belongs to no part of the model. Write the file again.");
+        try
+        {
+            return new Gpt2Model<float>(weights);
+        }
+        catch (ShapeMismatchException error)
+        {
+            throw new RbeFileException(file.Path, $"its parts do not fit together: {error.Message}", error);
+        }
+
+        RbeMatrix Take(int block, string part, int rows, int columns) => Shaped($"blocks.{block}.{part}", rows, columns);
+
+        RbeMatrix Shaped(string name, int rows, int columns)
+        {
+            if (!matrices.Remove(name, out RbeMatrix? matrix)) throw new RbeFileException(file.Path, $"matrix \"{name}\" is missing. The file is not a complete model; write it again.");
+            if (matrix.Rows == rows && matrix.Columns == columns) return matrix;
+            throw new RbeFileException(file.Path, $"matrix \"{name}\": expected {rows} x {columns}, the file has {matrix.Rows} x {matrix.Columns}. It belongs to another model; write it again.");
+        }
+
+        float[] Values(string name, long rows) => file.Read<float>(name, rows * config.Width);
+
+        TableWeights Table(string name) => matrices.ContainsKey(name) ? Shaped(name, config.Vocabulary, config.Width) : Values(name, config.Vocabulary);
+    }
+
+    private static unsafe void ReadVectors(RbeContainer file, Gpt2Model<float> model, HashSet<string> read)
+    {
+        foreach (ParameterSlice slice in model.Parameters.Slices)
+        {
+            if (!read.Add(slice.Name)) continue;
+            float* values = model.Parameters.At(slice);
+            file.Read(slice.Name, values, slice.Length);
+            int bad = new ReadOnlySpan<float>(values, slice.Length).IndexOfAnyExcept(finite: true);
+            if (bad >= 0) throw RbeMatrixFile.NotFinite(slice.Name, values[bad], bad);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using RbeMl.Codec;
+
+namespace RbeMl.Models.Files;
+
+/// <summary>
+/// A matrix in a container: its shape and format in the metadata, its parts as tensors <c>name.alphas</c> f32 [tiles, 8],
+/// <c>name.coefficients</c> f32 [tiles, K], <c>name.places</c> u16 [tiles, runs], <c>name.scales</c> f16 [tiles, B²/64] and
+/// <c>name.codes</c> u8 [tiles, B² bits / 8], each where the format has it.
+/// </summary>
+internal static class RbeMatrixFile
+{
+    private const int LargestSide = 1 << 24;
+
+    /// <summary>The metadata of a matrix.</summary>
+    public static JsonObject Describe(string name, RbeMatrix matrix) => new()
+    {
+        ["name"] = name,
+        ["rows"] = matrix.Rows,
+        ["columns"] = matrix.Columns,
+        ["tile"] = matrix.Tile,
+        ["transform"] = matrix.Transform.ToString(),
+        ["format"] = Describe(matrix.Format),
+        ["alphas"] = matrix.HasAlphas,
+        ["runs"] = matrix.Support?.RunsPerTile ?? 0,
+        ["runLength"] = matrix.Support?.RunLength ?? 1,
+        ["bits"] = matrix.Quantized?.Bits ?? 0,
+    };
+
+    /// <summary>The tensors of a matrix.</summary>
+    public static IEnumerable<RbeTensor> Tensors(string name, RbeMatrix matrix)
+    {
+        int tiles = matrix.TileCount;
+        if (matrix.HasAlphas) yield return RbeTensor.From($"{name}.alphas", matrix.Alphas, tiles, RbeMatrix.BasisCount);
+        if (matrix.Support is { } support)
+        {
+            yield return RbeTensor.From($"{name}.places", support.Starts, tiles, support.RunsPerTile);
+            yield return RbeTensor.From($"{name}.coefficients", matrix.Coefficients, tiles, support.CoefficientsPerTile);
+        }
+
+        if (matrix.Quantized is { } quantized)
+        {
+            yield return RbeTensor.From($"{name}.scales", quantized.Scales, tiles, quantized.Scales.Length / tiles);
+            yield return RbeTensor.From($"{name}.codes", quantized.Codes, tiles, quantized.Codes.Length / tiles);
+        }
+    }
+
+    /// <summary>Reads a matrix.</summary>
+    /// <param name="file">The container.</param>
+    /// <param name="fields">Its metadata.</param>
+    /// <param name="read">Takes the names of the tensors read.</param>
+    /// <exception cref="RbeFileException">A part is missing, does not fit or is damaged.</exception>
+    /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
+    public static (string Name, RbeMatrix Matrix) Read(RbeContainer file, JsonFields fields, ISet<string> read)
+    {
+        string name = fields.Text("name");
+        int rows = fields.Whole("rows", 1, LargestSide), columns = fields.Whole("columns", 1, LargestSide), tile = fields.Whole("tile", 32, 128);
+        if (tile is not (32 or 64 or 128)) throw new RbeFileException(file.Path, $"matrix \"{name}\" has tiles of {tile}; 32, 64 and 128 exist. Write it again.");
+        long tiles = ((long)rows + tile - 1) / tile * (((long)columns + tile - 1) / tile);
+        int runLength = fields.Whole("runLength", 1, 16), runs = fields.Whole("runs", 0, tile * tile), bits = fields.Whole("bits", 0, 8);
+        if (tiles * tile * tile > int.MaxValue) throw new RbeFileException(file.Path, $"matrix \"{name}\" of {rows} x {columns} is too large for this version. Split it.");
+        TileTransform transform = fields.Name<TileTransform>("transform");
+        RbeFormat format = ReadFormat(fields.Object("format"));
+        float[] alphas = fields.Flag("alphas") ? Take<float>("alphas", RbeMatrix.BasisCount) : [];
+        CheckFinite($"{name}.alphas", alphas);
+        try
+        {
+            CoefficientSupport? support = runs == 0 ? null : new CoefficientSupport(tile, (int)tiles, runLength, Take<ushort>("places", runs));
+            float[] coefficients = support is null ? [] : Take<float>("coefficients", support.CoefficientsPerTile);
+            CheckFinite($"{name}.coefficients", coefficients);
+            QuantizedTiles? quantized = null;
+            if (bits != 0)
+            {
+                Half[] scales = Take<Half>("scales", tile * tile / QuantizedFormat.GroupSize);
+                int bad = Array.FindIndex(scales, scale => !Half.IsFinite(scale));
+                if (bad >= 0) throw NotFinite($"{name}.scales", (float)scales[bad], bad);
+                quantized = new QuantizedTiles(tile, (int)tiles, bits, scales, Take<byte>("codes", tile * tile * bits / 8));
+            }
+
+            return (name, new RbeMatrix(rows, columns, tile, transform, alphas, support, coefficients, quantized, format));
+        }
+        catch (Exception error) when (error is InvalidSettingException or ShapeMismatchException)
+        {
+            throw new RbeFileException(file.Path, $"matrix \"{name}\" is wrong: {error.Message}", error);
+        }
+
+        T[] Take<T>(string part, long perTile)
+            where T : unmanaged
+        {
+            read.Add($"{name}.{part}");
+            return file.Read<T>($"{name}.{part}", tiles, perTile);
+        }
+    }
+
+    /// <summary>The error for a value that is not finite.</summary>
+    public static NonFiniteException NotFinite(string tensor, float value, int index) =>
+        new(tensor, $"value {value.ToString(CultureInfo.InvariantCulture)} at element {index}. Write the file again from sound weights.");
+
+    private static void CheckFinite(string tensor, float[] values)
+    {
+        int bad = Array.FindIndex(values, value => !float.IsFinite(value));
+        if (bad >= 0) throw NotFinite(tensor, values[bad], bad);
+    }
+
+    private static JsonObject Describe(RbeFormat format) => format switch
+    {
+        SparseFormat sparse => new JsonObject
+        {
+            ["kind"] = "sparse",
+            ["coefficients"] = sparse.Coefficients,
+            ["support"] = sparse.Support.Kind.ToString(),
+            ["runLength"] = sparse.Support.RunLength,
+            ["seed"] = sparse.Support.Seed,
+        },
+        QuantizedFormat quantized => new JsonObject { ["kind"] = "quantized", ["bits"] = quantized.Bits, ["delta"] = quantized.Delta is null ? null : Describe(quantized.Delta) },
+        SeedFormat seed => new JsonObject { ["kind"] = "seed", ["coefficients"] = seed.Coefficients },
+        _ => throw new InvalidSettingException("format", format.GetType().Name, "sparse, quantized and seed can be stored."),
+    };
+
+    private static RbeFormat ReadFormat(JsonFields fields)
+    {
+        switch (fields.Text("kind"))
+        {
+            case "sparse":
+                return ReadSparse(fields);
+            case "quantized":
+                QuantizedFormat quantized = RbeFormat.Quantized(fields.Whole("bits", 3, 8));
+                return fields.OptionalObject("delta") is { } delta ? quantized with { Delta = ReadSparse(delta) } : quantized;
+            case "seed":
+                return RbeFormat.Seed(fields.Whole("coefficients", 1, 1 << 14));
+            case var kind:
+                throw new RbeFileException(fields.Path, $"{fields.Where} is \"{kind}\", this version knows sparse, quantized and seed. Update RbeMl.");
+        }
+    }
+
+    private static SparseFormat ReadSparse(JsonFields fields) => RbeFormat.Sparse(
+        fields.Whole("coefficients", 1, 1 << 14),
+        new SupportRule(fields.Name<SupportKind>("support"), fields.Whole("runLength", 1, 16), fields.Whole("seed", int.MinValue, int.MaxValue)));
+}

@@ -1,0 +1,97 @@
+using RbeMl.Tests.Files;
+
+namespace RbeMl.Tests.Cli;
+
+/// <summary>Bad input ends with one line, the right exit code, and whatever was in the output folder untouched.</summary>
+public sealed class BadInputTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+    private readonly string _out;
+
+    public BadInputTests()
+    {
+        _out = _folder.File("out");
+        Directory.CreateDirectory(_out);
+        foreach (string name in new[] { "model.rbe", "metrics.json", "report.html" }) File.WriteAllText(Path.Combine(_out, name), "precious");
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    private void Fails(string message, params string[] args)
+    {
+        CommandRun.Of(args).Fails(1, message);
+        Assert.Equal(3, Directory.GetFileSystemEntries(_out).Length);
+        Assert.All(Directory.GetFiles(_out), file => Assert.Equal("precious", File.ReadAllText(file)));
+    }
+
+    private string[] Finetune(params string[] more) => ["finetune", .. TinyJob.Override(["--out", _out, .. TinyJob.Shape, "--steps", "2"], more), .. more];
+
+    [Fact]
+    public void Missing_and_empty_texts()
+    {
+        Fails("no such file", Finetune("--text", _folder.File("none.txt")));
+        Fails("is empty", Finetune("--text", _folder.Write("empty.txt", "")));
+        Fails("is a folder", Finetune("--text", _folder.Path));
+    }
+
+    [Fact]
+    public void A_text_shorter_than_the_context_names_both_lengths()
+    {
+        string text = _folder.Write("short.txt", string.Concat(Enumerable.Repeat("abc", 40)));
+        Fails("The validation text has 12 tokens, a context of 16 needs at least 17", Finetune("--text", text, "--tokenizer", "bytes"));
+    }
+
+    [Fact]
+    public void A_character_the_model_never_saw()
+    {
+        using TemporaryFolder other = new();
+        TinyJob.Run(other);
+        Fails("'Z' (U+005A)", "finetune", "--model", other.File("out/model.rbe"), "--text", _folder.Write("new.txt", string.Concat(Enumerable.Repeat("the cat sat on a mat Z ", 40))), "--out", _out);
+        CommandRun.Of("generate", "--model", other.File("out/model.rbe"), "--prompt", "Zoo").Fails(1, "'Z' (U+005A)");
+        CommandRun.Of("generate", "--model", other.File("out/model.rbe"), "--prompt", "").Fails(1, "at least one token");
+        CommandRun.Of("generate", "--model", other.File("out/model.rbe"), "--prompt", "1 999", "--tokens").Fails(1, "\"999\" is no token id");
+        Fails("--context = 99", "finetune", "--model", other.File("out/model.rbe"), "--text", other.File("text.txt"), "--context", "99", "--out", _out);
+    }
+
+    [Fact]
+    public void Token_ids_out_of_range()
+    {
+        Fails("line 2: token id 12 is outside the vocabulary 0 .. 8", Finetune("--tokens", _folder.Write("ids.txt", "1 2 3\n4 12 5\n"), "--vocabulary", "9"));
+        Fails("3 token ids are too few to set a tenth aside", Finetune("--tokens", _folder.Write("one.txt", "1 2 3\n"), "--vocabulary", "9"));
+    }
+
+    [Fact]
+    public void Damaged_and_foreign_models()
+    {
+        using TemporaryFolder other = new();
+        TinyJob.Run(other);
+        byte[] bytes = File.ReadAllBytes(other.File("out/model.rbe"));
+        bytes[bytes.Length / 2] ^= 4;
+        string damaged = _folder.File("damaged.rbe");
+        File.WriteAllBytes(damaged, bytes);
+        Fails("is damaged", "finetune", "--model", damaged, "--text", other.File("text.txt"), "--out", _out);
+        CommandRun.Of("generate", "--model", damaged, "--prompt", "the").Fails(1, "is damaged");
+        CommandRun.Of("generate", "--model", other.File("text.txt"), "--prompt", "the").Fails(1, "looks like text");
+        CommandRun.Of("generate", "--model", _folder.File("none.rbe"), "--prompt", "the").Fails(1, "no such file");
+    }
+
+    [Fact]
+    public void A_folder_that_cannot_be_written_is_found_before_training()
+    {
+        string file = _folder.Write("file", "no folder");
+        string text = _folder.Write("text.txt", string.Concat(Enumerable.Repeat(TinyJob.Text, 40)));
+        CommandRun run = CommandRun.Of(["finetune", "--text", text, .. TinyJob.Shape, "--steps", "2", "--out", Path.Combine(file, "below")]).Fails(1, "cannot write to this folder");
+        Assert.Equal("", run.Out);
+        Directory.CreateDirectory(_folder.File("occupied/model.rbe"));
+        run = CommandRun.Of(["finetune", "--text", text, .. TinyJob.Shape, "--steps", "2", "--out", _folder.File("occupied")]).Fails(1, "is a folder");
+        Assert.Equal("", run.Out);
+        Fails("cannot write to this folder", Finetune("--text", text, "--json", Path.Combine(file, "below", "x.json")));
+    }
+
+    [Fact]
+    public void A_run_that_diverges_names_the_step_and_keeps_the_old_files()
+    {
+        string text = _folder.Write("text.txt", string.Concat(Enumerable.Repeat(TinyJob.Text, 40)));
+        Fails("step ", Finetune("--text", text, "--steps", "400", "--learning-rate", "10", "--clip", "0", "--warmup", "0", "--weight-decay", "9.9"));
+    }
+}

@@ -1,0 +1,26 @@
+using RbeMl.Cli;
+
+namespace RbeMl.Tests.Cli;
+
+/// <summary>A command line run in-process.</summary>
+internal sealed record CommandRun(int Code, string Out, string Error)
+{
+    public static CommandRun Of(params string[] args) => Of(CancellationToken.None, args);
+
+    public static CommandRun Of(CancellationToken cancel, params string[] args)
+    {
+        StringWriter output = new(), error = new();
+        int code = Commands.Run(args, new CommandHost(output, error) { Cancel = cancel });
+        return new CommandRun(code, output.ToString(), error.ToString());
+    }
+
+    /// <summary>Asserts a failure with one line that holds <paramref name="message"/>.</summary>
+    public CommandRun Fails(int code, string message)
+    {
+        Assert.True(code == Code, $"exit code {Code}, expected {code}: {Error}");
+        Assert.Contains(message, Error);
+        Assert.Equal(1, Error.Count(c => c == '\n'));
+        Assert.StartsWith("rbeml: ", Error);
+        return this;
+    }
+}

@@ -1,0 +1,64 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using RbeMl.Models.Files;
+using RbeMl.Tests.Files;
+
+namespace RbeMl.Tests.Cli;
+
+/// <summary>The command as its own process: exit code, streams, Ctrl-C.</summary>
+public sealed class ProcessTests : IDisposable
+{
+    private const int Interrupt = 2;
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    private static Process Start(params string[] args)
+    {
+        ProcessStartInfo start = new(Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "RbeMl.Cli.dll"));
+        foreach (string arg in args) start.ArgumentList.Add(arg);
+        return Process.Start(start)!;
+    }
+
+    [Fact]
+    public async Task Errors_go_to_standard_error_with_the_exit_code()
+    {
+        using Process process = Start("generate", "--model", _folder.File("none.rbe"), "--prompt", "x");
+        string error = await process.StandardError.ReadToEndAsync(Minute());
+        await process.WaitForExitAsync(Minute());
+        Assert.Equal(1, process.ExitCode);
+        Assert.StartsWith("rbeml: ", error);
+        Assert.Equal(1, error.Count(c => c == '\n'));
+        Assert.DoesNotContain("   at ", error);
+    }
+
+    [Fact]
+    public async Task Ctrl_c_saves_the_work_so_far()
+    {
+        if (OperatingSystem.IsWindows()) return; // a console signal would reach the test runner too
+        using Process process = Start(TinyJob.Args(_folder, "--steps", "100000000"));
+        Task<string> error = process.StandardError.ReadToEndAsync(Minute());
+        while (await process.StandardOutput.ReadLineAsync(Minute()) is { } line)
+        {
+            if (line.Contains("step ", StringComparison.Ordinal)) break; // training
+        }
+
+        Assert.Equal(0, Signals.Send(process.Id, Interrupt));
+        string rest = await process.StandardOutput.ReadToEndAsync(Minute());
+        await process.WaitForExitAsync(Minute());
+        Assert.Equal("", await error);
+        Assert.Equal(130, process.ExitCode);
+        Assert.Contains("the work so far is saved", rest);
+        Gpt2File.Load(_folder.File("out/model.rbe")).Dispose();
+        Assert.Contains("\"cancelled\": true", await File.ReadAllTextAsync(_folder.File("out/metrics.json")));
+    }
+
+    private static CancellationToken Minute() => new CancellationTokenSource(TimeSpan.FromSeconds(60)).Token;
+
+    private static class Signals
+    {
+        [DllImport("libc", EntryPoint = "kill", SetLastError = true)]
+        public static extern int Send(int process, int signal);
+    }
+}

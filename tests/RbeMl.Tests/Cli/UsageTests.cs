@@ -1,0 +1,63 @@
+namespace RbeMl.Tests.Cli;
+
+public sealed class UsageTests
+{
+    [Theory]
+    [InlineData("", "finetune", "generate")]
+    [InlineData("--help", "rbeml [command]", "two minutes")]
+    [InlineData("finetune --help", "--checkpointing <none|selective|full>", "rbeml finetune --text book.txt --steps 2000")]
+    [InlineData("generate --help", "--top-p", "rbeml generate --model rbeml-out/model.rbe --prompt")]
+    public void Help_teaches(string line, params string[] parts)
+    {
+        CommandRun run = CommandRun.Of(line.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Equal((0, ""), (run.Code, run.Error));
+        Assert.All(parts, part => Assert.Contains(part, run.Out));
+    }
+
+    [Fact]
+    public void Every_option_has_a_description()
+    {
+        foreach (string verb in new[] { "finetune", "generate" })
+        {
+            string[] options = [.. CommandRun.Of(verb, "--help").Out.Split('\n').SkipWhile(line => !line.StartsWith("Options:", StringComparison.Ordinal)).Skip(1).Where(line => line.Trim().Length > 0)];
+            Assert.True(options.Length >= 10);
+            Assert.All(options, line => Assert.Matches(@"^  (-\?, -h, )?--[a-z-]+( <[^>]*>)?( \(REQUIRED\))?  +\S.{10,}", line));
+        }
+    }
+
+    [Theory]
+    [InlineData("compress", "Unrecognized command or argument 'compress'")]
+    [InlineData("finetune --resume x", "'--resume'")]
+    [InlineData("finetune --steps 0", "--steps 0: use 1 or more")]
+    [InlineData("finetune --steps many", "--steps many: that is no number")]
+    [InlineData("finetune --seconds 0", "--seconds 0: use a number above 0")]
+    [InlineData("finetune --seconds -1", "--seconds -1")]
+    [InlineData("finetune --learning-rate 0", "--learning-rate 0: use a number above 0, at most 10")]
+    [InlineData("finetune --learning-rate NaN", "--learning-rate NaN")]
+    [InlineData("finetune --dropout 1", "--dropout 1: use 0 or more, at most 0.99")]
+    [InlineData("finetune --batch -4", "--batch -4: use 1 or more")]
+    [InlineData("finetune --bits 9 --format quantized", "--bits 9: use 3 or more, at most 8")]
+    [InlineData("finetune --bits 4", "--bits is for --format quantized")]
+    [InlineData("finetune --format dense", "--format dense: use one of sparse, quantized")]
+    [InlineData("finetune --tile 48", "--tile 48: use one of 32, 64, 128")]
+    [InlineData("finetune --tile 32 --coefficients 1025", "--coefficients 1025: a tile of 32 has 1024")]
+    [InlineData("finetune --heads 3", "--heads 3 does not divide --width 256")]
+    [InlineData("finetune --support topk", "--support topk")]
+    [InlineData("finetune --text a --tokens b", "--text and --tokens")]
+    [InlineData("finetune --tokens b --tokenizer bytes", "Leave out --tokenizer")]
+    [InlineData("finetune --tokenizer bytes --vocabulary 300", "Leave out --vocabulary")]
+    [InlineData("finetune --vocabulary 100", "byte pairs need 256")]
+    [InlineData("finetune --validation v", "--validation needs --text or --tokens")]
+    [InlineData("finetune --model m.rbe --width 64", "--width is for a new model")]
+    [InlineData("generate --prompt x", "--model")]
+    [InlineData("generate --model m.rbe", "--prompt")]
+    [InlineData("generate --model m.rbe --prompt x --top-p 0", "--top-p 0: use a number above 0, at most 1")]
+    [InlineData("generate --model m.rbe --prompt x --max-tokens 0", "--max-tokens 0")]
+    [InlineData("generate --model m.rbe --prompt x --temperature -1", "--temperature -1")]
+    public void Wrong_usage_is_one_line_and_exit_code_2(string line, string message)
+    {
+        CommandRun run = CommandRun.Of(line.Split(' ')).Fails(2, message);
+        Assert.Contains("--help'", run.Error);
+        Assert.Equal("", run.Out);
+    }
+}

@@ -1,0 +1,114 @@
+using System.Text.Json.Nodes;
+using RbeMl.Codec;
+using RbeMl.Models.Files;
+using RbeMl.Tests.Support;
+
+namespace RbeMl.Tests.Files;
+
+public sealed class RbeMatrixFileTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    public static TheoryData<string> Formats => ["runs", "topk", "all", "quantized", "delta", "seed"];
+
+    private static RbeMatrix Make(string kind)
+    {
+        RbeOptions options = kind switch
+        {
+            "runs" => new() { Tile = 32, Format = RbeFormat.Sparse(64, SupportRule.Runs(8, 5)), Transform = TileTransform.Haar },
+            "topk" => new() { Tile = 64, Format = RbeFormat.Sparse(100, SupportRule.TopK), Alphas = false },
+            "all" => new() { Tile = 32, Format = RbeFormat.Sparse(1024) },
+            "quantized" => new() { Tile = 32, Format = RbeFormat.Quantized(5), Transform = TileTransform.None },
+            "delta" => new() { Tile = 64, Format = RbeFormat.Quantized(3) with { Delta = RbeFormat.Sparse(32, SupportRule.Random(9)) } },
+            _ => new() { Tile = 32, Format = RbeFormat.Seed(20) },
+        };
+        return RbeCompressor.Compress(Numbers.Normal(70 * 40, 3), 70, 40, options);
+    }
+
+    private string Write(RbeMatrix matrix, Func<JsonObject, JsonObject>? change = null, Func<RbeTensor, RbeTensor>? replace = null)
+    {
+        string path = _folder.File("matrix.rbe");
+        JsonObject entry = RbeMatrixFile.Describe("w", matrix);
+        RbeContainerWriter.Write(path, new JsonObject { ["w"] = change is null ? entry : change(entry) }, [.. RbeMatrixFile.Tensors("w", matrix).Select(t => replace is null ? t : replace(t))]);
+        return path;
+    }
+
+    private static RbeMatrix Read(string path, ISet<string> names)
+    {
+        using RbeContainer file = RbeContainer.Open(path);
+        return RbeMatrixFile.Read(file, new JsonFields(path, "metadata", file.Metadata).Object("w"), names).Matrix;
+    }
+
+    [Theory]
+    [MemberData(nameof(Formats))]
+    public void A_matrix_comes_back_bit_for_bit(string kind)
+    {
+        RbeMatrix matrix = Make(kind);
+        string path = Write(matrix);
+        HashSet<string> names = [];
+        RbeMatrix read = Read(path, names);
+        Assert.Equal((matrix.Rows, matrix.Columns, matrix.Tile, matrix.Transform, matrix.Format), (read.Rows, read.Columns, read.Tile, read.Transform, read.Format));
+        Assert.Equal(matrix.ToDense(), read.ToDense());
+        Assert.Equal(matrix.Alphas, read.Alphas);
+        Assert.Equal(matrix.Coefficients, read.Coefficients);
+        using RbeContainer file = RbeContainer.Open(path);
+        Assert.True(names.SetEquals(file.Tensors.Select(t => t.Name)));
+    }
+
+    [Theory]
+    [InlineData("rows", 0, "w.rows")]
+    [InlineData("rows", 2000000000, "w.rows")]
+    [InlineData("columns", 16777216, "w.alphas")]
+    [InlineData("tile", 48, "tiles of 48")]
+    [InlineData("tile", 64, "expected f32 [2, 8], the file has f32 [6, 8]")]
+    [InlineData("runs", 5, "w.places")]
+    [InlineData("runLength", 3, "run length = 3")]
+    [InlineData("bits", 4, "\"w.scales\" is missing")]
+    [InlineData("transform", "Fourier", "w.transform")]
+    [InlineData("alphas", 1, "w.alphas")]
+    [InlineData("format", "sparse", "w.format")]
+    public void Wrong_metadata_is_a_file_error_that_names_it(string key, object value, string message)
+    {
+        string path = Write(Make("runs"), entry =>
+        {
+            entry[key] = value is int number ? number : (string)value;
+            return entry;
+        });
+        Assert.Contains(message, Assert.Throws<RbeFileException>(() => Read(path, new HashSet<string>())).Message);
+    }
+
+    [Fact]
+    public void Places_out_of_order_are_a_file_error()
+    {
+        RbeMatrix matrix = Make("topk");
+        string path = Write(matrix, replace: t => t.Name == "w.places" ? RbeTensor.From("w.places", new ushort[matrix.Support!.Starts.Length], matrix.TileCount, matrix.Support.RunsPerTile) : t);
+        Assert.Contains("matrix \"w\" is wrong: place 0 of tile 0", Assert.Throws<RbeFileException>(() => Read(path, new HashSet<string>())).Message);
+    }
+
+    [Theory]
+    [InlineData("w.alphas")]
+    [InlineData("w.coefficients")]
+    public void Values_that_are_not_finite_are_named(string name)
+    {
+        RbeMatrix matrix = Make("runs");
+        string path = Write(matrix, replace: t =>
+        {
+            if (t.Name != name) return t;
+            float[] values = new float[t.Count];
+            values[3] = float.NaN;
+            return RbeTensor.From(name, values, [.. t.Shape]);
+        });
+        NonFiniteException error = Assert.Throws<NonFiniteException>(() => Read(path, new HashSet<string>()));
+        Assert.Equal(name, error.Where);
+        Assert.Contains("element 3", error.Message);
+    }
+
+    [Fact]
+    public void A_scale_that_is_not_finite_is_named()
+    {
+        string path = Write(Make("quantized"), replace: t => t.Name == "w.scales" ? RbeTensor.From("w.scales", Enumerable.Repeat(Half.PositiveInfinity, (int)t.Count).ToArray(), [.. t.Shape]) : t);
+        Assert.Equal("w.scales", Assert.Throws<NonFiniteException>(() => Read(path, new HashSet<string>())).Where);
+    }
+}
