@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace RbeMl.Cli;
 
@@ -7,6 +8,7 @@ internal static class Program
 {
     private static int Main(string[] args)
     {
+        if (OperatingSystem.IsWindows()) Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
         using CancellationTokenSource cancel = new();
 
         // The first Ctrl-C lets the current step finish and saves; a second one ends the process at once.

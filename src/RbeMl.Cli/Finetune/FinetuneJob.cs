@@ -116,17 +116,15 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         _run.StepShape = [settings.Batch, context, settings.Accumulate];
         string tokenizer = data.Tokenizer switch { ByteTokenizer => "bytes", CharacterTokenizer => "characters", BytePairTokenizer => "bpe", _ => "ids" };
         _run.Model = new ModelRecord(
-            config.Layers, config.Heads, config.Width, config.Vocabulary, context, TrainingModel.Name(matrices[0].Format), matrices[0].Tile, matrices[0].Transform.ToString(), tokenizer, dense, trainable);
-        Say($"Model: {config.Layers} blocks, width {config.Width}, {config.Heads} heads, vocabulary {config.Vocabulary} ({tokenizer}), context {context}; {TrainingModel.Name(matrices[0].Format)}: {Format.Count(trainable)} trained values for {Format.Count(dense)} dense ones");
+            config.Layers, config.Heads, config.Width, config.Vocabulary, context, TrainingModel.Describe(matrices[0]), matrices[0].Tile, matrices[0].Transform.ToString(), tokenizer, dense, trainable);
+        Say($"Model: {config.Layers} blocks, width {config.Width}, {config.Heads} heads, vocabulary {config.Vocabulary} ({tokenizer}), context {context}; {TrainingModel.Describe(matrices[0])}: {Format.Count(trainable)} trained values for {Format.Count(dense)} dense ones");
         Say($"Data:  {Format.Count(data.Train.Tokens)} training and {Format.Count(data.Validation.Tokens)} validation tokens from {data.Source}");
     }
 
     private string Sample(Gpt2Model<float> model, TrainingData data, int[] prompt)
     {
-        int room = model.Config.MaxSequenceLength - prompt.Length;
-        if (room < 1) return "";
         using Generator generator = new(model, settings.Threads);
-        GenerationOptions options = new() { MaxTokens = Math.Min(SampleTokens, room), Temperature = 0.7, TopK = 40, Seed = settings.Seed };
+        GenerationOptions options = new() { MaxTokens = SampleTokens, Temperature = 0.7, TopK = 40, Seed = settings.Seed };
         return (data.Tokenizer is null ? " " : "") + Decode(data, [.. generator.Generate(prompt, options)]);
     }
 

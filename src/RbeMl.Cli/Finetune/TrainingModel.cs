@@ -49,15 +49,19 @@ internal static class TrainingModel
 
     private static RbeMatrix Again(RbeMatrix matrix, RbeOptions options) => RbeCompressor.Compress(matrix.ToDense(), matrix.Rows, matrix.Columns, options);
 
-    /// <summary>A short name of a format.</summary>
-    public static string Name(RbeFormat format) => format switch
+    /// <summary>A short description of how a matrix is stored.</summary>
+    public static string Describe(RbeMatrix matrix)
     {
-        SparseFormat sparse => $"{sparse.Coefficients} coefficients a tile, {Name(sparse.Support)}",
-        QuantizedFormat { Delta: { } delta } quantized => $"{quantized.Bits} bits, {delta.Coefficients} trainable coefficients a tile on top, {Name(delta.Support)}",
-        QuantizedFormat quantized => $"{quantized.Bits} bits",
-        SeedFormat seed => $"{seed.Coefficients} coefficients a tile (seed record)",
-        _ => format.GetType().Name,
-    };
+        string coefficients = $"{matrix.Support?.CoefficientsPerTile ?? 0} coefficients a tile";
+        return matrix.Format switch
+        {
+            SparseFormat sparse => $"{coefficients}, {Name(sparse.Support)}",
+            QuantizedFormat { Delta: { } delta } quantized => $"{quantized.Bits} bits and {coefficients} on top, {Name(delta.Support)}",
+            QuantizedFormat quantized => $"{quantized.Bits} bits",
+            SeedFormat => $"{coefficients} (seed record)",
+            _ => matrix.Format.GetType().Name,
+        };
+    }
 
     private static string Name(SupportRule rule) => rule.Kind switch
     {

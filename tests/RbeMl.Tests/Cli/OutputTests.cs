@@ -1,0 +1,84 @@
+using RbeMl.Cli;
+using RbeMl.Cli.Finetune;
+using RbeMl.Cli.Output;
+using RbeMl.Training;
+
+namespace RbeMl.Tests.Cli;
+
+public sealed class OutputTests
+{
+    [Fact]
+    public void Numbers_read_the_same_everywhere()
+    {
+        Assert.Equal(
+            ["1,234,568", "1.2346", "512 B", "1.5 KiB", "2.0 MiB", "3.25 GiB", "84.1 %", "1:05", "2:00:01", "9.9 s"],
+            [Format.Count(1234567.8), Format.Loss(1.23456), Format.Bytes(512), Format.Bytes(1536), Format.Bytes(2 << 20), Format.Bytes(3.25 * (1 << 30)), Format.Percent(0.8412), Format.Time(TimeSpan.FromSeconds(65)), Format.Time(TimeSpan.FromSeconds(7201)), Format.Seconds(9.94)]);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(7)]
+    [InlineData(5000)]
+    public void A_falling_loss_is_drawn_from_the_upper_left_to_the_lower_right(int count)
+    {
+        string[] lines = LossChart.Draw([.. Enumerable.Range(0, count).Select(i => 5 - (4.0 * i / Math.Max(1, count - 1)))], 20, 6).Split('\n');
+        string[] rows = [.. lines[..6].Select(line => line[(line.IndexOf('│', StringComparison.Ordinal) + 1)..])];
+        Assert.All(rows, row => Assert.Equal(20, row.Length));
+        if (count == 1)
+        {
+            Assert.Single(rows, row => row.All(c => c != '\u2800'));
+            return;
+        }
+
+        Assert.NotEqual('\u2800', rows[0][0]);
+        Assert.NotEqual('\u2800', rows[5][19]);
+        Assert.Equal('\u2800', rows[0][19]);
+        Assert.Equal('\u2800', rows[5][0]);
+        Assert.InRange(double.Parse(lines[0][..7], System.Globalization.CultureInfo.InvariantCulture), 4.9, 5);
+    }
+
+    [Theory]
+    [InlineData(10, null, 3, 0.3)]
+    [InlineData(10, null, 10, 1)]
+    [InlineData(10, 1e9, 5, 0.5)]
+    [InlineData(null, 1e-9, 1, 1)]
+    [InlineData(1000000, 1e-9, 1, 1)]
+    public void A_run_is_as_far_as_its_steps_or_its_time(int? steps, double? seconds, int done, double fraction)
+    {
+        RunClock clock = new(steps, seconds);
+        Thread.Sleep(1);
+        Assert.Equal(fraction, clock.Fraction(done), 6);
+        Assert.Equal(fraction == 1, clock.IsOver(done));
+        Assert.False(clock.IsOver(0));
+    }
+
+    [Fact]
+    public void Lines_of_progress_are_few_and_tell_all()
+    {
+        StringWriter output = new();
+        TrainingView view = TrainingView.For(new CommandHost(output, TextWriter.Null), quiet: false, steps: 1000);
+        view.Validation = 2.5;
+        view.Run(() =>
+        {
+            for (int step = 1; step <= 1000; step++) view.Report(new TrainingProgress(step, 1000, 3.25, 1e-3, 1, 12345.6, 100 << 20, null), step / 1000.0, TimeSpan.FromSeconds(step));
+        });
+        string[] lines = output.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.InRange(lines.Length, 20, 22);
+        Assert.Contains(lines, line => line.Contains("step 500/1000  loss 3.2500  validation 2.5000  12,346 tokens/s  100.0 MiB  8:20 left", StringComparison.Ordinal));
+        StringWriter silent = new();
+        TrainingView.For(new CommandHost(silent, TextWriter.Null), quiet: true, steps: 10).Report(default, 0.5, TimeSpan.Zero);
+        Assert.Equal("", silent.ToString());
+    }
+
+    [Fact]
+    public void Text_in_the_report_is_escaped()
+    {
+        RunRecord run = new() { Samples = [new SampleRecord("<b>&", "\u0001", "\"x\"</blockquote>")] };
+        run.Validation.Add(new ValidationRecord(0, 3));
+        string page = ReportPage.Html(run);
+        Assert.Contains("&lt;b&gt;&amp;", page);
+        Assert.Contains("&lt;/blockquote&gt;", page);
+        Assert.DoesNotContain("\u0001", page);
+    }
+}
