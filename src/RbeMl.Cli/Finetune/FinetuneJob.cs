@@ -60,6 +60,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             Context = context,
             Accumulate = settings.Accumulate,
             LearningRate = settings.LearningRate,
+            CoefficientLearningRate = settings.CoefficientLearningRate,
             WeightDecay = settings.WeightDecay,
             Clip = settings.Clip,
             Seed = settings.Seed,

@@ -54,6 +54,9 @@ internal sealed record FinetuneSettings
     /// <summary>Highest learning rate of dense values.</summary>
     public double LearningRate { get; init; }
 
+    /// <summary>Highest learning rate of coefficients; null derives it from the dense one.</summary>
+    public double? CoefficientLearningRate { get; init; }
+
     /// <summary>Warm-up steps; null takes a twentieth of the steps, at most 100.</summary>
     public int? Warmup { get; init; }
 

@@ -18,7 +18,7 @@ public sealed class ForwardOptions<T>
     public LayerKvCache<T>? Cache { get; init; }
 
     /// <summary>Random stream of the dropout while training; null switches dropout off (evaluation).</summary>
-    public DropoutStep? Dropout { get; init; }
+    public DropoutStep? Dropout { get; set; }
 
     /// <summary>Whether to return the attention probabilities [B, H, T, Tkv].</summary>
     public bool ReturnAttentionWeights { get; init; }

@@ -57,6 +57,9 @@ public sealed class Gpt2Context<T> : IDisposable
 
     internal int[] Tokens { get; set; } = [];
 
+    /// <summary>Options of the blocks' forwards; kept so that a step allocates nothing.</summary>
+    internal ForwardOptions<T> Options { get; } = new();
+
     /// <inheritdoc/>
     public void Dispose()
     {

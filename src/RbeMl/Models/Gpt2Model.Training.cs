@@ -39,7 +39,8 @@ public sealed unsafe partial class Gpt2Model<T>
         int predicted = CheckTargets(targets, tokens.Length);
         Workspace<T> workspace = context.Workspace;
         Panel<T>[] x = context.Residual;
-        ForwardOptions<T>? options = dropout is null ? null : new ForwardOptions<T> { Dropout = dropout };
+        ForwardOptions<T> options = context.Options;
+        options.Dropout = dropout;
         Embed(tokens, batch, length, 0, x[0], workspace, dropout);
         for (int l = 0; l < Blocks.Count; l++)
         {

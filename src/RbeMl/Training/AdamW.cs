@@ -78,7 +78,12 @@ public sealed unsafe class AdamW<T> : IDisposable
     internal static double Norm(ParameterVector<T> vector)
     {
         double sum = 0;
-        foreach (ParameterSlice slice in vector.Slices) sum += OptimizerKernel.SumOfSquares(vector.At(slice), slice.Length);
+        for (int i = 0; i < vector.Slices.Count; i++)
+        {
+            ParameterSlice slice = vector.Slices[i];
+            sum += OptimizerKernel.SumOfSquares(vector.At(slice), slice.Length);
+        }
+
         return Math.Sqrt(sum);
     }
 

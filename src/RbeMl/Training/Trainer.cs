@@ -25,6 +25,8 @@ public sealed class Trainer : IDisposable
     private readonly ParameterVector<float> _gradients;
     private readonly int[] _inputs;
     private readonly int[] _targets;
+    private long _residentBytes;
+    private long _residentRead = long.MinValue;
 
     /// <summary>Prepares a run.</summary>
     /// <param name="model">The model; its parameters change.</param>
@@ -122,7 +124,7 @@ public sealed class Trainer : IDisposable
 
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         return new TrainingProgress(
-            StepsDone, Options.Steps, loss / Options.Accumulate, factor * Options.LearningRate, norm, (double)_inputs.Length * Options.Accumulate / seconds, Environment.WorkingSet, null);
+            StepsDone, Options.Steps, loss / Options.Accumulate, factor * Options.LearningRate, norm, (double)_inputs.Length * Options.Accumulate / seconds, ResidentBytes(), null);
     }
 
     /// <summary>Mean loss over the first batches of the validation source, without dropout; NaN without a source.</summary>
@@ -161,6 +163,14 @@ public sealed class Trainer : IDisposable
         }
 
         return last;
+    }
+
+    // Asking the system costs a file read and garbage; once a second is enough for a progress bar.
+    private long ResidentBytes()
+    {
+        long now = Environment.TickCount64;
+        if (_residentRead == long.MinValue || now - _residentRead >= 1000) (_residentBytes, _residentRead) = (Environment.WorkingSet, now);
+        return _residentBytes;
     }
 
     /// <inheritdoc/>

@@ -111,7 +111,7 @@ public sealed record TrainerOptions
 /// <param name="LearningRate">Learning rate used.</param>
 /// <param name="GradientNorm">Global norm before clipping.</param>
 /// <param name="TokensPerSecond">Tokens trained a second, of this step.</param>
-/// <param name="ResidentBytes">Resident memory of the process.</param>
+/// <param name="ResidentBytes">Resident memory of the process, read at most once a second.</param>
 /// <param name="ValidationLoss">Validation loss, when one was measured after this step.</param>
 public readonly record struct TrainingProgress(
     int Step, int Steps, double Loss, double LearningRate, double GradientNorm, double TokensPerSecond, long ResidentBytes, double? ValidationLoss);

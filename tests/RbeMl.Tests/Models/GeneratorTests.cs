@@ -1,0 +1,91 @@
+using RbeMl.Models;
+using RbeMl.Tests.Training;
+
+namespace RbeMl.Tests.Models;
+
+public class GeneratorTests
+{
+    private static readonly float[] s_logits = [0f, 3f, 1f, 2f, -1f];
+
+    [Fact]
+    public void Temperature_zero_takes_the_most_likely_token() => Assert.All(Draws(new GenerationOptions { Temperature = 0 }), t => Assert.Equal(1, t));
+
+    [Fact]
+    public void Top_k_keeps_the_k_most_likely() => Assert.Equal([1, 3], Draws(new GenerationOptions { TopK = 2 }).Distinct().Order());
+
+    [Fact]
+    public void Top_p_keeps_the_fewest_that_reach_p()
+    {
+        // softmax: 0.032, 0.638, 0.086, 0.235, 0.012
+        Assert.Equal([1], Draws(new GenerationOptions { TopP = 0.5 }).Distinct());
+        Assert.Equal([1, 3], Draws(new GenerationOptions { TopP = 0.8 }).Distinct().Order());
+        Assert.Equal([1, 2, 3], Draws(new GenerationOptions { TopP = 0.95 }).Distinct().Order());
+    }
+
+    /// <summary>Frequencies of 4000 draws against the softmax: five standard deviations of a binomial count.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(0.5)]
+    public void Draws_follow_the_softmax_at_the_temperature(double temperature)
+    {
+        int[] draws = Draws(new GenerationOptions { Temperature = temperature });
+        double sum = s_logits.Sum(l => Math.Exp(l / temperature));
+        for (int t = 0; t < s_logits.Length; t++)
+        {
+            double p = Math.Exp(s_logits[t] / temperature) / sum;
+            Assert.InRange(draws.Count(d => d == t), (4000 * p) - (5 * Math.Sqrt(4000 * p * (1 - p))) - 1, (4000 * p) + (5 * Math.Sqrt(4000 * p * (1 - p))) + 1);
+        }
+    }
+
+    [Fact]
+    public void The_same_seed_gives_the_same_text_and_generation_goes_beyond_the_positions()
+    {
+        Gpt2Model<float> model = TrainerTests.Model(); // 16 positions
+        int[] a = Generate(1, 1), b = Generate(1, 2), c = Generate(2, 1);
+        Assert.Equal(50, a.Length);
+        Assert.Equal(a, b);
+        Assert.NotEqual(a, c);
+        Assert.All(a, t => Assert.InRange(t, 0, 10));
+
+        int[] Generate(ulong seed, int threads)
+        {
+            using Generator generator = new(model, threads);
+            return [.. generator.Generate([1, 2, 3], new GenerationOptions { MaxTokens = 50, Seed = seed })];
+        }
+    }
+
+    [Fact]
+    public void A_cached_draw_equals_one_without_a_cache()
+    {
+        Gpt2Model<float> model = TrainerTests.Model();
+        using Generator generator = new(model, 1);
+        using RbeMl.Layers.Workspace<float> workspace = new(1);
+        List<int> tokens = [1, 2, 3];
+        foreach (int next in generator.Generate([1, 2, 3], new GenerationOptions { MaxTokens = 10, Temperature = 0 }))
+        {
+            float[] logits = new float[11];
+            model.LastLogits(tokens.ToArray(), 1, tokens.Count, workspace, null, logits);
+            Assert.Equal(Array.IndexOf(logits, logits.Max()), next);
+            tokens.Add(next);
+        }
+    }
+
+    [Fact]
+    public void Bad_requests_are_refused()
+    {
+        using Generator generator = new(TrainerTests.Model(), 1);
+        Assert.Throws<TokenException>(() => generator.Generate([], new GenerationOptions()));
+        Assert.Throws<TokenException>(() => generator.Generate([11], new GenerationOptions()).First());
+        Assert.Equal("Temperature", Assert.Throws<InvalidSettingException>(() => generator.Generate([1], new GenerationOptions { Temperature = -1 })).Setting);
+        Assert.Equal("TopP", Assert.Throws<InvalidSettingException>(() => generator.Generate([1], new GenerationOptions { TopP = 0 })).Setting);
+        Assert.Equal("MaxTokens", Assert.Throws<InvalidSettingException>(() => generator.Generate([1], new GenerationOptions { MaxTokens = 0 })).Setting);
+        Assert.Throws<NonFiniteException>(() => generator.Sample([0f, float.NaN], new GenerationOptions(), 0));
+    }
+
+    private static int[] Draws(GenerationOptions options)
+    {
+        using Generator generator = new(TrainerTests.Model(), 1);
+        return [.. Enumerable.Range(0, 4000).Select(i => generator.Sample(s_logits, options, i))];
+    }
+}

@@ -1,0 +1,115 @@
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Memory;
+using RbeMl.Training;
+
+namespace RbeMl.Tests.Training;
+
+public class AdamWTests
+{
+    private static readonly TrainerOptions s_options = new() { LearningRate = 0.1, WeightDecay = 0.5, Clip = 0, Beta1 = 0.9, Beta2 = 0.99, PreconditionAlphas = false };
+
+    /// <summary>With constant gradients the first step moves every value by its rate, whatever the gradient's size; decay comes on top for matrices only.</summary>
+    [Fact]
+    public void Rates_and_decay_follow_the_kind_of_the_parameter()
+    {
+        using ParameterVector<double> parameters = new();
+        double[] gram = BasisFunctions.Get(TileTransform.Dct, 32).Gram;
+        ParameterSlice coefficient = parameters.Add("c", ParameterKind.Coefficient, [1f], 3);
+        ParameterSlice alpha = parameters.Add("a", ParameterKind.Alpha, new float[8], 3.0 / 32, gram);
+        ParameterSlice bias = parameters.Add("b", ParameterKind.Bias, [1f]);
+        ParameterSlice norm = parameters.Add("n", ParameterKind.LayerNorm, [1f]);
+        ParameterSlice embedding = parameters.Add("e", ParameterKind.Embedding, [1f]);
+        parameters.Freeze();
+        Assert.Equal(1 - 0.3 - (0.3 * 0.5), Step(s_options, coefficient), 1e-6);
+        Assert.Equal(1 - 0.1, Step(s_options, bias), 1e-6);
+        Assert.Equal(1 - 0.1, Step(s_options, norm), 1e-6);
+        Assert.Equal(1 - 0.1 - (0.1 * 0.5), Step(s_options, embedding), 1e-6);
+        Assert.Equal(-0.3 / 32, Step(s_options, alpha), 1e-6);
+        Assert.Equal(1 - 0.2 - (0.2 * 0.5), Step(s_options with { CoefficientLearningRate = 0.2 }, coefficient), 1e-6);
+        Assert.Equal(-0.2 / 32, Step(s_options with { CoefficientLearningRate = 0.2 }, alpha), 1e-6);
+        Assert.Equal(1 - 0.1, Step(s_options with { CoefficientLearningRate = 0.2 }, bias), 1e-6);
+
+        double Step(TrainerOptions options, ParameterSlice slice)
+        {
+            using ThreadTeam team = new(1);
+            using ParameterVector<double> gradients = parameters.CreateLike();
+            foreach (ParameterSlice s in parameters.Slices)
+            {
+                parameters.Of(s).Fill(s.Kind == ParameterKind.Alpha ? 0 : 1);
+                gradients.Of(s).Fill(5);
+            }
+
+            using AdamW<double> optimizer = new(parameters, options);
+            optimizer.Step(gradients, 1, team);
+            return parameters.Of(slice)[0];
+        }
+    }
+
+    [Fact]
+    public void Clipping_scales_the_gradient_to_the_norm()
+    {
+        using ParameterVector<double> parameters = new();
+        ParameterSlice slice = parameters.Add("b", ParameterKind.Bias, [0f, 0f]);
+        parameters.Freeze();
+        using ParameterVector<double> gradients = parameters.CreateLike();
+        gradients.Of(slice)[0] = 3;
+        gradients.Of(slice)[1] = 4;
+        using ThreadTeam team = new(1);
+        using AdamW<double> optimizer = new(parameters, s_options with { Clip = 1 });
+        Assert.Equal(5, optimizer.Step(gradients, 1, team), 1e-12);
+        Assert.Equal(0.1 * 0.6, optimizer.Moments.First.Of(slice)[0], 1e-12); // (1 - beta1) * 3 / 5
+    }
+
+    /// <summary>The preconditioned gradient of the eight alphas, back through the Gram matrix, is the gradient again (up to the damping).</summary>
+    [Fact]
+    public void Alpha_gradients_are_multiplied_by_the_inverse_Gram_matrix()
+    {
+        double[] gram = BasisFunctions.Get(TileTransform.Dct, 64).Gram;
+        using ParameterVector<double> parameters = new();
+        ParameterSlice slice = parameters.Add("a", ParameterKind.Alpha, new float[8], 1, gram);
+        parameters.Freeze();
+        using ParameterVector<double> gradients = parameters.CreateLike();
+        double[] original = [1, -2, 3, 0.5, -1, 2, 0.25, 1];
+        original.CopyTo(gradients.Of(slice));
+        using ThreadTeam team = new(1);
+        using AdamW<double> optimizer = new(parameters, s_options with { PreconditionAlphas = true });
+        optimizer.Step(gradients, 1, team);
+        double mean = Enumerable.Range(0, 8).Average(k => gram[k * 9]);
+        double[] preconditioned = gradients.Of(slice).ToArray();
+        for (int k = 0; k < 8; k++)
+        {
+            double back = (1e-3 * preconditioned[k]) + Enumerable.Range(0, 8).Sum(l => gram[(k * 8) + l] / mean * preconditioned[l]);
+            Assert.Equal(original[k], back, 1e-9);
+        }
+    }
+
+    [Fact]
+    public void A_gradient_that_is_not_finite_is_named_and_changes_nothing()
+    {
+        using ParameterVector<double> parameters = new();
+        ParameterSlice slice = parameters.Add("layer.bias", ParameterKind.Bias, [1f, 2f]);
+        parameters.Freeze();
+        using ParameterVector<double> gradients = parameters.CreateLike();
+        gradients.Of(slice)[1] = double.NaN;
+        using ThreadTeam team = new(1);
+        using AdamW<double> optimizer = new(parameters, s_options);
+        Assert.Equal("gradient of layer.bias", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team)).Where);
+        Assert.Equal([1, 2], parameters.Of(slice).ToArray());
+        Assert.Equal(0, optimizer.Steps);
+    }
+
+    [Theory]
+    [InlineData(RateSchedule.Cosine, 0.1, 0.55, 0.1)]
+    [InlineData(RateSchedule.Linear, 0, 0.5, 0)]
+    [InlineData(RateSchedule.Constant, 0.1, 1, 1)]
+    public void Schedules_warm_up_and_come_down(RateSchedule schedule, double final, double middle, double end)
+    {
+        TrainerOptions options = new() { Steps = 1000, Warmup = 100, Schedule = schedule, FinalFraction = final };
+        Assert.Equal(1.0 / 101, LearningRate.Factor(options, 0, 0), 1e-12);
+        Assert.Equal(51.0 / 101, LearningRate.Factor(options, 50, 0.05), 1e-12);
+        Assert.Equal(1, LearningRate.Factor(options, 100, 0.1), 1e-12);
+        Assert.Equal(middle, LearningRate.Factor(options, 550, 0.55), 1e-12);
+        Assert.Equal(end, LearningRate.Factor(options, 1000, 1), 1e-12);
+    }
+}

@@ -1,0 +1,154 @@
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Models;
+using RbeMl.Training;
+
+namespace RbeMl.Tests.Training;
+
+public class TrainerTests
+{
+    private static readonly TransformerConfig s_config = new() { Width = 32, Heads = 2, Layers = 2, Vocabulary = 11, MaxSequenceLength = 16, Dropout = 0.1f };
+    private static readonly RbeOptions s_options = new() { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) };
+    private static readonly TrainerOptions s_training = new() { Steps = 60, Batch = 4, Context = 16, LearningRate = 3e-3, Warmup = 5, ValidateEvery = 20, ValidationBatches = 2 };
+
+    [Fact]
+    public void Training_learns_a_pattern()
+    {
+        using Trainer trainer = new(Model(), new Counting(11), new Counting(11), s_training, threads: 2);
+        double before = trainer.Validate();
+        List<TrainingProgress> reports = [];
+        double after = trainer.Run(reports.Add);
+        Assert.Equal(60, reports.Count);
+        Assert.InRange(before, 2.2, 2.6); // ln 11 = 2.40
+        Assert.True(after < 1.0, $"{before} -> {after}");
+        Assert.Equal([20, 40, 60], reports.Where(r => r.ValidationLoss is not null).Select(r => r.Step));
+        Assert.All(reports, r => Assert.True(r.GradientNorm > 0 && r.TokensPerSecond > 0 && r.ResidentBytes > 0));
+    }
+
+    [Theory]
+    [InlineData(2, CheckpointPolicy.None)]
+    [InlineData(3, CheckpointPolicy.Selective)]
+    [InlineData(1, CheckpointPolicy.Full)]
+    public void The_same_seed_gives_the_same_bits(int threads, CheckpointPolicy policy)
+    {
+        Assert.Equal(Train(1, CheckpointPolicy.None, 1337), Train(threads, policy, 1337));
+        Assert.NotEqual(Train(1, CheckpointPolicy.None, 1337), Train(1, CheckpointPolicy.None, 1338));
+
+        static int[] Train(int threads, CheckpointPolicy policy, ulong seed)
+        {
+            Gpt2Model<float> model = Model();
+            using Trainer trainer = new(model, new Counting(11), null, s_training with { Steps = 5, Checkpointing = policy, Seed = seed }, threads);
+            trainer.Run();
+            return Bits(model);
+        }
+    }
+
+    [Fact]
+    public void Accumulated_micro_batches_equal_one_large_batch()
+    {
+        // Without dropout the mean of two halves is the mean of the whole; the sums differ in their order only.
+        float[] once = Gradients(8, 1), twice = Gradients(4, 2);
+        double difference = Math.Sqrt(once.Zip(twice, (a, b) => (double)(a - b) * (a - b)).Sum()), norm = Math.Sqrt(once.Sum(a => (double)a * a));
+        Assert.InRange(difference / norm, 0, 1e-5);
+
+        static float[] Gradients(int batch, int accumulate)
+        {
+            Gpt2Model<float> model = new(Model().GetWeights() with { Config = s_config with { Dropout = 0 } });
+            using Trainer trainer = new(model, new Counting(11), null, s_training with { Batch = batch, Accumulate = accumulate, PreconditionAlphas = false }, 1);
+            trainer.Step();
+            return [.. model.Parameters.Slices.SelectMany(s => trainer.Gradients.Of(s).ToArray())];
+        }
+    }
+
+    [Fact]
+    public void A_step_that_diverges_is_named_and_leaves_the_weights_alone()
+    {
+        Gpt2Model<float> model = Model();
+        model.Parameters.Of(model.Parameters.Find("blocks.0.attention.value.coefficients"))[5] = float.PositiveInfinity;
+        int[] before = Bits(model);
+        using Trainer trainer = new(model, new Counting(11), null, s_training, 1);
+        NonFiniteException error = Assert.Throws<NonFiniteException>(() => trainer.Step());
+        Assert.Equal("step 1, blocks.0", error.Where);
+        Assert.Equal(before, Bits(model));
+    }
+
+    [Fact]
+    public void A_cancelled_run_stops_after_the_step_under_way()
+    {
+        using CancellationTokenSource cancel = new();
+        using Trainer trainer = new(Model(), new Counting(11), null, s_training, 1);
+        Assert.Throws<OperationCanceledException>(() => trainer.Run(r => { if (r.Step == 3) cancel.Cancel(); }, cancel.Token));
+        Assert.Equal(3, trainer.StepsDone);
+    }
+
+    [Fact]
+    public void Gradients_and_optimiser_state_are_as_small_as_the_trainable_values()
+    {
+        Gpt2Model<float> model = Model();
+        using Trainer trainer = new(model, new Counting(11), null, s_training, 1);
+        Assert.Equal(0, trainer.Bytes.Activations);
+        trainer.Step();
+        TrainingBytes bytes = trainer.Bytes;
+        long trainable = model.Parameters.Slices.Sum(s => (long)s.Length);
+        Assert.Equal(4 * trainable, bytes.Gradients);
+        Assert.Equal(8 * trainable, bytes.Optimizer);
+        Assert.True(bytes.Weights >= bytes.Gradients && bytes.Weights < bytes.DenseWeights);
+        // 12 D x D matrices a block, and the vectors and tables that are dense either way.
+        long dense = 4 * ((2 * ((12 * 32 * 32) + (13 * 32))) + (2 * 32) + ((11 + 16) * 32));
+        Assert.Equal(dense, bytes.DenseWeights);
+        Assert.True(bytes.Activations > 0);
+    }
+
+    /// <summary>The least of several windows, since resident memory is read (and garbage made) once a second.</summary>
+    [Theory]
+    [InlineData(CheckpointPolicy.None)]
+    [InlineData(CheckpointPolicy.Full)]
+    public void A_steady_step_allocates_nothing_on_the_managed_heap(CheckpointPolicy policy)
+    {
+        using Trainer trainer = new(Model(), new Counting(11), null, s_training with { Checkpointing = policy }, 1);
+        for (int i = 0; i < 5; i++) trainer.Step();
+        long least = long.MaxValue;
+        for (int window = 0; window < 5; window++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 3; i++) trainer.Step();
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        Assert.Equal(0, least);
+    }
+
+    [Fact]
+    public void Bad_settings_are_refused()
+    {
+        Gpt2Model<float> model = Model();
+        Assert.Equal("Steps", Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training with { Steps = 0 }, 1)).Setting);
+        Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training with { LearningRate = double.NaN }, 1));
+        Assert.Contains("16 positions", Assert.Throws<TokenException>(() => new Trainer(model, new Counting(11), null, s_training with { Context = 17 }, 1)).Message, StringComparison.Ordinal);
+        Assert.Contains("vocabulary of 11", Assert.Throws<TokenException>(() => new Trainer(model, new Counting(12), null, s_training, 1)).Message, StringComparison.Ordinal);
+        Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training, -1));
+    }
+
+    internal static Gpt2Model<float> Model() => Gpt2Model<float>.Create(s_config, s_options, 1);
+
+    private static int[] Bits(Gpt2Model<float> model) => [.. model.Parameters.Slices.SelectMany(s => model.Parameters.Of(s).ToArray()).Select(BitConverter.SingleToInt32Bits)];
+
+    /// <summary>Sequences that count up by one, from a start that depends on the place in the run.</summary>
+    private sealed class Counting(int vocabulary) : ITokenSource
+    {
+        public int Vocabulary => vocabulary;
+
+        public void Fill(long batchIndex, int batch, int context, Span<int> inputs, Span<int> targets)
+        {
+            for (int b = 0; b < batch; b++)
+            {
+                for (int t = 0; t < context; t++)
+                {
+                    int value = (int)(((batchIndex * batch) + b) * 5) + t;
+                    inputs[(b * context) + t] = value % vocabulary;
+                    targets[(b * context) + t] = (value + 1) % vocabulary;
+                }
+            }
+        }
+    }
+}
