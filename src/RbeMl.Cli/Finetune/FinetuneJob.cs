@@ -12,7 +12,7 @@ namespace RbeMl.Cli.Finetune;
 /// <summary>One run of <c>rbeml finetune</c>: check, load, train, measure, save.</summary>
 internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, CommandHost host)
 {
-    private const int DefaultContext = 128, SampleTokens = 48, LongestWarmup = 100;
+    private const int DefaultContext = 128, SampleTokens = 48, LongestWarmup = 100, ValidationBatches = 50;
     private const double ValidateEvery = 0.1;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
     private readonly RunRecord _run = new() { Seed = settings.Seed, Threads = settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads };
@@ -65,6 +65,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             Clip = settings.Clip,
             Seed = settings.Seed,
             Checkpointing = settings.Checkpointing,
+            ValidationBatches = ValidationBatches,
             Steps = settings.Steps ?? int.MaxValue,
             Warmup = settings.Warmup ?? (settings.Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup / 2),
         };

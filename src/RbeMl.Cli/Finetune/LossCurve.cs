@@ -7,7 +7,7 @@ namespace RbeMl.Cli.Finetune;
 /// <summary>Training and validation loss as an SVG picture.</summary>
 internal static class LossCurve
 {
-    private const double Width = 860, Height = 320, Left = 48, Right = 12, Top = 10, Bottom = 28;
+    private const double Width = 860, Height = 320, Left = 48, Right = 24, Top = 10, Bottom = 28;
     private const int MaxPoints = 430;
 
     /// <summary>The picture.</summary>
