@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using RbeMl.Codec;
 using RbeMl.Kernels.Reference;
 
 namespace RbeMl.Kernels;
@@ -56,5 +57,47 @@ public static unsafe class AlphaKernel
         else if (Vector512.IsHardwareAccelerated) AlphaKernelLanes.Gradient<Lanes512>(lists, (float*)m, (float*)s, (float*)gradient, width);
         else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) AlphaKernelLanes.Gradient<Lanes256>(lists, (float*)m, (float*)s, (float*)gradient, width);
         else AlphaKernelLanes.Gradient<LanesScalar>(lists, (float*)m, (float*)s, (float*)gradient, width);
+    }
+
+    /// <summary>
+    /// s += sum over <paramref name="count"/> tiles of A m, or of A' m when <paramref name="transposed"/>; bit for bit what <see cref="Mix"/> or
+    /// <see cref="MixTransposed"/> adds tile by tile. Moments of a tile follow each other; alphas lie <paramref name="alphaStride"/> elements apart.
+    /// </summary>
+    public static void MixTiles<T>(AlphaFactors<T> factors, T* alphas, long alphaStride, T* m, int count, bool transposed, T* s, int width)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        if (factors.Compact is not { } lists)
+        {
+            for (int i = 0; i < count; i++, alphas += alphaStride, m += BasisFunctions.FactorCount * width)
+            {
+                if (transposed) ReferenceAlpha.MixTransposed(factors, alphas, m, s, width);
+                else ReferenceAlpha.Mix(factors, alphas, m, s, width);
+            }
+        }
+        else if (Vector512.IsHardwareAccelerated) AlphaKernelTiles.Mix<Lanes512>(lists, (float*)alphas, (nint)alphaStride, (float*)m, count, transposed, (float*)s, width);
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) AlphaKernelTiles.Mix<Lanes256>(lists, (float*)alphas, (nint)alphaStride, (float*)m, count, transposed, (float*)s, width);
+        else AlphaKernelTiles.Mix<LanesScalar>(lists, (float*)alphas, (nint)alphaStride, (float*)m, count, transposed, (float*)s, width);
+    }
+
+    /// <summary>
+    /// <see cref="Gradient"/> of the tiles of a row over all chunks: gradient[j][k] += sum over chunks and lanes. m points at the first tile's moments
+    /// of the first chunk, those of the next tile follow; strides are elements from chunk to chunk.
+    /// </summary>
+    public static void GradientTiles<T>(AlphaFactors<T> factors, T* m, long mStride, T* s, long sStride, int chunks, int count, T* gradient, int width)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        if (factors.Compact is not { } lists)
+        {
+            for (int chunk = 0; chunk < chunks; chunk++)
+            {
+                for (int j = 0; j < count; j++)
+                {
+                    ReferenceAlpha.Gradient(factors, m + chunk * mStride + (long)j * BasisFunctions.FactorCount * width, s + chunk * sStride, gradient + j * RbeMatrix.BasisCount, width);
+                }
+            }
+        }
+        else if (Vector512.IsHardwareAccelerated) AlphaKernelTiles.Gradient<Lanes512>(lists, (float*)m, (nint)mStride, (float*)s, (nint)sStride, chunks, count, (float*)gradient, width);
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) AlphaKernelTiles.Gradient<Lanes256>(lists, (float*)m, (nint)mStride, (float*)s, (nint)sStride, chunks, count, (float*)gradient, width);
+        else AlphaKernelTiles.Gradient<LanesScalar>(lists, (float*)m, (nint)mStride, (float*)s, (nint)sStride, chunks, count, (float*)gradient, width);
     }
 }

@@ -128,10 +128,22 @@ public sealed unsafe class MultiHeadAttention<T>
         int queries = call.Tokens, keys = call.Past + call.Tokens, d = HeadWidth;
         int first = call.Sequence * call.Tokens;
         AttentionProblem<T> p = Problem(call);
-        p.Q = scratch.Take((long)d * p.QueryStride);
-        p.Output = scratch.Take((long)d * p.QueryStride);
-        Load(qkv, call.Head * d, first, queries, p.Q, p.QueryStride);
         LayerKvCache<T>? cache = options.Cache;
+        bool inPlace = IsChunk(call, qkv, cache);
+        if (inPlace)
+        {
+            p.Q = Rows(qkv, call, 0);
+            p.K = Rows(qkv, call, PaddedWidth);
+            p.V = Rows(qkv, call, 2 * PaddedWidth);
+            p.Output = Rows(att, call, 0);
+        }
+        else
+        {
+            p.Q = scratch.Take((long)d * p.QueryStride);
+            p.Output = scratch.Take((long)d * p.QueryStride);
+            Load(qkv, call.Head * d, first, queries, p.Q, p.QueryStride);
+        }
+
         if (cache is not null)
         {
             p.K = cache.Keys(call.Sequence, call.Head);
@@ -140,7 +152,7 @@ public sealed unsafe class MultiHeadAttention<T>
             PanelRows.Gather(qkv, PaddedWidth + call.Head * d, d, first, queries, p.K + call.Past, cache.Stride);
             PanelRows.Gather(qkv, 2 * PaddedWidth + call.Head * d, d, first, queries, p.V + call.Past, cache.Stride);
         }
-        else
+        else if (!inPlace)
         {
             p.K = scratch.Take((long)d * p.KeyStride);
             p.V = scratch.Take((long)d * p.KeyStride);
@@ -157,7 +169,7 @@ public sealed unsafe class MultiHeadAttention<T>
             AttentionKernel.Forward(p);
         }
 
-        PanelRows.Scatter(p.Output, p.QueryStride, att, call.Head * d, d, first, queries);
+        if (!inPlace) PanelRows.Scatter(p.Output, p.QueryStride, att, call.Head * d, d, first, queries);
     }
 
     /// <summary>Backward of one head of one sequence: gradient of att -> gradient of qkv.</summary>
@@ -165,19 +177,35 @@ public sealed unsafe class MultiHeadAttention<T>
     {
         int queries = call.Tokens, d = HeadWidth, first = call.Sequence * call.Tokens;
         AttentionProblem<T> p = Problem(call);
-        p.Q = scratch.Take((long)d * p.QueryStride);
-        p.Output = scratch.Take((long)d * p.QueryStride);
-        p.OutputGradient = scratch.Take((long)d * p.QueryStride);
-        p.QGradient = scratch.Take((long)d * p.QueryStride);
-        p.K = scratch.Take((long)d * p.KeyStride);
-        p.V = scratch.Take((long)d * p.KeyStride);
-        p.KGradient = scratch.Take((long)d * p.KeyStride);
-        p.VGradient = scratch.Take((long)d * p.KeyStride);
-        Load(qkv, call.Head * d, first, queries, p.Q, p.QueryStride);
-        Load(att, call.Head * d, first, queries, p.Output, p.QueryStride);
-        Load(dAtt, call.Head * d, first, queries, p.OutputGradient, p.QueryStride);
-        LoadKeys(call, qkv, PaddedWidth + call.Head * d, options.Cache, true, p.K, p.KeyStride);
-        LoadKeys(call, qkv, 2 * PaddedWidth + call.Head * d, options.Cache, false, p.V, p.KeyStride);
+        bool inPlace = IsChunk(call, qkv, options.Cache);
+        if (inPlace)
+        {
+            p.Q = Rows(qkv, call, 0);
+            p.K = Rows(qkv, call, PaddedWidth);
+            p.V = Rows(qkv, call, 2 * PaddedWidth);
+            p.QGradient = Rows(dQkv, call, 0);
+            p.KGradient = Rows(dQkv, call, PaddedWidth);
+            p.VGradient = Rows(dQkv, call, 2 * PaddedWidth);
+            p.Output = Rows(att, call, 0);
+            p.OutputGradient = Rows(dAtt, call, 0);
+        }
+        else
+        {
+            p.Q = scratch.Take((long)d * p.QueryStride);
+            p.Output = scratch.Take((long)d * p.QueryStride);
+            p.OutputGradient = scratch.Take((long)d * p.QueryStride);
+            p.QGradient = scratch.Take((long)d * p.QueryStride);
+            p.K = scratch.Take((long)d * p.KeyStride);
+            p.V = scratch.Take((long)d * p.KeyStride);
+            p.KGradient = scratch.Take((long)d * p.KeyStride);
+            p.VGradient = scratch.Take((long)d * p.KeyStride);
+            Load(qkv, call.Head * d, first, queries, p.Q, p.QueryStride);
+            Load(att, call.Head * d, first, queries, p.Output, p.QueryStride);
+            Load(dAtt, call.Head * d, first, queries, p.OutputGradient, p.QueryStride);
+            LoadKeys(call, qkv, PaddedWidth + call.Head * d, options.Cache, true, p.K, p.KeyStride);
+            LoadKeys(call, qkv, 2 * PaddedWidth + call.Head * d, options.Cache, false, p.V, p.KeyStride);
+        }
+
         p.LogSumExp = logSumExp + ((long)call.Sequence * Heads + call.Head) * p.QueryStride;
         fixed (byte* padding = options.PaddingMask)
         fixed (T* additive = options.AdditiveMask)
@@ -185,6 +213,8 @@ public sealed unsafe class MultiHeadAttention<T>
             SetMasks(ref p, call, padding, additive, options);
             AttentionKernel.Backward(p);
         }
+
+        if (inPlace) return;
 
         // Past keys and values are constants: only this call's columns have a gradient to pass on.
         PanelRows.Scatter(p.QGradient, p.QueryStride, dQkv, call.Head * d, d, first, queries);
@@ -204,6 +234,11 @@ public sealed unsafe class MultiHeadAttention<T>
         Causal = _causal,
         Scale = T.One / T.Sqrt(T.CreateTruncating(HeadWidth)),
     };
+
+    // A sequence that is one chunk of the panels has its heads there as attention wants them, so nothing need be copied.
+    private static bool IsChunk(in HeadCall call, Panel<T> panel, LayerKvCache<T>? cache) => cache is null && call.Past == 0 && call.Tokens == panel.Width;
+
+    private T* Rows(Panel<T> panel, in HeadCall call, int firstFeature) => panel.Chunk(call.Sequence) + ((long)firstFeature + (call.Head * HeadWidth)) * panel.Width;
 
     private void SetMasks(ref AttentionProblem<T> p, in HeadCall call, byte* padding, T* additive, ForwardOptions<T> options)
     {

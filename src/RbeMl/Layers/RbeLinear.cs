@@ -123,7 +123,7 @@ public sealed unsafe class RbeLinear<T>
         if (_quantized is not null) QuantizedKernel.Multiply(_quantized, TileColumns, tileRow, first, last, xHat, yHat, width, scratch.Take((long)Tile * Tile));
         if (_factors is null) return;
         T* alphas = _parameters.At(Alphas!) + ((long)tileRow * TileColumns + first) * RbeMatrix.BasisCount;
-        for (int j = first; j < last; j++, alphas += RbeMatrix.BasisCount, moments += BasisFunctions.FactorCount * width) AlphaKernel.Mix(_factors, alphas, moments, s, width);
+        AlphaKernel.MixTiles(_factors, alphas, RbeMatrix.BasisCount, moments, last - first, transposed: false, s, width);
     }
 
     /// <summary>y = T'(yHat + expanded moments) + bias for one tile row; rows beyond the outputs become zero. y may be yHat.</summary>
@@ -155,11 +155,7 @@ public sealed unsafe class RbeLinear<T>
         T* m = scratch.Take((long)BasisFunctions.FactorCount * width);
         new Span<T>(m, BasisFunctions.FactorCount * width).Clear();
         T* alphas = _parameters.At(Alphas!) + (long)tileColumn * RbeMatrix.BasisCount;
-        for (int i = 0; i < TileRows; i++)
-        {
-            AlphaKernel.MixTransposed(_factors, alphas + (long)i * TileColumns * RbeMatrix.BasisCount, gMoments + (long)i * BasisFunctions.FactorCount * width, m, width);
-        }
-
+        AlphaKernel.MixTiles(_factors, alphas, (long)TileColumns * RbeMatrix.BasisCount, gMoments, TileRows, transposed: true, m, width);
         AlphaKernel.Expand(_factors, m, dxHat, width);
     }
 
@@ -190,15 +186,9 @@ public sealed unsafe class RbeLinear<T>
         }
 
         if (_factors is null) return;
-        T* gradient = gradients.At(Alphas!) + (long)tileRow * TileColumns * RbeMatrix.BasisCount;
-        for (int chunk = 0; chunk < xHat.Chunks; chunk++)
-        {
-            T* s = gMoments.Chunk(chunk) + ((long)gMomentFirstRow + tileRow * BasisFunctions.FactorCount) * width;
-            for (int j = 0; j < TileColumns; j++)
-            {
-                AlphaKernel.Gradient(_factors, xMoments.Chunk(chunk) + ((long)xMomentFirstRow + j * BasisFunctions.FactorCount) * width, s, gradient + j * RbeMatrix.BasisCount, width);
-            }
-        }
+        AlphaKernel.GradientTiles(
+            _factors, xMoments.Pointer + (long)xMomentFirstRow * width, xMoments.ChunkStride, gMoments.Pointer + ((long)gMomentFirstRow + tileRow * BasisFunctions.FactorCount) * width, gMoments.ChunkStride,
+            xHat.Chunks, TileColumns, gradients.At(Alphas!) + (long)tileRow * TileColumns * RbeMatrix.BasisCount, width);
     }
 
     /// <summary>The same from panels of x^ and g^ alone; moments are computed on the way.</summary>

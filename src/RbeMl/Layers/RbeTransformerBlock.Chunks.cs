@@ -102,10 +102,9 @@ public sealed unsafe partial class RbeTransformerBlock<T>
 
         T* dy = call.OutputGradient.Chunk(chunk);
         T* g = call.ContractHat.Chunk(chunk);
-        Copy(dy, g, size);
-        if (Drops(call)) Drop(call, DropoutSite.FeedForwardResidual, chunk, g);
-        FeedForward.Contract.BiasSums(g, sums, width);
-        FeedForward.Contract.TransformBlocks(FeedForward.Contract.TileRows, g, g, width);
+        T* kept = Dropped(call, DropoutSite.FeedForwardResidual, chunk, dy, g);
+        FeedForward.Contract.BiasSums(kept, sums, width);
+        FeedForward.Contract.TransformBlocks(FeedForward.Contract.TileRows, kept, g, width);
         FeedForward.Contract.Moments(FeedForward.Contract.TileRows, g, gradientMoments + (long)layout.Contract * width, width);
         T* dNorm = scratch.Take(size);
         FeedForward.BackwardChunk(
@@ -116,10 +115,9 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         LayerNorm2.Backward(call.Middle.Chunk(chunk), Statistic(call, 2, chunk), Statistic(call, 3, chunk), v + 2L * PaddedWidth, dNorm, dm, sums + Width, sums + 2L * Width, width);
 
         T* go = call.OutputHat.Chunk(chunk);
-        Copy(dm, go, size);
-        if (Drops(call)) Drop(call, DropoutSite.AttentionResidual, chunk, go);
-        Attention.Output.BiasSums(go, sums + 3L * Width + _config.HiddenWidth, width);
-        Attention.Output.TransformBlocks(Attention.Output.TileRows, go, go, width);
+        kept = Dropped(call, DropoutSite.AttentionResidual, chunk, dm, go);
+        Attention.Output.BiasSums(kept, sums + 3L * Width + _config.HiddenWidth, width);
+        Attention.Output.TransformBlocks(Attention.Output.TileRows, kept, go, width);
         Attention.Output.Moments(Attention.Output.TileRows, go, gradientMoments + (long)layout.Output * width, width);
         Attention.OutputBackwardChunk(go, gradientMoments + (long)layout.Output * width, call.AttGradient.Chunk(chunk), width, scratch);
     }
@@ -194,6 +192,15 @@ public sealed unsafe partial class RbeTransformerBlock<T>
             linear.Moments(linear.TileColumns, xHat, moments, width);
             return;
         }
+    }
+
+    // The gradient before a dropout: without one the gradient itself, else a copy in the target.
+    private T* Dropped(BlockCall<T> call, DropoutSite site, int chunk, T* gradient, T* target)
+    {
+        if (!Drops(call)) return gradient;
+        Copy(gradient, target, (long)PaddedWidth * call.X.Width);
+        Drop(call, site, chunk, target);
+        return target;
     }
 
     private static void Copy(T* source, T* target, long count) => Buffer.MemoryCopy(source, target, count * sizeof(T), count * sizeof(T));

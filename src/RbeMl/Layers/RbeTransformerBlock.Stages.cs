@@ -38,7 +38,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     {
         int tokens = call.X.Tokens;
         call.Qkv.Reshape(tokens, 3 * PaddedWidth, 3 * PaddedWidth);
-        call.Att.Reshape(tokens, Width, PaddedWidth, clear: true);
+        call.Att.Reshape(tokens, Width, PaddedWidth, clear: IsPadded(call));
         call.Middle.Reshape(tokens, Width, PaddedWidth);
         call.Result.Reshape(tokens, Width, PaddedWidth);
         int lanes = call.X.Chunks * call.X.Width;
@@ -75,7 +75,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         call.ContractHat.Reshape(tokens, PaddedWidth, PaddedWidth);
         call.ExpandHat.Reshape(tokens, hidden, hidden);
         call.OutputHat.Reshape(tokens, PaddedWidth, PaddedWidth);
-        call.QkvGradient.Reshape(tokens, 3 * PaddedWidth, 3 * PaddedWidth, clear: true);
+        call.QkvGradient.Reshape(tokens, 3 * PaddedWidth, 3 * PaddedWidth, clear: IsPadded(call));
         call.AttGradient.Reshape(tokens, PaddedWidth, PaddedWidth);
         call.MiddleGradient.Reshape(tokens, Width, PaddedWidth);
         int inputs = MomentLayout.Of(this).Inputs, outputs = MomentLayout.Of(this).Outputs;
@@ -86,7 +86,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         {
             call.X1Hat.Reshape(tokens, PaddedWidth, PaddedWidth);
             call.Qkv.Reshape(tokens, 3 * PaddedWidth, 3 * PaddedWidth);
-            call.Att.Reshape(tokens, Width, PaddedWidth, clear: true);
+            call.Att.Reshape(tokens, Width, PaddedWidth, clear: IsPadded(call));
             call.X2Hat.Reshape(tokens, PaddedWidth, PaddedWidth);
             call.Hidden.Reshape(tokens, hidden, hidden);
             call.Statistics.Ensure(4L * call.X.Chunks * call.X.Width);
@@ -141,6 +141,9 @@ public sealed unsafe partial class RbeTransformerBlock<T>
             default: WeightGradients(call, item); break;
         }
     }
+
+    // Whether attention, which writes the features and tokens there are, leaves rows or lanes of its panels unwritten.
+    private bool IsPadded(BlockCall<T> call) => PaddedWidth != Width || call.X.Tokens % call.X.Width != 0;
 
     private void DecodeLayerNorms(BlockCall<T> call)
     {

@@ -149,7 +149,7 @@ public sealed unsafe partial class Gpt2Model<T>
         T* losses = context.Losses.Ensure(lanes);
         DecodeFinalNorm(context.HeadVectors.Ensure(2L * PaddedWidth));
         context.HeadSums.Ensure(2L * Width * x.Chunks);
-        if (gradients is not null) context.GradientA.Reshape(x.Tokens, Width, PaddedWidth, clear: true);
+        if (gradients is not null) context.GradientA.Reshape(x.Tokens, Width, PaddedWidth);
         context.Workspace.EnsureScratch(Math.Max(HeadScratch, _tokens.ScratchElements));
         int group = (int)Math.Clamp(GroupElements / ((long)_head.PaddedVocabulary * x.Width), 2, x.Chunks < 2 ? 2 : x.Chunks);
         for (int first = 0; first < x.Chunks; first += group)
