@@ -104,7 +104,11 @@ internal sealed unsafe class BlockCall<T> : IDisposable
         (AttHat, HiddenHat) = (all.AttHat, all.HiddenHat);
     }
 
-    public void End() => (X, Result, OutputGradient, Gradients, Options) = (null!, null!, null!, null!, null!);
+    public void End()
+    {
+        (X, Result, OutputGradient, Gradients, Options) = (null!, null!, null!, null!, null!);
+        AttentionWeights = null;
+    }
 
     public long Now() => Profile ? Stopwatch.GetTimestamp() : 0;
 

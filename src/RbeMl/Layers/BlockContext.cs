@@ -35,6 +35,8 @@ public sealed class BlockContext<T> : IDisposable
 
     internal int Past { get; set; }
 
+    internal int CacheGeneration { get; set; }
+
     internal bool Filled { get; set; }
 
     /// <inheritdoc/>

@@ -47,10 +47,10 @@ public readonly record struct DropoutStep(ulong Seed, uint Step)
 /// <param name="Total">Wall time of the call.</param>
 /// <param name="AverageTotal">Mean wall time of the profiled forwards so far, this one included.</param>
 /// <param name="Threads">Threads used.</param>
-/// <param name="PeakWorkspaceBytes">Native memory of the workspace after the call.</param>
+/// <param name="WorkspaceBytes">Native memory that the workspace holds: the largest calls so far decide it.</param>
 public sealed record LayerStats(
     int Layer, long ForwardCount, TimeSpan LayerNorm1, TimeSpan Projections, TimeSpan Attention, TimeSpan AttentionOutput, TimeSpan LayerNorm2,
-    TimeSpan FeedForward, TimeSpan Total, TimeSpan AverageTotal, int Threads, long PeakWorkspaceBytes);
+    TimeSpan FeedForward, TimeSpan Total, TimeSpan AverageTotal, int Threads, long WorkspaceBytes);
 
 /// <summary>What a block's forward returns.</summary>
 /// <param name="Output">[B, T, D] row-major.</param>

@@ -18,6 +18,8 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
     public LayerKvCache(int batch, int heads, int headWidth, int capacity)
     {
         if (batch < 1) throw new InvalidSettingException(nameof(batch), batch, "use at least one sequence.");
+        if (heads < 1 || headWidth < 1) throw new InvalidSettingException("heads x head width", $"{heads} x {headWidth}", "use positive numbers.");
+        if (capacity > Array.MaxLength - 16) throw new InvalidSettingException(nameof(capacity), capacity, $"use at most {Array.MaxLength - 16} positions.");
         if (capacity < 1) throw new InvalidSettingException(nameof(capacity), capacity, "use at least one position.");
         Batch = batch;
         Heads = heads;
@@ -43,6 +45,9 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
     /// <summary>Tokens held.</summary>
     public int Length { get; private set; }
 
+    /// <summary>Number of resets so far: what was read from the cache before one is gone after it.</summary>
+    public int Generation { get; private set; }
+
     /// <summary>Elements from a feature to the next.</summary>
     public int Stride { get; }
 
@@ -61,6 +66,7 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
         _keys.Clear();
         _values.Clear();
         Length = 0;
+        Generation++;
     }
 
     /// <inheritdoc/>

@@ -61,9 +61,6 @@ public sealed unsafe class MultiHeadAttention<T>
 
     internal RbeLinear<T>[] Inputs { get; }
 
-    /// <summary>Rows of the moment panel of q, k and v gradients.</summary>
-    internal int InputGradientMomentRows => 3 * Query.TileRows * Moments;
-
     /// <summary>Query, key and value of one chunk: x^ [Dp][width] -> qkv [3 Dp][width].</summary>
     public void ProjectChunk(T* xHat, T* xMoments, T* qkv, int width, ScratchArea<T> scratch)
     {

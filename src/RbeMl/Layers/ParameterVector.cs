@@ -120,11 +120,24 @@ public sealed unsafe class ParameterVector<T> : IDisposable
     /// <summary>Sets everything to zero.</summary>
     public void Clear() => (_buffer ?? throw new InvalidOperationException("The parameters are not frozen yet.")).Clear();
 
+    /// <summary>Checks that a vector was made by <see cref="CreateLike"/> of this one or of one like it.</summary>
+    /// <exception cref="ShapeMismatchException">It has another layout.</exception>
+    /// <param name="what">What it is for: the name of the layer, model or optimiser.</param>
+    /// <param name="other">The vector.</param>
+    public void RequireLayout(string what, ParameterVector<T> other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        if (!ReferenceEquals(other._slices, _slices))
+        {
+            throw new ShapeMismatchException($"{what}: parameter vector", $"the layout of these {_slices.Count} parameters, {Length} values", $"another of {other._slices.Count}, {other.Length} values", "Make it with Parameters.CreateLike() of the same model.");
+        }
+    }
+
     /// <summary>Copies the values of a vector of the same layout.</summary>
     public void CopyFrom(ParameterVector<T> other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        if (other.Length != Length) throw new ShapeMismatchException("parameters", $"{Length} values", $"{other.Length}", "Copy between vectors of one model.");
+        RequireLayout("copy", other);
         _buffer!.CopyFrom(other._buffer!);
     }
 

@@ -82,9 +82,6 @@ public sealed unsafe class RbeLinear<T>
     /// <summary>Rows of a moment panel of the input: 12 a tile column, 0 without alphas.</summary>
     public int InputMomentRows => _factors is null ? 0 : TileColumns * BasisFunctions.FactorCount;
 
-    /// <summary>Rows of a moment panel of the output: 12 a tile row, 0 without alphas.</summary>
-    public int OutputMomentRows => _factors is null ? 0 : TileRows * BasisFunctions.FactorCount;
-
     /// <summary>Scratch elements that a chunk's methods take at most.</summary>
     public long ScratchElements => ScratchArea<T>.Size((long)Tile * Panel<T>.WideWidth) + ScratchArea<T>.Size((long)Tile * Tile)
         + (2 * ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideWidth));

@@ -133,7 +133,9 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     /// <exception cref="NonFiniteException">The input holds NaN or infinity.</exception>
     public TransformerBlockOutput<T> Forward(ReadOnlySpan<T> x, int batch, int length, ForwardOptions<T>? options = null, BlockContext<T>? context = null, Workspace<T>? workspace = null)
     {
+        if (context is not null) context.Filled = false;
         CheckRows("input", x, batch, length);
+        CheckCall(batch, length, options ?? s_none);
         using Workspace<T>? own = workspace is null ? new Workspace<T>() : null;
         workspace ??= own!;
         Panel<T> input = (context?.Input ?? workspace.Panel("block.input")).Reshape(batch * length, Width, PaddedWidth);
@@ -172,25 +174,34 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(y);
         ArgumentNullException.ThrowIfNull(workspace);
+        if (ReferenceEquals(x, y)) throw new ArgumentException("The output panel must not be the input panel.", nameof(y));
         options ??= s_none;
         int past = options.Cache?.Length ?? 0;
-        CheckCall(x, batch, length, past, options);
+        if (context is not null) context.Filled = false;
+        CheckCall(x, batch, length, options);
         long started = options.Profile ? Stopwatch.GetTimestamp() : 0;
         BlockCall<T> call = workspace.Call();
         call.Begin(workspace, x, y, batch, length, past, options);
         T[]? weights = options.ReturnAttentionWeights ? new T[(long)batch * _config.Heads * length * (past + length)] : null;
         call.Keep = context is null ? null : context.Policy;
         call.Use(context);
-        PrepareForward(call);
-        fixed (T* w = weights)
+        try
         {
-            call.AttentionWeights = w;
-            RunForward(call);
-            call.AttentionWeights = null;
+            PrepareForward(call);
+            fixed (T* w = weights)
+            {
+                call.AttentionWeights = w;
+                RunForward(call);
+            }
+        }
+        catch
+        {
+            call.End();
+            throw;
         }
 
         options.Cache?.Advance(length);
-        if (context is not null) (context.X, context.Options, context.Batch, context.Length, context.Past, context.Filled) = (x, options, batch, length, past, true);
+        if (context is not null) (context.X, context.Options, context.Batch, context.Length, context.Past, context.CacheGeneration, context.Filled) = (x, options, batch, length, past, options.Cache?.Generation ?? 0, true);
         LayerStats? statistics = options.Profile ? _profile.Finish(call.Ticks, Stopwatch.GetTimestamp() - started, Layer, workspace.Team.Threads, workspace.AllocatedBytes) : null;
         call.End();
         return (weights, statistics);
@@ -204,12 +215,13 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(gradients);
         ArgumentNullException.ThrowIfNull(workspace);
+        if (ReferenceEquals(dx, dy)) throw new ArgumentException("The input gradient's panel must not be the output gradient's.", nameof(dx));
         if (!context.Filled || context.X is null || context.Options is null) throw new InvalidOperationException($"{Name}: the context is empty. Run Forward with it once before each Backward.");
-        if (gradients.Length != Parameters.Length) throw new ShapeMismatchException($"{Name}: gradients", $"{Parameters.Length} values", $"{gradients.Length}", "Make them with Parameters.CreateLike().");
+        Parameters.RequireLayout(Name, gradients);
         if (dy.Tokens != context.Batch * context.Length || dy.PaddedFeatures != PaddedWidth) throw new ShapeMismatchException($"{Name}: output gradient", $"{context.Batch * context.Length} tokens x {PaddedWidth}", $"{dy.Tokens} x {dy.PaddedFeatures}", "Give it the shape of the output.");
-        if (context.Options.Cache is { } cache && cache.Length < context.Past + context.Length)
+        if (context.Options.Cache is { } cache && (cache.Generation != context.CacheGeneration || cache.Length < context.Past + context.Length))
         {
-            throw new ShapeMismatchException($"{Name}: KV cache", $"at least {context.Past + context.Length} tokens as in the forward", $"{cache.Length}", "Do not reset the cache between forward and backward.");
+            throw new ShapeMismatchException($"{Name}: KV cache", $"the {context.Past + context.Length} tokens of the forward", $"a cache that was reset since and holds {cache.Length}", "Do not reset the cache between forward and backward.");
         }
 
         BlockCall<T> call = workspace.Call();
@@ -240,14 +252,19 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         }
     }
 
-    private void CheckCall(Panel<T> x, int batch, int length, int past, ForwardOptions<T> options)
+    private void CheckCall(Panel<T> x, int batch, int length, ForwardOptions<T> options)
     {
         if (batch < 1 || length < 1 || x.Tokens != batch * length || x.Features != Width || x.PaddedFeatures != PaddedWidth)
         {
             throw new ShapeMismatchException($"{Name}: input", $"{batch} x {length} tokens, {Width} features in {PaddedWidth} rows", $"{x.Tokens} tokens, {x.Features} features in {x.PaddedFeatures} rows", "Reshape the panel to tokens x Width, PaddedWidth.");
         }
 
-        int keys = past + length;
+        CheckCall(batch, length, options);
+    }
+
+    private void CheckCall(int batch, int length, ForwardOptions<T> options)
+    {
+        int past = options.Cache?.Length ?? 0, keys = past + length;
         if (keys > _config.MaxSequenceLength)
         {
             throw new TokenException($"{Name}: {past} past and {length} new tokens are more than the maximum of {_config.MaxSequenceLength}. Shorten the input, reset the cache, or build the model with a larger MaxSequenceLength.");
@@ -255,6 +272,11 @@ public sealed unsafe partial class RbeTransformerBlock<T>
 
         options.Cache?.Check(Name, batch, _config.Heads, _config.HeadWidth, length);
         if (options.PaddingMask is { } padding && padding.Length != (long)batch * keys) throw new ShapeMismatchException($"{Name}: padding mask", $"[{batch}, {keys}] = {(long)batch * keys} values", $"{padding.Length}", "Give one byte a key, past included.");
-        if (options.AdditiveMask is { } additive && additive.Length != (long)batch * length * keys) throw new ShapeMismatchException($"{Name}: additive mask", $"[{batch}, 1, {length}, {keys}] = {(long)batch * length * keys} values", $"{additive.Length}", "Give one value a query and key, past included.");
+        if (options.AdditiveMask is not { } additive) return;
+        if (additive.Length != (long)batch * length * keys) throw new ShapeMismatchException($"{Name}: additive mask", $"[{batch}, 1, {length}, {keys}] = {(long)batch * length * keys} values", $"{additive.Length}", "Give one value a query and key, past included.");
+        for (int i = 0; i < additive.Length; i++)
+        {
+            if (T.IsNaN(additive[i]) || T.IsPositiveInfinity(additive[i])) throw new NonFiniteException($"{Name}: additive mask", $"value {additive[i]} at element {i}. Use finite values, or -infinity to hide a key.");
+        }
     }
 }

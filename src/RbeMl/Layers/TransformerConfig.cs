@@ -86,8 +86,18 @@ public sealed record TransformerConfig
         Positive(nameof(MaxSequenceLength), MaxSequenceLength);
         if (Width % Heads != 0) throw new InvalidSettingException(nameof(Heads), Heads, $"Width {Width} must be a multiple of it.");
         if (!(Dropout >= 0 && Dropout < 1)) throw new InvalidSettingException(nameof(Dropout), Dropout, "use a probability from 0 up to, but not, 1.");
-        if (!(LayerNormEpsilon > 0 && LayerNormEpsilon < 1)) throw new InvalidSettingException(nameof(LayerNormEpsilon), LayerNormEpsilon, "use a small positive number such as 1e-5.");
+        if (!(LayerNormEpsilon >= 1e-30 && LayerNormEpsilon < 1)) throw new InvalidSettingException(nameof(LayerNormEpsilon), LayerNormEpsilon, "use a small positive number such as 1e-5, at least 1e-30.");
+        Product(nameof(Width), Width, "4", FeedForwardWidth == 0 ? 4 : 1);
+        Product(nameof(Width), Width, nameof(Width), Width);
+        Product(nameof(Width), Width, "hidden width", HiddenWidth);
+        Product(nameof(Width), Width, nameof(Vocabulary), Vocabulary);
+        Product(nameof(Width), Width, nameof(MaxSequenceLength), MaxSequenceLength);
         return this;
+    }
+
+    private static void Product(string a, int x, string b, int y)
+    {
+        if ((long)x * y > Array.MaxLength) throw new InvalidSettingException($"{a} x {b}", (long)x * y, $"an array holds at most {Array.MaxLength} values: use a smaller {a} or {b}.");
     }
 
     private static void Positive(string name, int value)

@@ -15,7 +15,10 @@ public interface IParallelWork
 /// </summary>
 public sealed unsafe class ThreadTeam : IDisposable
 {
-    // 1 + the worker's index while this thread runs a body, else 0.
+    // The team whose body this thread runs, and the worker it is there; a body may use other teams as an outside caller.
+    [ThreadStatic]
+    private static ThreadTeam? t_team;
+
     [ThreadStatic]
     private static int t_worker;
 
@@ -64,9 +67,10 @@ public sealed unsafe class ThreadTeam : IDisposable
         where TWork : struct, IParallelWork
     {
         ObjectDisposedException.ThrowIf(_stopping, this);
-        if (Threads == 1 || items <= 1 || t_worker != 0)
+        bool nested = ReferenceEquals(t_team, this);
+        if (Threads == 1 || items <= 1 || nested)
         {
-            int worker = Math.Max(0, t_worker - 1);
+            int worker = nested ? t_worker : 0;
             for (int i = 0; i < items; i++) work.Execute(i, worker);
             return;
         }
@@ -116,7 +120,8 @@ public sealed unsafe class ThreadTeam : IDisposable
 
     private void Drain(int worker)
     {
-        t_worker = worker + 1;
+        (ThreadTeam? team, int outer) = (t_team, t_worker);
+        (t_team, t_worker) = (this, worker);
         try
         {
             for (int i = Interlocked.Increment(ref _next) - 1; i < _items; i = Interlocked.Increment(ref _next) - 1) _body(_work, i, worker);
@@ -128,7 +133,7 @@ public sealed unsafe class ThreadTeam : IDisposable
         }
         finally
         {
-            t_worker = 0;
+            (t_team, t_worker) = (team, outer);
         }
     }
 

@@ -44,6 +44,7 @@ public sealed class Generator : IDisposable
     private readonly float[] _logits;
     private readonly int[] _order;
     private readonly double[] _probabilities;
+    private int _generation;
 
     /// <summary>Prepares generation of one sequence.</summary>
     public Generator(Gpt2Model<float> model, int threads = 0)
@@ -57,7 +58,7 @@ public sealed class Generator : IDisposable
         _probabilities = new double[model.Config.Vocabulary];
     }
 
-    /// <summary>Yields new tokens one by one as they are drawn.</summary>
+    /// <summary>Yields new tokens one by one as they are drawn. One enumeration at a time: a second one ends the first.</summary>
     /// <param name="prompt">At least one token id; of a prompt beyond the model's positions the end is used.</param>
     /// <param name="options">How to draw.</param>
     /// <exception cref="TokenException">The prompt is empty or holds an id outside the vocabulary.</exception>
@@ -67,13 +68,20 @@ public sealed class Generator : IDisposable
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         if (prompt.Count == 0) throw new TokenException("the prompt is empty. Give at least one token to continue from.");
+        for (int i = 0; i < prompt.Count; i++)
+        {
+            if ((uint)prompt[i] >= (uint)_model.Config.Vocabulary) throw new TokenException($"token id {prompt[i]} at position {i} of the prompt is outside the vocabulary 0 .. {_model.Config.Vocabulary - 1}. Use the model's own tokenizer.");
+        }
+
         return Draw([.. prompt], options);
     }
 
-    /// <summary>Draws from logits with the options' rules; row and column name the random number.</summary>
+    /// <summary>Draws from logits [V] with the options' rules; the seed and the position fix the random number.</summary>
     public int Sample(ReadOnlySpan<float> logits, GenerationOptions options, long position)
     {
         ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        if (logits.Length != _order.Length) throw new ShapeMismatchException("logits", $"{_order.Length}, one a token of the vocabulary", $"{logits.Length}", "Pass the logits of one position.");
         for (int i = 0; i < logits.Length; i++)
         {
             if (!float.IsFinite(logits[i])) throw new NonFiniteException("head", $"logit {logits[i]} of token {i}. The model's weights are damaged or its training diverged.");
@@ -121,9 +129,11 @@ public sealed class Generator : IDisposable
     {
         int limit = _model.Config.MaxSequenceLength;
         _cache.Reset();
+        int generation = ++_generation;
         int unread = Math.Min(tokens.Count, limit);
         for (int n = 0; n < options.MaxTokens; n++)
         {
+            if (generation != _generation) throw new InvalidOperationException("Another Generate of this generator was started. Finish one before the next, or use a generator each.");
             if (_cache.Length + unread > limit)
             {
                 _cache.Reset();

@@ -12,11 +12,14 @@ namespace RbeMl.Models;
 public sealed class Gpt2Context<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
+    private readonly Gpt2Model<T> _model;
+
     /// <summary>Creates the contexts of <paramref name="model"/>'s blocks.</summary>
     public Gpt2Context(Gpt2Model<T> model, Workspace<T> workspace, CheckpointPolicy policy = CheckpointPolicy.None)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(workspace);
+        _model = model;
         Workspace = workspace;
         Policy = policy;
         Blocks = [.. model.Blocks.Select(_ => new BlockContext<T>(policy))];
@@ -59,6 +62,14 @@ public sealed class Gpt2Context<T> : IDisposable
 
     /// <summary>Options of the blocks' forwards; kept so that a step allocates nothing.</summary>
     internal ForwardOptions<T> Options { get; } = new();
+
+    internal void Require(Gpt2Model<T> model)
+    {
+        if (!ReferenceEquals(model, _model))
+        {
+            throw new ShapeMismatchException("context", $"one made for this model of {model.Blocks.Count} blocks", $"one of another model of {Blocks.Length} blocks", "Make a Gpt2Context for each model.");
+        }
+    }
 
     /// <inheritdoc/>
     public void Dispose()

@@ -35,6 +35,8 @@ public sealed unsafe partial class Gpt2Model<T>
         ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout = null, ParameterVector<T>? gradients = null, double scale = 1)
     {
         ArgumentNullException.ThrowIfNull(context);
+        context.Require(this);
+        if (gradients is not null) Parameters.RequireLayout("loss", gradients);
         CheckTokens(tokens, batch, length, 0);
         int predicted = CheckTargets(targets, tokens.Length);
         Workspace<T> workspace = context.Workspace;

@@ -96,11 +96,17 @@ public sealed unsafe partial class Gpt2Model<T>
     /// <param name="cache">Past keys and values, appended to; null for none.</param>
     /// <returns>[B, T, V] row-major.</returns>
     /// <exception cref="TokenException">An id is outside the vocabulary, or the sequence is too long.</exception>
+    /// <exception cref="NonFiniteException">A logit is NaN or infinite.</exception>
     public T[] Logits(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null)
     {
         Panel<T> x = Hidden(tokens, batch, length, workspace, cache);
         T[] logits = new T[checked(batch * length * Config.Vocabulary)];
         HeadLogits(x, workspace, logits);
+        for (int i = 0; i < logits.Length; i++)
+        {
+            if (!T.IsFinite(logits[i])) throw new NonFiniteException("head", $"logit {logits[i]} of token {i / Config.Vocabulary}, id {i % Config.Vocabulary}. The model's weights are damaged or its training diverged.");
+        }
+
         return logits;
     }
 
@@ -124,6 +130,7 @@ public sealed unsafe partial class Gpt2Model<T>
     public Panel<T> Hidden(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null)
     {
         ArgumentNullException.ThrowIfNull(workspace);
+        if (cache is not null && cache.Layers != Blocks.Count) throw new ShapeMismatchException("KV cache", $"{Blocks.Count} layers", $"{cache.Layers}", "Make the cache with this model's configuration.");
         int past = cache?.Length ?? 0;
         CheckTokens(tokens, batch, length, past);
         Panel<T> x = workspace.Panel("model.a"), y = workspace.Panel("model.b");

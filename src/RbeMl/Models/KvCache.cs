@@ -14,9 +14,13 @@ public sealed class KvCache<T> : IDisposable
     public KvCache(TransformerConfig config, int batch, int capacity)
     {
         ArgumentNullException.ThrowIfNull(config);
+        config.Validate();
         if (capacity > config.MaxSequenceLength) throw new InvalidSettingException(nameof(capacity), capacity, $"the model has {config.MaxSequenceLength} positions.");
         _layers = [.. Enumerable.Range(0, config.Layers).Select(_ => new LayerKvCache<T>(batch, config.Heads, config.HeadWidth, capacity))];
     }
+
+    /// <summary>Layers.</summary>
+    public int Layers => _layers.Length;
 
     /// <summary>Tokens held.</summary>
     public int Length => _layers[0].Length;

@@ -41,19 +41,18 @@ public sealed unsafe class AdamW<T> : IDisposable
     /// <summary>First and second moments, of the parameters' layout.</summary>
     public (ParameterVector<T> First, ParameterVector<T> Second) Moments => (_first, _second);
 
-    /// <summary>Bytes of the two moment vectors.</summary>
-    public long StateBytes => 2 * _parameters.TrainableCount * sizeof(T);
-
     /// <summary>One step.</summary>
     /// <param name="gradients">Gradients; alpha gradients are overwritten by the preconditioned ones.</param>
     /// <param name="rateFactor">Factor of the highest learning rates, from the schedule.</param>
     /// <param name="team">Threads.</param>
     /// <returns>Global norm of the gradient (before preconditioning and clipping).</returns>
+    /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
     /// <exception cref="NonFiniteException">A gradient is NaN or infinite; its slice is named, and nothing is changed.</exception>
     public double Step(ParameterVector<T> gradients, double rateFactor, ThreadTeam team)
     {
         ArgumentNullException.ThrowIfNull(gradients);
         ArgumentNullException.ThrowIfNull(team);
+        _parameters.RequireLayout("optimizer", gradients);
         double norm = Norm(gradients);
         if (!double.IsFinite(norm)) throw FindNonFinite(gradients);
         double scale = _options.Clip > 0 && norm > _options.Clip ? _options.Clip / norm : 1;

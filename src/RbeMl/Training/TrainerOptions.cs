@@ -84,14 +84,15 @@ public sealed record TrainerOptions
         Require(Batch >= 1, nameof(Batch), Batch, "use at least 1 sequence.");
         Require(Context >= 1, nameof(Context), Context, "use at least 1 token.");
         Require(Accumulate >= 1, nameof(Accumulate), Accumulate, "use at least 1 micro-batch.");
-        Require(LearningRate > 0 && double.IsFinite(LearningRate), nameof(LearningRate), LearningRate, "use a positive number such as 1e-3.");
-        Require(CoefficientLearningRate is null or (> 0 and < double.PositiveInfinity), nameof(CoefficientLearningRate), CoefficientLearningRate, "use a positive number, or leave it out.");
+        Require(LearningRate is > 0 and <= 1e6, nameof(LearningRate), LearningRate, "use a positive number such as 1e-3.");
+        Require((long)Batch * Context <= Array.MaxLength / 2, "Batch x Context", (long)Batch * Context, "use fewer or shorter sequences, and Accumulate for the rest.");
+        Require(CoefficientLearningRate is null or (> 0 and <= 1e6), nameof(CoefficientLearningRate), CoefficientLearningRate, "use a positive number, or leave it out.");
         Require(Warmup >= 0, nameof(Warmup), Warmup, "use 0 or more steps.");
         Require(FinalFraction is >= 0 and <= 1, nameof(FinalFraction), FinalFraction, "use a fraction from 0 to 1.");
         Require(WeightDecay is >= 0 and < 10, nameof(WeightDecay), WeightDecay, "use 0 or a small positive number such as 0.1.");
         Require(Beta1 is >= 0 and < 1, nameof(Beta1), Beta1, "use a number from 0 up to, but not, 1.");
         Require(Beta2 is >= 0 and < 1, nameof(Beta2), Beta2, "use a number from 0 up to, but not, 1.");
-        Require(Epsilon > 0, nameof(Epsilon), Epsilon, "use a small positive number such as 1e-8.");
+        Require(Epsilon is >= 1e-30 and < 1, nameof(Epsilon), Epsilon, "use a small positive number such as 1e-8, at least 1e-30.");
         Require(Clip >= 0, nameof(Clip), Clip, "use 0 for no clipping, or a positive norm.");
         Require(ValidateEvery >= 0, nameof(ValidateEvery), ValidateEvery, "use 0 or more steps.");
         Require(ValidationBatches >= 1, nameof(ValidationBatches), ValidationBatches, "use at least 1 batch.");

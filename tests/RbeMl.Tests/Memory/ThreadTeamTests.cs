@@ -141,4 +141,39 @@ public sealed class ThreadTeamTests
             Team.For(5, ref inner);
         }
     }
+
+    /// <summary>A body that uses another team is an outside caller there: it sees that team's workers only, and its own index again afterwards.</summary>
+    [Fact]
+    public void A_body_can_use_another_team()
+    {
+        using ThreadTeam outer = new(3), inner = new(1);
+        OtherTeam work = new() { Team = inner, Outer = outer, Workers = new int[60 * 4], Nested = new int[60] };
+        outer.For(60, ref work);
+        Assert.All(work.Workers, w => Assert.Equal(0, w));
+        Assert.All(work.Nested, n => Assert.Equal(1, n));
+    }
+
+    private struct OtherTeam : IParallelWork
+    {
+        internal ThreadTeam Team, Outer;
+        internal int[] Workers, Nested;
+
+        public readonly void Execute(int item, int worker)
+        {
+            Record record = new() { Into = Workers, Start = item * 4 };
+            Team.For(4, ref record);
+            int[] own = [-1];
+            Record again = new() { Into = own };
+            Outer.For(1, ref again); // nested in its own team: the worker it already is
+            Nested[item] = own[0] == worker ? 1 : 0;
+        }
+    }
+
+    private struct Record : IParallelWork
+    {
+        internal int[] Into;
+        internal int Start;
+
+        public readonly void Execute(int item, int worker) => Into[Start + item] = worker;
+    }
 }

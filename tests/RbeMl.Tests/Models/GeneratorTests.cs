@@ -5,7 +5,7 @@ namespace RbeMl.Tests.Models;
 
 public class GeneratorTests
 {
-    private static readonly float[] s_logits = [0f, 3f, 1f, 2f, -1f];
+    private static readonly float[] s_logits = [0f, 3f, 1f, 2f, -1f, -60f, -60f, -60f, -60f, -60f, -60f];
 
     [Fact]
     public void Temperature_zero_takes_the_most_likely_token() => Assert.All(Draws(new GenerationOptions { Temperature = 0 }), t => Assert.Equal(1, t));
@@ -31,7 +31,7 @@ public class GeneratorTests
     {
         int[] draws = Draws(new GenerationOptions { Temperature = temperature });
         double sum = s_logits.Sum(l => Math.Exp(l / temperature));
-        for (int t = 0; t < s_logits.Length; t++)
+        for (int t = 0; t < 5; t++)
         {
             double p = Math.Exp(s_logits[t] / temperature) / sum;
             Assert.InRange(draws.Count(d => d == t), (4000 * p) - (5 * Math.Sqrt(4000 * p * (1 - p))) - 1, (4000 * p) + (5 * Math.Sqrt(4000 * p * (1 - p))) + 1);
@@ -72,15 +72,46 @@ public class GeneratorTests
     }
 
     [Fact]
+    public void Beyond_the_positions_the_newer_half_is_read_again()
+    {
+        Gpt2Model<float> model = TrainerTests.Model(); // 16 positions, all used by the prompt
+        using Generator generator = new(model, 1);
+        using RbeMl.Layers.Workspace<float> workspace = new(1);
+        List<int> tokens = [.. Enumerable.Range(0, 16).Select(i => i * 3 % 11)];
+        float[] logits = new float[11];
+        GenerationOptions options = new() { MaxTokens = 2, Temperature = 0 };
+        int[] drawn = [.. generator.Generate(tokens, options)];
+        model.LastLogits(tokens.ToArray(), 1, 16, workspace, null, logits);
+        Assert.Equal(Array.IndexOf(logits, logits.Max()), drawn[0]);
+        tokens.Add(drawn[0]);
+        model.LastLogits(tokens.TakeLast(8).ToArray(), 1, 8, workspace, null, logits);
+        Assert.Equal(Array.IndexOf(logits, logits.Max()), drawn[1]);
+    }
+
+    [Fact]
+    public void A_second_enumeration_ends_the_first()
+    {
+        using Generator generator = new(TrainerTests.Model(), 1);
+        using IEnumerator<int> first = generator.Generate([1], new GenerationOptions()).GetEnumerator(), second = generator.Generate([2], new GenerationOptions()).GetEnumerator();
+        Assert.True(first.MoveNext());
+        Assert.True(second.MoveNext());
+        Assert.Throws<InvalidOperationException>(() => first.MoveNext());
+    }
+
+    [Fact]
     public void Bad_requests_are_refused()
     {
         using Generator generator = new(TrainerTests.Model(), 1);
         Assert.Throws<TokenException>(() => generator.Generate([], new GenerationOptions()));
-        Assert.Throws<TokenException>(() => generator.Generate([11], new GenerationOptions()).First());
+        Assert.Contains("position 1", Assert.Throws<TokenException>(() => generator.Generate([1, 11], new GenerationOptions())).Message, StringComparison.Ordinal);
         Assert.Equal("Temperature", Assert.Throws<InvalidSettingException>(() => generator.Generate([1], new GenerationOptions { Temperature = -1 })).Setting);
         Assert.Equal("TopP", Assert.Throws<InvalidSettingException>(() => generator.Generate([1], new GenerationOptions { TopP = 0 })).Setting);
         Assert.Equal("MaxTokens", Assert.Throws<InvalidSettingException>(() => generator.Generate([1], new GenerationOptions { MaxTokens = 0 })).Setting);
-        Assert.Throws<NonFiniteException>(() => generator.Sample([0f, float.NaN], new GenerationOptions(), 0));
+        float[] bad = [.. s_logits];
+        bad[3] = float.NaN;
+        Assert.Throws<NonFiniteException>(() => generator.Sample(bad, new GenerationOptions(), 0));
+        Assert.Throws<ShapeMismatchException>(() => generator.Sample([0f], new GenerationOptions(), 0));
+        Assert.Throws<InvalidSettingException>(() => generator.Sample(s_logits, new GenerationOptions { Temperature = double.NaN }, 0));
     }
 
     private static int[] Draws(GenerationOptions options)

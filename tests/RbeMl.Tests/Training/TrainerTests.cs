@@ -60,6 +60,41 @@ public class TrainerTests
         }
     }
 
+    /// <summary>The same batch at a rate that moves nothing: only the dropout differs from step to step.</summary>
+    [Fact]
+    public void Every_step_draws_its_own_dropout()
+    {
+        Assert.Equal(10, Norms(0.1f).Distinct().Count());
+        Assert.Single(Norms(0).Distinct());
+
+        static double[] Norms(float dropout)
+        {
+            Gpt2Model<float> model = new(Model().GetWeights() with { Config = s_config with { Dropout = dropout } });
+            using Trainer trainer = new(model, new Counting(11, same: true), null, s_training with { LearningRate = 1e-30, WeightDecay = 0, PreconditionAlphas = false }, 1);
+            return [.. Enumerable.Range(0, 10).Select(_ => trainer.Step().GradientNorm)];
+        }
+    }
+
+    [Fact]
+    public void Vectors_of_another_model_are_refused_before_anything_is_written()
+    {
+        Gpt2Model<float> model = Model(), other = Gpt2Model<float>.Create(s_config with { Layers = 1 }, s_options, 1), twin = Model();
+        using Workspace<float> workspace = new(1);
+        using Gpt2Context<float> context = new(model, workspace);
+        using RbeMl.Memory.ThreadTeam team = new(1);
+        using AdamW<float> optimizer = new(model.Parameters, s_training);
+        foreach (Gpt2Model<float> wrong in (Gpt2Model<float>[])[other, twin])
+        {
+            Assert.Throws<ShapeMismatchException>(() => model.Loss([1, 2], [2, 3], 1, 2, context, null, wrong.Parameters.CreateLike()));
+            Assert.Throws<ShapeMismatchException>(() => wrong.Loss([1, 2], [2, 3], 1, 2, context));
+            Assert.Throws<ShapeMismatchException>(() => optimizer.Step(wrong.Parameters.CreateLike(), 1, team));
+            Assert.Throws<ShapeMismatchException>(() => model.Parameters.CopyFrom(wrong.Parameters));
+        }
+
+        using KvCache<float> cache = new(other.Config, 1, 8);
+        Assert.Throws<ShapeMismatchException>(() => model.Logits([1], 1, 1, workspace, cache));
+    }
+
     [Fact]
     public void A_step_that_diverges_is_named_and_leaves_the_weights_alone()
     {
@@ -124,6 +159,9 @@ public class TrainerTests
         Gpt2Model<float> model = Model();
         Assert.Equal("Steps", Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training with { Steps = 0 }, 1)).Setting);
         Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training with { LearningRate = double.NaN }, 1));
+        Assert.Equal("LearningRate", Assert.Throws<InvalidSettingException>(() => (s_training with { LearningRate = 1e39 }).Validate()).Setting);
+        Assert.Equal("Epsilon", Assert.Throws<InvalidSettingException>(() => (s_training with { Epsilon = 1e-50 }).Validate()).Setting);
+        Assert.Equal("Batch x Context", Assert.Throws<InvalidSettingException>(() => (s_training with { Batch = 65536, Context = 65536 }).Validate()).Setting);
         Assert.Contains("16 positions", Assert.Throws<TokenException>(() => new Trainer(model, new Counting(11), null, s_training with { Context = 17 }, 1)).Message, StringComparison.Ordinal);
         Assert.Contains("vocabulary of 11", Assert.Throws<TokenException>(() => new Trainer(model, new Counting(12), null, s_training, 1)).Message, StringComparison.Ordinal);
         Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training, -1));
@@ -134,7 +172,7 @@ public class TrainerTests
     private static int[] Bits(Gpt2Model<float> model) => [.. model.Parameters.Slices.SelectMany(s => model.Parameters.Of(s).ToArray()).Select(BitConverter.SingleToInt32Bits)];
 
     /// <summary>Sequences that count up by one, from a start that depends on the place in the run.</summary>
-    private sealed class Counting(int vocabulary) : ITokenSource
+    private sealed class Counting(int vocabulary, bool same = false) : ITokenSource
     {
         public int Vocabulary => vocabulary;
 
@@ -144,7 +182,7 @@ public class TrainerTests
             {
                 for (int t = 0; t < context; t++)
                 {
-                    int value = (int)(((batchIndex * batch) + b) * 5) + t;
+                    int value = (int)((((same ? 0 : batchIndex) * batch) + b) * 5) + t;
                     inputs[(b * context) + t] = value % vocabulary;
                     targets[(b * context) + t] = (value + 1) % vocabulary;
                 }
