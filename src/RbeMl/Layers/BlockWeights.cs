@@ -158,6 +158,14 @@ public sealed record BlockWeights
         };
     }
 
+    /// <summary>Compresses the six matrices to the literal record: eight alphas and the largest coefficients of each tile, 32 + 8 K bytes.</summary>
+    /// <param name="dense">The weights.</param>
+    /// <param name="config">Their shapes.</param>
+    /// <param name="tile">Tile edge: 32, 64 or 128.</param>
+    /// <param name="coefficients">K.</param>
+    public static BlockWeights Compress(DenseBlockWeights dense, TransformerConfig config, int tile, int coefficients) =>
+        Compress(dense, config, new RbeOptions { Tile = tile, Format = RbeFormat.Seed(coefficients) });
+
     /// <summary>
     /// Untrained weights for training from scratch. Coefficients of K of B² places are N(0, (0.02 sqrt(B² / K))²), so that a decoded weight has
     /// GPT-2's deviation of 0.02; the two projections back to the residual stream are scaled by 1 / sqrt(2 L).

@@ -171,6 +171,20 @@ public class BlockBehaviourTests
     }
 
     [Fact]
+    public void Tile_and_coefficients_alone_mean_the_literal_record()
+    {
+        DenseBlockWeights dense = DenseBlockWeights.Gpt2Initialization(s_config, 1);
+        BlockWeights weights = BlockWeights.Compress(dense, s_config, 32, 100);
+        Assert.All((RbeMatrix[])[weights.Query, weights.Key, weights.Value, weights.Output, weights.Expand, weights.Contract], m =>
+        {
+            Assert.Equal(RbeFormat.Seed(100), m.Format);
+            Assert.Equal((32, 100, m.TileCount * 8), (m.Tile, m.Support!.CoefficientsPerTile, m.Alphas.Length));
+        });
+        RbeTransformerBlock<float> block = new(s_config, weights);
+        Assert.Equal(weights.Contract.Coefficients, block.GetCompressedWeights().Contract.Coefficients);
+    }
+
+    [Fact]
     public void Gradients_accumulate()
     {
         using BlockFixture<float> f = new(s_config, BlockGradientTests.OptionsOf("runs4"), 1, 20);
