@@ -8,11 +8,11 @@ namespace RbeMl.Kernels;
 
 /// <summary>
 /// Attention of one head, forward and backward, by blocks of queries and keys: memory beyond the problem's own arrays does not grow with it
-/// (Dao et al., "FlashAttention"). A query that sees no key has output 0, log-sum-exp -infinity and passes no gradient.
+/// (Dao et al., "FlashAttention"). A query that sees no key has output 0 and passes no gradient.
 /// </summary>
 public static unsafe class AttentionKernel
 {
-    /// <summary>Fills Output, LogSumExp and, when asked for, Weights.</summary>
+    /// <summary>Fills Output, RowStatistics and, when asked for, Weights.</summary>
     public static void Forward<T>(in AttentionProblem<T> p)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
@@ -28,7 +28,7 @@ public static unsafe class AttentionKernel
         else AttentionKernelForward.Run<LanesScalar>(in problem);
     }
 
-    /// <summary>Fills the gradients of q, k and v from q, k, v, OutputGradient and the forward's Output and LogSumExp.</summary>
+    /// <summary>Fills the gradients of q, k and v from q, k, v, OutputGradient and the forward's Output and RowStatistics.</summary>
     public static void Backward<T>(in AttentionProblem<T> p)
         where T : unmanaged, IFloatingPointIeee754<T>
     {

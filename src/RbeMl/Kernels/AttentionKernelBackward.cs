@@ -10,8 +10,8 @@ internal static unsafe class AttentionKernelBackward
 {
     private const int Size = AttentionKernelBlock.Size;
 
-    // Scores, mask, dP and two transposed blocks, then log-sum-exp, dot product and positions of the queries.
-    private const int Scratch = (5 * Size + 3) * Size * sizeof(float) + 64;
+    // Scores, mask, dP and two transposed blocks, then maximum, inverse sum, dot product and positions of the queries.
+    private const int Scratch = (5 * Size + 4) * Size * sizeof(float) + 64;
 
     [SkipLocalsInit]
     internal static void Run<TLanes>(in AttentionProblem<float> p)
@@ -21,7 +21,7 @@ internal static unsafe class AttentionKernelBackward
         float* scratch = AttentionKernelBlock.Align(memory);
         AttentionKernelBlock block = new() { Scores = scratch, Mask = scratch + Size * Size, Positions = scratch + 5 * Size * Size };
         float* gradient = block.Mask + Size * Size, transposedP = gradient + Size * Size, transposedS = transposedP + Size * Size;
-        float* logSum = block.Positions + Size, dot = logSum + Size;
+        float* max = block.Positions + Size, inverse = max + Size, dot = inverse + Size;
         DropoutStream stream = new(p.DropoutKey, p.Dropout);
         for (int d = 0; d < p.HeadWidth; d++)
         {
@@ -35,11 +35,12 @@ internal static unsafe class AttentionKernelBackward
             block.StartQueries(p, query);
             Dot<TLanes>(p, block, dot);
 
-            // +infinity makes the probabilities of padding, and of queries that see nothing, zero.
+            // Exponentials of padding, and of queries that see nothing, are zero with +infinity in place of the maximum.
             for (int i = 0; i < block.Lanes; i++)
             {
-                float value = query + i < p.Queries ? p.LogSumExp[query + i] : float.PositiveInfinity;
-                logSum[i] = float.IsNegativeInfinity(value) ? float.PositiveInfinity : value;
+                bool real = query + i < p.Queries;
+                max[i] = !real || float.IsNegativeInfinity(p.RowStatistics[query + i]) ? float.PositiveInfinity : p.RowStatistics[query + i];
+                inverse[i] = real ? p.RowStatistics[p.QueryStride + query + i] : 0f;
             }
 
             for (int key = 0; block.StartKeys(p, key); key += Size)
@@ -47,7 +48,7 @@ internal static unsafe class AttentionKernelBackward
                 int lanes = block.Lanes, keys = block.Keys, padded = (keys + 15) & ~15;
                 block.Score<TLanes>(p);
                 block.Product<TLanes>(p, p.V, p.OutputGradient, gradient);
-                ScoreGradients<TLanes>(p, block, stream, gradient, logSum, dot);
+                ScoreGradients<TLanes>(p, block, stream, gradient, max, inverse, dot);
                 new Span<float>(block.Scores + keys * lanes, (padded - keys) * lanes).Clear();
                 new Span<float>(gradient + keys * lanes, (padded - keys) * lanes).Clear();
                 Elementwise.Transpose(block.Scores, padded, lanes, lanes, transposedP, padded);
@@ -76,7 +77,8 @@ internal static unsafe class AttentionKernelBackward
 
     // Scores become P F, and dP becomes dS.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void ScoreGradients<TLanes>(in AttentionProblem<float> p, in AttentionKernelBlock block, in DropoutStream stream, float* gradient, float* logSum, float* dot)
+    private static void ScoreGradients<TLanes>(
+        in AttentionProblem<float> p, in AttentionKernelBlock block, in DropoutStream stream, float* gradient, float* max, float* inverse, float* dot)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         bool dropout = p.Dropout > 0;
@@ -84,14 +86,14 @@ internal static unsafe class AttentionKernelBackward
         TLanes scale = TLanes.Set(p.Scale);
         for (int i = 0; i < lanes; i += TLanes.Count)
         {
-            TLanes log = TLanes.Load(logSum + i), delta = TLanes.Load(dot + i), f0 = TLanes.Set(1f), f1 = f0, f2 = f0, f3 = f0;
+            TLanes top = TLanes.Load(max + i), factor = TLanes.Load(inverse + i), delta = TLanes.Load(dot + i), f0 = TLanes.Set(1f), f1 = f0, f2 = f0, f3 = f0;
             ulong row = (ulong)(p.DropoutRow + block.Query + i);
             int keys = block.VisibleKeys(p, i, TLanes.Count);
             for (int s = 0; s < keys; s++)
             {
                 float* score = block.Scores + s * lanes + i, g = gradient + s * lanes + i;
                 if (dropout && s % 4 == 0) PhiloxLanes.Factors(stream, row, (uint)(block.Key + s) / 4, out f0, out f1, out f2, out f3);
-                TLanes probability = VectorMath.ExpNotLarge(TLanes.Subtract(TLanes.Load(score), log));
+                TLanes probability = TLanes.Multiply(VectorMath.ExpNotLarge(TLanes.Subtract(TLanes.Load(score), top)), factor);
                 TLanes.Store(TLanes.Multiply(probability, f0), score);
                 TLanes inner = TLanes.Subtract(TLanes.Multiply(TLanes.Load(g), f0), delta);
                 TLanes.Store(TLanes.Multiply(TLanes.Multiply(probability, inner), scale), g);

@@ -55,12 +55,14 @@ internal static unsafe class AttentionKernelForward
                 // The sum is at least 1 where a key is seen: the largest score gives exp(0).
                 bool real = query + i < p.Queries;
                 rescale[i] = !real || sum[i] == 0 ? 0f : 1f / sum[i];
-                if (real) p.LogSumExp[query + i] = sum[i] == 0 ? float.NegativeInfinity : max[i] + MathF.Log(sum[i]);
+                if (!real) continue;
+                p.RowStatistics[query + i] = max[i];
+                p.RowStatistics[p.QueryStride + query + i] = rescale[i];
             }
 
             for (int d = 0; d < p.HeadWidth && first; d++) new Span<float>(output + (long)d * p.QueryStride, block.Lanes).Clear();
             ScaleRows<TLanes>(output, p.HeadWidth, p.QueryStride, block.Lanes, rescale);
-            if (p.Weights != null) WriteWeights<TLanes>(p, block, stream);
+            if (p.Weights != null) WriteWeights<TLanes>(p, block, stream, max, rescale);
         }
     }
 
@@ -125,28 +127,36 @@ internal static unsafe class AttentionKernelForward
     }
 
     // A second pass over the keys, now that the sums are known.
-    private static void WriteWeights<TLanes>(in AttentionProblem<float> p, AttentionKernelBlock block, in DropoutStream stream)
+    private static void WriteWeights<TLanes>(in AttentionProblem<float> p, AttentionKernelBlock block, in DropoutStream stream, float* max, float* inverse)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int queries = Math.Min(block.Lanes, p.Queries - block.Query), written = 0;
         for (int key = 0; block.StartKeys(p, key); key += Size)
         {
             block.Score<TLanes>(p);
-            for (int i = 0; i < queries; i++)
-            {
-                float logSum = p.LogSumExp[block.Query + i];
-                for (int s = 0; s < block.Keys; s++)
-                {
-                    float* score = block.Scores + s * block.Lanes + i;
-                    *score = float.IsNegativeInfinity(logSum) ? 0f : MathF.Exp(*score - logSum);
-                }
-            }
-
+            Probabilities<TLanes>(block, max, inverse);
             for (int i = 0; i < block.Lanes && p.Dropout > 0; i += TLanes.Count) Drop<TLanes>(p, block, stream, block.Scores + i, i);
             Elementwise.Transpose(block.Scores, block.Keys, queries, block.Lanes, p.Weights + (long)block.Query * p.Keys + key, p.Keys);
             written = key + block.Keys;
         }
 
         for (int i = 0; i < queries; i++) new Span<float>(p.Weights + (long)(block.Query + i) * p.Keys + written, p.Keys - written).Clear();
+    }
+
+    // Scores become exp(score - maximum) / sum.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Probabilities<TLanes>(in AttentionKernelBlock block, float* max, float* inverse)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        for (int i = 0; i < block.Lanes; i += TLanes.Count)
+        {
+            TLanes top = TLanes.Load(max + i), factor = TLanes.Load(inverse + i);
+            TLanes shift = TLanes.SelectLess(TLanes.Set(float.NegativeInfinity), top, top, TLanes.Zero);
+            for (int s = 0; s < block.Keys; s++)
+            {
+                float* score = block.Scores + s * block.Lanes + i;
+                TLanes.Store(TLanes.Multiply(VectorMath.ExpNotLarge(TLanes.Subtract(TLanes.Load(score), shift)), factor), score);
+            }
+        }
     }
 }

@@ -8,8 +8,12 @@ internal static unsafe class AttentionKernelSingle
     // Keys whose scores are held at a time.
     private const int Size = 1024;
 
+    // Up to here a product of AttentionKernelBlock is a single chain of multiply-adds, as here. The backward computes scores there, and they must be the forward's to
+    // the last bit: next to a large mask a difference of one rounding would grow to one of the mask's own.
+    private const int LargestHeadWidth = 256;
+
     /// <summary>Whether the problem is one for this class.</summary>
-    internal static bool Fits(in AttentionProblem<float> p) => p.Queries == 1 && p.Weights == null && p.Dropout == 0;
+    internal static bool Fits(in AttentionProblem<float> p) => p.Queries == 1 && p.HeadWidth <= LargestHeadWidth && p.Weights == null && p.Dropout == 0;
 
     [SkipLocalsInit]
     internal static void Run<TLanes>(in AttentionProblem<float> p)
@@ -31,8 +35,10 @@ internal static unsafe class AttentionKernelSingle
             max = top;
         }
 
-        p.LogSumExp[0] = max + MathF.Log(sum);
-        for (int d = 0; d < p.HeadWidth && sum != 0; d++) p.Output[(long)d * p.QueryStride] /= sum;
+        float inverse = sum == 0 ? 0f : 1f / sum;
+        p.RowStatistics[0] = max;
+        p.RowStatistics[p.QueryStride] = inverse;
+        for (int d = 0; d < p.HeadWidth; d++) p.Output[(long)d * p.QueryStride] *= inverse;
     }
 
     // scores[key] = scale q'k + mask, -infinity where hidden or padding.
@@ -47,8 +53,8 @@ internal static unsafe class AttentionKernelSingle
         for (; d + 4 <= p.HeadWidth; d += 4, k += 4 * stride)
         {
             float* q = p.Q + (long)d * p.QueryStride;
-            TLanes q0 = TLanes.Set(p.Scale * q[0]), q1 = TLanes.Set(p.Scale * q[p.QueryStride]);
-            TLanes q2 = TLanes.Set(p.Scale * q[2L * p.QueryStride]), q3 = TLanes.Set(p.Scale * q[3L * p.QueryStride]);
+            TLanes q0 = TLanes.Set(q[0]), q1 = TLanes.Set(q[p.QueryStride]);
+            TLanes q2 = TLanes.Set(q[2L * p.QueryStride]), q3 = TLanes.Set(q[3L * p.QueryStride]);
             for (int s = 0; s < padded; s += TLanes.Count)
             {
                 TLanes score = TLanes.Fma(q0, TLanes.Load(k + s), TLanes.Load(scores + s));
@@ -60,10 +66,12 @@ internal static unsafe class AttentionKernelSingle
 
         for (; d < p.HeadWidth; d++, k += stride)
         {
-            TLanes q = TLanes.Set(p.Scale * p.Q[(long)d * p.QueryStride]);
+            TLanes q = TLanes.Set(p.Q[(long)d * p.QueryStride]);
             for (int s = 0; s < padded; s += TLanes.Count) TLanes.Store(TLanes.Fma(q, TLanes.Load(k + s), TLanes.Load(scores + s)), scores + s);
         }
 
+        TLanes scale = TLanes.Set(p.Scale);
+        for (int s = 0; s < padded; s += TLanes.Count) TLanes.Store(TLanes.Multiply(TLanes.Load(scores + s), scale), scores + s);
         if (p.AdditiveMask != null) ElementwiseLanes.Add<TLanes>(scores, p.AdditiveMask + key, scores, keys);
         for (int s = 0; s < keys && p.KeyPadding != null; s++)
         {

@@ -44,8 +44,12 @@ public unsafe struct AttentionProblem<T>
     /// <summary>Result, <c>[headWidth][queryStride]</c>; lanes beyond Queries become zero.</summary>
     public T* Output;
 
-    /// <summary><c>[queryStride]</c>: log of the sum of the exponentials of a query's scaled, masked scores; -infinity for a query that sees nothing.</summary>
-    public T* LogSumExp;
+    /// <summary>
+    /// <c>[2][queryStride]</c>, from which a probability is exp(score - maximum) * inverse: the maximum of a query's scaled, masked scores (-infinity for a query
+    /// that sees nothing), then 1 / sum of exp(score - maximum) (0 for such a query). Their log-sum-exp alone would not do: where a mask shifts all scores far
+    /// from 0, rounding takes the logarithm of the sum away.
+    /// </summary>
+    public T* RowStatistics;
 
     /// <summary><c>[keys]</c>: 0 hides a key, anything else shows it; null shows all.</summary>
     public byte* KeyPadding;

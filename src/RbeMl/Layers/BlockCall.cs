@@ -56,7 +56,7 @@ internal sealed unsafe class BlockCall<T> : IDisposable
 
     public Slab<T> Statistics { get; private set; } = null!;
 
-    public Slab<T> LogSumExp { get; private set; } = null!;
+    public Slab<T> RowStatistics { get; private set; } = null!;
 
     /// <summary>Decoded gamma1, beta1, gamma2, beta2, each [Dp].</summary>
     public Slab<T> LayerNormVectors { get; } = new();
@@ -100,7 +100,7 @@ internal sealed unsafe class BlockCall<T> : IDisposable
         BlockActivations<T> most = Keep is CheckpointPolicy.None or CheckpointPolicy.Selective ? saved : _shared;
         BlockActivations<T> all = Keep is CheckpointPolicy.None ? saved : _shared;
         Middle = saved.Middle;
-        (X1Hat, Qkv, Att, X2Hat, Hidden, Statistics, LogSumExp) = (most.X1Hat, most.Qkv, most.Att, most.X2Hat, most.Hidden, most.Statistics, most.LogSumExp);
+        (X1Hat, Qkv, Att, X2Hat, Hidden, Statistics, RowStatistics) = (most.X1Hat, most.Qkv, most.Att, most.X2Hat, most.Hidden, most.Statistics, most.RowStatistics);
         (AttHat, HiddenHat) = (all.AttHat, all.HiddenHat);
     }
 

@@ -79,16 +79,16 @@ internal sealed class BlockActivations<T> : IDisposable
     /// <summary>Mean and 1/deviation of LN1 and LN2, each [chunks * width].</summary>
     public Slab<T> Statistics { get; } = new();
 
-    /// <summary>Log-sum-exp of the attention, [B, H, T rounded up to 16].</summary>
-    public Slab<T> LogSumExp { get; } = new();
+    /// <summary>Maximum and inverse sum of the attention's exponentials, [B, H, 2, T rounded up to 16].</summary>
+    public Slab<T> RowStatistics { get; } = new();
 
     public long AllocatedBytes => X1Hat.AllocatedBytes + Qkv.AllocatedBytes + Att.AllocatedBytes + AttHat.AllocatedBytes + Middle.AllocatedBytes
-        + X2Hat.AllocatedBytes + Hidden.AllocatedBytes + HiddenHat.AllocatedBytes + Statistics.AllocatedBytes + LogSumExp.AllocatedBytes;
+        + X2Hat.AllocatedBytes + Hidden.AllocatedBytes + HiddenHat.AllocatedBytes + Statistics.AllocatedBytes + RowStatistics.AllocatedBytes;
 
     public void Dispose()
     {
         foreach (Panel<T> panel in (Panel<T>[])[X1Hat, Qkv, Att, AttHat, Middle, X2Hat, Hidden, HiddenHat]) panel.Dispose();
         Statistics.Dispose();
-        LogSumExp.Dispose();
+        RowStatistics.Dispose();
     }
 }

@@ -119,8 +119,8 @@ public sealed unsafe class MultiHeadAttention<T>
     public long HeadScratch(int queries, int keys, bool backward) =>
         (backward ? 4 : 2) * ScratchArea<T>.Size((long)HeadWidth * Panel<T>.RoundUp(queries, 16)) + (backward ? 4 : 2) * ScratchArea<T>.Size((long)HeadWidth * Panel<T>.RoundUp(keys, 16));
 
-    /// <summary>Attention of one head of one sequence: qkv panel -> att panel and log-sum-exp. With a cache, keys and values are appended to it.</summary>
-    internal void HeadForward(in HeadCall call, Panel<T> qkv, Panel<T> att, T* logSumExp, ForwardOptions<T> options, T* weights, ScratchArea<T> scratch)
+    /// <summary>Attention of one head of one sequence: qkv panel -> att panel and row statistics. With a cache, keys and values are appended to it.</summary>
+    internal void HeadForward(in HeadCall call, Panel<T> qkv, Panel<T> att, T* rowStatistics, ForwardOptions<T> options, T* weights, ScratchArea<T> scratch)
     {
         int queries = call.Tokens, keys = call.Past + call.Tokens, d = HeadWidth;
         int first = call.Sequence * call.Tokens;
@@ -157,7 +157,7 @@ public sealed unsafe class MultiHeadAttention<T>
             Load(qkv, 2 * PaddedWidth + call.Head * d, first, queries, p.V, p.KeyStride);
         }
 
-        p.LogSumExp = logSumExp + ((long)call.Sequence * Heads + call.Head) * p.QueryStride;
+        p.RowStatistics = rowStatistics + ((long)call.Sequence * Heads + call.Head) * 2 * p.QueryStride;
         p.Weights = weights == null ? null : weights + ((long)call.Sequence * Heads + call.Head) * queries * keys;
         fixed (byte* padding = options.PaddingMask)
         fixed (T* additive = options.AdditiveMask)
@@ -170,7 +170,7 @@ public sealed unsafe class MultiHeadAttention<T>
     }
 
     /// <summary>Backward of one head of one sequence: gradient of att -> gradient of qkv.</summary>
-    internal void HeadBackward(in HeadCall call, Panel<T> qkv, Panel<T> att, Panel<T> dAtt, Panel<T> dQkv, T* logSumExp, ForwardOptions<T> options, ScratchArea<T> scratch)
+    internal void HeadBackward(in HeadCall call, Panel<T> qkv, Panel<T> att, Panel<T> dAtt, Panel<T> dQkv, T* rowStatistics, ForwardOptions<T> options, ScratchArea<T> scratch)
     {
         int queries = call.Tokens, d = HeadWidth, first = call.Sequence * call.Tokens;
         AttentionProblem<T> p = Problem(call);
@@ -203,7 +203,7 @@ public sealed unsafe class MultiHeadAttention<T>
             LoadKeys(call, qkv, 2 * PaddedWidth + call.Head * d, options.Cache, false, p.V, p.KeyStride);
         }
 
-        p.LogSumExp = logSumExp + ((long)call.Sequence * Heads + call.Head) * p.QueryStride;
+        p.RowStatistics = rowStatistics + ((long)call.Sequence * Heads + call.Head) * 2 * p.QueryStride;
         fixed (byte* padding = options.PaddingMask)
         fixed (T* additive = options.AdditiveMask)
         {

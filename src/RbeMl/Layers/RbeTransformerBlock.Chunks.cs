@@ -36,7 +36,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     private void Attend(BlockCall<T> call, int item, int worker, ScratchArea<T> scratch)
     {
         long t0 = call.Now();
-        Attention.HeadForward(HeadOf(call, item), call.Qkv, call.Att, call.LogSumExp.Pointer, call.Options, call.AttentionWeights, scratch);
+        Attention.HeadForward(HeadOf(call, item), call.Qkv, call.Att, call.RowStatistics.Pointer, call.Options, call.AttentionWeights, scratch);
         call.Lap(worker, BlockStage.Attention, t0);
     }
 

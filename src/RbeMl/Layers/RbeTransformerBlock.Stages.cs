@@ -43,7 +43,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         call.Result.Reshape(tokens, Width, PaddedWidth);
         int lanes = call.X.Chunks * call.X.Width;
         call.Statistics.Ensure(4L * lanes);
-        call.LogSumExp.Ensure((long)call.Batch * _config.Heads * Panel<T>.RoundUp(call.Length, 16));
+        call.RowStatistics.Ensure(2L * call.Batch * _config.Heads * Panel<T>.RoundUp(call.Length, 16));
         if (call.Keep is CheckpointPolicy.None or CheckpointPolicy.Selective)
         {
             call.X1Hat.Reshape(tokens, PaddedWidth, PaddedWidth);
@@ -90,7 +90,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
             call.X2Hat.Reshape(tokens, PaddedWidth, PaddedWidth);
             call.Hidden.Reshape(tokens, hidden, hidden);
             call.Statistics.Ensure(4L * call.X.Chunks * call.X.Width);
-            call.LogSumExp.Ensure((long)call.Batch * _config.Heads * Panel<T>.RoundUp(call.Length, 16));
+            call.RowStatistics.Ensure(2L * call.Batch * _config.Heads * Panel<T>.RoundUp(call.Length, 16));
         }
 
         if (call.Keep is not CheckpointPolicy.None)
@@ -136,7 +136,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
             case Stage.Finish: Finish(call, item, worker, scratch); break;
             case Stage.RecomputeHidden: RecomputeHidden(call, item, scratch); break;
             case Stage.BackwardFeedForward: BackwardFeedForward(call, item, scratch); break;
-            case Stage.BackwardAttend: Attention.HeadBackward(HeadOf(call, item), call.Qkv, call.Att, call.AttGradient, call.QkvGradient, call.LogSumExp.Pointer, call.Options, scratch); break;
+            case Stage.BackwardAttend: Attention.HeadBackward(HeadOf(call, item), call.Qkv, call.Att, call.AttGradient, call.QkvGradient, call.RowStatistics.Pointer, call.Options, scratch); break;
             case Stage.BackwardProject: BackwardProject(call, item, scratch); break;
             default: WeightGradients(call, item); break;
         }

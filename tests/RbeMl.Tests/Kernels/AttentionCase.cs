@@ -21,7 +21,7 @@ internal sealed unsafe class AttentionCase<T> : IDisposable
         QGradient = Garbage(shape.HeadWidth * qs);
         KGradient = Garbage(shape.HeadWidth * ks);
         VGradient = Garbage(shape.HeadWidth * ks);
-        LogSumExp = Garbage(qs);
+        RowStatistics = Garbage(2 * qs);
         Weights = Garbage(shape.Queries * shape.Keys);
         Mask = Garbage(shape.Queries * shape.Keys);
         float[] mask = Numbers.Normal(shape.Queries * shape.Keys, seed + 4);
@@ -37,7 +37,7 @@ internal sealed unsafe class AttentionCase<T> : IDisposable
         Problem = new AttentionProblem<T>
         {
             HeadWidth = shape.HeadWidth, Queries = shape.Queries, Keys = shape.Keys, QueryStride = qs, KeyStride = ks, Causal = shape.Causal,
-            Scale = T.CreateTruncating((float)(1 / Math.Sqrt(shape.HeadWidth))), Q = Q.Pointer, K = K.Pointer, V = V.Pointer, Output = Output.Pointer, LogSumExp = LogSumExp.Pointer,
+            Scale = T.CreateTruncating((float)(1 / Math.Sqrt(shape.HeadWidth))), Q = Q.Pointer, K = K.Pointer, V = V.Pointer, Output = Output.Pointer, RowStatistics = RowStatistics.Pointer,
             KeyPadding = shape.Padding ? padding.Pointer : null, AdditiveMask = shape.Additive ? Mask.Pointer : null, Weights = shape.Weights ? Weights.Pointer : null,
             Dropout = shape.Dropout, DropoutKey = new RandomKey(42, 5, 1, DropoutSite.Attention), DropoutRow = 12345,
             OutputGradient = OutputGradient.Pointer, QGradient = QGradient.Pointer, KGradient = KGradient.Pointer, VGradient = VGradient.Pointer,
@@ -54,7 +54,7 @@ internal sealed unsafe class AttentionCase<T> : IDisposable
 
     internal GuardedBuffer<T> Output { get; }
 
-    internal GuardedBuffer<T> LogSumExp { get; }
+    internal GuardedBuffer<T> RowStatistics { get; }
 
     internal GuardedBuffer<T> Weights { get; }
 

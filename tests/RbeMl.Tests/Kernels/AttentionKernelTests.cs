@@ -69,7 +69,8 @@ public sealed unsafe class AttentionKernelTests
             AttentionProblem<float> p = actual.Problem;
             for (int t = 0; t < hidden; t++)
             {
-                Assert.Equal(float.NegativeInfinity, p.LogSumExp[t]);
+                Assert.Equal(float.NegativeInfinity, p.RowStatistics[t]);
+                Assert.Equal(0f, p.RowStatistics[p.QueryStride + t]);
                 for (int d = 0; d < 8; d++)
                 {
                     Assert.Equal(0f, p.Output[d * p.QueryStride + t]);
@@ -158,17 +159,22 @@ public sealed unsafe class AttentionKernelTests
     {
         using AttentionCase<double> expected = new(shape);
         using AttentionCase<float> actual = new(shape);
+        Forward(lanes, actual.Problem);
+        Backward(lanes, actual.Problem);
+        MatchesReference(expected, actual, shape, FormattableString.Invariant($"{lanes} lanes, {shape}"));
+    }
+
+    /// <summary>Fails unless the results of <paramref name="actual"/> are those that the reference gives for <paramref name="expected"/>.</summary>
+    internal static void MatchesReference(AttentionCase<double> expected, AttentionCase<float> actual, AttentionShape shape, string what)
+    {
         AttentionProblem<double> e = expected.Problem;
         AttentionProblem<float> p = actual.Problem;
         ReferenceAttention.Forward(in e);
         ReferenceAttention.Backward(in e);
-        Forward(lanes, p);
-        Backward(lanes, p);
 
         // A score is a sum of headWidth products of normal numbers, scaled to unit size: it is off by about (4 + sqrt headWidth) roundings of a few units, and
         // so, relatively, is every probability. The sums over keys add sqrt(keys). Eight times that covers the largest of thousands of elements.
         double roundings = 8 * (8 + Math.Sqrt(shape.HeadWidth) + Math.Sqrt(shape.Keys)) * LaneCases.Rounding;
-        string what = FormattableString.Invariant($"{lanes} lanes, {shape}");
         double keep = 1 / (1 - (double)shape.Dropout);
         LaneCases.Close(expected.Output.Span, actual.Output.Span, _ => roundings * 4 * keep, what + " output");
         LaneCases.Close(expected.QGradient.Span, actual.QGradient.Span, _ => roundings * 8 * keep, what + " dq");
@@ -178,15 +184,16 @@ public sealed unsafe class AttentionKernelTests
         LaneCases.Close(expected.VGradient.Span, actual.VGradient.Span, i => roundings * (16 * keep + 4 * Math.Abs(expected.VGradient.Pointer[i])), what + " dv");
         for (int t = 0; t < shape.Queries; t++)
         {
-            double logSum = e.LogSumExp[t];
-            if (double.IsNegativeInfinity(logSum)) Assert.Equal(float.NegativeInfinity, p.LogSumExp[t]);
-            else Assert.Equal(logSum, p.LogSumExp[t], roundings * 4);
+            double max = e.RowStatistics[t], inverse = e.RowStatistics[e.QueryStride + t];
+            if (double.IsNegativeInfinity(max)) Assert.Equal(float.NegativeInfinity, p.RowStatistics[t]);
+            else Assert.Equal(max, p.RowStatistics[t], roundings * 4);
+            Assert.Equal(inverse, p.RowStatistics[p.QueryStride + t], roundings * 4 * inverse);
         }
 
         if (shape.Weights) LaneCases.Close(expected.Weights.Span, actual.Weights.Span, i => roundings * (1e-3 + 4 * expected.Weights.Pointer[i]), what + " weights");
     }
 
-    private static void Forward(int lanes, AttentionProblem<float> p)
+    internal static void Forward(int lanes, AttentionProblem<float> p)
     {
         if (lanes == 16) AttentionKernelForward.Run<Lanes512>(p);
         else if (lanes == 8) AttentionKernelForward.Run<Lanes256>(p);
@@ -194,7 +201,7 @@ public sealed unsafe class AttentionKernelTests
         else AttentionKernel.Forward(p);
     }
 
-    private static void Backward(int lanes, AttentionProblem<float> p)
+    internal static void Backward(int lanes, AttentionProblem<float> p)
     {
         if (lanes == 16) AttentionKernelBackward.Run<Lanes512>(p);
         else if (lanes == 8) AttentionKernelBackward.Run<Lanes256>(p);

@@ -6,7 +6,7 @@ namespace RbeMl.Kernels.Reference;
 /// <summary>softmax(scale q'k + mask) v with a score row at a time.</summary>
 public static unsafe class ReferenceAttention
 {
-    /// <summary>Fills Output, LogSumExp and, when asked for, Weights.</summary>
+    /// <summary>Fills Output, RowStatistics and, when asked for, Weights.</summary>
     public static void Forward<T>(in AttentionProblem<T> p)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
@@ -14,7 +14,7 @@ public static unsafe class ReferenceAttention
         for (int d = 0; d < p.HeadWidth; d++) new Span<T>(p.Output + (long)d * p.QueryStride, p.QueryStride).Clear();
         for (int t = 0; t < p.Queries; t++)
         {
-            p.LogSumExp[t] = Probabilities(p, t, row);
+            (p.RowStatistics[t], p.RowStatistics[p.QueryStride + t]) = Probabilities(p, t, row);
             DropRow(p, t, row);
             for (int d = 0; d < p.HeadWidth; d++)
             {
@@ -82,8 +82,8 @@ public static unsafe class ReferenceAttention
         NativeMemory.Free(gradient);
     }
 
-    // The probabilities of query t before dropout (all zero where it sees nothing); returns log-sum-exp.
-    private static T Probabilities<T>(in AttentionProblem<T> p, int t, T* row)
+    // The probabilities of query t before dropout (all zero where it sees nothing); returns the maximum of the scores and the inverse of the sum of exponentials.
+    private static (T Max, T Inverse) Probabilities<T>(in AttentionProblem<T> p, int t, T* row)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         T max = T.NegativeInfinity;
@@ -107,13 +107,13 @@ public static unsafe class ReferenceAttention
         if (T.IsNegativeInfinity(max))
         {
             new Span<T>(row, p.Keys).Clear();
-            return T.NegativeInfinity;
+            return (max, T.Zero);
         }
 
         T sum = T.Zero;
         for (int s = 0; s < p.Keys; s++) sum += row[s] = T.Exp(row[s] - max);
         for (int s = 0; s < p.Keys; s++) row[s] /= sum;
-        return max + T.Log(sum);
+        return (max, T.One / sum);
     }
 
     private static void DropRow<T>(in AttentionProblem<T> p, int t, T* row)
