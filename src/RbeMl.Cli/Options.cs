@@ -75,13 +75,21 @@ internal static class Options
     /// <summary>Whether the option stands on the command line.</summary>
     public static bool Given(this ParseResult result, Option option) => result.GetResult(option) is { Implicit: false };
 
-    /// <summary>Where <c>--json</c> writes; checked before any work.</summary>
+    /// <summary>Where <c>--json</c> writes.</summary>
     public static JsonTarget JsonTarget(this ParseResult result, Option<string?> option)
     {
         if (!result.Given(option)) return new JsonTarget(false, null);
-        string? file = result.GetValue(option);
-        if (file is not null) AtomicFile.CheckFile(file);
-        return new JsonTarget(true, file);
+        return new JsonTarget(true, result.GetValue(option));
+    }
+
+    /// <summary>Refuses a file to be written that is also one of <paramref name="others"/>.</summary>
+    /// <exception cref="UsageException">It is.</exception>
+    public static void RequireDistinct(string written, IEnumerable<string> others)
+    {
+        if (others.FirstOrDefault(other => AtomicFile.IsSame(written, other)) is { } same)
+        {
+            throw new UsageException($"{written} would replace {same}, another file of this command. Choose another name.");
+        }
     }
 
     private static void Range<T>(System.CommandLine.Parsing.OptionResult result, string name, Func<System.CommandLine.Parsing.OptionResult, T> read, T least, T most, bool above = false)

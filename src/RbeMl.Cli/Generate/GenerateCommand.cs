@@ -50,6 +50,12 @@ internal sealed class GenerateCommand
         JsonTarget json = result.JsonTarget(_json);
         bool ids = result.GetValue(_tokens);
         string path = result.GetValue(_model)!, prompt = result.GetValue(_prompt)!;
+        if (json.File is { } file)
+        {
+            Options.RequireDistinct(file, [path]);
+            AtomicFile.CheckFile(file);
+        }
+
         using Gpt2Bundle bundle = Gpt2File.Load(path);
         ITokenizer? tokenizer = bundle.Tokenizer;
         if (tokenizer is null && !ids) throw new InvalidSettingException("--prompt", prompt, $"{path} has no tokenizer; give token ids with --tokens.");
