@@ -49,6 +49,8 @@ internal static class Commands
                 UsageException => Fail(host, ExitCode.Usage, $"{error.Message} See 'rbeml {parsed.CommandResult.Command.Name} --help'."),
                 RbeException => Fail(host, ExitCode.Failed, error.Message),
                 OperationCanceledException => Fail(host, ExitCode.Cancelled, "cancelled before there was anything to save."),
+                OverflowException => Fail(host, ExitCode.Failed, "the sizes multiply to more than can be counted. Use a smaller --batch, --context, --width or --vocabulary."),
+                IOException => Fail(host, ExitCode.Failed, $"reading or writing failed: {error.Message.TrimEnd('.')}. Check where standard output goes, and the space left there."),
                 OutOfMemoryException => Fail(host, ExitCode.Failed, "out of memory. Use a smaller --batch, --context or --width, or --checkpointing full."),
                 _ => Fail(host, ExitCode.Failed, $"{error.GetType().Name}: {error.Message} (set RBEML_DEBUG=1 to see where)."),
             };
@@ -70,7 +72,15 @@ internal static class Commands
 
     private static int Fail(CommandHost host, int code, string message)
     {
-        host.Error.WriteLine($"rbeml: {string.Join(' ', message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))}");
+        try
+        {
+            host.Error.WriteLine($"rbeml: {string.Join(' ', message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))}");
+        }
+        catch (IOException)
+        {
+            // Nobody can be told; the exit code still says it.
+        }
+
         return code;
     }
 }

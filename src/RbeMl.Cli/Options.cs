@@ -51,27 +51,45 @@ internal static class Options
         return option;
     }
 
-    /// <summary>A text, mostly a file name.</summary>
-    public static Option<string?> Text(string name, string helpName, string description) => new(name) { Description = description, HelpName = helpName };
+    /// <summary>A file name that may be left out.</summary>
+    public static Option<string?> File(string name, string helpName, string description) => new Option<string?>(name) { Description = description, HelpName = helpName }.Named();
+
+    /// <summary>Refuses empty names, which no file or folder has.</summary>
+    public static Option<T> Named<T>(this Option<T> option)
+    {
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Any(token => token.Value.Length == 0)) result.AddError($"{option.Name} \"\": the name is empty.");
+        });
+        return option;
+    }
 
     /// <summary><c>--json [file]</c>.</summary>
-    public static Option<string?> Json() => new("--json")
+    public static Option<string?> Json() => new Option<string?>("--json")
     {
         Description = "Write the result as one JSON document, to a file or (without one) to standard output, which then holds nothing else.",
         HelpName = "file",
         Arity = ArgumentArity.ZeroOrOne,
-    };
+    }.Named();
 
     /// <summary>Whether the option stands on the command line.</summary>
     public static bool Given(this ParseResult result, Option option) => result.GetResult(option) is { Implicit: false };
 
-    /// <summary>Where <c>--json</c> writes; checked before any work.</summary>
+    /// <summary>Where <c>--json</c> writes.</summary>
     public static JsonTarget JsonTarget(this ParseResult result, Option<string?> option)
     {
         if (!result.Given(option)) return new JsonTarget(false, null);
-        string? file = result.GetValue(option);
-        if (file is { Length: > 0 } && Path.GetDirectoryName(Path.GetFullPath(file)) is { } folder && !file.StartsWith("/dev/", StringComparison.Ordinal)) AtomicFile.CheckFolder(folder);
-        return new JsonTarget(true, string.IsNullOrEmpty(file) ? null : file);
+        return new JsonTarget(true, result.GetValue(option));
+    }
+
+    /// <summary>Refuses a file to be written that is also one of <paramref name="others"/>.</summary>
+    /// <exception cref="UsageException">It is.</exception>
+    public static void RequireDistinct(string written, IEnumerable<string> others)
+    {
+        if (others.FirstOrDefault(other => AtomicFile.IsSame(written, other)) is { } same)
+        {
+            throw new UsageException($"{written} would replace {same}, another file of this command. Choose another name.");
+        }
     }
 
     private static void Range<T>(System.CommandLine.Parsing.OptionResult result, string name, Func<System.CommandLine.Parsing.OptionResult, T> read, T least, T most, bool above = false)

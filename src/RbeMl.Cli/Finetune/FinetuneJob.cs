@@ -19,17 +19,15 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
     private string ModelPath => Path.Combine(settings.Out, "model.rbe");
 
+    private string MetricsPath => Path.Combine(settings.Out, "metrics.json");
+
+    private string ReportPath => Path.Combine(settings.Out, "report.html");
+
     /// <summary>Does it all.</summary>
     /// <returns>An <see cref="ExitCode"/>.</returns>
     public int Run()
     {
-        foreach (string name in new[] { "model.rbe", "metrics.json", "report.html" })
-        {
-            string path = Path.Combine(settings.Out, name);
-            if (Directory.Exists(path)) throw new RbeFileException(path, "is a folder where a file is to be written. Remove it, or choose another --out.");
-        }
-
-        AtomicFile.CheckFolder(settings.Out);
+        CheckFiles();
         using Gpt2Bundle? loaded = settings.Model is { } file ? Gpt2File.Load(file) : null;
         int context = Context(loaded?.Model.Config);
         Say($"Loading {(settings.Tokens ?? (settings.Text.Count > 0 ? string.Join(", ", settings.Text) : "the SDK's documentation"))}");
@@ -43,6 +41,25 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         _run.Samples = [.. data.Prompts.Select((prompt, i) => new SampleRecord(Decode(data, prompt), before[i], Sample(model, data, prompt)))];
         Save(model, data);
         return _run.Cancelled ? ExitCode.Cancelled : ExitCode.Done;
+    }
+
+    // Before any work: every file can be written, and none would take the place of another or of the data.
+    private void CheckFiles()
+    {
+        List<string> written = [ModelPath, MetricsPath, ReportPath];
+        if (json.File is { } document) written.Add(document);
+        List<string> kept = [.. settings.Text];
+        if (settings.Tokens is { } tokens) kept.Add(tokens);
+        if (settings.Validation is { } validation) kept.Add(validation);
+        for (int i = 0; i < written.Count; i++)
+        {
+            Options.RequireDistinct(written[i], [.. written[..i], .. kept]);
+
+            // The model itself may be continued in its place.
+            if (i > 0 && settings.Model is { } model) Options.RequireDistinct(written[i], [model]);
+        }
+
+        foreach (string file in written) AtomicFile.CheckFile(file);
     }
 
     private int Context(TransformerConfig? model)
@@ -136,13 +153,12 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     {
         Gpt2File.Save(ModelPath, model, data.Tokenizer);
         _run.Files["model"] = ModelPath;
-        string metrics = Path.Combine(settings.Out, "metrics.json"), report = Path.Combine(settings.Out, "report.html");
-        _run.Files["metrics"] = metrics;
-        _run.Files["report"] = report;
+        _run.Files["metrics"] = MetricsPath;
+        _run.Files["report"] = ReportPath;
         _run.Seconds = _watch.Elapsed.TotalSeconds;
         string document = _run.ToJson();
-        AtomicFile.WriteText(metrics, document + "\n");
-        AtomicFile.WriteText(report, ReportPage.Html(_run));
+        AtomicFile.WriteText(MetricsPath, document + "\n");
+        AtomicFile.WriteText(ReportPath, ReportPage.Html(_run));
         if (!json.OnOutput) Summary.Write(host, _run);
         if (_run.Cancelled) Say($"Stopped after {_run.Steps.Count} steps; the work so far is saved in {settings.Out}.");
         json.Write(host, document);

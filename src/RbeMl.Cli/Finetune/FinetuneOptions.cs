@@ -8,15 +8,18 @@ namespace RbeMl.Cli.Finetune;
 /// <summary>The options of <c>rbeml finetune</c>.</summary>
 internal sealed class FinetuneOptions
 {
-    private readonly Option<string?> _model = Options.Text("--model", "file.rbe", "Continue with this model (shape, formats and tokenizer come from the file). Without it a new model is trained.");
+    /// <summary>Largest vocabulary of a new model.</summary>
+    public const int MostTokenIds = 1 << 20;
+
+    private readonly Option<string?> _model = Options.File("--model", "file.rbe", "Continue with this model (shape, formats and tokenizer come from the file). Without it a new model is trained.");
     private readonly Option<int> _layers = Options.Whole("--layers", 4, 1, "Blocks of a new model.", 1024);
     private readonly Option<int> _heads = Options.Whole("--heads", 4, 1, "Attention heads of a new model; the width is a multiple of it.", 1024);
     private readonly Option<int> _width = Options.Whole("--width", 256, 1, "Width of a new model.", 65536);
-    private readonly Option<int?> _vocabulary = Options.OptionalWhole("--vocabulary", 1, "Token ids of a new model: with bpe 256 to 65536 (1024 if left out), with --tokens at least the largest id + 1.", 1 << 20);
+    private readonly Option<int?> _vocabulary = Options.OptionalWhole("--vocabulary", 1, "Token ids of a new model: with bpe 256 to 65536 (1024 if left out), with --tokens at least the largest id + 1.", MostTokenIds);
     private readonly Option<string> _tokenizer = Options.Word("--tokenizer", "bpe", "Tokens of a new model: bytes, the characters of the text, or byte pairs learnt from the text.", "bytes", "characters", "bpe");
-    private readonly Option<string[]> _text = new("--text") { Description = "Text files (UTF-8) to train on; the last tenth is kept for validation. Without --text and --tokens: the documentation of the installed .NET SDK.", HelpName = "files", AllowMultipleArgumentsPerToken = true };
-    private readonly Option<string?> _tokens = Options.Text("--tokens", "file", "Token ids to train on instead of text: a line is a sequence, a single line is a stream.");
-    private readonly Option<string?> _validation = Options.Text("--validation", "file", "Held-out file of the same kind (text or token ids).");
+    private readonly Option<string[]> _text = new Option<string[]>("--text") { Description = "Text files (UTF-8) to train on; the last tenth is kept for validation. Without --text and --tokens: the documentation of the installed .NET SDK.", HelpName = "files", AllowMultipleArgumentsPerToken = true }.Named();
+    private readonly Option<string?> _tokens = Options.File("--tokens", "file", "Token ids to train on instead of text: a line is a sequence, a single line is a stream.");
+    private readonly Option<string?> _validation = Options.File("--validation", "file", "Held-out file of the same kind (text or token ids).");
     private readonly Option<int?> _steps = Options.OptionalWhole("--steps", 1, "Optimiser steps. The same seed and steps give the same model, bit for bit, on any number of threads.");
     private readonly Option<double?> _seconds = Options.OptionalReal("--seconds", 0, 1e9, "Stop after about this time; how many steps that is depends on the machine. With --steps, whichever ends first. Without both: 100.", above: true);
     private readonly Option<int> _batch = Options.Whole("--batch", 16, 1, "Sequences of a micro-batch.", 65536);
@@ -37,7 +40,7 @@ internal sealed class FinetuneOptions
     private readonly Option<string> _tile = Options.Word("--tile", "64", "Tile edge.", "32", "64", "128");
     private readonly Option<string> _transform = Options.Word("--transform", "dct", "Transform of a tile.", "dct", "hadamard", "haar", "none");
     private readonly Option<string> _checkpointing = Options.Word("--checkpointing", "none", "What is computed again in the backward to save memory: nothing, softmax and GELU, or all. Same results, bit for bit.", "none", "selective", "full");
-    private readonly Option<string?> _out = new("--out") { Description = "Folder for model.rbe, metrics.json and report.html; created when missing.", HelpName = "folder", DefaultValueFactory = _ => "rbeml-out" };
+    private readonly Option<string?> _out = new Option<string?>("--out") { Description = "Folder for model.rbe, metrics.json and report.html; created when missing.", HelpName = "folder", DefaultValueFactory = _ => "rbeml-out" }.Named();
 
     /// <summary><c>--json [file]</c>.</summary>
     public Option<string?> Json { get; } = Options.Json();
@@ -100,6 +103,7 @@ internal sealed class FinetuneOptions
         if (result.Given(_validation) && !result.Given(_tokens) && !result.Given(_text)) throw new UsageException("--validation needs --text or --tokens: the SDK's documentation has its own.");
         if (result.Given(_bits) && result.GetValue(_format) != "quantized") throw new UsageException("--bits is for --format quantized. Add that, or leave out --bits.");
         if (!result.Given(_model) && result.GetValue(_support) == "topk") throw new UsageException("--support topk chooses by the weights of a --model. Use runs16 or random for a new model.");
+        if (result.GetValue(_context) is { } context && (long)context * result.GetValue(_batch) > int.MaxValue) throw new UsageException($"--batch {result.GetValue(_batch)} x --context {context} are more tokens than a step can hold, {int.MaxValue}. Use less of one and --accumulate instead.");
         int tile = int.Parse(result.GetValue(_tile)!, CultureInfo.InvariantCulture);
         if (result.GetValue(_coefficients) > tile * tile) throw new UsageException($"--coefficients {result.GetValue(_coefficients)}: a tile of {tile} has {tile * tile}.");
         if (!result.Given(_model) && result.GetValue(_width) % result.GetValue(_heads) != 0) throw new UsageException($"--heads {result.GetValue(_heads)} does not divide --width {result.GetValue(_width)}. Choose a width that is a multiple of it.");

@@ -8,7 +8,7 @@ namespace RbeMl.Cli.Finetune;
 /// <param name="Validation">Held-out tokens.</param>
 /// <param name="Tokenizer">Tokenizer, or null for ids.</param>
 /// <param name="Vocabulary">Number of ids.</param>
-/// <param name="Source">Where the data comes from, for people.</param>
+/// <param name="Source">Where the data comes from, for people: names of files without their folders.</param>
 /// <param name="Prompts">Beginnings to generate from, as ids.</param>
 internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation, ITokenizer? Tokenizer, int Vocabulary, string Source, IReadOnlyList<int[]> Prompts)
 {
@@ -23,6 +23,11 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
     public static TrainingData Load(FinetuneSettings settings, (ITokenizer? Tokenizer, int Vocabulary)? model, int context)
     {
         TrainingData data = settings.Tokens is { } file ? FromTokens(settings, file, model?.Vocabulary) : FromText(settings, model);
+        if (model is null && (long)data.Vocabulary * settings.Width > Array.MaxLength)
+        {
+            throw new InvalidSettingException("--width", settings.Width, $"{data.Vocabulary} token ids of {data.Source} times that are more than one embedding holds, {Array.MaxLength} values. Use a smaller width or fewer ids.");
+        }
+
         data.Train.Require(context, "The training text");
         data.Validation.Require(context, "The validation text");
         return data;
@@ -30,11 +35,12 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
 
     private static TrainingData FromTokens(FinetuneSettings settings, string file, int? vocabulary)
     {
-        List<int[]> train = TokenFile.ReadSequences(file, vocabulary ?? settings.Vocabulary);
-        List<int[]> validation;
+        int limit = vocabulary ?? settings.Vocabulary ?? FinetuneOptions.MostTokenIds;
+        List<int[]> train = TokenFile.ReadSequences(file, limit), validation;
+        bool stream = train.Count == 1; // what is left of sequences after the split are sequences, even if it is one
         if (settings.Validation is { } held)
         {
-            validation = TokenFile.ReadSequences(held, vocabulary ?? settings.Vocabulary);
+            validation = TokenFile.ReadSequences(held, limit);
         }
         else
         {
@@ -43,7 +49,9 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
 
         int ids = vocabulary ?? settings.Vocabulary ?? train.Concat(validation).Max(sequence => sequence.Max()) + 1;
         int[][] prompts = [.. validation.Take(3).Select(sequence => sequence[..Math.Min(PromptIds, sequence.Length)])];
-        return new TrainingData(TokenFile.FromLines(train, ids, settings.Seed), TokenFile.FromLines(validation, ids, settings.Seed + 1), null, ids, file, prompts);
+        TokenDataset trainSet = stream ? TokenDataset.FromStream(train[0], ids, settings.Seed) : TokenDataset.FromSequences(train, ids, settings.Seed);
+        TokenDataset validationSet = stream && validation.Count == 1 ? TokenDataset.FromStream(validation[0], ids, settings.Seed + 1) : TokenDataset.FromSequences(validation, ids, settings.Seed + 1);
+        return new TrainingData(trainSet, validationSet, null, ids, Path.GetFileName(file), prompts);
     }
 
     // The last tenth: of a stream's tokens, or of the sequences.
@@ -83,7 +91,7 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
     private static SplitText Text(FinetuneSettings settings)
     {
         if (settings.Text.Count == 0) return SdkDocumentation.Load(DocumentationCharacters, seed: settings.Seed);
-        string text = TokenFile.ReadText(settings.Text), source = string.Join(", ", settings.Text);
+        string text = TokenFile.ReadText(settings.Text), source = string.Join(", ", settings.Text.Select(Path.GetFileName));
         if (settings.Validation is { } held) return new SplitText(text, TokenFile.ReadText([held]), source);
         (string train, string validation) = TokenDataset.SplitTail(text);
         return new SplitText(train, validation, source);

@@ -15,7 +15,7 @@ internal sealed class GenerateCommand
 {
     private static readonly JsonSerializerOptions JsonStyle = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = true };
 
-    private readonly Option<string> _model = new("--model") { Description = "Model file (.rbe), as written by finetune.", HelpName = "file.rbe", Required = true };
+    private readonly Option<string> _model = new Option<string>("--model") { Description = "Model file (.rbe), as written by finetune.", HelpName = "file.rbe", Required = true }.Named();
     private readonly Option<string> _prompt = new("--prompt") { Description = "Text to continue; with --tokens its ids, such as \"12 5 77\".", HelpName = "text", Required = true };
     private readonly Option<int> _maxTokens = Options.Whole("--max-tokens", 100, 1, "Tokens to generate. When the model's positions run out, it forgets the older half of the text.");
     private readonly Option<double> _temperature = Options.Real("--temperature", 0.8, 0, 100, "Spread of the choice: 0 always takes the likeliest token, 1 the model's own probabilities.");
@@ -50,6 +50,12 @@ internal sealed class GenerateCommand
         JsonTarget json = result.JsonTarget(_json);
         bool ids = result.GetValue(_tokens);
         string path = result.GetValue(_model)!, prompt = result.GetValue(_prompt)!;
+        if (json.File is { } file)
+        {
+            Options.RequireDistinct(file, [path]);
+            AtomicFile.CheckFile(file);
+        }
+
         using Gpt2Bundle bundle = Gpt2File.Load(path);
         ITokenizer? tokenizer = bundle.Tokenizer;
         if (tokenizer is null && !ids) throw new InvalidSettingException("--prompt", prompt, $"{path} has no tokenizer; give token ids with --tokens.");

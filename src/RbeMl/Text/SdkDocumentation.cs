@@ -47,7 +47,7 @@ public static class SdkDocumentation
         }
 
         if (train.Length == 0 || validation.Length == 0) throw new RbeFileException(folder, $"its XML documentation holds too few sentences for {characters} characters. Pass text files with --text.");
-        return new SplitText(train.ToString(), validation.ToString(), $"XML documentation in {folder}");
+        return new SplitText(train.ToString(), validation.ToString(), $"the XML documentation of {Pack} {Path.GetFileName(Path.GetDirectoryName(folder))}");
     }
 
     private static ulong Hash(string sentence, ulong seed) => XxHash3.HashToUInt64(MemoryMarshal.AsBytes(sentence.AsSpan()), (long)seed);

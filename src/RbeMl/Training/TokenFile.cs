@@ -41,12 +41,9 @@ public static class TokenFile
     /// <param name="path">The file.</param>
     /// <param name="vocabulary">Number of ids.</param>
     /// <param name="seed">Seed of the order.</param>
-    public static TokenDataset Read(string path, int vocabulary, ulong seed) => FromLines(ReadSequences(path, vocabulary), vocabulary, seed);
-
-    /// <summary>A single sequence is a stream, several are sequences.</summary>
-    public static TokenDataset FromLines(IReadOnlyList<int[]> sequences, int vocabulary, ulong seed)
+    public static TokenDataset Read(string path, int vocabulary, ulong seed)
     {
-        ArgumentNullException.ThrowIfNull(sequences);
+        List<int[]> sequences = ReadSequences(path, vocabulary);
         return sequences.Count == 1 ? TokenDataset.FromStream(sequences[0], vocabulary, seed) : TokenDataset.FromSequences(sequences, vocabulary, seed);
     }
 

@@ -1,3 +1,4 @@
+using RbeMl.Cli;
 using RbeMl.Tests.Files;
 
 namespace RbeMl.Tests.Cli;
@@ -93,5 +94,88 @@ public sealed class BadInputTests : IDisposable
     {
         string text = _folder.Write("text.txt", string.Concat(Enumerable.Repeat(TinyJob.Text, 40)));
         Fails("step ", Finetune("--text", text, "--steps", "400", "--learning-rate", "10", "--clip", "0", "--warmup", "0", "--weight-decay", "9.9"));
+    }
+
+    [Fact]
+    public void Ids_and_widths_too_large_for_an_embedding()
+    {
+        string ids = _folder.Write("ids.txt", "1 2 3\n4 60000000 5\n");
+        Fails($"{ids}, line 2: token id 60000000 is outside the vocabulary 0 .. 1048575", Finetune("--tokens", ids));
+        ids = _folder.Write("ids.txt", "1 2 3\n4 1000000 5\n");
+        Fails("--width = 65536: 1000001 token ids of ids.txt", Finetune("--tokens", ids, "--width", "65536"));
+    }
+
+    [Fact]
+    public void A_file_of_the_command_is_not_replaced_by_another()
+    {
+        string text = _folder.Write("text.txt", "precious");
+        foreach (string file in new[] { "model.rbe", "metrics.json", "report.html" }) Clash(Finetune("--text", text, "--json", Path.Combine(_out, file)));
+        Clash(Finetune("--text", text, "--json", text));
+        Clash(Finetune("--text", Path.Combine(_out, "metrics.json")));
+        Clash(Finetune("--tokens", Path.Combine(_out, "report.html")));
+        Clash(Finetune("--text", text, "--validation", Path.Combine(_out, "model.rbe")));
+        string model = Path.Combine(_out, "model.rbe");
+        Clash("finetune", "--model", model, "--text", text, "--out", _folder.File("other"), "--json", model);
+        Clash("generate", "--model", model, "--prompt", "x", "--json", Path.Combine(_out, ".", "model.rbe"));
+        if (!OperatingSystem.IsWindows())
+        {
+            string link = _folder.File("link.json");
+            File.CreateSymbolicLink(link, model);
+            Clash("generate", "--model", model, "--prompt", "x", "--json", link);
+        }
+
+        Assert.Equal("precious", File.ReadAllText(text));
+        Assert.False(Directory.Exists(_folder.File("other")));
+
+        void Clash(params string[] args)
+        {
+            CommandRun.Of(args).Fails(2, "another file of this command");
+            Assert.All(Directory.GetFiles(_out), file => Assert.Equal("precious", File.ReadAllText(file)));
+        }
+    }
+
+    [Fact]
+    public void Results_that_cannot_be_written_are_found_before_any_work()
+    {
+        string text = _folder.Write("text.txt", string.Concat(Enumerable.Repeat(TinyJob.Text, 40)));
+        Fails("is a folder", Finetune("--text", text, "--json", _folder.Path));
+        CommandRun.Of("generate", "--model", _folder.File("none.rbe"), "--prompt", "x", "--json", _folder.Path).Fails(1, "is a folder");
+        if (OperatingSystem.IsWindows()) return;
+        string file = _folder.Write("file", "no folder"), occupied = _folder.File("occupied");
+        Directory.CreateDirectory(occupied);
+        File.CreateSymbolicLink(Path.Combine(occupied, "metrics.json"), Path.Combine(file, "below.json"));
+        CommandRun run = CommandRun.Of(["finetune", "--text", text, .. TinyJob.Shape, "--steps", "2", "--out", occupied]).Fails(1, "cannot write to this folder");
+        Assert.Equal("", run.Out);
+        Assert.Single(Directory.GetFileSystemEntries(occupied));
+    }
+
+    [Fact]
+    public void A_standard_output_that_is_full_is_one_line()
+    {
+        TinyJob.Run(_folder);
+        foreach (string[] args in new string[][]
+        {
+            ["generate", "--model", _folder.File("out/model.rbe"), "--prompt", "the", "--max-tokens", "2"],
+            ["generate", "--model", _folder.File("out/model.rbe"), "--prompt", "the", "--max-tokens", "2", "--json"],
+            ["finetune", "--help"],
+        })
+        {
+            StringWriter error = new();
+            Assert.Equal(1, Commands.Run(args, new CommandHost(new FullWriter(), error)));
+            Assert.StartsWith("rbeml: reading or writing failed: No space left on device. Check", error.ToString());
+            Assert.Equal(1, error.ToString().Count(c => c == '\n'));
+            Assert.Equal(1, Commands.Run(args, new CommandHost(new FullWriter(), new FullWriter())));
+        }
+    }
+
+    private sealed class FullWriter : StringWriter
+    {
+        public override void Write(char value) => throw new IOException("No space left on device");
+
+        public override void Write(string? value) => throw new IOException("No space left on device");
+
+        public override void Write(char[] buffer, int index, int count) => throw new IOException("No space left on device");
+
+        public override void Write(ReadOnlySpan<char> buffer) => throw new IOException("No space left on device");
     }
 }

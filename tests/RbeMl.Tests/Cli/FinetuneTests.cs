@@ -46,6 +46,8 @@ public sealed class FinetuneTests : IDisposable
         TinyJob.Run(_folder);
         string page = File.ReadAllText(Out("report.html"));
         Assert.All(["<!DOCTYPE html>", "<svg", "<polyline", "dense fp32", "Samples after training"], part => Assert.Contains(part, page));
+        Assert.Contains("Data: text.txt.", page);
+        Assert.DoesNotContain(_folder.Path, page);
         Assert.All(["http:", "https:", "<script", "src=", "<link"], part => Assert.DoesNotContain(part, page));
         System.Xml.Linq.XElement svg = System.Xml.Linq.XElement.Parse(page[page.IndexOf("<svg", StringComparison.Ordinal)..(page.IndexOf("</svg>", StringComparison.Ordinal) + 6)]);
         Assert.Equal(2, svg.Elements("polyline").Count());
@@ -135,6 +137,18 @@ public sealed class FinetuneTests : IDisposable
         Assert.All(generated.Out.Split(' ', '\n').Where(w => w.Length > 0), word => Assert.InRange(int.Parse(word, System.Globalization.CultureInfo.InvariantCulture), 0, 10));
         CommandRun.Of("generate", "--model", Out("model.rbe"), "--prompt", "text").Fails(1, "has no tokenizer");
         CommandRun.Of("finetune", "--model", Out("model.rbe"), "--out", _folder.File("out")).Fails(1, "--tokens");
+    }
+
+    [Fact]
+    public void The_last_of_a_few_sequences_is_a_sequence_not_a_stream()
+    {
+        string ids = _folder.Write("ids.txt", string.Concat(Enumerable.Repeat("1 2 3 4 5\n", 10))), held = _folder.Write("held.txt", "1 2 3\n");
+        foreach (string[] validation in new string[][] { [], ["--validation", held] })
+        {
+            CommandRun run = CommandRun.Of(["finetune", "--tokens", ids, .. validation, "--steps", "2", "--out", _folder.File("out"), .. TinyJob.Shape]);
+            Assert.Equal((0, ""), (run.Code, run.Error));
+            Assert.Equal(validation.Length == 0 ? (45, 5) : (50, 3), (Metrics().GetProperty("trainTokens").GetInt32(), Metrics().GetProperty("validationTokens").GetInt32()));
+        }
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using RbeMl.Models.Files;
 
 namespace RbeMl.Tests.Files;
@@ -77,11 +78,94 @@ public sealed class AtomicFileTests : IDisposable
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(target));
     }
 
-    [Fact]
-    public void The_null_device_survives()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_pipe_is_written_to_and_stays_a_pipe(bool throughLinks)
     {
         if (OperatingSystem.IsWindows()) return;
-        AtomicFile.WriteText("/dev/null", "gone");
-        Assert.Equal("", File.ReadAllText("/dev/null"));
+        string pipe = _folder.File("pipe"), path = pipe;
+        using (Process make = Process.Start("mkfifo", [pipe])) await make.WaitForExitAsync();
+        if (throughLinks)
+        {
+            path = _folder.File("link");
+            File.CreateSymbolicLink(_folder.File("middle"), "pipe");
+            File.CreateSymbolicLink(path, _folder.File("middle"));
+        }
+
+        foreach (string text in new[] { "first", "second" })
+        {
+            Task<string> reader = Read(pipe);
+            await Task.Run(() => AtomicFile.WriteText(path, text)).WaitAsync(TimeSpan.FromSeconds(20));
+            Assert.Equal(text, await reader.WaitAsync(TimeSpan.FromSeconds(20)));
+        }
+
+        Assert.Equal(throughLinks ? 3 : 1, Directory.GetFileSystemEntries(_folder.Path).Length);
+        AtomicFile.CheckFile(path);
+        Assert.False(AtomicFile.IsSame(path, pipe));
+    }
+
+    // In a process of its own: a reader that waits for a writer cannot be stopped otherwise.
+    private static async Task<string> Read(string pipe)
+    {
+        using Process reader = Process.Start(new ProcessStartInfo("timeout", ["20", "cat", pipe]) { RedirectStandardOutput = true })!;
+        return await reader.StandardOutput.ReadToEndAsync();
+    }
+
+    [Fact]
+    public void A_file_in_shared_memory_is_replaced_as_a_whole()
+    {
+        if (!Directory.Exists("/dev/shm")) return;
+        string folder = Path.Combine("/dev/shm", Path.GetRandomFileName()), path = Path.Combine(folder, "a.txt");
+        Directory.CreateDirectory(folder);
+        try
+        {
+            File.WriteAllText(path, "a longer old text");
+            AtomicFile.WriteText(path, "new");
+            Assert.Equal("new", File.ReadAllText(path));
+            Assert.Throws<RbeFileException>(() => AtomicFile.Write(path, stream =>
+            {
+                stream.Write("half of the newest"u8);
+                throw new IOException("stop");
+            }));
+            Assert.Equal("new", File.ReadAllText(path));
+            Assert.Single(Directory.GetFileSystemEntries(folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public void Links_in_a_circle_are_a_file_error()
+    {
+        if (OperatingSystem.IsWindows()) return;
+        File.CreateSymbolicLink(_folder.File("a"), _folder.File("b"));
+        File.CreateSymbolicLink(_folder.File("b"), _folder.File("a"));
+        Assert.Contains("circle", Assert.Throws<RbeFileException>(() => AtomicFile.WriteText(_folder.File("a"), "x")).Message);
+        Assert.Contains("circle", Assert.Throws<RbeFileException>(() => AtomicFile.CheckFile(_folder.File("a"))).Message);
+    }
+
+    [Fact]
+    public void An_open_descriptor_is_written_after_what_is_there()
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        string path = _folder.Write("log.txt", "line\n");
+        using FileStream open = new(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        AtomicFile.WriteText($"/proc/self/fd/{open.SafeFileHandle.DangerousGetHandle()}", "json");
+        Assert.Equal("line\njson", File.ReadAllText(path));
+        Assert.Equal(9, open.Length);
+    }
+
+    [Fact]
+    public void Checking_a_file_finds_what_writing_would()
+    {
+        AtomicFile.CheckFile(_folder.File("new/a.txt"));
+        AtomicFile.WriteText(_folder.File("new/a.txt"), "x");
+        Assert.Contains("is a folder", Assert.Throws<RbeFileException>(() => AtomicFile.CheckFile(_folder.File("new"))).Message);
+        Assert.Contains("cannot write to this folder", Assert.Throws<RbeFileException>(() => AtomicFile.CheckFile(_folder.File("new/a.txt/b"))).Message);
+        Assert.True(AtomicFile.IsSame(_folder.File("new/../a"), _folder.File("a")));
+        Assert.False(AtomicFile.IsSame(_folder.File("a"), _folder.File("b")));
     }
 }

@@ -115,6 +115,27 @@ public sealed class Gpt2FileTests : IDisposable
     }
 
     [Theory]
+    [InlineData(float.NaN)]
+    [InlineData(float.NegativeInfinity)]
+    public void A_model_that_is_not_finite_is_not_saved(float value)
+    {
+        string path = _folder.Write("model.rbe", "old");
+        Gpt2Model<float> model = Make("untied");
+        foreach (ParameterSlice slice in model.Parameters.Slices)
+        {
+            ref float last = ref model.Parameters.Of(slice)[^1];
+            float sound = last;
+            last = value;
+            Assert.Equal(slice.Name, Assert.Throws<NonFiniteException>(() => Gpt2File.Save(path, model)).Where);
+            Assert.Equal("old", File.ReadAllText(path));
+            last = sound;
+        }
+
+        Gpt2File.Save(path, model);
+        Gpt2File.Load(path).Dispose();
+    }
+
+    [Theory]
     [InlineData("kind", "other", "holds \"other\"")]
     [InlineData("config", 5, "metadata.config")]
     [InlineData("matrices", 5, "metadata.matrices")]

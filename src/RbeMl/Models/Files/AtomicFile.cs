@@ -10,7 +10,7 @@ namespace RbeMl.Models.Files;
 public static class AtomicFile
 {
     /// <summary>Writes a file.</summary>
-    /// <param name="path">The file; an existing one is replaced, a link is followed.</param>
+    /// <param name="path">The file; an existing one is replaced, a link is followed. What cannot be replaced (a device, a pipe) is written to as it is.</param>
     /// <param name="write">Writes the content. Its errors pass through unchanged, except failures of input and output.</param>
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
     public static void Write(string path, Action<Stream> write)
@@ -20,23 +20,22 @@ public static class AtomicFile
         string? temporary = null;
         try
         {
-            string target = Path.GetFullPath(path);
-            if (IsDevice(target))
+            (string target, bool stream) = FileTarget.Of(path);
+            if (stream)
             {
                 using FileStream device = new(target, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
+                if (device.CanSeek) device.Seek(0, SeekOrigin.End); // standard output that goes to a file: after what is there
                 write(device);
                 return;
             }
 
-            FileInfo link = new(target);
-            if (link.LinkTarget is not null && link.ResolveLinkTarget(returnFinalTarget: true) is { } final) target = final.FullName;
             if (Directory.Exists(target)) throw new IOException("it is a folder");
             string name = TemporaryName(target);
-            using (FileStream stream = new(name, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16))
+            using (FileStream file = new(name, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16))
             {
                 temporary = name;
-                write(stream);
-                stream.Flush(flushToDisk: true);
+                write(file);
+                file.Flush(flushToDisk: true);
             }
 
             if (!OperatingSystem.IsWindows() && File.Exists(target)) File.SetUnixFileMode(temporary, File.GetUnixFileMode(target));
@@ -77,12 +76,42 @@ public static class AtomicFile
         }
     }
 
+    /// <summary>Makes sure, before any work, that <see cref="Write"/> can write this file: creates its folder where it is missing.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="RbeFileException">The path is a folder, or its folder cannot be made or written to.</exception>
+    public static void CheckFile(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        (string target, bool stream) = Follow(path);
+        if (stream) return;
+        if (Directory.Exists(target)) throw new RbeFileException(path, "is a folder where a file is to be written. Remove it, or choose another name.");
+        CheckFolder(Path.GetDirectoryName(target) ?? target);
+    }
+
+    /// <summary>Whether two paths lead to one file, links followed; devices and pipes are never the same.</summary>
+    /// <param name="first">A path.</param>
+    /// <param name="second">Another path.</param>
+    /// <exception cref="RbeFileException">The links of a path run in a circle.</exception>
+    public static bool IsSame(string first, string second)
+    {
+        FileTarget a = Follow(first);
+        return !a.IsStream && a.Equals(Follow(second));
+    }
+
+    private static FileTarget Follow(string path)
+    {
+        try
+        {
+            return FileTarget.Of(path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SecurityException or NotSupportedException)
+        {
+            throw new RbeFileException(path, $"leads nowhere ({Reason(error)}). Choose another name.", error);
+        }
+    }
+
     private static string TemporaryName(string target) =>
         Path.Combine(Path.GetDirectoryName(target) ?? ".", $".{Path.GetFileName(target)}.{Path.GetRandomFileName()}.tmp");
-
-    // A device (standard output, the null device) cannot be renamed over.
-    private static bool IsDevice(string path) =>
-        !OperatingSystem.IsWindows() && (path.StartsWith("/dev/", StringComparison.Ordinal) || path.StartsWith("/proc/", StringComparison.Ordinal)) && File.Exists(path);
 
     private static string Reason(Exception error) => error switch
     {

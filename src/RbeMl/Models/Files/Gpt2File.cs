@@ -27,11 +27,13 @@ public static partial class Gpt2File
     /// <param name="model">The model.</param>
     /// <param name="tokenizer">Its tokenizer, to travel along; null for none.</param>
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
     /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or knows more ids than the model.</exception>
     public static unsafe void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         if (tokenizer?.Vocabulary > model.Config.Vocabulary) throw new InvalidSettingException("tokenizer", $"{tokenizer.Vocabulary} ids", $"the model knows {model.Config.Vocabulary}. Save it with its own tokenizer.");
+        CheckFinite(model.Parameters);
         JsonArray matrices = [];
         List<RbeTensor> tensors = [];
         foreach ((string name, RbeMatrix matrix) in model.Matrices)
@@ -79,6 +81,16 @@ public static partial class Gpt2File
         {
             model.Parameters.Dispose();
             throw;
+        }
+    }
+
+    private static void CheckFinite(ParameterVector<float> parameters)
+    {
+        foreach (ParameterSlice slice in parameters.Slices)
+        {
+            ReadOnlySpan<float> values = parameters.Of(slice);
+            int bad = values.IndexOfAnyExcept(finite: true);
+            if (bad >= 0) throw new NonFiniteException(slice.Name, FormattableString.Invariant($"value {values[bad]} at element {bad}. The training diverged: lower the learning rate; the file stays as it was."));
         }
     }
 

@@ -1,0 +1,87 @@
+using System.Text.Json;
+using RbeMl.Layers;
+using RbeMl.Models.Files;
+using RbeMl.Tests.Files;
+
+namespace RbeMl.Tests.Cli;
+
+/// <summary>Every option reaches what it is for: changing one alone changes the result.</summary>
+public sealed class OptionEffectTests : IDisposable
+{
+    private static readonly string[] Quantized = ["--format", "quantized"];
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    // The trained embedding, not the whole file: its header repeats some options, whether they have an effect or not.
+    private float[] Train(params string[] options)
+    {
+        TinyJob.Run(_folder, [.. TinyJob.Override(["--dropout", "0", "--seed", "3", "--warmup", "1"], options), .. options]);
+        using RbeContainer file = RbeContainer.Open(_folder.File("out/model.rbe"));
+        return file.Read<float>("embedding.tokens");
+    }
+
+    [Theory]
+    [InlineData("--learning-rate", "2e-3")]
+    [InlineData("--coefficient-learning-rate", "1e-4")]
+    [InlineData("--warmup", "4")]
+    [InlineData("--weight-decay", "0.5")]
+    [InlineData("--clip", "0.01")]
+    [InlineData("--dropout", "0.2")]
+    [InlineData("--accumulate", "2")]
+    [InlineData("--batch", "3")]
+    [InlineData("--context", "12")]
+    [InlineData("--steps", "5")]
+    [InlineData("--seed", "4")]
+    [InlineData("--coefficients", "128")]
+    [InlineData("--tile", "64")]
+    [InlineData("--transform", "hadamard")]
+    [InlineData("--transform", "haar")]
+    [InlineData("--transform", "none")]
+    [InlineData("--support", "random")]
+    [InlineData("--support", "lowfrequency")]
+    [InlineData("--support", "runs4")]
+    [InlineData("--support", "runs8")]
+    [InlineData("--format", "quantized")]
+    public void An_option_changes_the_training(string option, string value)
+    {
+        float[] plain = Train(), changed = Train(option, value);
+        Assert.Equal(plain.Length, changed.Length);
+        Assert.NotEqual(plain, changed);
+    }
+
+    [Fact]
+    public void Bits_change_the_training() => Assert.NotEqual(Train([.. Quantized, "--bits", "4"]), Train([.. Quantized, "--bits", "7"]));
+
+    [Fact]
+    public void Checkpointing_saves_activations_and_changes_no_bit()
+    {
+        (byte[] Model, long Activations)[] runs = [.. new[] { "none", "selective", "full" }.Select(policy =>
+        {
+            TinyJob.Run(_folder, "--checkpointing", policy, "--layers", "3");
+            JsonElement metrics = JsonDocument.Parse(File.ReadAllText(_folder.File("out/metrics.json"))).RootElement;
+            return (File.ReadAllBytes(_folder.File("out/model.rbe")), metrics.GetProperty("bytes").GetProperty("activations").GetInt64());
+        })];
+        Assert.All(runs, run => Assert.Equal(runs[0].Model, run.Model));
+        Assert.True(runs[1].Activations < runs[0].Activations && runs[2].Activations < runs[1].Activations, string.Join(" > ", runs.Select(run => run.Activations)) + " expected to fall");
+    }
+
+    [Fact]
+    public void The_shape_is_the_one_asked_for()
+    {
+        TinyJob.Run(_folder, "--layers", "2", "--heads", "4", "--width", "48", "--context", "20", "--tokenizer", "bpe", "--vocabulary", "270", "--dropout", "0.25", "--steps", "1");
+        using Gpt2Bundle bundle = Gpt2File.Load(_folder.File("out/model.rbe"));
+        TransformerConfig config = bundle.Model.Config;
+        Assert.Equal((2, 4, 48, 20, 270, 0.25f), (config.Layers, config.Heads, config.Width, config.MaxSequenceLength, config.Vocabulary, config.Dropout));
+    }
+
+    [Fact]
+    public void A_validation_file_is_what_is_measured()
+    {
+        string held = _folder.Write("held.txt", string.Concat(Enumerable.Repeat("log the on sat dog ", 20)));
+        TinyJob.Run(_folder, "--validation", held, "--tokenizer", "bytes", "--steps", "1");
+        using JsonDocument metrics = JsonDocument.Parse(File.ReadAllText(_folder.File("out/metrics.json")));
+        Assert.Equal(380, metrics.RootElement.GetProperty("validationTokens").GetInt32());
+        Assert.Equal(TinyJob.Text.Length * 40, metrics.RootElement.GetProperty("trainTokens").GetInt32());
+    }
+}
