@@ -78,6 +78,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             Accumulate = settings.Accumulate,
             LearningRate = settings.LearningRate,
             CoefficientLearningRate = settings.CoefficientLearningRate,
+            PreconditionAlphas = settings.PreconditionAlphas,
             WeightDecay = settings.WeightDecay,
             Clip = settings.Clip,
             Seed = settings.Seed,

@@ -27,6 +27,7 @@ internal sealed class FinetuneOptions
     private readonly Option<int> _accumulate = Options.Whole("--accumulate", 1, 1, "Micro-batches added up before an optimiser step.", 65536);
     private readonly Option<double> _learningRate = Options.Real("--learning-rate", 3e-3, 0, 10, "Highest learning rate; coefficients take sqrt(B²/K) times it, as they are that much larger.", above: true);
     private readonly Option<double?> _coefficientRate = Options.OptionalReal("--coefficient-learning-rate", 0, 10, "Highest learning rate of coefficients, instead of sqrt(B²/K) times the dense one.", above: true);
+    private readonly Option<string> _precondition = Options.Word("--precondition-alphas", "on", "Whether the gradient of a tile's alphas is multiplied by the inverse Gram matrix of its basis functions.", "on", "off");
     private readonly Option<int?> _warmup = Options.OptionalWhole("--warmup", 0, "Steps of linear warm-up; a twentieth of the steps, at most 100.");
     private readonly Option<double> _weightDecay = Options.Real("--weight-decay", 0.1, 0, 9.99, "Decoupled weight decay of matrices.");
     private readonly Option<double> _clip = Options.Real("--clip", 1, 0, double.MaxValue, "Largest global norm of the gradient; 0 for none.");
@@ -52,7 +53,7 @@ internal sealed class FinetuneOptions
     /// <summary>All options in the order of the help page.</summary>
     public IEnumerable<Option> All =>
     [
-        _model, .. NewModelOnly, _text, _tokens, _validation, _steps, _seconds, _batch, _context, _accumulate, _learningRate, _coefficientRate, _warmup, _weightDecay, _clip, _dropout,
+        _model, .. NewModelOnly, _text, _tokens, _validation, _steps, _seconds, _batch, _context, _accumulate, _learningRate, _coefficientRate, _precondition, _warmup, _weightDecay, _clip, _dropout,
         _seed, _threads, .. Compression, _checkpointing, _out, Json,
     ];
 
@@ -82,6 +83,7 @@ internal sealed class FinetuneOptions
             Accumulate = result.GetValue(_accumulate),
             LearningRate = result.GetValue(_learningRate),
             CoefficientLearningRate = result.GetValue(_coefficientRate),
+            PreconditionAlphas = result.GetValue(_precondition) == "on",
             Warmup = result.GetValue(_warmup),
             WeightDecay = result.GetValue(_weightDecay),
             Clip = result.GetValue(_clip),

@@ -57,6 +57,9 @@ internal sealed record FinetuneSettings
     /// <summary>Highest learning rate of coefficients; null derives it from the dense one.</summary>
     public double? CoefficientLearningRate { get; init; }
 
+    /// <summary>Whether alpha gradients are preconditioned.</summary>
+    public bool PreconditionAlphas { get; init; } = true;
+
     /// <summary>Warm-up steps; null takes a twentieth of the steps, at most 100.</summary>
     public int? Warmup { get; init; }
 

@@ -77,30 +77,30 @@ public sealed unsafe class ThreadTeam : IDisposable
 
         // The other threads reach the body by its address, so it must not be moved if it is part of an object.
         lock (_gate)
-        fixed (byte* address = &Unsafe.As<TWork, byte>(ref work))
-        {
-            ObjectDisposedException.ThrowIf(_stopping, this);
-            _error = null;
-            _body = &Invoke<TWork>;
-            _work = address;
-            _items = items;
-            _next = 0;
-            Volatile.Write(ref _inside, 0);
-            Interlocked.Increment(ref _generation);
-            if (Volatile.Read(ref _sleeping) > 0)
+            fixed (byte* address = &Unsafe.As<TWork, byte>(ref work))
             {
-                lock (_wake) Monitor.PulseAll(_wake);
+                ObjectDisposedException.ThrowIf(_stopping, this);
+                _error = null;
+                _body = &Invoke<TWork>;
+                _work = address;
+                _items = items;
+                _next = 0;
+                Volatile.Write(ref _inside, 0);
+                Interlocked.Increment(ref _generation);
+                if (Volatile.Read(ref _sleeping) > 0)
+                {
+                    lock (_wake) Monitor.PulseAll(_wake);
+                }
+
+                Drain(0);
+
+                // Waits for the threads at work only: one that comes late finds the loop closed, so an overloaded machine does not hold it up.
+                Interlocked.Add(ref _inside, Closed);
+                SpinWait spin = default;
+                while (Volatile.Read(ref _inside) != Closed) spin.SpinOnce(sleep1Threshold: -1);
+                _work = null;
+                if (_error is { } error) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
             }
-
-            Drain(0);
-
-            // Waits for the threads at work only: one that comes late finds the loop closed, so an overloaded machine does not hold it up.
-            Interlocked.Add(ref _inside, Closed);
-            SpinWait spin = default;
-            while (Volatile.Read(ref _inside) != Closed) spin.SpinOnce(sleep1Threshold: -1);
-            _work = null;
-            if (_error is { } error) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
-        }
     }
 
     /// <inheritdoc/>

@@ -68,10 +68,25 @@ public abstract unsafe class AttentionOracleTests<T> : OracleTest
         using NativeBuffer<T> add = Tensors.Native<T>(additive ?? []);
         AttentionProblem<T> problem = new()
         {
-            HeadWidth = headWidth, Queries = queries, Keys = keys, QueryStride = queryStride, KeyStride = keyStride, Causal = causal,
-            Scale = T.CreateTruncating(1 / Math.Sqrt(headWidth)), Q = qs.Pointer, K = ks.Pointer, V = vs.Pointer, Output = os.Pointer, RowStatistics = statistics.Pointer,
-            KeyPadding = padding is null ? null : pad.Pointer, AdditiveMask = additive is null ? null : add.Pointer, Weights = weights.Pointer,
-            OutputGradient = dos.Pointer, QGradient = dqs.Pointer, KGradient = dks.Pointer, VGradient = dvs.Pointer,
+            HeadWidth = headWidth,
+            Queries = queries,
+            Keys = keys,
+            QueryStride = queryStride,
+            KeyStride = keyStride,
+            Causal = causal,
+            Scale = T.CreateTruncating(1 / Math.Sqrt(headWidth)),
+            Q = qs.Pointer,
+            K = ks.Pointer,
+            V = vs.Pointer,
+            Output = os.Pointer,
+            RowStatistics = statistics.Pointer,
+            KeyPadding = padding is null ? null : pad.Pointer,
+            AdditiveMask = additive is null ? null : add.Pointer,
+            Weights = weights.Pointer,
+            OutputGradient = dos.Pointer,
+            QGradient = dqs.Pointer,
+            KGradient = dks.Pointer,
+            VGradient = dvs.Pointer,
         };
         AttentionKernel.Forward(in problem);
         AttentionKernel.Backward(in problem);

@@ -51,7 +51,13 @@ public sealed class AccuracyOracleTests(ITestOutputHelper output) : OracleTest(o
         Safetensors file = new(SharedData.PathOf("models", "whisper-tiny-en-encoder-0-1.safetensors"));
         TransformerConfig config = new()
         {
-            Width = 384, FeedForwardWidth = 1536, Heads = 6, Layers = 2, MaxSequenceLength = 256, Causal = false, Gelu = GeluKind.Erf,
+            Width = 384,
+            FeedForwardWidth = 1536,
+            Heads = 6,
+            Layers = 2,
+            MaxSequenceLength = 256,
+            Causal = false,
+            Gelu = GeluKind.Erf,
         };
         using Workspace<float> workspace = new(2);
         for (int layer = 0; layer < 2; layer++)

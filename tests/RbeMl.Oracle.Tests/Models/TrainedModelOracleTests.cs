@@ -24,7 +24,13 @@ public sealed class TrainedModelOracleTests(ITestOutputHelper output) : OracleTe
         int length = (int)ids.shape[1];
         TransformerConfig config = new()
         {
-            Width = 64, FeedForwardWidth = 256, Heads = 4, Layers = 4, Vocabulary = 27, MaxSequenceLength = 16, TiedHead = false,
+            Width = 64,
+            FeedForwardWidth = 256,
+            Heads = 4,
+            Layers = 4,
+            Vocabulary = 27,
+            MaxSequenceLength = 16,
+            TiedHead = false,
         };
         int[] tokens = [.. ids.data<long>().Select(i => (int)i)], wanted = [.. targets.data<long>().Select(i => (int)i)];
         double Increase(string name, RbeFormat format)

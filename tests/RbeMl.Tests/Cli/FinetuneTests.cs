@@ -55,15 +55,6 @@ public sealed class FinetuneTests : IDisposable
     }
 
     [Fact]
-    public void Coefficients_can_have_a_learning_rate_of_their_own()
-    {
-        TinyJob.Run(_folder);
-        byte[] derived = File.ReadAllBytes(Out("model.rbe"));
-        TinyJob.Run(_folder, "--coefficient-learning-rate", "1e-4");
-        Assert.NotEqual(derived, File.ReadAllBytes(Out("model.rbe")));
-    }
-
-    [Fact]
     public void The_same_seed_gives_the_same_model_on_any_number_of_threads()
     {
         TinyJob.Run(_folder, "--seed", "5", "--dropout", "0.1");

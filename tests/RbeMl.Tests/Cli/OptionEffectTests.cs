@@ -24,6 +24,7 @@ public sealed class OptionEffectTests : IDisposable
     [Theory]
     [InlineData("--learning-rate", "2e-3")]
     [InlineData("--coefficient-learning-rate", "1e-4")]
+    [InlineData("--precondition-alphas", "off")]
     [InlineData("--warmup", "4")]
     [InlineData("--weight-decay", "0.5")]
     [InlineData("--clip", "0.01")]

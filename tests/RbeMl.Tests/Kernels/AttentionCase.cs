@@ -36,11 +36,28 @@ internal sealed unsafe class AttentionCase<T> : IDisposable
         for (int s = 0; s < shape.Keys; s++) padding.Pointer[s] = (byte)(s % 5 == 1 || s < shape.HiddenKeys ? 0 : 1);
         Problem = new AttentionProblem<T>
         {
-            HeadWidth = shape.HeadWidth, Queries = shape.Queries, Keys = shape.Keys, QueryStride = qs, KeyStride = ks, Causal = shape.Causal,
-            Scale = T.CreateTruncating((float)(1 / Math.Sqrt(shape.HeadWidth))), Q = Q.Pointer, K = K.Pointer, V = V.Pointer, Output = Output.Pointer, RowStatistics = RowStatistics.Pointer,
-            KeyPadding = shape.Padding ? padding.Pointer : null, AdditiveMask = shape.Additive ? Mask.Pointer : null, Weights = shape.Weights ? Weights.Pointer : null,
-            Dropout = shape.Dropout, DropoutKey = new RandomKey(42, 5, 1, DropoutSite.Attention), DropoutRow = 12345,
-            OutputGradient = OutputGradient.Pointer, QGradient = QGradient.Pointer, KGradient = KGradient.Pointer, VGradient = VGradient.Pointer,
+            HeadWidth = shape.HeadWidth,
+            Queries = shape.Queries,
+            Keys = shape.Keys,
+            QueryStride = qs,
+            KeyStride = ks,
+            Causal = shape.Causal,
+            Scale = T.CreateTruncating((float)(1 / Math.Sqrt(shape.HeadWidth))),
+            Q = Q.Pointer,
+            K = K.Pointer,
+            V = V.Pointer,
+            Output = Output.Pointer,
+            RowStatistics = RowStatistics.Pointer,
+            KeyPadding = shape.Padding ? padding.Pointer : null,
+            AdditiveMask = shape.Additive ? Mask.Pointer : null,
+            Weights = shape.Weights ? Weights.Pointer : null,
+            Dropout = shape.Dropout,
+            DropoutKey = new RandomKey(42, 5, 1, DropoutSite.Attention),
+            DropoutRow = 12345,
+            OutputGradient = OutputGradient.Pointer,
+            QGradient = QGradient.Pointer,
+            KGradient = KGradient.Pointer,
+            VGradient = VGradient.Pointer,
         };
     }
 
