@@ -12,8 +12,8 @@ namespace RbeMl.Cli.Finetune;
 /// <summary>One run of <c>rbeml finetune</c>: check, load, train, measure, save.</summary>
 internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, CommandHost host)
 {
-    private const int DefaultContext = 128, SampleTokens = 48, LongestWarmup = 100, ValidationBatches = 50;
-    private const double ValidateEvery = 0.1;
+    private const int DefaultContext = 128, SampleTokens = 48, LongestWarmup = 100, ValidationBatches = 50, InterimBatches = 10;
+    private const double ValidateEvery = 0.1, InterimShare = 0.02;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
     private readonly RunRecord _run = new() { Seed = settings.Seed, Threads = settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads };
 
@@ -85,15 +85,15 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             Checkpointing = settings.Checkpointing,
             ValidationBatches = ValidationBatches,
             Steps = settings.Steps ?? int.MaxValue,
-            Warmup = settings.Warmup ?? (settings.Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup / 2),
+            Warmup = settings.Warmup ?? (settings.Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup),
         };
         using Trainer trainer = new(model, data.Train, data.Validation, options, settings.Threads);
         TrainingView view = TrainingView.For(host, json.OnOutput, settings.Steps);
+        Validate(trainer, view, ValidationBatches);
         RunClock clock = new(settings.Steps, settings.Seconds);
-        Validate(trainer, view);
         view.Run(() =>
         {
-            double nextValidation = ValidateEvery;
+            double nextValidation = ValidateEvery, cost = 0;
             while (!clock.IsOver(trainer.StepsDone) && !host.Cancel.IsCancellationRequested)
             {
                 TrainingProgress progress = trainer.Step(clock.Fraction(trainer.StepsDone));
@@ -101,7 +101,10 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
                 double done = clock.Fraction(trainer.StepsDone);
                 if (done >= nextValidation && done < 1)
                 {
-                    Validate(trainer, view);
+                    // A look in between is a small one, and left out where even that would eat up the time to train in.
+                    double before = clock.Elapsed.TotalSeconds;
+                    if (settings.Seconds is not { } limit || cost <= InterimShare * limit) Validate(trainer, view, InterimBatches);
+                    cost = Math.Max(cost, clock.Elapsed.TotalSeconds - before);
                     nextValidation = (Math.Floor(done / ValidateEvery) + 1) * ValidateEvery;
                 }
 
@@ -110,16 +113,16 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         });
         _run.Cancelled = host.Cancel.IsCancellationRequested && !clock.IsOver(trainer.StepsDone);
         _run.TrainingSeconds = clock.Elapsed.TotalSeconds;
-        Validate(trainer, view);
+        Validate(trainer, view, ValidationBatches);
         TrainingBytes bytes = trainer.Bytes;
         _run.Bytes = new ByteRecord(bytes.Weights, bytes.Gradients, bytes.Optimizer, bytes.Activations);
         _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, 2 * bytes.DenseWeights, bytes.Activations);
     }
 
-    private void Validate(Trainer trainer, TrainingView view)
+    private void Validate(Trainer trainer, TrainingView view, int batches)
     {
         if (_run.Validation.Count > 0 && _run.Validation[^1].Step == trainer.StepsDone) return;
-        double loss = trainer.Validate();
+        double loss = trainer.Validate(batches);
         view.Validation = loss;
         _run.Validation.Add(new ValidationRecord(trainer.StepsDone, loss));
     }

@@ -28,7 +28,7 @@ internal sealed class FinetuneOptions
     private readonly Option<double> _learningRate = Options.Real("--learning-rate", 3e-3, 0, 10, "Highest learning rate; coefficients take sqrt(B²/K) times it, as they are that much larger.", above: true);
     private readonly Option<double?> _coefficientRate = Options.OptionalReal("--coefficient-learning-rate", 0, 10, "Highest learning rate of coefficients, instead of sqrt(B²/K) times the dense one.", above: true);
     private readonly Option<string> _precondition = Options.Word("--precondition-alphas", "on", "Whether the gradient of a tile's alphas is multiplied by the inverse Gram matrix of its basis functions.", "on", "off");
-    private readonly Option<int?> _warmup = Options.OptionalWhole("--warmup", 0, "Steps of linear warm-up; a twentieth of the steps, at most 100.");
+    private readonly Option<int?> _warmup = Options.OptionalWhole("--warmup", 0, "Steps of linear warm-up; a twentieth of the run, at most 100 steps.");
     private readonly Option<double> _weightDecay = Options.Real("--weight-decay", 0.1, 0, 9.99, "Decoupled weight decay of matrices.");
     private readonly Option<double> _clip = Options.Real("--clip", 1, 0, double.MaxValue, "Largest global norm of the gradient; 0 for none.");
     private readonly Option<double?> _dropout = Options.OptionalReal("--dropout", 0, 0.99, "Dropout while training; 0, or the model's.");

@@ -25,6 +25,10 @@ public sealed record CompressionReport
     /// <summary>The same for every tile's cells inside the matrix, row-major.</summary>
     public required IReadOnlyList<double> TileErrors { get; init; }
 
+    /// <summary>Bits a weight, share saved and error in one line.</summary>
+    public override string ToString() => string.Create(
+        System.Globalization.CultureInfo.InvariantCulture, $"{Weights} weights, {BitsPerWeight:F2} bits a weight, {100 * SavedFraction:F1} % saved, relative error {RelativeError:G3}");
+
     /// <summary>Stored bytes.</summary>
     public long Bytes => (Bits + 7) / 8;
 

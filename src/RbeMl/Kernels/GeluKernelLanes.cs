@@ -17,15 +17,18 @@ internal static unsafe class GeluKernelLanes
         where TLanes : unmanaged, ILanes<TLanes>
     {
         long whole = count - count % TLanes.Count;
-        if (kind == GeluKind.Tanh)
+        switch (kind)
         {
-            ForwardTanh<TLanes>(x, y, whole);
-            ForwardTanh<LanesScalar>(x + whole, y + whole, count - whole);
-        }
-        else
-        {
-            ForwardErf<TLanes>(x, y, whole);
-            ForwardErf<LanesScalar>(x + whole, y + whole, count - whole);
+            case GeluKind.Tanh:
+                ForwardTanh<TLanes>(x, y, whole);
+                ForwardTanh<LanesScalar>(x + whole, y + whole, count - whole);
+                break;
+            case GeluKind.Erf:
+                ForwardErf<TLanes>(x, y, whole);
+                ForwardErf<LanesScalar>(x + whole, y + whole, count - whole);
+                break;
+            default:
+                throw new InvalidSettingException("GELU", kind, "use Tanh or Erf.");
         }
     }
 
@@ -33,15 +36,18 @@ internal static unsafe class GeluKernelLanes
         where TLanes : unmanaged, ILanes<TLanes>
     {
         long whole = count - count % TLanes.Count;
-        if (kind == GeluKind.Tanh)
+        switch (kind)
         {
-            BackwardTanh<TLanes>(x, dy, dx, whole);
-            BackwardTanh<LanesScalar>(x + whole, dy + whole, dx + whole, count - whole);
-        }
-        else
-        {
-            BackwardErf<TLanes>(x, dy, dx, whole);
-            BackwardErf<LanesScalar>(x + whole, dy + whole, dx + whole, count - whole);
+            case GeluKind.Tanh:
+                BackwardTanh<TLanes>(x, dy, dx, whole);
+                BackwardTanh<LanesScalar>(x + whole, dy + whole, dx + whole, count - whole);
+                break;
+            case GeluKind.Erf:
+                BackwardErf<TLanes>(x, dy, dx, whole);
+                BackwardErf<LanesScalar>(x + whole, dy + whole, dx + whole, count - whole);
+                break;
+            default:
+                throw new InvalidSettingException("GELU", kind, "use Tanh or Erf.");
         }
     }
 

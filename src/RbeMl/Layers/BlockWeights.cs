@@ -30,29 +30,26 @@ public sealed record DenseBlockWeights
     public static DenseBlockWeights Gpt2Initialization(TransformerConfig config, int seed)
     {
         ArgumentNullException.ThrowIfNull(config);
-        Random random = new(seed);
+        config.Validate();
+        DeterministicRandom random = new((ulong)seed, 0);
         int d = config.Width, f = config.HiddenWidth;
         double residual = 0.02 / Math.Sqrt(2.0 * config.Layers);
         return new DenseBlockWeights
         {
-            Query = Normal(random, d * d, 0.02),
-            Key = Normal(random, d * d, 0.02),
-            Value = Normal(random, d * d, 0.02),
-            Output = Normal(random, d * d, residual),
-            Expand = Normal(random, f * d, 0.02),
-            Contract = Normal(random, d * f, residual),
+            Query = Normal(ref random, d * d, 0.02),
+            Key = Normal(ref random, d * d, 0.02),
+            Value = Normal(ref random, d * d, 0.02),
+            Output = Normal(ref random, d * d, residual),
+            Expand = Normal(ref random, f * d, 0.02),
+            Contract = Normal(ref random, d * f, residual),
             Vectors = BlockVectors.Initial(d, f),
         };
     }
 
-    private static float[] Normal(Random random, int count, double deviation)
+    private static float[] Normal(ref DeterministicRandom random, int count, double deviation)
     {
         float[] values = new float[count];
-        for (int i = 0; i < count; i++)
-        {
-            values[i] = (float)(deviation * Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()));
-        }
-
+        for (int i = 0; i < count; i++) values[i] = (float)(deviation * random.NextNormal());
         return values;
     }
 }

@@ -65,7 +65,9 @@ public sealed unsafe class ParameterVector<T> : IDisposable
     public long TrainableCount => _slices.Sum(s => (long)s.Length);
 
     /// <summary>First element.</summary>
-    public T* Pointer => _buffer is null ? throw new InvalidOperationException("The parameters are not frozen yet.") : _buffer.Pointer;
+    public T* Pointer => _buffer is null
+        ? throw (_initial is null ? new ObjectDisposedException("parameters") : new InvalidOperationException("The parameters are not frozen yet."))
+        : _buffer.Pointer;
 
     /// <summary>Appends a slice with initial values.</summary>
     public ParameterSlice Add(string name, ParameterKind kind, ReadOnlySpan<float> initial, double rateScale = 1, double[]? gram = null)
@@ -142,7 +144,11 @@ public sealed unsafe class ParameterVector<T> : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _buffer?.Dispose();
+    public void Dispose()
+    {
+        _buffer?.Dispose();
+        _buffer = null;
+    }
 }
 
 /// <summary>Searches for values that are not finite.</summary>

@@ -12,16 +12,21 @@ namespace RbeMl.Layers;
 /// serves many threads. Results are the same, bit for bit, for any number of threads.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
-public sealed unsafe partial class RbeTransformerBlock<T>
+public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private const int Moments = BasisFunctions.FactorCount;
     private readonly TransformerConfig _config;
     private readonly BlockProfile _profile = new();
+    private readonly bool _ownsParameters;
 
     /// <summary>Builds a block of its own from compressed weights.</summary>
     public RbeTransformerBlock(TransformerConfig config, BlockWeights weights, int layer = 0)
-        : this(new ParameterVector<T>(), "block", config, weights, layer) => Parameters.Freeze();
+        : this(new ParameterVector<T>(), "block", config, weights, layer)
+    {
+        Parameters.Freeze();
+        _ownsParameters = true;
+    }
 
     /// <summary>Adds a block to the parameters of a model.</summary>
     /// <exception cref="ShapeMismatchException">A matrix or vector does not fit the configuration.</exception>
@@ -155,6 +160,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     public T[] Backward(ReadOnlySpan<T> dy, BlockContext<T> context, ParameterVector<T> gradients, Workspace<T>? workspace = null)
     {
         ArgumentNullException.ThrowIfNull(context);
+        CheckFilled(context);
         CheckRows("output gradient", dy, context.Batch, context.Length);
         using Workspace<T>? own = workspace is null ? new Workspace<T>() : null;
         workspace ??= own!;
@@ -216,16 +222,16 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         ArgumentNullException.ThrowIfNull(gradients);
         ArgumentNullException.ThrowIfNull(workspace);
         if (ReferenceEquals(dx, dy)) throw new ArgumentException("The input gradient's panel must not be the output gradient's.", nameof(dx));
-        if (!context.Filled || context.X is null || context.Options is null) throw new InvalidOperationException($"{Name}: the context is empty. Run Forward with it once before each Backward.");
+        CheckFilled(context);
         Parameters.RequireLayout(Name, gradients);
         if (dy.Tokens != context.Batch * context.Length || dy.PaddedFeatures != PaddedWidth) throw new ShapeMismatchException($"{Name}: output gradient", $"{context.Batch * context.Length} tokens x {PaddedWidth}", $"{dy.Tokens} x {dy.PaddedFeatures}", "Give it the shape of the output.");
-        if (context.Options.Cache is { } cache && (cache.Generation != context.CacheGeneration || cache.Length < context.Past + context.Length))
+        if (context.Options!.Cache is { } cache && (cache.Generation != context.CacheGeneration || cache.Length < context.Past + context.Length))
         {
             throw new ShapeMismatchException($"{Name}: KV cache", $"the {context.Past + context.Length} tokens of the forward", $"a cache that was reset since and holds {cache.Length}", "Do not reset the cache between forward and backward.");
         }
 
         BlockCall<T> call = workspace.Call();
-        call.Begin(workspace, context.X, dx, context.Batch, context.Length, context.Past, context.Options);
+        call.Begin(workspace, context.X!, dx, context.Batch, context.Length, context.Past, context.Options!);
         call.Keep = context.Policy;
         call.Use(context);
         call.OutputGradient = dy;
@@ -235,6 +241,17 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         RunBackward(call);
         context.Filled = false;
         call.End();
+    }
+
+    /// <summary>Frees the parameters of a block of its own; those of a model's block belong to the model.</summary>
+    public void Dispose()
+    {
+        if (_ownsParameters) Parameters.Dispose();
+    }
+
+    private void CheckFilled(BlockContext<T> context)
+    {
+        if (!context.Filled) throw new InvalidOperationException($"{Name}: the context is empty. Run Forward with it once before each Backward.");
     }
 
     private static readonly ForwardOptions<T> s_none = new();

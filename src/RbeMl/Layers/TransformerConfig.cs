@@ -87,6 +87,8 @@ public sealed record TransformerConfig
         if (Width % Heads != 0) throw new InvalidSettingException(nameof(Heads), Heads, $"Width {Width} must be a multiple of it.");
         if (!(Dropout >= 0 && Dropout < 1)) throw new InvalidSettingException(nameof(Dropout), Dropout, "use a probability from 0 up to, but not, 1.");
         if (!(LayerNormEpsilon >= 1e-30 && LayerNormEpsilon < 1)) throw new InvalidSettingException(nameof(LayerNormEpsilon), LayerNormEpsilon, "use a small positive number such as 1e-5, at least 1e-30.");
+        if (!Enum.IsDefined(Gelu)) throw new InvalidSettingException(nameof(Gelu), Gelu, $"use one of {string.Join(", ", Enum.GetNames<GeluKind>())}.");
+        if (!Enum.IsDefined(LayerNorm)) throw new InvalidSettingException(nameof(LayerNorm), LayerNorm, $"use one of {string.Join(", ", Enum.GetNames<LayerNormStorage>())}.");
         Product(nameof(Width), Width, "4", FeedForwardWidth == 0 ? 4 : 1);
         Product(nameof(Width), Width, nameof(Width), Width);
         Product(nameof(Width), Width, "hidden width", HiddenWidth);

@@ -10,7 +10,7 @@ namespace RbeMl.Models;
 /// of its own. All trainable values are in <see cref="Parameters"/>. Letters: B sequences, T tokens, D width, V vocabulary.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
-public sealed unsafe partial class Gpt2Model<T>
+public sealed unsafe partial class Gpt2Model<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly TokenTable<T> _tokens;
@@ -143,6 +143,9 @@ public sealed unsafe partial class Gpt2Model<T>
 
         return x;
     }
+
+    /// <summary>Frees the parameters.</summary>
+    public void Dispose() => Parameters.Dispose();
 
     private IEnumerable<(string Name, TableWeights Weights)> Tables() => Config.TiedHead
         ? [("embedding.tokens", _tokens.ToWeights())]

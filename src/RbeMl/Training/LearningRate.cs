@@ -3,6 +3,9 @@ namespace RbeMl.Training;
 /// <summary>Linear warm-up, then a schedule down to a final fraction.</summary>
 public static class LearningRate
 {
+    // A run limited by time may have few steps: its warm-up ends with the twentieth part of the time at the latest.
+    private const double TimedWarmup = 0.05;
+
     /// <summary>The factor of the highest learning rate at a place in the run.</summary>
     /// <param name="options">Warm-up, schedule and final fraction.</param>
     /// <param name="step">Step about to be done, from 0.</param>
@@ -10,8 +13,8 @@ public static class LearningRate
     public static double Factor(TrainerOptions options, int step, double progress)
     {
         ArgumentNullException.ThrowIfNull(options);
-        if (step < options.Warmup) return (step + 1.0) / (options.Warmup + 1.0);
-        double start = Math.Min(1, options.Warmup / (double)options.Steps);
+        double start = options.Steps == int.MaxValue ? TimedWarmup : Math.Min(1, options.Warmup / (double)options.Steps);
+        if (step < options.Warmup && progress < start) return Math.Max((step + 1.0) / (options.Warmup + 1.0), progress / start);
         double done = start >= 1 ? 1 : Math.Clamp((progress - start) / (1 - start), 0, 1);
         double shape = options.Schedule switch
         {

@@ -25,6 +25,7 @@ public sealed class Trainer : IDisposable
     private readonly ParameterVector<float> _gradients;
     private readonly int[] _inputs;
     private readonly int[] _targets;
+    private double _lastValidation = double.NaN;
     private long _residentBytes;
     private long _residentRead = long.MinValue;
 
@@ -128,41 +129,43 @@ public sealed class Trainer : IDisposable
     }
 
     /// <summary>Mean loss over the first batches of the validation source, without dropout; NaN without a source.</summary>
-    public double Validate()
+    /// <param name="batches">How many; <see cref="TrainerOptions.ValidationBatches"/> when null.</param>
+    public double Validate(int? batches = null)
     {
+        int count = batches ?? Options.ValidationBatches;
+        if (count < 1) throw new InvalidSettingException(nameof(batches), count, "use at least 1 batch.");
         if (_validation is null) return double.NaN;
         double sum = 0;
-        for (int i = 0; i < Options.ValidationBatches; i++)
+        for (int i = 0; i < count; i++)
         {
             _validation.Fill(i, Options.Batch, Options.Context, _inputs, _targets);
             sum += Model.Loss(_inputs, _targets, Options.Batch, Options.Context, _context);
         }
 
-        return sum / Options.ValidationBatches;
+        return sum / count;
     }
 
     /// <summary>Runs the remaining steps, reporting each; validates every <see cref="TrainerOptions.ValidateEvery"/> steps and after the last.</summary>
     /// <param name="progress">Told after each step, on the calling thread.</param>
     /// <param name="cancellation">Stops after the step under way.</param>
-    /// <returns>The last validation loss; NaN without a validation source or when none was made.</returns>
+    /// <returns>The last validation loss; NaN without a validation source. With no steps left it is that of the run before.</returns>
     /// <exception cref="OperationCanceledException">Cancelled; the model holds the steps done so far.</exception>
     public double Run(Action<TrainingProgress>? progress = null, CancellationToken cancellation = default)
     {
-        double last = double.NaN;
         while (StepsDone < Options.Steps)
         {
             cancellation.ThrowIfCancellationRequested();
             TrainingProgress report = Step();
             if (_validation is not null && (StepsDone == Options.Steps || (Options.ValidateEvery > 0 && StepsDone % Options.ValidateEvery == 0)))
             {
-                last = Validate();
-                report = report with { ValidationLoss = last };
+                _lastValidation = Validate();
+                report = report with { ValidationLoss = _lastValidation };
             }
 
             progress?.Invoke(report);
         }
 
-        return last;
+        return _lastValidation;
     }
 
     // Asking the system costs a file read and garbage; once a second is enough for a progress bar.

@@ -18,7 +18,7 @@ public enum RateSchedule
 /// <summary>Settings of a training run.</summary>
 public sealed record TrainerOptions
 {
-    /// <summary>Optimiser steps, at least 1.</summary>
+    /// <summary>Optimiser steps, at least 1; int.MaxValue for a run that is limited by time, whose schedule goes by the progress given to each step.</summary>
     public int Steps { get; init; } = 1000;
 
     /// <summary>Sequences of a micro-batch B.</summary>
@@ -36,7 +36,7 @@ public sealed record TrainerOptions
     /// <summary>Highest learning rate of coefficients; null means LearningRate * sqrt(B² / K) of each matrix. Alphas, whose basis functions have the norm B, get a B-th of it.</summary>
     public double? CoefficientLearningRate { get; init; }
 
-    /// <summary>Steps of linear warm-up.</summary>
+    /// <summary>Steps of linear warm-up, at most a twentieth of a run that is limited by time.</summary>
     public int Warmup { get; init; } = 100;
 
     /// <summary>Schedule after the warm-up.</summary>
@@ -66,7 +66,7 @@ public sealed record TrainerOptions
     /// <summary>Seed of data order and dropout.</summary>
     public ulong Seed { get; init; } = 1337;
 
-    /// <summary>Steps between validations; 0 validates only before and after.</summary>
+    /// <summary>Steps between validations of <see cref="Trainer.Run"/>; 0 validates only after the last step.</summary>
     public int ValidateEvery { get; init; } = 250;
 
     /// <summary>Batches of a validation.</summary>
@@ -94,6 +94,8 @@ public sealed record TrainerOptions
         Require(Beta2 is >= 0 and < 1, nameof(Beta2), Beta2, "use a number from 0 up to, but not, 1.");
         Require(Epsilon is >= 1e-30 and < 1, nameof(Epsilon), Epsilon, "use a small positive number such as 1e-8, at least 1e-30.");
         Require(Clip >= 0, nameof(Clip), Clip, "use 0 for no clipping, or a positive norm.");
+        Require(Enum.IsDefined(Schedule), nameof(Schedule), Schedule, $"use one of {string.Join(", ", Enum.GetNames<RateSchedule>())}.");
+        Require(Enum.IsDefined(Checkpointing), nameof(Checkpointing), Checkpointing, $"use one of {string.Join(", ", Enum.GetNames<CheckpointPolicy>())}.");
         Require(ValidateEvery >= 0, nameof(ValidateEvery), ValidateEvery, "use 0 or more steps.");
         Require(ValidationBatches >= 1, nameof(ValidationBatches), ValidationBatches, "use at least 1 batch.");
         return this;

@@ -231,6 +231,15 @@ public class BlockBehaviourTests
     }
 
     [Fact]
+    public void A_disposed_block_says_so()
+    {
+        using BlockFixture<float> f = new(s_config, BlockGradientTests.OptionsOf("runs4"), 1, 5);
+        RbeTransformerBlock<float> block = new(f.Config, f.Weights);
+        block.Dispose();
+        Assert.Equal("parameters", Assert.Throws<ObjectDisposedException>(() => block.Forward(f.X, 1, 5, null, null, f.Workspace)).ObjectName);
+    }
+
+    [Fact]
     public void A_failed_forward_empties_the_context()
     {
         using BlockFixture<float> f = new(s_config, BlockGradientTests.OptionsOf("runs4"), 2, 5);
@@ -264,6 +273,9 @@ public class BlockBehaviourTests
         Assert.Throws<InvalidSettingException>(() => (s_config with { Dropout = 1 }).Validate());
         Assert.Throws<InvalidSettingException>(() => (s_config with { LayerNormEpsilon = 0 }).Validate());
         Assert.Throws<InvalidSettingException>(() => (s_config with { LayerNormEpsilon = 1e-60 }).Validate());
+        Assert.Equal("Gelu", Assert.Throws<InvalidSettingException>(() => (s_config with { Gelu = (RbeMl.Kernels.GeluKind)9 }).Validate()).Setting);
+        Assert.Equal("LayerNorm", Assert.Throws<InvalidSettingException>(() => (s_config with { LayerNorm = (LayerNormStorage)9 }).Validate()).Setting);
+        Assert.Throws<InvalidSettingException>(() => DenseBlockWeights.Gpt2Initialization(s_config with { Width = -1 }, 1));
         Assert.Throws<InvalidSettingException>(() => (s_config with { Width = 1 << 30, Heads = 1, FeedForwardWidth = 0 }).Validate());
         Assert.Throws<InvalidSettingException>(() => (s_config with { Width = 32768, Heads = 1, FeedForwardWidth = 1, MaxSequenceLength = 131072 }).Validate());
         Assert.Throws<ShapeMismatchException>(() => new RbeTransformerBlock<float>(s_config with { FeedForwardWidth = 72 }, f.Weights));

@@ -99,6 +99,17 @@ public class AdamWTests
         Assert.Equal(0, optimizer.Steps);
     }
 
+    /// <summary>A run limited by time does not know its steps: the warm-up ends after its steps or a twentieth of the time, whichever comes first.</summary>
+    [Fact]
+    public void A_timed_run_warms_up_by_steps_or_by_time()
+    {
+        TrainerOptions options = new() { Steps = int.MaxValue, Warmup = 100, Schedule = RateSchedule.Constant };
+        Assert.Equal(1.0 / 101, LearningRate.Factor(options, 0, 0), 1e-12);
+        Assert.Equal(0.5, LearningRate.Factor(options, 3, 0.025), 1e-12);
+        Assert.Equal(1, LearningRate.Factor(options, 6, 0.05), 1e-12);
+        Assert.Equal(1, LearningRate.Factor(options, 100, 0.001), 1e-12);
+    }
+
     [Theory]
     [InlineData(RateSchedule.Cosine, 0.1, 0.55, 0.1)]
     [InlineData(RateSchedule.Linear, 0, 0.5, 0)]

@@ -22,6 +22,8 @@ public class TrainerTests
         Assert.InRange(before, 2.2, 2.6); // ln 11 = 2.40
         Assert.True(after < 1.0, $"{before} -> {after}");
         Assert.Equal([20, 40, 60], reports.Where(r => r.ValidationLoss is not null).Select(r => r.Step));
+        Assert.Equal(after, trainer.Run());
+        Assert.NotEqual(trainer.Validate(1), trainer.Validate(2));
         Assert.All(reports, r => Assert.True(r.GradientNorm > 0 && r.TokensPerSecond > 0 && r.ResidentBytes > 0));
     }
 
@@ -159,6 +161,8 @@ public class TrainerTests
         Gpt2Model<float> model = Model();
         Assert.Equal("Steps", Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training with { Steps = 0 }, 1)).Setting);
         Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training with { LearningRate = double.NaN }, 1));
+        Assert.Equal("Schedule", Assert.Throws<InvalidSettingException>(() => (s_training with { Schedule = (RateSchedule)9 }).Validate()).Setting);
+        Assert.Equal("Checkpointing", Assert.Throws<InvalidSettingException>(() => (s_training with { Checkpointing = (CheckpointPolicy)9 }).Validate()).Setting);
         Assert.Equal("LearningRate", Assert.Throws<InvalidSettingException>(() => (s_training with { LearningRate = 1e39 }).Validate()).Setting);
         Assert.Equal("Epsilon", Assert.Throws<InvalidSettingException>(() => (s_training with { Epsilon = 1e-50 }).Validate()).Setting);
         Assert.Equal("Batch x Context", Assert.Throws<InvalidSettingException>(() => (s_training with { Batch = 65536, Context = 65536 }).Validate()).Setting);

@@ -23,13 +23,17 @@ public static unsafe class ReferenceGelu
     }
 
     /// <summary>gelu(x).</summary>
-    public static double Value(GeluKind kind, double x) => kind == GeluKind.Tanh
-        ? 0.5 * x * (1 + Math.Tanh(Root * (x + Cubic * x * x * x)))
-        : x * NormalCdf(x);
+    public static double Value(GeluKind kind, double x) => kind switch
+    {
+        GeluKind.Tanh => 0.5 * x * (1 + Math.Tanh(Root * (x + Cubic * x * x * x))),
+        GeluKind.Erf => x * NormalCdf(x),
+        _ => throw new InvalidSettingException("GELU", kind, "use Tanh or Erf."),
+    };
 
     /// <summary>gelu'(x).</summary>
     public static double Derivative(GeluKind kind, double x)
     {
+        if (kind is not (GeluKind.Tanh or GeluKind.Erf)) throw new InvalidSettingException("GELU", kind, "use Tanh or Erf.");
         if (kind == GeluKind.Erf) return NormalCdf(x) + x * Math.Exp(-0.5 * x * x) / Math.Sqrt(2 * Math.PI);
         double t = Math.Tanh(Root * (x + Cubic * x * x * x));
         return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * Root * (1 + 3 * Cubic * x * x);
