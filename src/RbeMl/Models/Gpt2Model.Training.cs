@@ -119,8 +119,8 @@ public sealed unsafe partial class Gpt2Model<T>
         }
     }
 
-    private long HeadScratch => ScratchArea<T>.Size(Panel<T>.WideWidth * ((long)PaddedWidth + _head.PaddedVocabulary)) + (4 * ScratchArea<T>.Size(Panel<T>.WideWidth)) + _head.ScratchElements
-        + ScratchArea<T>.Size((long)Panel<T>.WideWidth * PaddedWidth);
+    // Mean and 1 / deviation, normalised input, logits, and what the table itself takes.
+    private long HeadScratch => ScratchArea<T>.Size(Panel<T>.WideWidth * (2L + PaddedWidth + _head.PaddedVocabulary)) + 64 + _head.ScratchElements;
 
     private T* DecodeFinalNorm(T* vectors)
     {
@@ -153,7 +153,7 @@ public sealed unsafe partial class Gpt2Model<T>
         context.HeadSums.Ensure(2L * Width * x.Chunks);
         if (gradients is not null) context.GradientA.Reshape(x.Tokens, Width, PaddedWidth);
         context.Workspace.EnsureScratch(Math.Max(HeadScratch, _tokens.ScratchElements));
-        int group = (int)Math.Clamp(GroupElements / ((long)_head.PaddedVocabulary * x.Width), 2, x.Chunks < 2 ? 2 : x.Chunks);
+        int group = (int)Math.Clamp(GroupElements / ((long)_head.PaddedVocabulary * x.Width), 2, Math.Max(2, x.Chunks));
         for (int first = 0; first < x.Chunks; first += group)
         {
             int count = Math.Min(group, x.Chunks - first);

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Models;
 
@@ -91,8 +92,14 @@ public sealed class Trainer : IDisposable
         get
         {
             long values = Model.Parameters.TrainableCount * sizeof(float);
-            long fixedBytes = Model.Matrices.Sum(m => (m.Matrix.Support is { } s ? (long)s.Starts.Length * sizeof(ushort) : 0) + (m.Matrix.Quantized is { } q ? q.Codes.LongLength + (2 * q.Scales.LongLength) : 0));
-            long dense = values + Model.Matrices.Sum(m => sizeof(float) * (((long)m.Matrix.Rows * m.Matrix.Columns) - m.Matrix.TrainableCount));
+            long fixedBytes = 0, dense = values;
+            foreach ((_, RbeMatrix matrix) in Model.Matrices)
+            {
+                if (matrix.Support is { } support) fixedBytes += (long)support.Starts.Length * sizeof(ushort);
+                if (matrix.Quantized is { } quantized) fixedBytes += quantized.Codes.LongLength + (2 * quantized.Scales.LongLength);
+                dense += sizeof(float) * (((long)matrix.Rows * matrix.Columns) - matrix.TrainableCount);
+            }
+
             return new TrainingBytes(values + fixedBytes, values, 2 * values, _context.ActivationBytes, dense);
         }
     }
