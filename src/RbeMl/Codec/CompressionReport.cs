@@ -62,7 +62,7 @@ public sealed record CompressionReport
     {
         if (matrix.Format is SeedFormat seed) return matrix.TileCount * (8L * (32 + 8L * seed.Coefficients));
         long bits = 32 * matrix.TrainableCount;
-        if (matrix.Quantized is { } quantized) bits += 8L * quantized.Codes.Length + 16L * quantized.Scales.Length;
+        if (matrix.Base is { } frozen) bits += frozen.StoredBits;
         return matrix.Support is { } support ? bits + PlaceBits(matrix, support) : bits;
     }
 

@@ -14,14 +14,8 @@ public sealed partial class QuantizedTiles
     public static float[] LevelsFor(int bits) =>
         bits is < 3 or > 8 ? throw new InvalidSettingException("bits", bits, "use 3 .. 8.") : QuantizerLevels.For(bits);
 
-    /// <summary>The coefficients of one tile, <c>[B * B]</c> row-major.</summary>
-    /// <exception cref="ShapeMismatchException">The span does not hold B² values.</exception>
-    public void Dequantize(int tileIndex, Span<float> coefficients)
+    private protected override void Decode(int tileIndex, Span<float> coefficients)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(tileIndex);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(tileIndex, TileCount);
-        int area = Tile * Tile;
-        if (coefficients.Length != area) throw new ShapeMismatchException("coefficients of a tile", $"{Tile} x {Tile} = {area} values", $"{coefficients.Length}", "Pass a buffer of exactly that length.");
         if (Avx512BW.IsSupported) DequantizeAvx512(tileIndex, coefficients);
         else if (Avx2.IsSupported) DequantizeAvx2(tileIndex, coefficients);
         else DequantizeScalar(tileIndex, coefficients);
@@ -33,7 +27,7 @@ public sealed partial class QuantizedTiles
         int area = Tile * Tile, bytes = area * Bits / 8, groups = area / QuantizedFormat.GroupSize;
         float[] levels = QuantizerLevels.For(Bits);
         Span<byte> codes = stackalloc byte[QuantizedFormat.GroupSize];
-        ReadOnlySpan<byte> packed = Codes.AsSpan(tileIndex * bytes, bytes);
+        ReadOnlySpan<byte> packed = Codes.Span.Slice(tileIndex * bytes, bytes);
         int groupBytes = QuantizedFormat.GroupSize * Bits / 8;
         for (int g = 0; g < groups; g++)
         {

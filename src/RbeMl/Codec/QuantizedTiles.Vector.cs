@@ -30,7 +30,7 @@ public sealed unsafe partial class QuantizedTiles
         Vector512<int> middle = Vector512.Create(1 << bits - 1), mask = Vector512.Create((1 << bits) - 1);
         float step = uniform ? QuantizerLevels.Step(bits) : 1;
         byte* tail = stackalloc byte[TailBytes];
-        fixed (byte* codes = Codes)
+        fixed (byte* codes = Codes.Span)
         fixed (float* coefficientsStart = coefficients)
         {
             float* y = coefficientsStart;
@@ -71,7 +71,7 @@ public sealed unsafe partial class QuantizedTiles
         Vector256<int> middle = Vector256.Create(1 << bits - 1);
         float step = uniform ? QuantizerLevels.Step(bits) : 1;
         byte* tail = stackalloc byte[TailBytes];
-        fixed (byte* codes = Codes)
+        fixed (byte* codes = Codes.Span)
         fixed (float* coefficientsStart = coefficients, table = s_tables[uniform ? 0 : bits - 3])
         {
             float* y = coefficientsStart;

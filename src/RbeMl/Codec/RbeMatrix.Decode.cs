@@ -171,9 +171,9 @@ public sealed partial class RbeMatrix
     private void DecodeImage(int tileIndex, ReadOnlySpan<double> alphas, ReadOnlySpan<double> coefficients, float[] scratch, Span<double> image)
     {
         image.Clear();
-        if (Quantized is { } quantized)
+        if (Base is { } frozen)
         {
-            quantized.Dequantize(tileIndex, scratch);
+            frozen.Dequantize(tileIndex, scratch);
             for (int e = 0; e < image.Length; e++) image[e] = scratch[e];
         }
 

@@ -10,7 +10,7 @@ public sealed partial class RbeMatrix
     /// <summary>Number of basis functions.</summary>
     public const int BasisCount = 8;
 
-    internal RbeMatrix(int rows, int columns, int tile, TileTransform transform, float[] alphas, CoefficientSupport? support, float[] coefficients, QuantizedTiles? quantized, RbeFormat format)
+    internal RbeMatrix(int rows, int columns, int tile, TileTransform transform, float[] alphas, CoefficientSupport? support, float[] coefficients, FrozenTiles? frozen, RbeFormat format)
     {
         Rows = rows;
         Columns = columns;
@@ -19,7 +19,7 @@ public sealed partial class RbeMatrix
         Alphas = alphas;
         Support = support;
         Coefficients = coefficients;
-        Quantized = quantized;
+        Base = frozen;
         Format = format;
         if (alphas.Length != 0 && alphas.Length != TileCount * BasisCount) throw new ShapeMismatchException("alphas", $"{TileCount} x {BasisCount}", $"{alphas.Length}", "Give eight a tile, or none.");
         int expected = (support?.CoefficientsPerTile ?? 0) * TileCount;
@@ -62,8 +62,8 @@ public sealed partial class RbeMatrix
     /// <summary><c>[tile][K]</c> in the support's order; empty without a support.</summary>
     public float[] Coefficients { get; }
 
-    /// <summary>The frozen quantised base, or null.</summary>
-    public QuantizedTiles? Quantized { get; }
+    /// <summary>The frozen base, or null.</summary>
+    public FrozenTiles? Base { get; }
 
     /// <summary>Number of trainable values: alphas and coefficients.</summary>
     public long TrainableCount => (long)Alphas.Length + Coefficients.Length;

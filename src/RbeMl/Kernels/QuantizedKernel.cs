@@ -10,7 +10,7 @@ namespace RbeMl.Kernels;
 public static unsafe class QuantizedKernel
 {
     /// <summary>y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j); x points at block <paramref name="first"/>; scratch holds one tile.</summary>
-    public static void Multiply<T>(QuantizedTiles q, int tileColumns, int tileRow, int first, int last, T* x, T* y, int width, T* scratch)
+    public static void Multiply<T>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, T* x, T* y, int width, T* scratch)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         ArgumentNullException.ThrowIfNull(q);
@@ -21,7 +21,7 @@ public static unsafe class QuantizedKernel
     }
 
     /// <summary>x += sum over tile rows i in [first, last) of Q(i, tileColumn)' y(i); y points at block <paramref name="first"/>; scratch holds one tile.</summary>
-    public static void MultiplyTransposed<T>(QuantizedTiles q, int tileColumns, int tileColumn, int first, int last, T* y, T* x, int width, T* scratch)
+    public static void MultiplyTransposed<T>(FrozenTiles q, int tileColumns, int tileColumn, int first, int last, T* y, T* x, int width, T* scratch)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         ArgumentNullException.ThrowIfNull(q);
@@ -31,7 +31,7 @@ public static unsafe class QuantizedKernel
         else MultiplyTransposed<LanesScalar>(q, tileColumns, tileColumn, first, last, (float*)y, (float*)x, width, (float*)scratch);
     }
 
-    internal static void Multiply<TLanes>(QuantizedTiles q, int tileColumns, int tileRow, int first, int last, float* x, float* y, int width, float* scratch)
+    internal static void Multiply<TLanes>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, float* x, float* y, int width, float* scratch)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int tile = q.Tile;
@@ -42,7 +42,7 @@ public static unsafe class QuantizedKernel
         }
     }
 
-    internal static void MultiplyTransposed<TLanes>(QuantizedTiles q, int tileColumns, int tileColumn, int first, int last, float* y, float* x, int width, float* scratch)
+    internal static void MultiplyTransposed<TLanes>(FrozenTiles q, int tileColumns, int tileColumn, int first, int last, float* y, float* x, int width, float* scratch)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int tile = q.Tile;

@@ -16,7 +16,7 @@ public sealed unsafe class RbeLinear<T>
 {
     private readonly ParameterVector<T> _parameters;
     private readonly SparsePattern? _pattern;
-    private readonly QuantizedTiles? _quantized;
+    private readonly FrozenTiles? _base;
     private readonly AlphaFactors<T>? _factors;
     private readonly RbeMatrix _matrix;
 
@@ -33,7 +33,7 @@ public sealed unsafe class RbeLinear<T>
         _parameters = parameters;
         _matrix = matrix;
         Name = name;
-        _quantized = matrix.Quantized;
+        _base = matrix.Base;
         // A kept coefficient stands for B² / K of them, so it is sqrt(B² / K) times as large as a weight. A basis function has the norm B where a
         // coefficient's has 1: with a B times smaller rate a step of either moves the tile as far.
         double scale = matrix.Support is null ? 1 : Math.Sqrt((double)matrix.Tile * matrix.Tile / matrix.Support.CoefficientsPerTile);
@@ -89,7 +89,7 @@ public sealed unsafe class RbeLinear<T>
     /// <summary>The weights with the current values of the parameters.</summary>
     public RbeMatrix ToMatrix() => new(
         _matrix.Rows, _matrix.Columns, _matrix.Tile, _matrix.Transform, Alphas is null ? [] : _parameters.ToFloats(Alphas),
-        _matrix.Support, Coefficients is null ? [] : _parameters.ToFloats(Coefficients), _quantized, _matrix.Format);
+        _matrix.Support, Coefficients is null ? [] : _parameters.ToFloats(Coefficients), _base, _matrix.Format);
 
     /// <summary>The current bias; empty without one.</summary>
     public float[] BiasValues() => Bias is null ? [] : _parameters.ToFloats(Bias);
@@ -117,7 +117,7 @@ public sealed unsafe class RbeLinear<T>
     public void AccumulateRow(int tileRow, int first, int last, T* xHat, T* moments, T* yHat, T* s, int width, ScratchArea<T> scratch)
     {
         if (_pattern is not null) SparseKernel.Multiply(_pattern, _parameters.At(Coefficients!), tileRow, first, last, xHat, yHat, width);
-        if (_quantized is not null) QuantizedKernel.Multiply(_quantized, TileColumns, tileRow, first, last, xHat, yHat, width, scratch.Take((long)Tile * Tile));
+        if (_base is not null) QuantizedKernel.Multiply(_base, TileColumns, tileRow, first, last, xHat, yHat, width, scratch.Take((long)Tile * Tile));
         if (_factors is null) return;
         T* alphas = _parameters.At(Alphas!) + ((long)tileRow * TileColumns + first) * RbeMatrix.BasisCount;
         AlphaKernel.MixTiles(_factors, alphas, RbeMatrix.BasisCount, moments, last - first, transposed: false, s, width);
@@ -147,7 +147,7 @@ public sealed unsafe class RbeLinear<T>
     public void AccumulateColumn(int tileColumn, T* gHat, T* gMoments, T* dxHat, int width, ScratchArea<T> scratch)
     {
         if (_pattern is not null) SparseKernel.MultiplyTransposed(_pattern, _parameters.At(Coefficients!), tileColumn, 0, TileRows, gHat, dxHat, width);
-        if (_quantized is not null) QuantizedKernel.MultiplyTransposed(_quantized, TileColumns, tileColumn, 0, TileRows, gHat, dxHat, width, scratch.Take((long)Tile * Tile));
+        if (_base is not null) QuantizedKernel.MultiplyTransposed(_base, TileColumns, tileColumn, 0, TileRows, gHat, dxHat, width, scratch.Take((long)Tile * Tile));
         if (_factors is null) return;
         T* m = scratch.Take((long)BasisFunctions.FactorCount * width);
         new Span<T>(m, BasisFunctions.FactorCount * width).Clear();

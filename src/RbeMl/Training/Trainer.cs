@@ -96,7 +96,7 @@ public sealed class Trainer : IDisposable
             foreach ((_, RbeMatrix matrix) in Model.Matrices)
             {
                 if (matrix.Support is { } support) fixedBytes += (long)support.Starts.Length * sizeof(ushort);
-                if (matrix.Quantized is { } quantized) fixedBytes += quantized.Codes.LongLength + (2 * quantized.Scales.LongLength);
+                if (matrix.Base is { } frozen) fixedBytes += frozen.StoredBits / 8;
                 dense += sizeof(float) * (((long)matrix.Rows * matrix.Columns) - matrix.TrainableCount);
             }
 

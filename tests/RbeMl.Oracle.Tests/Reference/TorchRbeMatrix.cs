@@ -23,7 +23,7 @@ internal sealed class TorchRbeMatrix
         _transform = Tensors.From(TransformMatrix.Get(matrix.Transform, _tile), _tile, _tile).to(type);
         BasisFunctions basis = BasisFunctions.Get(matrix.Transform, _tile);
         _functions = Tensors.From([.. basis.Functions.SelectMany(f => f)], RbeMatrix.BasisCount, (long)_tile * _tile).to(type);
-        if (matrix.Quantized is { } quantized) _frozen = Frozen(quantized).to(type);
+        if (matrix.Base is { } quantized) _frozen = Frozen(quantized).to(type);
         if (matrix.HasAlphas) Alphas = DenseMatrix.Leaf(matrix.Alphas, type, matrix.TileCount, RbeMatrix.BasisCount);
         if (matrix.Support is not { } support) return;
 
@@ -52,7 +52,7 @@ internal sealed class TorchRbeMatrix
     }
 
     // The values of the frozen codes, [tiles, B²].
-    private static Tensor Frozen(QuantizedTiles quantized)
+    private static Tensor Frozen(FrozenTiles quantized)
     {
         int area = quantized.Tile * quantized.Tile;
         float[] values = new float[quantized.TileCount * area];

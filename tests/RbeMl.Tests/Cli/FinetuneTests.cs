@@ -114,7 +114,7 @@ public sealed class FinetuneTests : IDisposable
             "--format", "quantized", "--bits", "6", "--coefficients", "32", "--tile", "32", "--support", "topk");
         Assert.Equal((0, ""), (run.Code, run.Error));
         using Gpt2Bundle bundle = Gpt2File.Load(Out("model.rbe"));
-        Assert.All(bundle.Model.Matrices, m => Assert.Equal((6, 32), (m.Matrix.Quantized!.Bits, m.Matrix.Support!.CoefficientsPerTile)));
+        Assert.All(bundle.Model.Matrices, m => Assert.Equal((6, 32), (m.Matrix.Base!.Bits, m.Matrix.Support!.CoefficientsPerTile)));
     }
 
     [Fact]

@@ -7,7 +7,7 @@ namespace RbeMl.Kernels.Reference;
 public static unsafe class ReferenceQuantized
 {
     /// <summary>y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j); x points at block <paramref name="first"/>.</summary>
-    public static void Multiply<T>(QuantizedTiles q, int tileColumns, int tileRow, int first, int last, T* x, T* y, int width, T* scratch)
+    public static void Multiply<T>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, T* x, T* y, int width, T* scratch)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         ArgumentNullException.ThrowIfNull(q);
@@ -27,7 +27,7 @@ public static unsafe class ReferenceQuantized
     }
 
     /// <summary>x += sum over tile rows i in [first, last) of Q(i, tileColumn)' y(i); y points at block <paramref name="first"/>.</summary>
-    public static void MultiplyTransposed<T>(QuantizedTiles q, int tileColumns, int tileColumn, int first, int last, T* y, T* x, int width, T* scratch)
+    public static void MultiplyTransposed<T>(FrozenTiles q, int tileColumns, int tileColumn, int first, int last, T* y, T* x, int width, T* scratch)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         ArgumentNullException.ThrowIfNull(q);
@@ -46,7 +46,7 @@ public static unsafe class ReferenceQuantized
         }
     }
 
-    private static void Decode<T>(QuantizedTiles q, int tileIndex, T* coefficients)
+    private static void Decode<T>(FrozenTiles q, int tileIndex, T* coefficients)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         float[] decoded = new float[q.Tile * q.Tile];

@@ -25,7 +25,7 @@ internal static class RbeMatrixFile
         ["alphas"] = matrix.HasAlphas,
         ["runs"] = matrix.Support?.RunsPerTile ?? 0,
         ["runLength"] = matrix.Support?.RunLength ?? 1,
-        ["bits"] = matrix.Quantized?.Bits ?? 0,
+        ["bits"] = matrix.Base?.Bits ?? 0,
     };
 
     /// <summary>The tensors of a matrix.</summary>
@@ -39,7 +39,7 @@ internal static class RbeMatrixFile
             yield return RbeTensor.From($"{name}.coefficients", matrix.Coefficients, tiles, support.CoefficientsPerTile);
         }
 
-        if (matrix.Quantized is { } quantized)
+        if (matrix.Base is QuantizedTiles quantized)
         {
             yield return RbeTensor.From($"{name}.scales", quantized.Scales, tiles, quantized.Scales.Length / tiles);
             yield return RbeTensor.From($"{name}.codes", quantized.Codes, tiles, quantized.Codes.Length / tiles);

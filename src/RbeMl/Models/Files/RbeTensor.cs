@@ -109,6 +109,14 @@ public sealed class RbeTensor
         });
     }
 
+    /// <summary>A tensor of bytes that may lie in a mapped file.</summary>
+    /// <param name="name">Unique name.</param>
+    /// <param name="data">The bytes; read when the file is written.</param>
+    /// <param name="shape">Sides; their product is the number of bytes.</param>
+    /// <exception cref="ShapeMismatchException">Shape and data disagree.</exception>
+    public static RbeTensor From(string name, ReadOnlyMemory<byte> data, params long[] shape) =>
+        new(name, RbeElement.U8, shape, data.Length, sink => sink(data.Span));
+
     /// <summary>A tensor of native memory, which must stay valid until the file is written.</summary>
     /// <param name="name">Unique name.</param>
     /// <param name="data">First of the elements, row-major.</param>
