@@ -6,23 +6,26 @@ namespace RbeMl.Codec;
 /// </summary>
 public sealed class Calibration
 {
-    /// <summary>Default of the damping.</summary>
-    public const double DefaultDamping = 0.01;
+    /// <summary>Least damping that is used when none is given.</summary>
+    public const double LeastDamping = 0.01;
 
+    private const double MostShrinkage = 0.99;
     private readonly Dictionary<(TileTransform Transform, int Tile), FeedbackFactor> _factors = [];
 
     /// <summary>Wraps finished sums.</summary>
     /// <param name="moment">The sums; not to be added to any more.</param>
-    /// <param name="damping">Share of the mean diagonal that is added to the diagonal, above 0: keeps directions that the tokens do not show from being free.</param>
+    /// <param name="damping">Share of the mean diagonal that is added to the diagonal, above 0: keeps directions that the tokens do not show from being free. Null chooses 1 % and what
+    /// <see cref="SecondMoment.Shrinkage"/> asks for: much for few tokens, little for many.</param>
     /// <param name="centered">Whether rounding looks at the input without its mean: right when the layer's bias takes <see cref="BiasCorrection"/>, wrong when it has none.</param>
     /// <exception cref="InvalidSettingException">There are no tokens, or the damping is not a positive finite number.</exception>
-    public Calibration(SecondMoment moment, double damping = DefaultDamping, bool centered = true)
+    public Calibration(SecondMoment moment, double? damping = null, bool centered = true)
     {
         ArgumentNullException.ThrowIfNull(moment);
         if (moment.Tokens == 0) throw new InvalidSettingException("calibration tokens", 0, "add the layer's inputs over at least one token, better over several times as many as it has features.");
-        if (!(damping > 0) || !double.IsFinite(damping)) throw new InvalidSettingException("damping", damping, "use a small positive number such as 0.01.");
+        if (damping is { } given && !(given > 0 && double.IsFinite(given))) throw new InvalidSettingException("damping", damping, "use a small positive number such as 0.01.");
         Moment = moment;
-        Damping = damping;
+        double shrinkage = damping is null ? Math.Min(MostShrinkage, moment.Shrinkage(centered)) : 0;
+        Damping = damping ?? (LeastDamping + (shrinkage / (1 - shrinkage)));
         Centered = centered;
     }
 

@@ -11,7 +11,8 @@ public sealed unsafe class SecondMoment
     private readonly double[] _products; // [n padded, n padded], upper triangle
     private readonly double[] _sums; // [n]
     private readonly double[] _packed; // [n padded / 16][depth][16]
-    private double _fourth;
+    private readonly double[] _cubes; // [n], sum of (x'x) x
+    private double _fourth; // sum of (x'x)²
 
     /// <summary>Creates empty sums.</summary>
     /// <param name="features">n, the input features of the layer.</param>
@@ -24,6 +25,7 @@ public sealed unsafe class SecondMoment
         Features = features;
         _products = new double[Stride * Stride];
         _sums = new double[features];
+        _cubes = new double[features];
         _packed = new double[Stride * SymmetricUpdate.Depth];
     }
 
@@ -41,9 +43,6 @@ public sealed unsafe class SecondMoment
 
     /// <summary>Elements from one row of <see cref="Products"/> to the next.</summary>
     internal int Stride { get; }
-
-    /// <summary>Sum of (x'x)² over the tokens.</summary>
-    internal double FourthMoment => _fourth;
 
     /// <summary>Mean of x, <c>[n]</c>; zeros without tokens.</summary>
     public double[] Mean()
@@ -83,6 +82,40 @@ public sealed unsafe class SecondMoment
         Tokens += tokens;
     }
 
+    /// <summary>
+    /// How far the (centred) second moment of so many tokens should be drawn to a multiple of the identity to be nearest, in expectation, to that of all tokens there are:
+    /// S* = (1 - s) S + s mean(diag S) I with s from Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices" (2004).
+    /// Tokens count as independent.
+    /// </summary>
+    /// <returns>s, 0 .. 1.</returns>
+    public double Shrinkage(bool centered)
+    {
+        if (Tokens == 0) return 1;
+        double[] mean = centered ? Mean() : new double[Features];
+        double trace = 0, norm = 0, along = 0, cubes = 0, center = 0;
+        for (int i = 0; i < Features; i++)
+        {
+            double diagonal = (this[i, i] / Tokens) - (mean[i] * mean[i]), image = 0;
+            trace += diagonal;
+            norm += diagonal * diagonal;
+            center += mean[i] * mean[i];
+            cubes += _cubes[i] * mean[i];
+            for (int j = i + 1; j < Features; j++)
+            {
+                double product = this[i, j] / Tokens, value = product - (mean[i] * mean[j]);
+                norm += 2 * value * value;
+                image += product * mean[j];
+            }
+
+            along += mean[i] * ((this[i, i] / Tokens * mean[i]) + (2 * image));
+        }
+
+        // Mean of |x - m|⁴ = (q - 2 x'm + m'm)², q = x'x, term by term.
+        double squares = trace + center, fourth = (_fourth / Tokens) + (4 * along) + (center * center) - (4 * cubes / Tokens) + (2 * center * squares) - (4 * center * center);
+        double distance = norm - (trace * trace / Features), noise = (fourth - norm) / Tokens;
+        return distance > 0 ? Math.Clamp(noise / distance, 0, 1) : 1;
+    }
+
     private void CheckFinite(ReadOnlySpan<float> rows, int tokens, int stride)
     {
         for (int t = 0; t < tokens; t++)
@@ -118,6 +151,7 @@ public sealed unsafe class SecondMoment
             }
 
             _fourth += length * length;
+            for (int i = 0; i < Features; i++) _cubes[i] += length * row[i];
         }
     }
 }

@@ -45,7 +45,7 @@ public sealed class BlockCalibration
     /// <exception cref="ShapeMismatchException">A shape does not fit.</exception>
     /// <exception cref="TokenException">A sequence is longer than the configuration's maximum.</exception>
     /// <exception cref="NonFiniteException">A weight or an activation is NaN or infinite.</exception>
-    public static BlockCalibration Run(DenseBlockWeights dense, TransformerConfig config, BlockActivationData input, Workspace<float>? workspace = null, double damping = Calibration.DefaultDamping)
+    public static BlockCalibration Run(DenseBlockWeights dense, TransformerConfig config, BlockActivationData input, Workspace<float>? workspace = null, double? damping = null)
     {
         ArgumentNullException.ThrowIfNull(dense);
         ArgumentNullException.ThrowIfNull(config);
