@@ -34,9 +34,10 @@ internal sealed class FinetuneOptions
     private readonly Option<double?> _dropout = Options.OptionalReal("--dropout", 0, 0.99, "Dropout while training; 0, or the model's.");
     private readonly Option<ulong> _seed = new("--seed") { Description = "Seed of weights, data order and dropout.", DefaultValueFactory = _ => 1337, HelpName = "n" };
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Results do not depend on it.", 1024);
-    private readonly Option<string> _format = Options.Word("--format", "sparse", "How weights are stored: a few trainable coefficients a tile, or all at --bits with that many trainable ones on top. With --model: compress its weights anew this way.", "sparse", "quantized");
+    private readonly Option<string> _format = Options.Word("--format", "sparse", "How weights are stored: a few trainable coefficients a tile, or all at --bits (quantised, or trellis-coded: fewer bits for the same error) with that many trainable ones on top. With --model: compress its weights anew this way.", "sparse", "quantized", "trellis");
     private readonly Option<string> _support = Options.Word("--support", "runs16", "Which coefficients are kept; topk needs the weights of a --model.", "topk", "random", "lowfrequency", "runs4", "runs8", "runs16");
-    private readonly Option<int> _bits = Options.Whole("--bits", 4, 3, "Bits a coefficient of --format quantized.", 8);
+    private readonly Option<int> _bits = Options.Whole("--bits", 4, 2, "Bits a coefficient of --format quantized (3 to 8) or trellis (2 to 6, or 8).", 8);
+    private readonly Option<int?> _outliers = Options.OptionalWhole("--outliers", 0, "Largest coefficients a tile of --format quantized or trellis that are kept exactly; trellis 8, quantized 0.", TrellisFormat.MostOutliers);
     private readonly Option<int> _coefficients = Options.Whole("--coefficients", 300, 1, "Trainable coefficients a tile.", 128 * 128);
     private readonly Option<string> _tile = Options.Word("--tile", "64", "Tile edge.", "32", "64", "128");
     private readonly Option<string> _transform = Options.Word("--transform", "dct", "Transform of a tile.", "dct", "hadamard", "haar", "none");
@@ -48,7 +49,7 @@ internal sealed class FinetuneOptions
 
     private Option[] NewModelOnly => [_layers, _heads, _width, _vocabulary, _tokenizer];
 
-    private Option[] Compression => [_format, _support, _bits, _coefficients, _tile, _transform];
+    private Option[] Compression => [_format, _support, _bits, _outliers, _coefficients, _tile, _transform];
 
     /// <summary>All options in the order of the help page.</summary>
     public IEnumerable<Option> All =>
@@ -103,12 +104,22 @@ internal sealed class FinetuneOptions
         if (result.Given(_vocabulary) && !result.Given(_tokens) && result.GetValue(_tokenizer) != "bpe") throw new UsageException($"--tokenizer {result.GetValue(_tokenizer)} has its own vocabulary. Leave out --vocabulary.");
         if (result.Given(_vocabulary) && !result.Given(_tokens) && result.GetValue(_vocabulary) is < 256 or > 65536) throw new UsageException($"--vocabulary {result.GetValue(_vocabulary)}: byte pairs need 256 to 65536 ids.");
         if (result.Given(_validation) && !result.Given(_tokens) && !result.Given(_text)) throw new UsageException("--validation needs --text or --tokens: the SDK's documentation has its own.");
-        if (result.Given(_bits) && result.GetValue(_format) != "quantized") throw new UsageException("--bits is for --format quantized. Add that, or leave out --bits.");
+        CheckBits(result);
         if (!result.Given(_model) && result.GetValue(_support) == "topk") throw new UsageException("--support topk chooses by the weights of a --model. Use runs16 or random for a new model.");
         if (result.GetValue(_context) is { } context && (long)context * result.GetValue(_batch) > int.MaxValue) throw new UsageException($"--batch {result.GetValue(_batch)} x --context {context} are more tokens than a step can hold, {int.MaxValue}. Use less of one and --accumulate instead.");
         int tile = int.Parse(result.GetValue(_tile)!, CultureInfo.InvariantCulture);
         if (result.GetValue(_coefficients) > tile * tile) throw new UsageException($"--coefficients {result.GetValue(_coefficients)}: a tile of {tile} has {tile * tile}.");
         if (!result.Given(_model) && result.GetValue(_width) % result.GetValue(_heads) != 0) throw new UsageException($"--heads {result.GetValue(_heads)} does not divide --width {result.GetValue(_width)}. Choose a width that is a multiple of it.");
+    }
+
+    private void CheckBits(ParseResult result)
+    {
+        string format = result.GetValue(_format)!;
+        int bits = result.GetValue(_bits);
+        Option? frozen = result.Given(_bits) ? _bits : result.Given(_outliers) ? _outliers : null;
+        if (format == "sparse" && frozen is not null) throw new UsageException($"{frozen.Name} is for --format quantized or trellis. Add one, or leave out {frozen.Name}.");
+        if (format == "quantized" && bits < 3) throw new UsageException($"--bits {bits}: --format quantized has 3 to 8.");
+        if (format == "trellis" && bits == 7) throw new UsageException($"--bits {bits}: --format trellis has 2 to 6, or 8.");
     }
 
     private RbeOptions ReadCompression(ParseResult result)
@@ -134,7 +145,12 @@ internal sealed class FinetuneOptions
                 "none" => TileTransform.None,
                 _ => TileTransform.Dct,
             },
-            Format = result.GetValue(_format) == "quantized" ? RbeFormat.Quantized(result.GetValue(_bits)) with { Delta = sparse } : sparse,
+            Format = result.GetValue(_format) switch
+            {
+                "quantized" => RbeFormat.Quantized(result.GetValue(_bits)) with { Outliers = result.GetValue(_outliers) ?? 0, Delta = sparse },
+                "trellis" => RbeFormat.Trellis(result.GetValue(_bits)) with { Outliers = result.GetValue(_outliers) ?? 8, Delta = sparse },
+                _ => sparse,
+            },
         };
     }
 }

@@ -56,6 +56,8 @@ internal static class TrainingModel
         return matrix.Format switch
         {
             SparseFormat sparse => $"{coefficients}, {Name(sparse.Support)}",
+            TrellisFormat { Delta: { } delta } trellis => $"{trellis.Bits} bits, trellis, and {coefficients} on top, {Name(delta.Support)}",
+            TrellisFormat trellis => $"{trellis.Bits} bits, trellis",
             QuantizedFormat { Delta: { } delta } quantized => $"{quantized.Bits} bits and {coefficients} on top, {Name(delta.Support)}",
             QuantizedFormat quantized => $"{quantized.Bits} bits",
             SeedFormat => $"{coefficients} (seed record)",

@@ -1,7 +1,7 @@
 namespace RbeMl.Codec;
 
 /// <summary>
-/// What a compressed matrix costs and how well it keeps the original. Counted bits: fp32 alphas and coefficients, codes, fp16 scales, and places at
+/// What a compressed matrix costs and how well it keeps the original. Counted bits: fp32 alphas and coefficients, codes, fp16 scales, outliers at 32 bits, and places at
 /// log2(B²) bits a run or a bitmap of B² / run length bits, whichever is less; places that follow from a rule and its seed cost 32 bits a matrix, a
 /// full support nothing. The literal record counts 32 + 8 K bytes a tile.
 /// </summary>
@@ -76,7 +76,13 @@ public sealed record CompressionReport
 
     private static bool IsByRule(RbeMatrix matrix, CoefficientSupport support)
     {
-        SparseFormat? format = matrix.Format as SparseFormat ?? (matrix.Format as QuantizedFormat)?.Delta;
+        SparseFormat? format = matrix.Format switch
+        {
+            SparseFormat sparse => sparse,
+            QuantizedFormat quantized => quantized.Delta,
+            TrellisFormat trellis => trellis.Delta,
+            _ => null,
+        };
         if (format is null || format.Support.Kind == SupportKind.TopK) return false;
         RbeOptions options = new() { Tile = matrix.Tile, Transform = matrix.Transform, Format = format, Alphas = matrix.HasAlphas };
         return SupportSelector.FromRule(options, matrix.TileCount) is { } byRule && byRule.RunLength == support.RunLength && byRule.Starts.AsSpan().SequenceEqual(support.Starts);

@@ -42,9 +42,10 @@ internal struct DeterministicRandom
         }
     }
 
-    // Natural logarithm of a positive normal number by 2 artanh((m - 1) / (m + 1)), m in [1/sqrt 2, sqrt 2): |z| < 0.172, so that the first
+    /// <summary>Natural logarithm of a positive normal number, the same bits on every machine.</summary>
+    // By 2 artanh((m - 1) / (m + 1)), m in [1/sqrt 2, sqrt 2): |z| < 0.172, so that the first
     // term left out, z^25 / 25, is below 1e-20.
-    private static double Log(double value)
+    internal static double Log(double value)
     {
         long bits = BitConverter.DoubleToInt64Bits(value);
         int exponent = (int)(bits >> 52) - 1023;

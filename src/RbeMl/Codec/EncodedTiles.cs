@@ -6,8 +6,10 @@ internal sealed class EncodedTiles(FormatPlan plan, int tile, int tileCount)
     private readonly float[] _alphas = plan.Alphas ? new float[checked(tileCount * RbeMatrix.BasisCount)] : [];
     private readonly ushort[] _starts = new ushort[checked(tileCount * plan.Runs)];
     private readonly float[] _coefficients = new float[checked(tileCount * plan.Runs * plan.RunLength)];
-    private readonly Half[] _scales = plan.Bits > 0 ? new Half[checked(tileCount * (tile * tile / QuantizedFormat.GroupSize))] : [];
-    private readonly byte[] _codes = plan.Bits > 0 ? new byte[checked(tileCount * (tile * tile * plan.Bits / 8))] : [];
+    private readonly Half[] _scales = plan.Bits > 0 ? new Half[checked(tileCount * plan.ScalesOf(tile))] : [];
+    private readonly byte[] _codes = plan.Bits > 0 ? new byte[checked(tileCount * (tile * tile * plan.Bits / 8) + (plan.Trellis ? TrellisTiles.PadBytes : 0))] : [];
+    private readonly ushort[] _outlierPlaces = new ushort[checked(tileCount * plan.Outliers)];
+    private readonly Half[] _outlierValues = new Half[tileCount * plan.Outliers];
 
     /// <summary>Tiles of the matrix.</summary>
     public int TileCount => tileCount;
@@ -22,7 +24,10 @@ internal sealed class EncodedTiles(FormatPlan plan, int tile, int tileCount)
         if (plan.Bits == 0) return;
         fitter.Scales.CopyTo(_scales.AsSpan(t * fitter.Scales.Length));
         int bytes = tile * tile * plan.Bits / 8;
-        BitPacking.Pack(fitter.Codes, plan.Bits, _codes.AsSpan(t * bytes, bytes));
+        if (plan.Trellis) TrellisTiles.Pack(fitter.Codes, plan.Bits, _codes.AsSpan(t * bytes, bytes));
+        else BitPacking.Pack(fitter.Codes, plan.Bits, _codes.AsSpan(t * bytes, bytes));
+        fitter.OutlierPlaces.CopyTo(_outlierPlaces.AsSpan(t * plan.Outliers));
+        fitter.OutlierValues.CopyTo(_outlierValues.AsSpan(t * plan.Outliers));
     }
 
     /// <summary>The finished matrix.</summary>
@@ -34,6 +39,15 @@ internal sealed class EncodedTiles(FormatPlan plan, int tile, int tileCount)
         _alphas,
         plan.Runs > 0 ? new CoefficientSupport(tile, tileCount, plan.RunLength, _starts) : null,
         _coefficients,
-        plan.Bits > 0 ? new QuantizedTiles(tile, tileCount, plan.Bits, _scales, _codes) : null,
+        ToBase(),
         options.Format);
+
+    private FrozenTiles? ToBase()
+    {
+        if (plan.Bits == 0) return null;
+        TileOutliers? outliers = plan.Outliers == 0 ? null : new TileOutliers(tile, tileCount, plan.Outliers, _outlierPlaces, _outlierValues);
+        return plan.Trellis
+            ? new TrellisTiles(tile, tileCount, plan.Bits, TrellisScan.RowMajor, _scales, _codes, outliers)
+            : new QuantizedTiles(tile, tileCount, plan.Bits, _scales, _codes, outliers);
+    }
 }

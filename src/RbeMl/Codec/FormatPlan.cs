@@ -2,15 +2,20 @@ namespace RbeMl.Codec;
 
 /// <summary>What checked <see cref="RbeOptions"/> come to for every tile.</summary>
 /// <param name="Alphas">Whether tiles have alphas.</param>
-/// <param name="Bits">Bits of the quantised base, or 0.</param>
+/// <param name="Bits">Bits of the frozen base, or 0.</param>
 /// <param name="Runs">Runs of kept coefficients, or 0.</param>
 /// <param name="RunLength">Their length.</param>
 /// <param name="Rule">How they are chosen; null without any.</param>
 /// <param name="ReservesBasisPlaces">Whether the places that are alphas under another name are left out.</param>
 /// <param name="Literal">The seed record: alphas first, then the residual, no joint fit.</param>
-internal sealed record FormatPlan(bool Alphas, int Bits, int Runs, int RunLength, SupportRule? Rule, bool ReservesBasisPlaces, bool Literal)
+/// <param name="Trellis">Whether the base is trellis-coded.</param>
+/// <param name="Outliers">Exact coefficients of a tile of the base.</param>
+internal sealed record FormatPlan(bool Alphas, int Bits, int Runs, int RunLength, SupportRule? Rule, bool ReservesBasisPlaces, bool Literal, bool Trellis = false, int Outliers = 0)
 {
     private const int FullRunLength = 16;
+
+    /// <summary>Scales of a tile of the base.</summary>
+    public int ScalesOf(int tile) => Bits == 0 ? 0 : Trellis ? 1 : tile * tile / QuantizedFormat.GroupSize;
 
     /// <summary>Checks the options.</summary>
     /// <exception cref="InvalidSettingException">A setting is out of range or contradicts another.</exception>
@@ -26,13 +31,23 @@ internal sealed record FormatPlan(bool Alphas, int Bits, int Runs, int RunLength
                 return Sparse(options, sparse, bits: 0);
             case QuantizedFormat quantized:
                 if (quantized.Bits is < 3 or > 8) throw new InvalidSettingException("bits", quantized.Bits, "use 3 .. 8.");
-                return quantized.Delta is { } delta ? Sparse(options, delta, quantized.Bits) : new FormatPlan(options.Alphas, quantized.Bits, 0, 1, null, false, false);
+                return Frozen(options, quantized.Bits, quantized.Delta, trellis: false, quantized.Outliers);
+            case TrellisFormat trellis:
+                if (trellis.Bits is not (>= TrellisCodebook.LeastBits and <= TrellisCodebook.MostBits or 8)) throw new InvalidSettingException("bits", trellis.Bits, "use 2 .. 6 or 8.");
+                return Frozen(options, trellis.Bits, trellis.Delta, trellis: trellis.Bits != 8, trellis.Outliers);
             case SeedFormat seed:
                 CheckCount(seed.Coefficients, options.Tile);
                 return new FormatPlan(true, 0, seed.Coefficients, 1, SupportRule.TopK, false, true);
             default:
-                throw new InvalidSettingException("format", options.Format, "use Sparse, Quantized or Seed.");
+                throw new InvalidSettingException("format", options.Format, "use Sparse, Quantized, Trellis or Seed.");
         }
+    }
+
+    private static FormatPlan Frozen(RbeOptions options, int bits, SparseFormat? delta, bool trellis, int outliers)
+    {
+        if (outliers is < 0 or > TrellisFormat.MostOutliers) throw new InvalidSettingException("outliers", outliers, $"use 0 .. {TrellisFormat.MostOutliers}.");
+        FormatPlan plan = delta is null ? new FormatPlan(options.Alphas, bits, 0, 1, null, false, false) : Sparse(options, delta, bits);
+        return plan with { Trellis = trellis, Outliers = outliers };
     }
 
     private static FormatPlan Sparse(RbeOptions options, SparseFormat format, int bits)

@@ -8,6 +8,7 @@ namespace RbeMl.Codec;
 internal sealed partial class TileFitter
 {
     private const int MaxFills = 24;
+    private const int MaxTrellisFills = 3; // each costs as much as a whole tile, milliseconds
     private const double FillTolerance = 1e-3;
     private readonly FormatPlan _plan;
     private readonly int _tile;
@@ -27,6 +28,8 @@ internal sealed partial class TileFitter
     private readonly double[] _decoded;
     private readonly double[] _base;
     private readonly float[] _single;
+    private readonly float[] _decodedBase;
+    private readonly TrellisEncoder? _trellis;
     private readonly Candidate _current;
     private readonly Candidate _previous;
     private readonly Candidate _best;
@@ -52,9 +55,11 @@ internal sealed partial class TileFitter
         _decoded = new double[_area];
         _base = new double[_area];
         _single = new float[_area];
-        _current = new Candidate(plan, _area);
-        _previous = new Candidate(plan, _area);
-        _best = new Candidate(plan, _area);
+        _decodedBase = new float[plan.Trellis ? _area : 0];
+        _trellis = plan.Trellis ? new TrellisEncoder(plan.Bits) : null;
+        _current = new Candidate(plan, tile);
+        _previous = new Candidate(plan, tile);
+        _best = new Candidate(plan, tile);
     }
 
     /// <summary><c>[8]</c>, or empty.</summary>
@@ -66,11 +71,17 @@ internal sealed partial class TileFitter
     /// <summary><c>[K]</c> in the order of the places.</summary>
     public ReadOnlySpan<double> Coefficients => _best.Coefficients;
 
-    /// <summary><c>[B² / 64]</c>, or empty.</summary>
+    /// <summary><c>[B² / 64]</c>, one of a trellis-coded tile, or empty.</summary>
     public ReadOnlySpan<Half> Scales => _best.Scales;
 
     /// <summary><c>[B²]</c>, or empty.</summary>
     public ReadOnlySpan<byte> Codes => _best.Codes;
+
+    /// <summary><c>[outliers]</c>, ascending.</summary>
+    public ReadOnlySpan<ushort> OutlierPlaces => _best.OutlierPlaces;
+
+    /// <summary><c>[outliers]</c> in the order of the places.</summary>
+    public ReadOnlySpan<Half> OutlierValues => _best.OutlierValues;
 
     /// <summary>Fits a tile.</summary>
     /// <param name="cells"><c>[B * B]</c>; what lies outside the matrix is not read.</param>
@@ -108,7 +119,7 @@ internal sealed partial class TileFitter
         double energy = MaskedEnergy(_filled);
         if (_plan.Alphas) FillFromAlphas();
         double previous = double.PositiveInfinity;
-        for (int f = 0; f < MaxFills; f++)
+        for (int f = 0; f < (_plan.Trellis ? MaxTrellisFills : MaxFills); f++)
         {
             double error = Try(frozenAlphas, ref best);
             if (error <= 1e-14 * energy || error >= previous * (1 - FillTolerance)) break;
@@ -243,20 +254,6 @@ internal sealed partial class TileFitter
         }
     }
 
-    private void QuantizeResidual()
-    {
-        for (int e = 0; e < _area; e++) _single[e] = (float)_residual[e];
-        float[] levels = QuantizerLevels.For(_plan.Bits);
-        for (int g = 0; g < _area / QuantizedFormat.GroupSize; g++)
-        {
-            int first = g * QuantizedFormat.GroupSize;
-            Span<byte> codes = _current.Codes.AsSpan(first, QuantizedFormat.GroupSize);
-            _current.Scales[g] = GroupQuantizer.Quantize(_single.AsSpan(first, QuantizedFormat.GroupSize), _plan.Bits, codes);
-            float scale = (float)_current.Scales[g];
-            for (int e = 0; e < codes.Length; e++) _base[first + e] = scale * levels[codes[e]];
-        }
-    }
-
     // The cells of a fit, exactly as the matrix decodes them.
     private void Decode(Candidate fit, Span<double> cells)
     {
@@ -277,12 +274,6 @@ internal sealed partial class TileFitter
         for (int k = 0; k < RbeMatrix.BasisCount; k++) AlphaSolver.AddScaled(image, _basis.TransformedFunctions[k], fit.Alphas[k]);
     }
 
-    private void DequantizeInto(Candidate fit, Span<double> image)
-    {
-        float[] levels = QuantizerLevels.For(_plan.Bits);
-        for (int e = 0; e < _area; e++) image[e] = (float)fit.Scales[e / QuantizedFormat.GroupSize] * levels[fit.Codes[e]];
-    }
-
     private double MaskedEnergy(double[] cells) => AlphaSolver.MaskedDot(cells, cells, _mask);
 
     private void SetMask(int rows, int columns)
@@ -292,7 +283,7 @@ internal sealed partial class TileFitter
     }
 
     /// <summary>One possible encoding of a tile.</summary>
-    private sealed class Candidate(FormatPlan plan, int area)
+    private sealed class Candidate(FormatPlan plan, int tile)
     {
         public double[] Alphas { get; } = plan.Alphas ? new double[RbeMatrix.BasisCount] : [];
 
@@ -300,9 +291,13 @@ internal sealed partial class TileFitter
 
         public double[] Coefficients { get; } = new double[plan.Runs * plan.RunLength];
 
-        public Half[] Scales { get; } = plan.Bits > 0 ? new Half[area / QuantizedFormat.GroupSize] : [];
+        public Half[] Scales { get; } = new Half[plan.ScalesOf(tile)];
 
-        public byte[] Codes { get; } = plan.Bits > 0 ? new byte[area] : [];
+        public byte[] Codes { get; } = plan.Bits > 0 ? new byte[tile * tile] : [];
+
+        public ushort[] OutlierPlaces { get; } = new ushort[plan.Outliers];
+
+        public Half[] OutlierValues { get; } = new Half[plan.Outliers];
 
         public void CopyTo(Candidate other)
         {
@@ -311,6 +306,8 @@ internal sealed partial class TileFitter
             Coefficients.CopyTo(other.Coefficients, 0);
             Scales.CopyTo(other.Scales, 0);
             Codes.CopyTo(other.Codes, 0);
+            OutlierPlaces.CopyTo(other.OutlierPlaces, 0);
+            OutlierValues.CopyTo(other.OutlierValues, 0);
         }
     }
 }

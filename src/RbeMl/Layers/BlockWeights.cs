@@ -192,7 +192,7 @@ public sealed record BlockWeights
         ArgumentNullException.ThrowIfNull(options);
         if (options.Format is not SparseFormat sparse)
         {
-            throw new InvalidSettingException("format", options.Format.GetType().Name, "a model from scratch needs a trainable format: use Sparse; Quantized is for weights that exist.");
+            throw new InvalidSettingException("format", options.Format.GetType().Name, "a model from scratch needs a trainable format: use Sparse; Quantized and Trellis are for weights that exist.");
         }
 
         double kept = Math.Min(1, sparse.Coefficients / (double)(options.Tile * options.Tile));

@@ -47,6 +47,9 @@ internal readonly record struct JsonFields(string Path, string Where, JsonElemen
             ? number
             : throw Wrong(key, $"a whole number from {least} to {most}");
 
+    /// <summary>A whole number in a range, or null when there is none.</summary>
+    public int? OptionalWhole(string key, int least, int most) => Json.TryGetProperty(key, out _) ? Whole(key, least, most) : null;
+
     /// <summary>A finite number.</summary>
     public double Real(string key) =>
         Find(key, JsonValueKind.Number) is { } value && value.TryGetDouble(out double number) && double.IsFinite(number) ? number : throw Wrong(key, "a number");

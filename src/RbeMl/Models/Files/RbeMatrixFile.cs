@@ -6,8 +6,9 @@ namespace RbeMl.Models.Files;
 
 /// <summary>
 /// A matrix in a container: its shape and format in the metadata, its parts as tensors <c>name.alphas</c> f32 [tiles, 8],
-/// <c>name.coefficients</c> f32 [tiles, K], <c>name.places</c> u16 [tiles, runs], <c>name.scales</c> f16 [tiles, B²/64] and
-/// <c>name.codes</c> u8 [tiles, B² bits / 8], each where the format has it.
+/// <c>name.coefficients</c> f32 [tiles, K], <c>name.places</c> u16 [tiles, runs], <c>name.scales</c> f16 [tiles, B²/64],
+/// <c>name.codes</c> u8 [tiles, B² bits / 8], <c>name.outlierPlaces</c> u16 and <c>name.outlierValues</c> f16 [tiles, outliers], each where the format has
+/// it. A trellis has scales [tiles, 1] and codes [tiles * B² bits / 8 + padding].
 /// </summary>
 internal static class RbeMatrixFile
 {
@@ -26,6 +27,8 @@ internal static class RbeMatrixFile
         ["runs"] = matrix.Support?.RunsPerTile ?? 0,
         ["runLength"] = matrix.Support?.RunLength ?? 1,
         ["bits"] = matrix.Base?.Bits ?? 0,
+        ["outliers"] = matrix.Base?.Outliers?.PerTile ?? 0,
+        ["scan"] = (matrix.Base as TrellisTiles)?.Scan.ToString(),
     };
 
     /// <summary>The tensors of a matrix.</summary>
@@ -44,6 +47,15 @@ internal static class RbeMatrixFile
             yield return RbeTensor.From($"{name}.scales", quantized.Scales, tiles, quantized.Scales.Length / tiles);
             yield return RbeTensor.From($"{name}.codes", quantized.Codes, tiles, quantized.Codes.Length / tiles);
         }
+        else if (matrix.Base is TrellisTiles trellis)
+        {
+            yield return RbeTensor.From($"{name}.scales", trellis.Scales, tiles, 1);
+            yield return RbeTensor.From($"{name}.codes", trellis.Codes, trellis.Codes.Length);
+        }
+
+        if (matrix.Base?.Outliers is not { } outliers) yield break;
+        yield return RbeTensor.From($"{name}.outlierPlaces", outliers.Places, tiles, outliers.PerTile);
+        yield return RbeTensor.From($"{name}.outlierValues", outliers.Values, tiles, outliers.PerTile);
     }
 
     /// <summary>Reads a matrix.</summary>
@@ -69,20 +81,41 @@ internal static class RbeMatrixFile
             CoefficientSupport? support = runs == 0 ? null : new CoefficientSupport(tile, (int)tiles, runLength, Take<ushort>("places", runs));
             float[] coefficients = support is null ? [] : Take<float>("coefficients", support.CoefficientsPerTile);
             CheckFinite($"{name}.coefficients", coefficients);
-            QuantizedTiles? quantized = null;
-            if (bits != 0)
-            {
-                Half[] scales = Take<Half>("scales", tile * tile / QuantizedFormat.GroupSize);
-                int bad = Array.FindIndex(scales, scale => !Half.IsFinite(scale));
-                if (bad >= 0) throw NotFinite($"{name}.scales", (float)scales[bad], bad);
-                quantized = new QuantizedTiles(tile, (int)tiles, bits, scales, Take<byte>("codes", tile * tile * bits / 8));
-            }
-
-            return (name, new RbeMatrix(rows, columns, tile, transform, alphas, support, coefficients, quantized, format));
+            FrozenTiles? frozen = bits == 0 ? null : format is TrellisFormat { Bits: not 8 } ? ReadTrellis() : ReadQuantized();
+            return (name, new RbeMatrix(rows, columns, tile, transform, alphas, support, coefficients, frozen, format));
         }
         catch (Exception error) when (error is InvalidSettingException or ShapeMismatchException)
         {
             throw new RbeFileException(file.Path, $"matrix \"{name}\" is wrong: {error.Message}", error);
+        }
+
+        QuantizedTiles ReadQuantized()
+        {
+            Half[] scales = TakeFinite("scales", tile * tile / QuantizedFormat.GroupSize);
+            byte[] codes = Take<byte>("codes", tile * tile * bits / 8);
+            return new QuantizedTiles(tile, (int)tiles, bits, scales, codes, ReadOutliers());
+        }
+
+        TrellisTiles ReadTrellis()
+        {
+            TrellisScan scan = fields.Name<TrellisScan>("scan");
+            Half[] scales = TakeFinite("scales", 1);
+            read.Add($"{name}.codes");
+            byte[] codes = file.Read<byte>($"{name}.codes", TrellisTiles.CodeBytes(tile, (int)tiles, bits));
+            return new TrellisTiles(tile, (int)tiles, bits, scan, scales, codes, ReadOutliers());
+        }
+
+        TileOutliers? ReadOutliers()
+        {
+            int perTile = fields.OptionalWhole("outliers", 0, TrellisFormat.MostOutliers) ?? 0; // older files have none
+            return perTile == 0 ? null : new TileOutliers(tile, (int)tiles, perTile, Take<ushort>("outlierPlaces", perTile), TakeFinite("outlierValues", perTile));
+        }
+
+        Half[] TakeFinite(string part, long perTile)
+        {
+            Half[] values = Take<Half>(part, perTile);
+            int bad = Array.FindIndex(values, value => !Half.IsFinite(value));
+            return bad < 0 ? values : throw NotFinite($"{name}.{part}", (float)values[bad], bad);
         }
 
         T[] Take<T>(string part, long perTile)
@@ -113,10 +146,14 @@ internal static class RbeMatrixFile
             ["runLength"] = sparse.Support.RunLength,
             ["seed"] = sparse.Support.Seed,
         },
-        QuantizedFormat quantized => new JsonObject { ["kind"] = "quantized", ["bits"] = quantized.Bits, ["delta"] = quantized.Delta is null ? null : Describe(quantized.Delta) },
+        QuantizedFormat quantized => DescribeFrozen("quantized", quantized.Bits, quantized.Outliers, quantized.Delta),
+        TrellisFormat trellis => DescribeFrozen("trellis", trellis.Bits, trellis.Outliers, trellis.Delta),
         SeedFormat seed => new JsonObject { ["kind"] = "seed", ["coefficients"] = seed.Coefficients },
-        _ => throw new InvalidSettingException("format", format.GetType().Name, "sparse, quantized and seed can be stored."),
+        _ => throw new InvalidSettingException("format", format.GetType().Name, "sparse, quantized, trellis and seed can be stored."),
     };
+
+    private static JsonObject DescribeFrozen(string kind, int bits, int outliers, SparseFormat? delta) =>
+        new() { ["kind"] = kind, ["bits"] = bits, ["outliers"] = outliers, ["delta"] = delta is null ? null : Describe(delta) };
 
     private static RbeFormat ReadFormat(JsonFields fields)
     {
@@ -125,13 +162,18 @@ internal static class RbeMatrixFile
             case "sparse":
                 return ReadSparse(fields);
             case "quantized":
-                QuantizedFormat quantized = RbeFormat.Quantized(fields.Whole("bits", 3, 8));
-                return fields.OptionalObject("delta") is { } delta ? quantized with { Delta = ReadSparse(delta) } : quantized;
+                return RbeFormat.Quantized(fields.Whole("bits", 3, 8)) with { Outliers = Outliers(0), Delta = Delta() };
+            case "trellis":
+                return RbeFormat.Trellis(fields.Whole("bits", TrellisCodebook.LeastBits, 8)) with { Outliers = Outliers(new TrellisFormat(4).Outliers), Delta = Delta() };
             case "seed":
                 return RbeFormat.Seed(fields.Whole("coefficients", 1, 1 << 14));
             case var kind:
-                throw new RbeFileException(fields.Path, $"{fields.Where} is \"{kind}\", this version knows sparse, quantized and seed. Update RbeMl.");
+                throw new RbeFileException(fields.Path, $"{fields.Where} is \"{kind}\", this version knows sparse, quantized, trellis and seed. Update RbeMl.");
         }
+
+        int Outliers(int standard) => fields.OptionalWhole("outliers", 0, TrellisFormat.MostOutliers) ?? standard;
+
+        SparseFormat? Delta() => fields.OptionalObject("delta") is { } delta ? ReadSparse(delta) : null;
     }
 
     private static SparseFormat ReadSparse(JsonFields fields) => RbeFormat.Sparse(
