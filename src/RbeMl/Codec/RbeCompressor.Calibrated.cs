@@ -35,11 +35,8 @@ public static partial class RbeCompressor
         if (plan.Runs > 0) throw new InvalidSettingException("delta", options.Format, "a delta would undo the feedback in the base: calibrate without one, or compress without calibration.");
         CheckFinite(weights, columns);
         int tile = options.Tile, tileRows = (rows + tile - 1) / tile, tileColumns = (columns + tile - 1) / tile, tileCount = checked(tileRows * tileColumns);
-        FeedbackFactor factor = calibration.FactorFor(options.Transform, tile, threads);
-        int groups = tile * tile / QuantizedFormat.GroupSize, bytes = tile * tile * plan.Bits / 8;
-        float[] alphas = plan.Alphas ? new float[checked(tileCount * RbeMatrix.BasisCount)] : [];
-        Half[] scales = new Half[checked(tileCount * groups)];
-        byte[] codes = new byte[checked(tileCount * bytes)];
+        FeedbackFactor factor = calibration.FactorFor(options.Transform, tile, FeedbackCoder.GroupOf(plan), threads);
+        CalibratedTiles tiles = new(plan, tile, tileCount);
         fixed (float* pinned = weights)
         {
             nint address = (nint)pinned;
@@ -47,27 +44,16 @@ public static partial class RbeCompressor
                 0,
                 tileRows,
                 new ParallelOptions { MaxDegreeOfParallelism = threads == 0 ? -1 : threads },
-                () => (Loader: new CoefficientLoader(options.Transform, tile, plan.Alphas), Quantizer: new FeedbackQuantizer(factor, tile, plan.Bits)),
+                () => (Loader: new CoefficientLoader(options.Transform, tile, plan.Alphas), Coder: FeedbackCoder.Create(plan, factor, tile)),
                 (i, _, scratch) =>
                 {
-                    for (int j = 0; j < tileColumns; j++)
-                    {
-                        int t = i * tileColumns + j;
-                        Span<float> tileAlphas = plan.Alphas ? alphas.AsSpan(t * RbeMatrix.BasisCount, RbeMatrix.BasisCount) : [];
-                        scratch.Loader.Load((float*)address, rows, columns, i, j, tileAlphas, scratch.Quantizer.Original.AsSpan(j * tile * tile, tile * tile));
-                    }
-
-                    for (int j = 0; j < tileColumns; j++)
-                    {
-                        int t = i * tileColumns + j;
-                        scratch.Quantizer.QuantizeTile(j, scales.AsSpan(t * groups, groups), codes.AsSpan(t * bytes, bytes));
-                    }
-
+                    for (int j = 0; j < tileColumns; j++) scratch.Loader.Load((float*)address, rows, columns, i, j, tiles.AlphasOf(i * tileColumns + j), scratch.Coder.OriginalOf(j));
+                    for (int j = 0; j < tileColumns; j++) scratch.Coder.Encode(j, i * tileColumns + j, tiles);
                     return scratch;
                 },
                 static _ => { });
         }
 
-        return new RbeMatrix(rows, columns, tile, options.Transform, alphas, null, [], new QuantizedTiles(tile, tileCount, plan.Bits, scales, codes), options.Format);
+        return tiles.ToMatrix(rows, columns, options);
     }
 }

@@ -10,7 +10,7 @@ public sealed class Calibration
     public const double LeastDamping = 0.01;
 
     private const double MostShrinkage = 0.99;
-    private readonly Dictionary<(TileTransform Transform, int Tile), FeedbackFactor> _factors = [];
+    private readonly Dictionary<(TileTransform Transform, int Tile, int Group), FeedbackFactor> _factors = [];
 
     /// <summary>Wraps finished sums.</summary>
     /// <param name="moment">The sums; not to be added to any more.</param>
@@ -83,13 +83,14 @@ public sealed class Calibration
         return energy > 0 ? Math.Sqrt(errors.Sum() / energy) : Math.Sqrt(errors.Sum());
     }
 
-    /// <summary>The factor in the coefficient domain of a transform.</summary>
-    internal FeedbackFactor FactorFor(TileTransform transform, int tile, int threads)
+    /// <summary>The factor in the coefficient domain of a transform, for columns that are rounded <paramref name="group"/> at a time.</summary>
+    internal FeedbackFactor FactorFor(TileTransform transform, int tile, int group, int threads)
     {
         lock (_factors)
         {
-            if (!_factors.TryGetValue((transform, tile), out FeedbackFactor? factor)) _factors[(transform, tile)] = factor = FeedbackFactor.Create(Moment, Centered, transform, tile, Damping, threads);
-            return factor;
+            if (_factors.TryGetValue((transform, tile, group), out FeedbackFactor? factor)) return factor;
+            factor = group == 1 ? FeedbackFactor.Create(Moment, Centered, transform, tile, Damping, threads) : FactorFor(transform, tile, 1, threads).Grouped(group);
+            return _factors[(transform, tile, group)] = factor;
         }
     }
 

@@ -46,6 +46,42 @@ internal sealed class FeedbackFactor
         return new FeedbackFactor(size, rows);
     }
 
+    /// <summary>
+    /// The same for columns that are rounded together, <paramref name="group"/> at a time: H = M D M' with D in blocks, M having the identity in their place. The columns of
+    /// each group are multiplied by the inverse of their own block of M.
+    /// </summary>
+    /// <param name="group">Columns of a group; the tile is a multiple.</param>
+    public FeedbackFactor Grouped(int group)
+    {
+        float[] rows = new float[Rows.Length];
+        Parallel.For(0, Size / group, g =>
+        {
+            double[] sum = new double[Size];
+            double[] weights = new double[group];
+            int first = g * group;
+            for (int k = 0; k < group; k++)
+            {
+                // Column k of the inverse of a unit upper triangular block, by back substitution.
+                Array.Clear(weights);
+                weights[k] = 1;
+                for (int i = k - 1; i >= 0; i--)
+                {
+                    for (int j = i + 1; j <= k; j++) weights[i] -= Rows[((long)(first + j) * Size) + first + i] * weights[j];
+                }
+
+                Array.Clear(sum);
+                for (int i = 0; i <= k; i++)
+                {
+                    ReadOnlySpan<float> row = Rows.AsSpan((first + i) * Size, first);
+                    for (int j = 0; j < row.Length; j++) sum[j] += weights[i] * row[j];
+                }
+
+                for (int j = 0; j < first; j++) rows[((long)(first + k) * Size) + j] = (float)sum[j];
+            }
+        });
+        return new FeedbackFactor(Size, rows);
+    }
+
     // T H T' with rows and columns in reverse order, upper triangle: the usual Cholesky factor of the reversed matrix is M sqrt(D), reversed and transposed.
     private static double[] Transformed(SecondMoment moment, bool centered, TileTransform transform, int tile, int tiles, int threads)
     {

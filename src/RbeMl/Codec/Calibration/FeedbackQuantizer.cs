@@ -1,79 +1,67 @@
 namespace RbeMl.Codec;
 
 /// <summary>
-/// Quantises one row of tiles after another with error feedback along the input: columns of coefficients are rounded one by one, each after it has taken up what the errors
-/// of those before it leave to it. A group's scale is chosen when the block of columns it lies in begins, from the values as they are then. With a factor of
-/// zero the result is that of plain rounding, bit for bit. Holds scratch, so every thread needs its own.
+/// Groups of codes with feedback, column by column. A group's scale is chosen when the block of columns it lies in begins, from the targets as they are then. With a factor of
+/// zero the result is that of plain rounding, bit for bit.
 /// </summary>
-internal sealed class FeedbackQuantizer
+internal sealed class FeedbackQuantizer : FeedbackCoder
 {
     private const int Group = QuantizedFormat.GroupSize;
-    private readonly FeedbackRows _rows;
-    private readonly int _tile;
-    private readonly int _bits;
     private readonly int _block; // columns that share a scale
-    private readonly Half[] _scales; // [B² / 64] of a tile
-    private readonly float[] _steps; // [B]: scale of each coefficient row in the block
-    private readonly byte[] _codes; // [B²] of a tile
+    private readonly float[] _scaleOfRow; // [B], in the block
+    private readonly byte[] _codes; // [B²]
     private readonly float[] _values = new float[Group];
     private readonly byte[] _trial = new byte[Group];
 
-    public FeedbackQuantizer(FeedbackFactor factor, int tile, int bits)
+    public FeedbackQuantizer(FormatPlan plan, FeedbackFactor factor, int tile)
+        : base(plan, factor, tile)
     {
-        _rows = new FeedbackRows(factor, tile);
-        _tile = tile;
-        _bits = bits;
         _block = Math.Min(Group, tile);
-        _scales = new Half[tile * tile / Group];
-        _steps = new float[tile];
+        _scaleOfRow = new float[tile];
         _codes = new byte[tile * tile];
     }
 
-    /// <summary>The coefficients to be quantised: <c>[columns][B]</c>, filled by the caller.</summary>
-    public float[] Original => _rows.Original;
-
-    /// <summary>Quantises the tile at tile column <paramref name="j"/>; those left of it have been quantised.</summary>
-    /// <param name="j">Tile column.</param>
-    /// <param name="scales"><c>[B² / 64]</c>, written.</param>
-    /// <param name="packed"><c>[B² bits / 8]</c>, written.</param>
-    public void QuantizeTile(int j, Span<Half> scales, Span<byte> packed)
+    private protected override void EncodeTile(Span<Half> scales, Span<byte> packed)
     {
-        for (int c = 0; c < _tile; c += _block) QuantizeBlock(j * _tile + c, c);
-        _scales.CopyTo(scales);
-        BitPacking.Pack(_codes, _bits, packed);
-    }
-
-    // Columns first .. first + block, which are columns left .. of their tile.
-    private void QuantizeBlock(int first, int left)
-    {
-        _rows.Begin(first, _block);
-        ChooseScales(left);
-        float[] levels = QuantizerLevels.For(_bits);
-        for (int c = 0; c < _block; c++)
+        float[] levels = QuantizerLevels.For(Plan.Bits);
+        for (int left = 0; left < Tile; left += _block)
         {
-            if (c > 0) _rows.AddWithinBlock(first, c);
-            ReadOnlySpan<float> targets = _rows.Targets.AsSpan(c * _tile, _tile), original = _rows.Original.AsSpan((first + c) * _tile, _tile);
-            Span<float> errors = _rows.Errors.AsSpan((first + c) * _tile, _tile);
-            for (int r = 0; r < _tile; r++)
+            for (int c = left; c < left + _block; c++) Rows.AddFeedback(c, 0, left);
+            ChooseScales(left, scales);
+            for (int c = left; c < left + _block; c++)
             {
-                float scale = _steps[r];
-                byte code = GroupQuantizer.CodeOf(targets[r], scale > 0 ? 1 / scale : 0, _bits);
-                _codes[r * _tile + left + c] = code;
-                errors[r] = original[r] - (scale * levels[code]);
+                Rows.AddFeedback(c, left, c);
+                TakeOutliers(c);
+                for (int r = 0; r < Tile; r++)
+                {
+                    float scale = _scaleOfRow[r];
+                    byte code = GroupQuantizer.CodeOf(Rows.Target(r, c), scale > 0 ? 1 / scale : 0, Plan.Bits);
+                    _codes[r * Tile + c] = code;
+                    Rows.Store(r, c, scale * levels[code]);
+                }
+
+                StoreOutliers(c);
             }
         }
+
+        BitPacking.Pack(_codes, Plan.Bits, packed);
     }
 
     // A group is 64 consecutive coefficients along a row; of a tile of 32 that is two rows.
-    private void ChooseScales(int left)
+    private void ChooseScales(int left, Span<Half> scales)
     {
-        int rowsPerGroup = Group / _block;
-        for (int r = 0; r < _tile; r += rowsPerGroup)
+        int rowsOfGroup = Group / _block;
+        for (int r = 0; r < Tile; r += rowsOfGroup)
         {
-            for (int e = 0; e < Group; e++) _values[e] = _rows.Targets[e % _block * _tile + r + e / _block];
-            Half scale = GroupQuantizer.Quantize(_values, _bits, _trial);
-            _scales[(r * _tile + left) / Group] = scale;
-            _steps.AsSpan(r, rowsPerGroup).Fill((float)scale);
+            for (int e = 0; e < Group; e++)
+            {
+                (int row, int column) = (r + (e / _block), left + (e % _block));
+                _values[e] = IsOutlier(row, column) ? 0 : Rows.Target(row, column);
+            }
+
+            Half scale = GroupQuantizer.Quantize(_values, Plan.Bits, _trial);
+            scales[(r * Tile + left) / Group] = scale;
+            _scaleOfRow.AsSpan(r, rowsOfGroup).Fill((float)scale);
         }
     }
 }

@@ -30,17 +30,19 @@ internal sealed unsafe class FeedbackRows
     /// <summary>Original less stored, <c>[columns][B]</c>; written column by column.</summary>
     public float[] Errors { get; }
 
-    /// <summary>What is to be rounded, <c>[columns of a block][B]</c>.</summary>
+    /// <summary>What is to be rounded in the tile that was begun, <c>[B columns][B]</c>.</summary>
     public float[] Targets { get; }
 
-    /// <summary>Targets of <paramref name="columns"/> columns from <paramref name="first"/> on: the originals and the feedback of all columns before <paramref name="first"/>.</summary>
-    /// <param name="first">First column.</param>
-    /// <param name="columns">Columns, a multiple of 4, at most B.</param>
-    public void Begin(int first, int columns)
+    /// <summary>First column of the tile that was begun.</summary>
+    public int First { get; private set; }
+
+    /// <summary>Begins the tile whose first column is <paramref name="first"/>: its targets become the originals and the feedback of all columns before it.</summary>
+    public void Begin(int first)
     {
+        First = first;
         fixed (float* factor = _factor.Rows, errors = Errors, original = Original, targets = Targets)
         {
-            for (int k = 0; k < columns; k += 4)
+            for (int k = 0; k < Tile; k += 4)
             {
                 float* f = factor + (long)(first + k) * _factor.Size;
                 for (int r = 0; r < Tile; r += Lanes) FourColumns(f, _factor.Size, errors + r, first, original + (long)(first + k) * Tile + r, targets + k * Tile + r, Tile);
@@ -48,17 +50,17 @@ internal sealed unsafe class FeedbackRows
         }
     }
 
-    /// <summary>Adds the feedback of the columns of the block before it to column <paramref name="column"/> of the block that begins at <paramref name="first"/>.</summary>
+    /// <summary>Adds to the target of a column of the tile the feedback of its columns <paramref name="from"/> .. <paramref name="to"/> - 1.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void AddWithinBlock(int first, int column)
+    public void AddFeedback(int column, int from, int to)
     {
         fixed (float* factor = _factor.Rows, errors = Errors, targets = Targets)
         {
-            float* f = factor + ((long)(first + column) * _factor.Size) + first, e = errors + (long)first * Tile, t = targets + column * Tile;
+            float* f = factor + ((long)(First + column) * _factor.Size) + First, e = errors + (long)First * Tile, t = targets + column * Tile;
             for (int r = 0; r < Tile; r += Lanes)
             {
                 Vector512<float> x = Vector512.Load(t + r), y = Vector512.Load(t + r + 16);
-                for (int j = 0; j < column; j++)
+                for (int j = from; j < to; j++)
                 {
                     Vector512<float> w = Vector512.Create(f[j]);
                     x = Vector512.MultiplyAddEstimate(w, Vector512.Load(e + j * Tile + r), x);
@@ -69,6 +71,16 @@ internal sealed unsafe class FeedbackRows
                 y.Store(t + r + 16);
             }
         }
+    }
+
+    /// <summary>Target of one coefficient of the tile.</summary>
+    public float Target(int row, int column) => Targets[column * Tile + row];
+
+    /// <summary>Notes what is stored for one coefficient of the tile.</summary>
+    public void Store(int row, int column, float value)
+    {
+        int at = (First + column) * Tile + row;
+        Errors[at] = Original[at] - value;
     }
 
     // 32 rows of four columns: targets = original + sum over j < count of errors[j] * factor[column][j].
