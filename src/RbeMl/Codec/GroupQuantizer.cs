@@ -51,7 +51,7 @@ internal static class GroupQuantizer
             scale = Refine(values, start, bits, levels);
         }
 
-        Encode(values, (float)scale, bits, levels, codes);
+        Encode(values, (float)scale, bits, codes);
         return scale;
     }
 
@@ -107,24 +107,25 @@ internal static class GroupQuantizer
         return (Vector512.Sum(xq), Vector512.Sum(qq));
     }
 
-    private static void Encode(ReadOnlySpan<float> values, float scale, int bits, ReadOnlySpan<float> levels, Span<byte> codes)
+    private static void Encode(ReadOnlySpan<float> values, float scale, int bits, Span<byte> codes)
     {
-        int half = 1 << bits - 1;
         float inverse = scale > 0 ? 1 / scale : 0;
-        for (int e = 0; e < Size; e++)
+        for (int e = 0; e < Size; e++) codes[e] = CodeOf(values[e], inverse, bits);
+    }
+
+    /// <summary>The code of the level nearest to a value, given 1 / scale.</summary>
+    public static byte CodeOf(float value, float inverse, int bits)
+    {
+        int half = 1 << bits - 1, n = 0;
+        float a = Math.Abs(value) * inverse;
+        if (QuantizerLevels.IsUniform(bits))
         {
-            float a = Math.Abs(values[e]) * inverse;
-            if (QuantizerLevels.IsUniform(bits))
-            {
-                int n = (int)Math.Min(MathF.Round(a * (1 << bits - 3)), levels.Length);
-                codes[e] = (byte)(values[e] < 0 ? half - n : half + n);
-            }
-            else
-            {
-                int n = 0;
-                while (n + 1 < levels.Length && a > 0.5f * (levels[n] + levels[n + 1])) n++;
-                codes[e] = (byte)(values[e] < 0 ? half - 1 - n : half + n);
-            }
+            n = (int)Math.Min(MathF.Round(a * (1 << bits - 3)), half - 1);
+            return (byte)(value < 0 ? half - n : half + n);
         }
+
+        ReadOnlySpan<float> levels = QuantizerLevels.Positive(bits);
+        while (n + 1 < levels.Length && a > 0.5f * (levels[n] + levels[n + 1])) n++;
+        return (byte)(value < 0 ? half - 1 - n : half + n);
     }
 }

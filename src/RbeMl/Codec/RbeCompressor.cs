@@ -4,7 +4,7 @@ namespace RbeMl.Codec;
 /// Turns a dense weight matrix into an <see cref="RbeMatrix"/>. Tiles are fitted independently on all processors; the result does not
 /// depend on how many there are.
 /// </summary>
-public static class RbeCompressor
+public static partial class RbeCompressor
 {
     /// <summary>Compresses a matrix.</summary>
     /// <param name="weights"><c>[rows * columns]</c> row-major, out x in.</param>
@@ -80,11 +80,7 @@ public static class RbeCompressor
     {
         CheckShape(rows, columns);
         FormatPlan plan = FormatPlan.From(options);
-        if (weights.Length != (long)rows * columns)
-        {
-            throw new ShapeMismatchException("weights", $"{rows} x {columns} = {(long)rows * columns} values", $"{weights.Length}", "Pass the matrix row by row, out x in.");
-        }
-
+        CheckCount(weights, rows, columns);
         CheckFinite(weights, columns);
         EncodedTiles encoded = new(plan, options.Tile, TilesOf(rows, columns, options.Tile));
         int tile = options.Tile, tileColumns = (columns + tile - 1) / tile;
@@ -122,6 +118,14 @@ public static class RbeCompressor
     {
         if (rows < 1) throw new InvalidSettingException("rows", rows, "a matrix has at least one row.");
         if (columns < 1) throw new InvalidSettingException("columns", columns, "a matrix has at least one column.");
+    }
+
+    private static void CheckCount(ReadOnlySpan<float> weights, int rows, int columns)
+    {
+        if (weights.Length != (long)rows * columns)
+        {
+            throw new ShapeMismatchException("weights", $"{rows} x {columns} = {(long)rows * columns} values", $"{weights.Length}", "Pass the matrix row by row, out x in.");
+        }
     }
 
     private static void CheckFinite(ReadOnlySpan<float> weights, int columns)

@@ -82,3 +82,17 @@ public sealed class RbeFileException : RbeException
     /// <summary>The file.</summary>
     public string Path { get; }
 }
+
+/// <summary>No choice of formats meets a target of size or error.</summary>
+public sealed class UnreachableTargetException : RbeException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="target">What was asked for.</param>
+    /// <param name="best">The best that can be reached, in the target's unit.</param>
+    /// <param name="mend">What the caller can do about it.</param>
+    public UnreachableTargetException(string target, double best, string mend)
+        : base(FormattableString.Invariant($"{target} cannot be reached: the best is {best:G4}. {mend}")) => Best = best;
+
+    /// <summary>The best that can be reached, in the target's unit.</summary>
+    public double Best { get; }
+}

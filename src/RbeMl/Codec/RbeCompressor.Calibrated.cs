@@ -1,0 +1,59 @@
+namespace RbeMl.Codec;
+
+/// <content>Compression with knowledge of the layer's input.</content>
+public static partial class RbeCompressor
+{
+    /// <summary>
+    /// Compresses a matrix so that the layer's output errs least on the tokens of <paramref name="calibration"/>: quantised formats are rounded with error feedback along the
+    /// input, which leaves the error of the weights a little larger and that of the output smaller. Sparse formats and the literal record are fitted
+    /// as without a calibration. Add <see cref="Calibration.BiasCorrection"/> to the layer's bias.
+    /// </summary>
+    /// <param name="weights"><c>[rows * columns]</c> row-major, out x in.</param>
+    /// <param name="rows">Output features, at least 1.</param>
+    /// <param name="columns">Input features, at least 1.</param>
+    /// <param name="options">Tile, an orthonormal transform, format.</param>
+    /// <param name="calibration">The layer's input.</param>
+    /// <param name="report">Size and error of the weights.</param>
+    /// <exception cref="ShapeMismatchException">The span does not hold rows x columns values, or the calibration is of another number of features.</exception>
+    /// <exception cref="InvalidSettingException">An option is out of range or contradicts another; a quantised base with a delta cannot be calibrated.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, out CompressionReport report)
+    {
+        RbeMatrix matrix = CompressCalibrated(weights, rows, columns, options, calibration, threads: 0);
+        report = Measure(matrix, weights);
+        return matrix;
+    }
+
+    internal static unsafe RbeMatrix CompressCalibrated(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, int threads)
+    {
+        ArgumentNullException.ThrowIfNull(calibration);
+        CheckShape(rows, columns);
+        FormatPlan plan = FormatPlan.From(options);
+        CheckCount(weights, rows, columns);
+        if (calibration.Features != columns) throw new ShapeMismatchException("calibration", $"{columns} features as the matrix has columns", $"{calibration.Features}", "Calibrate with the input of this layer.");
+        if (plan.Bits == 0) return Compress(weights, rows, columns, options, threads);
+        if (plan.Runs > 0) throw new InvalidSettingException("delta", options.Format, "a delta would undo the feedback in the base: calibrate without one, or compress without calibration.");
+        CheckFinite(weights, columns);
+        int tile = options.Tile, tileRows = (rows + tile - 1) / tile, tileColumns = (columns + tile - 1) / tile, tileCount = checked(tileRows * tileColumns);
+        FeedbackFactor factor = calibration.FactorFor(options.Transform, tile, FeedbackCoder.GroupOf(plan), threads);
+        CalibratedTiles tiles = new(plan, tile, tileCount);
+        fixed (float* pinned = weights)
+        {
+            nint address = (nint)pinned;
+            Parallel.For(
+                0,
+                tileRows,
+                new ParallelOptions { MaxDegreeOfParallelism = threads == 0 ? -1 : threads },
+                () => (Loader: new CoefficientLoader(options.Transform, tile, plan.Alphas), Coder: FeedbackCoder.Create(plan, factor, tile)),
+                (i, _, scratch) =>
+                {
+                    for (int j = 0; j < tileColumns; j++) scratch.Loader.Load((float*)address, rows, columns, i, j, tiles.AlphasOf(i * tileColumns + j), scratch.Coder.OriginalOf(j));
+                    for (int j = 0; j < tileColumns; j++) scratch.Coder.Encode(j, i * tileColumns + j, tiles);
+                    return scratch;
+                },
+                static _ => { });
+        }
+
+        return tiles.ToMatrix(rows, columns, options);
+    }
+}

@@ -1,0 +1,66 @@
+using RbeMl.Layers;
+
+namespace RbeMl.Models.Compression;
+
+/// <summary>Activations that enter a block, to calibrate or to measure with: [B, T, D] row-major.</summary>
+public sealed record BlockActivationData
+{
+    /// <summary>Checks and wraps activations.</summary>
+    /// <param name="values">[B, T, D]; referenced, not copied.</param>
+    /// <param name="batch">B, sequences.</param>
+    /// <param name="length">T, tokens of each.</param>
+    /// <param name="width">D.</param>
+    /// <exception cref="ShapeMismatchException">The array does not hold B x T x D values.</exception>
+    public BlockActivationData(float[] values, int batch, int length, int width)
+    {
+        ArgumentNullException.ThrowIfNull(values);
+        if (batch < 1 || length < 1 || width < 1 || values.Length != (long)batch * length * width)
+        {
+            throw new ShapeMismatchException("activations", $"[{batch}, {length}, {width}] = {(long)batch * length * width} values", $"{values.Length}", "Pass row-major [batch, length, width].");
+        }
+
+        (Values, Batch, Length, Width) = (values, batch, length, width);
+    }
+
+    /// <summary>[B, T, D].</summary>
+    public float[] Values { get; }
+
+    /// <summary>B.</summary>
+    public int Batch { get; }
+
+    /// <summary>T.</summary>
+    public int Length { get; }
+
+    /// <summary>D.</summary>
+    public int Width { get; }
+
+    /// <summary>B x T.</summary>
+    public int Tokens => Batch * Length;
+
+    /// <summary>Sequences first .. first + count as a span.</summary>
+    internal ReadOnlySpan<float> Sequences(int first, int count) => Values.AsSpan(first * Length * Width, count * Length * Width);
+}
+
+/// <summary>Runs a block over activations, some sequences at a time, so that memory does not grow with their number.</summary>
+internal static class BlockRunner
+{
+    private const int TokensPerPass = 2048;
+
+    /// <summary>Output of the block, [B, T, D]; <paramref name="observe"/> sees what each pass leaves, with its number of tokens.</summary>
+    public static float[] Run(BlockWeights weights, TransformerConfig config, BlockActivationData x, Workspace<float> workspace, Action<BlockActivations<float>, int>? observe = null)
+    {
+        if (x.Width != config.Width) throw new ShapeMismatchException("activations", $"{config.Width} features", $"{x.Width}", "Pass the input of a block of this configuration.");
+        using RbeTransformerBlock<float> block = new(config, weights);
+        using BlockContext<float>? context = observe is null ? null : new BlockContext<float>();
+        float[] output = new float[x.Values.Length];
+        int sequences = Math.Max(1, TokensPerPass / x.Length);
+        for (int first = 0; first < x.Batch; first += sequences)
+        {
+            int count = Math.Min(sequences, x.Batch - first);
+            block.Forward(x.Sequences(first, count), count, x.Length, null, context, workspace).Output.CopyTo(output, first * x.Length * x.Width);
+            observe?.Invoke(context!.Saved, count * x.Length);
+        }
+
+        return output;
+    }
+}

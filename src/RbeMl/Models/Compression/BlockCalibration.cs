@@ -1,0 +1,80 @@
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Memory;
+
+namespace RbeMl.Models.Compression;
+
+/// <summary>
+/// What the inputs of a block's matrices look like over some activations, taken from the dense block: query, key and value share one input, the others
+/// have one each. Its <see cref="Output"/> is the next block's input, so a model is calibrated block by block with one block's memory.
+/// </summary>
+public sealed class BlockCalibration
+{
+    private readonly Calibration _normalized;
+    private readonly Calibration _attended;
+    private readonly Calibration _expanded;
+    private readonly Calibration _contracted;
+
+    private BlockCalibration(BlockActivationData input, BlockActivationData output, Calibration normalized, Calibration attended, Calibration expanded, Calibration contracted)
+    {
+        (Input, Output) = (input, output);
+        (_normalized, _attended, _expanded, _contracted) = (normalized, attended, expanded, contracted);
+    }
+
+    /// <summary>What went into the dense block.</summary>
+    public BlockActivationData Input { get; }
+
+    /// <summary>What came out of it.</summary>
+    public BlockActivationData Output { get; }
+
+    /// <summary>The calibration of a matrix.</summary>
+    public Calibration this[BlockMatrix matrix] => matrix switch
+    {
+        BlockMatrix.Output => _attended,
+        BlockMatrix.Expand => _expanded,
+        BlockMatrix.Contract => _contracted,
+        _ => _normalized,
+    };
+
+    /// <summary>Runs the dense block and collects.</summary>
+    /// <param name="dense">The weights.</param>
+    /// <param name="config">Shapes; causal or not.</param>
+    /// <param name="input">Activations, [B, T, D].</param>
+    /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
+    /// <param name="damping">See <see cref="Calibration"/>.</param>
+    /// <exception cref="ShapeMismatchException">A shape does not fit.</exception>
+    /// <exception cref="TokenException">A sequence is longer than the configuration's maximum.</exception>
+    /// <exception cref="NonFiniteException">A weight or an activation is NaN or infinite.</exception>
+    public static BlockCalibration Run(DenseBlockWeights dense, TransformerConfig config, BlockActivationData input, Workspace<float>? workspace = null, double? damping = null)
+    {
+        ArgumentNullException.ThrowIfNull(dense);
+        ArgumentNullException.ThrowIfNull(config);
+        ArgumentNullException.ThrowIfNull(input);
+        using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
+        workspace ??= own!;
+        SecondMoment normalized = new(config.Width), attended = new(config.Width), expanded = new(config.Width), contracted = new(config.HiddenWidth);
+        int threads = workspace.Team.Threads;
+        float[] output = BlockRunner.Run(BlockWeights.Compress(dense, config, RbeOptions.Dense), config, input, workspace, (saved, _) =>
+        {
+            // Without a transform the coefficient domain is the plain one.
+            Add(normalized, saved.X1Hat, threads);
+            Add(attended, saved.AttHat, threads);
+            Add(expanded, saved.X2Hat, threads);
+            Add(contracted, saved.HiddenHat, threads);
+        });
+        return new BlockCalibration(
+            input,
+            new BlockActivationData(output, input.Batch, input.Length, input.Width),
+            new Calibration(normalized, damping),
+            new Calibration(attended, damping),
+            new Calibration(expanded, damping),
+            new Calibration(contracted, damping));
+    }
+
+    private static void Add(SecondMoment moment, Panel<float> panel, int threads)
+    {
+        float[] rows = new float[panel.Tokens * panel.Features];
+        panel.ToRowMajor(rows);
+        moment.Add(rows, panel.Tokens, panel.Features, threads);
+    }
+}

@@ -1,0 +1,77 @@
+using RbeMl.Codec;
+using RbeMl.Layers;
+
+namespace RbeMl.Models.Compression;
+
+/// <summary>A compressed block with what its matrices cost and how far they are off.</summary>
+/// <param name="Weights">The block.</param>
+/// <param name="Reports">Size and weight error of each matrix.</param>
+public sealed record CalibratedBlock(BlockWeights Weights, PerMatrix<CompressionReport> Reports)
+{
+    /// <summary>Stored bits of the six matrices.</summary>
+    public long Bits => Reports.Values.Sum(r => r.Bits);
+
+    /// <summary>Stored bits for each weight of the six matrices.</summary>
+    public double BitsPerWeight => (double)Bits / Reports.Values.Sum(r => r.Weights);
+
+    /// <summary>
+    /// Compresses a block, with error feedback and bias correction when calibrated. The formats may differ from matrix to matrix, tile and transform
+    /// may not.
+    /// </summary>
+    /// <param name="dense">The weights.</param>
+    /// <param name="config">Their shapes.</param>
+    /// <param name="options">How to compress each matrix.</param>
+    /// <param name="calibration">The inputs of its matrices; null compresses each for its weights alone.</param>
+    /// <exception cref="InvalidSettingException">An option is out of range, or tile or transform differ.</exception>
+    public static CalibratedBlock Compress(DenseBlockWeights dense, TransformerConfig config, PerMatrix<RbeOptions> options, BlockCalibration? calibration = null)
+    {
+        ArgumentNullException.ThrowIfNull(dense);
+        ArgumentNullException.ThrowIfNull(config);
+        ArgumentNullException.ThrowIfNull(options);
+        RbeOptions first = options[BlockMatrix.Query];
+        foreach (RbeOptions other in options.Values)
+        {
+            if (other.Tile != first.Tile || other.Transform != first.Transform)
+            {
+                throw new InvalidSettingException("options", $"tiles of {first.Tile} {first.Transform} and of {other.Tile} {other.Transform}", "use one tile size and transform in a block; formats may differ.");
+            }
+        }
+
+        PerMatrix<(RbeMatrix Matrix, CompressionReport Report)> compressed = new(m =>
+        {
+            (int rows, int columns) = PerMatrix.ShapeOf(config, m);
+            CompressionReport report;
+            RbeMatrix matrix = calibration is null
+                ? RbeCompressor.Compress(PerMatrix.WeightsOf(dense, m), rows, columns, options[m], out report)
+                : RbeCompressor.Compress(PerMatrix.WeightsOf(dense, m), rows, columns, options[m], calibration[m], out report);
+            return (matrix, report);
+        });
+        BlockVectors vectors = calibration is null
+            ? dense.Vectors
+            : PerMatrix.AddToBiases(dense.Vectors, new(m => calibration[m].BiasCorrection(PerMatrix.WeightsOf(dense, m), compressed[m].Matrix)));
+        BlockWeights weights = new()
+        {
+            Query = compressed[BlockMatrix.Query].Matrix,
+            Key = compressed[BlockMatrix.Key].Matrix,
+            Value = compressed[BlockMatrix.Value].Matrix,
+            Output = compressed[BlockMatrix.Output].Matrix,
+            Expand = compressed[BlockMatrix.Expand].Matrix,
+            Contract = compressed[BlockMatrix.Contract].Matrix,
+            Vectors = vectors,
+        };
+        return new CalibratedBlock(weights, new(m => compressed[m].Report));
+    }
+
+    /// <summary>‖y − y0‖ / ‖y0‖ of the block's output over activations.</summary>
+    /// <param name="config">Shapes.</param>
+    /// <param name="input">What goes into the block.</param>
+    /// <param name="expected">y0, what the dense block makes of it.</param>
+    /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
+    public double OutputError(TransformerConfig config, BlockActivationData input, BlockActivationData expected, Workspace<float>? workspace = null)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        ArgumentNullException.ThrowIfNull(expected);
+        using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
+        return RbeCompressor.RelativeError(expected.Values, BlockRunner.Run(Weights, config, input, workspace ?? own!));
+    }
+}

@@ -1,0 +1,75 @@
+using RbeMl.Layers;
+using RbeMl.Codec;
+
+namespace RbeMl.Models.Compression;
+
+/// <content>Choice for all blocks of a model.</content>
+public static partial class FormatChoice
+{
+    /// <summary>
+    /// Chooses for all blocks of a model and compresses them one after the other, so that memory holds one dense block at a time besides its activations. A size is shared out
+    /// over all blocks so that the sum of the squares of their relative output errors is least; an error is met by every block. A block's input is what the dense
+    /// blocks before it make of the activations.
+    /// </summary>
+    /// <param name="config">Shapes.</param>
+    /// <param name="blockAt">Dense weights of a layer; asked for twice with a size as target.</param>
+    /// <param name="input">Activations that enter the first block.</param>
+    /// <param name="target">Size or error.</param>
+    /// <param name="settings">Candidates; defaults when null.</param>
+    /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
+    /// <returns>One choice a layer.</returns>
+    /// <exception cref="UnreachableTargetException">No choice meets the target; it tells the best.</exception>
+    public static IReadOnlyList<BlockChoice> ForModel(
+        TransformerConfig config, Func<int, DenseBlockWeights> blockAt, BlockActivationData input, ChoiceTarget target, ChoiceSettings? settings = null, Workspace<float>? workspace = null)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        ArgumentNullException.ThrowIfNull(blockAt);
+        ArgumentNullException.ThrowIfNull(target);
+        settings ??= new ChoiceSettings();
+        using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
+        workspace ??= own!;
+        List<BlockChoice> choices = [];
+        if (target.Error is not null)
+        {
+            ForEachBlock(config, blockAt, input, workspace, (_, dense, calibration) => choices.Add(Choose(dense, config, calibration, target, settings, workspace)));
+            return choices;
+        }
+
+        List<BlockSensitivity> known = [];
+        ForEachBlock(config, blockAt, input, workspace, (_, dense, calibration) => known.Add(BlockSensitivity.Measure(dense, config, calibration, settings, workspace)));
+        RateCurve[] curves = [.. known.SelectMany(k => k.Curves.Values)];
+        double[] sensitivities = [.. known.SelectMany(k => k.Sensitivities.Values)];
+        double budget = target.BitsPerWeight!.Value * curves.Sum(c => c.Weights);
+        RateAllocation all = RateAllocator.MinimizeError(curves, sensitivities, budget);
+        ForEachBlock(config, blockAt, input, workspace, (layer, dense, calibration) =>
+            choices.Add(Realize(dense, config, calibration, settings, Part(all, known[layer], layer), workspace)));
+        return choices;
+    }
+
+    // The part of an allocation that belongs to a layer.
+    private static RateAllocation Part(RateAllocation all, BlockSensitivity known, int layer)
+    {
+        int count = PerMatrix.All.Count;
+        int[] choices = [.. all.Choices.Skip(layer * count).Take(count)];
+        double bits = 0, cost = 0;
+        for (int m = 0; m < count; m++)
+        {
+            RatePoint point = known.Curves.Values[m].Points[choices[m]];
+            bits += point.Bits;
+            cost += Math.Pow(known.Sensitivities.Values[m] * point.Error, 2);
+        }
+
+        return new RateAllocation(choices, bits, Math.Sqrt(cost));
+    }
+
+    private static void ForEachBlock(TransformerConfig config, Func<int, DenseBlockWeights> blockAt, BlockActivationData input, Workspace<float> workspace, Action<int, DenseBlockWeights, BlockCalibration> use)
+    {
+        for (int layer = 0; layer < config.Layers; layer++)
+        {
+            DenseBlockWeights dense = blockAt(layer);
+            BlockCalibration calibration = BlockCalibration.Run(dense, config, input, workspace);
+            use(layer, dense, calibration);
+            input = calibration.Output;
+        }
+    }
+}
