@@ -10,7 +10,7 @@ public static partial class Gpt2File
 {
     private const int LargestWidth = 1 << 16, LargestVocabulary = 1 << 24, LargestLength = 1 << 24, MostLayers = 1 << 12;
 
-    private static TransformerConfig ReadConfig(JsonFields fields)
+    internal static TransformerConfig ReadConfig(JsonFields fields)
     {
         TransformerConfig config = new()
         {
@@ -59,6 +59,9 @@ public static partial class Gpt2File
         BlockWeights[] blocks = new BlockWeights[config.Layers];
         for (int i = 0; i < blocks.Length; i++)
         {
+            // Placeholders take no more memory than what the file has to fill them.
+            file.Require($"blocks.{i}.attention.query.bias", config.Width);
+            file.Require($"blocks.{i}.feedforward.expand.bias", config.HiddenWidth);
             blocks[i] = new BlockWeights
             {
                 Query = Take(i, "attention.query", config.Width, config.Width),

@@ -13,6 +13,21 @@ internal static class RbeMatrixFile
 {
     private const int LargestSide = 1 << 24;
 
+    /// <summary>Adds the metadata and tensors of a matrix and its report.</summary>
+    /// <exception cref="ShapeMismatchException">The report is of another matrix.</exception>
+    public static void Add(string name, RbeMatrix matrix, CompressionReport? report, JsonArray entries, List<RbeTensor> tensors)
+    {
+        JsonObject entry = Describe(name, matrix);
+        tensors.AddRange(Tensors(name, matrix));
+        if (report is not null)
+        {
+            entry[RbeReportFile.Key] = RbeReportFile.Describe(report);
+            tensors.Add(RbeReportFile.Tensor(name, matrix, report));
+        }
+
+        entries.Add(entry);
+    }
+
     /// <summary>The metadata of a matrix.</summary>
     public static JsonObject Describe(string name, RbeMatrix matrix) => new()
     {
@@ -50,17 +65,20 @@ internal static class RbeMatrixFile
     /// <param name="file">The container.</param>
     /// <param name="fields">Its metadata.</param>
     /// <param name="read">Takes the names of the tensors read.</param>
+    /// <param name="options">How codes are loaded.</param>
     /// <exception cref="RbeFileException">A part is missing, does not fit or is damaged.</exception>
     /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
-    public static (string Name, RbeMatrix Matrix) Read(RbeContainer file, JsonFields fields, ISet<string> read)
+    public static (string Name, RbeMatrix Matrix) Read(RbeContainer file, JsonFields fields, ISet<string> read, RbeLoadOptions options)
     {
         string name = fields.Text("name");
+        fields = fields with { Where = $"matrix \"{name}\"" };
         int rows = fields.Whole("rows", 1, LargestSide), columns = fields.Whole("columns", 1, LargestSide), tile = fields.Whole("tile", 32, 128);
         if (tile is not (32 or 64 or 128)) throw new RbeFileException(file.Path, $"matrix \"{name}\" has tiles of {tile}; 32, 64 and 128 exist. Write it again.");
         long tiles = ((long)rows + tile - 1) / tile * (((long)columns + tile - 1) / tile);
         int runLength = fields.Whole("runLength", 1, 16), runs = fields.Whole("runs", 0, tile * tile), bits = fields.Whole("bits", 0, 8);
         if (tiles * tile * tile > int.MaxValue) throw new RbeFileException(file.Path, $"matrix \"{name}\" of {rows} x {columns} is too large for this version. Split it.");
         TileTransform transform = fields.Name<TileTransform>("transform");
+        if (RbeReportFile.Exists(fields)) read.Add(RbeReportFile.TensorName(name));
         RbeFormat format = ReadFormat(fields.Object("format"));
         float[] alphas = fields.Flag("alphas") ? Take<float>("alphas", RbeMatrix.BasisCount) : [];
         CheckFinite($"{name}.alphas", alphas);
@@ -75,8 +93,10 @@ internal static class RbeMatrixFile
                 Half[] scales = Take<Half>("scales", tile * tile / QuantizedFormat.GroupSize);
                 int bad = Array.FindIndex(scales, scale => !Half.IsFinite(scale));
                 if (bad >= 0) throw NotFinite($"{name}.scales", (float)scales[bad], bad);
-                quantized = new QuantizedTiles(tile, (int)tiles, bits, scales, Take<byte>("codes", tile * tile * bits / 8));
+                quantized = new QuantizedTiles(tile, (int)tiles, bits, scales, TakeCodes(tile * tile * bits / 8));
             }
+
+            if (alphas.Length == 0 && support is null && quantized is null) throw new RbeFileException(file.Path, $"matrix \"{name}\" has neither alphas nor coefficients nor codes. Write it again.");
 
             return (name, new RbeMatrix(rows, columns, tile, transform, alphas, support, coefficients, quantized, format));
         }
@@ -91,6 +111,24 @@ internal static class RbeMatrixFile
             read.Add($"{name}.{part}");
             return file.Read<T>($"{name}.{part}", tiles, perTile);
         }
+
+        ReadOnlyMemory<byte> TakeCodes(long perTile)
+        {
+            if (!options.Map) return Take<byte>("codes", perTile);
+            string codes = $"{name}.codes";
+            read.Add(codes);
+            ReadOnlyMemory<byte> mapped = file.Map(codes, tiles, perTile);
+            if (options.Verify) file.Verify(codes);
+            return mapped;
+        }
+    }
+
+    /// <summary>Checks the values of a matrix before they are stored.</summary>
+    /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
+    public static void CheckFinite(string name, RbeMatrix matrix)
+    {
+        CheckFinite($"{name}.alphas", matrix.Alphas);
+        CheckFinite($"{name}.coefficients", matrix.Coefficients);
     }
 
     /// <summary>The error for a value that is not finite.</summary>
@@ -130,7 +168,7 @@ internal static class RbeMatrixFile
             case "seed":
                 return RbeFormat.Seed(fields.Whole("coefficients", 1, 1 << 14));
             case var kind:
-                throw new RbeFileException(fields.Path, $"{fields.Where} is \"{kind}\", this version knows sparse, quantized and seed. Update RbeMl.");
+                throw fields.Unknown("kind", kind, "sparse, quantized, seed");
         }
     }
 
