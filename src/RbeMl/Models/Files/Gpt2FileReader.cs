@@ -59,9 +59,6 @@ public static partial class Gpt2File
         BlockWeights[] blocks = new BlockWeights[config.Layers];
         for (int i = 0; i < blocks.Length; i++)
         {
-            // Placeholders take no more memory than what the file has to fill them.
-            file.Require($"blocks.{i}.attention.query.bias", config.Width);
-            file.Require($"blocks.{i}.feedforward.expand.bias", config.HiddenWidth);
             blocks[i] = new BlockWeights
             {
                 Query = Take(i, "attention.query", config.Width, config.Width),
@@ -70,7 +67,7 @@ public static partial class Gpt2File
                 Output = Take(i, "attention.output", config.Width, config.Width),
                 Expand = Take(i, "feedforward.expand", config.HiddenWidth, config.Width),
                 Contract = Take(i, "feedforward.contract", config.Width, config.HiddenWidth),
-                Vectors = BlockVectors.Initial(config.Width, config.HiddenWidth),
+                Vectors = Placeholders(i),
             };
         }
 
@@ -101,6 +98,14 @@ public static partial class Gpt2File
             if (!matrices.Remove(name, out RbeMatrix? matrix)) throw new RbeFileException(file.Path, $"matrix \"{name}\" is missing. The file is not a complete model; write it again.");
             if (matrix.Rows == rows && matrix.Columns == columns) return matrix;
             throw new RbeFileException(file.Path, $"matrix \"{name}\": expected {rows} x {columns}, the file has {matrix.Rows} x {matrix.Columns}. It belongs to another model; write it again.");
+        }
+
+        // No larger than what the file has to fill them.
+        BlockVectors Placeholders(int block)
+        {
+            file.Require($"blocks.{block}.attention.query.bias", config.Width);
+            file.Require($"blocks.{block}.feedforward.expand.bias", config.HiddenWidth);
+            return BlockVectors.Initial(config.Width, config.HiddenWidth);
         }
 
         float[] Values(string name, long rows) => file.Read<float>(name, rows * config.Width);

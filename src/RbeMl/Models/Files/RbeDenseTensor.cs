@@ -41,7 +41,7 @@ public sealed class RbeDenseTensor
     /// <param name="open">Opens the stream at the tensor's first byte.</param>
     /// <exception cref="ShapeMismatchException">A side is negative.</exception>
     public static RbeDenseTensor From(string name, string type, long[] shape, long byteLength, Func<Stream> open) =>
-        new(name, type, shape, byteLength, stored => RbeTensor.From(stored, byteLength, open));
+        new(name, type, shape, byteLength, stored => RbeTensor.From(stored, byteLength, open, name));
 }
 
 /// <summary>A tensor that a file carries as it is.</summary>

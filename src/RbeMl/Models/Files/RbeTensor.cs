@@ -129,7 +129,10 @@ public sealed class RbeTensor
     /// <param name="byteLength">Bytes; what the stream has beyond is not read.</param>
     /// <param name="open">Opens the stream.</param>
     /// <exception cref="ShapeMismatchException">While writing: a stream ends early.</exception>
-    public static RbeTensor From(string name, long byteLength, Func<Stream> open)
+    public static RbeTensor From(string name, long byteLength, Func<Stream> open) => From(name, byteLength, open, name);
+
+    /// <summary>The same with another name in errors.</summary>
+    internal static RbeTensor From(string name, long byteLength, Func<Stream> open, string label)
     {
         ArgumentNullException.ThrowIfNull(open);
         return new RbeTensor(name, RbeElement.U8, [byteLength], byteLength, sink =>
@@ -139,7 +142,7 @@ public sealed class RbeTensor
             for (long done = 0; done < byteLength;)
             {
                 int read = stream.ReadAtLeast(part.AsSpan(0, (int)Math.Min(part.Length, byteLength - done)), 1, throwOnEndOfStream: false);
-                if (read == 0) throw new ShapeMismatchException(name, $"{byteLength} bytes", $"{done}, where its stream ends", "Give the true length.");
+                if (read == 0) throw new ShapeMismatchException($"tensor \"{label}\"", $"{byteLength} bytes", $"{done}, where its stream ends", "Give the true length.");
                 sink(part.AsSpan(0, read));
                 done += read;
             }
