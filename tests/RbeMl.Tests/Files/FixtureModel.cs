@@ -33,11 +33,11 @@ internal static class FixtureModel
         BlockWeights block = new()
         {
             Query = Sparse(values, Width, Width, alphas: true, TileTransform.Dct, SupportRule.Runs(8, 3), runs: 4),
-            Key = Sparse(values, Width, Width, alphas: true, TileTransform.WalshHadamard, SupportRule.TopK, runs: 20),
+            Key = Sparse(values, Width, Width, alphas: true, TileTransform.Dct, SupportRule.TopK, runs: 20),
             Value = Quantized(values, Width, Width, bits: 5, delta: 0),
             Output = Quantized(values, Width, Width, bits: 4, delta: 12),
             Expand = Literal(values, 64, Width, coefficients: 10),
-            Contract = Quantized(values, Width, 64, bits: 6, delta: 0, TileTransform.Haar),
+            Contract = Quantized(values, Width, 64, bits: 6, delta: 0),
             Vectors = new BlockVectors
             {
                 QueryBias = values.Floats(Width, 8), KeyBias = values.Floats(Width, 8), ValueBias = values.Floats(Width, 8), OutputBias = values.Floats(Width, 8),
@@ -48,7 +48,7 @@ internal static class FixtureModel
         return new Gpt2Model<float>(new Gpt2Weights
         {
             Config = Config,
-            TokenEmbedding = Sparse(values, Config.Vocabulary, Width, alphas: false, TileTransform.None, SupportRule.Random(9), runs: 64),
+            TokenEmbedding = Sparse(values, Config.Vocabulary, Width, alphas: false, TileTransform.WalshHadamard, SupportRule.Random(9), runs: 64),
             PositionEmbedding = values.Floats(Config.MaxSequenceLength * Width, 4),
             Blocks = [block],
             FinalGamma = values.Floats(Width, 4, 1),
@@ -72,14 +72,14 @@ internal static class FixtureModel
             RbeFormat.Seed(coefficients));
     }
 
-    private static RbeMatrix Quantized(Values values, int rows, int columns, int bits, int delta, TileTransform transform = TileTransform.Dct)
+    private static RbeMatrix Quantized(Values values, int rows, int columns, int bits, int delta)
     {
         int tiles = Tiles(rows, columns), groups = tiles * Tile * Tile / QuantizedFormat.GroupSize;
         Half[] scales = [.. values.Floats(groups, 16, 0.25f).Select(s => (Half)s)];
         byte[] codes = values.Bytes(tiles * Tile * Tile * bits / 8);
         QuantizedFormat format = RbeFormat.Quantized(bits) with { Delta = delta == 0 ? null : RbeFormat.Sparse(delta, SupportRule.TopK) };
         return new RbeMatrix(
-            rows, columns, Tile, transform, [], delta == 0 ? null : values.Support(tiles, delta, 1), values.Floats(tiles * delta, 4), new QuantizedTiles(Tile, tiles, bits, scales, codes), format);
+            rows, columns, Tile, TileTransform.Dct, [], delta == 0 ? null : values.Support(tiles, delta, 1), values.Floats(tiles * delta, 4), new QuantizedTiles(Tile, tiles, bits, scales, codes), format);
     }
 
     private static int Tiles(int rows, int columns) => (rows + Tile - 1) / Tile * ((columns + Tile - 1) / Tile);
