@@ -139,4 +139,11 @@ public sealed class RbeMatrixFileTests : IDisposable
         string path = Write(Make("quantized"), replace: t => t.Name == "w.scales" ? RbeTensor.From("w.scales", Enumerable.Repeat(Half.PositiveInfinity, (int)t.Count).ToArray(), [.. t.Shape]) : t);
         Assert.Equal("w.scales", Assert.Throws<NonFiniteException>(() => Read(path, new HashSet<string>())).Where);
     }
+
+    [Fact]
+    public void A_negative_scale_is_a_file_error()
+    {
+        string path = Write(Make("quantized"), replace: t => t.Name == "w.scales" ? RbeTensor.From("w.scales", [.. Enumerable.Range(0, (int)t.Count).Select(i => (Half)(5 - i))], [.. t.Shape]) : t);
+        Assert.Contains("matrix \"w\" is wrong: scale 6 is negative", Assert.Throws<RbeFileException>(() => Read(path, new HashSet<string>())).Message);
+    }
 }

@@ -93,6 +93,8 @@ internal static class RbeMatrixFile
                 Half[] scales = Take<Half>("scales", tile * tile / QuantizedFormat.GroupSize);
                 int bad = Array.FindIndex(scales, scale => !Half.IsFinite(scale));
                 if (bad >= 0) throw NotFinite($"{name}.scales", (float)scales[bad], bad);
+                bad = Array.FindIndex(scales, Half.IsNegative);
+                if (bad >= 0) throw new RbeFileException(file.Path, $"matrix \"{name}\" is wrong: scale {bad} is negative. Write it again.");
                 quantized = new QuantizedTiles(tile, (int)tiles, bits, scales, TakeCodes(tile * tile * bits / 8));
             }
 
