@@ -16,7 +16,15 @@ internal static class FixtureModel
 
     public static readonly TransformerConfig Config = new()
     {
-        Width = Width, FeedForwardWidth = 64, Heads = 2, Layers = 1, Vocabulary = 260, MaxSequenceLength = 6, Dropout = 0.125f, LayerNormEpsilon = 1e-5, TiedHead = true,
+        Width = Width,
+        FeedForwardWidth = 64,
+        Heads = 2,
+        Layers = 1,
+        Vocabulary = 260,
+        MaxSequenceLength = 6,
+        Dropout = 0.125f,
+        LayerNormEpsilon = 1e-5,
+        TiedHead = true,
     };
 
     public static BytePairTokenizer Tokenizer { get; } = new([new TokenPair('t', 'h'), new TokenPair(256, 'e'), new TokenPair(' ', 257), new TokenPair('i', 'n')]);
@@ -40,9 +48,16 @@ internal static class FixtureModel
             Contract = Quantized(values, Width, 64, bits: 6, delta: 0),
             Vectors = new BlockVectors
             {
-                QueryBias = values.Floats(Width, 8), KeyBias = values.Floats(Width, 8), ValueBias = values.Floats(Width, 8), OutputBias = values.Floats(Width, 8),
-                ExpandBias = values.Floats(64, 8), ContractBias = values.Floats(Width, 8),
-                Gamma1 = values.Floats(Width, 4, 1), Beta1 = values.Floats(Width, 8), Gamma2 = values.Floats(Width, 4, 1), Beta2 = values.Floats(Width, 8),
+                QueryBias = values.Floats(Width, 8),
+                KeyBias = values.Floats(Width, 8),
+                ValueBias = values.Floats(Width, 8),
+                OutputBias = values.Floats(Width, 8),
+                ExpandBias = values.Floats(64, 8),
+                ContractBias = values.Floats(Width, 8),
+                Gamma1 = values.Floats(Width, 4, 1),
+                Beta1 = values.Floats(Width, 8),
+                Gamma2 = values.Floats(Width, 4, 1),
+                Beta2 = values.Floats(Width, 8),
             },
         };
         return new Gpt2Model<float>(new Gpt2Weights

@@ -1,6 +1,8 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
+using RbeMl.Layers;
 
 namespace RbeMl.Models.Files;
 
@@ -91,10 +93,7 @@ internal static class RbeMatrixFile
             if (bits != 0)
             {
                 Half[] scales = Take<Half>("scales", tile * tile / QuantizedFormat.GroupSize);
-                int bad = Array.FindIndex(scales, scale => !Half.IsFinite(scale));
-                if (bad >= 0) throw NotFinite($"{name}.scales", (float)scales[bad], bad);
-                bad = Array.FindIndex(scales, Half.IsNegative);
-                if (bad >= 0) throw new RbeFileException(file.Path, $"matrix \"{name}\" is wrong: scale {bad} is negative. Write it again.");
+                CheckScales(file.Path, name, scales);
                 quantized = new QuantizedTiles(tile, (int)tiles, bits, scales, TakeCodes(tile * tile * bits / 8));
             }
 
@@ -139,8 +138,16 @@ internal static class RbeMatrixFile
 
     private static void CheckFinite(string tensor, float[] values)
     {
-        int bad = Array.FindIndex(values, value => !float.IsFinite(value));
+        int bad = new ReadOnlySpan<float>(values).IndexOfAnyExcept(finite: true);
         if (bad >= 0) throw NotFinite(tensor, values[bad], bad);
+    }
+
+    // Finite numbers that are not negative are the patterns 0 .. 0x7BFF.
+    private static void CheckScales(string path, string name, Half[] scales)
+    {
+        int bad = MemoryMarshal.Cast<Half, ushort>(scales).IndexOfAnyExceptInRange((ushort)0, (ushort)0x7BFF);
+        if (bad < 0) return;
+        throw Half.IsFinite(scales[bad]) ? new RbeFileException(path, $"matrix \"{name}\" is wrong: scale {bad} is negative. Write it again.") : NotFinite($"{name}.scales", (float)scales[bad], bad);
     }
 
     private static JsonObject Describe(RbeFormat format) => format switch
