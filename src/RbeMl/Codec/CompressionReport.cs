@@ -58,7 +58,8 @@ public sealed record CompressionReport
 
     private static double Ratio(double difference, double norm) => norm == 0 ? Math.Sqrt(difference) : Math.Sqrt(difference / norm);
 
-    private static long CountBits(RbeMatrix matrix)
+    /// <summary>Stored bits of a matrix, counted as said above.</summary>
+    internal static long CountBits(RbeMatrix matrix)
     {
         if (matrix.Format is SeedFormat seed) return matrix.TileCount * (8L * (32 + 8L * seed.Coefficients));
         long bits = 32 * matrix.TrainableCount;

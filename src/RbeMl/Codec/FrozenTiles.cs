@@ -50,6 +50,7 @@ public abstract class FrozenTiles
         if (coefficients.Length != area) throw new ShapeMismatchException("coefficients of a tile", $"{Tile} x {Tile} = {area} values", $"{coefficients.Length}", "Pass a buffer of exactly that length.");
         Decode(tileIndex, coefficients);
         Outliers?.Apply(tileIndex, coefficients);
+        GC.KeepAlive(this); // and with it the mapping that codes may lie in
     }
 
     /// <summary>Decodes the codes of one tile; arguments are checked.</summary>

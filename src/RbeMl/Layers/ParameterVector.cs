@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using RbeMl.Memory;
 
 namespace RbeMl.Layers;
@@ -155,6 +156,7 @@ public sealed unsafe class ParameterVector<T> : IDisposable
 internal static class FiniteSearch
 {
     /// <summary>Index of the first element that is NaN or infinite, or -1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static int IndexOfAnyExcept(this ReadOnlySpan<float> values, bool finite)
     {
         for (int i = 0; i < values.Length; i++)

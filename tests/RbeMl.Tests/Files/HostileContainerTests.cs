@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.IO.Hashing;
 using System.Text;
 using RbeMl.Models.Files;
 
@@ -22,7 +23,8 @@ public sealed class HostileContainerTests : IDisposable
     [InlineData("{\"metadata\":{},\"tensors\":[5]}", "no object")]
     [InlineData("{\"metadata\":{},\"tensors\":[{}]}", "has no name")]
     [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"\\ud800\"}]}", "has no name")]
-    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"f8\"}]}", "unknown type")]
+    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\"}]}", "has no type")]
+    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4,\"hash\":\"2d\"}]}", "no checksum")]
     [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[0],\"offset\":-1,\"bytes\":0," + NoHash + "}]}", "no offset")]
     [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[0],\"offset\":0,\"bytes\":1e99," + NoHash + "}]}", "no bytes")]
     [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[0],\"offset\":0,\"bytes\":9223372036854775807," + NoHash + "}]}", "beyond its end")]
@@ -60,6 +62,36 @@ public sealed class HostileContainerTests : IDisposable
         Assert.Contains("written by a newer version", Assert.Throws<RbeFileException>(() => RbeContainer.Open(path).Dispose()).Message);
     }
 
+    [Theory]
+    [InlineData(1u)]
+    [InlineData(0x80000000u)]
+    public void Features_that_are_not_known_say_so(uint features)
+    {
+        string path = Craft("{}"u8.ToArray(), features: features);
+        string message = Assert.Throws<RbeFileException>(() => RbeContainer.Open(path).Dispose()).Message;
+        Assert.Contains($"bits 0x{features:X} of its preface", message);
+        Assert.Contains("Update RbeMl", message);
+    }
+
+    [Fact]
+    public void An_element_type_that_is_not_known_says_so()
+    {
+        string path = Craft("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"f8\"}]}"u8.ToArray());
+        string message = Assert.Throws<RbeFileException>(() => RbeContainer.Open(path).Dispose()).Message;
+        Assert.Contains("tensor \"a\" has elements of type \"f8\"; this version knows f32, f16", message);
+        Assert.Contains("Update RbeMl", message);
+    }
+
+    [Fact]
+    public void What_a_later_minor_version_adds_is_ignored()
+    {
+        string hash = XxHash3.HashToUInt64([1, 2, 3, 4]).ToString("x16");
+        string header = "{\"later\":{\"a\":[1]},\"metadata\":{\"new\":null,\"kind\":\"x\"},\"tensors\":[{\"unit\":\"mm\",\"name\":\"a\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4,\"hash\":\"" + hash + "\"}]}";
+        using RbeContainer file = RbeContainer.Open(Craft(Encoding.UTF8.GetBytes(header)));
+        Assert.Equal([1, 2, 3, 4], file.Read<byte>("a", 4));
+        Assert.Equal("x", file.Metadata.GetProperty("kind").GetString());
+    }
+
     [Fact]
     public void A_huge_header_is_refused_before_memory_is_taken()
     {
@@ -93,11 +125,12 @@ public sealed class HostileContainerTests : IDisposable
     }
 
     // Preface, header, gap, four payload bytes.
-    private string Craft(byte[] header, uint version = 1, ulong? headerLength = null)
+    private string Craft(byte[] header, uint version = 1, ulong? headerLength = null, uint features = 0)
     {
         byte[] preface = new byte[32];
         RbeContainerWriter.Magic.CopyTo(preface);
         BinaryPrimitives.WriteUInt32LittleEndian(preface.AsSpan(8), version);
+        BinaryPrimitives.WriteUInt32LittleEndian(preface.AsSpan(12), features);
         BinaryPrimitives.WriteUInt64LittleEndian(preface.AsSpan(16), headerLength ?? (ulong)header.Length);
         BinaryPrimitives.WriteUInt64LittleEndian(preface.AsSpan(24), RbeContainerWriter.HeaderHash(preface.AsSpan(0, 24), header));
         long end = preface.Length + header.Length;

@@ -42,7 +42,7 @@ public sealed class RbeMatrixFileTests : IDisposable
     private static RbeMatrix Read(string path, ISet<string> names)
     {
         using RbeContainer file = RbeContainer.Open(path);
-        return RbeMatrixFile.Read(file, new JsonFields(path, "metadata", file.Metadata).Object("w"), names).Matrix;
+        return RbeMatrixFile.Read(file, new JsonFields(path, "metadata", file.Metadata).Object("w"), names, new RbeLoadOptions()).Matrix;
     }
 
     [Theory]
@@ -62,25 +62,53 @@ public sealed class RbeMatrixFileTests : IDisposable
     }
 
     [Theory]
-    [InlineData("rows", 0, "w.rows")]
-    [InlineData("rows", 2000000000, "w.rows")]
+    [InlineData("rows", 0, "matrix \"w\".rows")]
+    [InlineData("rows", 2000000000, "matrix \"w\".rows")]
     [InlineData("columns", 16777216, "w.alphas")]
     [InlineData("tile", 48, "tiles of 48")]
     [InlineData("tile", 64, "expected f32 [2, 8], the file has f32 [6, 8]")]
     [InlineData("runs", 5, "w.places")]
     [InlineData("runLength", 3, "run length = 3")]
     [InlineData("bits", 4, "\"w.scales\" is missing")]
-    [InlineData("transform", "Fourier", "w.transform")]
-    [InlineData("alphas", 1, "w.alphas")]
-    [InlineData("format", "sparse", "w.format")]
+    [InlineData("transform", "Fourier", "matrix \"w\".transform is \"Fourier\"; this version knows Dct")]
+    [InlineData("transform", "Fourier", "Update RbeMl")]
+    [InlineData("alphas", 1, "matrix \"w\".alphas")]
+    [InlineData("format", "sparse", "matrix \"w\".format")]
+    [InlineData("format.kind", "lattice", "matrix \"w\".format.kind is \"lattice\"; this version knows")]
+    [InlineData("format.support", "Spiral", "matrix \"w\".format.support is \"Spiral\"; this version knows")]
     public void Wrong_metadata_is_a_file_error_that_names_it(string key, object value, string message)
     {
         string path = Write(Make("runs"), entry =>
         {
-            entry[key] = value is int number ? number : (string)value;
+            JsonObject target = key.StartsWith("format.", StringComparison.Ordinal) ? entry["format"]!.AsObject() : entry;
+            target[key.Split('.')[^1]] = value is int number ? number : (string)value;
             return entry;
         });
         Assert.Contains(message, Assert.Throws<RbeFileException>(() => Read(path, new HashSet<string>())).Message);
+    }
+
+    [Fact]
+    public void A_matrix_of_no_parts_is_refused()
+    {
+        string path = Write(Make("topk"), entry =>
+        {
+            entry["runs"] = 0;
+            return entry;
+        });
+        Assert.Contains("matrix \"w\" has neither alphas nor coefficients nor codes", Assert.Throws<RbeFileException>(() => Read(path, new HashSet<string>())).Message);
+    }
+
+    [Fact]
+    public void Keys_of_later_versions_are_ignored()
+    {
+        RbeMatrix matrix = Make("delta");
+        string path = Write(matrix, entry =>
+        {
+            entry["later"] = new JsonArray(1);
+            entry["format"]!["later"] = "x";
+            return entry;
+        });
+        Assert.Equal(matrix.ToDense(), Read(path, new HashSet<string>()).ToDense());
     }
 
     [Fact]
@@ -178,5 +206,12 @@ public sealed class RbeMatrixFileTests : IDisposable
     {
         string path = Write(Make("quantized"), replace: t => t.Name == "w.scales" ? RbeTensor.From("w.scales", Enumerable.Repeat(Half.PositiveInfinity, (int)t.Count).ToArray(), [.. t.Shape]) : t);
         Assert.Equal("w.scales", Assert.Throws<NonFiniteException>(() => Read(path, new HashSet<string>())).Where);
+    }
+
+    [Fact]
+    public void A_negative_scale_is_a_file_error()
+    {
+        string path = Write(Make("quantized"), replace: t => t.Name == "w.scales" ? RbeTensor.From("w.scales", [.. Enumerable.Range(0, (int)t.Count).Select(i => (Half)(5 - i))], [.. t.Shape]) : t);
+        Assert.Contains("matrix \"w\" is wrong: scale 6 is negative", Assert.Throws<RbeFileException>(() => Read(path, new HashSet<string>())).Message);
     }
 }

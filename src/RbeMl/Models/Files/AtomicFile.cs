@@ -44,7 +44,7 @@ public static class AtomicFile
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or SecurityException or NotSupportedException)
         {
-            throw new RbeFileException(path, $"cannot be written ({Reason(error)}). Choose a folder you may write to, with space left.", error);
+            throw new RbeFileException(path, $"cannot be written ({Reason(error)}). {Mend(path)}", error);
         }
         finally
         {
@@ -109,6 +109,11 @@ public static class AtomicFile
             throw new RbeFileException(path, $"leads nowhere ({Reason(error)}). Choose another name.", error);
         }
     }
+
+    // Windows lets nobody replace a file that is mapped, as that of a loaded model may be.
+    private static string Mend(string path) => OperatingSystem.IsWindows() && File.Exists(path)
+        ? "If a model loaded from it with Map = true is in use, load it with Map = false or save under another name; else choose a folder you may write to, with space left."
+        : "Choose a folder you may write to, with space left.";
 
     private static string TemporaryName(string target) =>
         Path.Combine(Path.GetDirectoryName(target) ?? ".", $".{Path.GetFileName(target)}.{Path.GetRandomFileName()}.tmp");

@@ -20,27 +20,34 @@ public sealed record Gpt2Bundle(Gpt2Model<float> Model, ITokenizer? Tokenizer) :
 /// </summary>
 public static partial class Gpt2File
 {
-    private const string Kind = "rbeml-gpt2";
+    internal const string Kind = "rbeml-gpt2";
 
     /// <summary>Saves a model, as a whole or not at all.</summary>
     /// <param name="path">The file.</param>
     /// <param name="model">The model.</param>
     /// <param name="tokenizer">Its tokenizer, to travel along; null for none.</param>
+    /// <param name="reports">
+    /// What compression measured, by matrix name, to travel along for <see cref="RbeInspection"/>; null for none. Loading leaves reports in the file: a
+    /// model that is trained on and saved no longer has those errors.
+    /// </param>
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
-    /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or knows more ids than the model.</exception>
-    public static unsafe void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer = null)
+    /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or knows more ids than the model; or a report is of no matrix.</exception>
+    /// <exception cref="ShapeMismatchException">A report is of a matrix with another number of tiles.</exception>
+    public static unsafe void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         if (tokenizer?.Vocabulary > model.Config.Vocabulary) throw new InvalidSettingException("tokenizer", $"{tokenizer.Vocabulary} ids", $"the model knows {model.Config.Vocabulary}. Save it with its own tokenizer.");
         CheckFinite(model.Parameters);
         JsonArray matrices = [];
         List<RbeTensor> tensors = [];
+        HashSet<string> unused = reports is null ? [] : [.. reports.Keys];
         foreach ((string name, RbeMatrix matrix) in model.Matrices)
         {
-            matrices.Add(RbeMatrixFile.Describe(name, matrix));
-            tensors.AddRange(RbeMatrixFile.Tensors(name, matrix));
+            RbeMatrixFile.Add(name, matrix, unused.Remove(name) ? reports![name] : null, matrices, tensors);
         }
+
+        if (unused.Count > 0) throw new InvalidSettingException("reports", unused.First(), "the model has no matrix of that name. Give reports by the names of Gpt2Model.Matrices.");
 
         HashSet<string> stored = [.. tensors.Select(t => t.Name)];
         foreach (ParameterSlice slice in model.Parameters.Slices.Where(s => !stored.Contains(s.Name))) tensors.Add(RbeTensor.From(slice.Name, model.Parameters.At(slice), slice.Length));
@@ -49,12 +56,23 @@ public static partial class Gpt2File
         RbeContainerWriter.Write(path, metadata, tensors);
     }
 
-    /// <summary>Loads a model.</summary>
+    /// <summary>Loads a model and checks every checksum.</summary>
     /// <param name="path">The file.</param>
     /// <exception cref="RbeFileException">The file is no model, damaged, or a tensor is missing, left over or of a wrong shape.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
-    public static Gpt2Bundle Load(string path)
+    public static Gpt2Bundle Load(string path) => Load(path, new RbeLoadOptions());
+
+    /// <summary>
+    /// Loads a model. Codes stay in the file where <see cref="RbeLoadOptions.Map"/> says so; the model may still be saved over its own file (but for
+    /// Windows, see there).
+    /// </summary>
+    /// <param name="path">The file.</param>
+    /// <param name="options">Whether codes are mapped and checked.</param>
+    /// <exception cref="RbeFileException">The file is no model, damaged, or a tensor is missing, left over or of a wrong shape.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    public static Gpt2Bundle Load(string path, RbeLoadOptions options)
     {
+        ArgumentNullException.ThrowIfNull(options);
         using RbeContainer file = RbeContainer.Open(path);
         JsonFields metadata = new(path, "metadata", file.Metadata);
         string kind = metadata.Text("kind");
@@ -66,7 +84,7 @@ public static partial class Gpt2File
         Dictionary<string, RbeMatrix> matrices = [];
         foreach (JsonFields entry in metadata.Objects("matrices"))
         {
-            (string name, RbeMatrix matrix) = RbeMatrixFile.Read(file, entry, read);
+            (string name, RbeMatrix matrix) = RbeMatrixFile.Read(file, entry, read, options);
             if (!matrices.TryAdd(name, matrix)) throw new RbeFileException(path, $"matrix \"{name}\" is listed twice. Write the file again.");
         }
 

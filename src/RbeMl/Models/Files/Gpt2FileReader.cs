@@ -10,7 +10,7 @@ public static partial class Gpt2File
 {
     private const int LargestWidth = 1 << 16, LargestVocabulary = 1 << 24, LargestLength = 1 << 24, MostLayers = 1 << 12;
 
-    private static TransformerConfig ReadConfig(JsonFields fields)
+    internal static TransformerConfig ReadConfig(JsonFields fields)
     {
         TransformerConfig config = new()
         {
@@ -67,7 +67,7 @@ public static partial class Gpt2File
                 Output = Take(i, "attention.output", config.Width, config.Width),
                 Expand = Take(i, "feedforward.expand", config.HiddenWidth, config.Width),
                 Contract = Take(i, "feedforward.contract", config.Width, config.HiddenWidth),
-                Vectors = BlockVectors.Initial(config.Width, config.HiddenWidth),
+                Vectors = Placeholders(i),
             };
         }
 
@@ -98,6 +98,14 @@ public static partial class Gpt2File
             if (!matrices.Remove(name, out RbeMatrix? matrix)) throw new RbeFileException(file.Path, $"matrix \"{name}\" is missing. The file is not a complete model; write it again.");
             if (matrix.Rows == rows && matrix.Columns == columns) return matrix;
             throw new RbeFileException(file.Path, $"matrix \"{name}\": expected {rows} x {columns}, the file has {matrix.Rows} x {matrix.Columns}. It belongs to another model; write it again.");
+        }
+
+        // No larger than what the file has to fill them.
+        BlockVectors Placeholders(int block)
+        {
+            file.Require($"blocks.{block}.attention.query.bias", config.Width);
+            file.Require($"blocks.{block}.feedforward.expand.bias", config.HiddenWidth);
+            return BlockVectors.Initial(config.Width, config.HiddenWidth);
         }
 
         float[] Values(string name, long rows) => file.Read<float>(name, rows * config.Width);

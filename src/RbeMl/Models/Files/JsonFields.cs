@@ -41,6 +41,20 @@ internal readonly record struct JsonFields(string Path, string Where, JsonElemen
         }
     }
 
+    /// <summary>Sides of a tensor: up to <paramref name="most"/> whole numbers of 0 or more.</summary>
+    public long[] Sides(string key, int most)
+    {
+        JsonElement array = Find(key, JsonValueKind.Array) ?? throw Wrong(key, "an array");
+        if (array.GetArrayLength() > most) throw Wrong(key, $"at most {most} sides");
+        long[] sides = new long[array.GetArrayLength()];
+        for (int i = 0; i < sides.Length; i++)
+        {
+            if (array[i].ValueKind != JsonValueKind.Number || !array[i].TryGetInt64(out sides[i]) || sides[i] < 0) throw Wrong(key, "an array of whole numbers of 0 or more");
+        }
+
+        return sides;
+    }
+
     /// <summary>A whole number in a range.</summary>
     public int Whole(string key, int least, int most) =>
         Find(key, JsonValueKind.Number) is { } value && value.TryGetInt32(out int number) && number >= least && number <= most
@@ -62,8 +76,11 @@ internal readonly record struct JsonFields(string Path, string Where, JsonElemen
         where T : struct, Enum
     {
         string text = Text(key);
-        return Enum.GetNames<T>().Contains(text) ? Enum.Parse<T>(text) : throw Wrong(key, $"one of {string.Join(", ", Enum.GetNames<T>())}");
+        return Enum.GetNames<T>().Contains(text) ? Enum.Parse<T>(text) : throw Unknown(key, text, string.Join(", ", Enum.GetNames<T>()));
     }
+
+    /// <summary>The error for a name that a later version may know.</summary>
+    public RbeFileException Unknown(string key, string value, string known) => new(Path, $"{Where}.{key} is \"{value}\"; this version knows {known}. Update RbeMl.");
 
     private JsonElement? Find(string key, JsonValueKind kind) => Json.TryGetProperty(key, out JsonElement value) && value.ValueKind == kind ? value : null;
 

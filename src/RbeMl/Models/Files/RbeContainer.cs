@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using System.Text.Json;
@@ -10,14 +9,18 @@ namespace RbeMl.Models.Files;
 /// An open <c>.rbe</c> container (layout: <see cref="RbeContainerWriter"/>). Opening checks everything but the payloads, and each payload is
 /// checked when it is read: no flipped bit and no cut goes unnoticed. Nothing is allocated by a length that has not been checked.
 /// </summary>
-public sealed class RbeContainer : IDisposable
+public sealed partial class RbeContainer : IDisposable
 {
+    private const int PartBytes = 1 << 18;
     private readonly SafeFileHandle _handle;
     private readonly Dictionary<string, RbeTensorInfo> _byName;
+    private readonly Lock _mappingLock = new();
+    private FileMapping? _mapping;
 
     private RbeContainer(string path, SafeFileHandle handle, RbeHeader header)
     {
         Path = path;
+        Length = RandomAccess.GetLength(handle);
         _handle = handle;
         Metadata = header.Metadata;
         Tensors = header.Tensors;
@@ -26,6 +29,9 @@ public sealed class RbeContainer : IDisposable
 
     /// <summary>The file.</summary>
     public string Path { get; }
+
+    /// <summary>Bytes of the file.</summary>
+    public long Length { get; }
 
     /// <summary>The metadata object.</summary>
     public JsonElement Metadata { get; }
@@ -104,27 +110,56 @@ public sealed class RbeContainer : IDisposable
         Load(info, (nint)destination);
     }
 
+    /// <summary>
+    /// A tensor of bytes where it lies in the file, mapped read-only: nothing is read, and nothing checked, before it is used
+    /// (<see cref="Verify(string)"/> checks). The memory stays valid after <see cref="Dispose"/>, for as long as anyone holds it.
+    /// </summary>
+    /// <param name="name">Its name; the type must be u8.</param>
+    /// <param name="shape">The shape required; none accepts any.</param>
+    /// <exception cref="RbeFileException">Missing, of another type or shape, more than 2^31 - 1 bytes, or the file cannot be mapped.</exception>
+    public ReadOnlyMemory<byte> Map(string name, params long[] shape)
+    {
+        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        RbeTensorInfo info = Find(name);
+        Require<byte>(info, shape.Length == 0 ? null : shape);
+        if (info.ByteLength > int.MaxValue) throw new RbeFileException(Path, $"tensor \"{name}\" has {info.ByteLength} bytes, at most {int.MaxValue} can be mapped as one. Split it.");
+        if (info.ByteLength == 0) return default;
+        lock (_mappingLock) _mapping ??= FileMapping.Open(Path, _handle, Length);
+        return _mapping.Part(info.Offset, (int)info.ByteLength);
+    }
+
+    /// <summary>Copies the bytes of a tensor to a stream, part by part, and checks them; damage shows after the last part.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="destination">The stream.</param>
+    /// <exception cref="RbeFileException">Missing or damaged.</exception>
+    public void CopyTo(string name, Stream destination)
+    {
+        ArgumentNullException.ThrowIfNull(destination);
+        Scan(Find(name), new byte[PartBytes], destination.Write);
+    }
+
     /// <summary>Reads every payload and checks its checksum.</summary>
     /// <exception cref="RbeFileException">A payload is damaged.</exception>
     public void Verify()
     {
-        byte[] part = new byte[1 << 20];
-        foreach (RbeTensorInfo info in Tensors)
-        {
-            XxHash3 hash = new();
-            for (long done = 0; done < info.ByteLength; done += part.Length)
-            {
-                Span<byte> piece = part.AsSpan(0, (int)Math.Min(part.Length, info.ByteLength - done));
-                Fill(Path, _handle, piece, info.Offset + done);
-                hash.Append(piece);
-            }
-
-            CheckHash(info, hash);
-        }
+        byte[] part = new byte[PartBytes];
+        foreach (RbeTensorInfo info in Tensors) Scan(info, part, null);
     }
 
-    /// <inheritdoc/>
-    public void Dispose() => _handle.Dispose();
+    /// <summary>Reads one payload and checks its checksum.</summary>
+    /// <param name="name">The tensor.</param>
+    /// <exception cref="RbeFileException">It is missing or damaged.</exception>
+    public void Verify(string name) => Scan(Find(name), new byte[PartBytes], null);
+
+    /// <summary>Closes the file; memory that <see cref="Map"/> gave stays valid.</summary>
+    public void Dispose()
+    {
+        _handle.Dispose();
+        _mapping = null;
+    }
+
+    /// <summary>Checks that there is a vector of floats of that length.</summary>
+    internal void Require(string name, long length) => Require<float>(Find(name), [length]);
 
     private void Require<T>(RbeTensorInfo info, long[]? shape)
         where T : unmanaged
@@ -149,73 +184,23 @@ public sealed class RbeContainer : IDisposable
         CheckHash(info, hash);
     }
 
+    private void Scan(RbeTensorInfo info, byte[] part, BytesSink? sink)
+    {
+        XxHash3 hash = new();
+        for (long done = 0; done < info.ByteLength; done += part.Length)
+        {
+            Span<byte> piece = part.AsSpan(0, (int)Math.Min(part.Length, info.ByteLength - done));
+            Fill(Path, _handle, piece, info.Offset + done);
+            hash.Append(piece);
+            sink?.Invoke(piece);
+        }
+
+        CheckHash(info, hash);
+    }
+
     private void CheckHash(RbeTensorInfo info, XxHash3 hash)
     {
         if (hash.GetCurrentHashAsUInt64() != info.Hash) throw Damaged(Path, $"the checksum of tensor \"{info.Name}\" is wrong");
-    }
-
-    private static RbeHeader ReadHeader(string path, SafeFileHandle handle)
-    {
-        long length = RandomAccess.GetLength(handle);
-        Span<byte> preface = stackalloc byte[RbeContainerWriter.PrefaceLength];
-        int read = ReadUpTo(handle, preface);
-        if (read < 8 || !preface[..8].SequenceEqual(RbeContainerWriter.Magic)) throw new RbeFileException(path, ForeignFile.Describe(preface[..read]));
-        if (read < preface.Length) throw Damaged(path, $"it ends after {length} bytes, within the preface");
-        uint version = BinaryPrimitives.ReadUInt32LittleEndian(preface[8..]);
-        if (version > RbeContainerWriter.Version)
-        {
-            throw new RbeFileException(path, $"has format version {version}, written by a newer version of RbeMl (this one reads up to {RbeContainerWriter.Version}), or is damaged. Update RbeMl.");
-        }
-
-        ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(preface[16..]);
-        if (headerLength > RbeContainerWriter.HeaderLimit) throw Damaged(path, $"its header claims {headerLength} bytes, more than the limit of {RbeContainerWriter.HeaderLimit}");
-        if ((long)headerLength > length - preface.Length) throw Damaged(path, $"its header claims {headerLength} bytes, but only {length - preface.Length} follow");
-        byte[] header = new byte[(int)headerLength];
-        Fill(path, handle, header, preface.Length);
-        if (BinaryPrimitives.ReadUInt64LittleEndian(preface[24..]) != RbeContainerWriter.HeaderHash(preface[..RbeContainerWriter.HashedPreface], header))
-        {
-            throw Damaged(path, "the checksum of its header is wrong");
-        }
-
-        if (version == 0 || BinaryPrimitives.ReadUInt32LittleEndian(preface[12..]) != 0) throw Damaged(path, "its preface is wrong");
-        long end = preface.Length + header.Length;
-        RbeHeader parsed = RbeHeader.Parse(path, header, end, length);
-        Span<byte> zeros = stackalloc byte[RbeContainerWriter.Alignment];
-        foreach (RbeTensorInfo tensor in parsed.Tensors)
-        {
-            Span<byte> gap = zeros[..(int)(tensor.Offset - end)];
-            Fill(path, handle, gap, end);
-            if (gap.ContainsAnyExcept((byte)0)) throw Damaged(path, $"the gap before tensor \"{tensor.Name}\" is not zero");
-            end = tensor.Offset + tensor.ByteLength;
-        }
-
-        return parsed;
-    }
-
-    internal static RbeFileException Damaged(string path, string what) => new(path, $"is damaged: {what}. Copy it again or write it anew.");
-
-    private static int ReadUpTo(SafeFileHandle handle, Span<byte> destination)
-    {
-        int read = 0;
-        while (read < destination.Length && RandomAccess.Read(handle, destination[read..], read) is > 0 and int more) read += more;
-        return read;
-    }
-
-    private static void Fill(string path, SafeFileHandle handle, Span<byte> destination, long offset)
-    {
-        try
-        {
-            for (int read = 0; read < destination.Length;)
-            {
-                int more = RandomAccess.Read(handle, destination[read..], offset + read);
-                if (more == 0) throw Damaged(path, $"it ends at byte {offset + read}, inside its data");
-                read += more;
-            }
-        }
-        catch (IOException error)
-        {
-            throw new RbeFileException(path, $"cannot be read ({error.Message.TrimEnd('.')}).", error);
-        }
     }
 
     private readonly struct MemoryHandleOf<T>(T[] data) : IDisposable

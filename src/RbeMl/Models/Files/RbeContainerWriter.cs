@@ -11,17 +11,17 @@ namespace RbeMl.Models.Files;
 /// <code>
 /// 0   8 bytes   magic 89 'R' 'B' 'E' 0D 0A 1A 0A
 /// 8   u32       version
-/// 12  u32       0
+/// 12  u32       features a reader must know, one a bit; none so far
 /// 16  u64       header length H
 /// 24  u64       XxHash3 of bytes 0 .. 23 and the header
 /// 32  H bytes   header, UTF-8 JSON: { "metadata": {...}, "tensors": [{ "name", "type", "shape", "offset", "bytes", "hash" }] }
 /// </code>
 /// Payloads follow in the order of the table, each at the next multiple of 64 (gaps are zero); offsets count from the first such place
-/// after the header. The file ends with the last payload.
+/// after the header. The file ends with the last payload. FORMAT.md beside this file describes every byte and says what later versions may add.
 /// </summary>
 public static class RbeContainerWriter
 {
-    internal const uint Version = 1;
+    internal const uint Version = 1, KnownFeatures = 0;
     internal const int PrefaceLength = 32, HashedPreface = 24, Alignment = 64;
     internal const long HeaderLimit = 64L << 20;
 

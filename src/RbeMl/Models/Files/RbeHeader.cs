@@ -54,10 +54,15 @@ internal sealed record RbeHeader(JsonElement Metadata, IReadOnlyList<RbeTensorIn
         if (entry.ValueKind != JsonValueKind.Object) throw RbeContainer.Damaged(path, $"entry {index} of its table is no object");
         string? name = Text(entry, "name");
         if (string.IsNullOrEmpty(name)) throw RbeContainer.Damaged(path, $"entry {index} of its table has no name");
-        if (!RbeElements.TryParse(Text(entry, "type"), out RbeElement element)) throw RbeContainer.Damaged(path, $"tensor \"{name}\" has an unknown type");
+        string type = Text(entry, "type") ?? throw RbeContainer.Damaged(path, $"tensor \"{name}\" has no type");
+        if (!RbeElements.TryParse(type, out RbeElement element))
+        {
+            throw new RbeFileException(path, $"tensor \"{name}\" has elements of type \"{type}\"; this version knows {string.Join(", ", RbeElements.Names)}. Update RbeMl.");
+        }
+
         long offset = Whole(path, entry, name, "offset"), bytes = Whole(path, entry, name, "bytes");
         if (offset > fileLength - start || bytes > fileLength - start - offset) throw RbeContainer.Damaged(path, $"tensor \"{name}\" lies beyond its end at byte {fileLength}");
-        if (!ulong.TryParse(Text(entry, "hash"), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong hash)) throw RbeContainer.Damaged(path, $"tensor \"{name}\" has no checksum");
+        if (Text(entry, "hash") is not { Length: 16 } hex || !ulong.TryParse(hex, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong hash)) throw RbeContainer.Damaged(path, $"tensor \"{name}\" has no checksum");
         return new RbeTensorInfo(name, element, Shape(path, entry, name, element, bytes), start + offset, bytes, hash);
     }
 

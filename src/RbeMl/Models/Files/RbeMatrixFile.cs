@@ -1,6 +1,8 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
+using RbeMl.Layers;
 
 namespace RbeMl.Models.Files;
 
@@ -14,22 +16,41 @@ internal static class RbeMatrixFile
 {
     private const int LargestSide = 1 << 24;
 
-    /// <summary>The metadata of a matrix.</summary>
-    public static JsonObject Describe(string name, RbeMatrix matrix) => new()
+    /// <summary>Adds the metadata and tensors of a matrix and its report.</summary>
+    /// <exception cref="ShapeMismatchException">The report is of another matrix.</exception>
+    public static void Add(string name, RbeMatrix matrix, CompressionReport? report, JsonArray entries, List<RbeTensor> tensors)
     {
-        ["name"] = name,
-        ["rows"] = matrix.Rows,
-        ["columns"] = matrix.Columns,
-        ["tile"] = matrix.Tile,
-        ["transform"] = matrix.Transform.ToString(),
-        ["format"] = Describe(matrix.Format),
-        ["alphas"] = matrix.HasAlphas,
-        ["runs"] = matrix.Support?.RunsPerTile ?? 0,
-        ["runLength"] = matrix.Support?.RunLength ?? 1,
-        ["bits"] = matrix.Base?.Bits ?? 0,
-        ["outliers"] = matrix.Base?.Outliers?.PerTile ?? 0,
-        ["scan"] = (matrix.Base as TrellisTiles)?.Scan.ToString(),
-    };
+        JsonObject entry = Describe(name, matrix);
+        tensors.AddRange(Tensors(name, matrix));
+        if (report is not null)
+        {
+            entry[RbeReportFile.Key] = RbeReportFile.Describe(report);
+            tensors.Add(RbeReportFile.Tensor(name, matrix, report));
+        }
+
+        entries.Add(entry);
+    }
+
+    /// <summary>The metadata of a matrix. Keys that came later are there only where they say something.</summary>
+    public static JsonObject Describe(string name, RbeMatrix matrix)
+    {
+        JsonObject entry = new()
+        {
+            ["name"] = name,
+            ["rows"] = matrix.Rows,
+            ["columns"] = matrix.Columns,
+            ["tile"] = matrix.Tile,
+            ["transform"] = matrix.Transform.ToString(),
+            ["format"] = Describe(matrix.Format),
+            ["alphas"] = matrix.HasAlphas,
+            ["runs"] = matrix.Support?.RunsPerTile ?? 0,
+            ["runLength"] = matrix.Support?.RunLength ?? 1,
+            ["bits"] = matrix.Base?.Bits ?? 0,
+        };
+        if (matrix.Base?.Outliers is { } outliers) entry["outliers"] = outliers.PerTile;
+        if (matrix.Base is TrellisTiles trellis) entry["scan"] = trellis.Scan.ToString();
+        return entry;
+    }
 
     /// <summary>The tensors of a matrix.</summary>
     public static IEnumerable<RbeTensor> Tensors(string name, RbeMatrix matrix)
@@ -62,17 +83,20 @@ internal static class RbeMatrixFile
     /// <param name="file">The container.</param>
     /// <param name="fields">Its metadata.</param>
     /// <param name="read">Takes the names of the tensors read.</param>
+    /// <param name="options">How codes are loaded.</param>
     /// <exception cref="RbeFileException">A part is missing, does not fit or is damaged.</exception>
     /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
-    public static (string Name, RbeMatrix Matrix) Read(RbeContainer file, JsonFields fields, ISet<string> read)
+    public static (string Name, RbeMatrix Matrix) Read(RbeContainer file, JsonFields fields, ISet<string> read, RbeLoadOptions options)
     {
         string name = fields.Text("name");
+        fields = fields with { Where = $"matrix \"{name}\"" };
         int rows = fields.Whole("rows", 1, LargestSide), columns = fields.Whole("columns", 1, LargestSide), tile = fields.Whole("tile", 32, 128);
         if (tile is not (32 or 64 or 128)) throw new RbeFileException(file.Path, $"matrix \"{name}\" has tiles of {tile}; 32, 64 and 128 exist. Write it again.");
         long tiles = ((long)rows + tile - 1) / tile * (((long)columns + tile - 1) / tile);
         int runLength = fields.Whole("runLength", 1, 16), runs = fields.Whole("runs", 0, tile * tile), bits = fields.Whole("bits", 0, 8);
         if (tiles * tile * tile > int.MaxValue) throw new RbeFileException(file.Path, $"matrix \"{name}\" of {rows} x {columns} is too large for this version. Split it.");
         TileTransform transform = fields.Name<TileTransform>("transform");
+        if (RbeReportFile.Exists(fields)) read.Add(RbeReportFile.TensorName(name));
         RbeFormat format = ReadFormat(fields.Object("format"));
         float[] alphas = fields.Flag("alphas") ? Take<float>("alphas", RbeMatrix.BasisCount) : [];
         CheckFinite($"{name}.alphas", alphas);
@@ -82,6 +106,8 @@ internal static class RbeMatrixFile
             float[] coefficients = support is null ? [] : Take<float>("coefficients", support.CoefficientsPerTile);
             CheckFinite($"{name}.coefficients", coefficients);
             FrozenTiles? frozen = bits == 0 ? null : format is TrellisFormat { Bits: not 8 } ? ReadTrellis() : ReadQuantized();
+            if (alphas.Length == 0 && support is null && frozen is null) throw new RbeFileException(file.Path, $"matrix \"{name}\" has neither alphas nor coefficients nor codes. Write it again.");
+
             return (name, new RbeMatrix(rows, columns, tile, transform, alphas, support, coefficients, frozen, format));
         }
         catch (Exception error) when (error is InvalidSettingException or ShapeMismatchException)
@@ -91,31 +117,27 @@ internal static class RbeMatrixFile
 
         QuantizedTiles ReadQuantized()
         {
-            Half[] scales = TakeFinite("scales", tile * tile / QuantizedFormat.GroupSize);
-            byte[] codes = Take<byte>("codes", tile * tile * bits / 8);
-            return new QuantizedTiles(tile, (int)tiles, bits, scales, codes, ReadOutliers());
+            Half[] scales = Take<Half>("scales", tile * tile / QuantizedFormat.GroupSize);
+            CheckScales(file.Path, name, scales);
+            return new QuantizedTiles(tile, (int)tiles, bits, scales, TakeCodes(tiles, tile * tile * bits / 8), ReadOutliers());
         }
 
         TrellisTiles ReadTrellis()
         {
             TrellisScan scan = fields.Name<TrellisScan>("scan");
-            Half[] scales = TakeFinite("scales", 1);
-            read.Add($"{name}.codes");
-            byte[] codes = file.Read<byte>($"{name}.codes", TrellisTiles.CodeBytes(tile, (int)tiles, bits));
-            return new TrellisTiles(tile, (int)tiles, bits, scan, scales, codes, ReadOutliers());
+            Half[] scales = Take<Half>("scales", 1);
+            CheckScales(file.Path, name, scales);
+            return new TrellisTiles(tile, (int)tiles, bits, scan, scales, TakeCodes(TrellisTiles.CodeBytes(tile, (int)tiles, bits)), ReadOutliers());
         }
 
         TileOutliers? ReadOutliers()
         {
             int perTile = fields.OptionalWhole("outliers", 0, TrellisFormat.MostOutliers) ?? 0; // older files have none
-            return perTile == 0 ? null : new TileOutliers(tile, (int)tiles, perTile, Take<ushort>("outlierPlaces", perTile), TakeFinite("outlierValues", perTile));
-        }
-
-        Half[] TakeFinite(string part, long perTile)
-        {
-            Half[] values = Take<Half>(part, perTile);
+            if (perTile == 0) return null;
+            Half[] values = Take<Half>("outlierValues", perTile);
             int bad = Array.FindIndex(values, value => !Half.IsFinite(value));
-            return bad < 0 ? values : throw NotFinite($"{name}.{part}", (float)values[bad], bad);
+            if (bad >= 0) throw NotFinite($"{name}.outlierValues", (float)values[bad], bad);
+            return new TileOutliers(tile, (int)tiles, perTile, Take<ushort>("outlierPlaces", perTile), values);
         }
 
         T[] Take<T>(string part, long perTile)
@@ -124,6 +146,24 @@ internal static class RbeMatrixFile
             read.Add($"{name}.{part}");
             return file.Read<T>($"{name}.{part}", tiles, perTile);
         }
+
+        ReadOnlyMemory<byte> TakeCodes(params long[] shape)
+        {
+            string codes = $"{name}.codes";
+            read.Add(codes);
+            if (!options.Map) return file.Read<byte>(codes, shape);
+            ReadOnlyMemory<byte> mapped = file.Map(codes, shape);
+            if (options.Verify) file.Verify(codes);
+            return mapped;
+        }
+    }
+
+    /// <summary>Checks the values of a matrix before they are stored.</summary>
+    /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
+    public static void CheckFinite(string name, RbeMatrix matrix)
+    {
+        CheckFinite($"{name}.alphas", matrix.Alphas);
+        CheckFinite($"{name}.coefficients", matrix.Coefficients);
     }
 
     /// <summary>The error for a value that is not finite.</summary>
@@ -132,8 +172,16 @@ internal static class RbeMatrixFile
 
     private static void CheckFinite(string tensor, float[] values)
     {
-        int bad = Array.FindIndex(values, value => !float.IsFinite(value));
+        int bad = new ReadOnlySpan<float>(values).IndexOfAnyExcept(finite: true);
         if (bad >= 0) throw NotFinite(tensor, values[bad], bad);
+    }
+
+    // Finite numbers that are not negative are the patterns 0 .. 0x7BFF.
+    private static void CheckScales(string path, string name, Half[] scales)
+    {
+        int bad = MemoryMarshal.Cast<Half, ushort>(scales).IndexOfAnyExceptInRange((ushort)0, (ushort)0x7BFF);
+        if (bad < 0) return;
+        throw Half.IsFinite(scales[bad]) ? new RbeFileException(path, $"matrix \"{name}\" is wrong: scale {bad} is negative. Write it again.") : NotFinite($"{name}.scales", (float)scales[bad], bad);
     }
 
     private static JsonObject Describe(RbeFormat format) => format switch
@@ -146,14 +194,18 @@ internal static class RbeMatrixFile
             ["runLength"] = sparse.Support.RunLength,
             ["seed"] = sparse.Support.Seed,
         },
-        QuantizedFormat quantized => DescribeFrozen("quantized", quantized.Bits, quantized.Outliers, quantized.Delta),
-        TrellisFormat trellis => DescribeFrozen("trellis", trellis.Bits, trellis.Outliers, trellis.Delta),
+        QuantizedFormat quantized => DescribeFrozen("quantized", quantized.Bits, quantized.Outliers, 0, quantized.Delta),
+        TrellisFormat trellis => DescribeFrozen("trellis", trellis.Bits, trellis.Outliers, RbeFormat.Trellis(trellis.Bits).Outliers, trellis.Delta),
         SeedFormat seed => new JsonObject { ["kind"] = "seed", ["coefficients"] = seed.Coefficients },
         _ => throw new InvalidSettingException("format", format.GetType().Name, "sparse, quantized, trellis and seed can be stored."),
     };
 
-    private static JsonObject DescribeFrozen(string kind, int bits, int outliers, SparseFormat? delta) =>
-        new() { ["kind"] = kind, ["bits"] = bits, ["outliers"] = outliers, ["delta"] = delta is null ? null : Describe(delta) };
+    private static JsonObject DescribeFrozen(string kind, int bits, int outliers, int standardOutliers, SparseFormat? delta)
+    {
+        JsonObject entry = new() { ["kind"] = kind, ["bits"] = bits, ["delta"] = delta is null ? null : Describe(delta) };
+        if (outliers != standardOutliers) entry["outliers"] = outliers;
+        return entry;
+    }
 
     private static RbeFormat ReadFormat(JsonFields fields)
     {
@@ -164,11 +216,11 @@ internal static class RbeMatrixFile
             case "quantized":
                 return RbeFormat.Quantized(fields.Whole("bits", 3, 8)) with { Outliers = Outliers(0), Delta = Delta() };
             case "trellis":
-                return RbeFormat.Trellis(fields.Whole("bits", TrellisCodebook.LeastBits, 8)) with { Outliers = Outliers(new TrellisFormat(4).Outliers), Delta = Delta() };
+                return RbeFormat.Trellis(fields.Whole("bits", TrellisCodebook.LeastBits, 8)) with { Outliers = Outliers(RbeFormat.Trellis(4).Outliers), Delta = Delta() };
             case "seed":
                 return RbeFormat.Seed(fields.Whole("coefficients", 1, 1 << 14));
             case var kind:
-                throw new RbeFileException(fields.Path, $"{fields.Where} is \"{kind}\", this version knows sparse, quantized, trellis and seed. Update RbeMl.");
+                throw fields.Unknown("kind", kind, "sparse, quantized, trellis, seed");
         }
 
         int Outliers(int standard) => fields.OptionalWhole("outliers", 0, TrellisFormat.MostOutliers) ?? standard;

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 
 namespace RbeMl.Models.Files;
@@ -31,6 +32,8 @@ internal static class RbeElements
     [
         ("f32", 4, typeof(float)), ("f16", 2, typeof(Half)), ("u8", 1, typeof(byte)), ("u16", 2, typeof(ushort)), ("i8", 1, typeof(sbyte)), ("i32", 4, typeof(int)),
     ];
+
+    public static IEnumerable<string> Names => Table.Select(t => t.Name);
 
     public static string Name(RbeElement element) => Table[(int)element].Name;
 
@@ -115,7 +118,36 @@ public sealed class RbeTensor
     /// <param name="shape">Sides; their product is the number of bytes.</param>
     /// <exception cref="ShapeMismatchException">Shape and data disagree.</exception>
     public static RbeTensor From(string name, ReadOnlyMemory<byte> data, params long[] shape) =>
-        new(name, RbeElement.U8, shape, data.Length, sink => sink(data.Span));
+        new(name, RbeElement.U8, shape, data.Length, sink =>
+        {
+            using MemoryHandle pin = data.Pin(); // keeps a mapped file mapped
+            sink(data.Span);
+        });
+
+    /// <summary>A tensor of bytes that are read from a stream while the file is written: twice, from the start each time.</summary>
+    /// <param name="name">Unique name.</param>
+    /// <param name="byteLength">Bytes; what the stream has beyond is not read.</param>
+    /// <param name="open">Opens the stream.</param>
+    /// <exception cref="ShapeMismatchException">While writing: a stream ends early.</exception>
+    public static RbeTensor From(string name, long byteLength, Func<Stream> open) => From(name, byteLength, open, name);
+
+    /// <summary>The same with another name in errors.</summary>
+    internal static RbeTensor From(string name, long byteLength, Func<Stream> open, string label)
+    {
+        ArgumentNullException.ThrowIfNull(open);
+        return new RbeTensor(name, RbeElement.U8, [byteLength], byteLength, sink =>
+        {
+            using Stream stream = open();
+            byte[] part = new byte[Math.Min(byteLength, 1 << 18)];
+            for (long done = 0; done < byteLength;)
+            {
+                int read = stream.ReadAtLeast(part.AsSpan(0, (int)Math.Min(part.Length, byteLength - done)), 1, throwOnEndOfStream: false);
+                if (read == 0) throw new ShapeMismatchException($"tensor \"{label}\"", $"{byteLength} bytes", $"{done}, where its stream ends", "Give the true length.");
+                sink(part.AsSpan(0, read));
+                done += read;
+            }
+        });
+    }
 
     /// <summary>A tensor of native memory, which must stay valid until the file is written.</summary>
     /// <param name="name">Unique name.</param>

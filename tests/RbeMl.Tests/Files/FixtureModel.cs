@@ -1,0 +1,132 @@
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Models;
+using RbeMl.Models.Files;
+using RbeMl.Text;
+
+namespace RbeMl.Tests.Files;
+
+/// <summary>
+/// The model of Fixtures/v1.rbe: one layer of width 32 whose six matrices use every way to store one, and a byte-pair tokenizer. All values are exact in few
+/// bits and made by integer arithmetic alone, so that the model is the same, bit for bit, on every machine; no fit is involved.
+/// </summary>
+internal static class FixtureModel
+{
+    private const int Width = 32, Tile = 32;
+
+    public static readonly TransformerConfig Config = new()
+    {
+        Width = Width,
+        FeedForwardWidth = 64,
+        Heads = 2,
+        Layers = 1,
+        Vocabulary = 260,
+        MaxSequenceLength = 6,
+        Dropout = 0.125f,
+        LayerNormEpsilon = 1e-5,
+        TiedHead = true,
+    };
+
+    public static BytePairTokenizer Tokenizer { get; } = new([new TokenPair('t', 'h'), new TokenPair(256, 'e'), new TokenPair(' ', 257), new TokenPair('i', 'n')]);
+
+    public static void Save(string path)
+    {
+        using Gpt2Model<float> model = Create();
+        Gpt2File.Save(path, model, Tokenizer);
+    }
+
+    public static Gpt2Model<float> Create()
+    {
+        Values values = new();
+        BlockWeights block = new()
+        {
+            Query = Sparse(values, Width, Width, alphas: true, TileTransform.Dct, SupportRule.Runs(8, 3), runs: 4),
+            Key = Sparse(values, Width, Width, alphas: true, TileTransform.Dct, SupportRule.TopK, runs: 20),
+            Value = Quantized(values, Width, Width, bits: 5, delta: 0),
+            Output = Quantized(values, Width, Width, bits: 4, delta: 12),
+            Expand = Literal(values, 64, Width, coefficients: 10),
+            Contract = Quantized(values, Width, 64, bits: 6, delta: 0),
+            Vectors = new BlockVectors
+            {
+                QueryBias = values.Floats(Width, 8),
+                KeyBias = values.Floats(Width, 8),
+                ValueBias = values.Floats(Width, 8),
+                OutputBias = values.Floats(Width, 8),
+                ExpandBias = values.Floats(64, 8),
+                ContractBias = values.Floats(Width, 8),
+                Gamma1 = values.Floats(Width, 4, 1),
+                Beta1 = values.Floats(Width, 8),
+                Gamma2 = values.Floats(Width, 4, 1),
+                Beta2 = values.Floats(Width, 8),
+            },
+        };
+        return new Gpt2Model<float>(new Gpt2Weights
+        {
+            Config = Config,
+            TokenEmbedding = Sparse(values, Config.Vocabulary, Width, alphas: false, TileTransform.WalshHadamard, SupportRule.Random(9), runs: 64),
+            PositionEmbedding = values.Floats(Config.MaxSequenceLength * Width, 4),
+            Blocks = [block],
+            FinalGamma = values.Floats(Width, 4, 1),
+            FinalBeta = values.Floats(Width, 8),
+        });
+    }
+
+    private static RbeMatrix Sparse(Values values, int rows, int columns, bool alphas, TileTransform transform, SupportRule rule, int runs)
+    {
+        int tiles = Tiles(rows, columns);
+        return new RbeMatrix(
+            rows, columns, Tile, transform, alphas ? values.Floats(tiles * RbeMatrix.BasisCount, 16) : [], values.Support(tiles, runs, rule.RunLength),
+            values.Floats(tiles * runs * rule.RunLength, 1), null, RbeFormat.Sparse(runs * rule.RunLength, rule));
+    }
+
+    private static RbeMatrix Literal(Values values, int rows, int columns, int coefficients)
+    {
+        int tiles = Tiles(rows, columns);
+        return new RbeMatrix(
+            rows, columns, Tile, TileTransform.Dct, values.Floats(tiles * RbeMatrix.BasisCount, 16), values.Support(tiles, coefficients, 1), values.Floats(tiles * coefficients, 1), null,
+            RbeFormat.Seed(coefficients));
+    }
+
+    private static RbeMatrix Quantized(Values values, int rows, int columns, int bits, int delta)
+    {
+        int tiles = Tiles(rows, columns), groups = tiles * Tile * Tile / QuantizedFormat.GroupSize;
+        Half[] scales = [.. values.Floats(groups, 16, 0.25f).Select(s => (Half)s)];
+        byte[] codes = values.Bytes(tiles * Tile * Tile * bits / 8);
+        QuantizedFormat format = RbeFormat.Quantized(bits) with { Delta = delta == 0 ? null : RbeFormat.Sparse(delta, SupportRule.TopK) };
+        return new RbeMatrix(
+            rows, columns, Tile, TileTransform.Dct, [], delta == 0 ? null : values.Support(tiles, delta, 1), values.Floats(tiles * delta, 4), new QuantizedTiles(Tile, tiles, bits, scales, codes), format);
+    }
+
+    private static int Tiles(int rows, int columns) => (rows + Tile - 1) / Tile * ((columns + Tile - 1) / Tile);
+
+    // A linear congruential generator modulo 2^64 (multiplier of Knuth's MMIX); its high bits are used.
+    private sealed class Values
+    {
+        private ulong _state = 20;
+
+        // Multiples of 1 / 128, divided by a power of two: within 1 / divisor of a middle.
+        public float[] Floats(int count, int divisor, float middle = 0) => [.. Enumerable.Range(0, count).Select(_ => middle + (Next(255) - 127) / (128f * divisor))];
+
+        public byte[] Bytes(int count) => [.. Enumerable.Range(0, count).Select(_ => (byte)Next(256))];
+
+        // Ascending starts of distinct runs.
+        public CoefficientSupport Support(int tiles, int runs, int runLength)
+        {
+            ushort[] starts = new ushort[tiles * runs];
+            for (int t = 0; t < tiles; t++)
+            {
+                SortedSet<ushort> places = [];
+                while (places.Count < runs) places.Add((ushort)(Next(Tile / runLength) * runLength * Tile + Next(Tile)));
+                places.CopyTo(starts, t * runs);
+            }
+
+            return new CoefficientSupport(Tile, tiles, runLength, starts);
+        }
+
+        private int Next(int bound)
+        {
+            _state = unchecked(_state * 6364136223846793005 + 1442695040888963407);
+            return (int)((_state >> 33) % (ulong)bound);
+        }
+    }
+}
