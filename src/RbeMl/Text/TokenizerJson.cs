@@ -26,7 +26,7 @@ public static class TokenizerJson
     };
 
     /// <summary>The tokenizer of a JSON.</summary>
-    /// <param name="json">What <see cref="Save"/> made.</param>
+    /// <param name="json">What <see cref="Save(ITokenizer)"/> made.</param>
     /// <exception cref="TokenException">The JSON is of an unknown kind or damaged.</exception>
     public static ITokenizer Load(JsonElement json)
     {

@@ -122,38 +122,50 @@ public sealed class SafetensorsFile : IDisposable
         : throw new RbeFileException(Path, $"tensor \"{tensor.Name}\" is {tensor.Describe()}; F32, F16 and BF16 can be read as floats. Convert it to one of them.");
 
     /// <summary>Gives all bytes of a tensor in parts of whole units (elements, rows); a part is at most 16 MB, or one unit.</summary>
-    internal unsafe void Stream(SafetensorsTensor tensor, int unit, TensorPart use)
+    internal void Stream(SafetensorsTensor tensor, int unit, TensorPart use)
     {
         long step = Math.Max(1, PartBytes / unit) * (long)unit;
         for (long start = 0; start < tensor.ByteLength; start += step)
         {
-            int length = (int)Math.Min(step, tensor.ByteLength - start);
-
-            // Touching a mapped page beyond the end of a file ends the process.
-            if (RandomAccess.GetLength(_handle) < _length) throw SafetensorsHeader.Damaged(Path, "it was shortened while it was open");
-            using MemoryMappedViewAccessor view = View(tensor.Offset + start, length);
-            byte* address = null;
-            view.SafeMemoryMappedViewHandle.AcquirePointer(ref address);
-            try
-            {
-                use(start, new ReadOnlySpan<byte>(address + view.PointerOffset, length));
-            }
-            finally
-            {
-                view.SafeMemoryMappedViewHandle.ReleasePointer();
-            }
+            using MappedBytes bytes = Map(tensor, start, (int)Math.Min(step, tensor.ByteLength - start));
+            use(start, bytes.Span);
         }
     }
 
-    private MemoryMappedViewAccessor View(long offset, int length)
+    /// <summary>Maps some bytes of a tensor.</summary>
+    internal MappedBytes Map(SafetensorsTensor tensor, long start, int length)
     {
+        // Touching a mapped page beyond the end of a file ends the process.
+        if (RandomAccess.GetLength(_handle) < _length) throw SafetensorsHeader.Damaged(Path, "it was shortened while it was open");
         try
         {
-            return _map.CreateViewAccessor(offset, length, MemoryMappedFileAccess.Read);
+            return new MappedBytes(_map.CreateViewAccessor(tensor.Offset + start, length, MemoryMappedFileAccess.Read), length);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw FileReading.Unreadable(Path, error);
+        }
+    }
+
+    /// <summary>Bytes of the file, mapped until disposed.</summary>
+    internal readonly unsafe ref struct MappedBytes : IDisposable
+    {
+        private readonly MemoryMappedViewAccessor _view;
+
+        public MappedBytes(MemoryMappedViewAccessor view, int length)
+        {
+            _view = view;
+            byte* address = null;
+            view.SafeMemoryMappedViewHandle.AcquirePointer(ref address);
+            Span = new ReadOnlySpan<byte>(address + view.PointerOffset, length);
+        }
+
+        public ReadOnlySpan<byte> Span { get; }
+
+        public void Dispose()
+        {
+            _view.SafeMemoryMappedViewHandle.ReleasePointer();
+            _view.Dispose();
         }
     }
 }

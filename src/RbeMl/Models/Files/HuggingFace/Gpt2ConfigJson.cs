@@ -53,6 +53,19 @@ internal static class Gpt2ConfigJson
         }
     }
 
+    /// <summary>Whether a configuration was written by <see cref="Write"/>.</summary>
+    public static bool IsOurs(string path)
+    {
+        try
+        {
+            return FileReading.JsonObject(path, "a configuration", Limit).TryGetProperty(WriterKey, out JsonElement mark) && mark.ValueKind == JsonValueKind.True;
+        }
+        catch (RbeFileException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>The configuration of a model.</summary>
     public static JsonObject Write(TransformerConfig config) => new()
     {

@@ -32,13 +32,13 @@ internal sealed partial record Gpt2TensorNames(TransformerConfig Config, string 
         yield return (PositionEmbedding, [Config.MaxSequenceLength, d]);
         for (int l = 0; l < Config.Layers; l++)
         {
-            foreach ((string part, long inputs, long outputs) in (ReadOnlySpan<(string, long, long)>)[("attn.c_attn", d, 3 * d), ("attn.c_proj", d, d), ("mlp.c_fc", d, f), ("mlp.c_proj", f, d)])
+            foreach ((string part, long inputs, long outputs) in ((string, long, long)[])[("attn.c_attn", d, 3 * d), ("attn.c_proj", d, d), ("mlp.c_fc", d, f), ("mlp.c_proj", f, d)])
             {
                 yield return (Part(l, part) + ".weight", Transposed ? [inputs, outputs] : [outputs, inputs]);
                 yield return (Part(l, part) + ".bias", [outputs]);
             }
 
-            foreach (string norm in (ReadOnlySpan<string>)["ln_1", "ln_2"])
+            foreach (string norm in (string[])["ln_1", "ln_2"])
             {
                 yield return (Part(l, norm) + ".weight", [d]);
                 yield return (Part(l, norm) + ".bias", [d]);

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using RbeMl.Kernels;
+using RbeMl.Layers;
 
 namespace RbeMl.Models.Files.HuggingFace;
 
@@ -28,7 +29,7 @@ internal static unsafe class TensorReading
         SafetensorsTensor tensor = tensors.Find(name);
         int rows = (int)tensor.Shape[0], columns = (int)tensor.Shape[1];
         float[][] values = new float[parts][];
-        for (int p = 0; p < parts; p++) values[p] = GC.AllocateUninitializedArray<float>(rows * columns / parts);
+        for (int p = 0; p < parts; p++) values[p] = GC.AllocateUninitializedArray<float>((int)((long)rows * columns / parts));
         int rowBytes = columns * SafetensorsElements.Bits(tensor.Element) / 8;
         float[] band = tensor.Element == SafetensorsElement.F32 ? [] : new float[BandRows * columns];
         tensors.FileOf(name).Stream(tensor, rowBytes, (start, part) =>
@@ -51,6 +52,36 @@ internal static unsafe class TensorReading
             }
         });
         return values;
+    }
+
+    /// <summary>Whether two tensors have the same type, shape and bytes.</summary>
+    public static bool AreEqual(SafetensorsSet tensors, string first, string second)
+    {
+        SafetensorsTensor a = tensors.Find(first), b = tensors.Find(second);
+        if (a.Element != b.Element || !a.Shape.SequenceEqual(b.Shape)) return false;
+        bool equal = true;
+        tensors.FileOf(first).Stream(a, 1, (start, part) =>
+        {
+            if (!equal) return;
+            using SafetensorsFile.MappedBytes other = tensors.FileOf(second).Map(b, start, part.Length);
+            equal = part.SequenceEqual(other.Span);
+        });
+        return equal;
+    }
+
+    /// <summary>The dense weights of linear maps of the same inputs, beside each other: [in, outputs of all].</summary>
+    public static float[] Join(RbeLinear<float>[] linears)
+    {
+        int inputs = linears[0].Inputs, outputs = linears.Sum(linear => linear.Outputs), first = 0;
+        float[] joined = GC.AllocateUninitializedArray<float>(checked(inputs * outputs));
+        foreach (RbeLinear<float> linear in linears)
+        {
+            float[] dense = linear.ToMatrix().ToDense();
+            fixed (float* source = dense, target = joined) ElementwiseTranspose.Transpose(source, linear.Outputs, inputs, inputs, target + first, outputs);
+            first += linear.Outputs;
+        }
+
+        return joined;
     }
 
     // stored is [height, columns], rows first .. of [rows, columns]; part p gets its columns as rows.
