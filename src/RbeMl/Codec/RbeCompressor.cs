@@ -82,6 +82,7 @@ public static partial class RbeCompressor
         FormatPlan plan = FormatPlan.From(options);
         CheckCount(weights, rows, columns);
         CheckFinite(weights, columns);
+        if (ExactTiles.Keeps(plan, options)) return ExactTiles.Copy(weights, rows, columns, plan, options);
         EncodedTiles encoded = new(plan, options.Tile, TilesOf(rows, columns, options.Tile));
         int tile = options.Tile, tileColumns = (columns + tile - 1) / tile;
         fixed (float* pinned = weights)
