@@ -3,7 +3,8 @@ namespace RbeMl.Codec;
 /// <summary>What one transform gave on the sampled tiles.</summary>
 /// <param name="Transform">The transform.</param>
 /// <param name="RelativeError">‖W − Ŵ‖ / ‖W‖ over the sample.</param>
-/// <param name="Advantage">Mean gain in squared error over the first candidate, in standard errors of that mean; 0 for the first, infinite where the gain never varies.</param>
+/// <param name="Advantage">Mean of (a − b) / (a + b) over the tiles, a and b being the squared errors of the first candidate and of this one, in standard errors of that mean; 0 for the
+/// first, infinite where all tiles agree.</param>
 public sealed record TransformScore(TileTransform Transform, double RelativeError, double Advantage);
 
 /// <summary>
@@ -19,7 +20,7 @@ public static class TransformChoice
     public const double RequiredAdvantage = 5;
 
     /// <summary>Tiles needed to tell a difference from chance; with fewer the first candidate stays.</summary>
-    public const int LeastTiles = 4;
+    public const int LeastTiles = 8;
 
     /// <summary>Chooses among all transforms, the cosine transform first, by sixteen tiles.</summary>
     /// <inheritdoc cref="Measure(ReadOnlySpan{float}, int, int, RbeOptions, IReadOnlyList{TileTransform}, int, ulong, out IReadOnlyList{TransformScore})"/>
@@ -93,10 +94,10 @@ public static class TransformChoice
     private static double[] SquaredErrors(float[] stacked, int tiles, RbeOptions options) =>
         RbeCompressor.Compress(stacked, tiles * options.Tile, options.Tile, options).MeasureTiles(stacked).Errors;
 
-    // Mean of the paired differences over its standard error.
+    // Mean of the paired differences over its standard error; every tile's in parts of its own errors, or the tiles of most energy would alone decide.
     private static double Advantage(double[] first, double[] other)
     {
-        double[] gains = [.. first.Zip(other, (a, b) => a - b)];
+        double[] gains = [.. first.Zip(other, (a, b) => a == b ? 0 : (a - b) / (a + b))];
         double mean = gains.Average();
         if (mean == 0 || gains.Length < 2) return 0;
         double variance = gains.Sum(g => (g - mean) * (g - mean)) / (gains.Length - 1);
