@@ -33,18 +33,14 @@ public class BiorthogonalFitTests
     {
         foreach (SupportRule rule in new[] { SupportRule.TopK, SupportRule.Runs(16), SupportRule.Random(3), SupportRule.LowFrequency })
         {
-            foreach ((int rows, int columns) in new[] { (Tile, Tile), (50, 40) })
-            {
-                float[] weights = Numbers.Normal(rows * columns, 2);
-                RbeMatrix matrix = RbeCompressor.Compress(weights, rows, columns, Options(RbeFormat.Sparse(304, rule), alphas: true));
-                double[] error = [.. matrix.ToDenseDouble().Select((v, e) => weights[e] - v)];
-                double[] alphas = new double[8], coefficients = new double[304];
-                RbeMatrix.PullBack(matrix, error, alphas, coefficients);
+            float[] weights = Numbers.Normal(Area, 2);
+            RbeMatrix matrix = RbeCompressor.Compress(weights, Tile, Tile, Options(RbeFormat.Sparse(304, rule), alphas: true));
+            double[] error = [.. matrix.ToDenseDouble().Select((v, e) => weights[e] - v)], alphas = new double[8], coefficients = new double[304];
+            RbeMatrix.PullBack(matrix, error, alphas, coefficients);
 
-                // Conjugate gradients stop when the squared gradient has fallen by 1e-12 or after 100 steps; the gradient at zero is about 1 a value.
-                Assert.All(coefficients, g => Assert.InRange(Math.Abs(g), 0, 1e-3));
-                for (int k = 0; k < 8; k++) Assert.InRange(Math.Abs(alphas[k]) / Math.Sqrt(BasisFunctions.Get(TileTransform.Cdf97, Tile).Gram[k * 9]), 0, 1e-2);
-            }
+            // Conjugate gradients stop when the squared gradient, about 1 a value at the start, has fallen by 1e-12 or after 100 steps; alphas are rounded to fp32.
+            Assert.All(coefficients, g => Assert.InRange(Math.Abs(g), 0, 1e-3));
+            for (int k = 0; k < 8; k++) Assert.InRange(Math.Abs(alphas[k]) / Math.Sqrt(BasisFunctions.Get(TileTransform.Cdf97, Tile).Gram[k * 9]), 0, 1e-2);
         }
     }
 
