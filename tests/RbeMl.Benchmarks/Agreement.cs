@@ -1,7 +1,6 @@
 using System.Globalization;
 using RbeMl.Codec;
 using RbeMl.Layers;
-using static TorchSharp.torch;
 
 namespace RbeMl.Benchmarks;
 

@@ -1,7 +1,6 @@
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
-using static TorchSharp.torch;
 
 namespace RbeMl.Benchmarks;
 

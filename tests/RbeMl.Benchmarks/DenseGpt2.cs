@@ -1,7 +1,5 @@
 using RbeMl.Layers;
 using RbeMl.Models;
-using TorchSharp.Modules;
-using static TorchSharp.torch;
 
 namespace RbeMl.Benchmarks;
 
