@@ -1,6 +1,7 @@
 using System.Globalization;
 using RbeMl.Codec;
 using RbeMl.Layers;
+using static TorchSharp.torch;
 
 namespace RbeMl.Benchmarks;
 

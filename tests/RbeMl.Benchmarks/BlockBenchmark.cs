@@ -1,6 +1,7 @@
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
+using static TorchSharp.torch;
 
 namespace RbeMl.Benchmarks;
 

@@ -1,5 +1,7 @@
 using RbeMl.Layers;
 using RbeMl.Models;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
 
 namespace RbeMl.Benchmarks;
 

@@ -1,4 +1,6 @@
+using System.CommandLine;
 using RbeMl.Benchmarks;
+using TorchSharp;
 
 Argument<string> which = new("what") { Description = "block: one GPT-2 block; step: a training step of a small model; all: both." };
 which.AcceptOnlyFromAmong("block", "step", "all");

@@ -2,6 +2,8 @@ using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Models;
 using RbeMl.Training;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
 
 namespace RbeMl.Benchmarks;
 
