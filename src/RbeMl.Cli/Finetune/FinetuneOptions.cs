@@ -40,7 +40,7 @@ internal sealed class FinetuneOptions
     private readonly Option<int?> _outliers = Options.OptionalWhole("--outliers", 0, "Largest coefficients a tile of --format quantized or trellis that are kept exactly; trellis 8, quantized 0.", TrellisFormat.MostOutliers);
     private readonly Option<int> _coefficients = Options.Whole("--coefficients", 300, 1, "Trainable coefficients a tile.", 128 * 128);
     private readonly Option<string> _tile = Options.Word("--tile", "64", "Tile edge.", "32", "64", "128");
-    private readonly Option<string> _transform = Options.Word("--transform", "dct", "Transform of a tile.", "dct", "hadamard", "haar", "none");
+    private readonly Option<string> _transform = Options.Word("--transform", "dct", "Transform of a tile.", "dct", "hadamard", "haar", "cdf97", "none");
     private readonly Option<string> _checkpointing = Options.Word("--checkpointing", "none", "What is computed again in the backward to save memory: nothing, softmax and GELU, or all. Same results, bit for bit.", "none", "selective", "full");
     private readonly Option<string?> _out = new Option<string?>("--out") { Description = "Folder for model.rbe, metrics.json and report.html; created when missing.", HelpName = "folder", DefaultValueFactory = _ => "rbeml-out" }.Named();
 
@@ -142,6 +142,7 @@ internal sealed class FinetuneOptions
             {
                 "hadamard" => TileTransform.WalshHadamard,
                 "haar" => TileTransform.Haar,
+                "cdf97" => TileTransform.Cdf97,
                 "none" => TileTransform.None,
                 _ => TileTransform.Dct,
             },

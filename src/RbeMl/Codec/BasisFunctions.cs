@@ -26,7 +26,7 @@ public sealed class BasisFunctions
         Tile = tile;
         (double[][] factors, double[] signs) = s_factors.GetOrAdd(tile, MakeFactors);
         DistanceSigns = signs;
-        double[] m = TransformMatrix.Get(transform, tile);
+        double[] m = TransformMatrix.Analysis(transform, tile);
         Factors = factors;
         TransformedFactors = [.. factors.Select(f => Transform(m, f, tile))];
         Functions = [.. Enumerable.Range(0, RbeMatrix.BasisCount).Select(k => MakeFunction(k, Factors))];
@@ -40,7 +40,7 @@ public sealed class BasisFunctions
     /// <summary><c>[12][B]</c>: the 1-D factors on the grid.</summary>
     public double[][] Factors { get; }
 
-    /// <summary><c>[12][B]</c>: the 1-D factors in the transform's domain.</summary>
+    /// <summary><c>[12][B]</c>: the 1-D factors in the transform's domain, A f.</summary>
     public double[][] TransformedFactors { get; }
 
     /// <summary>Signs of the eigenvalues of d.</summary>
@@ -49,7 +49,7 @@ public sealed class BasisFunctions
     /// <summary><c>[8][B * B]</c>: the functions on the grid, row-major (row = y).</summary>
     public double[][] Functions { get; }
 
-    /// <summary><c>[8][B * B]</c>: the functions in the transform's domain, row-major (row = output frequency).</summary>
+    /// <summary><c>[8][B * B]</c>: the functions in the transform's domain, A φ A', of which synthesis makes φ; row-major (row = output frequency).</summary>
     public double[][] TransformedFunctions { get; }
 
     /// <summary><c>[8 * 8]</c>: inner products of the functions over a whole tile.</summary>

@@ -43,9 +43,26 @@ public sealed record CompressionReport
 
     /// <summary>
     /// Whether the error is below <see cref="ShannonFloor"/>. Structured weights may do that; for white Gaussian weights it would be a fault in the
-    /// codec or in the count of bits.
+    /// codec or in the count of bits, see <see cref="BeatsShannonGuard"/>.
     /// </summary>
     public bool BeatsGaussianBound => RelativeError < ShannonFloor;
+
+    /// <summary>
+    /// The least error that these bits can give on these very weights (<see cref="ShannonGuard"/>). Measured only where the error is below
+    /// <see cref="ShannonFloor"/>, and that floor otherwise: then no question arises.
+    /// </summary>
+    public required double GuardFloor { get; init; }
+
+    /// <summary>Whether the error is below <see cref="GuardFloor"/>: a defect of the codec or of the count of bits, whatever the weights.</summary>
+    public bool BeatsShannonGuard => RelativeError < GuardFloor;
+
+    /// <summary>Fails if the error is below what the bits can give.</summary>
+    /// <param name="name">Name of the matrix, for the message.</param>
+    /// <exception cref="CodecDefectException"><see cref="BeatsShannonGuard"/>.</exception>
+    public void RequirePlausible(string name)
+    {
+        if (BeatsShannonGuard) throw new CodecDefectException(name, RelativeError, BitsPerWeight, GuardFloor);
+    }
 
     internal static CompressionReport Create(RbeMatrix matrix, ReadOnlySpan<float> original)
     {
@@ -53,7 +70,22 @@ public sealed record CompressionReport
         long weights = (long)matrix.Rows * matrix.Columns;
         if (original.Length != weights) throw new ShapeMismatchException("original", $"{matrix.Rows} x {matrix.Columns} = {weights} values", $"{original.Length}", "Pass the matrix that was compressed.");
         (double[] errors, double[] norms) = matrix.MeasureTiles(original);
-        return new CompressionReport { Weights = weights, Bits = CountBits(matrix), RelativeError = Ratio(errors.Sum(), norms.Sum()), TileErrors = [.. errors.Zip(norms, Ratio)] };
+        return Create(matrix, original, CountBits(matrix), errors, norms);
+    }
+
+    /// <summary>A report of given bits and squared errors.</summary>
+    internal static CompressionReport Create(RbeMatrix matrix, ReadOnlySpan<float> original, long bits, double[] errors, double[] norms)
+    {
+        long weights = (long)matrix.Rows * matrix.Columns;
+        double error = Ratio(errors.Sum(), norms.Sum()), rate = (double)bits / weights, shannon = Math.Pow(2, -rate);
+        return new CompressionReport
+        {
+            Weights = weights,
+            Bits = bits,
+            RelativeError = error,
+            TileErrors = [.. errors.Zip(norms, Ratio)],
+            GuardFloor = error < shannon ? ShannonGuard.Floor(matrix, original, rate) : shannon,
+        };
     }
 
     private static double Ratio(double difference, double norm) => norm == 0 ? Math.Sqrt(difference) : Math.Sqrt(difference / norm);

@@ -24,7 +24,7 @@ internal sealed record FormatPlan(bool Alphas, int Bits, int Runs, int RunLength
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(options.Format);
         if (options.Tile is not (32 or 64 or 128)) throw new InvalidSettingException("tile", options.Tile, "use 32, 64 or 128.");
-        if (!Enum.IsDefined(options.Transform)) throw new InvalidSettingException("transform", options.Transform, "use Dct, WalshHadamard, Haar or None.");
+        if (!Enum.IsDefined(options.Transform)) throw new InvalidSettingException("transform", options.Transform, "use Dct, WalshHadamard, Haar, Cdf97 or None.");
         switch (options.Format)
         {
             case SparseFormat sparse:

@@ -1,6 +1,6 @@
 namespace RbeMl.Codec;
 
-/// <summary>The orthonormal 2-D transform of a tile's residual.</summary>
+/// <summary>The 2-D transform of a tile's residual: <c>W = S C S'</c>, orthonormal unless it says otherwise.</summary>
 public enum TileTransform
 {
     /// <summary>DCT-II (orthonormal).</summary>
@@ -14,6 +14,10 @@ public enum TileTransform
 
     /// <summary>No transform: coefficients are the weights themselves.</summary>
     None,
+
+    /// <summary>The biorthogonal 9/7 wavelet of Cohen, Daubechies and Feauveau, symmetric at the edges of a tile, down to 4 x 4. Not orthonormal: fits minimise the
+    /// error of the weights, and white weights lose a little by it.</summary>
+    Cdf97,
 }
 
 /// <summary>How the places of the kept coefficients of a tile are chosen.</summary>

@@ -51,7 +51,7 @@ public sealed partial class RbeMatrix
 
     /// <summary>
     /// The gradient of the parameters from the gradient G of the dense matrix: d alpha_k = sum of phi_k G over a tile's cells inside the
-    /// matrix, dC = (T G) at the kept places. The adjoint of <see cref="ToDenseDouble(RbeMatrix, ReadOnlySpan{double}, ReadOnlySpan{double})"/>.
+    /// matrix, dC = S' G S at the kept places. The adjoint of <see cref="ToDenseDouble(RbeMatrix, ReadOnlySpan{double}, ReadOnlySpan{double})"/>.
     /// </summary>
     /// <param name="structure">Shape and places.</param>
     /// <param name="denseGradient"><c>[Rows * Columns]</c>.</param>
@@ -73,7 +73,7 @@ public sealed partial class RbeMatrix
             (int top, int left, int rows, int columns) = structure.BoundsOf(t);
             Array.Clear(image);
             for (int i = 0; i < rows; i++) denseGradient.Slice((top + i) * structure.Columns + left, columns).CopyTo(image.AsSpan(i * tile));
-            transformer.Forward(image, image);
+            transformer.Adjoint(image, image);
             for (int k = 0; k < BasisCount && structure.HasAlphas; k++)
             {
                 alphaGradient[t * BasisCount + k] = AlphaSolver.MaskedDot(basis.TransformedFunctions[k], image, everywhere);

@@ -2,7 +2,7 @@ namespace RbeMl.Codec;
 
 /// <summary>
 /// A compressed <c>Rows x Columns</c> (out x in) weight matrix: a grid of B x B tiles, each
-/// <c>sum_k alpha_k phi_k + T^-1(C)</c>. Tiles at ragged edges are stored whole; what lies outside the matrix has no effect.
+/// <c>sum_k alpha_k phi_k + S C S'</c>. Tiles at ragged edges are stored whole; what lies outside the matrix has no effect.
 /// Tiles are row-major: tile index = tileRow * TileColumns + tileColumn.
 /// </summary>
 public sealed partial class RbeMatrix

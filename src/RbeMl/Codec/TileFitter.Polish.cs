@@ -59,7 +59,7 @@ internal sealed partial class TileFitter
     // The adjoint of PushForward; cells are zero outside.
     private void PullBack(double[] cells, int first, double[] p)
     {
-        _transformer.Forward(cells, _image);
+        _transformer.Adjoint(cells, _image);
         for (int k = 0; k < first; k++) p[k] = AlphaSolver.MaskedDot(_basis.TransformedFunctions[k], _image, _ones) / Norm(k);
         for (int r = 0; r < _plan.Runs; r++)
         {

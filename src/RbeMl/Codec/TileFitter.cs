@@ -15,6 +15,7 @@ internal sealed partial class TileFitter
     private readonly int _area;
     private readonly TileTransformer _transformer;
     private readonly BasisFunctions _basis;
+    private readonly bool _orthonormal;
     private readonly ushort[] _allowed;
     private readonly ushort[] _shuffled;
     private readonly double[] _energies;
@@ -41,6 +42,9 @@ internal sealed partial class TileFitter
         _area = tile * tile;
         _transformer = new TileTransformer(transform, tile);
         _basis = BasisFunctions.Get(transform, tile);
+        _orthonormal = TransformMatrix.IsOrthonormal(transform);
+        _norms = _orthonormal ? [] : TransformMatrix.SynthesisNorms(transform, tile);
+        _weighted = _orthonormal ? [] : new double[_area];
         _allowed = plan.Runs == 0 ? [] : SupportSelector.Candidates(plan, tile);
         _shuffled = new ushort[_allowed.Length];
         _energies = new double[_allowed.Length];
@@ -97,6 +101,12 @@ internal sealed partial class TileFitter
         if (_plan.Runs > 0 && !SupportSelector.NeedsWeights(_plan, _tile))
         {
             SupportSelector.ByRule(_plan, tileIndex, _allowed, _shuffled, _current.Starts);
+        }
+
+        if (!_orthonormal)
+        {
+            FitInCells(cells, whole || !fill);
+            return;
         }
 
         if (whole || !fill)
@@ -178,9 +188,10 @@ internal sealed partial class TileFitter
             Select();
             Gather();
         }
-        else if (!_plan.Alphas)
+        else if (!_plan.Alphas || !_orthonormal)
         {
-            _image.CopyTo(_residual, 0);
+            if (_plan.Alphas) SolveAlphas(_ones);
+            Residual();
             Select();
             Gather();
         }
@@ -220,7 +231,12 @@ internal sealed partial class TileFitter
         Gather();
     }
 
-    private void SolveAlphas(double[] mask) => AlphaSolver.Solve(_basis.TransformedFunctions, _image, mask, _basis.Gram, _current.Alphas);
+    // Over coefficients where that is the same as over cells.
+    private void SolveAlphas(double[] mask)
+    {
+        if (_orthonormal) AlphaSolver.Solve(_basis.TransformedFunctions, _image, mask, _basis.Gram, _current.Alphas);
+        else AlphaSolver.Solve(_basis.Functions, _filled, _ones, _basis.Gram, _current.Alphas);
+    }
 
     // _residual = _image without the alphas.
     private void Residual()
@@ -231,7 +247,7 @@ internal sealed partial class TileFitter
 
     private void Select()
     {
-        if (SupportSelector.NeedsWeights(_plan, _tile)) SupportSelector.ByEnergy(_residual, _tile, _plan.RunLength, _allowed, _energies, _energyScratch, _current.Starts);
+        if (SupportSelector.NeedsWeights(_plan, _tile)) SupportSelector.ByEnergy(Importance(), _tile, _plan.RunLength, _allowed, _energies, _energyScratch, _current.Starts);
     }
 
     // Energy of the residual outside the support; leaves the places outside in _outside.

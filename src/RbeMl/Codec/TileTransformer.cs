@@ -5,37 +5,49 @@ using System.Runtime.Intrinsics;
 namespace RbeMl.Codec;
 
 /// <summary>
-/// The 2-D transform of one tile in double, as two matrix products: C = M A M' and A = M' C M, all <c>[B, B]</c> row-major.
+/// The 2-D transform of one tile in double, as two matrix products, all <c>[B, B]</c> row-major: analysis C = A W A', synthesis W = S C S' and the
+/// adjoint of synthesis S' G S, which is the analysis only for orthonormal transforms.
 /// Holds scratch, so every thread needs its own.
 /// </summary>
 internal sealed class TileTransformer
 {
     private readonly bool _identity;
-    private readonly double[] _matrix;
-    private readonly double[] _transposed;
+    private readonly double[] _analysis;
+    private readonly double[] _analysisTransposed;
+    private readonly double[] _synthesis;
+    private readonly double[] _synthesisTransposed;
     private readonly double[] _scratch;
 
     public TileTransformer(TileTransform transform, int tile)
     {
         Tile = tile;
         _identity = transform == TileTransform.None;
-        _matrix = TransformMatrix.Get(transform, tile);
         _scratch = new double[tile * tile];
-        _transposed = new double[tile * tile];
-        for (int u = 0; u < tile; u++)
-        {
-            for (int i = 0; i < tile; i++) _transposed[i * tile + u] = _matrix[u * tile + i];
-        }
+        _analysis = TransformMatrix.Analysis(transform, tile);
+        _synthesis = TransformMatrix.Synthesis(transform, tile);
+        bool orthonormal = TransformMatrix.IsOrthonormal(transform);
+        _analysisTransposed = orthonormal ? _synthesis : Transpose(_analysis);
+        _synthesisTransposed = orthonormal ? _analysis : Transpose(_synthesis);
     }
 
     /// <summary>Tile edge B.</summary>
     public int Tile { get; }
 
-    /// <summary>coefficients = M cells M'. The two may be the same.</summary>
-    public void Forward(ReadOnlySpan<double> cells, Span<double> coefficients) => Apply(_matrix, cells, _transposed, coefficients);
+    /// <summary>Analysis: coefficients = A cells A'. The two may be the same.</summary>
+    public void Forward(ReadOnlySpan<double> cells, Span<double> coefficients) => Apply(_analysis, cells, _analysisTransposed, coefficients);
 
-    /// <summary>cells = M' coefficients M. The two may be the same.</summary>
-    public void Inverse(ReadOnlySpan<double> coefficients, Span<double> cells) => Apply(_transposed, coefficients, _matrix, cells);
+    /// <summary>Synthesis: cells = S coefficients S'. The two may be the same.</summary>
+    public void Inverse(ReadOnlySpan<double> coefficients, Span<double> cells) => Apply(_synthesis, coefficients, _synthesisTransposed, cells);
+
+    /// <summary>The adjoint of synthesis: the gradient of the coefficients S' G S from that of the cells. The two may be the same.</summary>
+    public void Adjoint(ReadOnlySpan<double> gradient, Span<double> coefficients) => Apply(_synthesisTransposed, gradient, _synthesis, coefficients);
+
+    private double[] Transpose(double[] m)
+    {
+        double[] t = new double[m.Length];
+        for (int e = 0; e < t.Length; e++) t[e] = m[e % Tile * Tile + e / Tile];
+        return t;
+    }
 
     private void Apply(double[] left, ReadOnlySpan<double> x, double[] right, Span<double> y)
     {

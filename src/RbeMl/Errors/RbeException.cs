@@ -66,6 +66,37 @@ public sealed class NonFiniteException : RbeException
     public string Where { get; }
 }
 
+/// <summary>A compressed matrix claims less error than its bits can give: the codec, the count of bits or the measurement is at fault, not the input.</summary>
+public sealed class CodecDefectException : RbeException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="matrix">Name of the matrix.</param>
+    /// <param name="relativeError">The error claimed.</param>
+    /// <param name="bitsPerWeight">The bits counted for a weight.</param>
+    /// <param name="floor">The least error that they can give on these weights.</param>
+    public CodecDefectException(string matrix, double relativeError, double bitsPerWeight, double floor)
+        : base(FormattableString.Invariant(
+            $"{matrix}: relative error {relativeError:G4} at {bitsPerWeight:F3} bits a weight, expected at least {floor:G4}. This is a defect of the codec or of its bookkeeping: report it with the matrix and its options, and do not trust the result."))
+    {
+        Matrix = matrix;
+        RelativeError = relativeError;
+        BitsPerWeight = bitsPerWeight;
+        Floor = floor;
+    }
+
+    /// <summary>Name of the matrix.</summary>
+    public string Matrix { get; }
+
+    /// <summary>The error claimed.</summary>
+    public double RelativeError { get; }
+
+    /// <summary>The bits counted for a weight.</summary>
+    public double BitsPerWeight { get; }
+
+    /// <summary>The least error that they can give on these weights.</summary>
+    public double Floor { get; }
+}
+
 /// <summary>A file is unreadable, truncated, damaged, of an unknown kind or version, or cannot be written.</summary>
 public sealed class RbeFileException : RbeException
 {

@@ -6,10 +6,13 @@ using RbeMl.Kernels.Reference;
 
 namespace RbeMl.Kernels;
 
-/// <summary>The 1-D orthonormal transform of every lane of a block. x and y are <c>[tile][width]</c> and may be the same.</summary>
+/// <summary>
+/// The 1-D transform of every lane of a block: forward is the adjoint S' of synthesis, inverse is synthesis S, so that W x = S C (S' x). For orthonormal
+/// transforms each undoes the other; for biorthogonal ones it does not. x and y are <c>[tile][width]</c> and may be the same.
+/// </summary>
 public static unsafe class BlockTransform
 {
-    /// <summary>y = M x.</summary>
+    /// <summary>y = S' x.</summary>
     public static void Forward<T>(TileTransform transform, int tile, T* x, T* y, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
@@ -19,7 +22,7 @@ public static unsafe class BlockTransform
         else Forward<LanesScalar>(transform, tile, (float*)x, (float*)y, width);
     }
 
-    /// <summary>y = M' x, the inverse and the adjoint.</summary>
+    /// <summary>y = S x, the adjoint of forward.</summary>
     public static void Inverse<T>(TileTransform transform, int tile, T* x, T* y, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
@@ -38,6 +41,7 @@ public static unsafe class BlockTransform
             case TileTransform.Dct: BlockTransformDct.Forward<TLanes>(tile, x, y, width); break;
             case TileTransform.WalshHadamard: BlockTransformHadamard.Apply<TLanes>(tile, x, y, width); break;
             case TileTransform.Haar: BlockTransformHaar.Forward<TLanes>(tile, x, y, width); break;
+            case TileTransform.Cdf97: BlockTransformCdf97.Forward<TLanes>(tile, x, y, width); break;
             default: Copy(tile, x, y, width); break;
         }
     }
@@ -51,6 +55,7 @@ public static unsafe class BlockTransform
             case TileTransform.Dct: BlockTransformDct.Inverse<TLanes>(tile, x, y, width); break;
             case TileTransform.WalshHadamard: BlockTransformHadamard.Apply<TLanes>(tile, x, y, width); break; // symmetric
             case TileTransform.Haar: BlockTransformHaar.Inverse<TLanes>(tile, x, y, width); break;
+            case TileTransform.Cdf97: BlockTransformCdf97.Inverse<TLanes>(tile, x, y, width); break;
             default: Copy(tile, x, y, width); break;
         }
     }

@@ -6,8 +6,8 @@ using RbeMl.Memory;
 namespace RbeMl.Layers;
 
 /// <summary>
-/// y = W x + b with a compressed W, computed in the coefficient domain: x^ = T x block by block, y^ = C x^ tile by tile (sparse coefficients,
-/// quantised base and alphas add up), y = T' y^ + b. Backward: g^ = T g, dx = T' C' g^, dC = g^ x^' at the kept places only.
+/// y = W x + b with a compressed W, computed in the coefficient domain: x^ = S' x block by block, y^ = C x^ tile by tile (sparse coefficients,
+/// quantised base and alphas add up), y = S y^ + b. Backward: g^ = S' g, dx = S C' g^, dC = g^ x^' at the kept places only.
 /// Methods work on one chunk of a panel; callers run chunks (forward, input gradient) or tile rows (weight gradient) in parallel.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
@@ -156,7 +156,7 @@ public sealed unsafe class RbeLinear<T>
         AlphaKernel.Expand(_factors, m, dxHat, width);
     }
 
-    /// <summary>dx = T' dxHat for one tile column; rows beyond the inputs become zero. dx may be dxHat.</summary>
+    /// <summary>dx = S dxHat for one tile column; rows beyond the inputs become zero. dx may be dxHat.</summary>
     public void FinishColumn(int tileColumn, T* dxHat, T* dx, int width)
     {
         BlockTransform.Inverse(_matrix.Transform, Tile, dxHat, dx, width);

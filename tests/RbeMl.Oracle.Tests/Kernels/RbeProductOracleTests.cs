@@ -24,6 +24,7 @@ public abstract unsafe class RbeProductOracleTests<T> : OracleTest
     [InlineData(TileTransform.Dct)]
     [InlineData(TileTransform.WalshHadamard)]
     [InlineData(TileTransform.Haar)]
+    [InlineData(TileTransform.Cdf97)]
     [InlineData(TileTransform.None)]
     public void AlphasThroughMoments(TileTransform transform)
     {
@@ -101,20 +102,20 @@ public abstract unsafe class RbeProductOracleTests<T> : OracleTest
     }
 
     /// <summary>
-    /// y = W x in torch, seen from the coefficient domain: the kernels get x^ = M x and give y^ = M y, block by block of features.
+    /// y = W x in torch, seen from the coefficient domain: the kernels get x^ = S' x and give y^, y = S y^, block by block of features.
     /// Inputs and gradients are chosen there and carried over to the weights' domain.
     /// </summary>
     private sealed class Problem
     {
         public Problem(RbeMatrix matrix)
         {
-            Tensor m = Tensors.From(TransformMatrix.Get(matrix.Transform, Tile), Tile, Tile);
+            Tensor analysis = Tensors.From(TransformMatrix.Analysis(matrix.Transform, Tile), Tile, Tile);
             Tensor Blocks(Tensor by, Tensor values) => by.matmul(values.reshape(-1, Tile, Width)).reshape(-1, Width);
             Input = Numbers.Normal(matrix.Columns * Width, 11);
             OutputGradient = Numbers.Normal(matrix.Rows * Width, 12);
             Tensor x = Tensors.Leaf(Input, matrix.Columns, Width);
             TorchRbeMatrix leaves = new(matrix, float64);
-            Tensor y = Blocks(m, leaves.Decode().matmul(Blocks(m.t(), x)));
+            Tensor y = Blocks(analysis, leaves.Decode().matmul(Blocks(analysis.t(), x)));
             y.backward([Tensors.From(OutputGradient, matrix.Rows, Width)]);
             Output = y.ToDoubles();
             InputGradient = x.Gradient();

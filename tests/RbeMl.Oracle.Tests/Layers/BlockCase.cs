@@ -68,6 +68,7 @@ public sealed record BlockCase(RbeOptions Options)
         ["all coefficients"] = new(new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(1024) }),
         ["all weights, no transform"] = new(new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(1024), Transform = TileTransform.None }),
         ["Walsh-Hadamard"] = new(Sparse(SupportRule.Runs(8)) with { Transform = TileTransform.WalshHadamard }),
+        ["CDF 9/7"] = new(Sparse(SupportRule.Runs(8)) with { Transform = TileTransform.Cdf97 }),
         ["Haar"] = new(Sparse(SupportRule.TopK) with { Transform = TileTransform.Haar }) { Policy = CheckpointPolicy.Full },
         ["4 bits and delta"] = new(Quantized(4, SupportRule.Runs(16))),
         ["6 bits and delta, padding"] = new(Quantized(6, SupportRule.TopK)) { Padding = true, Causal = false },

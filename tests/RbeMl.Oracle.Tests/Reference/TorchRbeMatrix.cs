@@ -5,13 +5,13 @@ using static TorchSharp.torch;
 namespace RbeMl.Oracle.Tests.Reference;
 
 /// <summary>
-/// A compressed matrix as a function of torch leaves: tile by tile W = sum_k alpha_k phi_k + M' C M, C having the coefficients at the places of the
+/// A compressed matrix as a function of torch leaves: tile by tile W = sum_k alpha_k phi_k + S C S', C having the coefficients at the places of the
 /// support, on top of the frozen quantised base if there is one. Autograd then gives the gradients of alphas and coefficients with none of the library's adjoints.
 /// </summary>
 internal sealed class TorchRbeMatrix
 {
     private readonly int _rows, _columns, _tile, _tileRows, _tileColumns;
-    private readonly Tensor _transform, _functions;
+    private readonly Tensor _synthesis, _functions;
     private readonly Tensor? _places, _frozen;
 
     /// <summary>Makes leaves with the matrix's values.</summary>
@@ -20,7 +20,7 @@ internal sealed class TorchRbeMatrix
     public TorchRbeMatrix(RbeMatrix matrix, ScalarType type)
     {
         (_rows, _columns, _tile, _tileRows, _tileColumns) = (matrix.Rows, matrix.Columns, matrix.Tile, matrix.TileRows, matrix.TileColumns);
-        _transform = Tensors.From(TransformMatrix.Get(matrix.Transform, _tile), _tile, _tile).to(type);
+        _synthesis = Tensors.From(TransformMatrix.Synthesis(matrix.Transform, _tile), _tile, _tile).to(type);
         BasisFunctions basis = BasisFunctions.Get(matrix.Transform, _tile);
         _functions = Tensors.From([.. basis.Functions.SelectMany(f => f)], RbeMatrix.BasisCount, (long)_tile * _tile).to(type);
         if (matrix.Base is { } quantized) _frozen = Frozen(quantized).to(type);
@@ -43,9 +43,9 @@ internal sealed class TorchRbeMatrix
     public Tensor Decode()
     {
         long tiles = (long)_tileRows * _tileColumns;
-        Tensor c = _frozen ?? zeros([tiles, (long)_tile * _tile], _transform.dtype);
+        Tensor c = _frozen ?? zeros([tiles, (long)_tile * _tile], _synthesis.dtype);
         if (Coefficients is not null) c = c.scatter_add(1, _places!, Coefficients);
-        Tensor decoded = _transform.t().matmul(c.reshape(tiles, _tile, _tile)).matmul(_transform).reshape(tiles, -1);
+        Tensor decoded = _synthesis.matmul(c.reshape(tiles, _tile, _tile)).matmul(_synthesis.t()).reshape(tiles, -1);
         if (Alphas is not null) decoded += Alphas.matmul(_functions);
         Tensor whole = decoded.reshape(_tileRows, _tileColumns, _tile, _tile).permute(0, 2, 1, 3).reshape((long)_tileRows * _tile, (long)_tileColumns * _tile);
         return whole.narrow(0, 0, _rows).narrow(1, 0, _columns);

@@ -38,6 +38,7 @@ public sealed class OptionEffectTests : IDisposable
     [InlineData("--tile", "64")]
     [InlineData("--transform", "hadamard")]
     [InlineData("--transform", "haar")]
+    [InlineData("--transform", "cdf97")]
     [InlineData("--transform", "none")]
     [InlineData("--support", "random")]
     [InlineData("--support", "lowfrequency")]

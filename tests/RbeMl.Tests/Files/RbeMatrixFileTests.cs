@@ -17,7 +17,7 @@ public sealed class RbeMatrixFileTests : IDisposable
     {
         RbeOptions options = kind switch
         {
-            "runs" => new() { Tile = 32, Format = RbeFormat.Sparse(64, SupportRule.Runs(8, 5)), Transform = TileTransform.Haar },
+            "runs" => new() { Tile = 32, Format = RbeFormat.Sparse(64, SupportRule.Runs(8, 5)), Transform = TileTransform.Cdf97 },
             "topk" => new() { Tile = 64, Format = RbeFormat.Sparse(100, SupportRule.TopK), Alphas = false },
             "all" => new() { Tile = 32, Format = RbeFormat.Sparse(1024) },
             "quantized" => new() { Tile = 32, Format = RbeFormat.Quantized(5), Transform = TileTransform.None },

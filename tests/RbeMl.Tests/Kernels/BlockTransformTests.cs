@@ -69,8 +69,10 @@ public sealed unsafe class BlockTransformTests
 
             double tolerance = 2 * Tolerance(tile, a, Width, lane) * Math.Sqrt(tile);
             Assert.InRange(left - right, -tolerance, tolerance);
-            Assert.InRange(transformedNorm / norm, 1 - 1e-5, 1 + 1e-5);
+            if (TransformMatrix.IsOrthonormal(transform)) Assert.InRange(transformedNorm / norm, 1 - 1e-5, 1 + 1e-5);
         }
+
+        if (!TransformMatrix.IsOrthonormal(transform)) return;
 
         Run(lanes, inverse: true, transform, tile, mx.Pointer, mx.Pointer, Width);
         LaneCases.Close(LaneCases.Doubles(a), mx.Span, i => 2 * Tolerance(tile, a, Width, i % Width), $"{transform} {tile} there and back");
@@ -102,6 +104,7 @@ public sealed unsafe class BlockTransformTests
     [InlineData(TileTransform.Dct)]
     [InlineData(TileTransform.WalshHadamard)]
     [InlineData(TileTransform.Haar)]
+    [InlineData(TileTransform.Cdf97)]
     [InlineData(TileTransform.None)]
     public void Facades_of_float_and_double_agree(TileTransform transform)
     {

@@ -25,6 +25,8 @@ public class BlockGradientTests
         cases.Add("quantized", GeluKind.Tanh, LayerNormStorage.Dense, 0, true, 0);
         cases.Add("quantized+delta", GeluKind.Erf, LayerNormStorage.Dense, 0, false, 0.1f);
         cases.Add("seed", GeluKind.Tanh, LayerNormStorage.Dense, 0, false, 0);
+        cases.Add("wavelet", GeluKind.Tanh, LayerNormStorage.Dense, 2, true, 0.1f);
+        cases.Add("wavelet+delta", GeluKind.Erf, LayerNormStorage.Dense, 0, false, 0);
         return cases;
     }
 
@@ -70,6 +72,7 @@ public class BlockGradientTests
     internal static RbeOptions OptionsOf(string format) => new()
     {
         Tile = 32,
+        Transform = format.StartsWith("wavelet", StringComparison.Ordinal) ? TileTransform.Cdf97 : TileTransform.Dct,
         Format = format switch
         {
             "runs4" => RbeFormat.Sparse(100, SupportRule.Runs(4)),
@@ -79,7 +82,8 @@ public class BlockGradientTests
             "lowfrequency" => RbeFormat.Sparse(100, SupportRule.LowFrequency),
             "full" => RbeFormat.Sparse(1024),
             "quantized" => RbeFormat.Quantized(4),
-            "quantized+delta" => new QuantizedFormat(4) { Delta = RbeFormat.Sparse(64, SupportRule.Runs(8)) },
+            "wavelet" => RbeFormat.Sparse(100, SupportRule.Runs(4)),
+            "quantized+delta" or "wavelet+delta" => new QuantizedFormat(4) { Delta = RbeFormat.Sparse(64, SupportRule.Runs(8)) },
             "seed" => RbeFormat.Seed(100),
             _ => throw new ArgumentOutOfRangeException(nameof(format)),
         },

@@ -3,16 +3,16 @@ using RbeMl.Codec;
 
 namespace RbeMl.Kernels.Reference;
 
-/// <summary>y = M x and y = M' x by the definition; x and y are <c>[tile][width]</c>.</summary>
+/// <summary>y = S' x and y = S x by the definition; x and y are <c>[tile][width]</c>.</summary>
 public static unsafe class ReferenceBlockTransform
 {
-    /// <summary>y = M x.</summary>
+    /// <summary>y = S' x.</summary>
     public static void Forward<T>(TileTransform transform, int tile, T* x, T* y, int width)
-        where T : unmanaged, IFloatingPointIeee754<T> => Apply(TransformMatrix.Get(transform, tile), tile, 1, x, y, width);
+        where T : unmanaged, IFloatingPointIeee754<T> => Apply(TransformMatrix.Synthesis(transform, tile), 1, tile, x, y, width);
 
-    /// <summary>y = M' x, the inverse and the adjoint.</summary>
+    /// <summary>y = S x.</summary>
     public static void Inverse<T>(TileTransform transform, int tile, T* x, T* y, int width)
-        where T : unmanaged, IFloatingPointIeee754<T> => Apply(TransformMatrix.Get(transform, tile), 1, tile, x, y, width);
+        where T : unmanaged, IFloatingPointIeee754<T> => Apply(TransformMatrix.Synthesis(transform, tile), tile, 1, x, y, width);
 
     private static void Apply<T>(double[] m, int rowStride, int columnStride, T* x, T* y, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
