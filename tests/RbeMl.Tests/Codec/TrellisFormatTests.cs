@@ -33,15 +33,15 @@ public class TrellisFormatTests
         Assert.InRange(report.RelativeError, 0.95 * 0.0676, 1.02 * 0.0676); // 0.6 % of spread; outliers help a little, eight of 1024 more
     }
 
-    // A few coefficients far outside the table leave an error that more bits do not lower, unless they are kept exactly.
+    // A few coefficients far outside the table are cut, or raise the scale and with it the error of all others, unless they are kept exactly.
     [Fact]
-    public void OutliersRemoveTheErrorFloor()
+    public void OutliersRemoveTheErrorOfHeavyTails()
     {
         float[] weights = Numbers.Normal(128 * 128, 4);
         for (int i = 0; i < 24; i++) weights[i * 677] *= 30;
         double[] without = [.. new[] { 4, 5, 6 }.Select(bits => Error(RbeFormat.Trellis(bits) with { Outliers = 0 }))], with = [.. new[] { 4, 5, 6 }.Select(bits => Error(RbeFormat.Trellis(bits)))];
-        Assert.True(without[2] > 0.6 * without[0], string.Join(", ", without));
-        Assert.True(with[2] < 0.3 * with[0] && with[2] < 0.1 * without[2], string.Join(", ", with));
+        Assert.All(with.Zip(without), pair => Assert.InRange(pair.First, 0, 0.3 * pair.Second));
+        Assert.InRange(with[2], 0, 0.3 * with[0]); // a factor of 4, as on white weights
         Assert.True(Error(RbeFormat.Quantized(6) with { Outliers = 8 }) < 0.9 * Error(RbeFormat.Quantized(6)));
 
         double Error(RbeFormat format)

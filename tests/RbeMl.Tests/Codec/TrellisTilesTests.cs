@@ -53,7 +53,6 @@ public class TrellisTilesTests
                 Decode(tiles.DecodeScalar);
                 Decode((index, values) => tiles.Dequantize(index, values));
                 if (Avx2.IsSupported) Decode(tiles.DecodeAvx2);
-                if (Avx512BW.IsSupported) Decode(tiles.DecodeAvx512);
 
                 void Decode(Path path)
                 {
