@@ -1,3 +1,4 @@
+using RbeMl.Codec;
 using RbeMl.Layers;
 
 namespace RbeMl.Models.Compression;
@@ -39,6 +40,25 @@ public sealed record BlockActivationData
 
     /// <summary>Sequences first .. first + count as a span.</summary>
     internal ReadOnlySpan<float> Sequences(int first, int count) => Values.AsSpan(first * Length * Width, count * Length * Width);
+}
+
+/// <summary>What goes into a dense block and what comes out: the yardstick of its compressed forms.</summary>
+/// <param name="Input">[B, T, D].</param>
+/// <param name="Expected">[B, T, D], the dense block's output.</param>
+public sealed record BlockExample(BlockActivationData Input, BlockActivationData Expected)
+{
+    /// <summary>Runs the dense block.</summary>
+    /// <param name="dense">The weights.</param>
+    /// <param name="config">Shapes; causal or not.</param>
+    /// <param name="input">Activations.</param>
+    /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
+    public static BlockExample Run(DenseBlockWeights dense, TransformerConfig config, BlockActivationData input, Workspace<float>? workspace = null)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
+        float[] output = BlockRunner.Run(BlockWeights.Compress(dense, config, RbeOptions.Dense), config, input, workspace ?? own!);
+        return new BlockExample(input, new BlockActivationData(output, input.Batch, input.Length, input.Width));
+    }
 }
 
 /// <summary>Runs a block over activations, some sequences at a time, so that memory does not grow with their number.</summary>

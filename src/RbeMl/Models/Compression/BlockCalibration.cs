@@ -15,17 +15,17 @@ public sealed class BlockCalibration
     private readonly Calibration _expanded;
     private readonly Calibration _contracted;
 
-    private BlockCalibration(BlockActivationData input, BlockActivationData output, Calibration normalized, Calibration attended, Calibration expanded, Calibration contracted)
+    private BlockCalibration(BlockExample example, Calibration normalized, Calibration attended, Calibration expanded, Calibration contracted)
     {
-        (Input, Output) = (input, output);
+        Example = example;
         (_normalized, _attended, _expanded, _contracted) = (normalized, attended, expanded, contracted);
     }
 
-    /// <summary>What went into the dense block.</summary>
-    public BlockActivationData Input { get; }
+    /// <summary>What went into the dense block and what came out.</summary>
+    public BlockExample Example { get; }
 
-    /// <summary>What came out of it.</summary>
-    public BlockActivationData Output { get; }
+    /// <summary>What came out of the dense block.</summary>
+    public BlockActivationData Output => Example.Expected;
 
     /// <summary>The calibration of a matrix.</summary>
     public Calibration this[BlockMatrix matrix] => matrix switch
@@ -63,8 +63,7 @@ public sealed class BlockCalibration
             Add(contracted, saved.HiddenHat, threads);
         });
         return new BlockCalibration(
-            input,
-            new BlockActivationData(output, input.Batch, input.Length, input.Width),
+            new BlockExample(input, new BlockActivationData(output, input.Batch, input.Length, input.Width)),
             new Calibration(normalized, damping),
             new Calibration(attended, damping),
             new Calibration(expanded, damping),

@@ -64,14 +64,12 @@ public sealed record CalibratedBlock(BlockWeights Weights, PerMatrix<Compression
 
     /// <summary>‖y − y0‖ / ‖y0‖ of the block's output over activations.</summary>
     /// <param name="config">Shapes.</param>
-    /// <param name="input">What goes into the block.</param>
-    /// <param name="expected">y0, what the dense block makes of it.</param>
+    /// <param name="example">What goes into the block, and y0, what the dense block makes of it.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
-    public double OutputError(TransformerConfig config, BlockActivationData input, BlockActivationData expected, Workspace<float>? workspace = null)
+    public double OutputError(TransformerConfig config, BlockExample example, Workspace<float>? workspace = null)
     {
-        ArgumentNullException.ThrowIfNull(input);
-        ArgumentNullException.ThrowIfNull(expected);
+        ArgumentNullException.ThrowIfNull(example);
         using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
-        return RbeCompressor.RelativeError(expected.Values, BlockRunner.Run(Weights, config, input, workspace ?? own!));
+        return RbeCompressor.RelativeError(example.Expected.Values, BlockRunner.Run(Weights, config, example.Input, workspace ?? own!));
     }
 }

@@ -1,5 +1,5 @@
-using RbeMl.Layers;
 using RbeMl.Codec;
+using RbeMl.Layers;
 
 namespace RbeMl.Models.Compression;
 
@@ -16,11 +16,12 @@ public static partial class FormatChoice
     /// <param name="input">Activations that enter the first block.</param>
     /// <param name="target">Size or error.</param>
     /// <param name="settings">Candidates; defaults when null.</param>
+    /// <param name="heldOut">Other activations that enter the first block, to measure errors on; null measures on <paramref name="input"/>.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
     /// <returns>One choice a layer.</returns>
     /// <exception cref="UnreachableTargetException">No choice meets the target; it tells the best.</exception>
     public static IReadOnlyList<BlockChoice> ForModel(
-        TransformerConfig config, Func<int, DenseBlockWeights> blockAt, BlockActivationData input, ChoiceTarget target, ChoiceSettings? settings = null, Workspace<float>? workspace = null)
+        TransformerConfig config, Func<int, DenseBlockWeights> blockAt, BlockActivationData input, ChoiceTarget target, ChoiceSettings? settings = null, BlockActivationData? heldOut = null, Workspace<float>? workspace = null)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(blockAt);
@@ -31,18 +32,18 @@ public static partial class FormatChoice
         List<BlockChoice> choices = [];
         if (target.Error is not null)
         {
-            ForEachBlock(config, blockAt, input, workspace, (_, dense, calibration) => choices.Add(Choose(dense, config, calibration, target, settings, workspace)));
+            ForEachBlock(config, blockAt, input, heldOut, workspace, (_, dense, calibration, example) => choices.Add(Choose(dense, config, calibration, target, settings, heldOut is null ? null : example.Input, workspace)));
             return choices;
         }
 
         List<BlockSensitivity> known = [];
-        ForEachBlock(config, blockAt, input, workspace, (_, dense, calibration) => known.Add(BlockSensitivity.Measure(dense, config, calibration, settings, workspace)));
+        ForEachBlock(config, blockAt, input, heldOut, workspace, (_, dense, calibration, example) => known.Add(BlockSensitivity.Measure(dense, config, calibration, example, settings, workspace)));
         RateCurve[] curves = [.. known.SelectMany(k => k.Curves.Values)];
         double[] sensitivities = [.. known.SelectMany(k => k.Sensitivities.Values)];
         double budget = target.BitsPerWeight!.Value * curves.Sum(c => c.Weights);
         RateAllocation all = RateAllocator.MinimizeError(curves, sensitivities, budget);
-        ForEachBlock(config, blockAt, input, workspace, (layer, dense, calibration) =>
-            choices.Add(Realize(dense, config, calibration, settings, Part(all, known[layer], layer), workspace)));
+        ForEachBlock(config, blockAt, input, heldOut, workspace, (layer, dense, calibration, example) =>
+            choices.Add(Realize(dense, config, calibration, example, settings, Part(all, known[layer], layer), workspace)));
         return choices;
     }
 
@@ -62,14 +63,17 @@ public static partial class FormatChoice
         return new RateAllocation(choices, bits, Math.Sqrt(cost));
     }
 
-    private static void ForEachBlock(TransformerConfig config, Func<int, DenseBlockWeights> blockAt, BlockActivationData input, Workspace<float> workspace, Action<int, DenseBlockWeights, BlockCalibration> use)
+    private static void ForEachBlock(
+        TransformerConfig config, Func<int, DenseBlockWeights> blockAt, BlockActivationData input, BlockActivationData? heldOut, Workspace<float> workspace, Action<int, DenseBlockWeights, BlockCalibration, BlockExample> use)
     {
         for (int layer = 0; layer < config.Layers; layer++)
         {
             DenseBlockWeights dense = blockAt(layer);
             BlockCalibration calibration = BlockCalibration.Run(dense, config, input, workspace);
-            use(layer, dense, calibration);
+            BlockExample example = heldOut is null ? calibration.Example : BlockExample.Run(dense, config, heldOut, workspace);
+            use(layer, dense, calibration, example);
             input = calibration.Output;
+            if (heldOut is not null) heldOut = example.Expected;
         }
     }
 }

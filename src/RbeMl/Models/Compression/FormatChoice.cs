@@ -7,7 +7,7 @@ namespace RbeMl.Models.Compression;
 /// <param name="Options">How each matrix is stored.</param>
 /// <param name="Block">The compressed block and its reports.</param>
 /// <param name="PredictedError">What curves and sensitivities say of its output's relative error.</param>
-/// <param name="MeasuredError">What it is on the activations.</param>
+/// <param name="MeasuredError">What it is on the activations it was measured on.</param>
 public sealed record BlockChoice(PerMatrix<RbeOptions> Options, CalibratedBlock Block, double PredictedError, double MeasuredError);
 
 /// <summary>A matrix whose format was chosen.</summary>
@@ -27,20 +27,24 @@ public static partial class FormatChoice
     /// <summary>Chooses for a block and compresses it.</summary>
     /// <param name="dense">The weights.</param>
     /// <param name="config">Their shapes.</param>
-    /// <param name="calibration">Inputs of the matrices; errors are measured on its activations.</param>
+    /// <param name="calibration">Inputs of the matrices.</param>
     /// <param name="target">Size or error.</param>
     /// <param name="settings">Candidates; defaults when null.</param>
+    /// <param name="heldOut">Activations other than those of the calibration, to measure errors on; null measures on the calibration's own, which flatters when
+    /// they are not several times as many as the layers have features.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
     /// <exception cref="UnreachableTargetException">No choice meets the target; it tells the best.</exception>
     /// <exception cref="InvalidSettingException">Candidates are missing, out of range, or of several tile sizes or transforms.</exception>
-    public static BlockChoice Choose(DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, ChoiceTarget target, ChoiceSettings? settings = null, Workspace<float>? workspace = null)
+    public static BlockChoice Choose(DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, ChoiceTarget target, ChoiceSettings? settings = null, BlockActivationData? heldOut = null, Workspace<float>? workspace = null)
     {
+        ArgumentNullException.ThrowIfNull(calibration);
         ArgumentNullException.ThrowIfNull(target);
         settings ??= new ChoiceSettings();
         using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
         workspace ??= own!;
-        BlockSensitivity known = BlockSensitivity.Measure(dense, config, calibration, settings, workspace);
-        Func<RateAllocation, BlockChoice> realize = allocation => Realize(dense, config, calibration, settings, allocation, workspace);
+        BlockExample example = heldOut is null ? calibration.Example : BlockExample.Run(dense, config, heldOut, workspace);
+        BlockSensitivity known = BlockSensitivity.Measure(dense, config, calibration, example, settings, workspace);
+        Func<RateAllocation, BlockChoice> realize = allocation => Realize(dense, config, calibration, example, settings, allocation, workspace);
         return target.Error is { } error ? WithinError(known, error, settings, realize) : WithinBits(known, target.BitsPerWeight!.Value, realize);
     }
 
@@ -137,10 +141,10 @@ public static partial class FormatChoice
         }
     }
 
-    private static BlockChoice Realize(DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, ChoiceSettings settings, RateAllocation allocation, Workspace<float> workspace)
+    private static BlockChoice Realize(DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, BlockExample example, ChoiceSettings settings, RateAllocation allocation, Workspace<float> workspace)
     {
         PerMatrix<RbeOptions> options = new(m => settings.Candidates[allocation.Choices[(int)m]]);
         CalibratedBlock block = CalibratedBlock.Compress(dense, config, options, calibration);
-        return new BlockChoice(options, block, allocation.Error, block.OutputError(config, calibration.Input, calibration.Output, workspace));
+        return new BlockChoice(options, block, allocation.Error, block.OutputError(config, example, workspace));
     }
 }

@@ -11,14 +11,16 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
     /// <summary>Measures curves on samples of tiles, and sensitivities by compressing one matrix at a time and running the block.</summary>
     /// <param name="dense">The weights.</param>
     /// <param name="config">Their shapes.</param>
-    /// <param name="calibration">Inputs of the matrices, and the block's input and output.</param>
+    /// <param name="calibration">Inputs of the matrices.</param>
+    /// <param name="example">What the output's error is measured on.</param>
     /// <param name="settings">Candidates and probe.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
-    public static BlockSensitivity Measure(DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, ChoiceSettings settings, Workspace<float>? workspace = null)
+    public static BlockSensitivity Measure(DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, BlockExample example, ChoiceSettings settings, Workspace<float>? workspace = null)
     {
         ArgumentNullException.ThrowIfNull(dense);
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(calibration);
+        ArgumentNullException.ThrowIfNull(example);
         ArgumentNullException.ThrowIfNull(settings);
         if (settings.Candidates.Count == 0) throw new InvalidSettingException("candidates", 0, "give at least one way to store a matrix.");
         using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
@@ -30,12 +32,12 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
             (int rows, int columns) = PerMatrix.ShapeOf(config, m);
             return RateCurve.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, settings.Candidates, settings.Seed + (ulong)m, settings.Tiles);
         });
-        PerMatrix<double> sensitivities = new(m => MeasureOne(dense, config, calibration, exact, probe, settings, m, workspace));
+        PerMatrix<double> sensitivities = new(m => MeasureOne(dense, config, calibration, example, exact, probe, settings, m, workspace));
         return new BlockSensitivity(curves, sensitivities);
     }
 
     private static double MeasureOne(
-        DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, BlockWeights exact, RbeOptions probe, ChoiceSettings settings, BlockMatrix m, Workspace<float> workspace)
+        DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, BlockExample example, BlockWeights exact, RbeOptions probe, ChoiceSettings settings, BlockMatrix m, Workspace<float> workspace)
     {
         (int rows, int columns) = PerMatrix.ShapeOf(config, m);
         float[] weights = PerMatrix.WeightsOf(dense, m);
@@ -44,7 +46,7 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
         RbeMatrix perturbed = RbeCompressor.Compress(compressed.ToDense(), rows, columns, RbeOptions.Dense);
         PerMatrix<float[]> corrections = new(other => other == m ? calibration[m].BiasCorrection(weights, compressed) : new float[PerMatrix.ShapeOf(config, other).Rows]);
         BlockWeights block = Replace(exact, m, perturbed) with { Vectors = PerMatrix.AddToBiases(dense.Vectors, corrections) };
-        double error = RbeCompressor.RelativeError(calibration.Output.Values, BlockRunner.Run(block, config, calibration.Input, workspace));
+        double error = RbeCompressor.RelativeError(example.Expected.Values, BlockRunner.Run(block, config, example.Input, workspace));
 
         // Feedback makes the error of the weights larger than that of the plain rounding which the curves show; the sensitivity belongs to the curves.
         return error / RateCurve.Measure(weights, rows, columns, [probe], settings.Seed + (ulong)m, settings.Tiles).Points[0].Error;
