@@ -19,7 +19,7 @@ public static class AtomicFolder
         try
         {
             string target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
-            if (Directory.Exists(target)) target = new DirectoryInfo(target).ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? target;
+            target = new DirectoryInfo(target).ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? target;
             string parent = Path.GetDirectoryName(target) ?? throw new RbeFileException(path, "is the root of a drive. Choose a folder within.");
             if (File.Exists(target)) throw new RbeFileException(path, "is a file where a folder is to be written. Remove it, or choose another name.");
             if (Directory.Exists(target) && !mayReplace(target)) throw new RbeFileException(path, "is a folder that holds other files. Choose a new folder, or empty this one.");
