@@ -144,7 +144,4 @@ public sealed record RbeOptions
 
     /// <summary>Whether a tile has its eight alphas. A format that keeps all B² sparse coefficients never has them.</summary>
     public bool Alphas { get; init; } = true;
-
-    /// <summary>The weights themselves: no transform, every value kept, no alphas.</summary>
-    public static RbeOptions Dense { get; } = new() { Transform = TileTransform.None, Format = RbeFormat.Sparse(64 * 64), Alphas = false };
 }
