@@ -86,6 +86,7 @@ public static class RbeCompressor
         }
 
         CheckFinite(weights, columns);
+        if (ExactTiles.Keeps(plan, options)) return ExactTiles.Copy(weights, rows, columns, plan, options);
         EncodedTiles encoded = new(plan, options.Tile, TilesOf(rows, columns, options.Tile));
         int tile = options.Tile, tileColumns = (columns + tile - 1) / tile;
         fixed (float* pinned = weights)

@@ -101,6 +101,9 @@ public sealed record SeedFormat(int Coefficients) : RbeFormat;
 /// <summary>Everything that decides how a matrix is compressed.</summary>
 public sealed record RbeOptions
 {
+    /// <summary>No compression: every weight is a coefficient, and comes back bit for bit. For measuring against, and for models to be trained whole.</summary>
+    public static RbeOptions Dense { get; } = new() { Tile = 64, Transform = TileTransform.None, Format = RbeFormat.Sparse(64 * 64), Alphas = false };
+
     /// <summary>Tile edge B: 32, 64 or 128.</summary>
     public int Tile { get; init; } = 64;
 

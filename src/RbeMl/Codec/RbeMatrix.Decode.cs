@@ -179,7 +179,13 @@ public sealed partial class RbeMatrix
 
         if (Support is { } support)
         {
-            for (int e = 0; e < coefficients.Length; e++) image[support.PositionOf(tileIndex, e)] += coefficients[e];
+            // Adding to a zero would lose the sign of -0.
+            bool alone = Base is null;
+            for (int e = 0; e < coefficients.Length; e++)
+            {
+                ref double place = ref image[support.PositionOf(tileIndex, e)];
+                place = alone ? coefficients[e] : place + coefficients[e];
+            }
         }
 
         if (alphas.Length == 0) return;

@@ -65,6 +65,14 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
     /// <summary>The blocks.</summary>
     public IReadOnlyList<RbeTransformerBlock<T>> Blocks { get; }
 
+    internal TableWeights TokenEmbeddingWeights => _tokens.ToWeights();
+
+    internal TableWeights HeadWeights => _head.ToWeights();
+
+    internal float[] PositionEmbeddingValues => Parameters.ToFloats(_positions);
+
+    internal LayerNorm<T> FinalNorm => _finalNorm;
+
     private int Width => Config.Width;
 
     private int PaddedWidth => Blocks[0].PaddedWidth;

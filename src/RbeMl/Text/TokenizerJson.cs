@@ -4,8 +4,9 @@ using System.Text.Json.Nodes;
 namespace RbeMl.Text;
 
 /// <summary>
-/// Tokenizers as JSON, to travel inside a model file: <c>{"kind": "bytes"}</c>, <c>{"kind": "characters", "characters": "abc"}</c> or
-/// <c>{"kind": "bpe", "merges": [left, right, left, right, ...]}</c>.
+/// Tokenizers as JSON, to travel inside a model file: <c>{"kind": "bytes"}</c>, <c>{"kind": "characters", "characters": "abc"}</c>,
+/// <c>{"kind": "bpe", "merges": [left, right, left, right, ...]}</c> or <c>{"kind": "gpt2", "bytes": [256 ids], "merges": [left, right, ...], "results":
+/// [id, ...], "special": {"name": id}}</c>, where results that are 256, 257 and so on are left out.
 /// </summary>
 public static class TokenizerJson
 {
@@ -18,13 +19,14 @@ public static class TokenizerJson
         BytePairTokenizer bpe => new JsonObject
         {
             ["kind"] = "bpe",
-            ["merges"] = new JsonArray([.. bpe.Merges.SelectMany(merge => new JsonNode[] { merge.Left, merge.Right })]),
+            ["merges"] = Array(bpe.Merges.SelectMany(merge => new[] { merge.Left, merge.Right })),
         },
-        _ => throw new InvalidSettingException("tokenizer", tokenizer?.GetType().Name, "use ByteTokenizer, CharacterTokenizer or BytePairTokenizer, or save the model without one."),
+        Gpt2Tokenizer gpt2 => Save(gpt2),
+        _ => throw new InvalidSettingException("tokenizer", tokenizer?.GetType().Name, "use ByteTokenizer, CharacterTokenizer, BytePairTokenizer or Gpt2Tokenizer, or save the model without one."),
     };
 
     /// <summary>The tokenizer of a JSON.</summary>
-    /// <param name="json">What <see cref="Save"/> made.</param>
+    /// <param name="json">What <see cref="Save(ITokenizer)"/> made.</param>
     /// <exception cref="TokenException">The JSON is of an unknown kind or damaged.</exception>
     public static ITokenizer Load(JsonElement json)
     {
@@ -38,7 +40,8 @@ public static class TokenizerJson
             "bytes" => new ByteTokenizer(),
             "characters" => Characters(json),
             "bpe" => new BytePairTokenizer(Merges(json)),
-            var other => throw new TokenException($"Tokenizer kind \"{other}\" is unknown; this version knows bytes, characters and bpe. Update RbeMl."),
+            "gpt2" => Gpt2(json),
+            var other => throw new TokenException($"Tokenizer kind \"{other}\" is unknown; this version knows bytes, characters, bpe and gpt2. Update RbeMl."),
         };
     }
 
@@ -48,20 +51,66 @@ public static class TokenizerJson
         return new CharacterTokenizer([.. Text(text).EnumerateRunes()]);
     }
 
-    private static TokenPair[] Merges(JsonElement json)
+    private static JsonObject Save(Gpt2Tokenizer tokenizer)
     {
-        if (!json.TryGetProperty("merges", out JsonElement list) || list.ValueKind != JsonValueKind.Array || list.GetArrayLength() % 2 != 0)
+        JsonObject json = new()
         {
-            throw new TokenException("The tokenizer's merges are missing or odd in number. Save it again.");
+            ["kind"] = "gpt2",
+            ["bytes"] = Array(tokenizer.ByteIds),
+            ["merges"] = Array(tokenizer.Merges.SelectMany(merge => new[] { merge.Left, merge.Right })),
+            ["special"] = new JsonObject(tokenizer.Special.Select(entry => KeyValuePair.Create(entry.Key, (JsonNode?)entry.Value))),
+        };
+        IEnumerable<int> results = tokenizer.Merges.Select(merge => merge.Result);
+        if (!results.SequenceEqual(Enumerable.Range(256, tokenizer.Merges.Count))) json["results"] = Array(results);
+        return json;
+    }
+
+    private static Gpt2Tokenizer Gpt2(JsonElement json)
+    {
+        TokenPair[] pairs = Merges(json);
+        List<int> results = json.TryGetProperty("results", out _) ? Ids(json, "results") : [.. Enumerable.Range(256, pairs.Length)];
+        if (results.Count != pairs.Length) throw new TokenException($"The tokenizer has {pairs.Length} merges, but {results.Count} results. Save it again.");
+        Dictionary<string, int> special = new(StringComparer.Ordinal);
+        if (!json.TryGetProperty("special", out JsonElement names) || names.ValueKind != JsonValueKind.Object) throw new TokenException("The tokenizer's special tokens are missing. Save it again.");
+        foreach (JsonProperty entry in names.EnumerateObject())
+        {
+            string name = Name(entry);
+            if (entry.Value.ValueKind != JsonValueKind.Number || !entry.Value.TryGetInt32(out int id) || !special.TryAdd(name, id)) throw new TokenException($"The tokenizer's special token \"{name}\" has no id of its own. Save it again.");
         }
 
+        return new Gpt2Tokenizer(Ids(json, "bytes"), [.. pairs.Zip(results, (pair, result) => new TokenMerge(pair.Left, pair.Right, result))], special);
+    }
+
+    private static TokenPair[] Merges(JsonElement json)
+    {
+        List<int> ids = Ids(json, "merges");
+        return ids.Count % 2 == 0 ? [.. ids.Chunk(2).Select(pair => new TokenPair(pair[0], pair[1]))] : throw new TokenException("The tokenizer's merges are odd in number. Save it again.");
+    }
+
+    private static List<int> Ids(JsonElement json, string key)
+    {
+        if (!json.TryGetProperty(key, out JsonElement list) || list.ValueKind != JsonValueKind.Array) throw new TokenException($"The tokenizer's {key} are missing. Save it again.");
         List<int> ids = new(list.GetArrayLength());
         foreach (JsonElement item in list.EnumerateArray())
         {
-            ids.Add(item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int id) ? id : throw new TokenException($"The tokenizer's merge {ids.Count / 2} is no pair of ids. Save it again."));
+            ids.Add(item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int id) ? id : throw new TokenException($"Number {ids.Count} of the tokenizer's {key} is no id. Save it again."));
         }
 
-        return [.. ids.Chunk(2).Select(pair => new TokenPair(pair[0], pair[1]))];
+        return ids;
+    }
+
+    private static JsonArray Array(IEnumerable<int> ids) => new([.. ids.Select(id => (JsonNode)id)]);
+
+    private static string Name(JsonProperty property)
+    {
+        try
+        {
+            return property.Name;
+        }
+        catch (InvalidOperationException)
+        {
+            throw new TokenException("The tokenizer holds a name that is no Unicode. Save it again.");
+        }
     }
 
     private static string Text(JsonElement value)

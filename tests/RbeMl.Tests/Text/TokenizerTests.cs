@@ -84,7 +84,7 @@ public sealed class TokenizerTests
     [InlineData("{\"kind\":\"characters\",\"characters\":\"\\udc00\"}", "no Unicode")]
     [InlineData("{\"kind\":\"bpe\"}", "merges are missing")]
     [InlineData("{\"kind\":\"bpe\",\"merges\":[1]}", "odd in number")]
-    [InlineData("{\"kind\":\"bpe\",\"merges\":[1,\"x\"]}", "no pair of ids")]
+    [InlineData("{\"kind\":\"bpe\",\"merges\":[1,\"x\"]}", "is no id")]
     [InlineData("{\"kind\":\"bpe\",\"merges\":[1,1000000000]}", "only 0 .. 255 exist")]
     [InlineData("{\"kind\":\"bpe\",\"merges\":[1,2,256,257]}", "only 0 .. 256 exist")]
     [InlineData("{\"kind\":\"bpe\",\"merges\":[1,2,1,2]}", "List each once")]

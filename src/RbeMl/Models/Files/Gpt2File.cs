@@ -102,7 +102,7 @@ public static partial class Gpt2File
         }
     }
 
-    private static void CheckFinite(ParameterVector<float> parameters)
+    internal static void CheckFinite(ParameterVector<float> parameters)
     {
         foreach (ParameterSlice slice in parameters.Slices)
         {
