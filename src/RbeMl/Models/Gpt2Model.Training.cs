@@ -110,8 +110,7 @@ public sealed unsafe partial class Gpt2Model<T>
     // Logits of all tokens of a panel, row-major [N, V].
     private void HeadLogits(Panel<T> x, Workspace<T> workspace, Span<T> logits)
     {
-        workspace.EnsureScratch(HeadScratch);
-        T* vectors = DecodeFinalNorm(workspace.Panel("model.final").Reshape(1, 2 * PaddedWidth, 2 * PaddedWidth).Pointer);
+        T* vectors = PrepareHead(workspace);
         fixed (T* output = logits)
         {
             HeadLogitsWork work = new(this, x, vectors, output, workspace);
@@ -132,13 +131,7 @@ public sealed unsafe partial class Gpt2Model<T>
     private void HeadLogitsChunk(Panel<T> x, int chunk, T* vectors, T* output, ScratchArea<T> scratch)
     {
         int width = x.Width, vocabulary = Config.Vocabulary;
-        T* mean = scratch.Take(width);
-        T* rstd = scratch.Take(width);
-        T* normalized = scratch.Take((long)PaddedWidth * width);
-        T* logits = scratch.Take((long)_head.PaddedVocabulary * width);
-        _finalNorm.Statistics(x.Chunk(chunk), mean, rstd, width);
-        _finalNorm.ApplyBlock(x.Chunk(chunk), mean, rstd, vectors, vectors + PaddedWidth, 0, PaddedWidth, normalized, width);
-        _head.LogitsChunk(normalized, null, logits, width, scratch);
+        T* logits = ChunkLogits(x, chunk, vectors, scratch);
         Elementwise.Transpose(logits, vocabulary, x.TokensIn(chunk), width, output + ((long)chunk * width * vocabulary), vocabulary);
     }
 

@@ -1,0 +1,100 @@
+using RbeMl.Text;
+
+namespace RbeMl.Training.Evaluation;
+
+/// <summary>
+/// What a model is measured on: independent sequences of token ids, of which a text is one. The first token of a sequence is context only, all others
+/// are predicted from those before them in the same sequence.
+/// </summary>
+public sealed class EvaluationData
+{
+    private readonly ITokenizer? _tokenizer;
+
+    private EvaluationData(IReadOnlyList<int[]> sequences, ITokenizer? tokenizer)
+    {
+        Sequences = sequences;
+        _tokenizer = tokenizer;
+    }
+
+    /// <summary>The sequences, each of at least 2 ids.</summary>
+    public IReadOnlyList<int[]> Sequences { get; }
+
+    /// <summary>Predicted tokens: all but the first of each sequence.</summary>
+    public long Predictions => Sequences.Sum(s => s.Length - 1L);
+
+    /// <summary>Whether tokens are text, so that their bytes are known.</summary>
+    public bool IsText => _tokenizer is not null;
+
+    /// <summary>A text as one sequence.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="tokenizer">The model's tokenizer.</param>
+    /// <exception cref="TokenException">The text has fewer than 2 tokens, or holds something that has no id.</exception>
+    public static EvaluationData FromText(string text, ITokenizer tokenizer)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        int[] ids = tokenizer.Encode(text);
+        if (ids.Length < 2) throw new TokenException($"The text has {ids.Length} tokens, at least 2 are needed to predict one from another. Give a longer text.");
+        return new EvaluationData([ids], tokenizer);
+    }
+
+    /// <summary>Independent sequences; one long stream is a list of one.</summary>
+    /// <param name="sequences">Sequences of at least 2 ids.</param>
+    /// <exception cref="TokenException">There are none, or one has fewer than 2 ids.</exception>
+    public static EvaluationData FromSequences(IReadOnlyList<int[]> sequences)
+    {
+        ArgumentNullException.ThrowIfNull(sequences);
+        if (sequences.Count == 0) throw new TokenException("There are no sequences. Give at least one.");
+        for (int i = 0; i < sequences.Count; i++)
+        {
+            if (sequences[i].Length < 2) throw new TokenException($"Sequence {i + 1} has {sequences[i].Length} tokens, at least 2 are needed to predict one from another. Leave it out or make it longer.");
+        }
+
+        return new EvaluationData(sequences, null);
+    }
+
+    /// <summary>Fails where an id is outside a vocabulary.</summary>
+    /// <exception cref="TokenException">One is; sequence and place are named.</exception>
+    internal void Require(int vocabulary)
+    {
+        for (int s = 0; s < Sequences.Count; s++)
+        {
+            int bad = Array.FindIndex(Sequences[s], id => (uint)id >= (uint)vocabulary);
+            if (bad >= 0) throw new TokenException($"Token id {Sequences[s][bad]} (sequence {s + 1}, place {bad + 1}) is outside the vocabulary 0 .. {vocabulary - 1}. Use the model's own tokenizer or ids.");
+        }
+    }
+
+    /// <summary>UTF-8 bytes of a token; 0 where the data is no text.</summary>
+    internal int BytesOf(int token) => _tokenizer?.Bytes(token).Length ?? 0;
+
+    /// <summary>
+    /// The windows in order: T inputs that predict the T tokens after each of them; the next window starts a stride later and skips the predictions
+    /// already counted. The last window of a sequence may be shorter.
+    /// </summary>
+    /// <param name="context">T.</param>
+    /// <param name="stride">1 .. T.</param>
+    /// <param name="limit">Predictions at most.</param>
+    internal IEnumerable<EvaluationWindow> Windows(int context, int stride, long limit)
+    {
+        long left = limit;
+        for (int s = 0; s < Sequences.Count && left > 0; s++)
+        {
+            int predictions = Sequences[s].Length - 1, done = 0;
+            for (int start = 0; done < predictions && left > 0; start += stride)
+            {
+                int skip = done - start;
+                int length = (int)Math.Min(Math.Min(context, predictions - start), skip + left);
+                yield return new EvaluationWindow(s, start, length, skip);
+                done = start + length;
+                left -= length - skip;
+            }
+        }
+    }
+}
+
+/// <summary>A stretch of a sequence that goes through the model at once.</summary>
+/// <param name="Sequence">Index of the sequence.</param>
+/// <param name="Start">First input token.</param>
+/// <param name="Length">Input tokens; input i predicts token Start + i + 1.</param>
+/// <param name="Skip">Predictions at its start that an earlier window has counted.</param>
+internal readonly record struct EvaluationWindow(int Sequence, int Start, int Length, int Skip);

@@ -1,0 +1,214 @@
+using RbeMl.Kernels;
+using RbeMl.Layers;
+using RbeMl.Memory;
+using RbeMl.Models;
+
+namespace RbeMl.Training.Evaluation;
+
+/// <summary>
+/// Measures a model on tokens, and against a reference model that has the same vocabulary. Sums are in double and in the order of the data, so the
+/// result is the same, bit for bit, for any number of threads. Logits exist for one chunk of 64 tokens a thread only.
+/// </summary>
+public sealed unsafe class Evaluator : IDisposable
+{
+    private readonly ThreadTeam _team;
+    private readonly Side _model;
+    private readonly Side? _reference;
+    private readonly EvaluationOptions _options;
+    private readonly Slab<double> _losses = new(), _divergences = new();
+    private readonly Slab<int> _targets = new();
+
+    /// <summary>Prepares an evaluation.</summary>
+    /// <param name="model">The model to measure.</param>
+    /// <param name="reference">The model it is compared with, such as the dense one it was made of; null for none.</param>
+    /// <param name="options">Windows and batch.</param>
+    /// <param name="threads">0 for one a processor.</param>
+    /// <exception cref="ShapeMismatchException">The models have different vocabularies.</exception>
+    /// <exception cref="InvalidSettingException">An option is out of range, or a model sees the tokens it is to predict.</exception>
+    public Evaluator(Gpt2Model<float> model, Gpt2Model<float>? reference = null, EvaluationOptions? options = null, int threads = 0)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        foreach (Gpt2Model<float> side in reference is null ? [model] : (Gpt2Model<float>[])[model, reference])
+        {
+            if (!side.Config.Causal) throw new InvalidSettingException(nameof(TransformerConfig.Causal), false, "a model that sees the tokens to predict cannot be measured by predicting them. Give a causal model.");
+        }
+
+        if (reference is not null && reference.Config.Vocabulary != model.Config.Vocabulary)
+        {
+            throw new ShapeMismatchException(
+                "reference model", $"the model's vocabulary of {model.Config.Vocabulary} ids", $"one of {reference.Config.Vocabulary}", "Compare models that share a tokenizer, such as a compressed model and the dense one it was made of.");
+        }
+
+        int positions = Math.Min(model.Config.MaxSequenceLength, reference?.Config.MaxSequenceLength ?? int.MaxValue);
+        _options = (options ?? new EvaluationOptions()).Resolve(positions);
+        _team = new ThreadTeam(threads);
+        _model = new Side(model, _team);
+        if (reference is not null) _reference = new Side(reference, _team);
+    }
+
+    /// <summary>Bytes of native memory held for activations and scratch.</summary>
+    public long AllocatedBytes => _model.Workspace.AllocatedBytes + (_reference?.Workspace.AllocatedBytes ?? 0);
+
+    /// <summary>Measures.</summary>
+    /// <param name="data">What to predict.</param>
+    /// <param name="progress">Told after every pass, on the calling thread.</param>
+    /// <param name="cancel">Ends the evaluation between two passes.</param>
+    /// <exception cref="TokenException">An id is outside the vocabulary.</exception>
+    /// <exception cref="NonFiniteException">A model made a NaN or an infinity.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled; the last progress holds the result so far.</exception>
+    public EvaluationResult Evaluate(EvaluationData data, IProgress<EvaluationProgress>? progress = null, CancellationToken cancel = default)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        data.Require(_model.Model.Config.Vocabulary);
+        long total = Math.Min(data.Predictions, _options.Limit);
+        EvaluationSums sums = default;
+        foreach (EvaluationWindow[] windows in data.Windows(_options.Context, _options.Stride, _options.Limit).Chunk(_options.Batch))
+        {
+            cancel.ThrowIfCancellationRequested();
+            Pass(data, windows, ref sums);
+            progress?.Report(new EvaluationProgress(Result(data, sums), total));
+        }
+
+        return Result(data, sums);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _model.Dispose();
+        _reference?.Dispose();
+        _team.Dispose();
+        _losses.Dispose();
+        _divergences.Dispose();
+        _targets.Dispose();
+    }
+
+    private EvaluationResult Result(EvaluationData data, in EvaluationSums sums) => new()
+    {
+        Tokens = sums.Tokens,
+        Nll = sums.Loss / sums.Tokens,
+        Top1Accuracy = (double)sums.Correct / sums.Tokens,
+        Bytes = data.IsText ? sums.Bytes : null,
+        Kl = _reference is null ? null : sums.Divergence / sums.Tokens,
+        Top1Agreement = _reference is null ? null : (double)sums.Agreed / sums.Tokens,
+    };
+
+    // Shorter windows are filled up with token 0 at their end, where it changes nothing before it, and target -1.
+    private void Pass(EvaluationData data, EvaluationWindow[] windows, ref EvaluationSums sums)
+    {
+        int length = windows.Max(w => w.Length), count = windows.Length * length, room = Panel<float>.RoundUp(count, Panel<float>.WideWidth);
+        int[] tokens = new int[count];
+        int* targets = _targets.Ensure(room);
+        new Span<int>(targets, room).Fill(-1);
+        for (int b = 0; b < windows.Length; b++)
+        {
+            EvaluationWindow window = windows[b];
+            int[] sequence = data.Sequences[window.Sequence];
+            sequence.AsSpan(window.Start, window.Length).CopyTo(tokens.AsSpan(b * length));
+            for (int i = window.Skip; i < window.Length; i++) targets[b * length + i] = sequence[window.Start + i + 1];
+        }
+
+        Panel<float> x = _model.Run(tokens, windows.Length, length, room);
+        _reference?.Run(tokens, windows.Length, length, room);
+        _losses.Ensure(room);
+        _divergences.Ensure(room);
+        ScoreWork work = new(this);
+        _team.For(x.Chunks, ref work);
+        Add(data, count, ref sums);
+    }
+
+    private void Add(EvaluationData data, int count, ref EvaluationSums sums)
+    {
+        int* targets = _targets.Pointer;
+        double* losses = _losses.Pointer, divergences = _divergences.Pointer;
+        for (int i = 0; i < count; i++)
+        {
+            if (targets[i] < 0) continue;
+            if (!double.IsFinite(losses[i]) || (_reference is not null && !double.IsFinite(divergences[i])))
+            {
+                string which = double.IsFinite(_model.LogSums.Pointer[i]) ? "reference" : "model";
+                throw new NonFiniteException(which, $"its logits for predicted token {sums.Tokens + 1} are not finite. Its weights are damaged or its training diverged.");
+            }
+
+            sums.Tokens++;
+            sums.Loss += losses[i];
+            sums.Bytes += data.BytesOf(targets[i]);
+            int best = _model.Best.Pointer[i];
+            if (best == targets[i]) sums.Correct++;
+            if (_reference is null) continue;
+            sums.Divergence += divergences[i];
+            if (best == _reference.Best.Pointer[i]) sums.Agreed++;
+        }
+    }
+
+    // One chunk of tokens: logits of both models, then what is read from them.
+    private void Score(int chunk, int worker)
+    {
+        Panel<float> x = _model.Hidden!;
+        int width = x.Width, vocabulary = _model.Model.Config.Vocabulary, first = chunk * width;
+        int* targets = _targets.Pointer + first;
+        if (!new ReadOnlySpan<int>(targets, width).ContainsAnyInRange(0, int.MaxValue)) return;
+        float* logits = _model.Score(chunk, worker);
+        double* losses = _losses.Pointer + first, logSums = _model.LogSums.Pointer + first;
+        for (int lane = 0; lane < width; lane++)
+        {
+            if (targets[lane] >= 0) losses[lane] = logSums[lane] - logits[(long)targets[lane] * width + lane];
+        }
+
+        if (_reference is null) return;
+        float* expected = _reference.Score(chunk, worker);
+        PredictionKernel.Divergence(expected, _reference.LogSums.Pointer + first, logits, logSums, vocabulary, width, _divergences.Pointer + first);
+    }
+
+    private readonly struct ScoreWork(Evaluator evaluator) : IParallelWork
+    {
+        public void Execute(int item, int worker) => evaluator.Score(item, worker);
+    }
+
+    /// <summary>Running sums of an evaluation.</summary>
+    private struct EvaluationSums
+    {
+        public long Tokens, Correct, Agreed, Bytes;
+        public double Loss, Divergence;
+    }
+
+    /// <summary>A model with its own scratch on the shared threads.</summary>
+    private sealed class Side(Gpt2Model<float> model, ThreadTeam team) : IDisposable
+    {
+        private float* _vectors;
+
+        public Gpt2Model<float> Model { get; } = model;
+
+        public Workspace<float> Workspace { get; } = new(team);
+
+        public Panel<float>? Hidden { get; private set; }
+
+        public Slab<double> LogSums { get; } = new();
+
+        public Slab<int> Best { get; } = new();
+
+        public Panel<float> Run(int[] tokens, int batch, int length, int room)
+        {
+            Hidden = Model.Hidden(tokens, batch, length, Workspace);
+            _vectors = Model.PrepareHead(Workspace);
+            LogSums.Ensure(room);
+            Best.Ensure(room);
+            return Hidden;
+        }
+
+        public float* Score(int chunk, int worker)
+        {
+            float* logits = Model.ChunkLogits(Hidden!, chunk, _vectors, Workspace.Scratch(worker));
+            long first = (long)chunk * Hidden!.Width;
+            PredictionKernel.Normalize(logits, Model.Config.Vocabulary, Hidden.Width, LogSums.Pointer + first, Best.Pointer + first);
+            return logits;
+        }
+
+        public void Dispose()
+        {
+            Workspace.Dispose();
+            LogSums.Dispose();
+            Best.Dispose();
+        }
+    }
+}
