@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.Text.RegularExpressions;
+using RbeMl.Cli.Eval;
 using RbeMl.Cli.Finetune;
 using RbeMl.Cli.Generate;
 
@@ -22,6 +23,7 @@ internal static class Commands
             Try it:
               rbeml finetune                  train a model on this machine's SDK documentation, about two minutes
               rbeml generate --model rbeml-out/model.rbe --prompt "Returns the"
+              rbeml eval --model rbeml-out/model.rbe --text held-out.txt
               rbeml finetune --help           every option, with examples
             """)
         {
@@ -29,6 +31,7 @@ internal static class Commands
         };
         root.Add(FinetuneCommand.Create(host));
         root.Add(GenerateCommand.Create(host));
+        root.Add(EvalCommand.Create(host));
         root.SetAction(result => new HelpAction().Invoke(result));
         ParseResult parsed = root.Parse(args);
         if (parsed.CommandResult.Command == root) ShortenDescriptions(root);

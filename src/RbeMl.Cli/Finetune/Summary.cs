@@ -29,16 +29,9 @@ internal static class Summary
 
     private static void WriteBytes(CommandHost host, RunRecord run)
     {
-        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
-        {
-            Ansi = host.Interactive ? AnsiSupport.Detect : AnsiSupport.No,
-            ColorSystem = host.Interactive ? ColorSystemSupport.Detect : ColorSystemSupport.NoColors,
-            Out = new AnsiConsoleOutput(host.Out),
-        });
-        Table table = new Table().Border(host.Interactive ? TableBorder.Rounded : TableBorder.Ascii).AddColumn("memory");
-        foreach (string header in new[] { "this run", "dense fp32", "saved" }) table.AddColumn(new TableColumn(header).RightAligned());
-        foreach (ByteRow row in ByteRow.Of(run)) table.AddRow(row.Name, row.Actual, row.Dense, row.Saved);
-        console.Write(table);
+        Table table = Tables.New(host, "memory", "this run", "dense fp32", "saved");
+        foreach (ByteRow row in ByteRow.Of(run)) table.Row(row.Name, row.Actual, row.Dense, row.Saved);
+        Tables.Console(host).Write(table);
     }
 
     private static string Fold(string text) => text.ReplaceLineEndings(" ⏎ ");

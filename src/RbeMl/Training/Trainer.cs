@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Models;
 
@@ -92,15 +91,8 @@ public sealed class Trainer : IDisposable
         get
         {
             long values = Model.Parameters.TrainableCount * sizeof(float);
-            long fixedBytes = 0, dense = values;
-            foreach ((_, RbeMatrix matrix) in Model.Matrices)
-            {
-                if (matrix.Support is { } support) fixedBytes += (long)support.Starts.Length * sizeof(ushort);
-                if (matrix.Base is { } frozen) fixedBytes += frozen.StoredBits / 8;
-                dense += sizeof(float) * (((long)matrix.Rows * matrix.Columns) - matrix.TrainableCount);
-            }
-
-            return new TrainingBytes(values + fixedBytes, values, 2 * values, _context.ActivationBytes, dense);
+            ModelSize size = ModelSize.Of(Model);
+            return new TrainingBytes(size.Bytes, values, 2 * values, _context.ActivationBytes, size.DenseValues * sizeof(float));
         }
     }
 

@@ -1,0 +1,133 @@
+using System.CommandLine;
+using System.Diagnostics;
+using RbeMl.Cli.Output;
+using RbeMl.Models;
+using RbeMl.Models.Files;
+using RbeMl.Training;
+using RbeMl.Training.Evaluation;
+using Spectre.Console;
+
+namespace RbeMl.Cli.Eval;
+
+/// <summary><c>rbeml eval</c>: how well a model predicts a text, and how far it is from a reference model.</summary>
+internal sealed class EvalCommand
+{
+    private readonly Option<string> _model = new Option<string>("--model") { Description = "Model to measure: a .rbe file.", HelpName = "model", Required = true }.Named();
+    private readonly Option<string[]> _text = new Option<string[]>("--text") { Description = "Text files (UTF-8) to predict, read as one stream.", HelpName = "files", AllowMultipleArgumentsPerToken = true }.Named();
+    private readonly Option<string?> _tokens = Options.File("--tokens", "file", "Token ids to predict instead of text: a line is a sequence of its own, whose first id is context only; a single line is a stream.");
+    private readonly Option<string?> _reference = Options.File("--reference", "model", "Model to compare with, such as the dense one it was made of; adds KL divergence and top-1 agreement.");
+    private readonly Option<int?> _context = Options.OptionalWhole("--context", 1, "Tokens of a window; all positions the models have.", 1 << 20);
+    private readonly Option<int?> _stride = Options.OptionalWhole("--stride", 1, "Tokens from one window to the next; the whole window. Less gives later tokens more context and takes longer.", 1 << 20);
+    private readonly Option<int?> _batch = Options.OptionalWhole("--batch", 1, "Windows at a time; about 2048 tokens. Fewer take less memory.", 65536);
+    private readonly Option<int?> _limit = Options.OptionalWhole("--limit", 1, "Stop after this many predicted tokens.");
+    private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Results do not depend on it.", 1024);
+    private readonly Option<string?> _json = Options.Json();
+
+    /// <summary>The command.</summary>
+    public static Command Create(CommandHost host)
+    {
+        EvalCommand verb = new();
+        Command command = new(
+            "eval",
+            """
+            Measures how well a model predicts a text: loss in nats a token, perplexity, bits a byte, and its distance from a reference model.
+
+            The text is cut into windows of --context tokens; every token but the first is predicted once. Ctrl-C prints the figures so far.
+
+            Examples:
+              rbeml eval --model rbeml-out/model.rbe --text held-out.txt
+              rbeml eval --model small.rbe --reference large.rbe --text held-out.txt
+              rbeml eval --model ids.rbe --tokens ids.txt --stride 64 --json figures.json
+              rbeml eval --model rbeml-out/model.rbe --text book.txt --limit 20000 --json
+            """);
+        foreach (Option option in new Option[] { verb._model, verb._text, verb._tokens, verb._reference, verb._context, verb._stride, verb._batch, verb._limit, verb._threads, verb._json }) command.Add(option);
+        command.SetAction(result => verb.Run(result, host));
+        return command;
+    }
+
+    private int Run(ParseResult result, CommandHost host)
+    {
+        JsonTarget json = result.JsonTarget(_json);
+        string path = result.GetValue(_model)!;
+        string[] texts = result.GetValue(_text) ?? [];
+        string? tokens = result.GetValue(_tokens), reference = result.GetValue(_reference);
+        if (texts.Length > 0 == tokens is not null) throw new UsageException(tokens is null ? "Give --text or --tokens: something to predict." : "--text and --tokens are two kinds of data. Give one of them.");
+        if (result.GetValue(_stride) > result.GetValue(_context)) throw new UsageException($"--stride {result.GetValue(_stride)} is more than --context {result.GetValue(_context)}, so some tokens would never be predicted. Use at most that.");
+        if (json.File is { } file)
+        {
+            Options.RequireDistinct(file, [path, .. texts, .. new[] { tokens, reference }.OfType<string>()]);
+            AtomicFile.CheckFile(file);
+        }
+
+        using Gpt2Bundle bundle = ModelInput.Load(path);
+        using Gpt2Bundle? compared = reference is null ? null : ModelInput.Load(reference);
+        EvaluationData data = tokens is not null
+            ? EvaluationData.FromSequences(TokenFile.ReadSequences(tokens, bundle.Model.Config.Vocabulary))
+            : EvaluationData.FromText(TokenFile.ReadText(texts), bundle.Tokenizer ?? throw new InvalidSettingException("--text", texts[0], $"{path} has no tokenizer; give token ids with --tokens."));
+        EvaluationOptions options = Windows(result, bundle.Model, compared?.Model);
+        using Evaluator evaluator = new(bundle.Model, compared?.Model, options, result.GetValue(_threads));
+        Stopwatch watch = Stopwatch.StartNew();
+        (EvaluationResult figures, bool cancelled) = Measure(evaluator, data, ProgressView.For(host, json.OnOutput), watch, host.Cancel);
+        EvalRecord record = new(path, reference, tokens ?? string.Join(", ", texts), figures, options, watch.Elapsed.TotalSeconds, ModelSize.Of(bundle.Model), cancelled);
+        if (!json.OnOutput) Write(host, record, figures);
+        json.Write(host, record.ToJson());
+        return cancelled ? ExitCode.Cancelled : ExitCode.Done;
+    }
+
+    private EvaluationOptions Windows(ParseResult result, Gpt2Model<float> model, Gpt2Model<float>? reference)
+    {
+        int positions = Math.Min(model.Config.MaxSequenceLength, reference?.Config.MaxSequenceLength ?? int.MaxValue);
+        int context = result.GetValue(_context) ?? positions;
+        if (context > positions) throw new InvalidSettingException("--context", context, $"the model{(reference is null ? " has" : " and its reference have")} {positions} positions; use at most that.");
+        int stride = result.GetValue(_stride) ?? context;
+        if (stride > context) throw new InvalidSettingException("--stride", stride, $"a window has {context} tokens; use at most that.");
+        return new EvaluationOptions { Context = context, Stride = stride, Batch = result.GetValue(_batch) ?? 0, Limit = result.GetValue(_limit) ?? 0 };
+    }
+
+    // Cancelled after the first pass, the figures so far are the result.
+    private static (EvaluationResult Figures, bool Cancelled) Measure(Evaluator evaluator, EvaluationData data, ProgressView view, Stopwatch watch, CancellationToken cancel)
+    {
+        Reporter reporter = new(view, watch);
+        EvaluationResult? figures = null;
+        view.Run(() =>
+        {
+            try
+            {
+                figures = evaluator.Evaluate(data, reporter, cancel);
+            }
+            catch (OperationCanceledException) when (reporter.SoFar is not null)
+            {
+                // The figures so far are kept.
+            }
+        });
+        return (figures ?? reporter.SoFar!, figures is null);
+    }
+
+    private static void Write(CommandHost host, EvalRecord record, EvaluationResult figures)
+    {
+        Table table = Tables.New(host, record.Model, "");
+        table.Row("predicted tokens", Format.Count(record.Tokens));
+        table.Row("loss, nats a token", Format.Loss(record.Nll));
+        table.Row("perplexity", Format.Figure(figures.Perplexity));
+        if (record.BitsPerByte is { } bits) table.Row("bits a byte", Format.Loss(bits));
+        table.Row("top-1 accuracy", Format.Percent(record.Top1Accuracy));
+        if (record.Kl is { } kl) table.Row("KL(reference || model), nats a token", Format.Figure(kl));
+        if (record.Top1Agreement is { } agreement) table.Row("top-1 agreement with reference", Format.Percent(agreement));
+        table.Row("weights in memory", $"{Format.Bytes(record.WeightsBytes)}, {Format.Figure(record.BitsPerWeight)} bits a weight");
+        table.Row("speed", $"{Format.Count(record.TokensPerSecond)} tokens/s");
+        Tables.Console(host).Write(table);
+        if (record.Cancelled) host.Out.WriteLine($"Stopped after {Format.Count(record.Tokens)} tokens.");
+    }
+
+    private sealed class Reporter(ProgressView view, Stopwatch watch) : IProgress<EvaluationProgress>
+    {
+        public EvaluationResult? SoFar { get; private set; }
+
+        public void Report(EvaluationProgress value)
+        {
+            SoFar = value.SoFar;
+            double done = (double)SoFar.Tokens / value.Total;
+            view.Show(done, $"{Format.Count(SoFar.Tokens)}/{Format.Count(value.Total)} tokens  loss {Format.Loss(SoFar.Nll)}  {Format.Count(SoFar.Tokens / watch.Elapsed.TotalSeconds)} tokens/s  {Format.Left(done, watch.Elapsed)}");
+        }
+    }
+}

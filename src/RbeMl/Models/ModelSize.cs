@@ -1,0 +1,27 @@
+using RbeMl.Codec;
+
+namespace RbeMl.Models;
+
+/// <summary>What a model's weights take in memory, and how many weights they stand for.</summary>
+/// <param name="Bytes">fp32 trainable values, quantised bases, and places at 2 bytes a run.</param>
+/// <param name="DenseValues">Values of the same model dense: matrices, embeddings, biases, LayerNorms.</param>
+public readonly record struct ModelSize(long Bytes, long DenseValues)
+{
+    /// <summary>Bits for each weight of the dense model.</summary>
+    public double BitsPerWeight => 8.0 * Bytes / DenseValues;
+
+    /// <summary>The sizes of a model.</summary>
+    public static ModelSize Of(Gpt2Model<float> model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        long values = model.Parameters.TrainableCount, bytes = values * sizeof(float), dense = values;
+        foreach ((_, RbeMatrix matrix) in model.Matrices)
+        {
+            if (matrix.Support is { } support) bytes += (long)support.Starts.Length * sizeof(ushort);
+            if (matrix.Base is { } frozen) bytes += frozen.StoredBits / 8;
+            dense += ((long)matrix.Rows * matrix.Columns) - matrix.TrainableCount;
+        }
+
+        return new ModelSize(bytes, dense);
+    }
+}
