@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using RbeMl.Cli.Eval;
 using RbeMl.Cli.Finetune;
 using RbeMl.Cli.Generate;
+using RbeMl.Cli.Inspect;
 
 namespace RbeMl.Cli;
 
@@ -24,6 +25,7 @@ internal static class Commands
               rbeml finetune                  train a model on this machine's SDK documentation, about two minutes
               rbeml generate --model rbeml-out/model.rbe --prompt "Returns the"
               rbeml eval --model rbeml-out/model.rbe --text held-out.txt
+              rbeml inspect rbeml-out/model.rbe --html tiles.html
               rbeml finetune --help           every option, with examples
             """)
         {
@@ -32,6 +34,7 @@ internal static class Commands
         root.Add(FinetuneCommand.Create(host));
         root.Add(GenerateCommand.Create(host));
         root.Add(EvalCommand.Create(host));
+        root.Add(InspectCommand.Create(host));
         root.SetAction(result => new HelpAction().Invoke(result));
         ParseResult parsed = root.Parse(args);
         if (parsed.CommandResult.Command == root) ShortenDescriptions(root);

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Net;
 using System.Text;
 using RbeMl.Cli.Output;
 
@@ -64,10 +63,5 @@ internal static class ReportPage
 
     private static void Figure(StringBuilder page, string value, string label) => page.Append(CultureInfo.InvariantCulture, $"<div><b>{Text(value)}</b><span>{Text(label)}</span></div>");
 
-    private static string Text(string text)
-    {
-        StringBuilder clean = new(text.Length);
-        foreach (char c in text) clean.Append(char.IsControl(c) && c is not ('\n' or '\t') ? '\uFFFD' : c);
-        return WebUtility.HtmlEncode(clean.ToString());
-    }
+    private static string Text(string text) => Page.Text(text);
 }

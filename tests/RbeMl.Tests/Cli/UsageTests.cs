@@ -7,6 +7,7 @@ public sealed class UsageTests
     [InlineData("--help", "rbeml [command]", "two minutes")]
     [InlineData("finetune --help", "--checkpointing <none|selective|full>", "rbeml finetune --text book.txt --steps 2000")]
     [InlineData("generate --help", "--top-p", "rbeml generate --model rbeml-out/model.rbe --prompt")]
+    [InlineData("eval --help", "--reference <model>", "rbeml eval --model small.rbe --reference large.rbe --text held-out.txt")]
     public void Help_teaches(string line, params string[] parts)
     {
         CommandRun run = CommandRun.Of(line.Split(' ', StringSplitOptions.RemoveEmptyEntries));
@@ -17,7 +18,7 @@ public sealed class UsageTests
     [Fact]
     public void Every_option_has_a_description()
     {
-        foreach (string verb in new[] { "finetune", "generate" })
+        foreach (string verb in new[] { "finetune", "generate", "eval" })
         {
             string[] options = [.. CommandRun.Of(verb, "--help").Out.Split('\n').SkipWhile(line => !line.StartsWith("Options:", StringComparison.Ordinal)).Skip(1).Where(line => line.Trim().Length > 0)];
             Assert.True(options.Length >= 10);
@@ -66,6 +67,14 @@ public sealed class UsageTests
     [InlineData("generate --model m.rbe --prompt x --top-p 0", "--top-p 0: use a number above 0, at most 1")]
     [InlineData("generate --model m.rbe --prompt x --max-tokens 0", "--max-tokens 0")]
     [InlineData("generate --model m.rbe --prompt x --temperature -1", "--temperature -1")]
+    [InlineData("eval --text t", "--model")]
+    [InlineData("eval --model m.rbe", "Give --text or --tokens")]
+    [InlineData("eval --model m.rbe --text t --tokens i", "--text and --tokens")]
+    [InlineData("eval --model m.rbe --text t --context 8 --stride 9", "--stride 9 is more than --context 8")]
+    [InlineData("eval --model m.rbe --text t --limit 0", "--limit 0: use 1 or more")]
+    [InlineData("eval --model m.rbe --text t --batch 0", "--batch 0")]
+    [InlineData("eval --model m.rbe --text ", "--text \"\": the name is empty")]
+    [InlineData("eval --model m.rbe --text t --reference ", "--reference \"\": the name is empty")]
     public void Wrong_usage_is_one_line_and_exit_code_2(string line, string message)
     {
         CommandRun run = CommandRun.Of(line.Split(' ')).Fails(2, message);

@@ -1,0 +1,116 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using RbeMl.Cli.Finetune;
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Models.Files;
+
+namespace RbeMl.Cli.Inspect;
+
+/// <summary>One matrix in the document.</summary>
+internal sealed record MatrixRecord(
+    string Name, int Rows, int Columns, string Format, string Storage, int Tile, string Transform, double BitsPerWeight, double? RelativeError, double ShannonFloor, double Norm, double AlphaShare, long Bytes);
+
+/// <summary>What a part of the model takes in the file.</summary>
+internal sealed record PartRecord(string Part, int Tensors, long Bytes, double Share);
+
+/// <summary>The JSON document of <c>rbeml inspect</c>.</summary>
+internal sealed record InspectRecord
+{
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        WriteIndented = true,
+        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.CamelCase) },
+    };
+
+    /// <summary>The file.</summary>
+    public required string File { get; init; }
+
+    /// <summary>Kind of content.</summary>
+    public required string Kind { get; init; }
+
+    /// <summary>Bytes of the file.</summary>
+    public required long Bytes { get; init; }
+
+    /// <summary>Whether every checksum was checked.</summary>
+    public required bool Verified { get; init; }
+
+    /// <summary>What errors were measured against; null for what the file has.</summary>
+    public string? Reference { get; init; }
+
+    /// <summary>The model's configuration.</summary>
+    public TransformerConfig? Config { get; init; }
+
+    /// <summary>The tokenizer, described; null when there is none.</summary>
+    public string? Tokenizer { get; init; }
+
+    /// <summary>The matrices.</summary>
+    public required IReadOnlyList<MatrixRecord> Tensors { get; init; }
+
+    /// <summary>Tensors carried along as they are.</summary>
+    public IReadOnlyList<RbeDenseInfo> DenseTensors { get; init; } = [];
+
+    /// <summary>What the parts take.</summary>
+    public required IReadOnlyList<PartRecord> Parts { get; init; }
+
+    /// <summary>Bits for each weight of all matrices.</summary>
+    public double? BitsPerWeight { get; init; }
+
+    /// <summary>Relative error of all matrices together; null unless all are known.</summary>
+    public double? RelativeError { get; init; }
+
+    /// <summary>Share of the fp32 size of the matrices that is saved.</summary>
+    public double? SavedFraction { get; init; }
+
+    /// <summary>Share of all energy that the alphas carry.</summary>
+    public double? AlphaShare { get; init; }
+
+    /// <summary>The document of a file.</summary>
+    public static InspectRecord Of(RbeInspection file, IReadOnlyList<MatrixFigures> matrices, bool verified, string? reference)
+    {
+        FileParts parts = new(file);
+        long weights = matrices.Sum(m => m.Weights), bits = matrices.Sum(m => m.Bits);
+        double energy = matrices.Sum(m => m.Tiles.Energy), original = matrices.Sum(m => m.OriginalEnergy);
+        bool any = matrices.Count > 0, known = any && original > 0 && matrices.All(m => m.RelativeError is not null);
+        return new InspectRecord
+        {
+            File = file.Path,
+            Kind = file.Kind,
+            Bytes = file.Length,
+            Verified = verified,
+            Reference = reference,
+            Config = file.Config,
+            Tokenizer = TokenizerName(file.Metadata),
+            Tensors = [.. matrices.Select(m => Record(m, parts.BytesOf(m.Name)))],
+            DenseTensors = file.DenseTensors,
+            Parts = parts.All(),
+            BitsPerWeight = any ? (double)bits / weights : null,
+            SavedFraction = any ? 1 - (double)bits / weights / 32 : null,
+            RelativeError = known ? Math.Sqrt(matrices.Sum(m => m.RelativeError!.Value * m.RelativeError.Value * m.OriginalEnergy) / original) : null,
+            AlphaShare = energy > 0 ? matrices.Sum(m => m.Tiles.AlphaEnergies.Sum()) / energy : null,
+        };
+    }
+
+    /// <summary>The JSON document.</summary>
+    public string ToJson() => JsonSerializer.Serialize(this, Json);
+
+    private static MatrixRecord Record(MatrixFigures m, long bytes)
+    {
+        double bits = (double)m.Bits / m.Weights;
+        return new MatrixRecord(
+            m.Name, m.Matrix.Rows, m.Matrix.Columns, FormatName(m.Matrix.Format), TrainingModel.Describe(m.Matrix), m.Matrix.Tile, m.Matrix.Transform.ToString(), bits, m.RelativeError, Math.Pow(2, -bits), Math.Sqrt(m.Tiles.Energy), m.Tiles.AlphaShare, bytes);
+    }
+
+    // sparse, quantized, trellis, seed
+    private static string FormatName(RbeFormat format) => format.GetType().Name.Replace("Format", "", StringComparison.Ordinal).ToLowerInvariant();
+
+    private static string? TokenizerName(JsonElement metadata) =>
+        metadata.ValueKind == JsonValueKind.Object && metadata.TryGetProperty("tokenizer", out JsonElement tokenizer) && tokenizer.ValueKind == JsonValueKind.Object
+            && tokenizer.TryGetProperty("kind", out JsonElement kind) && kind.ValueKind == JsonValueKind.String
+            ? kind.GetString()
+            : null;
+}

@@ -1,0 +1,40 @@
+using RbeMl.Models.Files;
+
+namespace RbeMl.Cli.Inspect;
+
+/// <summary>The weights that errors are measured against, one matrix at a time.</summary>
+internal abstract class ReferenceWeights : IDisposable
+{
+    /// <summary>Opens a file.</summary>
+    /// <param name="path">A <c>.rbe</c> file.</param>
+    /// <exception cref="RbeFileException">It cannot be read.</exception>
+    public static ReferenceWeights Open(string path) => new CompressedReference(RbeInspection.Read(path, verify: true));
+
+    /// <summary>The dense weights of a matrix, row-major.</summary>
+    /// <exception cref="RbeMl.RbeException">There is none of that name and shape.</exception>
+    public abstract float[] Read(string name, int rows, int columns);
+
+    /// <inheritdoc/>
+    public abstract void Dispose();
+
+    private protected static RbeException Missing(string path, string name, int rows, int columns, string actual) =>
+        new RbeFileException(path, $"matrix \"{name}\" of {rows} x {columns} is needed as a reference, the file has {actual}. Give the weights that the compressed file was made of.");
+
+    /// <summary>Another compressed file; its dense tables serve too.</summary>
+    private sealed class CompressedReference(RbeInspection file) : ReferenceWeights
+    {
+        private readonly RbeContainer _container = RbeContainer.Open(file.Path);
+
+        public override float[] Read(string name, int rows, int columns)
+        {
+            if (file.Matrices.FirstOrDefault(m => m.Name == name)?.Matrix is { } matrix)
+            {
+                return matrix.Rows == rows && matrix.Columns == columns ? matrix.ToDense() : throw Missing(file.Path, name, rows, columns, $"one of {matrix.Rows} x {matrix.Columns}");
+            }
+
+            return _container.Contains(name) ? _container.Read<float>(name, (long)rows * columns) : throw Missing(file.Path, name, rows, columns, "none");
+        }
+
+        public override void Dispose() => _container.Dispose();
+    }
+}
