@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.Text.RegularExpressions;
+using RbeMl.Cli.Decompress;
 using RbeMl.Cli.Eval;
 using RbeMl.Cli.Finetune;
 using RbeMl.Cli.Generate;
@@ -35,6 +36,7 @@ internal static class Commands
         root.Add(GenerateCommand.Create(host));
         root.Add(EvalCommand.Create(host));
         root.Add(InspectCommand.Create(host));
+        root.Add(DecompressCommand.Create(host));
         root.SetAction(result => new HelpAction().Invoke(result));
         ParseResult parsed = root.Parse(args);
         if (parsed.CommandResult.Command == root) ShortenDescriptions(root);

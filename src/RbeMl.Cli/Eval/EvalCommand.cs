@@ -12,7 +12,7 @@ namespace RbeMl.Cli.Eval;
 /// <summary><c>rbeml eval</c>: how well a model predicts a text, and how far it is from a reference model.</summary>
 internal sealed class EvalCommand
 {
-    private readonly Option<string> _model = new Option<string>("--model") { Description = "Model to measure: a .rbe file.", HelpName = "model", Required = true }.Named();
+    private readonly Option<string> _model = new Option<string>("--model") { Description = "Model to measure: a .rbe file, or the folder of a Hugging Face GPT-2.", HelpName = "model", Required = true }.Named();
     private readonly Option<string[]> _text = new Option<string[]>("--text") { Description = "Text files (UTF-8) to predict, read as one stream.", HelpName = "files", AllowMultipleArgumentsPerToken = true }.Named();
     private readonly Option<string?> _tokens = Options.File("--tokens", "file", "Token ids to predict instead of text: a line is a sequence of its own, whose first id is context only; a single line is a stream.");
     private readonly Option<string?> _reference = Options.File("--reference", "model", "Model to compare with, such as the dense one it was made of; adds KL divergence and top-1 agreement.");
@@ -36,7 +36,7 @@ internal sealed class EvalCommand
 
             Examples:
               rbeml eval --model rbeml-out/model.rbe --text held-out.txt
-              rbeml eval --model small.rbe --reference large.rbe --text held-out.txt
+              rbeml eval --model small.rbe --reference gpt2 --text held-out.txt
               rbeml eval --model ids.rbe --tokens ids.txt --stride 64 --json figures.json
               rbeml eval --model rbeml-out/model.rbe --text book.txt --limit 20000 --json
             """);

@@ -9,7 +9,7 @@ internal sealed class InspectCommand
     private readonly Argument<string> _file = new("file.rbe") { Description = "Model or set of matrices (.rbe)." };
     private readonly Option<bool> _verify = new("--verify") { Description = "Read everything and check every checksum." };
     private readonly Option<string?> _html = Options.File("--html", "page", "Write a page that draws every tile: relative error, energy, and the share of it that the alphas carry.");
-    private readonly Option<string?> _reference = Options.File("--reference", "file", "Measure errors against these weights instead of taking those that the file itself has: a file with the same matrices, compressed less or not at all.");
+    private readonly Option<string?> _reference = Options.File("--reference", "file", "Measure errors against these weights instead of taking those that the file itself has: a Hugging Face folder, a .safetensors file or another .rbe with the same matrices.");
     private readonly Option<string?> _json = Options.Json();
 
     /// <summary>The command.</summary>
@@ -21,13 +21,13 @@ internal sealed class InspectCommand
             """
             Shows what a compressed file holds: each matrix with format, size and error, what the parts of the model take, configuration and tokenizer.
 
-            The Shannon floor is the least relative error that so many bits can give on independent Gaussian weights.
+            The floor (Shannon) is the least relative error that so many bits can give on independent Gaussian weights.
             Errors are those that compression measured, where the file has them; --reference measures them anew.
 
             Examples:
               rbeml inspect rbeml-out/model.rbe
               rbeml inspect rbeml-out/model.rbe --verify --json
-              rbeml inspect small.rbe --reference large.rbe --html tiles.html
+              rbeml inspect small.rbe --reference gpt2 --html tiles.html
             """);
         command.Add(verb._file);
         foreach (Option option in new Option[] { verb._verify, verb._html, verb._reference, verb._json }) command.Add(option);

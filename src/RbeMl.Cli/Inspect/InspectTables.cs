@@ -15,6 +15,11 @@ internal static class InspectTables
         output.WriteLine($"{record.File}: {(record.Kind.Length == 0 ? "a container" : record.Kind)}, {Format.Bytes(record.Bytes)}{(record.Verified ? ", every checksum is right" : "")}");
         if (record.Config is { } config) output.WriteLine(Describe(config, record.Tokenizer));
         if (record.Tensors.Count > 0) Tables.Console(host).Write(Matrices(host, record));
+        foreach (IGrouping<string, MatrixRecord> group in record.Tensors.GroupBy(m => $"{m.Format}: {m.Storage}; tiles of {m.Tile}, {m.Transform}"))
+        {
+            output.WriteLine($"{group.Count()} {(group.Count() == 1 ? "matrix" : "matrices")} {group.Key}");
+        }
+
         if (record.DenseTensors.Count > 0)
         {
             Table dense = Tables.New(host, "dense tensor", "type", "shape", "bytes");
@@ -42,11 +47,11 @@ internal static class InspectTables
 
     private static Table Matrices(CommandHost host, InspectRecord record)
     {
-        Table table = Tables.New(host, "matrix", "shape", "stored as", "tile", "bits/weight", "error", "Shannon floor", "alphas", "bytes");
+        Table table = Tables.New(host, "matrix", "shape", "format", "bits/weight", "error", "floor", "alphas", "bytes");
         foreach (MatrixRecord m in record.Tensors)
         {
             table.Row(
-                m.Name, $"{m.Rows} x {m.Columns}", $"{m.Format}: {m.Storage}", $"{m.Tile} {m.Transform}", Format.Figure(m.BitsPerWeight), m.RelativeError is { } error ? Format.Figure(error) : "-",
+                m.Name, $"{m.Rows} x {m.Columns}", m.Format, Format.Figure(m.BitsPerWeight), m.RelativeError is { } error ? Format.Figure(error) : "-",
                 Format.Figure(m.ShannonFloor), Percent(m.AlphaShare), Format.Bytes(m.Bytes));
         }
 

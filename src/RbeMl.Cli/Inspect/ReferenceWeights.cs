@@ -1,3 +1,5 @@
+using RbeMl.Codec;
+using RbeMl.Layers;
 using RbeMl.Models.Files;
 
 namespace RbeMl.Cli.Inspect;
@@ -6,9 +8,15 @@ namespace RbeMl.Cli.Inspect;
 internal abstract class ReferenceWeights : IDisposable
 {
     /// <summary>Opens a file.</summary>
-    /// <param name="path">A <c>.rbe</c> file.</param>
+    /// <param name="path">A <c>.rbe</c> file, the folder of a Hugging Face GPT-2, or a <c>.safetensors</c> file.</param>
     /// <exception cref="RbeFileException">It cannot be read.</exception>
-    public static ReferenceWeights Open(string path) => new CompressedReference(RbeInspection.Read(path, verify: true));
+    public static ReferenceWeights Open(string path)
+    {
+        if (Directory.Exists(path)) return new ModelReference(path, ModelSource.Load(path));
+        return path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
+            ? new DenseReference(SafetensorsFile.Open(path))
+            : new CompressedReference(RbeInspection.Read(path, verify: true));
+    }
 
     /// <summary>The dense weights of a matrix, row-major.</summary>
     /// <exception cref="RbeMl.RbeException">There is none of that name and shape.</exception>
@@ -36,5 +44,33 @@ internal abstract class ReferenceWeights : IDisposable
         }
 
         public override void Dispose() => _container.Dispose();
+    }
+
+    /// <summary>A model, by the names its matrices have in a compressed file.</summary>
+    private sealed class ModelReference(string path, Gpt2Bundle bundle) : ReferenceWeights
+    {
+        private readonly Dictionary<string, RbeMatrix> _matrices = bundle.Model.Matrices.ToDictionary(m => m.Name, m => m.Matrix);
+
+        public override float[] Read(string name, int rows, int columns)
+        {
+            if (_matrices.TryGetValue(name, out RbeMatrix? matrix)) return matrix.Rows == rows && matrix.Columns == columns ? matrix.ToDense() : throw Missing(path, name, rows, columns, $"one of {matrix.Rows} x {matrix.Columns}");
+            ParameterSlice? slice = bundle.Model.Parameters.Slices.FirstOrDefault(s => s.Name == name && s.Length == (long)rows * columns);
+            return slice is null ? throw Missing(path, name, rows, columns, "none") : bundle.Model.Parameters.Of(slice).ToArray();
+        }
+
+        public override void Dispose() => bundle.Dispose();
+    }
+
+    /// <summary>Dense tensors by name.</summary>
+    private sealed class DenseReference(SafetensorsFile file) : ReferenceWeights
+    {
+        public override float[] Read(string name, int rows, int columns)
+        {
+            if (!file.Contains(name)) throw Missing(file.Path, name, rows, columns, "none");
+            SafetensorsTensor tensor = file.Find(name);
+            return tensor.Shape.SequenceEqual([rows, columns]) ? file.ReadFloats(name) : throw Missing(file.Path, name, rows, columns, tensor.Describe());
+        }
+
+        public override void Dispose() => file.Dispose();
     }
 }

@@ -7,7 +7,7 @@ public sealed class UsageTests
     [InlineData("--help", "rbeml [command]", "two minutes")]
     [InlineData("finetune --help", "--checkpointing <none|selective|full>", "rbeml finetune --text book.txt --steps 2000")]
     [InlineData("generate --help", "--top-p", "rbeml generate --model rbeml-out/model.rbe --prompt")]
-    [InlineData("eval --help", "--reference <model>", "rbeml eval --model small.rbe --reference large.rbe --text held-out.txt")]
+    [InlineData("eval --help", "--reference <model>", "rbeml eval --model small.rbe --reference gpt2 --text held-out.txt")]
     public void Help_teaches(string line, params string[] parts)
     {
         CommandRun run = CommandRun.Of(line.Split(' ', StringSplitOptions.RemoveEmptyEntries));

@@ -129,6 +129,9 @@ public sealed class RbeMatrixSet : IDisposable
     public void CopyDense(string name, Stream destination) =>
         _file.CopyTo(_denseTensors.TryGetValue(name, out string? tensor) ? tensor : throw Missing("dense tensor", name), destination);
 
+    /// <summary>Gives the bytes of a dense tensor part by part and checks them; damage shows after the last part.</summary>
+    internal void ReadDense(string name, BytesSink sink) => _file.Read(_denseTensors.TryGetValue(name, out string? tensor) ? tensor : throw Missing("dense tensor", name), sink);
+
     /// <summary>Reads every payload and checks its checksum.</summary>
     /// <exception cref="RbeFileException">A payload is damaged.</exception>
     public void Verify() => _file.Verify();

@@ -84,6 +84,9 @@ public sealed class SafetensorsSource
         return new SafetensorsSource(name, tensor.Element, [.. tensor.Shape], sink => file.Stream(tensor, 1, (_, part) => sink(part)));
     }
 
+    /// <summary>A tensor of any type whose bytes are given as they are to be written.</summary>
+    internal static SafetensorsSource From(string name, SafetensorsElement element, long[] shape, Action<BytesSink> read) => new(name, element, shape, read);
+
     private static void RequireCount(SafetensorsSource source, long count)
     {
         long expected = (long)((Int128)source.ByteLength * 8 / SafetensorsElements.Bits(source.Element));

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using RbeMl.Layers;
 using RbeMl.Text;
 
@@ -19,10 +20,11 @@ public sealed partial class Gpt2Directory
     /// <param name="folder">The folder.</param>
     /// <param name="model">The model.</param>
     /// <param name="tokenizer">A <see cref="Gpt2Tokenizer"/> or <see cref="BytePairTokenizer"/> to write too; null for none.</param>
+    /// <param name="element">F32, F16 or BF16.</param>
     /// <exception cref="RbeFileException">The folder holds other files, or cannot be written.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
     /// <exception cref="InvalidSettingException">The model is not causal, or the tokenizer is of another kind or knows more ids than the model.</exception>
-    public static void Save(string folder, Gpt2Model<float> model, ITokenizer? tokenizer = null)
+    public static void Save(string folder, Gpt2Model<float> model, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         ArgumentNullException.ThrowIfNull(model);
@@ -32,11 +34,14 @@ public sealed partial class Gpt2Directory
         if (tokenizer?.Vocabulary > config.Vocabulary) throw new InvalidSettingException("tokenizer", $"{tokenizer.Vocabulary} ids", $"the model knows {config.Vocabulary}. Save it with its own tokenizer.");
         if (tokenizer is not (null or Gpt2Tokenizer or BytePairTokenizer)) throw new InvalidSettingException("tokenizer", tokenizer.GetType().Name, "vocab.json and merges.txt hold byte pairs; pass null to write the model without its tokenizer.");
         Gpt2File.CheckFinite(model.Parameters);
+        List<SafetensorsSource> sources = Sources(model, element);
+        JsonObject json = Gpt2ConfigJson.Write(config);
+        json["torch_dtype"] = element switch { SafetensorsElement.F16 => "float16", SafetensorsElement.BF16 => "bfloat16", _ => "float32" };
         AtomicFolder.Write(folder, MayReplace, target =>
         {
-            AtomicFile.WriteText(System.IO.Path.Combine(target, Gpt2ConfigJson.FileName), Gpt2ConfigJson.Write(config).ToJsonString(Indented) + "\n");
+            AtomicFile.WriteText(System.IO.Path.Combine(target, Gpt2ConfigJson.FileName), json.ToJsonString(Indented) + "\n");
             if (tokenizer is not null) Gpt2TokenizerFiles.Save(target, tokenizer);
-            SafetensorsWriter.Write(System.IO.Path.Combine(target, SafetensorsSet.SingleName), Sources(model), new Dictionary<string, string> { ["format"] = "pt" });
+            SafetensorsWriter.Write(System.IO.Path.Combine(target, SafetensorsSet.SingleName), sources, new Dictionary<string, string> { ["format"] = "pt" });
         });
     }
 
@@ -47,7 +52,8 @@ public sealed partial class Gpt2Directory
             || (names.All(name => OwnNames.Contains(name)) && names.Contains(Gpt2ConfigJson.FileName) && Gpt2ConfigJson.IsOurs(System.IO.Path.Combine(folder, Gpt2ConfigJson.FileName)));
     }
 
-    private static List<SafetensorsSource> Sources(Gpt2Model<float> model)
+    /// <summary>All tensors under their Hugging Face names, each decoded when it is written.</summary>
+    internal static List<SafetensorsSource> Sources(Gpt2Model<float> model, SafetensorsElement element)
     {
         TransformerConfig config = model.Config;
         Gpt2TensorNames names = new(config, Gpt2TensorNames.UsualPrefix, Transposed: true);
@@ -71,7 +77,7 @@ public sealed partial class Gpt2Directory
         if (!config.TiedHead) Add(Gpt2TensorNames.Head, () => Table(model.HeadWeights));
         return sources;
 
-        void Add(string name, Func<float[]> make) => sources.Add(SafetensorsSource.From(name, () => Finite(name, make()), shapes[name]));
+        void Add(string name, Func<float[]> make) => sources.Add(SafetensorsSource.From(name, () => Finite(name, make()), shapes[name], element));
 
         void Linear(int layer, string part, params RbeLinear<float>[] linears)
         {

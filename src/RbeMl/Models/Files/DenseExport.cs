@@ -1,0 +1,86 @@
+using RbeMl.Codec;
+using RbeMl.Models.Files.HuggingFace;
+using RbeMl.Text;
+
+namespace RbeMl.Models.Files;
+
+/// <summary>What <see cref="DenseExport.Write"/> wrote.</summary>
+/// <param name="Kind">Kind of the compressed file.</param>
+/// <param name="Tensors">Tensors written.</param>
+/// <param name="Bytes">Bytes of the tensors.</param>
+/// <param name="Tokenizer">Whether a tokenizer was written.</param>
+/// <param name="LostTokenizer">The name of a tokenizer that the output has no place for; null when none was lost.</param>
+public sealed record DenseExportResult(string Kind, int Tensors, long Bytes, bool Tokenizer, string? LostTokenizer);
+
+/// <summary>Writes a compressed file as dense weights, one matrix decoded at a time.</summary>
+public static class DenseExport
+{
+    private const string Extension = ".safetensors";
+
+    /// <summary>Writes the dense weights of a model or of a set of matrices.</summary>
+    /// <param name="path">The <c>.rbe</c> file.</param>
+    /// <param name="output">
+    /// A <c>.safetensors</c> file, or, for a model, any other name: a folder in Hugging Face's layout. A model's tensors have Hugging Face's names, those of a
+    /// set the names they were compressed under; its dense tensors keep their type and bytes.
+    /// </param>
+    /// <param name="element">Type of the decoded weights: F32, F16 or BF16.</param>
+    /// <exception cref="RbeFileException">The file is damaged or of another kind, or the output cannot be written.</exception>
+    /// <exception cref="InvalidSettingException">The output does not suit the kind of file.</exception>
+    /// <exception cref="NonFiniteException">A weight is beyond the range of the element type.</exception>
+    public static DenseExportResult Write(string path, string output, SafetensorsElement element = SafetensorsElement.F32)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(output);
+        string kind;
+        using (RbeContainer file = RbeContainer.Open(path)) kind = new JsonFields(path, "metadata", file.Metadata).Text("kind");
+        bool single = output.EndsWith(Extension, StringComparison.OrdinalIgnoreCase);
+        return kind switch
+        {
+            RbeMatrixSet.Kind when !single => throw new InvalidSettingException("output", output, $"{path} is a set of matrices, which is written as one file: give a name that ends in {Extension}."),
+            RbeMatrixSet.Kind => WriteSet(path, output, element),
+            _ => WriteModel(path, output, single, element), // its reader names other kinds
+        };
+    }
+
+    private static DenseExportResult WriteModel(string path, string output, bool single, SafetensorsElement element)
+    {
+        using Gpt2Bundle bundle = Gpt2File.Load(path);
+        List<SafetensorsSource> sources = Gpt2Directory.Sources(bundle.Model, element);
+        bool kept = !single && bundle.Tokenizer is Gpt2Tokenizer or BytePairTokenizer;
+        if (single) WriteFile(output, sources);
+        else Gpt2Directory.Save(output, bundle.Model, kept ? bundle.Tokenizer : null, element);
+        return new DenseExportResult(Gpt2File.Kind, sources.Count, sources.Sum(s => s.ByteLength), kept, kept || bundle.Tokenizer is null ? null : Describe(bundle.Tokenizer));
+    }
+
+    private static string Describe(ITokenizer tokenizer) => tokenizer switch
+    {
+        ByteTokenizer => "bytes",
+        CharacterTokenizer => "characters",
+        _ => "byte pairs",
+    };
+
+    private static DenseExportResult WriteSet(string path, string output, SafetensorsElement element)
+    {
+        using RbeMatrixSet set = RbeMatrixSet.Open(path);
+        List<SafetensorsSource> sources = [];
+        foreach (string name in set.Names)
+        {
+            RbeMatrix matrix = set.ReadMatrix(name);
+            sources.Add(SafetensorsSource.From(name, () => set.ReadMatrix(name).ToDense(), [matrix.Rows, matrix.Columns], element));
+        }
+
+        foreach (RbeDenseInfo dense in set.DenseTensors)
+        {
+            if (!SafetensorsElements.TryParse(dense.Type, out SafetensorsElement type))
+            {
+                throw new RbeFileException(path, $"its dense tensor \"{dense.Name}\" has type {dense.Type}, which safetensors files do not have. Read it with RbeMatrixSet.CopyDense.");
+            }
+
+            sources.Add(SafetensorsSource.From(dense.Name, type, [.. dense.Shape], sink => set.ReadDense(dense.Name, sink)));
+        }
+
+        WriteFile(output, sources);
+        return new DenseExportResult(RbeMatrixSet.Kind, sources.Count, sources.Sum(s => s.ByteLength), false, null);
+    }
+
+    private static void WriteFile(string output, List<SafetensorsSource> sources) => SafetensorsWriter.Write(output, sources, new Dictionary<string, string> { ["format"] = "pt" });
+}
