@@ -76,7 +76,8 @@ public sealed class DecompressTests : IDisposable
                 MemoryStream copy = new();
                 file.CopyTo(name, copy);
                 Assert.Equal(bytes, copy.ToArray());
-                Assert.Equal((element, shape), (file.Find(name).Element, [.. file.Find(name).Shape]));
+                Assert.Equal(element, file.Find(name).Element);
+                Assert.Equal(shape, file.Find(name).Shape);
             }
 
             Assert.Equal([0L, 7], file.Find("none").Shape);
