@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Codec;
@@ -7,12 +8,12 @@ public sealed partial class TrellisTiles
 {
     private protected override void Decode(int tileIndex, Span<float> coefficients)
     {
-        if (Avx512BW.IsSupported) DecodeAvx512(tileIndex, coefficients);
-        else if (Avx2.IsSupported) DecodeAvx2(tileIndex, coefficients);
+        if (Avx2.IsSupported) DecodeAvx2(tileIndex, coefficients);
         else DecodeScalar(tileIndex, coefficients);
     }
 
     /// <summary>The definition, symbol by symbol: what the vector paths are checked against.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal void DecodeScalar(int tileIndex, Span<float> coefficients)
     {
         int area = Tile * Tile, bytes = area * Bits / 8, state = 0, held = 0, next = 0;

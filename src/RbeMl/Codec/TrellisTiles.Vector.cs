@@ -5,9 +5,9 @@ using System.Runtime.Intrinsics.X86;
 namespace RbeMl.Codec;
 
 /// <content>
-/// Vector decoding. A state is 12 bits of the payload and needs nothing else. Row-major: sixteen samples lie in 2 * bits &lt;= 12 bytes and their windows
-/// start at most two bytes before; every lane shuffles the three bytes its window lies in to its low end and shifts. Column-major: a lane is a column,
-/// whose windows lie B * bits / 8 bytes apart at the same bit, and is gathered.
+/// Decoding on eight lanes; sixteen are no faster, as .NET gathers eight values at a time. A state is 12 bits of the payload and needs nothing else.
+/// Row-major: sixteen samples lie in 2 * bits &lt;= 12 bytes and their windows start at most two bytes before; every lane shuffles the three bytes its window
+/// lies in to its low end and shifts. Column-major: a lane is a column, whose windows lie B * bits / 8 bytes apart at the same bit, and is gathered.
 /// </content>
 public sealed unsafe partial class TrellisTiles
 {
@@ -15,37 +15,6 @@ public sealed unsafe partial class TrellisTiles
     private const int Before = 4; // bytes of a row-major vector before its first symbol: 4 + 12 make one of 16
     private static readonly byte[][] s_shuffles = [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(MakeShuffle)];
     private static readonly int[][] s_shifts = [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(bits => Enumerable.Range(0, 16).Select(lane => 12 - WindowStart(lane, bits) % 8).ToArray())];
-
-    /// <summary>Needs AVX-512BW.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal void DecodeAvx512(int tileIndex, Span<float> coefficients)
-    {
-        if (Scan == TrellisScan.ColumnMajor)
-        {
-            DecodeColumns(tileIndex, coefficients);
-            return;
-        }
-
-        int bits = Bits, area = Tile * Tile, step = 2 * bits;
-        Vector512<byte> shuffle = Vector512.Create(s_shuffles[bits - TrellisCodebook.LeastBits]);
-        Vector512<uint> shifts = Vector512.Create(s_shifts[bits - TrellisCodebook.LeastBits]).AsUInt32(), mask = Vector512.Create((uint)Mask);
-        Vector256<float> scale = Vector256.Create((float)Scales[tileIndex]);
-        byte* head = stackalloc byte[16];
-        fixed (float* table = TrellisCodebook.For(bits), start = coefficients)
-        fixed (byte* codes = Codes.Span)
-        {
-            byte* payload = codes + (long)tileIndex * area * bits / 8, source = CopyHead(payload, head);
-            for (float* y = start; y < start + area; y += 16)
-            {
-                Vector512<byte> four = Avx512F.BroadcastVector128ToVector512((uint*)source).AsByte();
-                Vector512<int> states = (Avx512F.ShiftRightLogicalVariable(Avx512BW.Shuffle(four, shuffle).AsUInt32(), shifts) & mask).AsInt32();
-                (Avx2.GatherVector256(table, states.GetLower(), sizeof(float)) * scale).Store(y);
-                (Avx2.GatherVector256(table, states.GetUpper(), sizeof(float)) * scale).Store(y + 8);
-                payload += step;
-                source = payload - Before;
-            }
-        }
-    }
 
     /// <summary>Needs AVX2.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

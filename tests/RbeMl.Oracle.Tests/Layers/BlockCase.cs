@@ -72,6 +72,7 @@ public sealed record BlockCase(RbeOptions Options)
         ["4 bits and delta"] = new(Quantized(4, SupportRule.Runs(16))),
         ["6 bits and delta, padding"] = new(Quantized(6, SupportRule.TopK)) { Padding = true, Causal = false },
         ["5 bits, alphas only"] = new(new RbeOptions { Tile = 32, Format = RbeFormat.Quantized(5) }) { Policy = CheckpointPolicy.Full },
+        ["trellis with outliers and delta"] = new(new RbeOptions { Tile = 32, Format = RbeFormat.Trellis(4) with { Delta = (SparseFormat)RbeFormat.Sparse(100, SupportRule.Runs(8)) } }),
         ["literal record"] = new(new RbeOptions { Tile = 32, Format = RbeFormat.Seed(100) }),
         ["ragged tiles and chunks"] = new(Sparse(SupportRule.Runs(4))) { Width = 44, Hidden = 76, Batch = 3, Length = 27, Padding = true },
         ["tile 64, one short chunk"] = new(new RbeOptions { Tile = 64, Format = RbeFormat.Sparse(304) }) { Width = 96, Hidden = 192, Batch = 1, Length = 9 },

@@ -82,6 +82,7 @@ public sealed class FinetuneTests : IDisposable
     [InlineData("bpe", "--vocabulary", "280")]
     [InlineData("characters", "--support", "random", "--transform", "haar")]
     [InlineData("characters", "--format", "quantized", "--bits", "5", "--coefficients", "64")]
+    [InlineData("characters", "--format", "trellis", "--bits", "3", "--outliers", "4", "--coefficients", "64")]
     [InlineData("characters", "--accumulate", "2", "--clip", "0", "--weight-decay", "0", "--warmup", "0")]
     [InlineData("characters", "--tile", "64", "--support", "lowfrequency")]
     public void Every_kind_of_model_trains_saves_and_generates(string tokenizer, params string[] more)

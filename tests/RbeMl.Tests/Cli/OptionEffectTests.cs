@@ -44,6 +44,7 @@ public sealed class OptionEffectTests : IDisposable
     [InlineData("--support", "runs4")]
     [InlineData("--support", "runs8")]
     [InlineData("--format", "quantized")]
+    [InlineData("--format", "trellis")]
     public void An_option_changes_the_training(string option, string value)
     {
         float[] plain = Train(), changed = Train(option, value);
@@ -53,6 +54,14 @@ public sealed class OptionEffectTests : IDisposable
 
     [Fact]
     public void Bits_change_the_training() => Assert.NotEqual(Train([.. Quantized, "--bits", "4"]), Train([.. Quantized, "--bits", "7"]));
+
+    [Fact]
+    public void Bits_and_outliers_change_the_training_of_a_trellis()
+    {
+        float[][] runs = [Train("--format", "trellis"), Train("--format", "trellis", "--bits", "2"), Train("--format", "trellis", "--outliers", "0")];
+        Assert.NotEqual(runs[0], runs[1]);
+        Assert.NotEqual(runs[0], runs[2]);
+    }
 
     [Fact]
     public void Checkpointing_saves_activations_and_changes_no_bit()

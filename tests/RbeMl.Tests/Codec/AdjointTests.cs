@@ -14,7 +14,7 @@ public class AdjointTests
     {
         const int rows = 70, columns = 130;
         float[] weights = Numbers.Normal(rows * columns, 1);
-        foreach (RbeFormat format in new RbeFormat[] { RbeFormat.Sparse(64), RbeFormat.Sparse(50, SupportRule.TopK), RbeFormat.Seed(30), RbeFormat.Quantized(4), new QuantizedFormat(5) { Delta = RbeFormat.Sparse(32, SupportRule.Runs(4)) } })
+        foreach (RbeFormat format in new RbeFormat[] { RbeFormat.Sparse(64), RbeFormat.Sparse(50, SupportRule.TopK), RbeFormat.Seed(30), RbeFormat.Quantized(4), new QuantizedFormat(5) { Delta = RbeFormat.Sparse(32, SupportRule.Runs(4)) }, RbeFormat.Trellis(3) with { Delta = RbeFormat.Sparse(32, SupportRule.Runs(4)) } })
         {
             RbeMatrix matrix = RbeCompressor.Compress(weights, rows, columns, new RbeOptions { Tile = tile, Transform = transform, Format = format });
             double[] alphas = RbeMatrix.Widen(Numbers.Normal(matrix.Alphas.Length, 2)), coefficients = RbeMatrix.Widen(Numbers.Normal(matrix.Coefficients.Length, 3));

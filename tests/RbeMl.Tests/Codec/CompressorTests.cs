@@ -12,6 +12,7 @@ public class CompressorTests
         RbeFormat.Sparse(100, SupportRule.Runs(4)), RbeFormat.Sparse(100, SupportRule.Runs(8)), RbeFormat.Sparse(100), RbeFormat.Quantized(3), RbeFormat.Quantized(4),
         RbeFormat.Quantized(5), RbeFormat.Quantized(6), RbeFormat.Quantized(7), RbeFormat.Quantized(8), RbeFormat.Seed(100),
         new QuantizedFormat(4) { Delta = RbeFormat.Sparse(32, SupportRule.TopK) }, new QuantizedFormat(5) { Delta = RbeFormat.Sparse(32) },
+        RbeFormat.Trellis(2), RbeFormat.Trellis(5) with { Outliers = 0 }, RbeFormat.Trellis(8), RbeFormat.Trellis(3) with { Delta = RbeFormat.Sparse(32, SupportRule.TopK) }, RbeFormat.Quantized(4) with { Outliers = 3 },
     ];
 
     public static TheoryData<TileTransform, int> Layouts => TransformTests.All;
@@ -188,6 +189,9 @@ public class CompressorTests
             Assert.Equal(one.Support?.Starts, many.Support?.Starts);
             Assert.Equal(one.Base?.Codes.ToArray(), many.Base?.Codes.ToArray());
             Assert.Equal((one.Base as QuantizedTiles)?.Scales, (many.Base as QuantizedTiles)?.Scales);
+            Assert.Equal((one.Base as TrellisTiles)?.Scales, (many.Base as TrellisTiles)?.Scales);
+            Assert.Equal(one.Base?.Outliers?.Places, many.Base?.Outliers?.Places);
+            Assert.Equal(one.Base?.Outliers?.Values, many.Base?.Outliers?.Values);
         }
     }
 

@@ -9,6 +9,7 @@ public class RaggedTests
     [
         RbeFormat.Sparse(300, SupportRule.TopK), RbeFormat.Sparse(300), RbeFormat.Sparse(300, SupportRule.LowFrequency), RbeFormat.Sparse(300, SupportRule.Random(1)), RbeFormat.Seed(300),
         RbeFormat.Quantized(4), RbeFormat.Quantized(7), new QuantizedFormat(4) { Delta = RbeFormat.Sparse(64, SupportRule.TopK) },
+        RbeFormat.Trellis(4), RbeFormat.Trellis(2) with { Delta = RbeFormat.Sparse(64, SupportRule.TopK) },
     ];
 
     public static TheoryData<int, int> Shapes => new() { { 1, 1 }, { 33, 65 }, { 63, 64 }, { 64, 65 }, { 130, 70 }, { 1, 200 }, { 200, 1 } };
@@ -70,6 +71,8 @@ public class RaggedTests
             Assert.Equal(a.Coefficients, b.Coefficients);
             Assert.Equal(a.Scales, b.Scales);
             Assert.Equal(a.Codes, b.Codes);
+            Assert.Equal(a.OutlierPlaces, b.OutlierPlaces);
+            Assert.Equal(a.OutlierValues, b.OutlierValues);
         }
     }
 

@@ -11,7 +11,7 @@ public sealed class RbeMatrixFileTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    public static TheoryData<string> Formats => ["runs", "topk", "all", "quantized", "delta", "seed"];
+    public static TheoryData<string> Formats => ["runs", "topk", "all", "quantized", "delta", "outliers", "trellis", "trellis delta", "trellis 8", "seed"];
 
     private static RbeMatrix Make(string kind)
     {
@@ -22,6 +22,10 @@ public sealed class RbeMatrixFileTests : IDisposable
             "all" => new() { Tile = 32, Format = RbeFormat.Sparse(1024) },
             "quantized" => new() { Tile = 32, Format = RbeFormat.Quantized(5), Transform = TileTransform.None },
             "delta" => new() { Tile = 64, Format = RbeFormat.Quantized(3) with { Delta = RbeFormat.Sparse(32, SupportRule.Random(9)) } },
+            "outliers" => new() { Tile = 32, Format = RbeFormat.Quantized(4) with { Outliers = 5 } },
+            "trellis" => new() { Tile = 32, Format = RbeFormat.Trellis(5) },
+            "trellis delta" => new() { Tile = 32, Format = RbeFormat.Trellis(3) with { Outliers = 0, Delta = RbeFormat.Sparse(32, SupportRule.TopK) }, Alphas = false },
+            "trellis 8" => new() { Tile = 32, Format = RbeFormat.Trellis(8) },
             _ => new() { Tile = 32, Format = RbeFormat.Seed(20) },
         };
         return RbeCompressor.Compress(Numbers.Normal(70 * 40, 3), 70, 40, options);
@@ -103,6 +107,70 @@ public sealed class RbeMatrixFileTests : IDisposable
         NonFiniteException error = Assert.Throws<NonFiniteException>(() => Read(path, new HashSet<string>()));
         Assert.Equal(name, error.Where);
         Assert.Contains("element 3", error.Message);
+    }
+
+    [Fact]
+    public void A_column_major_trellis_comes_back()
+    {
+        RbeMatrix made = Make("trellis");
+        TrellisTiles rows = (TrellisTiles)made.Base!;
+        TrellisTiles columns = new(rows.Tile, rows.TileCount, rows.Bits, TrellisScan.ColumnMajor, rows.Scales, rows.Codes, rows.Outliers);
+        RbeMatrix matrix = new(made.Rows, made.Columns, made.Tile, made.Transform, made.Alphas, null, [], columns, made.Format), read = Read(Write(matrix), new HashSet<string>());
+        Assert.Equal(TrellisScan.ColumnMajor, ((TrellisTiles)read.Base!).Scan);
+        Assert.Equal(matrix.ToDense(), read.ToDense());
+        Assert.NotEqual(made.ToDense(), read.ToDense());
+    }
+
+    // Files from before outliers and trellis.
+    [Fact]
+    public void A_quantised_matrix_without_the_newer_metadata_is_read()
+    {
+        RbeMatrix matrix = Make("quantized");
+        string path = Write(matrix, entry =>
+        {
+            Assert.True(entry.Remove("outliers") && entry.Remove("scan") && entry["format"]!.AsObject().Remove("outliers"));
+            return entry;
+        });
+        RbeMatrix read = Read(path, new HashSet<string>());
+        Assert.Equal(matrix.Format, read.Format);
+        Assert.Equal(matrix.ToDense(), read.ToDense());
+    }
+
+    [Theory]
+    [InlineData("bits", 4, "w.codes")]
+    [InlineData("bits", 7, "w.codes")]
+    [InlineData("outliers", 9, "w.outlierPlaces")]
+    [InlineData("outliers", 65, "w.outliers")]
+    [InlineData("outliers", -1, "w.outliers")]
+    [InlineData("scan", "Diagonal", "w.scan")]
+    public void Wrong_metadata_of_a_trellis_is_a_file_error(string key, object value, string message)
+    {
+        string path = Write(Make("trellis"), entry =>
+        {
+            entry[key] = value is int number ? number : (string)value;
+            return entry;
+        });
+        Assert.Contains(message, Assert.Throws<RbeFileException>(() => Read(path, new HashSet<string>())).Message);
+    }
+
+    [Theory]
+    [InlineData("w.scales", "scale = -1")]
+    [InlineData("w.outlierPlaces", "outlier place")]
+    public void Wrong_parts_of_a_trellis_are_a_file_error(string name, string message)
+    {
+        string path = Write(Make("trellis"), replace: t => t.Name != name ? t
+            : name == "w.scales" ? RbeTensor.From(name, Enumerable.Repeat((Half)(-1), (int)t.Count).ToArray(), [.. t.Shape])
+            : RbeTensor.From(name, Enumerable.Repeat((ushort)1024, (int)t.Count).ToArray(), [.. t.Shape]));
+        Assert.Contains(message, Assert.Throws<RbeFileException>(() => Read(path, new HashSet<string>())).Message);
+    }
+
+    [Theory]
+    [InlineData("w.scales")]
+    [InlineData("w.outlierValues")]
+    public void Values_of_a_trellis_that_are_not_finite_are_named(string name)
+    {
+        string path = Write(Make("trellis"), replace: t => t.Name == name ? RbeTensor.From(name, Enumerable.Repeat(Half.NaN, (int)t.Count).ToArray(), [.. t.Shape]) : t);
+        Assert.Equal(name, Assert.Throws<NonFiniteException>(() => Read(path, new HashSet<string>())).Where);
     }
 
     [Fact]

@@ -7,6 +7,7 @@ namespace RbeMl.Tests.Kernels;
 
 public sealed unsafe class QuantizedKernelTests
 {
+    // Lanes, tile, bits; negative bits for a trellis with outliers.
     public static TheoryData<int, int, int> Cases
     {
         get
@@ -16,7 +17,7 @@ public sealed unsafe class QuantizedKernelTests
             {
                 foreach (int tile in new[] { 32, 64, 128 })
                 {
-                    foreach (int bits in new[] { 3, 4, 5, 8 }) cases.Add(lanes, tile, bits);
+                    foreach (int bits in new[] { 3, 4, 5, 8, -2, -4 }) cases.Add(lanes, tile, bits);
                 }
             }
 
@@ -29,7 +30,7 @@ public sealed unsafe class QuantizedKernelTests
     public void Products_match_the_definition(int lanes, int tile, int bits)
     {
         const int Rows = 2, Columns = 3;
-        QuantizedTiles q = Base(tile, Rows * Columns, bits);
+        FrozenTiles q = bits > 0 ? Base(tile, Rows * Columns, bits) : Trellis(tile, Rows * Columns, -bits);
         foreach (int width in new[] { 16, 64 })
         {
             foreach (bool transposed in new[] { false, true })
@@ -94,7 +95,21 @@ public sealed unsafe class QuantizedKernelTests
         for (int i = 0; i < a.Length; i++) Assert.Equal(i % Width == Bad, float.IsNaN(y.Span[i]));
     }
 
-    private static double Largest(QuantizedTiles q) => q.Scales.Max(s => (double)s) * QuantizedTiles.LevelsFor(q.Bits).Max(Math.Abs);
+    private static double Largest(FrozenTiles q) => q switch
+    {
+        TrellisTiles trellis => Math.Max(3.7 * trellis.Scales.Max(s => (double)s), trellis.Outliers!.Values.Max(v => Math.Abs((double)v))),
+        _ => ((QuantizedTiles)q).Scales.Max(s => (double)s) * QuantizedTiles.LevelsFor(q.Bits).Max(Math.Abs),
+    };
+
+    private static TrellisTiles Trellis(int tile, int tiles, int bits)
+    {
+        Random random = new(tile + bits);
+        byte[] codes = new byte[TrellisTiles.CodeBytes(tile, tiles, bits)];
+        random.NextBytes(codes);
+        Half[] scales = [.. Enumerable.Range(0, tiles).Select(_ => (Half)(0.1 + random.NextDouble()))];
+        TileOutliers outliers = new(tile, tiles, 2, [.. Enumerable.Range(0, 2 * tiles).Select(e => (ushort)(5 + e))], [.. Enumerable.Range(0, 2 * tiles).Select(e => (Half)(7 - e))]);
+        return new TrellisTiles(tile, tiles, bits, bits == 2 ? TrellisScan.ColumnMajor : TrellisScan.RowMajor, scales, codes, outliers);
+    }
 
     private static QuantizedTiles Base(int tile, int tiles, int bits)
     {
@@ -105,7 +120,7 @@ public sealed unsafe class QuantizedKernelTests
         return new QuantizedTiles(tile, tiles, bits, scales, codes);
     }
 
-    private static void Run(int lanes, bool transposed, QuantizedTiles q, int columns, int first, int last, float* from, float* to, int width, float* scratch)
+    private static void Run(int lanes, bool transposed, FrozenTiles q, int columns, int first, int last, float* from, float* to, int width, float* scratch)
     {
         switch (lanes, transposed)
         {
