@@ -32,6 +32,11 @@ public static partial class RbeCompressor
         CheckCount(weights, rows, columns);
         if (calibration.Features != columns) throw new ShapeMismatchException("calibration", $"{columns} features as the matrix has columns", $"{calibration.Features}", "Calibrate with the input of this layer.");
         if (plan.Bits == 0) return Compress(weights, rows, columns, options, threads);
+        if (!TransformMatrix.IsOrthonormal(options.Transform))
+        {
+            throw new InvalidSettingException("transform", options.Transform, "rounding with error feedback needs an orthonormal transform: use Dct, WalshHadamard, Haar or None, or compress without calibration.");
+        }
+
         if (plan.Runs > 0) throw new InvalidSettingException("delta", options.Format, "a delta would undo the feedback in the base: calibrate without one, or compress without calibration.");
         CheckFinite(weights, columns);
         int tile = options.Tile, tileRows = (rows + tile - 1) / tile, tileColumns = (columns + tile - 1) / tile, tileCount = checked(tileRows * tileColumns);

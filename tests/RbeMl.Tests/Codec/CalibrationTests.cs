@@ -170,7 +170,7 @@ public sealed class CalibrationTests
     private static double[] TransformedMoment(SecondMoment moment, TileTransform transform, int tile, int size, double damping)
     {
         int n = moment.Features;
-        double[] t = TransformMatrix.Get(transform, tile), mean = moment.Mean(), h = new double[size * size], left = new double[size * size], result = new double[size * size];
+        double[] t = TransformMatrix.Analysis(transform, tile), mean = moment.Mean(), h = new double[size * size], left = new double[size * size], result = new double[size * size];
         double trace = 0;
         for (int i = 0; i < n; i++)
         {
