@@ -2,7 +2,7 @@ namespace RbeMl.Codec;
 
 /// <summary>One way to store a matrix, as measured.</summary>
 /// <param name="Options">The way.</param>
-/// <param name="Bits">Stored bits of the whole matrix.</param>
+/// <param name="Bits">Stored bits of the whole matrix; never fewer than it takes, and at most a few bits a tile more.</param>
 /// <param name="Error">Relative error of the weights, on the sample.</param>
 public sealed record RatePoint(RbeOptions Options, double Bits, double Error);
 

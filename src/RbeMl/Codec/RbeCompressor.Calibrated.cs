@@ -30,14 +30,17 @@ public static partial class RbeCompressor
         CheckShape(rows, columns);
         FormatPlan plan = FormatPlan.From(options);
         CheckCount(weights, rows, columns);
-        if (calibration.Features != columns) throw new ShapeMismatchException("calibration", $"{columns} features as the matrix has columns", $"{calibration.Features}", "Calibrate with the input of this layer.");
-        if (plan.Bits == 0) return Compress(weights, rows, columns, options, threads);
-        if (!TransformMatrix.IsOrthonormal(options.Transform))
+        if (calibration.Features != columns)
         {
-            throw new InvalidSettingException("transform", options.Transform, "rounding with error feedback needs an orthonormal transform: use Dct, WalshHadamard, Haar or None, or compress without calibration.");
+            throw new ShapeMismatchException("calibration", $"{columns} features as the matrix has columns", $"{calibration.Features}", "Calibrate with the input of this layer.");
         }
 
-        if (plan.Runs > 0) throw new InvalidSettingException("delta", options.Format, "a delta would undo the feedback in the base: calibrate without one, or compress without calibration.");
+        if (plan.Bits == 0) return Compress(weights, rows, columns, options, threads);
+        if (plan.Runs > 0)
+        {
+            throw new InvalidSettingException("delta", options.Format, "a delta would undo the feedback in the base: calibrate without one, or compress without calibration.");
+        }
+
         CheckFinite(weights, columns);
         int tile = options.Tile, tileRows = (rows + tile - 1) / tile, tileColumns = (columns + tile - 1) / tile, tileCount = checked(tileRows * tileColumns);
         FeedbackFactor factor = calibration.FactorFor(options.Transform, tile, FeedbackCoder.GroupOf(plan), threads);
@@ -52,7 +55,11 @@ public static partial class RbeCompressor
                 () => (Loader: new CoefficientLoader(options.Transform, tile, plan.Alphas), Coder: FeedbackCoder.Create(plan, factor, tile)),
                 (i, _, scratch) =>
                 {
-                    for (int j = 0; j < tileColumns; j++) scratch.Loader.Load((float*)address, rows, columns, i, j, tiles.AlphasOf(i * tileColumns + j), scratch.Coder.OriginalOf(j));
+                    for (int j = 0; j < tileColumns; j++)
+                    {
+                        scratch.Loader.Load((float*)address, rows, columns, i, j, tiles.AlphasOf(i * tileColumns + j), scratch.Coder.OriginalOf(j));
+                    }
+
                     for (int j = 0; j < tileColumns; j++) scratch.Coder.Encode(j, i * tileColumns + j, tiles);
                     return scratch;
                 },

@@ -139,6 +139,10 @@ public sealed class CalibrationTests
         Assert.Throws<InvalidSettingException>(() => new Calibration(moment, damping: 0));
         Assert.Throws<InvalidSettingException>(() => new Calibration(moment, double.NaN));
         Assert.Equal(0, moment.Mean()[0]);
+
+        // A transform that is not orthonormal, and one that is not known.
+        Assert.Equal("transform", Assert.Throws<InvalidSettingException>(() => FeedbackFactor.Create(moment, true, TileTransform.Cdf97, 64, 0.01)).Setting);
+        Assert.Equal("transform", Assert.Throws<InvalidSettingException>(() => FeedbackFactor.Create(moment, true, (TileTransform)77, 64, 0.01)).Setting);
     }
 
     /// <summary>Tokens whose features are mixed at random, with a mean.</summary>

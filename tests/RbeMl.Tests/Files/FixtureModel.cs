@@ -38,29 +38,50 @@ internal static class FixtureModel
     public static Gpt2Model<float> Create()
     {
         Values values = new();
-        BlockWeights block = new()
+        BlockWeights block = Block(values);
+        return Model(values, block);
+    }
+
+    private static BlockWeights Block(Values values) => new()
+    {
+        Query = Sparse(values, Width, Width, alphas: true, TileTransform.Dct, SupportRule.Runs(8, 3), runs: 4),
+        Key = Sparse(values, Width, Width, alphas: true, TileTransform.Dct, SupportRule.TopK, runs: 20),
+        Value = Quantized(values, Width, Width, bits: 5, delta: 0),
+        Output = Quantized(values, Width, Width, bits: 4, delta: 12),
+        Expand = Literal(values, 64, Width, coefficients: 10),
+        Contract = Quantized(values, Width, 64, bits: 6, delta: 0),
+        Vectors = new BlockVectors
         {
-            Query = Sparse(values, Width, Width, alphas: true, TileTransform.Dct, SupportRule.Runs(8, 3), runs: 4),
-            Key = Sparse(values, Width, Width, alphas: true, TileTransform.Dct, SupportRule.TopK, runs: 20),
-            Value = Quantized(values, Width, Width, bits: 5, delta: 0),
-            Output = Quantized(values, Width, Width, bits: 4, delta: 12),
-            Expand = Literal(values, 64, Width, coefficients: 10),
-            Contract = Quantized(values, Width, 64, bits: 6, delta: 0),
-            Vectors = new BlockVectors
-            {
-                QueryBias = values.Floats(Width, 8),
-                KeyBias = values.Floats(Width, 8),
-                ValueBias = values.Floats(Width, 8),
-                OutputBias = values.Floats(Width, 8),
-                ExpandBias = values.Floats(64, 8),
-                ContractBias = values.Floats(Width, 8),
-                Gamma1 = values.Floats(Width, 4, 1),
-                Beta1 = values.Floats(Width, 8),
-                Gamma2 = values.Floats(Width, 4, 1),
-                Beta2 = values.Floats(Width, 8),
-            },
-        };
-        return new Gpt2Model<float>(new Gpt2Weights
+            QueryBias = values.Floats(Width, 8),
+            KeyBias = values.Floats(Width, 8),
+            ValueBias = values.Floats(Width, 8),
+            OutputBias = values.Floats(Width, 8),
+            ExpandBias = values.Floats(64, 8),
+            ContractBias = values.Floats(Width, 8),
+            Gamma1 = values.Floats(Width, 4, 1),
+            Beta1 = values.Floats(Width, 8),
+            Gamma2 = values.Floats(Width, 4, 1),
+            Beta2 = values.Floats(Width, 8),
+        },
+    };
+
+    /// <summary>The model of Fixtures/v1-trellis.rbe: trellis codes in both scans, exact outliers on trellis and on quantised codes, the 9/7 wavelet.</summary>
+    public static Gpt2Model<float> CreateTrellis()
+    {
+        Values values = new();
+        return Model(values, Block(values) with
+        {
+            Query = Trellis(values, Width, Width, bits: 2, TrellisScan.RowMajor, outliers: 8),
+            Key = Trellis(values, Width, Width, bits: 3, TrellisScan.ColumnMajor, outliers: 0),
+            Value = Trellis(values, Width, Width, bits: 4, TrellisScan.RowMajor, outliers: 3),
+            Output = Trellis(values, Width, Width, bits: 5, TrellisScan.ColumnMajor, outliers: 8),
+            Expand = Trellis(values, 64, Width, bits: 6, TrellisScan.RowMajor, outliers: 1),
+            Contract = Quantized(values, Width, 64, bits: 8, delta: 0, outliers: 2, TileTransform.Cdf97),
+        });
+    }
+
+    private static Gpt2Model<float> Model(Values values, BlockWeights block) =>
+        new(new Gpt2Weights
         {
             Config = Config,
             TokenEmbedding = Sparse(values, Config.Vocabulary, Width, alphas: false, TileTransform.WalshHadamard, SupportRule.Random(9), runs: 64),
@@ -69,7 +90,6 @@ internal static class FixtureModel
             FinalGamma = values.Floats(Width, 4, 1),
             FinalBeta = values.Floats(Width, 8),
         });
-    }
 
     private static RbeMatrix Sparse(Values values, int rows, int columns, bool alphas, TileTransform transform, SupportRule rule, int runs)
     {
@@ -87,14 +107,23 @@ internal static class FixtureModel
             RbeFormat.Seed(coefficients));
     }
 
-    private static RbeMatrix Quantized(Values values, int rows, int columns, int bits, int delta)
+    private static RbeMatrix Quantized(Values values, int rows, int columns, int bits, int delta, int outliers = 0, TileTransform transform = TileTransform.Dct)
     {
         int tiles = Tiles(rows, columns), groups = tiles * Tile * Tile / QuantizedFormat.GroupSize;
         Half[] scales = [.. values.Floats(groups, 16, 0.25f).Select(s => (Half)s)];
         byte[] codes = values.Bytes(tiles * Tile * Tile * bits / 8);
-        QuantizedFormat format = RbeFormat.Quantized(bits) with { Delta = delta == 0 ? null : RbeFormat.Sparse(delta, SupportRule.TopK) };
+        QuantizedFormat format = RbeFormat.Quantized(bits) with { Outliers = outliers, Delta = delta == 0 ? null : RbeFormat.Sparse(delta, SupportRule.TopK) };
         return new RbeMatrix(
-            rows, columns, Tile, TileTransform.Dct, [], delta == 0 ? null : values.Support(tiles, delta, 1), values.Floats(tiles * delta, 4), new QuantizedTiles(Tile, tiles, bits, scales, codes), format);
+            rows, columns, Tile, transform, [], delta == 0 ? null : values.Support(tiles, delta, 1), values.Floats(tiles * delta, 4), new QuantizedTiles(Tile, tiles, bits, scales, codes, values.Outliers(tiles, outliers)), format);
+    }
+
+    private static RbeMatrix Trellis(Values values, int rows, int columns, int bits, TrellisScan scan, int outliers)
+    {
+        int tiles = Tiles(rows, columns);
+        Half[] scales = [.. values.Floats(tiles, 16, 0.25f).Select(s => (Half)s)];
+        byte[] codes = [.. values.Bytes(tiles * Tile * Tile * bits / 8), .. new byte[TrellisTiles.PadBytes]];
+        return new RbeMatrix(
+            rows, columns, Tile, TileTransform.Cdf97, [], null, [], new TrellisTiles(Tile, tiles, bits, scan, scales, codes, values.Outliers(tiles, outliers)), RbeFormat.Trellis(bits) with { Outliers = outliers });
     }
 
     private static int Tiles(int rows, int columns) => (rows + Tile - 1) / Tile * ((columns + Tile - 1) / Tile);
@@ -122,6 +151,9 @@ internal static class FixtureModel
 
             return new CoefficientSupport(Tile, tiles, runLength, starts);
         }
+
+        public TileOutliers? Outliers(int tiles, int perTile) => perTile == 0 ? null
+            : new TileOutliers(Tile, tiles, perTile, Support(tiles, perTile, 1).Starts, [.. Floats(tiles * perTile, 1, 2).Select(v => (Half)v)]);
 
         private int Next(int bound)
         {

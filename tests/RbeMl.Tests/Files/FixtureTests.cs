@@ -16,7 +16,7 @@ public sealed class FixtureTests : IDisposable
 {
     private static readonly int[] Tokens = [258, 0, 101, 257, 32, 259];
 
-    private static readonly Dictionary<string, Func<Gpt2Model<float>>> Models = new() { ["v1"] = FixtureModel.Create };
+    private static readonly Dictionary<string, Func<Gpt2Model<float>>> Models = new() { ["v1"] = FixtureModel.Create, ["v1-trellis"] = FixtureModel.CreateTrellis };
 
     private readonly TemporaryFolder _folder = new();
 
@@ -34,7 +34,7 @@ public sealed class FixtureTests : IDisposable
     public static TheoryData<string> All => [.. Models.Keys];
 
     /// <summary>Fixtures that the library still writes byte for byte.</summary>
-    public static TheoryData<string> WrittenToday => ["v1"];
+    public static TheoryData<string> WrittenToday => ["v1", "v1-trellis"];
 
     public void Dispose() => _folder.Dispose();
 

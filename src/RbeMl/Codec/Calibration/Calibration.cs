@@ -114,7 +114,14 @@ public sealed class Calibration
     private void CheckMatrix(ReadOnlySpan<float> original, RbeMatrix matrix)
     {
         ArgumentNullException.ThrowIfNull(matrix);
-        if (matrix.Columns != Features) throw new ShapeMismatchException("matrix", $"{Features} columns as the calibrated input has features", $"{matrix.Columns}", "Calibrate with the input of this layer.");
-        if (original.Length != (long)matrix.Rows * matrix.Columns) throw new ShapeMismatchException("original", $"{matrix.Rows} x {matrix.Columns} values", $"{original.Length}", "Pass the matrix that was compressed.");
+        if (matrix.Columns != Features)
+        {
+            throw new ShapeMismatchException("matrix", $"{Features} columns as the calibrated input has features", $"{matrix.Columns}", "Calibrate with the input of this layer.");
+        }
+
+        if (original.Length != (long)matrix.Rows * matrix.Columns)
+        {
+            throw new ShapeMismatchException("original", $"{matrix.Rows} x {matrix.Columns} values", $"{original.Length}", "Pass the matrix that was compressed.");
+        }
     }
 }

@@ -47,7 +47,8 @@ internal static unsafe class CholeskyFactor
             double pivot = row[j];
             if (!(pivot > 0) || !double.IsFinite(pivot))
             {
-                throw new NonFiniteException("second moment", FormattableString.Invariant($"pivot {pivot} at feature {k + j}: the damped matrix is not positive definite. Use more damping, or look for huge activations."));
+                throw new NonFiniteException(
+                    "second moment", FormattableString.Invariant($"pivot {pivot} at feature {k + j}: the damped matrix is not positive definite. Use more damping, or look for huge activations."));
             }
 
             double inverse = 1 / Math.Sqrt(pivot);

@@ -27,8 +27,14 @@ internal sealed class FeedbackFactor
     /// <param name="tile">B.</param>
     /// <param name="damping">Share of the mean diagonal that is added to the diagonal.</param>
     /// <param name="threads">Threads, 0 for all.</param>
+    /// <exception cref="InvalidSettingException">The transform is not orthonormal: then rows of coefficients do not err independently.</exception>
     public static FeedbackFactor Create(SecondMoment moment, bool centered, TileTransform transform, int tile, double damping, int threads = 0)
     {
+        if (transform is not (TileTransform.Dct or TileTransform.WalshHadamard or TileTransform.Haar or TileTransform.None))
+        {
+            throw new InvalidSettingException("transform", transform, "calibration of a quantised format needs an orthonormal one: use Dct, WalshHadamard, Haar or None.");
+        }
+
         int tiles = (moment.Features + tile - 1) / tile, size = tiles * tile;
         double[] matrix = Transformed(moment, centered, transform, tile, tiles, threads);
         double trace = 0;

@@ -1,8 +1,8 @@
 namespace RbeMl.Codec;
 
 /// <summary>
-/// Groups of codes with feedback, column by column. A group's scale is chosen when the block of columns it lies in begins, from the targets as they are then. With a factor of
-/// zero the result is that of plain rounding, bit for bit.
+/// Groups of codes with feedback, column by column. A group's scale is chosen when the block of columns it lies in begins, from the targets as they are then.
+/// With a factor of zero the result is that of plain rounding, bit for bit.
 /// </summary>
 internal sealed class FeedbackQuantizer : FeedbackCoder
 {

@@ -1,8 +1,8 @@
 namespace RbeMl.Codec;
 
 /// <summary>
-/// Trellis-coded tiles with feedback: the trellis runs through a tile column by column, in segments of four columns, each of which takes up the errors of those before it; the state goes on from segment to
-/// segment. A tile's scale is chosen when it begins.
+/// Trellis-coded tiles with feedback: the trellis runs through a tile column by column, in segments of four columns, each of which takes up the errors of
+/// those before it; the state goes on from segment to segment. A tile's scale is chosen when it begins.
 /// </summary>
 internal sealed class FeedbackTrellis : FeedbackCoder
 {

@@ -64,7 +64,8 @@ public sealed unsafe class SecondMoment
         if (stride == 0) stride = Features;
         if (tokens < 0 || stride < Features || rows.Length != (long)tokens * stride)
         {
-            throw new ShapeMismatchException("calibration tokens", $"{tokens} rows of at least {Features} values", $"{rows.Length} values in rows of {stride}", "Pass whole rows of the layer's input.");
+            throw new ShapeMismatchException(
+                "calibration tokens", $"{tokens} rows of at least {Features} values", $"{rows.Length} values in rows of {stride}", "Pass whole rows of the layer's input.");
         }
 
         CheckFinite(rows, tokens, stride);
@@ -123,7 +124,8 @@ public sealed unsafe class SecondMoment
             for (int i = 0; i < Features; i++)
             {
                 float value = rows[t * stride + i];
-                if (!float.IsFinite(value)) throw new NonFiniteException("calibration tokens", FormattableString.Invariant($"{value} at token {t}, feature {i}. Find where it was made before this layer."));
+                if (float.IsFinite(value)) continue;
+                throw new NonFiniteException("calibration tokens", FormattableString.Invariant($"{value} at token {t}, feature {i}. Find where it was made before this layer."));
             }
         }
     }

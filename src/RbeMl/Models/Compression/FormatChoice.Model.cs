@@ -21,7 +21,13 @@ public static partial class FormatChoice
     /// <returns>One choice a layer.</returns>
     /// <exception cref="UnreachableTargetException">No choice meets the target; it tells the best.</exception>
     public static IReadOnlyList<BlockChoice> ForModel(
-        TransformerConfig config, Func<int, DenseBlockWeights> blockAt, BlockActivationData input, ChoiceTarget target, ChoiceSettings? settings = null, BlockActivationData? heldOut = null, Workspace<float>? workspace = null)
+        TransformerConfig config,
+        Func<int, DenseBlockWeights> blockAt,
+        BlockActivationData input,
+        ChoiceTarget target,
+        ChoiceSettings? settings = null,
+        BlockActivationData? heldOut = null,
+        Workspace<float>? workspace = null)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(blockAt);
@@ -30,21 +36,32 @@ public static partial class FormatChoice
         using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
         workspace ??= own!;
         List<BlockChoice> choices = [];
-        if (target.Error is not null)
-        {
-            ForEachBlock(config, blockAt, input, heldOut, workspace, (_, dense, calibration, example) => choices.Add(Choose(dense, config, calibration, target, settings, heldOut is null ? null : example.Input, workspace)));
-            return choices;
-        }
-
         List<BlockSensitivity> known = [];
-        ForEachBlock(config, blockAt, input, heldOut, workspace, (_, dense, calibration, example) => known.Add(BlockSensitivity.Measure(dense, config, calibration, example, settings, workspace)));
+        ForEachBlock((_, work) =>
+        {
+            BlockSensitivity block = BlockSensitivity.Measure(work.Dense, config, work.Calibration, work.Example, settings, workspace);
+            if (target.Error is { } error) choices.Add(WithinError(work, block, error));
+            else known.Add(block);
+        });
+        if (target.Error is not null) return choices;
         RateCurve[] curves = [.. known.SelectMany(k => k.Curves.Values)];
         double[] sensitivities = [.. known.SelectMany(k => k.Sensitivities.Values)];
-        double budget = target.BitsPerWeight!.Value * curves.Sum(c => c.Weights);
-        RateAllocation all = RateAllocator.MinimizeError(curves, sensitivities, budget);
-        ForEachBlock(config, blockAt, input, heldOut, workspace, (layer, dense, calibration, example) =>
-            choices.Add(Realize(dense, config, calibration, example, settings, Part(all, known[layer], layer), workspace)));
+        RateAllocation all = RateAllocator.MinimizeError(curves, sensitivities, target.BitsPerWeight!.Value * curves.Sum(c => c.Weights));
+        ForEachBlock((layer, work) => choices.Add(Realize(work, Part(all, known[layer], layer))));
         return choices;
+
+        void ForEachBlock(Action<int, BlockWork> use)
+        {
+            (BlockActivationData x, BlockActivationData? other) = (input, heldOut);
+            for (int layer = 0; layer < config.Layers; layer++)
+            {
+                DenseBlockWeights dense = blockAt(layer);
+                BlockCalibration calibration = BlockCalibration.Run(dense, config, x, workspace);
+                BlockExample example = other is null ? calibration.Example : BlockExample.Run(dense, config, other, workspace);
+                use(layer, new BlockWork(dense, config, calibration, example, settings, workspace));
+                (x, other) = (calibration.Output, other is null ? null : example.Expected);
+            }
+        }
     }
 
     // The part of an allocation that belongs to a layer.
@@ -61,19 +78,5 @@ public static partial class FormatChoice
         }
 
         return new RateAllocation(choices, bits, Math.Sqrt(cost));
-    }
-
-    private static void ForEachBlock(
-        TransformerConfig config, Func<int, DenseBlockWeights> blockAt, BlockActivationData input, BlockActivationData? heldOut, Workspace<float> workspace, Action<int, DenseBlockWeights, BlockCalibration, BlockExample> use)
-    {
-        for (int layer = 0; layer < config.Layers; layer++)
-        {
-            DenseBlockWeights dense = blockAt(layer);
-            BlockCalibration calibration = BlockCalibration.Run(dense, config, input, workspace);
-            BlockExample example = heldOut is null ? calibration.Example : BlockExample.Run(dense, config, heldOut, workspace);
-            use(layer, dense, calibration, example);
-            input = calibration.Output;
-            if (heldOut is not null) heldOut = example.Expected;
-        }
     }
 }

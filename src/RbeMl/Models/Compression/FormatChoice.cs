@@ -35,7 +35,14 @@ public static partial class FormatChoice
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
     /// <exception cref="UnreachableTargetException">No choice meets the target; it tells the best.</exception>
     /// <exception cref="InvalidSettingException">Candidates are missing, out of range, or of several tile sizes or transforms.</exception>
-    public static BlockChoice Choose(DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, ChoiceTarget target, ChoiceSettings? settings = null, BlockActivationData? heldOut = null, Workspace<float>? workspace = null)
+    public static BlockChoice Choose(
+        DenseBlockWeights dense,
+        TransformerConfig config,
+        BlockCalibration calibration,
+        ChoiceTarget target,
+        ChoiceSettings? settings = null,
+        BlockActivationData? heldOut = null,
+        Workspace<float>? workspace = null)
     {
         ArgumentNullException.ThrowIfNull(calibration);
         ArgumentNullException.ThrowIfNull(target);
@@ -44,8 +51,10 @@ public static partial class FormatChoice
         workspace ??= own!;
         BlockExample example = heldOut is null ? calibration.Example : BlockExample.Run(dense, config, heldOut, workspace);
         BlockSensitivity known = BlockSensitivity.Measure(dense, config, calibration, example, settings, workspace);
-        Func<RateAllocation, BlockChoice> realize = allocation => Realize(dense, config, calibration, example, settings, allocation, workspace);
-        return target.Error is { } error ? WithinError(known, error, settings, realize) : WithinBits(known, target.BitsPerWeight!.Value, realize);
+        BlockWork work = new(dense, config, calibration, example, settings, workspace);
+        if (target.Error is { } error) return WithinError(work, known, error);
+        double budget = target.BitsPerWeight!.Value * known.Curves.Values.Sum(c => c.Weights);
+        return Realize(work, RateAllocator.MinimizeError(known.Curves.Values, known.Sensitivities.Values, budget));
     }
 
     /// <summary>Chooses for a bare matrix by the error of its weights alone, and compresses it.</summary>
@@ -86,32 +95,17 @@ public static partial class FormatChoice
             : new UnreachableTargetException(FormattableString.Invariant($"{target.BitsPerWeight:G4} bits a weight"), best, "Allow more bits, or offer smaller formats.");
     }
 
-    private static BlockChoice WithinBits(BlockSensitivity known, double bitsPerWeight, Func<RateAllocation, BlockChoice> realize)
-    {
-        double budget = bitsPerWeight * known.Curves.Values.Sum(c => c.Weights), excess = 0;
-
-        // A sample's bits are those of the whole matrix but for some dozens of bits that a matrix costs once.
-        for (int round = 0; ; round++)
-        {
-            BlockChoice choice = realize(RateAllocator.MinimizeError(known.Curves.Values, known.Sensitivities.Values, budget - excess));
-            if (choice.Block.Bits <= budget || round > 2) return choice.Block.Bits <= budget ? choice : throw Unreachable(choice.Block.BitsPerWeight);
-            excess += choice.Block.Bits - budget;
-        }
-
-        UnreachableTargetException Unreachable(double best) => new(FormattableString.Invariant($"{bitsPerWeight:G4} bits a weight"), best, "Allow more bits, or offer smaller formats.");
-    }
-
     // The prediction leaves out how errors of several matrices meet; each round aims again by the ratio of what was measured to what was wanted.
-    private static BlockChoice WithinError(BlockSensitivity known, double error, ChoiceSettings settings, Func<RateAllocation, BlockChoice> realize)
+    private static BlockChoice WithinError(BlockWork work, BlockSensitivity known, double error)
     {
         BlockChoice? best = null;
         double aim = error, least = double.PositiveInfinity;
         HashSet<string> seen = [];
-        for (int round = 0; round < settings.Rounds; round++)
+        for (int round = 0; round < work.Settings.Rounds; round++)
         {
             RateAllocation allocation = Reachable(known, aim);
             if (!seen.Add(string.Join(' ', allocation.Choices))) break;
-            BlockChoice choice = realize(allocation);
+            BlockChoice choice = Realize(work, allocation);
             least = Math.Min(least, choice.MeasuredError);
             if (choice.MeasuredError <= error && (best is null || choice.Block.Bits < best.Block.Bits)) best = choice;
             if (choice.MeasuredError <= error && choice.MeasuredError >= CloseEnough * error) break;
@@ -120,12 +114,13 @@ public static partial class FormatChoice
 
         if (best is null && seen.Add(string.Join(' ', Reachable(known, 0).Choices)))
         {
-            BlockChoice finest = realize(Reachable(known, 0));
+            BlockChoice finest = Realize(work, Reachable(known, 0));
             least = Math.Min(least, finest.MeasuredError);
             if (finest.MeasuredError <= error) best = finest;
         }
 
-        return best ?? throw new UnreachableTargetException(FormattableString.Invariant($"A block error of {error:G4}"), least, "Allow more error, offer more accurate formats, or calibrate with more tokens.");
+        return best ?? throw new UnreachableTargetException(
+            FormattableString.Invariant($"A block error of {error:G4}"), least, "Allow more error, offer more accurate formats, or calibrate with more tokens.");
     }
 
     // The allocation for an error, or the most accurate one if there is none.
@@ -141,10 +136,10 @@ public static partial class FormatChoice
         }
     }
 
-    private static BlockChoice Realize(DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, BlockExample example, ChoiceSettings settings, RateAllocation allocation, Workspace<float> workspace)
+    private static BlockChoice Realize(BlockWork work, RateAllocation allocation)
     {
-        PerMatrix<RbeOptions> options = new(m => settings.Candidates[allocation.Choices[(int)m]]);
-        CalibratedBlock block = CalibratedBlock.Compress(dense, config, options, calibration);
-        return new BlockChoice(options, block, allocation.Error, block.OutputError(config, example, workspace));
+        PerMatrix<RbeOptions> options = new(m => work.Settings.Candidates[allocation.Choices[(int)m]]);
+        CalibratedBlock block = CalibratedBlock.Compress(work.Dense, work.Config, options, work.Calibration);
+        return new BlockChoice(options, block, allocation.Error, block.OutputError(work.Config, work.Example, work.Workspace));
     }
 }

@@ -15,7 +15,8 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
     /// <param name="example">What the output's error is measured on.</param>
     /// <param name="settings">Candidates and probe.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
-    public static BlockSensitivity Measure(DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, BlockExample example, ChoiceSettings settings, Workspace<float>? workspace = null)
+    public static BlockSensitivity Measure(
+        DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, BlockExample example, ChoiceSettings settings, Workspace<float>? workspace = null)
     {
         ArgumentNullException.ThrowIfNull(dense);
         ArgumentNullException.ThrowIfNull(config);
@@ -32,24 +33,25 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
             (int rows, int columns) = PerMatrix.ShapeOf(config, m);
             return RateCurve.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, settings.Candidates, settings.Seed + (ulong)m, settings.Tiles);
         });
-        PerMatrix<double> sensitivities = new(m => MeasureOne(dense, config, calibration, example, exact, probe, settings, m, workspace));
+        BlockWork work = new(dense, config, calibration, example, settings, workspace);
+        PerMatrix<double> sensitivities = new(m => MeasureOne(work, exact, probe, m));
         return new BlockSensitivity(curves, sensitivities);
     }
 
-    private static double MeasureOne(
-        DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, BlockExample example, BlockWeights exact, RbeOptions probe, ChoiceSettings settings, BlockMatrix m, Workspace<float> workspace)
+    private static double MeasureOne(BlockWork work, BlockWeights exact, RbeOptions probe, BlockMatrix m)
     {
-        (int rows, int columns) = PerMatrix.ShapeOf(config, m);
-        float[] weights = PerMatrix.WeightsOf(dense, m);
-        RbeMatrix compressed = RbeCompressor.Compress(weights, rows, columns, probe, calibration[m], out CompressionReport report);
+        (int rows, int columns) = PerMatrix.ShapeOf(work.Config, m);
+        float[] weights = PerMatrix.WeightsOf(work.Dense, m);
+        Calibration calibration = work.Calibration[m];
+        RbeMatrix compressed = RbeCompressor.Compress(weights, rows, columns, probe, calibration, out CompressionReport report);
         if (report.RelativeError == 0) return 0;
         RbeMatrix perturbed = RbeCompressor.Compress(compressed.ToDense(), rows, columns, RbeOptions.Dense);
-        PerMatrix<float[]> corrections = new(other => other == m ? calibration[m].BiasCorrection(weights, compressed) : new float[PerMatrix.ShapeOf(config, other).Rows]);
-        BlockWeights block = Replace(exact, m, perturbed) with { Vectors = PerMatrix.AddToBiases(dense.Vectors, corrections) };
-        double error = RbeCompressor.RelativeError(example.Expected.Values, BlockRunner.Run(block, config, example.Input, workspace));
+        PerMatrix<float[]> corrections = new(other => other == m ? calibration.BiasCorrection(weights, compressed) : new float[PerMatrix.ShapeOf(work.Config, other).Rows]);
+        BlockWeights block = Replace(exact, m, perturbed) with { Vectors = PerMatrix.AddToBiases(work.Dense.Vectors, corrections) };
+        double error = RbeCompressor.RelativeError(work.Example.Expected.Values, BlockRunner.Run(block, work.Config, work.Example.Input, work.Workspace));
 
         // Feedback makes the error of the weights larger than that of the plain rounding which the curves show; the sensitivity belongs to the curves.
-        return error / RateCurve.Measure(weights, rows, columns, [probe], settings.Seed + (ulong)m, settings.Tiles).Points[0].Error;
+        return error / RateCurve.Measure(weights, rows, columns, [probe], work.Settings.Seed + (ulong)m, work.Settings.Tiles).Points[0].Error;
     }
 
     private static BlockWeights Replace(BlockWeights block, BlockMatrix m, RbeMatrix matrix) => m switch
@@ -62,3 +64,7 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
         _ => block with { Contract = matrix },
     };
 }
+
+/// <summary>All that a choice of formats for a block works on.</summary>
+internal sealed record BlockWork(
+    DenseBlockWeights Dense, TransformerConfig Config, BlockCalibration Calibration, BlockExample Example, ChoiceSettings Settings, Workspace<float> Workspace);

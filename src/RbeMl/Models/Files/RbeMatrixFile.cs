@@ -134,10 +134,11 @@ internal static class RbeMatrixFile
         {
             int perTile = fields.OptionalWhole("outliers", 0, TrellisFormat.MostOutliers) ?? 0; // older files have none
             if (perTile == 0) return null;
+            ushort[] places = Take<ushort>("outlierPlaces", perTile);
             Half[] values = Take<Half>("outlierValues", perTile);
             int bad = Array.FindIndex(values, value => !Half.IsFinite(value));
             if (bad >= 0) throw NotFinite($"{name}.outlierValues", (float)values[bad], bad);
-            return new TileOutliers(tile, (int)tiles, perTile, Take<ushort>("outlierPlaces", perTile), values);
+            return new TileOutliers(tile, (int)tiles, perTile, places, values);
         }
 
         T[] Take<T>(string part, long perTile)
