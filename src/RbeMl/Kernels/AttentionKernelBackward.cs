@@ -65,16 +65,16 @@ internal static unsafe class AttentionKernelBackward
         ref readonly AttentionKernelBlock block = ref blocks.Block;
         int lanes = block.Lanes, keys = block.Keys, padded = (keys + 15) & ~15;
         block.Score<TLanes>(p);
-        block.Product<TLanes>(p, block.ValueTile, p.OutputGradient, blocks.Gradient);
+        block.Product<TLanes>(p, block.ValueTile, p.OutputGradient + block.OutputAt, blocks.Gradient);
         ScoreGradients<TLanes>(p, block, stream, blocks.Gradient, blocks.Max, blocks.Inverse, blocks.Dot);
-        if (p.Gradients != AttentionGradients.KeysAndValues) block.SumOverKeys<TLanes>(p, block.KeyTile, blocks.Gradient, p.QGradient, true);
+        if (p.Gradients != AttentionGradients.KeysAndValues) block.SumOverKeys<TLanes>(p, block.KeyTile, blocks.Gradient, p.QGradient + block.QueryAt, true);
         if (p.Gradients == AttentionGradients.Queries) return;
         new Span<float>(block.Scores + keys * lanes, (padded - keys) * lanes).Clear();
         new Span<float>(blocks.Gradient + keys * lanes, (padded - keys) * lanes).Clear();
         Elementwise.Transpose(block.Scores, padded, lanes, lanes, blocks.TransposedP, padded);
         Elementwise.Transpose(blocks.Gradient, padded, lanes, lanes, blocks.TransposedS, padded);
-        block.SumOverQueries<TLanes>(p, p.Q, blocks.TransposedS, padded, p.KGradient);
-        block.SumOverQueries<TLanes>(p, p.OutputGradient, blocks.TransposedP, padded, p.VGradient);
+        block.SumOverQueries<TLanes>(p, p.Q + block.QueryAt, blocks.TransposedS, padded, p.KGradient + block.KeyAt);
+        block.SumOverQueries<TLanes>(p, p.OutputGradient + block.OutputAt, blocks.TransposedP, padded, p.VGradient + block.KeyAt);
     }
 
     // dot[query] = sum over features of do o.
@@ -86,7 +86,7 @@ internal static unsafe class AttentionKernelBackward
         for (int i = 0; i < block.Lanes; i += TLanes.Count)
         {
             TLanes sum = TLanes.Zero;
-            float* o = p.Output + block.QueryAt + i, g = p.OutputGradient + block.QueryAt + i;
+            float* o = p.Output + block.OutputAt + i, g = p.OutputGradient + block.OutputAt + i;
             for (int d = 0; d < p.HeadWidth; d++) sum = TLanes.Fma(TLanes.Load(o + d * stride), TLanes.Load(g + d * stride), sum);
             TLanes.Store(sum, dot + i);
         }

@@ -17,8 +17,8 @@ internal unsafe struct AttentionKernelBlock
     /// <summary>First key and number of keys.</summary>
     internal int Key, Keys;
 
-    /// <summary>Where the first query and key are in a row of their matrices.</summary>
-    internal long QueryAt, KeyAt;
+    /// <summary>Where the first query, its output, and the first key are in a row of their matrices.</summary>
+    internal long QueryAt, OutputAt, KeyAt;
 
     /// <summary>Keys and values of the block, <c>[feature][tileStride]</c>: in their matrices, or decompressed.</summary>
     internal float* KeyTile, ValueTile;
@@ -47,6 +47,7 @@ internal unsafe struct AttentionKernelBlock
     {
         Query = query;
         QueryAt = p.QueryAt(query);
+        OutputAt = p.OutputAt(query);
         Lanes = LanesFrom(p, query);
         for (int i = 0; i < Lanes; i++) Positions[i] = p.Keys - p.Queries + query + i;
     }
@@ -83,14 +84,14 @@ internal unsafe struct AttentionKernelBlock
     /// <summary>The first lane that may see any of the block's keys from <paramref name="first"/>.</summary>
     internal readonly int FirstLane(in AttentionProblem<float> p, int first) => p.Causal ? Math.Clamp(Key + first - (int)Positions[0], 0, Lanes) : 0;
 
-    /// <summary>result[key][query] = sum over features of tile[feature][key] b[feature][query], where the query may see the key; undefined elsewhere.</summary>
+    /// <summary>b and y of these point at the block. result[key][query] = sum over features of tile[feature][key] b[feature][query], where the query may see the key; undefined elsewhere.</summary>
     internal readonly void Product<TLanes>(in AttentionProblem<float> p, float* tile, float* b, float* result)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         for (int i = 0; i < Lanes; i += Strip)
         {
             int keys = VisibleKeys(p, i, Strip), lanes = Math.Min(Strip, Lanes - i);
-            GemmLanes.Multiply<TLanes>(keys, lanes, p.HeadWidth, tile, 1, TileStride, b + QueryAt + i, p.QueryStride, result + i, Lanes, false);
+            GemmLanes.Multiply<TLanes>(keys, lanes, p.HeadWidth, tile, 1, TileStride, b + i, p.QueryStride, result + i, Lanes, false);
         }
     }
 
@@ -101,7 +102,7 @@ internal unsafe struct AttentionKernelBlock
         for (int i = 0; i < Lanes; i += Strip)
         {
             int keys = VisibleKeys(p, i, Strip), lanes = Math.Min(Strip, Lanes - i);
-            GemmLanes.Multiply<TLanes>(p.HeadWidth, lanes, keys, tile, TileStride, 1, x + i, Lanes, y + QueryAt + i, p.QueryStride, accumulate);
+            GemmLanes.Multiply<TLanes>(p.HeadWidth, lanes, keys, tile, TileStride, 1, x + i, Lanes, y + i, p.QueryStride, accumulate);
         }
     }
 
@@ -113,7 +114,7 @@ internal unsafe struct AttentionKernelBlock
         {
             int first = FirstLane(p, s);
             GemmLanes.Multiply<TLanes>(
-                p.HeadWidth, Math.Min(Strip, keys - s), Lanes - first, a + QueryAt + first, p.QueryStride, 1, x + first * keys + s, keys, y + KeyAt + s, p.KeyStride, true);
+                p.HeadWidth, Math.Min(Strip, keys - s), Lanes - first, a + first, p.QueryStride, 1, x + first * keys + s, keys, y + s, p.KeyStride, true);
         }
     }
 
@@ -121,7 +122,7 @@ internal unsafe struct AttentionKernelBlock
     internal readonly void Score<TLanes>(in AttentionProblem<float> p)
         where TLanes : unmanaged, ILanes<TLanes>
     {
-        Product<TLanes>(p, KeyTile, p.Q, Scores);
+        Product<TLanes>(p, KeyTile, p.Q + QueryAt, Scores);
         if (p.AdditiveMask != null)
         {
             int queries = Math.Min(Lanes, p.Queries - Query);

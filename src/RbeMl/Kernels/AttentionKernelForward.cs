@@ -26,13 +26,13 @@ internal static unsafe class AttentionKernelForward
         AttentionKernelBlock block = new() { Scores = scratch, Mask = scratch + Size * Size, Positions = scratch + 2 * Size * Size };
         float* max = block.Positions + Size, sum = max + Size, rescale = sum + Size;
         DropoutStream stream = new(p.DropoutKey, p.Dropout);
-        AttentionRows.ClearEnd(p.Output, p.HeadWidth, p.QueryStride, p.QueryBlock, p.LastQuery, p.Queries);
+        AttentionRows.ClearEnd(p.Output, p.HeadWidth, p.QueryStride, p.OutputBlock, p.LastQuery, p.Queries);
         for (int query = p.FirstQuery; query < p.LastQuery; query += Size)
         {
             block.StartQueries(p, query);
             new Span<float>(max, block.Lanes).Fill(float.NegativeInfinity);
             new Span<float>(sum, block.Lanes).Clear();
-            float* output = p.Output + block.QueryAt;
+            float* output = p.Output + block.OutputAt;
             bool first = true;
             for (int key = 0; block.StartKeys<TLanes>(p, key); key += Size)
             {
@@ -41,7 +41,7 @@ internal static unsafe class AttentionKernelForward
                 if (!first) ScaleRows<TLanes>(output, p.HeadWidth, p.QueryStride, block.Lanes, rescale);
 
                 // o[d][query] += v[d][key] probabilities[key][query]
-                block.SumOverKeys<TLanes>(p, block.ValueTile, block.Scores, p.Output, !first);
+                block.SumOverKeys<TLanes>(p, block.ValueTile, block.Scores, output, !first);
                 first = false;
             }
 

@@ -30,6 +30,9 @@ public unsafe struct AttentionProblem<T>
     /// <summary>Elements from 64 queries to the next 64; 0 (that is 64) where rows are contiguous.</summary>
     public long QueryBlock;
 
+    /// <summary>The same of the output and its gradient, whose rows have the stride of q.</summary>
+    public long OutputBlock;
+
     /// <summary>Elements from 64 keys to the next 64; 0 (that is 64) where rows are contiguous.</summary>
     public long KeyBlock;
 
@@ -125,6 +128,8 @@ public unsafe struct AttentionProblem<T>
     internal readonly int Inverse => StatisticsStride == 0 ? QueryStride : StatisticsStride;
 
     internal readonly long QueryAt(int query) => At(query, QueryBlock);
+
+    internal readonly long OutputAt(int query) => At(query, OutputBlock);
 
     internal readonly long KeyAt(int key) => At(key, KeyBlock);
 

@@ -46,7 +46,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
         (p.FirstQuery, p.EndQuery) = Range(part, 0, call.Tokens);
         if (inPlace)
         {
-            SetPanels(ref p, qkv);
+            SetPanels(ref p, qkv, att);
             p.Q = Rows(qkv, call, 0);
             p.K = Rows(qkv, call, PaddedWidth);
             p.V = Rows(qkv, call, 2 * PaddedWidth);
@@ -101,7 +101,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
         if (which == AttentionGradients.KeysAndValues) (p.FirstKey, p.EndKey) = Range(part, call.Past / Block, p.Keys);
         if (inPlace)
         {
-            SetPanels(ref p, qkv);
+            SetPanels(ref p, qkv, att);
             p.Q = Rows(qkv, call, 0);
             p.K = Rows(qkv, call, PaddedWidth);
             p.V = Rows(qkv, call, 2 * PaddedWidth);
@@ -136,8 +136,8 @@ public sealed unsafe partial class MultiHeadAttention<T>
     // A sequence that starts a chunk has its heads there in rows of the chunk's width, and, if longer, its next 64 tokens in the next chunk.
     private static bool IsInPlace(in HeadCall call, Panel<T> panel, LayerKvCache<T>? cache) => cache is null && call.First % panel.Width == 0 && (call.Tokens % panel.Width == 0 || call.IsLast);
 
-    private static void SetPanels(ref AttentionProblem<T> p, Panel<T> panel) =>
-        (p.QueryStride, p.KeyStride, p.QueryBlock, p.KeyBlock) = (panel.Width, panel.Width, panel.ChunkStride, panel.ChunkStride);
+    private static void SetPanels(ref AttentionProblem<T> p, Panel<T> qkv, Panel<T> att) =>
+        (p.QueryStride, p.KeyStride, p.QueryBlock, p.KeyBlock, p.OutputBlock) = (qkv.Width, qkv.Width, qkv.ChunkStride, qkv.ChunkStride, att.ChunkStride);
 
     // Tokens of a part: whole blocks of 64 from the first one on.
     private static (int First, int End) Range(HeadPart part, int firstBlock, int tokens)

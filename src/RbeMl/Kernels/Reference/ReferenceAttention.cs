@@ -11,7 +11,7 @@ public static unsafe class ReferenceAttention
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         T* row = Allocate<T>(p.Keys);
-        AttentionRows.Clear(p.Output, p.HeadWidth, p.QueryStride, p.QueryBlock, p.FirstQuery, p.LastQuery, p.Queries);
+        AttentionRows.Clear(p.Output, p.HeadWidth, p.QueryStride, p.OutputBlock, p.FirstQuery, p.LastQuery, p.Queries);
         for (int t = p.FirstQuery; t < p.LastQuery; t++)
         {
             (p.RowStatistics[t], p.RowStatistics[p.Inverse + t]) = Probabilities(p, t, row);
@@ -20,7 +20,7 @@ public static unsafe class ReferenceAttention
             {
                 T sum = T.Zero;
                 for (int s = 0; s < p.Keys; s++) sum += row[s] * Value(p, d, s);
-                p.Output[(long)d * p.QueryStride + p.QueryAt(t)] = sum;
+                p.Output[(long)d * p.QueryStride + p.OutputAt(t)] = sum;
             }
 
             if (p.Weights != null) new Span<T>(row, p.Keys).CopyTo(new Span<T>(p.Weights + (long)t * p.Keys, p.Keys));
@@ -50,7 +50,7 @@ public static unsafe class ReferenceAttention
                 T sum = T.Zero;
                 for (int d = 0; d < p.HeadWidth; d++)
                 {
-                    T g = p.OutputGradient[(long)d * p.QueryStride + p.QueryAt(t)];
+                    T g = p.OutputGradient[(long)d * p.QueryStride + p.OutputAt(t)];
                     sum += g * Value(p, d, s);
                     if (ofKeys && s >= p.FirstKey && s < p.LastKey) p.VGradient[(long)d * p.KeyStride + p.KeyAt(s)] += g * dropped[s];
                 }
