@@ -51,10 +51,10 @@ public unsafe struct AttentionProblem<T>
     /// <summary>Keys whose gradients are filled end here; 0 for all.</summary>
     public int EndKey;
 
-    /// <summary>Keys in a compressed format, in place of <see cref="K"/>; their stride is <see cref="KeyStride"/>. Forward only.</summary>
+    /// <summary>Keys in a compressed format, in place of <see cref="K"/>; their stride is <see cref="KeyStride"/>.</summary>
     public KvRows CompressedK;
 
-    /// <summary>Values in a compressed format, in place of <see cref="V"/>. Forward only.</summary>
+    /// <summary>Values in a compressed format, in place of <see cref="V"/>.</summary>
     public KvRows CompressedV;
 
     /// <summary>Room for a block of keys and one of values, <c>[2][headWidth][64]</c>; needed with a compressed format.</summary>

@@ -5,8 +5,9 @@ using System.Runtime.Intrinsics.X86;
 namespace RbeMl.Kernels;
 
 /// <content>
-/// Narrow elements. A half is its 15 bits below the sign shifted into a float's exponent and mantissa, times 2^112, the difference of the exponents' biases:
-/// exact for all finite halves. The way back rounds to the nearest, ties to even, as IEEE 754 does; its input is at most 65504 after rounding.
+/// Narrow elements. A normal half is its 15 bits below the sign, shifted into a float's exponent and mantissa, with 112 added to the exponent: n. Half of a
+/// subnormal one is n - 2^-15, so n + min(0, n - 2^-14) is right for both, exactly, and no step meets a subnormal float, which processors are slow at.
+/// The way back rounds to the nearest, ties to even, as IEEE 754 does; its input is at most 65504 after rounding.
 /// </content>
 internal unsafe partial interface ILanes<TSelf>
 {
@@ -26,11 +27,16 @@ internal unsafe partial interface ILanes<TSelf>
 /// <summary>Bits of the two floating-point formats.</summary>
 internal static class HalfBits
 {
-    /// <summary>Sign, exponent and mantissa of a half after its shift.</summary>
-    internal const uint Shifted = 0x8FFFE000;
+    /// <summary>Exponent and mantissa of a half after its shift.</summary>
+    internal const uint Shifted = 0x0FFFE000;
 
-    /// <summary>2^112.</summary>
-    internal const float Bias = 5.192296858534828e33f;
+    internal const uint Sign = 0x80000000;
+
+    /// <summary>Difference of the exponents' biases, in place.</summary>
+    internal const uint Bias = 112u << 23;
+
+    /// <summary>2^-14.</summary>
+    internal const float Smallest = 6.103515625e-05f;
 
     /// <summary>2^-14, the smallest normal half, as the bits of a float.</summary>
     internal const uint SmallestNormal = 113u << 23;
@@ -49,8 +55,10 @@ internal readonly unsafe partial struct Lanes512
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512 LoadHalf(ushort* p)
     {
-        Vector512<uint> bits = (Avx512F.ConvertToVector512Int32(Vector256.Load((short*)p)) << 13).AsUInt32() & Vector512.Create(HalfBits.Shifted);
-        return new(bits.AsSingle() * Vector512.Create(HalfBits.Bias));
+        Vector512<uint> bits = (Avx512F.ConvertToVector512Int32(Vector256.Load((short*)p)) << 13).AsUInt32();
+        Vector512<float> n = ((bits & Vector512.Create(HalfBits.Shifted)) + Vector512.Create(HalfBits.Bias)).AsSingle();
+        n += Vector512.MinNative(Vector512<float>.Zero, n - Vector512.Create(HalfBits.Smallest));
+        return new((n.AsUInt32() | (bits & Vector512.Create(HalfBits.Sign))).AsSingle());
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -75,8 +83,10 @@ internal readonly unsafe partial struct Lanes256
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes256 LoadHalf(ushort* p)
     {
-        Vector256<uint> bits = (Avx2.ConvertToVector256Int32(Vector128.Load((short*)p)) << 13).AsUInt32() & Vector256.Create(HalfBits.Shifted);
-        return new(bits.AsSingle() * Vector256.Create(HalfBits.Bias));
+        Vector256<uint> bits = (Avx2.ConvertToVector256Int32(Vector128.Load((short*)p)) << 13).AsUInt32();
+        Vector256<float> n = ((bits & Vector256.Create(HalfBits.Shifted)) + Vector256.Create(HalfBits.Bias)).AsSingle();
+        n += Vector256.MinNative(Vector256<float>.Zero, n - Vector256.Create(HalfBits.Smallest));
+        return new((n.AsUInt32() | (bits & Vector256.Create(HalfBits.Sign))).AsSingle());
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -104,8 +114,13 @@ internal readonly unsafe partial struct Lanes256
 internal readonly unsafe partial struct LanesScalar
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static LanesScalar LoadHalf(ushort* p) =>
-        new(BitConverter.UInt32BitsToSingle((uint)((short)*p << 13) & HalfBits.Shifted) * HalfBits.Bias);
+    public static LanesScalar LoadHalf(ushort* p)
+    {
+        uint bits = (uint)((short)*p << 13);
+        float n = BitConverter.UInt32BitsToSingle((bits & HalfBits.Shifted) + HalfBits.Bias);
+        n += MathF.Min(0f, n - HalfBits.Smallest);
+        return new(BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits(n) | (bits & HalfBits.Sign)));
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreHalf(LanesScalar a, ushort* p)

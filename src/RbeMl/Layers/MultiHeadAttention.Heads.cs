@@ -15,12 +15,12 @@ public sealed unsafe partial class MultiHeadAttention<T>
 
     /// <summary>
     /// Parts that each head is divided into, so that few long sequences keep all threads at work. A divided backward takes 7 products where
-    /// an undivided one takes 5.
+    /// an undivided one takes 5. The plain kernels of other types are not divided.
     /// </summary>
     internal static int Parts(int heads, int queries, int threads, bool backward)
     {
         bool idle = backward ? 3 * heads <= 2 * threads : heads < threads;
-        return idle ? Math.Min((queries + Block - 1) / Block, 4 * threads / heads) : 1;
+        return idle && typeof(T) == typeof(float) ? Math.Min((queries + Block - 1) / Block, 4 * threads / heads) : 1;
     }
 
     /// <summary>Scratch elements that one head of one sequence takes at most.</summary>

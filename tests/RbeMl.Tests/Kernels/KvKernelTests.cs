@@ -136,6 +136,10 @@ public sealed unsafe class KvKernelTests
                 for (int t = 0; t < queries; t++) Assert.Equal(plain.Problem.RowStatistics[t], p.RowStatistics[t]);
                 if (shape.Weights) Assert.True(plain.Weights.Span.SequenceEqual(narrow.Weights.Span), what);
 
+                AttentionKernelTests.Backward(lanes, plain.Problem);
+                AttentionKernelTests.Backward(lanes, p);
+                Assert.True(plain.QGradient.Span.SequenceEqual(narrow.QGradient.Span) && plain.KGradient.Span.SequenceEqual(narrow.KGradient.Span), what);
+
                 // And the reference reads the codes too: its roundings are those of AttentionKernelTests.
                 ReferenceAttention.Forward(in p);
                 double roundings = 32 * (8 + Math.Sqrt(headWidth) + Math.Sqrt(keys)) * LaneCases.Rounding;

@@ -13,12 +13,9 @@ public sealed class KvCacheFormatTests(ITestOutputHelper output)
 
     public static TheoryData<KvFormat> Formats => [KvFormat.F32, KvFormat.F16, KvFormat.Int8];
 
-    /// <summary>
-    /// A key's error moves a score by about that part of it, a value's error the output by that part: two errors of the format's relative size, in scores and
-    /// outputs a few times as large as the stream they end in. Four times the format's largest relative error (2^-11; 1 / 127 of a typical number, which is
-    /// half the largest of a head) covers that.
-    /// </summary>
-    private static double Bound(KvFormat format) => format switch { KvFormat.F16 => 4.0 / 2048, KvFormat.Int8 => 4.0 / 127, _ => 1e-5 };
+    // The largest relative error of a stored number: 2^-11, and 1 / 127 of a number half as large as its head's largest. Attention averages such errors and its
+    // output is the smaller part of the stream, so they bound the block's.
+    private static double Bound(KvFormat format) => format switch { KvFormat.F16 => 1.0 / 2048, KvFormat.Int8 => 1.0 / 127, _ => 1e-5 };
 
     [Theory]
     [MemberData(nameof(Formats))]
