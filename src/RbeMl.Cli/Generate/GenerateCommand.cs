@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using RbeMl.Kernels;
 using RbeMl.Models;
 using RbeMl.Models.Files;
 using RbeMl.Text;
@@ -22,6 +23,7 @@ internal sealed class GenerateCommand
     private readonly Option<int> _topK = Options.Whole("--top-k", 0, 0, "Choose among the k likeliest tokens only; 0 for all.");
     private readonly Option<double> _topP = Options.Real("--top-p", 1, 0, 1, "Choose among the likeliest tokens that together have this probability.", above: true);
     private readonly Option<ulong> _seed = new("--seed") { Description = "Seed of the choice: the same seed gives the same text, on any number of threads.", DefaultValueFactory = _ => 1337, HelpName = "n" };
+    private readonly Option<string> _kvCache = Options.Word("--kv-cache", "f32", "How past keys and values are kept: exact (f32), in half the memory (f16), or in about a quarter (int8); rounding may change the text.", "f32", "f16", "int8");
     private readonly Option<bool> _tokens = new("--tokens") { Description = "Prompt and output are token ids; needed for models without a tokenizer." };
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor.", 1024);
     private readonly Option<string?> _json = Options.Json();
@@ -40,7 +42,7 @@ internal sealed class GenerateCommand
               rbeml generate --model rbeml-out/model.rbe --prompt "Gets or sets" --temperature 0 --max-tokens 40
               rbeml generate --model ids.rbe --tokens --prompt "1 5 9" --top-k 20 --seed 7
             """);
-        foreach (Option option in new Option[] { verb._model, verb._prompt, verb._maxTokens, verb._temperature, verb._topK, verb._topP, verb._seed, verb._tokens, verb._threads, verb._json }) command.Add(option);
+        foreach (Option option in new Option[] { verb._model, verb._prompt, verb._maxTokens, verb._temperature, verb._topK, verb._topP, verb._seed, verb._kvCache, verb._tokens, verb._threads, verb._json }) command.Add(option);
         command.SetAction(result => verb.Run(result, host));
         return command;
     }
@@ -70,6 +72,7 @@ internal sealed class GenerateCommand
             TopK = result.GetValue(_topK),
             TopP = result.GetValue(_topP),
             Seed = result.GetValue(_seed),
+            KvFormat = Enum.Parse<KvFormat>(result.GetValue(_kvCache)!, ignoreCase: true),
         };
         TextWriter? stream = json.OnOutput ? null : host.Out;
         StreamingDecoder? decoder = ids ? null : new StreamingDecoder(tokenizer!);
@@ -97,7 +100,7 @@ internal sealed class GenerateCommand
         stream?.WriteLine(rest);
         double seconds = watch.Elapsed.TotalSeconds;
         json.Write(host, JsonSerializer.Serialize(
-            new { Model = path, Prompt = prompt, Text = ids ? null : text.ToString(), PromptTokens = start, Tokens = generated, options.Seed, Seconds = seconds, TokensPerSecond = generated.Count / seconds, Cancelled = cancelled },
+            new { Model = path, Prompt = prompt, Text = ids ? null : text.ToString(), PromptTokens = start, Tokens = generated, options.Seed, KvCache = result.GetValue(_kvCache), CacheBytes = generator.CacheBytes, Seconds = seconds, TokensPerSecond = generated.Count / seconds, Cancelled = cancelled },
             JsonStyle));
         return cancelled ? ExitCode.Cancelled : ExitCode.Done;
     }

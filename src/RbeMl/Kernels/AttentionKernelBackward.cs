@@ -18,46 +18,63 @@ internal static unsafe class AttentionKernelBackward
         where TLanes : unmanaged, ILanes<TLanes>
     {
         byte* memory = stackalloc byte[Scratch];
-        float* scratch = AttentionKernelBlock.Align(memory);
-        AttentionKernelBlock block = new() { Scores = scratch, Mask = scratch + Size * Size, Positions = scratch + 5 * Size * Size };
-        float* gradient = block.Mask + Size * Size, transposedP = gradient + Size * Size, transposedS = transposedP + Size * Size;
-        float* max = block.Positions + Size, inverse = max + Size, dot = inverse + Size;
+        Blocks blocks = new(AttentionKernelBlock.Align(memory));
         DropoutStream stream = new(p.DropoutKey, p.Dropout);
-        for (int d = 0; d < p.HeadWidth; d++)
+        AttentionRows.ClearGradients(p);
+        if (p.Gradients != AttentionGradients.KeysAndValues)
         {
-            new Span<float>(p.QGradient + (long)d * p.QueryStride, p.QueryStride).Clear();
-            new Span<float>(p.KGradient + (long)d * p.KeyStride, p.KeyStride).Clear();
-            new Span<float>(p.VGradient + (long)d * p.KeyStride, p.KeyStride).Clear();
-        }
-
-        for (int query = 0; query < p.Queries; query += Size)
-        {
-            block.StartQueries(p, query);
-            Dot<TLanes>(p, block, dot);
-
-            // Exponentials of padding, and of queries that see nothing, are zero with +infinity in place of the maximum.
-            for (int i = 0; i < block.Lanes; i++)
+            for (int query = p.FirstQuery; query < p.LastQuery; query += Size)
             {
-                bool real = query + i < p.Queries;
-                max[i] = !real || float.IsNegativeInfinity(p.RowStatistics[query + i]) ? float.PositiveInfinity : p.RowStatistics[query + i];
-                inverse[i] = real ? p.RowStatistics[p.QueryStride + query + i] : 0f;
+                StartQueries<TLanes>(p, ref blocks, query);
+                for (int key = 0; blocks.Block.StartKeys<TLanes>(p, key); key += Size) Pair<TLanes>(p, blocks, stream);
             }
 
-            for (int key = 0; block.StartKeys(p, key); key += Size)
+            return;
+        }
+
+        // Each key takes its queries in the order that the other loop has for it, so the sums have the same bits.
+        for (int key = p.FirstKey; key < p.LastKey; key += Size)
+        {
+            int first = p.Causal ? Math.Max(0, key - (p.Keys - p.Queries)) / Size * Size : 0;
+            for (int query = first; query < p.Queries; query += Size)
             {
-                int lanes = block.Lanes, keys = block.Keys, padded = (keys + 15) & ~15;
-                block.Score<TLanes>(p);
-                block.Product<TLanes>(p, p.V, p.OutputGradient, gradient);
-                ScoreGradients<TLanes>(p, block, stream, gradient, max, inverse, dot);
-                new Span<float>(block.Scores + keys * lanes, (padded - keys) * lanes).Clear();
-                new Span<float>(gradient + keys * lanes, (padded - keys) * lanes).Clear();
-                Elementwise.Transpose(block.Scores, padded, lanes, lanes, transposedP, padded);
-                Elementwise.Transpose(gradient, padded, lanes, lanes, transposedS, padded);
-                block.SumOverKeys<TLanes>(p, p.K, gradient, p.QGradient, true);
-                block.SumOverQueries<TLanes>(p, p.Q, transposedS, padded, p.KGradient);
-                block.SumOverQueries<TLanes>(p, p.OutputGradient, transposedP, padded, p.VGradient);
+                StartQueries<TLanes>(p, ref blocks, query);
+                if (blocks.Block.StartKeys<TLanes>(p, key)) Pair<TLanes>(p, blocks, stream);
             }
         }
+    }
+
+    private static void StartQueries<TLanes>(in AttentionProblem<float> p, ref Blocks blocks, int query)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        blocks.Block.StartQueries(p, query);
+        Dot<TLanes>(p, blocks.Block, blocks.Dot);
+
+        // Exponentials of padding, and of queries that see nothing, are zero with +infinity in place of the maximum.
+        for (int i = 0; i < blocks.Block.Lanes; i++)
+        {
+            bool real = query + i < p.Queries;
+            blocks.Max[i] = !real || float.IsNegativeInfinity(p.RowStatistics[query + i]) ? float.PositiveInfinity : p.RowStatistics[query + i];
+            blocks.Inverse[i] = real ? p.RowStatistics[p.Inverse + query + i] : 0f;
+        }
+    }
+
+    private static void Pair<TLanes>(in AttentionProblem<float> p, in Blocks blocks, in DropoutStream stream)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        ref readonly AttentionKernelBlock block = ref blocks.Block;
+        int lanes = block.Lanes, keys = block.Keys, padded = (keys + 15) & ~15;
+        block.Score<TLanes>(p);
+        block.Product<TLanes>(p, block.ValueTile, p.OutputGradient + block.OutputAt, blocks.Gradient);
+        ScoreGradients<TLanes>(p, block, stream, blocks.Gradient, blocks.Max, blocks.Inverse, blocks.Dot);
+        if (p.Gradients != AttentionGradients.KeysAndValues) block.SumOverKeys<TLanes>(p, block.KeyTile, blocks.Gradient, p.QGradient + block.QueryAt, true);
+        if (p.Gradients == AttentionGradients.Queries) return;
+        new Span<float>(block.Scores + keys * lanes, (padded - keys) * lanes).Clear();
+        new Span<float>(blocks.Gradient + keys * lanes, (padded - keys) * lanes).Clear();
+        Elementwise.Transpose(block.Scores, padded, lanes, lanes, blocks.TransposedP, padded);
+        Elementwise.Transpose(blocks.Gradient, padded, lanes, lanes, blocks.TransposedS, padded);
+        block.SumOverQueries<TLanes>(p, p.Q + block.QueryAt, blocks.TransposedS, padded, p.KGradient + block.KeyAt);
+        block.SumOverQueries<TLanes>(p, p.OutputGradient + block.OutputAt, blocks.TransposedP, padded, p.VGradient + block.KeyAt);
     }
 
     // dot[query] = sum over features of do o.
@@ -69,7 +86,7 @@ internal static unsafe class AttentionKernelBackward
         for (int i = 0; i < block.Lanes; i += TLanes.Count)
         {
             TLanes sum = TLanes.Zero;
-            float* o = p.Output + block.Query + i, g = p.OutputGradient + block.Query + i;
+            float* o = p.Output + block.OutputAt + i, g = p.OutputGradient + block.OutputAt + i;
             for (int d = 0; d < p.HeadWidth; d++) sum = TLanes.Fma(TLanes.Load(o + d * stride), TLanes.Load(g + d * stride), sum);
             TLanes.Store(sum, dot + i);
         }
@@ -105,6 +122,24 @@ internal static unsafe class AttentionKernelBackward
                 TLanes.Store(TLanes.Zero, block.Scores + s * lanes + i);
                 TLanes.Store(TLanes.Zero, gradient + s * lanes + i);
             }
+        }
+    }
+
+    // One block of scores and what belongs to its queries; the gradient holds dP, then dS.
+    private struct Blocks
+    {
+        internal AttentionKernelBlock Block;
+        internal readonly float* Gradient, TransposedP, TransposedS, Max, Inverse, Dot;
+
+        internal Blocks(float* scratch)
+        {
+            Block = new() { Scores = scratch, Mask = scratch + Size * Size, Positions = scratch + 5 * Size * Size };
+            Gradient = Block.Mask + Size * Size;
+            TransposedP = Gradient + Size * Size;
+            TransposedS = TransposedP + Size * Size;
+            Max = Block.Positions + Size;
+            Inverse = Max + Size;
+            Dot = Inverse + Size;
         }
     }
 }

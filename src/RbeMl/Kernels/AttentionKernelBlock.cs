@@ -17,6 +17,15 @@ internal unsafe struct AttentionKernelBlock
     /// <summary>First key and number of keys.</summary>
     internal int Key, Keys;
 
+    /// <summary>Where the first query, its output, and the first key are in a row of their matrices.</summary>
+    internal long QueryAt, OutputAt, KeyAt;
+
+    /// <summary>Keys and values of the block, <c>[feature][tileStride]</c>: in their matrices, or decompressed.</summary>
+    internal float* KeyTile, ValueTile;
+
+    /// <summary>Elements from a feature of a tile to the next.</summary>
+    internal long TileStride;
+
     /// <summary>Positions of the queries, <c>[lanes]</c>.</summary>
     internal float* Positions;
 
@@ -37,16 +46,34 @@ internal unsafe struct AttentionKernelBlock
     internal void StartQueries(in AttentionProblem<float> p, int query)
     {
         Query = query;
+        QueryAt = p.QueryAt(query);
+        OutputAt = p.OutputAt(query);
         Lanes = LanesFrom(p, query);
         for (int i = 0; i < Lanes; i++) Positions[i] = p.Keys - p.Queries + query + i;
     }
 
     /// <summary>Sets the key side; false when none of the queries sees any of the keys or of those after.</summary>
-    internal bool StartKeys(in AttentionProblem<float> p, int key)
+    internal bool StartKeys<TLanes>(in AttentionProblem<float> p, int key)
+        where TLanes : unmanaged, ILanes<TLanes>
     {
         Key = key;
         Keys = Math.Min(Size, p.Keys - key);
-        return Keys > 0 && !(p.Causal && key > Positions[Lanes - 1]);
+        if (Keys <= 0 || (p.Causal && key > Positions[Lanes - 1])) return false;
+        KeyAt = p.KeyAt(key);
+        if (!p.IsCompressed)
+        {
+            KeyTile = p.K + KeyAt;
+            ValueTile = p.V + KeyAt;
+            TileStride = p.KeyStride;
+            return true;
+        }
+
+        KeyTile = p.Tiles;
+        ValueTile = p.Tiles + (long)p.HeadWidth * Size;
+        TileStride = Size;
+        KvKernelLanes.Load<TLanes>(p.CompressedK, key, p.HeadWidth, Keys, KeyTile, Size);
+        KvKernelLanes.Load<TLanes>(p.CompressedV, key, p.HeadWidth, Keys, ValueTile, Size);
+        return true;
     }
 
     /// <summary>Number of the block's keys that any of <paramref name="lanes"/> queries from lane <paramref name="first"/> may see.</summary>
@@ -57,25 +84,25 @@ internal unsafe struct AttentionKernelBlock
     /// <summary>The first lane that may see any of the block's keys from <paramref name="first"/>.</summary>
     internal readonly int FirstLane(in AttentionProblem<float> p, int first) => p.Causal ? Math.Clamp(Key + first - (int)Positions[0], 0, Lanes) : 0;
 
-    /// <summary>result[key][query] = sum over features of a[feature][key] b[feature][query], where the query may see the key; undefined elsewhere.</summary>
-    internal readonly void Product<TLanes>(in AttentionProblem<float> p, float* a, float* b, float* result)
+    /// <summary>b and y of these point at the block. result[key][query] = sum over features of tile[feature][key] b[feature][query], where the query may see the key; undefined elsewhere.</summary>
+    internal readonly void Product<TLanes>(in AttentionProblem<float> p, float* tile, float* b, float* result)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         for (int i = 0; i < Lanes; i += Strip)
         {
             int keys = VisibleKeys(p, i, Strip), lanes = Math.Min(Strip, Lanes - i);
-            GemmLanes.Multiply<TLanes>(keys, lanes, p.HeadWidth, a + Key, 1, p.KeyStride, b + Query + i, p.QueryStride, result + i, Lanes, false);
+            GemmLanes.Multiply<TLanes>(keys, lanes, p.HeadWidth, tile, 1, TileStride, b + i, p.QueryStride, result + i, Lanes, false);
         }
     }
 
-    /// <summary>y[feature][query] (+)= sum over visible keys of a[feature][key] x[key][query], x being zero where the key is hidden.</summary>
-    internal readonly void SumOverKeys<TLanes>(in AttentionProblem<float> p, float* a, float* x, float* y, bool accumulate)
+    /// <summary>y[feature][query] (+)= sum over visible keys of tile[feature][key] x[key][query], x being zero where the key is hidden.</summary>
+    internal readonly void SumOverKeys<TLanes>(in AttentionProblem<float> p, float* tile, float* x, float* y, bool accumulate)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         for (int i = 0; i < Lanes; i += Strip)
         {
             int keys = VisibleKeys(p, i, Strip), lanes = Math.Min(Strip, Lanes - i);
-            GemmLanes.Multiply<TLanes>(p.HeadWidth, lanes, keys, a + Key, p.KeyStride, 1, x + i, Lanes, y + Query + i, p.QueryStride, accumulate);
+            GemmLanes.Multiply<TLanes>(p.HeadWidth, lanes, keys, tile, TileStride, 1, x + i, Lanes, y + i, p.QueryStride, accumulate);
         }
     }
 
@@ -87,7 +114,7 @@ internal unsafe struct AttentionKernelBlock
         {
             int first = FirstLane(p, s);
             GemmLanes.Multiply<TLanes>(
-                p.HeadWidth, Math.Min(Strip, keys - s), Lanes - first, a + Query + first, p.QueryStride, 1, x + first * keys + s, keys, y + Key + s, p.KeyStride, true);
+                p.HeadWidth, Math.Min(Strip, keys - s), Lanes - first, a + first, p.QueryStride, 1, x + first * keys + s, keys, y + s, p.KeyStride, true);
         }
     }
 
@@ -95,7 +122,7 @@ internal unsafe struct AttentionKernelBlock
     internal readonly void Score<TLanes>(in AttentionProblem<float> p)
         where TLanes : unmanaged, ILanes<TLanes>
     {
-        Product<TLanes>(p, p.K, p.Q, Scores);
+        Product<TLanes>(p, KeyTile, p.Q + QueryAt, Scores);
         if (p.AdditiveMask != null)
         {
             int queries = Math.Min(Lanes, p.Queries - Query);

@@ -26,27 +26,22 @@ internal static unsafe class AttentionKernelForward
         AttentionKernelBlock block = new() { Scores = scratch, Mask = scratch + Size * Size, Positions = scratch + 2 * Size * Size };
         float* max = block.Positions + Size, sum = max + Size, rescale = sum + Size;
         DropoutStream stream = new(p.DropoutKey, p.Dropout);
-        for (int d = 0; d < p.HeadWidth; d++)
-        {
-            int used = (p.Queries + 15) & ~15;
-            new Span<float>(p.Output + (long)d * p.QueryStride + used, p.QueryStride - used).Clear();
-        }
-
-        for (int query = 0; query < p.Queries; query += Size)
+        AttentionRows.ClearEnd(p.Output, p.HeadWidth, p.QueryStride, p.OutputBlock, p.LastQuery, p.Queries);
+        for (int query = p.FirstQuery; query < p.LastQuery; query += Size)
         {
             block.StartQueries(p, query);
             new Span<float>(max, block.Lanes).Fill(float.NegativeInfinity);
             new Span<float>(sum, block.Lanes).Clear();
-            float* output = p.Output + query;
+            float* output = p.Output + block.OutputAt;
             bool first = true;
-            for (int key = 0; block.StartKeys(p, key); key += Size)
+            for (int key = 0; block.StartKeys<TLanes>(p, key); key += Size)
             {
                 block.Score<TLanes>(p);
                 Softmax<TLanes>(p, block, stream, max, sum, rescale);
                 if (!first) ScaleRows<TLanes>(output, p.HeadWidth, p.QueryStride, block.Lanes, rescale);
 
                 // o[d][query] += v[d][key] probabilities[key][query]
-                block.SumOverKeys<TLanes>(p, p.V, block.Scores, p.Output, !first);
+                block.SumOverKeys<TLanes>(p, block.ValueTile, block.Scores, output, !first);
                 first = false;
             }
 
@@ -57,7 +52,7 @@ internal static unsafe class AttentionKernelForward
                 rescale[i] = !real || sum[i] == 0 ? 0f : 1f / sum[i];
                 if (!real) continue;
                 p.RowStatistics[query + i] = max[i];
-                p.RowStatistics[p.QueryStride + query + i] = rescale[i];
+                p.RowStatistics[p.Inverse + query + i] = rescale[i];
             }
 
             for (int d = 0; d < p.HeadWidth && first; d++) new Span<float>(output + (long)d * p.QueryStride, block.Lanes).Clear();
@@ -131,7 +126,7 @@ internal static unsafe class AttentionKernelForward
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int queries = Math.Min(block.Lanes, p.Queries - block.Query), written = 0;
-        for (int key = 0; block.StartKeys(p, key); key += Size)
+        for (int key = 0; block.StartKeys<TLanes>(p, key); key += Size)
         {
             block.Score<TLanes>(p);
             Probabilities<TLanes>(block, max, inverse);

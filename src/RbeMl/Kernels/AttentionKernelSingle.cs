@@ -13,11 +13,20 @@ internal static unsafe class AttentionKernelSingle
     private const int LargestHeadWidth = 256;
 
     /// <summary>Whether the problem is one for this class.</summary>
-    internal static bool Fits(in AttentionProblem<float> p) => p.Queries == 1 && p.HeadWidth <= LargestHeadWidth && p.Weights == null && p.Dropout == 0;
+    internal static bool Fits(in AttentionProblem<float> p) => p.Queries == 1 && p.HeadWidth <= LargestHeadWidth && p.KeyBlock == 0 && p.Weights == null && p.Dropout == 0;
 
-    [SkipLocalsInit]
     internal static void Run<TLanes>(in AttentionProblem<float> p)
         where TLanes : unmanaged, ILanes<TLanes>
+    {
+        if (p.CompressedK.Format == KvFormat.F16) Run<TLanes, KvHalves>(p, p.CompressedK, p.CompressedV);
+        else if (p.CompressedK.Format == KvFormat.Int8) Run<TLanes, KvBytes>(p, p.CompressedK, p.CompressedV);
+        else Run<TLanes, KvFloats>(p, new KvRows(KvFormat.F32, (nint)p.K, 0, p.KeyStride), new KvRows(KvFormat.F32, (nint)p.V, 0, p.KeyStride));
+    }
+
+    [SkipLocalsInit]
+    private static void Run<TLanes, TKv>(in AttentionProblem<float> p, in KvRows keyRows, in KvRows valueRows)
+        where TLanes : unmanaged, ILanes<TLanes>
+        where TKv : struct, IKvElements
     {
         byte* memory = stackalloc byte[Size * sizeof(float) + 64];
         float* scores = AttentionKernelBlock.Align(memory);
@@ -26,29 +35,31 @@ internal static unsafe class AttentionKernelSingle
         for (int key = 0; key < p.Keys; key += Size)
         {
             int keys = Math.Min(Size, p.Keys - key), padded = (keys + 15) & ~15;
-            Score<TLanes>(p, key, keys, padded, scores);
+            Score<TLanes, TKv>(p, keyRows, key, keys, padded, scores);
             float top = Math.Max(max, Largest<TLanes>(scores, padded));
             if (float.IsNegativeInfinity(top)) continue;
             float change = MathF.Exp(max - top);
             sum = sum * change + Exponentials<TLanes>(scores, padded, top);
-            Values<TLanes>(p, key, padded, scores, change);
+            Values<TLanes, TKv>(p, valueRows, key, padded, scores, change);
             max = top;
         }
 
         float inverse = sum == 0 ? 0f : 1f / sum;
         p.RowStatistics[0] = max;
-        p.RowStatistics[p.QueryStride] = inverse;
+        p.RowStatistics[p.Inverse] = inverse;
         for (int d = 0; d < p.HeadWidth; d++) p.Output[(long)d * p.QueryStride] *= inverse;
     }
 
     // scores[key] = scale q'k + mask, -infinity where hidden or padding.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Score<TLanes>(in AttentionProblem<float> p, int key, int keys, int padded, float* scores)
+    private static void Score<TLanes, TKv>(in AttentionProblem<float> p, in KvRows rows, int key, int keys, int padded, float* scores)
         where TLanes : unmanaged, ILanes<TLanes>
+        where TKv : struct, IKvElements
     {
         new Span<float>(scores, padded).Clear();
-        long stride = p.KeyStride;
-        float* k = p.K + key;
+        long stride = (long)rows.Stride * TKv.Size;
+        byte* k = (byte*)rows.Codes + ((long)key * TKv.Size);
+        float* scales = (float*)rows.Scales + key;
         int d = 0;
         for (; d + 4 <= p.HeadWidth; d += 4, k += 4 * stride)
         {
@@ -57,17 +68,17 @@ internal static unsafe class AttentionKernelSingle
             TLanes q2 = TLanes.Set(q[2L * p.QueryStride]), q3 = TLanes.Set(q[3L * p.QueryStride]);
             for (int s = 0; s < padded; s += TLanes.Count)
             {
-                TLanes score = TLanes.Fma(q0, TLanes.Load(k + s), TLanes.Load(scores + s));
-                score = TLanes.Fma(q1, TLanes.Load(k + stride + s), score);
-                score = TLanes.Fma(q2, TLanes.Load(k + 2 * stride + s), score);
-                TLanes.Store(TLanes.Fma(q3, TLanes.Load(k + 3 * stride + s), score), scores + s);
+                TLanes score = TLanes.Fma(q0, TKv.Load<TLanes>(k, s, scales), TLanes.Load(scores + s));
+                score = TLanes.Fma(q1, TKv.Load<TLanes>(k + stride, s, scales), score);
+                score = TLanes.Fma(q2, TKv.Load<TLanes>(k + 2 * stride, s, scales), score);
+                TLanes.Store(TLanes.Fma(q3, TKv.Load<TLanes>(k + 3 * stride, s, scales), score), scores + s);
             }
         }
 
         for (; d < p.HeadWidth; d++, k += stride)
         {
             TLanes q = TLanes.Set(p.Q[(long)d * p.QueryStride]);
-            for (int s = 0; s < padded; s += TLanes.Count) TLanes.Store(TLanes.Fma(q, TLanes.Load(k + s), TLanes.Load(scores + s)), scores + s);
+            for (int s = 0; s < padded; s += TLanes.Count) TLanes.Store(TLanes.Fma(q, TKv.Load<TLanes>(k, s, scales), TLanes.Load(scores + s)), scores + s);
         }
 
         TLanes scale = TLanes.Set(p.Scale);
@@ -112,11 +123,13 @@ internal static unsafe class AttentionKernelSingle
 
     // output[d] = output[d] * change + v[d] · probabilities.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Values<TLanes>(in AttentionProblem<float> p, int key, int count, float* probabilities, float change)
+    private static void Values<TLanes, TKv>(in AttentionProblem<float> p, in KvRows rows, int key, int count, float* probabilities, float change)
         where TLanes : unmanaged, ILanes<TLanes>
+        where TKv : struct, IKvElements
     {
-        long stride = p.KeyStride;
-        float* v = p.V + key, output = p.Output;
+        long stride = (long)rows.Stride * TKv.Size;
+        byte* v = (byte*)rows.Codes + ((long)key * TKv.Size);
+        float* scales = (float*)rows.Scales + key, output = p.Output;
         int d = 0;
         for (; d + 4 <= p.HeadWidth; d += 4, v += 4 * stride, output += 4L * p.QueryStride)
         {
@@ -124,10 +137,10 @@ internal static unsafe class AttentionKernelSingle
             for (int s = 0; s < count; s += TLanes.Count)
             {
                 TLanes weight = TLanes.Load(probabilities + s);
-                o0 = TLanes.Fma(weight, TLanes.Load(v + s), o0);
-                o1 = TLanes.Fma(weight, TLanes.Load(v + stride + s), o1);
-                o2 = TLanes.Fma(weight, TLanes.Load(v + 2 * stride + s), o2);
-                o3 = TLanes.Fma(weight, TLanes.Load(v + 3 * stride + s), o3);
+                o0 = TLanes.Fma(weight, TKv.Load<TLanes>(v, s, scales), o0);
+                o1 = TLanes.Fma(weight, TKv.Load<TLanes>(v + stride, s, scales), o1);
+                o2 = TLanes.Fma(weight, TKv.Load<TLanes>(v + 2 * stride, s, scales), o2);
+                o3 = TLanes.Fma(weight, TKv.Load<TLanes>(v + 3 * stride, s, scales), o3);
             }
 
             output[0] = output[0] * change + TLanes.Sum(o0);
@@ -139,7 +152,7 @@ internal static unsafe class AttentionKernelSingle
         for (; d < p.HeadWidth; d++, v += stride, output += p.QueryStride)
         {
             TLanes sum = TLanes.Zero;
-            for (int s = 0; s < count; s += TLanes.Count) sum = TLanes.Fma(TLanes.Load(probabilities + s), TLanes.Load(v + s), sum);
+            for (int s = 0; s < count; s += TLanes.Count) sum = TLanes.Fma(TLanes.Load(probabilities + s), TKv.Load<TLanes>(v, s, scales), sum);
             *output = *output * change + TLanes.Sum(sum);
         }
     }

@@ -9,7 +9,7 @@ namespace RbeMl.Kernels;
 /// the JIT makes separate code for each, as tight as intrinsics written out.
 /// </summary>
 /// <typeparam name="TSelf">The implementing type.</typeparam>
-internal unsafe interface ILanes<TSelf>
+internal unsafe partial interface ILanes<TSelf>
     where TSelf : unmanaged, ILanes<TSelf>
 {
     /// <summary>Lanes of a group: 16, 8 or 1.</summary>
@@ -60,7 +60,7 @@ internal unsafe interface ILanes<TSelf>
 }
 
 /// <summary>Sixteen lanes.</summary>
-internal readonly unsafe struct Lanes512 : ILanes<Lanes512>
+internal readonly unsafe partial struct Lanes512 : ILanes<Lanes512>
 {
     internal readonly Vector512<float> V;
 
@@ -150,7 +150,7 @@ internal readonly unsafe struct Lanes512 : ILanes<Lanes512>
 }
 
 /// <summary>Eight lanes.</summary>
-internal readonly unsafe struct Lanes256 : ILanes<Lanes256>
+internal readonly unsafe partial struct Lanes256 : ILanes<Lanes256>
 {
     internal readonly Vector256<float> V;
 
@@ -234,7 +234,7 @@ internal readonly unsafe struct Lanes256 : ILanes<Lanes256>
 }
 
 /// <summary>One lane: the path of machines without vectors.</summary>
-internal readonly unsafe struct LanesScalar : ILanes<LanesScalar>
+internal readonly unsafe partial struct LanesScalar : ILanes<LanesScalar>
 {
     internal readonly float V;
 

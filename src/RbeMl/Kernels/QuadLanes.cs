@@ -103,4 +103,30 @@ internal readonly unsafe struct QuadLanes<TLanes> : ILanes<QuadLanes<TLanes>>
         for (int row = 0; row < Count; row++) sums[row] = Sum(Load(rows + row * Count));
         return Load(sums);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static QuadLanes<TLanes> LoadHalf(ushort* p) =>
+        new(TLanes.LoadHalf(p), TLanes.LoadHalf(p + TLanes.Count), TLanes.LoadHalf(p + 2 * TLanes.Count), TLanes.LoadHalf(p + 3 * TLanes.Count));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreHalf(QuadLanes<TLanes> a, ushort* p)
+    {
+        TLanes.StoreHalf(a._a, p);
+        TLanes.StoreHalf(a._b, p + TLanes.Count);
+        TLanes.StoreHalf(a._c, p + 2 * TLanes.Count);
+        TLanes.StoreHalf(a._d, p + 3 * TLanes.Count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static QuadLanes<TLanes> LoadByte(sbyte* p) =>
+        new(TLanes.LoadByte(p), TLanes.LoadByte(p + TLanes.Count), TLanes.LoadByte(p + 2 * TLanes.Count), TLanes.LoadByte(p + 3 * TLanes.Count));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreByte(QuadLanes<TLanes> a, sbyte* p)
+    {
+        TLanes.StoreByte(a._a, p);
+        TLanes.StoreByte(a._b, p + TLanes.Count);
+        TLanes.StoreByte(a._c, p + 2 * TLanes.Count);
+        TLanes.StoreByte(a._d, p + 3 * TLanes.Count);
+    }
 }

@@ -32,6 +32,9 @@ internal sealed unsafe class BlockCall<T> : IDisposable
 
     public CheckpointPolicy? Keep { get; set; }
 
+    /// <summary>Parts that attention divides each head into.</summary>
+    public int Parts { get; set; } = 1;
+
     public T* AttentionWeights { get; set; }
 
     /// <summary>[worker][stage].</summary>

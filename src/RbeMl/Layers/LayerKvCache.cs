@@ -1,33 +1,49 @@
 using System.Numerics;
+using RbeMl.Kernels;
 using RbeMl.Memory;
 
 namespace RbeMl.Layers;
 
 /// <summary>
-/// Keys and values that one attention layer has already computed, preallocated: <c>[sequence][head][feature][position]</c>, fp32 (or T), appended to in
-/// constant time a token. The next token's position is <see cref="Length"/>.
+/// Keys and values that one attention layer has already computed, preallocated: <c>[sequence][head][feature][position]</c> in a <see cref="KvFormat"/>,
+/// appended to in constant time a token. The next token's position is <see cref="Length"/>. Attention reads the stored numbers, its own call's included, so what
+/// a token sees does not depend on how the tokens were divided into calls. A backward treats the past as constant and passes gradients of the call's own keys and
+/// values on as if they had not been rounded.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 public sealed unsafe class LayerKvCache<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    private readonly NativeBuffer<T> _keys;
-    private readonly NativeBuffer<T> _values;
+    private readonly NativeBuffer<byte> _keys;
+    private readonly NativeBuffer<byte> _values;
+    private readonly NativeBuffer<float> _scales; // of all keys, then of all values
+    private readonly int _size;
 
     /// <summary>Allocates a cache for <paramref name="batch"/> sequences of up to <paramref name="capacity"/> tokens.</summary>
-    public LayerKvCache(int batch, int heads, int headWidth, int capacity)
+    /// <exception cref="InvalidSettingException">A number is out of range, or a model of doubles is to be cached in less than its own precision.</exception>
+    public LayerKvCache(int batch, int heads, int headWidth, int capacity, KvFormat format = KvFormat.F32)
     {
         if (batch < 1) throw new InvalidSettingException(nameof(batch), batch, "use at least one sequence.");
         if (heads < 1 || headWidth < 1) throw new InvalidSettingException("heads x head width", $"{heads} x {headWidth}", "use positive numbers.");
         if (capacity > Array.MaxLength - 16) throw new InvalidSettingException(nameof(capacity), capacity, $"use at most {Array.MaxLength - 16} positions.");
         if (capacity < 1) throw new InvalidSettingException(nameof(capacity), capacity, "use at least one position.");
+        if (!Enum.IsDefined(format)) throw new InvalidSettingException(nameof(format), format, $"use one of {string.Join(", ", Enum.GetNames<KvFormat>())}.");
+        if (format != KvFormat.F32 && typeof(T) != typeof(float))
+        {
+            throw new InvalidSettingException(nameof(format), format, $"a model of {typeof(T).Name} numbers takes {KvFormat.F32}, which keeps them as they are.");
+        }
+
         Batch = batch;
         Heads = heads;
         HeadWidth = headWidth;
         Capacity = capacity;
+        Format = format;
         Stride = Panel<T>.RoundUp(capacity, 16);
-        _keys = new NativeBuffer<T>((long)batch * heads * headWidth * Stride);
-        _values = new NativeBuffer<T>((long)batch * heads * headWidth * Stride);
+        _size = format == KvFormat.F32 ? sizeof(T) : KvRows.SizeOf(format);
+        long rows = checked((long)batch * heads * Stride), bytes = checked(rows * headWidth * _size);
+        _keys = new NativeBuffer<byte>(bytes);
+        _values = new NativeBuffer<byte>(bytes);
+        _scales = new NativeBuffer<float>(format == KvFormat.Int8 ? 2 * rows : 0);
     }
 
     /// <summary>Sequences.</summary>
@@ -42,6 +58,9 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
     /// <summary>Most tokens it can hold.</summary>
     public int Capacity { get; }
 
+    /// <summary>How numbers are stored.</summary>
+    public KvFormat Format { get; }
+
     /// <summary>Tokens held.</summary>
     public int Length { get; private set; }
 
@@ -52,19 +71,14 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
     public int Stride { get; }
 
     /// <summary>Bytes of native memory held.</summary>
-    public long AllocatedBytes => (_keys.Length + _values.Length) * sizeof(T);
-
-    /// <summary>Keys of a head, <c>[headWidth][stride]</c>.</summary>
-    public T* Keys(int sequence, int head) => _keys.Pointer + ((long)sequence * Heads + head) * HeadWidth * Stride;
-
-    /// <summary>Values of a head, <c>[headWidth][stride]</c>.</summary>
-    public T* Values(int sequence, int head) => _values.Pointer + ((long)sequence * Heads + head) * HeadWidth * Stride;
+    public long AllocatedBytes => _keys.Length + _values.Length + (_scales.Length * sizeof(float));
 
     /// <summary>Forgets everything.</summary>
     public void Reset()
     {
         _keys.Clear();
         _values.Clear();
+        _scales.Clear();
         Length = 0;
         Generation++;
     }
@@ -74,6 +88,35 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
     {
         _keys.Dispose();
         _values.Dispose();
+        _scales.Dispose();
+    }
+
+    /// <summary>Keys of a head.</summary>
+    internal KvRows Keys(int sequence, int head) => Rows(_keys, 0, sequence, head);
+
+    /// <summary>Values of a head.</summary>
+    internal KvRows Values(int sequence, int head) => Rows(_values, (long)Batch * Heads * Stride, sequence, head);
+
+    /// <summary>
+    /// Writes keys and values of one head of one sequence at <paramref name="position"/>: panel rows from the two features on, tokens from
+    /// <paramref name="first"/>. Writing the same again changes nothing.
+    /// </summary>
+    internal void Write(int sequence, int head, int position, Panel<T> panel, int keyFeature, int valueFeature, int first, int tokens, int layer)
+    {
+        Write(Keys(sequence, head), "key", position, panel, keyFeature, first, tokens, layer, head);
+        Write(Values(sequence, head), "value", position, panel, valueFeature, first, tokens, layer, head);
+    }
+
+    /// <summary>target <c>[headWidth][stride]</c> = the first <paramref name="tokens"/> positions, zero beyond; stride is at least their number rounded up to 16.</summary>
+    internal void Read(in KvRows rows, int tokens, T* target, int stride)
+    {
+        if (Format != KvFormat.F32) KvKernel.Load(rows, HeadWidth, tokens, (float*)target, stride);
+        for (int f = 0; f < HeadWidth; f++)
+        {
+            Span<T> row = new(target + ((long)f * stride), stride);
+            if (Format == KvFormat.F32) new Span<T>((T*)rows.Codes + ((long)f * Stride), tokens).CopyTo(row);
+            row[tokens..].Clear();
+        }
     }
 
     /// <summary>Checks that a call fits: same batch and heads, room for its tokens.</summary>
@@ -92,4 +135,35 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
     }
 
     internal void Advance(int tokens) => Length += tokens;
+
+    private KvRows Rows(NativeBuffer<byte> codes, long firstScale, int sequence, int head)
+    {
+        long row = ((long)sequence * Heads + head) * Stride;
+        nint scales = Format == KvFormat.Int8 ? (nint)(_scales.Pointer + firstScale + row) : 0;
+        return new KvRows(Format, (nint)(codes.Pointer + (row * HeadWidth * _size)), scales, Stride);
+    }
+
+    private void Write(in KvRows rows, string what, int position, Panel<T> panel, int feature, int first, int tokens, int layer, int head)
+    {
+        if (Format == KvFormat.F32)
+        {
+            PanelRows.Gather(panel, feature, HeadWidth, first, tokens, (T*)rows.Codes + position, Stride);
+            return;
+        }
+
+        for (int done = 0; done < tokens;)
+        {
+            (int chunk, int lane) = Math.DivRem(first + done, panel.Width);
+            int count = Math.Min(panel.Width - lane, tokens - done);
+            float* source = (float*)(panel.Chunk(chunk) + ((long)feature * panel.Width));
+            if (!KvKernel.Store(rows, position + done, source, HeadWidth, panel.Width, lane, count))
+            {
+                string limit = Format == KvFormat.F16 ? ", or beyond 65504, the largest half" : "";
+                throw new NonFiniteException(
+                    $"layer {layer}, KV cache", $"a {what} of head {head} at positions {position + done} to {position + done + count - 1} is NaN or infinite{limit}. Look for damaged weights, or use {KvFormat.F32}.");
+            }
+
+            done += count;
+        }
+    }
 }

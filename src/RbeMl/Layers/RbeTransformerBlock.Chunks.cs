@@ -36,9 +36,24 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     private void Attend(BlockCall<T> call, int item, int worker, ScratchArea<T> scratch)
     {
         long t0 = call.Now();
-        Attention.HeadForward(HeadOf(call, item), call.Qkv, call.Att, call.RowStatistics.Pointer, call.Options, call.AttentionWeights, scratch);
+        MultiHeadAttention<T>.HeadCall head = HeadOf(call, item / call.Parts);
+        if (call.Options.Cache is { } cache && call.Parts == 1) Attention.HeadAppend(head, call.Qkv, cache);
+        Attention.HeadForward(head, PartOf(call, item), call.Qkv, call.Att, call.RowStatistics.Pointer, call.Options, call.AttentionWeights, scratch);
         call.Lap(worker, BlockStage.Attention, t0);
     }
+
+    // Items of a divided backward are the heads' parts of queries, then their parts of keys and values.
+    private void BackwardAttend(BlockCall<T> call, int item, ScratchArea<T> scratch)
+    {
+        int parts = call.Batch * _config.Heads * call.Parts;
+        AttentionGradients which = call.Parts == 1 ? AttentionGradients.All : item < parts ? AttentionGradients.Queries : AttentionGradients.KeysAndValues;
+        item %= parts;
+        Attention.HeadBackward(
+            HeadOf(call, item / call.Parts), PartOf(call, item), which, call.Qkv, call.Att, call.AttGradient, call.QkvGradient, call.RowStatistics.Pointer, call.Options, scratch);
+    }
+
+    // The last queries see the most keys: parts of a head run from the last to the first.
+    private static MultiHeadAttention<T>.HeadPart PartOf(BlockCall<T> call, int item) => new(call.Parts - 1 - (item % call.Parts), call.Parts);
 
     // att -> m = x + drop(output(att)) -> y = m + drop(feed-forward(LN2 m)) of one chunk.
     private void Finish(BlockCall<T> call, int chunk, int worker, ScratchArea<T> scratch)

@@ -14,6 +14,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     private enum Stage
     {
         Project,
+        Append,
         Attend,
         Finish,
         RecomputeHidden,
@@ -58,13 +59,13 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         }
 
         DecodeLayerNorms(call);
-        call.Workspace.EnsureScratch(Math.Max(ChunkScratch, Attention.HeadScratch(call.Length, call.Past + call.Length, backward: false)));
+        call.Workspace.EnsureScratch(Math.Max(ChunkScratch, Attention.HeadScratch(call.Batch, call.Length, call.Past, backward: false, call.Options.Cache)));
     }
 
     private void RunForward(BlockCall<T> call)
     {
         Loop(call, Stage.Project, call.X.Chunks);
-        Loop(call, Stage.Attend, call.Batch * _config.Heads);
+        AttendAll(call);
         Loop(call, Stage.Finish, call.X.Chunks);
     }
 
@@ -100,24 +101,35 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         }
 
         DecodeLayerNorms(call);
-        call.Workspace.EnsureScratch(Math.Max(ChunkScratch, Attention.HeadScratch(call.Length, call.Past + call.Length, backward: true)));
+        call.Workspace.EnsureScratch(Math.Max(ChunkScratch, Attention.HeadScratch(call.Batch, call.Length, call.Past, backward: true, call.Options.Cache)));
     }
 
     // The forward once more, in the form that saves; the two last products of the halves are not needed again.
     private void Recompute(BlockCall<T> call)
     {
         Loop(call, Stage.Project, call.X.Chunks);
-        Loop(call, Stage.Attend, call.Batch * _config.Heads);
+        AttendAll(call);
         Loop(call, Stage.RecomputeHidden, call.X.Chunks);
     }
 
     private void RunBackward(BlockCall<T> call)
     {
         Loop(call, Stage.BackwardFeedForward, call.X.Chunks);
-        Loop(call, Stage.BackwardAttend, call.Batch * _config.Heads);
+        int heads = call.Batch * _config.Heads;
+        call.Parts = MultiHeadAttention<T>.Parts(heads, call.Length, call.Workspace.Team.Threads, backward: true);
+        Loop(call, Stage.BackwardAttend, call.Parts == 1 ? heads : 2 * heads * call.Parts);
         Loop(call, Stage.BackwardProject, call.X.Chunks);
         Loop(call, Stage.WeightGradients, 4 * Attention.Query.TileRows + FeedForward.Expand.TileRows + FeedForward.Contract.TileRows);
         AddVectorGradients(call);
+    }
+
+    // Parts of a head need its keys and values in the cache before any of them starts.
+    private void AttendAll(BlockCall<T> call)
+    {
+        int heads = call.Batch * _config.Heads;
+        call.Parts = MultiHeadAttention<T>.Parts(heads, call.Length, call.Workspace.Team.Threads, backward: false);
+        if (call.Options.Cache is not null && call.Parts > 1) Loop(call, Stage.Append, heads);
+        Loop(call, Stage.Attend, heads * call.Parts);
     }
 
     private void Loop(BlockCall<T> call, Stage stage, int items)
@@ -132,11 +144,12 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         switch (stage)
         {
             case Stage.Project: Project(call, item, worker, scratch); break;
+            case Stage.Append: Attention.HeadAppend(HeadOf(call, item), call.Qkv, call.Options.Cache!); break;
             case Stage.Attend: Attend(call, item, worker, scratch); break;
             case Stage.Finish: Finish(call, item, worker, scratch); break;
             case Stage.RecomputeHidden: RecomputeHidden(call, item, scratch); break;
             case Stage.BackwardFeedForward: BackwardFeedForward(call, item, scratch); break;
-            case Stage.BackwardAttend: Attention.HeadBackward(HeadOf(call, item), call.Qkv, call.Att, call.AttGradient, call.QkvGradient, call.RowStatistics.Pointer, call.Options, scratch); break;
+            case Stage.BackwardAttend: BackwardAttend(call, item, scratch); break;
             case Stage.BackwardProject: BackwardProject(call, item, scratch); break;
             default: WeightGradients(call, item); break;
         }
@@ -157,7 +170,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     // Mean (which = 0, 2) or 1 / deviation (1, 3) of LN1 and LN2 of a chunk.
     private static T* Statistic(BlockCall<T> call, int which, int chunk) => call.Statistics.Pointer + ((long)which * call.X.Chunks + chunk) * call.X.Width;
 
-    private MultiHeadAttention<T>.HeadCall HeadOf(BlockCall<T> call, int item) => new(item / _config.Heads, item % _config.Heads, call.Length, call.Past, Layer, _config.Dropout);
+    private MultiHeadAttention<T>.HeadCall HeadOf(BlockCall<T> call, int item) => new(item / _config.Heads, item % _config.Heads, call.Length, call.Past, Layer, _config.Dropout, (item / _config.Heads) + 1 == call.Batch);
 
     private bool Drops(BlockCall<T> call) => call.Options.Dropout is not null && _config.Dropout > 0;
 

@@ -21,6 +21,9 @@ public sealed record GenerationOptions
     /// <summary>The same seed draws the same tokens.</summary>
     public ulong Seed { get; init; } = 1;
 
+    /// <summary>How past keys and values are stored: smaller formats round them, so the text may differ.</summary>
+    public KvFormat KvFormat { get; init; } = KvFormat.F32;
+
     /// <summary>Checks every value.</summary>
     /// <exception cref="InvalidSettingException">A value is out of range.</exception>
     public GenerationOptions Validate()
@@ -29,6 +32,7 @@ public sealed record GenerationOptions
         if (!(Temperature >= 0 && double.IsFinite(Temperature))) throw new InvalidSettingException(nameof(Temperature), Temperature, "use 0 (most likely token) or a positive number such as 0.8.");
         if (TopK < 0) throw new InvalidSettingException(nameof(TopK), TopK, "use 0 (all tokens) or a positive number.");
         if (!(TopP > 0 && TopP <= 1)) throw new InvalidSettingException(nameof(TopP), TopP, "use a probability above 0 and up to 1.");
+        if (!Enum.IsDefined(KvFormat)) throw new InvalidSettingException(nameof(KvFormat), KvFormat, $"use one of {string.Join(", ", Enum.GetNames<KvFormat>())}.");
         return this;
     }
 }
@@ -40,10 +44,14 @@ public sealed class Generator : IDisposable
 {
     private readonly Gpt2Model<float> _model;
     private readonly Workspace<float> _workspace;
-    private readonly KvCache<float> _cache;
     private readonly float[] _logits;
-    private readonly int[] _order;
+    private readonly ulong[] _order;
     private readonly double[] _probabilities;
+
+    // The tokens in the cache, and those it does not hold yet.
+    private readonly int[] _text;
+    private KvCache<float>? _cache;
+    private int _count;
     private int _generation;
 
     /// <summary>Prepares generation of one sequence.</summary>
@@ -52,11 +60,16 @@ public sealed class Generator : IDisposable
         ArgumentNullException.ThrowIfNull(model);
         _model = model;
         _workspace = new Workspace<float>(threads);
-        _cache = new KvCache<float>(model.Config, 1, model.Config.MaxSequenceLength);
         _logits = new float[model.Config.Vocabulary];
-        _order = new int[model.Config.Vocabulary];
+        _order = new ulong[model.Config.Vocabulary];
         _probabilities = new double[model.Config.Vocabulary];
+        _text = new int[model.Config.MaxSequenceLength + 1];
     }
+
+    /// <summary>Bytes of the cache of past keys and values: 0 before the first token.</summary>
+    public long CacheBytes => _cache?.AllocatedBytes ?? 0;
+
+    internal Workspace<float> Workspace => _workspace;
 
     /// <summary>Yields new tokens one by one as they are drawn. One enumeration at a time: a second one ends the first.</summary>
     /// <param name="prompt">At least one token id; of a prompt beyond the model's positions the end is used.</param>
@@ -73,7 +86,7 @@ public sealed class Generator : IDisposable
             if ((uint)prompt[i] >= (uint)_model.Config.Vocabulary) throw new TokenException($"token id {prompt[i]} at position {i} of the prompt is outside the vocabulary 0 .. {_model.Config.Vocabulary - 1}. Use the model's own tokenizer.");
         }
 
-        return Draw([.. prompt], options);
+        return Draw([.. prompt.Skip(prompt.Count - (_text.Length - 1))], options);
     }
 
     /// <summary>Draws from logits [V] with the options' rules; the seed and the position fix the random number.</summary>
@@ -85,15 +98,14 @@ public sealed class Generator : IDisposable
         for (int i = 0; i < logits.Length; i++)
         {
             if (!float.IsFinite(logits[i])) throw new NonFiniteException("head", $"logit {logits[i]} of token {i}. The model's weights are damaged or its training diverged.");
-            _order[i] = i;
         }
 
         if (options.Temperature == 0) return IndexOfMax(logits);
-        float[] copy = logits.ToArray();
-        Array.Sort(_order, (a, b) => copy[a] != copy[b] ? copy[b].CompareTo(copy[a]) : a.CompareTo(b));
+        for (int i = 0; i < logits.Length; i++) _order[i] = ((ulong)Descending(logits[i]) << 32) | (uint)i;
+        Array.Sort(_order);
         int count = options.TopK > 0 ? Math.Min(options.TopK, logits.Length) : logits.Length;
-        double sum = 0, max = copy[_order[0]];
-        for (int i = 0; i < count; i++) sum += _probabilities[i] = Math.Exp((copy[_order[i]] - max) / options.Temperature);
+        double sum = 0, max = logits[Token(0)];
+        for (int i = 0; i < count; i++) sum += _probabilities[i] = Math.Exp((logits[Token(i)] - max) / options.Temperature);
         double kept = 0;
         int last = 0;
         while (last < count && (last == 0 || kept < options.TopP * sum)) kept += _probabilities[last++];
@@ -101,16 +113,16 @@ public sealed class Generator : IDisposable
         for (int i = 0; i < last; i++)
         {
             target -= _probabilities[i];
-            if (target < 0) return _order[i];
+            if (target < 0) return Token(i);
         }
 
-        return _order[last - 1];
+        return Token(last - 1);
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        _cache.Dispose();
+        _cache?.Dispose();
         _workspace.Dispose();
     }
 
@@ -125,27 +137,54 @@ public sealed class Generator : IDisposable
         return best;
     }
 
-    private IEnumerable<int> Draw(List<int> tokens, GenerationOptions options)
+    // Bits that order as the logits do, the largest first.
+    private static uint Descending(float logit)
     {
-        int limit = _model.Config.MaxSequenceLength;
-        _cache.Reset();
+        uint bits = BitConverter.SingleToUInt32Bits(logit + 0f); // one zero, not two
+        return (bits & 0x80000000) != 0 ? bits : ~bits & 0x7FFFFFFF;
+    }
+
+    private int Token(int rank) => (int)(uint)_order[rank];
+
+    private IEnumerable<int> Draw(int[] prompt, GenerationOptions options)
+    {
         int generation = ++_generation;
-        int unread = Math.Min(tokens.Count, limit);
+        Start(prompt, options);
         for (int n = 0; n < options.MaxTokens; n++)
         {
             if (generation != _generation) throw new InvalidOperationException("Another Generate of this generator was started. Finish one before the next, or use a generator each.");
-            if (_cache.Length + unread > limit)
-            {
-                _cache.Reset();
-                unread = Math.Max(1, limit / 2);
-            }
-
-            int[] input = [.. tokens.TakeLast(unread)];
-            _model.LastLogits(input, 1, input.Length, _workspace, _cache, _logits);
-            int next = Sample(_logits, options, n);
-            tokens.Add(next);
-            unread = 1;
-            yield return next;
+            yield return Next(options, n);
         }
+    }
+
+    /// <summary>Empties the cache and reads the prompt, at most as many tokens as there are positions.</summary>
+    internal void Start(ReadOnlySpan<int> prompt, GenerationOptions options)
+    {
+        if (_cache?.Format != options.KvFormat)
+        {
+            _cache?.Dispose();
+            _cache = new KvCache<float>(_model.Config, 1, _model.Config.MaxSequenceLength, options.KvFormat);
+        }
+
+        _cache.Reset();
+        prompt.CopyTo(_text);
+        _count = prompt.Length;
+    }
+
+    /// <summary>Reads what is not in the cache yet and draws the next token; allocates nothing but at the first call of a shape.</summary>
+    internal int Next(GenerationOptions options, long position)
+    {
+        int limit = _model.Config.MaxSequenceLength;
+        if (_count > limit)
+        {
+            _cache!.Reset();
+            int keep = Math.Max(1, limit / 2);
+            Array.Copy(_text, _count - keep, _text, 0, keep);
+            _count = keep;
+        }
+
+        ReadOnlySpan<int> unread = _text.AsSpan(_cache!.Length, _count - _cache.Length);
+        _model.LastLogits(unread, 1, unread.Length, _workspace, _cache, _logits);
+        return _text[_count++] = Sample(_logits, options, position);
     }
 }

@@ -146,7 +146,7 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         for (int l = 0; l < Blocks.Count; l++, (x, y) = (y, x))
         {
             y.Reshape(batch * length, Width, PaddedWidth);
-            Blocks[l].Forward(x, y, batch, length, cache is null ? null : new ForwardOptions<T> { Cache = cache[l] }, null, workspace);
+            Blocks[l].Forward(x, y, batch, length, cache?.Options(l), null, workspace);
         }
 
         return x;

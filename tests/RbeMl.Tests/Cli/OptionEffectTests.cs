@@ -95,4 +95,21 @@ public sealed class OptionEffectTests : IDisposable
         Assert.Equal(380, metrics.RootElement.GetProperty("validationTokens").GetInt32());
         Assert.Equal(TinyJob.Text.Length * 40, metrics.RootElement.GetProperty("trainTokens").GetInt32());
     }
+
+    [Fact]
+    public void A_smaller_key_value_cache_takes_less_memory()
+    {
+        TinyJob.Run(_folder);
+        (string Format, long Bytes)[] caches = [.. new[] { "f32", "f16", "int8" }.Select(format =>
+        {
+            CommandRun run = CommandRun.Of("generate", "--model", _folder.File("out/model.rbe"), "--prompt", "the", "--max-tokens", "20", "--threads", "1", "--json", "--kv-cache", format);
+            JsonElement result = JsonDocument.Parse(run.Out).RootElement;
+            Assert.Equal(20, result.GetProperty("tokens").GetArrayLength());
+            return (result.GetProperty("kvCache").GetString()!, result.GetProperty("cacheBytes").GetInt64());
+        })];
+
+        // One layer, 16 positions of width 32, keys and values; two heads' scales.
+        Assert.Equal([("f32", 2 * 16 * 32 * 4), ("f16", 2 * 16 * 32 * 2), ("int8", 2 * 16 * (32 + (2 * 4)))], caches);
+        CommandRun.Of("generate", "--model", _folder.File("out/model.rbe"), "--prompt", "the", "--kv-cache", "f8").Fails(2, "use one of f32, f16, int8");
+    }
 }

@@ -1,5 +1,6 @@
 using System.Numerics;
 using RbeMl.Codec;
+using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Tests.Support;
 
@@ -63,9 +64,9 @@ internal sealed class BlockFixture<T> : IDisposable
     public static T[] Convert(float[] values) => [.. values.Select(T.CreateTruncating)];
 
     /// <summary>A cache that already holds <paramref name="past"/> tokens of other activations.</summary>
-    public LayerKvCache<T> CacheWith(int past)
+    public LayerKvCache<T> CacheWith(int past, KvFormat format = KvFormat.F32)
     {
-        LayerKvCache<T> cache = new(Batch, Config.Heads, Config.HeadWidth, past + Length + 8);
+        LayerKvCache<T> cache = new(Batch, Config.Heads, Config.HeadWidth, past + Length + 8, format);
         if (past > 0) Block.Forward(Convert(Numbers.Normal(Batch * past * Config.Width, 99)), Batch, past, new ForwardOptions<T> { Cache = cache }, null, Workspace);
         return cache;
     }

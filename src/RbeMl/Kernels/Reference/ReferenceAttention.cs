@@ -11,16 +11,16 @@ public static unsafe class ReferenceAttention
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         T* row = Allocate<T>(p.Keys);
-        for (int d = 0; d < p.HeadWidth; d++) new Span<T>(p.Output + (long)d * p.QueryStride, p.QueryStride).Clear();
-        for (int t = 0; t < p.Queries; t++)
+        AttentionRows.Clear(p.Output, p.HeadWidth, p.QueryStride, p.OutputBlock, p.FirstQuery, p.LastQuery, p.Queries);
+        for (int t = p.FirstQuery; t < p.LastQuery; t++)
         {
-            (p.RowStatistics[t], p.RowStatistics[p.QueryStride + t]) = Probabilities(p, t, row);
+            (p.RowStatistics[t], p.RowStatistics[p.Inverse + t]) = Probabilities(p, t, row);
             DropRow(p, t, row);
             for (int d = 0; d < p.HeadWidth; d++)
             {
                 T sum = T.Zero;
-                for (int s = 0; s < p.Keys; s++) sum += row[s] * p.V[(long)d * p.KeyStride + s];
-                p.Output[(long)d * p.QueryStride + t] = sum;
+                for (int s = 0; s < p.Keys; s++) sum += row[s] * Value(p, d, s);
+                p.Output[(long)d * p.QueryStride + p.OutputAt(t)] = sum;
             }
 
             if (p.Weights != null) new Span<T>(row, p.Keys).CopyTo(new Span<T>(p.Weights + (long)t * p.Keys, p.Keys));
@@ -37,14 +37,9 @@ public static unsafe class ReferenceAttention
         T* dropped = Allocate<T>(p.Keys);
         T* gradient = Allocate<T>(p.Keys);
         T keep = T.One / (T.One - T.CreateTruncating(p.Dropout));
-        for (int d = 0; d < p.HeadWidth; d++)
-        {
-            new Span<T>(p.QGradient + (long)d * p.QueryStride, p.QueryStride).Clear();
-            new Span<T>(p.KGradient + (long)d * p.KeyStride, p.KeyStride).Clear();
-            new Span<T>(p.VGradient + (long)d * p.KeyStride, p.KeyStride).Clear();
-        }
-
-        for (int t = 0; t < p.Queries; t++)
+        AttentionRows.ClearGradients(p);
+        bool ofQueries = p.Gradients != AttentionGradients.KeysAndValues, ofKeys = p.Gradients != AttentionGradients.Queries;
+        for (int t = p.FirstQuery; t < p.LastQuery; t++)
         {
             Probabilities(p, t, row);
             new Span<T>(row, p.Keys).CopyTo(new Span<T>(dropped, p.Keys));
@@ -55,9 +50,9 @@ public static unsafe class ReferenceAttention
                 T sum = T.Zero;
                 for (int d = 0; d < p.HeadWidth; d++)
                 {
-                    T g = p.OutputGradient[(long)d * p.QueryStride + t];
-                    sum += g * p.V[(long)d * p.KeyStride + s];
-                    p.VGradient[(long)d * p.KeyStride + s] += g * dropped[s];
+                    T g = p.OutputGradient[(long)d * p.QueryStride + p.OutputAt(t)];
+                    sum += g * Value(p, d, s);
+                    if (ofKeys && s >= p.FirstKey && s < p.LastKey) p.VGradient[(long)d * p.KeyStride + p.KeyAt(s)] += g * dropped[s];
                 }
 
                 // A dropped probability passes no gradient, a kept one 1 / (1 - p) of it.
@@ -71,8 +66,9 @@ public static unsafe class ReferenceAttention
                 T ds = row[s] * (gradient[s] - dot) * p.Scale;
                 for (int d = 0; d < p.HeadWidth; d++)
                 {
-                    p.QGradient[(long)d * p.QueryStride + t] += ds * p.K[(long)d * p.KeyStride + s];
-                    p.KGradient[(long)d * p.KeyStride + s] += ds * p.Q[(long)d * p.QueryStride + t];
+                    long q = (long)d * p.QueryStride + p.QueryAt(t);
+                    if (ofQueries) p.QGradient[q] += ds * Key(p, d, s);
+                    if (ofKeys && s >= p.FirstKey && s < p.LastKey) p.KGradient[(long)d * p.KeyStride + p.KeyAt(s)] += ds * p.Q[q];
                 }
             }
         }
@@ -95,7 +91,7 @@ public static unsafe class ReferenceAttention
             if (!hidden)
             {
                 score = T.Zero;
-                for (int d = 0; d < p.HeadWidth; d++) score += p.Q[(long)d * p.QueryStride + t] * p.K[(long)d * p.KeyStride + s];
+                for (int d = 0; d < p.HeadWidth; d++) score += p.Q[(long)d * p.QueryStride + p.QueryAt(t)] * Key(p, d, s);
                 score *= p.Scale;
                 if (p.AdditiveMask != null) score += p.AdditiveMask[(long)t * p.Keys + s];
             }
@@ -128,6 +124,12 @@ public static unsafe class ReferenceAttention
             row[s] = hidden ? T.Zero : row[s] * keep;
         }
     }
+
+    private static T Key<T>(in AttentionProblem<T> p, int feature, int key)
+        where T : unmanaged, IFloatingPointIeee754<T> => p.IsCompressed ? p.CompressedK.Value<T>(feature, key) : p.K[(long)feature * p.KeyStride + p.KeyAt(key)];
+
+    private static T Value<T>(in AttentionProblem<T> p, int feature, int key)
+        where T : unmanaged, IFloatingPointIeee754<T> => p.IsCompressed ? p.CompressedV.Value<T>(feature, key) : p.V[(long)feature * p.KeyStride + p.KeyAt(key)];
 
     private static T* Allocate<T>(int count)
         where T : unmanaged => (T*)NativeMemory.Alloc((nuint)count, (nuint)sizeof(T));

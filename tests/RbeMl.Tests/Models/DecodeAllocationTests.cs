@@ -1,0 +1,75 @@
+using RbeMl.Codec;
+using RbeMl.Kernels;
+using RbeMl.Layers;
+using RbeMl.Memory;
+using RbeMl.Models;
+
+namespace RbeMl.Tests.Models;
+
+public sealed class DecodeAllocationTests
+{
+    private const int WarmUp = 20, Steps = 60;
+    private static readonly TransformerConfig s_config = new() { Width = 64, Heads = 4, Layers = 2, Vocabulary = 50, MaxSequenceLength = 128 };
+
+    public static TheoryData<KvFormat, int> Cases => new()
+    {
+        { KvFormat.F32, 1 }, { KvFormat.F32, 2 }, { KvFormat.F16, 1 }, { KvFormat.F16, 2 }, { KvFormat.Int8, 1 }, { KvFormat.Int8, 2 },
+    };
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void A_step_of_the_model_allocates_nothing(KvFormat format, int threads)
+    {
+        using Gpt2Model<float> model = Model();
+        using Workspace<float> workspace = new(threads);
+        using KvCache<float> cache = new(s_config, 1, 128, format);
+        float[] logits = new float[50];
+        int[] token = [7];
+        Assert.Equal(0, Allocated(workspace.Team, _ => model.LastLogits(token, 1, 1, workspace, cache, logits)));
+        Assert.Equal(WarmUp + Steps, cache.Length);
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void A_step_of_the_generator_allocates_nothing(KvFormat format, int threads)
+    {
+        using Gpt2Model<float> model = Model();
+        using Generator generator = new(model, threads);
+        GenerationOptions options = new() { TopK = 20, TopP = 0.9, KvFormat = format };
+        generator.Start([1, 2, 3], options);
+        Assert.Equal(0, Allocated(generator.Workspace.Team, n => generator.Next(options, n)));
+    }
+
+    private static Gpt2Model<float> Model() => Gpt2Model<float>.Create(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96, SupportRule.Runs(16)) }, 1);
+
+    // Bytes that all threads of the team allocate in the steps after the first ones.
+    private static long Allocated(ThreadTeam team, Action<int> step)
+    {
+        long[] before = new long[team.Threads], after = new long[team.Threads];
+        Read(team, before);
+        for (int n = 0; n < WarmUp; n++) step(n);
+        Read(team, before);
+        for (int n = WarmUp; n < WarmUp + Steps; n++) step(n);
+        Read(team, after);
+        return after.Sum() - before.Sum();
+    }
+
+    private static unsafe void Read(ThreadTeam team, long[] bytes)
+    {
+        int arrived = 0;
+        Counters work = new(bytes, &arrived, team.Threads);
+        team.For(team.Threads, ref work);
+    }
+
+    // No thread leaves its item before all have one, so each reads its own counter.
+    private readonly unsafe struct Counters(long[] bytes, int* arrived, int threads) : IParallelWork
+    {
+        public void Execute(int item, int worker)
+        {
+            bytes[worker] = GC.GetAllocatedBytesForCurrentThread();
+            Interlocked.Increment(ref *arrived);
+            SpinWait spin = default;
+            while (Volatile.Read(ref *arrived) < threads) spin.SpinOnce();
+        }
+    }
+}
