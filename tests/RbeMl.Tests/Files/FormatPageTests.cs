@@ -30,11 +30,13 @@ public sealed class FormatPageTests : IDisposable
         Assert.Equal([0, 1, 2, 3, 4, 5, 6, 7], codes);
     }
 
-    [Fact]
-    public void Every_key_and_every_part_is_explained()
+    [Theory]
+    [InlineData("v1.rbe")]
+    [InlineData("v1-trellis.rbe")]
+    public void Every_key_and_every_part_is_explained(string fixture)
     {
         string path = _folder.File("v1.rbe");
-        File.WriteAllBytes(path, FixtureTests.Read("v1.rbe"));
+        File.WriteAllBytes(path, FixtureTests.Read(fixture));
         using RbeContainer file = RbeContainer.Open(path);
         foreach (string key in Keys(file.Metadata).Concat(["metadata", "tensors", "name", "type", "shape", "offset", "bytes", "hash", "dense", "tensor", "report", "relativeError"]))
         {
