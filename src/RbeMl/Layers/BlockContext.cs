@@ -74,15 +74,6 @@ public sealed class BlockContext<T> : IDisposable
 
     internal long RowStatisticsLength { get; set; }
 
-    /// <summary>Bytes in the store of panels of that many elements in all, in <paramref name="panels"/> pieces, and statistics.</summary>
-    internal long StoreBytes(ReadOnlySpan<long> panels, long statistics, long rowStatistics)
-    {
-        if (_store is null) return 0;
-        long bytes = _store.BytesOf(statistics, exact: true) + _store.BytesOf(rowStatistics, exact: true);
-        foreach (long panel in panels) bytes += _store.BytesOf(panel, exact: false);
-        return bytes;
-    }
-
     /// <summary>Puts away what the forward left in shared panels: its input and what the policy keeps.</summary>
     internal void Store(BlockActivations<T> shared, Panel<T> x, long bytes, ThreadTeam team)
     {
@@ -119,15 +110,15 @@ public sealed class BlockContext<T> : IDisposable
         return x;
     }
 
-    private unsafe void Move(Panel<T> panel, bool save, ThreadTeam team) => _store!.Move(panel.Pointer, panel.Length, exact: false, save, team);
+    private unsafe void Move(Panel<T> panel, bool save, ThreadTeam team) => _store!.Move(panel.Pointer, panel.Length, rounded: true, save, team);
 
     // Full checkpointing computes them again.
     private unsafe void MoveStatistics(BlockActivations<T> shared, bool save, ThreadTeam team)
     {
         if (Policy is CheckpointPolicy.Full) return;
         long statistics = StatisticsLength, rows = RowStatisticsLength;
-        _store!.Move(shared.Statistics.Ensure(statistics), statistics, exact: true, save, team);
-        _store.Move(shared.RowStatistics.Ensure(rows), rows, exact: true, save, team);
+        _store!.Move(shared.Statistics.Ensure(statistics), statistics, rounded: false, save, team);
+        _store.Move(shared.RowStatistics.Ensure(rows), rows, rounded: false, save, team);
     }
 
     /// <inheritdoc/>

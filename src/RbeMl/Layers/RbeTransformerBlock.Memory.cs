@@ -8,12 +8,13 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     /// <summary>Bytes of a context's store after a forward of [B, T].</summary>
-    internal long StoreBytes(BlockContext<T> context, int batch, int length)
+    internal long StoreBytes(CheckpointPolicy policy, ActivationOffload offload, int batch, int length)
     {
-        Span<long> panels = stackalloc long[BlockActivations<T>.KeptPanels(context.Policy)];
-        for (int i = 0; i < panels.Length; i++) panels[i] = KeptElements(i, batch * length);
-        bool statistics = context.Policy is not CheckpointPolicy.Full;
-        return context.StoreBytes(panels, statistics ? StatisticsElements(batch * length) : 0, statistics ? RowStatisticsElements(batch, length) : 0);
+        if (offload is ActivationOffload.None) return 0;
+        long bytes = 0;
+        for (int i = 0; i < BlockActivations<T>.KeptPanels(policy); i++) bytes += ActivationStore<T>.BytesOf(KeptElements(i, batch * length), offload is ActivationOffload.BFloat16);
+        if (policy is CheckpointPolicy.Full) return bytes;
+        return bytes + ActivationStore<T>.BytesOf(StatisticsElements(batch * length), rounded: false) + ActivationStore<T>.BytesOf(RowStatisticsElements(batch, length), rounded: false);
     }
 
     /// <summary>Elements that a context keeps of its own without offload.</summary>

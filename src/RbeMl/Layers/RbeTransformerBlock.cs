@@ -200,7 +200,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
                 RunForward(call);
             }
 
-            if (context is { Offload: not ActivationOffload.None }) call.Store(context, StoreBytes(context, batch, length), StatisticsElements(x.Tokens), RowStatisticsElements(batch, length));
+            if (context is { Offload: not ActivationOffload.None }) call.Store(context, StoreBytes(context.Policy, context.Offload, batch, length), StatisticsElements(x.Tokens), RowStatisticsElements(batch, length));
         }
         catch
         {

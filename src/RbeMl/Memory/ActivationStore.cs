@@ -27,11 +27,11 @@ internal abstract unsafe class ActivationStore<T> : IDisposable
     /// <summary>Bytes of native memory held.</summary>
     public abstract long AllocatedBytes { get; }
 
-    /// <summary>Bytes of an element of a panel.</summary>
-    protected abstract int PanelElementBytes { get; }
+    /// <summary>Whether arrays that may be rounded are.</summary>
+    protected abstract bool Rounds { get; }
 
-    /// <summary>Bytes that an array takes; <paramref name="exact"/> arrays are never rounded.</summary>
-    public long BytesOf(long count, bool exact) => (count * (exact ? sizeof(T) : PanelElementBytes) + Alignment - 1) / Alignment * Alignment;
+    /// <summary>Bytes that an array takes, rounded to bf16 or as it is.</summary>
+    public static long BytesOf(long count, bool rounded) => ((count * (rounded ? sizeof(ushort) : sizeof(T))) + Alignment - 1) / Alignment * Alignment;
 
     /// <summary>Makes room for that many bytes.</summary>
     public abstract void Prepare(long bytes);
@@ -39,32 +39,33 @@ internal abstract unsafe class ActivationStore<T> : IDisposable
     /// <summary>Starts again with the first array.</summary>
     public void Rewind() => _next = 0;
 
-    /// <summary>Puts the next array away, or brings it back.</summary>
-    public void Move(T* values, long count, bool exact, bool save, ThreadTeam team)
+    /// <summary>Puts the next array away, or brings it back; one that may be <paramref name="rounded"/> is if this store does so.</summary>
+    public void Move(T* values, long count, bool rounded, bool save, ThreadTeam team)
     {
-        Work work = new(this, values, count, _next, exact, save);
+        rounded &= Rounds;
+        Work work = new(this, values, count, _next, rounded, save);
         team.For(checked((int)((count + Piece - 1) / Piece)), ref work);
-        _next += BytesOf(count, exact);
+        _next += BytesOf(count, rounded);
     }
 
     /// <inheritdoc/>
     public abstract void Dispose();
 
     /// <summary>Puts elements away at an offset.</summary>
-    protected abstract void Save(T* values, int count, long offset, bool exact);
+    protected abstract void Save(T* values, int count, long offset, bool rounded);
 
     /// <summary>Brings them back.</summary>
-    protected abstract void Load(T* values, int count, long offset, bool exact);
+    protected abstract void Load(T* values, int count, long offset, bool rounded);
 
-    private readonly struct Work(ActivationStore<T> store, T* values, long count, long offset, bool exact, bool save) : IParallelWork
+    private readonly struct Work(ActivationStore<T> store, T* values, long count, long offset, bool rounded, bool save) : IParallelWork
     {
         public void Execute(int item, int worker)
         {
             long first = (long)item * Piece;
             int elements = (int)Math.Min(Piece, count - first);
-            long at = offset + (first * (exact ? sizeof(T) : store.PanelElementBytes));
-            if (save) store.Save(values + first, elements, at, exact);
-            else store.Load(values + first, elements, at, exact);
+            long at = offset + (first * (rounded ? sizeof(ushort) : sizeof(T)));
+            if (save) store.Save(values + first, elements, at, rounded);
+            else store.Load(values + first, elements, at, rounded);
         }
     }
 }
@@ -76,22 +77,22 @@ internal sealed unsafe class BFloat16Store : ActivationStore<float>
 
     public override long AllocatedBytes => _bytes.AllocatedBytes;
 
-    protected override int PanelElementBytes => sizeof(ushort);
+    protected override bool Rounds => true;
 
     public override void Prepare(long bytes) => _bytes.Ensure(bytes);
 
     public override void Dispose() => _bytes.Dispose();
 
-    protected override void Save(float* values, int count, long offset, bool exact)
+    protected override void Save(float* values, int count, long offset, bool rounded)
     {
-        if (exact) new Span<float>(values, count).CopyTo(new Span<float>(_bytes.Pointer + offset, count));
-        else BFloat16Kernel.Round(values, (ushort*)(_bytes.Pointer + offset), count);
+        if (rounded) BFloat16Kernel.Round(values, (ushort*)(_bytes.Pointer + offset), count);
+        else new Span<float>(values, count).CopyTo(new Span<float>(_bytes.Pointer + offset, count));
     }
 
-    protected override void Load(float* values, int count, long offset, bool exact)
+    protected override void Load(float* values, int count, long offset, bool rounded)
     {
-        if (exact) new Span<float>(_bytes.Pointer + offset, count).CopyTo(new Span<float>(values, count));
-        else BFloat16Kernel.Expand((ushort*)(_bytes.Pointer + offset), values, count);
+        if (rounded) BFloat16Kernel.Expand((ushort*)(_bytes.Pointer + offset), values, count);
+        else new Span<float>(_bytes.Pointer + offset, count).CopyTo(new Span<float>(values, count));
     }
 }
 
@@ -102,7 +103,7 @@ internal sealed unsafe class SpillStore<T>(SpillFile file, int region, bool owns
 {
     public override long AllocatedBytes => 0;
 
-    protected override int PanelElementBytes => sizeof(T);
+    protected override bool Rounds => false;
 
     public override void Prepare(long bytes)
     {
@@ -115,7 +116,7 @@ internal sealed unsafe class SpillStore<T>(SpillFile file, int region, bool owns
         if (ownsFile) file.Dispose();
     }
 
-    protected override void Save(T* values, int count, long offset, bool exact) => file.Write(region, offset, (byte*)values, count * sizeof(T));
+    protected override void Save(T* values, int count, long offset, bool rounded) => file.Write(region, offset, (byte*)values, count * sizeof(T));
 
-    protected override void Load(T* values, int count, long offset, bool exact) => file.Read(region, offset, (byte*)values, count * sizeof(T));
+    protected override void Load(T* values, int count, long offset, bool rounded) => file.Read(region, offset, (byte*)values, count * sizeof(T));
 }

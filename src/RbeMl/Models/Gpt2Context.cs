@@ -104,7 +104,7 @@ public sealed class Gpt2Context<T> : IDisposable
     {
         if (_spill is null) return;
         long bytes = 0;
-        for (int l = 0; l < Blocks.Length; l++) bytes = Math.Max(bytes, _model.Blocks[l].StoreBytes(Blocks[l], batch, length));
+        for (int l = 0; l < Blocks.Length; l++) bytes = Math.Max(bytes, _model.Blocks[l].StoreBytes(Policy, Settings.Offload, batch, length));
         _spill.Prepare(bytes, Blocks.Length);
     }
 

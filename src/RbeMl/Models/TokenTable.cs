@@ -29,6 +29,9 @@ internal abstract unsafe class TokenTable<T> : IDisposable
     /// <summary>Scratch elements that a chunk's methods take at most.</summary>
     public abstract long ScratchElements { get; }
 
+    /// <summary>Bytes beside the parameters.</summary>
+    public virtual long FixedBytes => 0;
+
     /// <summary>Items of the gradient loop.</summary>
     public abstract int GradientItems { get; }
 
@@ -153,6 +156,8 @@ internal sealed unsafe class RbeTokenTable<T> : TokenTable<T>
         : base(matrix.Rows, matrix.Columns) => _linear = new RbeLinear<T>(parameters, name, matrix, []);
 
     public override int PaddedVocabulary => _linear.TileRows * _linear.Tile;
+
+    public override long FixedBytes => _linear.FixedBytes;
 
     public override void Dispose() => _linear.Dispose();
 
