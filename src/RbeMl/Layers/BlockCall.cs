@@ -103,9 +103,10 @@ internal sealed unsafe class BlockCall<T> : IDisposable
     /// </summary>
     public void Use(BlockContext<T>? context)
     {
-        if (context is null && Lent is { Offload: ActivationOffload.None, Policy: not CheckpointPolicy.Full } lent)
+        if (context is null && Lent is { Offload: ActivationOffload.None } lent)
         {
-            Use(lent.Saved, lent.Saved, lent.Saved);
+            BlockActivations<T> rest = lent.Policy is CheckpointPolicy.Full ? _shared : lent.Saved;
+            Use(lent.Saved, rest, rest);
             return;
         }
 

@@ -56,6 +56,7 @@ public sealed unsafe class SpillFile : IDisposable
         {
             long bytes = checked(regionBytes * regions);
             _handle = File.OpenHandle(Path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, FileOptions.None, bytes);
+            RandomAccess.SetLength(_handle, bytes);
             (RegionBytes, Regions) = (regionBytes, regions);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or OverflowException)

@@ -61,8 +61,9 @@ public sealed record MemoryPlanOptions
 /// <param name="LimitBytes">The limit.</param>
 public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Estimate, long LimitBytes)
 {
-    // What is measured at rest moves by this much: stacks of threads, the collector's bookkeeping.
-    private const long Slack = 2 << 20;
+    // What a process takes beyond its measure at rest while it trains: code around the steps, stacks, room that the collector gives new objects. 3 to 6 MiB were
+    // seen.
+    private const long Slack = 8 << 20;
 
     /// <summary>Makes a plan.</summary>
     /// <param name="model">The model, which is in memory already.</param>
