@@ -37,7 +37,7 @@ internal sealed class MemoryBenchmark(int threads, TextWriter writer)
         string folder = Directory.CreateTempSubdirectory("rbeml-memory-").FullName;
         try
         {
-            DenseBlockWeights dense = DenseBlockWeights.Gpt2Initialization(Config, 1);
+            DenseBlockWeights dense = DenseBlockWeights.Gpt2Initialization(Config with { Layers = 12 }, 1); // one of GPT-2 small's twelve
             foreach ((string name, RbeFormat format) in Formats())
             {
                 if (only is not null && !name.Contains(only, StringComparison.Ordinal)) continue;

@@ -35,7 +35,7 @@ public sealed partial class MemoryLimitTests : IDisposable
         int figure = int.Parse(least.Groups[1].Value, CultureInfo.InvariantCulture);
         Assert.InRange(figure, 30, unlimited - 30);
 
-        // The runtime at rest differs by some MiB from run to run; hence 10 % more than the least.
+        // The runtime at rest differs by some MiB from run to run; hence a tenth more than the least.
         int limit = figure * 11 / 10;
         (code, error, JsonElement? memory, byte[] limited) = await Run("--memory-limit", limit.ToString(CultureInfo.InvariantCulture));
         Assert.Equal((0, ""), (code, error));
