@@ -78,8 +78,9 @@ internal sealed class MemoryBenchmark(int threads, TextWriter writer)
             if (m.LeastBytes > 0) Print($"{name,-36} refused: {m.Plan}");
             else
             {
-                Print($"{name,-36} total {total / MiB,7:F1} = weights {m.Weights / MiB:F1} + gradients {m.Gradients / MiB:F1} + optimizer {m.Optimizer / MiB:F1} + activations {(total - m.Weights - m.Gradients - m.Optimizer) / MiB:F1}; saved {saved:P1} / {savedOfLiveness:P1}; output error {error:F4}");
-                Print($"{"",-36} process: runtime {m.RuntimeBytes / MiB:F1}, predicted {m.PredictedBytes / MiB:F1}, peak {m.PeakBytes / MiB:F1} ({(m.PredictedBytes / (double)m.PeakBytes) - 1:P1}), step {m.StepSeconds:F2} s; {m.Plan}");
+                Print($"{name,-36} total {total / MiB,7:F1} = weights {m.Weights / MiB:F1} + gradients {m.Gradients / MiB:F1} + optimizer {m.Optimizer / MiB:F1} + activations {(total - m.Weights - m.Gradients - m.Optimizer) / MiB:F1}; saved {saved:P1} / {savedOfLiveness:P1}{(error is null ? "" : $"; output error {error.Value.ToString("F4", CultureInfo.InvariantCulture)}")}");
+                string predicted = m.PredictedBytes == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $", predicted {m.PredictedBytes / MiB:F1} ({(m.PredictedBytes / (double)m.PeakBytes) - 1:P1})");
+                Print($"{"",-36} process: runtime {m.RuntimeBytes / MiB:F1}, peak {m.PeakBytes / MiB:F1}{predicted}, step {m.StepSeconds:F2} s; {m.Plan}");
             }
         }
     }
