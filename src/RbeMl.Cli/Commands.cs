@@ -59,7 +59,7 @@ internal static class Commands
                 OperationCanceledException => Fail(host, ExitCode.Cancelled, "cancelled before there was anything to save."),
                 OverflowException => Fail(host, ExitCode.Failed, "the sizes multiply to more than can be counted. Use a smaller --batch, --context, --width or --vocabulary."),
                 IOException => Fail(host, ExitCode.Failed, $"reading or writing failed: {error.Message.TrimEnd('.')}. Check where standard output goes, and the space left there."),
-                OutOfMemoryException => Fail(host, ExitCode.Failed, "out of memory. Use a smaller --batch, --context or --width, or --checkpointing full."),
+                OutOfMemoryException => Fail(host, ExitCode.Failed, "out of memory. Use a smaller --batch, --context or --width, --checkpointing full, or --memory-limit."),
                 _ => Fail(host, ExitCode.Failed, $"{error.GetType().Name}: {error.Message} (set RBEML_DEBUG=1 to see where)."),
             };
         }

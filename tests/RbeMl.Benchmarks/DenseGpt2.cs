@@ -13,15 +13,32 @@ internal sealed class DenseBlock
 
     /// <summary>Holds the decoded weights.</summary>
     public DenseBlock(BlockWeights weights, int heads)
+        : this(
+            new DenseBlockWeights
+            {
+                Query = weights.Query.ToDense(),
+                Key = weights.Key.ToDense(),
+                Value = weights.Value.ToDense(),
+                Output = weights.Output.ToDense(),
+                Expand = weights.Expand.ToDense(),
+                Contract = weights.Contract.ToDense(),
+                Vectors = weights.Vectors,
+            },
+            heads)
+    {
+    }
+
+    /// <summary>Holds dense weights.</summary>
+    public DenseBlock(DenseBlockWeights weights, int heads)
     {
         _heads = heads;
         BlockVectors v = weights.Vectors;
-        int d = weights.Query.Rows, f = weights.Expand.Rows;
-        QkvWeight = Leaf([.. weights.Query.ToDense(), .. weights.Key.ToDense(), .. weights.Value.ToDense()], 3 * d, d);
+        int d = v.OutputBias.Length, f = v.ExpandBias.Length;
+        QkvWeight = Leaf([.. weights.Query, .. weights.Key, .. weights.Value], 3 * d, d);
         QkvBias = Leaf([.. v.QueryBias, .. v.KeyBias, .. v.ValueBias], 3 * d);
-        (OutputWeight, OutputBias) = (Leaf(weights.Output.ToDense(), d, d), Leaf(v.OutputBias, d));
-        (ExpandWeight, ExpandBias) = (Leaf(weights.Expand.ToDense(), f, d), Leaf(v.ExpandBias, f));
-        (ContractWeight, ContractBias) = (Leaf(weights.Contract.ToDense(), d, f), Leaf(v.ContractBias, d));
+        (OutputWeight, OutputBias) = (Leaf(weights.Output, d, d), Leaf(v.OutputBias, d));
+        (ExpandWeight, ExpandBias) = (Leaf(weights.Expand, f, d), Leaf(v.ExpandBias, f));
+        (ContractWeight, ContractBias) = (Leaf(weights.Contract, d, f), Leaf(v.ContractBias, d));
         (Gamma1, Beta1, Gamma2, Beta2) = (Leaf(v.Gamma1, d), Leaf(v.Beta1, d), Leaf(v.Gamma2, d), Leaf(v.Beta2, d));
     }
 

@@ -2,8 +2,9 @@ using System.CommandLine;
 using RbeMl.Benchmarks;
 using TorchSharp;
 
-Argument<string> which = new("what") { Description = "block: one GPT-2 block; step: a training step of a small model; all: both." };
-which.AcceptOnlyFromAmong("block", "step", "all");
+if (args is [MemoryChild.Verb, .. string[] rest]) return MemoryChild.Run(rest);
+Argument<string> which = new("what") { Description = "block: one GPT-2 block; step: a training step of a small model; all: both. memory: what training a block takes, in processes of their own." };
+which.AcceptOnlyFromAmong("block", "step", "all", "memory");
 Option<int> threads = new("--threads") { Description = "Threads of both sides; 0 for one a processor.", DefaultValueFactory = _ => 0 };
 Option<int> rounds = new("--rounds") { Description = "Pairs of measurements.", DefaultValueFactory = _ => 11 };
 Option<string?> json = new("--json") { Description = "Writes the results as JSON, to a file or to standard output.", Arity = ArgumentArity.ZeroOrOne };
@@ -25,6 +26,14 @@ root.SetAction(parsed =>
     bool writesJson = parsed.GetResult(json) is not null;
     string? file = parsed.GetValue(json);
     torch.set_num_threads(count);
+    if (what == "memory")
+    {
+        MemoryBenchmark memory = new(count, writesJson && file is null ? Console.Error : Console.Out);
+        memory.Run(parsed.GetValue(only));
+        if (writesJson) memory.WriteJson(file);
+        return 0;
+    }
+
     Report report = new(count, writesJson && file is null ? Console.Error : Console.Out);
     Comparison comparison = new(count, parsed.GetValue(rounds), parsed.GetValue(only), report.Add);
     try

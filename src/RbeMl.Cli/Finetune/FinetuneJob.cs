@@ -83,11 +83,15 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             Clip = settings.Clip,
             Seed = settings.Seed,
             Checkpointing = settings.Checkpointing,
+            Offload = settings.Offload,
+            SpillFolder = settings.Out,
+            MemoryLimit = settings.MemoryLimit,
             ValidationBatches = ValidationBatches,
             Steps = settings.Steps ?? int.MaxValue,
             Warmup = settings.Warmup ?? (settings.Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup),
         };
         using Trainer trainer = new(model, data.Train, data.Validation, options, settings.Threads);
+        if (trainer.Plan is { } plan) Say($"Memory: at most {plan.Estimate.Total >> 20} of {plan.LimitBytes >> 20} MiB; {plan.Describe()}");
         TrainingView view = TrainingView.For(host, json.OnOutput, settings.Steps);
         Validate(trainer, view, ValidationBatches);
         RunClock clock = new(settings.Steps, settings.Seconds);
@@ -116,6 +120,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         Validate(trainer, view, ValidationBatches);
         TrainingBytes bytes = trainer.Bytes;
         _run.Bytes = new ByteRecord(bytes.Weights, bytes.Gradients, bytes.Optimizer, bytes.Activations);
+        _run.Memory = MemoryRecord.Of(trainer);
         _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, 2 * bytes.DenseWeights, bytes.Activations);
     }
 

@@ -1,5 +1,6 @@
 using RbeMl.Codec;
 using RbeMl.Layers;
+using RbeMl.Memory;
 
 namespace RbeMl.Cli.Finetune;
 
@@ -78,8 +79,14 @@ internal sealed record FinetuneSettings
     /// <summary>Threads; 0 for one a processor.</summary>
     public int Threads { get; init; }
 
-    /// <summary>What is kept for the backward.</summary>
-    public CheckpointPolicy Checkpointing { get; init; }
+    /// <summary>What is kept for the backward; null for all, or what fits.</summary>
+    public CheckpointPolicy? Checkpointing { get; init; }
+
+    /// <summary>Where it is kept; null for memory, or where it fits.</summary>
+    public ActivationOffload? Offload { get; init; }
+
+    /// <summary>Most memory in MiB.</summary>
+    public int? MemoryLimit { get; init; }
 
     /// <summary>Folder of the results.</summary>
     public string Out { get; init; } = "rbeml-out";

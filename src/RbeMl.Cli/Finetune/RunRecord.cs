@@ -1,6 +1,8 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using RbeMl.Memory;
+using RbeMl.Models;
 using RbeMl.Training;
 
 namespace RbeMl.Cli.Finetune;
@@ -17,6 +19,29 @@ internal sealed record ValidationRecord(int Step, double Loss);
 /// <param name="Optimizer">Optimiser moments.</param>
 /// <param name="Activations">Activations and scratch.</param>
 internal sealed record ByteRecord(long Weights, long Gradients, long Optimizer, long Activations);
+
+/// <summary>How a run's memory was used.</summary>
+/// <param name="Checkpointing">What was kept for the backward.</param>
+/// <param name="Offload">Where.</param>
+/// <param name="PartSequences">Sequences done at a time; 0 for the whole batch.</param>
+/// <param name="LimitBytes">The limit of <c>--memory-limit</c>.</param>
+/// <param name="PredictedBytes">Peak of the process by the plan.</param>
+/// <param name="PeakBytes">Most memory that the process had resident from its start to the end of the training.</param>
+/// <param name="PredictedStepBytes">What a step works in by the plan: activations, workspace, scratch and head.</param>
+/// <param name="StepBytes">What it does work in.</param>
+/// <param name="SpilledBytes">Bytes of the spill file.</param>
+internal sealed record MemoryRecord(
+    string Checkpointing, string Offload, int PartSequences, long? LimitBytes, long? PredictedBytes, long PeakBytes, long? PredictedStepBytes, long StepBytes, long SpilledBytes)
+{
+    /// <summary>Those of a trainer.</summary>
+    public static MemoryRecord Of(Trainer trainer)
+    {
+        (ActivationSettings way, MemoryPlan? plan, StepMemory step) = (trainer.Activations, trainer.Plan, trainer.StepBytes);
+        return new MemoryRecord(
+            way.Checkpointing.ToString().ToLowerInvariant(), way.Offload is ActivationOffload.BFloat16 ? "bf16" : way.Offload.ToString().ToLowerInvariant(), way.PartSequences,
+            plan?.LimitBytes, plan?.Estimate.Total, RuntimeFootprint.PeakResidentBytes, plan?.Estimate.Step.Total, step.Total, step.Spilled);
+    }
+}
 
 /// <summary>A generated text.</summary>
 /// <param name="Prompt">What it continues.</param>
@@ -46,6 +71,9 @@ internal sealed record RunRecord
 
     /// <summary>Memory.</summary>
     public ByteRecord? Bytes { get; set; }
+
+    /// <summary>How memory was used.</summary>
+    public MemoryRecord? Memory { get; set; }
 
     /// <summary>What the same model and training would take dense, fp32 (activations apart).</summary>
     public ByteRecord? DenseBytes { get; set; }

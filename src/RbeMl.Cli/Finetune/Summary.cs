@@ -16,6 +16,12 @@ internal static class Summary
         output.WriteLine();
         if (run.Steps.Count > 1) output.WriteLine("Training loss\n" + LossChart.Draw([.. run.Steps.Select(step => step.Loss)]));
         WriteBytes(host, run);
+        if (run.Memory is { LimitBytes: { } limit, PredictedBytes: { } predicted } memory)
+        {
+            string parts = memory.PartSequences > 0 ? $", {memory.PartSequences} sequences at a time" : "";
+            output.WriteLine($"Memory limit {Format.Bytes(limit)}: predicted {Format.Bytes(predicted)}, measured {Format.Bytes(memory.PeakBytes)} (peak of the process); checkpointing {memory.Checkpointing}, offload {memory.Offload}{parts}");
+        }
+
         foreach (SampleRecord sample in run.Samples)
         {
             output.WriteLine();

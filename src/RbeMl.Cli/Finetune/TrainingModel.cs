@@ -20,9 +20,9 @@ internal static class TrainingModel
             MaxSequenceLength = context,
             Dropout = (float)(settings.Dropout ?? 0),
         };
-        return settings.Compression!.Format is SparseFormat
-            ? Gpt2Model<float>.Create(config, settings.Compression, settings.Seed)
-            : Adapt(settings, Gpt2Model<float>.Create(config, DenseStart(settings.Compression), settings.Seed));
+        if (settings.Compression!.Format is SparseFormat) return Gpt2Model<float>.Create(config, settings.Compression, settings.Seed);
+        using Gpt2Model<float> start = Gpt2Model<float>.Create(config, DenseStart(settings.Compression), settings.Seed);
+        return Adapt(settings, start);
     }
 
     // A quantised start needs weights to quantise: those of a model that keeps all its coefficients.

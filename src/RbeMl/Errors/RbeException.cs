@@ -40,6 +40,30 @@ public sealed class InvalidSettingException : RbeException
     public string Setting { get; }
 }
 
+/// <summary>A training does not fit into the memory it may use, whatever is recomputed or offloaded.</summary>
+public sealed class MemoryLimitException : RbeException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="limitBytes">The limit.</param>
+    /// <param name="leastBytes">The least limit that would do.</param>
+    /// <param name="what">What the least is made of, and the settings that were given.</param>
+    public MemoryLimitException(long limitBytes, long leastBytes, string what)
+        : base(string.Create(
+            System.Globalization.CultureInfo.InvariantCulture,
+            $"memory limit of {limitBytes / MiB} MiB: the least possible is {(leastBytes + MiB - 1) / MiB} MiB ({what}). Raise the limit, or use fewer or shorter sequences."))
+    {
+        (LimitBytes, LeastBytes) = (limitBytes, leastBytes);
+    }
+
+    /// <summary>The limit.</summary>
+    public long LimitBytes { get; }
+
+    /// <summary>The least limit that would do, for the same batch and settings.</summary>
+    public long LeastBytes { get; }
+
+    private const long MiB = 1 << 20;
+}
+
 /// <summary>A token id is outside the vocabulary, or a sequence is longer than the model's positions.</summary>
 public sealed class TokenException : RbeException
 {

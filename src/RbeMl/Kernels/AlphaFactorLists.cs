@@ -7,7 +7,7 @@ namespace RbeMl.Kernels;
 /// The twelve factors as runs down a column: the first four (constant, x², cosines) and the eight of d, each without the columns where all of them are
 /// zero. In the cosine domain that is every odd frequency, as the functions are even.
 /// </summary>
-internal sealed unsafe class AlphaFactorLists
+internal sealed unsafe class AlphaFactorLists : IDisposable
 {
     private readonly NativeBuffer<float> _signs = new(BasisFunctions.DistanceRank);
 
@@ -26,10 +26,17 @@ internal sealed unsafe class AlphaFactorLists
 
     /// <summary><c>[8]</c>.</summary>
     internal float* Signs => _signs.Pointer;
+
+    public void Dispose()
+    {
+        Functions.Dispose();
+        Distance.Dispose();
+        _signs.Dispose();
+    }
 }
 
 /// <summary>The columns of L factors that are not all zero: <c>[column][L]</c> values and the places of the columns.</summary>
-internal sealed unsafe class AlphaFactorList
+internal sealed unsafe class AlphaFactorList : IDisposable
 {
     // Where a factor is zero, rounding in its eigenvector and transform leaves up to 1e-11 of its largest coefficient; its other coefficients are
     // above 1e-6 of it, and float resolves 6e-8.
@@ -76,4 +83,10 @@ internal sealed unsafe class AlphaFactorList
 
     /// <summary>The column of each entry.</summary>
     internal RunStep* Steps => _steps.Pointer;
+
+    public void Dispose()
+    {
+        _values.Dispose();
+        _steps.Dispose();
+    }
 }

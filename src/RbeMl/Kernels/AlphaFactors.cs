@@ -6,7 +6,7 @@ namespace RbeMl.Kernels;
 
 /// <summary>The 1-D factors of the basis functions in a transform's domain, ready for the kernels: <c>[12][tile]</c>.</summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class AlphaFactors<T>
+public sealed unsafe class AlphaFactors<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly NativeBuffer<T> _factors;
@@ -37,4 +37,11 @@ public sealed unsafe class AlphaFactors<T>
 
     /// <summary>The factors without their zeros, for the float kernels; null for other types.</summary>
     internal AlphaFactorLists? Compact { get; }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _factors.Dispose();
+        Compact?.Dispose();
+    }
 }

@@ -10,6 +10,7 @@ internal sealed unsafe class BlockCall<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly BlockActivations<T> _shared = new();
+    private readonly Panel<T> _input = new();
 
     public Workspace<T> Workspace { get; private set; } = null!;
 
@@ -85,7 +86,7 @@ internal sealed unsafe class BlockCall<T> : IDisposable
 
     public bool Profile => Options.Profile;
 
-    public long AllocatedBytes => _shared.AllocatedBytes + LayerNormVectors.AllocatedBytes + ContractHat.AllocatedBytes + ExpandHat.AllocatedBytes + OutputHat.AllocatedBytes
+    public long AllocatedBytes => _shared.AllocatedBytes + _input.AllocatedBytes + LayerNormVectors.AllocatedBytes + ContractHat.AllocatedBytes + ExpandHat.AllocatedBytes + OutputHat.AllocatedBytes
         + QkvGradient.AllocatedBytes + AttGradient.AllocatedBytes + MiddleGradient.AllocatedBytes + MomentsOfInputs.AllocatedBytes + MomentsOfGradients.AllocatedBytes + PartialSums.AllocatedBytes;
 
     public void Begin(Workspace<T> workspace, Panel<T> x, Panel<T> result, int batch, int length, int past, ForwardOptions<T> options)
@@ -96,12 +97,44 @@ internal sealed unsafe class BlockCall<T> : IDisposable
         Array.Clear(Ticks);
     }
 
-    /// <summary>Takes the panels that the policy keeps from the context, the others from the shared ones.</summary>
+    /// <summary>Where a call without a context may work instead of in panels of its own: a context that waits for its next forward.</summary>
+    public BlockContext<T>? Lent { get; set; }
+
+    /// <summary>
+    /// Takes the panels that the policy keeps from the context, the others from the shared ones. With offload all are shared: what is kept goes to the
+    /// store after the forward (<see cref="Store"/>) and comes back before the backward (<see cref="Restore"/>).
+    /// </summary>
     public void Use(BlockContext<T>? context)
     {
-        BlockActivations<T> saved = context?.Saved ?? _shared;
+        if (context is null && Lent is { Offload: ActivationOffload.None } lent)
+        {
+            BlockActivations<T> rest = lent.Policy is CheckpointPolicy.Full ? _shared : lent.Saved;
+            Use(lent.Saved, rest, rest);
+            return;
+        }
+
+        BlockActivations<T> saved = context is { Offload: ActivationOffload.None } ? context.Saved : _shared;
         BlockActivations<T> most = Keep is CheckpointPolicy.None or CheckpointPolicy.Selective ? saved : _shared;
         BlockActivations<T> all = Keep is CheckpointPolicy.None ? saved : _shared;
+        Use(saved, most, all);
+    }
+
+    /// <summary>Puts away what a forward leaves for its backward.</summary>
+    public void Store(BlockContext<T> context, long bytes, long statistics, long rowStatistics)
+    {
+        (context.StatisticsLength, context.RowStatisticsLength) = (statistics, rowStatistics);
+        context.Store(_shared, X, bytes, Workspace.Team);
+    }
+
+    /// <summary>Brings back what a context put away; its input is then <see cref="X"/>.</summary>
+    public void Restore(BlockContext<T> context)
+    {
+        X = _input;
+        context.Restore(_shared, X, Workspace.Team);
+    }
+
+    private void Use(BlockActivations<T> saved, BlockActivations<T> most, BlockActivations<T> all)
+    {
         Middle = saved.Middle;
         (X1Hat, Qkv, Att, X2Hat, Hidden, Statistics, RowStatistics) = (most.X1Hat, most.Qkv, most.Att, most.X2Hat, most.Hidden, most.Statistics, most.RowStatistics);
         (AttHat, HiddenHat) = (all.AttHat, all.HiddenHat);
@@ -126,6 +159,7 @@ internal sealed unsafe class BlockCall<T> : IDisposable
     public void Dispose()
     {
         _shared.Dispose();
+        _input.Dispose();
         LayerNormVectors.Dispose();
         PartialSums.Dispose();
         foreach (Panel<T> panel in (Panel<T>[])[ContractHat, ExpandHat, OutputHat, QkvGradient, AttGradient, MiddleGradient, MomentsOfInputs, MomentsOfGradients]) panel.Dispose();

@@ -20,6 +20,9 @@ public sealed class ForwardOptions<T>
     /// <summary>Random stream of the dropout while training; null switches dropout off (evaluation).</summary>
     public DropoutStep? Dropout { get; set; }
 
+    /// <summary>Place in the batch of the call's first sequence: a batch done in parts draws the same dropout as in one.</summary>
+    public int FirstSequence { get; set; }
+
     /// <summary>Whether to return the attention probabilities [B, H, T, Tkv].</summary>
     public bool ReturnAttentionWeights { get; init; }
 

@@ -8,7 +8,7 @@ namespace RbeMl.Layers;
 /// the next layer's transform (fused), or whole first (unfused); both give the same bits.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class LayerNorm<T>
+public sealed unsafe class LayerNorm<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly T _epsilon;
@@ -47,4 +47,11 @@ public sealed unsafe class LayerNorm<T>
     /// <summary>dx += input gradient of a chunk; the chunk's gamma and beta sums are overwritten.</summary>
     public void Backward(T* x, T* mean, T* rstd, T* gamma, T* dy, T* dx, T* dgamma, T* dbeta, int width) =>
         LayerNormKernel.Backward(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, Features, width);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Gamma.Dispose();
+        Beta.Dispose();
+    }
 }

@@ -173,7 +173,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
         if (options.Dropout is not { } stream || call.Dropout == 0) return;
         p.Dropout = call.Dropout;
         p.DropoutKey = stream.Key(call.Layer, DropoutSite.Attention);
-        p.DropoutRow = ((long)call.Sequence * Heads + call.Head) * call.Tokens;
+        p.DropoutRow = (((long)options.FirstSequence + call.Sequence) * Heads + call.Head) * call.Tokens;
     }
 
     private T* Load(Panel<T> panel, int feature, in HeadCall call, ref ScratchArea<T> scratch)

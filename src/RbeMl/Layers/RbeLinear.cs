@@ -11,9 +11,15 @@ namespace RbeMl.Layers;
 /// Methods work on one chunk of a panel; callers run chunks (forward, input gradient) or tile rows (weight gradient) in parallel.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class RbeLinear<T>
+public sealed unsafe class RbeLinear<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
+    /// <summary>
+    /// Gradients are summed over this many chunks and then added to the vector of gradients: fixed, so that a batch done in parts of whole
+    /// groups of chunks has the same gradients, bit for bit, as in one.
+    /// </summary>
+    internal const int ChunksPerSum = 8;
+
     private readonly ParameterVector<T> _parameters;
     private readonly SparsePattern? _pattern;
     private readonly FrozenTiles? _base;
@@ -78,6 +84,9 @@ public sealed unsafe class RbeLinear<T>
 
     /// <summary>Bias among the parameters, or null.</summary>
     public ParameterSlice? Bias { get; }
+
+    /// <summary>Bytes of the fixed part of the weights: the kernels' indices and the quantised base.</summary>
+    public long FixedBytes => (_pattern?.IndexBytes ?? 0) + ((_base?.StoredBits + 7) / 8 ?? 0);
 
     /// <summary>Rows of a moment panel of the input: 12 a tile column, 0 without alphas.</summary>
     public int InputMomentRows => _factors is null ? 0 : TileColumns * BasisFunctions.FactorCount;
@@ -176,16 +185,21 @@ public sealed unsafe class RbeLinear<T>
     public void GradientRow(int tileRow, Panel<T> xHat, Panel<T> xMoments, int xMomentFirstRow, Panel<T> gHat, int gFirstRow, Panel<T> gMoments, int gMomentFirstRow, ParameterVector<T> gradients)
     {
         int width = xHat.Width;
-        if (_pattern is not null)
+        for (int chunk = 0; chunk < xHat.Chunks; chunk += ChunksPerSum)
         {
-            SparseKernel.Gradient(
-                _pattern, tileRow, xHat.Pointer, xHat.ChunkStride, gHat.Pointer + (long)gFirstRow * width, gHat.ChunkStride, xHat.Chunks, width, gradients.At(Coefficients!));
-        }
+            int chunks = Math.Min(ChunksPerSum, xHat.Chunks - chunk);
+            if (_pattern is not null)
+            {
+                SparseKernel.Gradient(
+                    _pattern, tileRow, xHat.Chunk(chunk), xHat.ChunkStride, gHat.Chunk(chunk) + (long)gFirstRow * width, gHat.ChunkStride, chunks, width, gradients.At(Coefficients!));
+            }
 
-        if (_factors is null) return;
-        AlphaKernel.GradientTiles(
-            _factors, xMoments.Pointer + (long)xMomentFirstRow * width, xMoments.ChunkStride, gMoments.Pointer + ((long)gMomentFirstRow + tileRow * BasisFunctions.FactorCount) * width, gMoments.ChunkStride,
-            xHat.Chunks, TileColumns, gradients.At(Alphas!) + (long)tileRow * TileColumns * RbeMatrix.BasisCount, width);
+            if (_factors is null) continue;
+            AlphaKernel.GradientTiles(
+                _factors, xMoments.Chunk(chunk) + (long)xMomentFirstRow * width, xMoments.ChunkStride,
+                gMoments.Chunk(chunk) + ((long)gMomentFirstRow + tileRow * BasisFunctions.FactorCount) * width, gMoments.ChunkStride,
+                chunks, TileColumns, gradients.At(Alphas!) + (long)tileRow * TileColumns * RbeMatrix.BasisCount, width);
+        }
     }
 
     /// <summary>The same from panels of x^ and g^ alone; moments are computed on the way.</summary>
@@ -215,6 +229,13 @@ public sealed unsafe class RbeLinear<T>
             AlphaKernel.Moments(_factors, xHat + (long)j * Tile * width, x, width);
             AlphaKernel.Gradient(_factors, x, g, gradient + (j * RbeMatrix.BasisCount), width);
         }
+    }
+
+    /// <summary>Frees the walk orders and factors; the values are the parameter vector's.</summary>
+    public void Dispose()
+    {
+        _pattern?.Dispose();
+        _factors?.Dispose();
     }
 
     private void ClearRows(T* block, int rows, int width)

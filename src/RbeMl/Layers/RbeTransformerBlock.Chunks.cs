@@ -175,12 +175,22 @@ public sealed unsafe partial class RbeTransformerBlock<T>
             linear.GradientRow(tileRow, xHat, call.MomentsOfInputs, xMoment, gHat, gRow, call.MomentsOfGradients, gMoment, call.Gradients);
     }
 
-    // Biases and LayerNorm vectors: the chunks' sums, added in the order of the chunks.
+    // Biases and LayerNorm vectors: the chunks' sums, added up group by group in the order of the chunks.
     private void AddVectorGradients(BlockCall<T> call)
     {
-        int d = Width, f = _config.HiddenWidth, chunks = call.X.Chunks, stride = PartialRows;
-        T* total = call.PartialSums.Pointer;
-        for (int chunk = 1; chunk < chunks; chunk++) Elementwise.Add(total, total + (long)chunk * stride, total, stride);
+        int stride = PartialRows;
+        for (int first = 0; first < call.X.Chunks; first += RbeLinear<T>.ChunksPerSum)
+        {
+            T* total = call.PartialSums.Pointer + (long)first * stride;
+            int chunks = Math.Min(RbeLinear<T>.ChunksPerSum, call.X.Chunks - first);
+            for (int chunk = 1; chunk < chunks; chunk++) Elementwise.Add(total, total + (long)chunk * stride, total, stride);
+            AddVectorGradients(call, total);
+        }
+    }
+
+    private void AddVectorGradients(BlockCall<T> call, T* total)
+    {
+        int d = Width, f = _config.HiddenWidth;
         AddBias(FeedForward.Contract, total);
         LayerNorm2.Gamma.PullBack(total + d, call.Gradients);
         LayerNorm2.Beta.PullBack(total + 2L * d, call.Gradients);

@@ -42,9 +42,8 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         call.Att.Reshape(tokens, Width, PaddedWidth, clear: IsPadded(call));
         call.Middle.Reshape(tokens, Width, PaddedWidth);
         call.Result.Reshape(tokens, Width, PaddedWidth);
-        int lanes = call.X.Chunks * call.X.Width;
-        call.Statistics.Ensure(4L * lanes);
-        call.RowStatistics.Ensure(2L * call.Batch * _config.Heads * Panel<T>.RoundUp(call.Length, 16));
+        call.Statistics.Ensure(StatisticsElements(tokens));
+        call.RowStatistics.Ensure(RowStatisticsElements(call.Batch, call.Length));
         if (call.Keep is CheckpointPolicy.None or CheckpointPolicy.Selective)
         {
             call.X1Hat.Reshape(tokens, PaddedWidth, PaddedWidth);
@@ -90,8 +89,8 @@ public sealed unsafe partial class RbeTransformerBlock<T>
             call.Att.Reshape(tokens, Width, PaddedWidth, clear: IsPadded(call));
             call.X2Hat.Reshape(tokens, PaddedWidth, PaddedWidth);
             call.Hidden.Reshape(tokens, hidden, hidden);
-            call.Statistics.Ensure(4L * call.X.Chunks * call.X.Width);
-            call.RowStatistics.Ensure(2L * call.Batch * _config.Heads * Panel<T>.RoundUp(call.Length, 16));
+            call.Statistics.Ensure(StatisticsElements(tokens));
+            call.RowStatistics.Ensure(RowStatisticsElements(call.Batch, call.Length));
         }
 
         if (call.Keep is not CheckpointPolicy.None)
@@ -175,7 +174,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     private bool Drops(BlockCall<T> call) => call.Options.Dropout is not null && _config.Dropout > 0;
 
     private void Drop(BlockCall<T> call, DropoutSite site, int chunk, T* block) =>
-        DropoutKernel.Apply(call.Options.Dropout!.Value.Key(Layer, site), _config.Dropout, block, 0, Width, (long)chunk * call.X.Width, call.X.Width);
+        DropoutKernel.Apply(call.Options.Dropout!.Value.Key(Layer, site), _config.Dropout, block, 0, Width, ((long)call.Options.FirstSequence * call.Length) + ((long)chunk * call.X.Width), call.X.Width);
 
     // LN of a chunk into its transform: block by block through one scratch tile (fused), or by way of the whole normalised chunk.
     private void NormalizeAndTransform(LayerNorm<T> norm, RbeLinear<T> linear, T* x, T* mean, T* rstd, T* gamma, T* beta, T* xHat, int width)

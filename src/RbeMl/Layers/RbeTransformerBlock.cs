@@ -199,6 +199,8 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
                 call.AttentionWeights = w;
                 RunForward(call);
             }
+
+            if (context is { Offload: not ActivationOffload.None }) call.Store(context, StoreBytes(context.Policy, context.Offload, batch, length), StatisticsElements(x.Tokens), RowStatisticsElements(batch, length));
         }
         catch
         {
@@ -234,6 +236,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         call.Begin(workspace, context.X!, dx, context.Batch, context.Length, context.Past, context.Options!);
         call.Keep = context.Policy;
         call.Use(context);
+        if (context.Offload != ActivationOffload.None) call.Restore(context);
         call.OutputGradient = dy;
         call.Gradients = gradients;
         PrepareBackward(call);
@@ -243,9 +246,12 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         call.End();
     }
 
-    /// <summary>Frees the parameters of a block of its own; those of a model's block belong to the model.</summary>
+    /// <summary>Frees what the layers hold, and the parameters of a block of its own; those of a model's block belong to the model.</summary>
     public void Dispose()
     {
+        foreach (RbeLinear<T> linear in Linears) linear.Dispose();
+        LayerNorm1.Dispose();
+        LayerNorm2.Dispose();
         if (_ownsParameters) Parameters.Dispose();
     }
 

@@ -8,7 +8,7 @@ namespace RbeMl.Layers;
 /// v[i] = sum_k c_k cos(π k (i + ½) / D).
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class VectorParameter<T>
+public sealed unsafe class VectorParameter<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly ParameterVector<T> _parameters;
@@ -93,6 +93,9 @@ public sealed unsafe class VectorParameter<T>
             g[k] += sum;
         }
     }
+
+    /// <summary>Frees the cosines; the values are the parameter vector's.</summary>
+    public void Dispose() => _cosines?.Dispose();
 
     private T Cosine(int k, int i) => _cosines!.Pointer[(long)k * (2 * i + 1) % (4 * Features)];
 }

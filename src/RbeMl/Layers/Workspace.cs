@@ -33,7 +33,10 @@ public sealed unsafe class Workspace<T> : IDisposable
     public ThreadTeam Team { get; }
 
     /// <summary>Bytes of native memory held.</summary>
-    public long AllocatedBytes => (_scratch.Sum(b => b?.Length ?? 0) * sizeof(T)) + _panels.Values.Sum(p => p.AllocatedBytes) + _call.AllocatedBytes;
+    public long AllocatedBytes => ScratchBytes + _panels.Values.Sum(p => p.AllocatedBytes) + _call.AllocatedBytes;
+
+    /// <summary>Those of the threads' scratch.</summary>
+    public long ScratchBytes => _scratch.Sum(b => b?.AllocatedBytes ?? 0);
 
     /// <summary>Makes every thread's scratch at least that large. Call it before the parallel loop that uses it.</summary>
     public void EnsureScratch(long elements)

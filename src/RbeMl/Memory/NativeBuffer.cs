@@ -9,6 +9,7 @@ public sealed unsafe class NativeBuffer<T> : IDisposable
     where T : unmanaged
 {
     private const nuint Alignment = 64;
+    private readonly MemoryCounter _counter;
     private T* _pointer;
 
     /// <summary>Allocates <paramref name="length"/> zeroed elements.</summary>
@@ -18,16 +19,22 @@ public sealed unsafe class NativeBuffer<T> : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(length);
         Length = length;
         nuint bytes = checked((nuint)(Math.Max(length, 1) * sizeof(T)));
-        _pointer = (T*)NativeMemory.AlignedAlloc((bytes + Alignment - 1) & ~(Alignment - 1), Alignment);
-        GC.AddMemoryPressure((long)bytes);
+        bytes = checked(bytes + Alignment - 1) & ~(Alignment - 1);
+        _pointer = (T*)NativeMemory.AlignedAlloc(bytes, Alignment);
+        AllocatedBytes = (long)bytes;
+        _counter = MemoryCounter.Add(AllocatedBytes);
+        GC.AddMemoryPressure(AllocatedBytes);
         Clear();
     }
 
     /// <summary>Frees the memory if <see cref="Dispose"/> was not called.</summary>
-    ~NativeBuffer() => Free();
+    ~NativeBuffer() => Free(lost: true);
 
     /// <summary>Number of elements.</summary>
     public long Length { get; }
+
+    /// <summary>Bytes taken: those of the elements in whole lines of 64.</summary>
+    public long AllocatedBytes { get; }
 
     /// <summary>First element; 64-byte aligned.</summary>
     public T* Pointer
@@ -57,15 +64,16 @@ public sealed unsafe class NativeBuffer<T> : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        Free();
+        Free(lost: false);
         GC.SuppressFinalize(this);
     }
 
-    private void Free()
+    private void Free(bool lost)
     {
-        if (_pointer is null) return;
+        if (_pointer is null) return; // also when the allocation failed
         NativeMemory.AlignedFree(_pointer);
         _pointer = null;
-        GC.RemoveMemoryPressure(Math.Max(Length, 1) * sizeof(T));
+        _counter.Remove(AllocatedBytes, lost);
+        GC.RemoveMemoryPressure(AllocatedBytes);
     }
 }

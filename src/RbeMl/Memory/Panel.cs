@@ -42,13 +42,16 @@ public sealed unsafe class Panel<T> : IDisposable
     public long Length => Chunks * ChunkStride;
 
     /// <summary>Bytes of native memory held.</summary>
-    public long AllocatedBytes => (_buffer?.Length ?? 0) * sizeof(T);
+    public long AllocatedBytes => _buffer?.AllocatedBytes ?? 0;
 
     /// <summary>First element of the first chunk.</summary>
     public T* Pointer => _buffer is null ? throw new InvalidOperationException("The panel has no shape yet: call Reshape first.") : _buffer.Pointer;
 
     /// <summary>Width of the chunks of <paramref name="tokens"/> tokens.</summary>
     public static int WidthFor(int tokens) => tokens <= NarrowWidth ? NarrowWidth : WideWidth;
+
+    /// <summary>Elements of a panel of <paramref name="tokens"/> tokens and <paramref name="paddedFeatures"/> feature rows.</summary>
+    public static long Elements(int tokens, int paddedFeatures) => (long)RoundUp(tokens, WidthFor(tokens)) * paddedFeatures;
 
     /// <summary>The smallest multiple of <paramref name="multiple"/> that is at least <paramref name="value"/>.</summary>
     public static int RoundUp(int value, int multiple) => (value + multiple - 1) / multiple * multiple;

@@ -11,7 +11,7 @@ public sealed unsafe class Slab<T> : IDisposable
     public T* Pointer => _buffer is null ? null : _buffer.Pointer;
 
     /// <summary>Bytes of native memory held.</summary>
-    public long AllocatedBytes => (_buffer?.Length ?? 0) * sizeof(T);
+    public long AllocatedBytes => _buffer?.AllocatedBytes ?? 0;
 
     /// <summary>Makes room for at least <paramref name="length"/> elements; contents are undefined.</summary>
     public T* Ensure(long length)

@@ -6,45 +6,81 @@ namespace RbeMl.Models;
 
 /// <summary>
 /// The activations of one training step of a model: residual stream at every layer, a <see cref="BlockContext{T}"/> a block, the head's panels. Made once
-/// for a model and used again every step; memory is allocated at the first step of a shape.
+/// for a model and used again every step; memory is allocated at the first step of a shape. With offload the residual stream is two panels, whatever
+/// the number of layers.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 public sealed class Gpt2Context<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly Gpt2Model<T> _model;
+    private readonly SpillFile? _spill;
 
     /// <summary>Creates the contexts of <paramref name="model"/>'s blocks.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="workspace">Threads and scratch.</param>
+    /// <param name="policy">What is kept for the backward.</param>
     public Gpt2Context(Gpt2Model<T> model, Workspace<T> workspace, CheckpointPolicy policy = CheckpointPolicy.None)
+        : this(model, workspace, new ActivationSettings { Checkpointing = policy })
+    {
+    }
+
+    /// <summary>Creates the contexts of <paramref name="model"/>'s blocks.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="workspace">Threads and scratch.</param>
+    /// <param name="settings">What is kept for the backward, where, and how much of a batch is done at a time.</param>
+    /// <exception cref="InvalidSettingException">A setting is out of range.</exception>
+    /// <exception cref="RbeFileException">The spill folder cannot be used.</exception>
+    public Gpt2Context(Gpt2Model<T> model, Workspace<T> workspace, ActivationSettings settings)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(workspace);
+        ArgumentNullException.ThrowIfNull(settings);
         _model = model;
         Workspace = workspace;
-        Policy = policy;
-        Blocks = [.. model.Blocks.Select(_ => new BlockContext<T>(policy))];
-        Residual = [.. Enumerable.Range(0, model.Blocks.Count + 1).Select(_ => new Panel<T>())];
+        Settings = settings.Validate();
+        CheckpointPolicy policy = settings.Checkpointing;
+        if (settings.Offload is ActivationOffload.Spill) _spill = new SpillFile(settings.SpillFolder);
+        Blocks = [.. model.Blocks.Select((_, l) => _spill is null ? new BlockContext<T>(policy, settings.Offload) : new BlockContext<T>(policy, settings.Offload, _spill, l))];
+        Panel<T>[] panels = [.. Enumerable.Range(0, settings.Offload is ActivationOffload.None ? model.Blocks.Count + 1 : 2).Select(_ => new Panel<T>())];
+        Residual = [.. Enumerable.Range(0, model.Blocks.Count + 1).Select(l => panels[l % panels.Length])];
     }
 
     /// <summary>Threads and scratch.</summary>
     public Workspace<T> Workspace { get; }
 
-    /// <summary>What is kept.</summary>
-    public CheckpointPolicy Policy { get; }
+    /// <summary>What is kept, where, and how much of a batch is done at a time.</summary>
+    public ActivationSettings Settings { get; }
 
-    /// <summary>Bytes of activations kept between forward and backward.</summary>
-    public long ActivationBytes => Blocks.Sum(b => b.AllocatedBytes) + Residual.Sum(p => p.AllocatedBytes);
+    /// <summary>What is kept.</summary>
+    public CheckpointPolicy Policy => Settings.Checkpointing;
+
+    /// <summary>Bytes of native memory for activations kept between forward and backward.</summary>
+    public long ActivationBytes => Blocks.Sum(b => b.AllocatedBytes) + Residual.Distinct().Sum(p => p.AllocatedBytes) + EmbeddingGradient.AllocatedBytes;
+
+    /// <summary>Bytes of native memory of the head: logits and loss of a group of chunks.</summary>
+    public long HeadBytes => HeadInputHat.AllocatedBytes + Logits.AllocatedBytes + HeadVectors.AllocatedBytes + HeadSums.AllocatedBytes + Losses.AllocatedBytes + Targets.AllocatedBytes;
+
+    /// <summary>Bytes of the gradients that go from block to block.</summary>
+    public long GradientBytes => GradientA.AllocatedBytes + GradientB.AllocatedBytes;
+
+    /// <summary>Bytes of the spill file.</summary>
+    public long SpilledBytes => _spill?.AllocatedBytes ?? 0;
+
+    /// <summary>The spill file, or null.</summary>
+    public string? SpillPath => _spill?.Path;
 
     internal BlockContext<T>[] Blocks { get; }
 
-    /// <summary>Input of block l, and the last one's output.</summary>
+    /// <summary>Input of block l, and the last one's output. With offload two panels take turns.</summary>
     internal Panel<T>[] Residual { get; }
 
     internal Panel<T> GradientA { get; } = new();
 
     internal Panel<T> GradientB { get; } = new();
 
-    internal Panel<T> HeadInput { get; } = new();
+    /// <summary>Gradient of the embedding's output of the whole batch, when that is done in parts.</summary>
+    internal Panel<T> EmbeddingGradient { get; } = new();
 
     internal Panel<T> HeadInputHat { get; } = new();
 
@@ -63,6 +99,18 @@ public sealed class Gpt2Context<T> : IDisposable
     /// <summary>Options of the blocks' forwards; kept so that a step allocates nothing.</summary>
     internal ForwardOptions<T> Options { get; } = new();
 
+    /// <summary>Makes room in the spill file for all blocks.</summary>
+    internal void PrepareOffload(int batch, int length)
+    {
+        if (_spill is null) return;
+        long bytes = 0;
+        for (int l = 0; l < Blocks.Length; l++) bytes = Math.Max(bytes, _model.Blocks[l].StoreBytes(Policy, Settings.Offload, batch, length));
+        _spill.Prepare(bytes, Blocks.Length);
+    }
+
+    /// <summary>Input of block l of the last forward.</summary>
+    internal Panel<T> ResidualAt(int l) => Settings.Offload is ActivationOffload.None || l == Blocks.Length ? Residual[l] : Blocks[l].RestoreInput(GradientB, Workspace.Team);
+
     internal void Require(Gpt2Model<T> model)
     {
         if (!ReferenceEquals(model, _model))
@@ -76,8 +124,9 @@ public sealed class Gpt2Context<T> : IDisposable
     {
         foreach (BlockContext<T> block in Blocks) block.Dispose();
         foreach (Panel<T> panel in Residual) panel.Dispose();
-        foreach (Panel<T> panel in (Panel<T>[])[GradientA, GradientB, HeadInput, HeadInputHat, Logits]) panel.Dispose();
+        foreach (Panel<T> panel in (Panel<T>[])[GradientA, GradientB, EmbeddingGradient, HeadInputHat, Logits]) panel.Dispose();
         foreach (Slab<T> slab in (Slab<T>[])[HeadVectors, HeadSums, Losses]) slab.Dispose();
         Targets.Dispose();
+        _spill?.Dispose();
     }
 }

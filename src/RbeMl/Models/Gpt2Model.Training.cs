@@ -39,57 +39,97 @@ public sealed unsafe partial class Gpt2Model<T>
         if (gradients is not null) Parameters.RequireLayout("loss", gradients);
         CheckTokens(tokens, batch, length, 0);
         int predicted = CheckTargets(targets, tokens.Length);
-        Workspace<T> workspace = context.Workspace;
-        Panel<T>[] x = context.Residual;
-        ForwardOptions<T> options = context.Options;
-        options.Dropout = dropout;
-        Embed(tokens, batch, length, 0, x[0], workspace, dropout);
-        for (int l = 0; l < Blocks.Count; l++)
+        int part = context.Settings.PartOf(batch, length);
+        if (gradients is not null)
         {
-            x[l + 1].Reshape(tokens.Length, Width, PaddedWidth);
-            Blocks[l].Forward(x[l], x[l + 1], batch, length, options, gradients is null ? null : context.Blocks[l], workspace);
+            context.PrepareOffload(part, length);
+            if (part < batch) context.EmbeddingGradient.Reshape(tokens.Length, Width, PaddedWidth);
         }
 
-        double loss = HeadLoss(x[^1], targets, context, gradients, scale / predicted) / predicted;
-        if (!double.IsFinite(loss)) throw FindNonFinite(context, loss);
-        if (gradients is not null) Backward(tokens, length, context, dropout, gradients);
-        return loss;
+        context.Options.Dropout = dropout;
+        double sum = 0;
+        for (int first = 0; first < batch; first += part)
+        {
+            int count = Math.Min(part, batch - first);
+            context.Options.FirstSequence = first;
+            sum = PartLoss(tokens.Slice(first * length, count * length), targets.Slice(first * length, count * length), count, length, context, gradients, scale / predicted, sum);
+            if (!double.IsFinite(sum)) throw FindNonFinite(context, sum / predicted, gradients is not null);
+            if (gradients is null) continue;
+            Panel<T> dx = Backward(count * length, context, gradients);
+            if (part < batch) Buffer.MemoryCopy(dx.Pointer, context.EmbeddingGradient.Chunk(first * length / dx.Width), dx.Length * sizeof(T), dx.Length * sizeof(T));
+            else EmbedGradients(tokens, dx, length, context, gradients);
+        }
+
+        if (gradients is not null && part < batch) EmbedGradients(tokens, context.EmbeddingGradient, length, context, gradients);
+        context.Options.FirstSequence = 0;
+        return sum / predicted;
     }
 
-    private void Backward(ReadOnlySpan<int> tokens, int length, Gpt2Context<T> context, DropoutStep? dropout, ParameterVector<T> gradients)
+    // Adds the losses of a part of the batch to the sum of those before it; with gradients, leaves the head's dx in GradientA.
+    private double PartLoss(
+        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, Gpt2Context<T> context, ParameterVector<T>? gradients, double gradientScale, double sum)
+    {
+        Workspace<T> workspace = context.Workspace;
+        Panel<T>[] x = context.Residual;
+        Embed(tokens, length, 0, x[0], workspace, context.Options);
+        BlockCall<T> call = workspace.Call();
+        call.Lent = gradients is null ? context.Blocks[0] : null;
+        try
+        {
+            for (int l = 0; l < Blocks.Count; l++)
+            {
+                x[l + 1].Reshape(tokens.Length, Width, PaddedWidth);
+                Blocks[l].Forward(x[l], x[l + 1], batch, length, context.Options, gradients is null ? null : context.Blocks[l], workspace);
+            }
+        }
+        finally
+        {
+            call.Lent = null;
+        }
+
+        return HeadLoss(x[^1], targets, context, gradients, gradientScale, sum);
+    }
+
+    // From GradientA through all blocks; the result is the gradient of the embedding's output.
+    private Panel<T> Backward(int tokens, Gpt2Context<T> context, ParameterVector<T> gradients)
     {
         Panel<T> dy = context.GradientA, dx = context.GradientB;
         for (int l = Blocks.Count - 1; l >= 0; l--, (dy, dx) = (dx, dy))
         {
-            dx.Reshape(tokens.Length, Width, PaddedWidth);
+            dx.Reshape(tokens, Width, PaddedWidth);
             Blocks[l].Backward(dy, dx, context.Blocks[l], gradients, context.Workspace);
         }
 
-        if (context.Tokens.Length != tokens.Length) context.Tokens = new int[tokens.Length];
-        tokens.CopyTo(context.Tokens);
-        EmbedGradientWork work = new(this, context.Tokens, dy, length, gradients, context.Workspace);
-        if (dropout is not null && Config.Dropout > 0)
+        if (context.Options.Dropout is { } dropout && Config.Dropout > 0)
         {
-            for (int chunk = 0; chunk < dy.Chunks; chunk++) DropEmbedding(dropout.Value, dy, chunk);
+            for (int chunk = 0; chunk < dy.Chunks; chunk++) DropEmbedding(dropout, dy, chunk, (long)context.Options.FirstSequence * context.Blocks[0].Length);
         }
 
+        return dy;
+    }
+
+    private void EmbedGradients(ReadOnlySpan<int> tokens, Panel<T> dx, int length, Gpt2Context<T> context, ParameterVector<T> gradients)
+    {
+        if (context.Tokens.Length != tokens.Length) context.Tokens = new int[tokens.Length];
+        tokens.CopyTo(context.Tokens);
+        EmbedGradientWork work = new(this, context.Tokens, dx, length, gradients, context.Workspace);
         context.Workspace.EnsureScratch(_tokens.ScratchElements);
         context.Workspace.Team.For(_tokens.GradientItems, ref work);
     }
 
     // x = token + position, with dropout; [N] tokens into a panel [Dp].
-    private void Embed(ReadOnlySpan<int> tokens, int batch, int length, int past, Panel<T> x, Workspace<T> workspace, DropoutStep? dropout)
+    private void Embed(ReadOnlySpan<int> tokens, int length, int past, Panel<T> x, Workspace<T> workspace, ForwardOptions<T>? options)
     {
-        x.Reshape(batch * length, Width, PaddedWidth);
+        x.Reshape(tokens.Length, Width, PaddedWidth);
         workspace.EnsureScratch(_tokens.ScratchElements);
         fixed (int* ids = tokens)
         {
-            EmbedWork work = new(this, ids, x, length, past, dropout, workspace);
+            EmbedWork work = new(this, ids, x, length, past, options, workspace);
             workspace.Team.For(x.Chunks, ref work);
         }
     }
 
-    private void EmbedChunk(int* ids, Panel<T> x, int chunk, int length, int past, DropoutStep? dropout, ScratchArea<T> scratch)
+    private void EmbedChunk(int* ids, Panel<T> x, int chunk, int length, int past, ForwardOptions<T>? options, ScratchArea<T> scratch)
     {
         int first = chunk * x.Width, lanes = x.TokensIn(chunk);
         T* block = x.Chunk(chunk);
@@ -101,11 +141,11 @@ public sealed unsafe partial class Gpt2Model<T>
             for (int f = 0; f < Width; f++) block[((long)f * x.Width) + lane] += row[f];
         }
 
-        if (dropout is not null && Config.Dropout > 0) DropEmbedding(dropout.Value, x, chunk);
+        if (options?.Dropout is { } dropout && Config.Dropout > 0) DropEmbedding(dropout, x, chunk, (long)options.FirstSequence * length);
     }
 
-    private void DropEmbedding(DropoutStep stream, Panel<T> x, int chunk) =>
-        DropoutKernel.Apply(stream.Key(0, DropoutSite.Embedding), Config.Dropout, x.Chunk(chunk), 0, Width, (long)chunk * x.Width, x.Width);
+    private void DropEmbedding(DropoutStep stream, Panel<T> x, int chunk, long firstToken) =>
+        DropoutKernel.Apply(stream.Key(0, DropoutSite.Embedding), Config.Dropout, x.Chunk(chunk), 0, Width, firstToken + ((long)chunk * x.Width), x.Width);
 
     // Logits of all tokens of a panel, row-major [N, V].
     private void HeadLogits(Panel<T> x, Workspace<T> workspace, Span<T> logits)
@@ -135,8 +175,18 @@ public sealed unsafe partial class Gpt2Model<T>
         Elementwise.Transpose(logits, vocabulary, x.TokensIn(chunk), width, output + ((long)chunk * width * vocabulary), vocabulary);
     }
 
-    // Sum of the losses; with gradients, dx of the final LayerNorm goes to GradientA.
-    private double HeadLoss(Panel<T> x, ReadOnlySpan<int> targets, Gpt2Context<T> context, ParameterVector<T>? gradients, double gradientScale)
+    // Chunks whose logits exist at a time.
+    private int HeadGroup(int chunks, int width, ActivationSettings settings)
+    {
+        int most = Math.Max(2, chunks);
+        return settings.HeadChunks > 0 ? Math.Min(settings.HeadChunks, most) : (int)Math.Clamp(GroupElements / ((long)_head.PaddedVocabulary * width), 2, most);
+    }
+
+    // Normalised input, mean and 1 / deviation, and what the table itself takes; logits are in a panel of the context.
+    private long LossScratch => ScratchArea<T>.Size(Panel<T>.WideWidth * (2L + PaddedWidth)) + 64 + _head.ScratchElements;
+
+    // The sum of the losses so far and of these; with gradients, dx of the final LayerNorm goes to GradientA.
+    private double HeadLoss(Panel<T> x, ReadOnlySpan<int> targets, Gpt2Context<T> context, ParameterVector<T>? gradients, double gradientScale, double sum)
     {
         int lanes = x.Chunks * x.Width;
         int* target = context.Targets.Ensure(lanes);
@@ -145,19 +195,17 @@ public sealed unsafe partial class Gpt2Model<T>
         DecodeFinalNorm(context.HeadVectors.Ensure(2L * PaddedWidth));
         context.HeadSums.Ensure(2L * Width * x.Chunks);
         if (gradients is not null) context.GradientA.Reshape(x.Tokens, Width, PaddedWidth);
-        context.Workspace.EnsureScratch(Math.Max(HeadScratch, _tokens.ScratchElements));
-        int group = (int)Math.Clamp(GroupElements / ((long)_head.PaddedVocabulary * x.Width), 2, Math.Max(2, x.Chunks));
+        context.Workspace.EnsureScratch(LossScratch);
+        int group = HeadGroup(x.Chunks, x.Width, context.Settings);
         for (int first = 0; first < x.Chunks; first += group)
         {
             int count = Math.Min(group, x.Chunks - first);
             int tokens = Math.Min(x.Tokens - (first * x.Width), count * x.Width);
-            if (gradients is not null)
-            {
-                // A last group of few tokens must keep the panel's width.
-                int whole = x.Width == Panel<T>.NarrowWidth ? tokens : Math.Max(tokens, Panel<T>.NarrowWidth + 1);
-                context.HeadInputHat.Reshape(whole, PaddedWidth, PaddedWidth);
-                context.Logits.Reshape(whole, _head.PaddedVocabulary, _head.PaddedVocabulary);
-            }
+
+            // A last group of few tokens must keep the panel's width.
+            int whole = x.Width == Panel<T>.NarrowWidth ? tokens : Math.Max(tokens, Panel<T>.NarrowWidth + 1);
+            context.HeadInputHat.Reshape(whole, PaddedWidth, PaddedWidth);
+            context.Logits.Reshape(whole, _head.PaddedVocabulary, _head.PaddedVocabulary);
 
             HeadLossWork work = new(this, x, context, first, gradients, T.CreateTruncating(gradientScale), HeadStage.Loss);
             context.Workspace.Team.For(count, ref work);
@@ -168,13 +216,16 @@ public sealed unsafe partial class Gpt2Model<T>
 
         if (gradients is not null)
         {
-            T* sums = context.HeadSums.Pointer;
-            for (int chunk = 1; chunk < x.Chunks; chunk++) Elementwise.Add(sums, sums + (2L * Width * chunk), sums, 2L * Width);
-            _finalNorm.Gamma.PullBack(sums, gradients);
-            _finalNorm.Beta.PullBack(sums + Width, gradients);
+            for (int first = 0; first < x.Chunks; first += RbeLinear<T>.ChunksPerSum)
+            {
+                T* sums = context.HeadSums.Pointer + (2L * Width * first);
+                int chunks = Math.Min(RbeLinear<T>.ChunksPerSum, x.Chunks - first);
+                for (int chunk = 1; chunk < chunks; chunk++) Elementwise.Add(sums, sums + (2L * Width * chunk), sums, 2L * Width);
+                _finalNorm.Gamma.PullBack(sums, gradients);
+                _finalNorm.Beta.PullBack(sums + Width, gradients);
+            }
         }
 
-        double sum = 0;
         for (int i = 0; i < targets.Length; i++) sum += double.CreateTruncating(losses[i]);
         return sum;
     }
@@ -186,7 +237,7 @@ public sealed unsafe partial class Gpt2Model<T>
         T* rstd = scratch.Take(width);
         T* vectors = context.HeadVectors.Pointer;
         T* normalized = scratch.Take((long)PaddedWidth * width);
-        T* logits = gradient ? context.Logits.Chunk(item) : scratch.Take((long)_head.PaddedVocabulary * width);
+        T* logits = context.Logits.Chunk(item);
         _finalNorm.Statistics(x.Chunk(chunk), mean, rstd, width);
         _finalNorm.ApplyBlock(x.Chunk(chunk), mean, rstd, vectors, vectors + PaddedWidth, 0, PaddedWidth, normalized, width);
         _head.LogitsChunk(normalized, gradient ? context.HeadInputHat.Chunk(item) : null, logits, width, scratch);
@@ -215,11 +266,13 @@ public sealed unsafe partial class Gpt2Model<T>
     }
 
     // The first place of the residual stream that is not finite.
-    private NonFiniteException FindNonFinite(Gpt2Context<T> context, double loss)
+    private NonFiniteException FindNonFinite(Gpt2Context<T> context, double loss, bool stored)
     {
-        for (int l = 0; l < context.Residual.Length; l++)
+        // Offloaded inputs come back from the store; without gradients nothing was stored, and the last two panels are all there is.
+        int from = stored || context.Settings.Offload is ActivationOffload.None ? 0 : Math.Max(0, context.Residual.Length - 2);
+        for (int l = from; l < context.Residual.Length; l++)
         {
-            Panel<T> panel = context.Residual[l];
+            Panel<T> panel = stored ? context.ResidualAt(l) : context.Residual[l];
             for (int t = 0; t < panel.Tokens; t++)
             {
                 for (int f = 0; f < Width; f++)
@@ -235,9 +288,9 @@ public sealed unsafe partial class Gpt2Model<T>
         return new NonFiniteException("head", $"the loss is {loss} while every block's output is finite. Lower the learning rate, or look for a bad weight in the final LayerNorm or head.");
     }
 
-    private readonly struct EmbedWork(Gpt2Model<T> model, int* ids, Panel<T> x, int length, int past, DropoutStep? dropout, Workspace<T> workspace) : IParallelWork
+    private readonly struct EmbedWork(Gpt2Model<T> model, int* ids, Panel<T> x, int length, int past, ForwardOptions<T>? options, Workspace<T> workspace) : IParallelWork
     {
-        public void Execute(int item, int worker) => model.EmbedChunk(ids, x, item, length, past, dropout, workspace.Scratch(worker));
+        public void Execute(int item, int worker) => model.EmbedChunk(ids, x, item, length, past, options, workspace.Scratch(worker));
     }
 
     private readonly struct HeadLogitsWork(Gpt2Model<T> model, Panel<T> x, T* vectors, T* output, Workspace<T> workspace) : IParallelWork

@@ -142,7 +142,7 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         int past = cache?.Length ?? 0;
         CheckTokens(tokens, batch, length, past);
         Panel<T> x = workspace.Panel("model.a"), y = workspace.Panel("model.b");
-        Embed(tokens, batch, length, past, x, workspace, null);
+        Embed(tokens, length, past, x, workspace, null);
         for (int l = 0; l < Blocks.Count; l++, (x, y) = (y, x))
         {
             y.Reshape(batch * length, Width, PaddedWidth);
@@ -152,8 +152,15 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         return x;
     }
 
-    /// <summary>Frees the parameters.</summary>
-    public void Dispose() => Parameters.Dispose();
+    /// <summary>Frees the parameters and what the layers hold.</summary>
+    public void Dispose()
+    {
+        foreach (RbeTransformerBlock<T> block in Blocks) block.Dispose();
+        _finalNorm.Dispose();
+        _tokens.Dispose();
+        _head.Dispose();
+        Parameters.Dispose();
+    }
 
     private IEnumerable<(string Name, TableWeights Weights)> Tables() => Config.TiedHead
         ? [("embedding.tokens", _tokens.ToWeights())]

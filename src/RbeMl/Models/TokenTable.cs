@@ -11,7 +11,7 @@ namespace RbeMl.Models;
 /// Vp and Dp in whole tiles. A chunk's methods run in parallel over chunks, the gradient methods over items.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-internal abstract unsafe class TokenTable<T>
+internal abstract unsafe class TokenTable<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     protected TokenTable(int vocabulary, int width) => (Vocabulary, Width) = (vocabulary, width);
@@ -28,6 +28,9 @@ internal abstract unsafe class TokenTable<T>
 
     /// <summary>Scratch elements that a chunk's methods take at most.</summary>
     public abstract long ScratchElements { get; }
+
+    /// <summary>Bytes beside the parameters.</summary>
+    public virtual long FixedBytes => 0;
 
     /// <summary>Items of the gradient loop.</summary>
     public abstract int GradientItems { get; }
@@ -55,6 +58,11 @@ internal abstract unsafe class TokenTable<T>
 
     /// <summary>Adds the head's weight gradient of one item over the chunks of the panels that LogitsChunk and LogitsBackwardChunk filled.</summary>
     public abstract void HeadGradientItem(int item, Panel<T> xHat, Panel<T> dlogits, ParameterVector<T> gradients, ScratchArea<T> scratch);
+
+    /// <summary>Frees what is not the parameter vector's.</summary>
+    public virtual void Dispose()
+    {
+    }
 
     /// <summary>Adds the embedding's gradient of one item: rows of the tokens += dx.</summary>
     public abstract void LookupGradientItem(int item, ReadOnlySpan<int> tokens, Panel<T> dx, ParameterVector<T> gradients, ScratchArea<T> scratch);
@@ -148,6 +156,10 @@ internal sealed unsafe class RbeTokenTable<T> : TokenTable<T>
         : base(matrix.Rows, matrix.Columns) => _linear = new RbeLinear<T>(parameters, name, matrix, []);
 
     public override int PaddedVocabulary => _linear.TileRows * _linear.Tile;
+
+    public override long FixedBytes => _linear.FixedBytes;
+
+    public override void Dispose() => _linear.Dispose();
 
     public override long ScratchElements => _linear.ScratchElements
         + ScratchArea<T>.Size((long)Panel<T>.WideWidth * (PaddedVocabulary + PaddedWidth + (Moments * (_linear.TileRows + _linear.TileColumns)))) + 64;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using RbeMl.Layers;
+using RbeMl.Memory;
 using RbeMl.Models;
 
 namespace RbeMl.Training;
@@ -36,6 +37,8 @@ public sealed class Trainer : IDisposable
     /// <param name="options">Settings.</param>
     /// <param name="threads">0 for one a processor.</param>
     /// <exception cref="InvalidSettingException">A setting is out of range.</exception>
+    /// <exception cref="MemoryLimitException">The run does not fit into <see cref="TrainerOptions.MemoryLimit"/>; it says the least that would do.</exception>
+    /// <exception cref="RbeFileException">The folder of a spill file cannot be used.</exception>
     /// <exception cref="TokenException">The context is longer than the model's positions, or a source has more ids than the model's vocabulary.</exception>
     public Trainer(Gpt2Model<float> model, ITokenSource train, ITokenSource? validation, TrainerOptions options, int threads = 0)
     {
@@ -59,8 +62,25 @@ public sealed class Trainer : IDisposable
         Model = model;
         _train = train;
         _validation = validation;
+        if (threads < 0) throw new InvalidSettingException("threads", threads, "use 0 for one thread a processor, or a positive number.");
+        ActivationSettings settings = new() { Checkpointing = options.Checkpointing ?? CheckpointPolicy.None, Offload = options.Offload ?? ActivationOffload.None, SpillFolder = options.SpillFolder };
+        if (options.MemoryLimit is { } limit)
+        {
+            Plan = MemoryPlan.Create(model, new MemoryPlanOptions
+            {
+                LimitBytes = (long)limit << 20,
+                Batch = options.Batch,
+                Context = options.Context,
+                Threads = threads == 0 ? Environment.ProcessorCount : threads,
+                Checkpointing = options.Checkpointing,
+                Offload = options.Offload,
+                SpillFolder = options.SpillFolder,
+            });
+            settings = Plan.Settings;
+        }
+
         _workspace = new Workspace<float>(threads);
-        _context = new Gpt2Context<float>(model, _workspace, options.Checkpointing);
+        _context = new Gpt2Context<float>(model, _workspace, settings);
         _gradients = model.Parameters.CreateLike();
         Optimizer = new AdamW<float>(model.Parameters, options);
         _inputs = new int[options.Batch * options.Context];
@@ -81,6 +101,18 @@ public sealed class Trainer : IDisposable
 
     /// <summary>Threads and scratch.</summary>
     public Workspace<float> Workspace => _workspace;
+
+    /// <summary>What was chosen to keep <see cref="TrainerOptions.MemoryLimit"/>; null without one.</summary>
+    public MemoryPlan? Plan { get; }
+
+    /// <summary>Bytes that the steps so far work in, without weights, gradients and optimiser.</summary>
+    public StepMemory StepBytes => Gpt2Model<float>.MeasureStep(_context);
+
+    /// <summary>The spill file, or null.</summary>
+    public string? SpillPath => _context.SpillPath;
+
+    /// <summary>What is kept for the backward, where, and how much of a batch is done at a time.</summary>
+    public ActivationSettings Activations => _context.Settings;
 
     /// <summary>Optimiser steps done.</summary>
     public int StepsDone => Optimizer.Steps;

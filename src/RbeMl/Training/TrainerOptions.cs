@@ -1,4 +1,5 @@
 using RbeMl.Layers;
+using RbeMl.Memory;
 
 namespace RbeMl.Training;
 
@@ -72,8 +73,17 @@ public sealed record TrainerOptions
     /// <summary>Batches of a validation.</summary>
     public int ValidationBatches { get; init; } = 20;
 
-    /// <summary>What is kept in memory for the backward.</summary>
-    public CheckpointPolicy Checkpointing { get; init; }
+    /// <summary>What is kept for the backward; null keeps everything, or with a <see cref="MemoryLimit"/> what fits.</summary>
+    public CheckpointPolicy? Checkpointing { get; init; }
+
+    /// <summary>Where it is kept; null keeps it in memory as it is, or with a <see cref="MemoryLimit"/> where it fits without changing a bit.</summary>
+    public ActivationOffload? Offload { get; init; }
+
+    /// <summary>Folder of a spill file; null for the system's temporary folder.</summary>
+    public string? SpillFolder { get; init; }
+
+    /// <summary>Most memory in MiB that the process may have resident; null sets no limit.</summary>
+    public int? MemoryLimit { get; init; }
 
     /// <summary>Checks every value.</summary>
     /// <returns>These options.</returns>
@@ -95,7 +105,9 @@ public sealed record TrainerOptions
         Require(Epsilon is >= 1e-30 and < 1, nameof(Epsilon), Epsilon, "use a small positive number such as 1e-8, at least 1e-30.");
         Require(Clip >= 0, nameof(Clip), Clip, "use 0 for no clipping, or a positive norm.");
         Require(Enum.IsDefined(Schedule), nameof(Schedule), Schedule, $"use one of {string.Join(", ", Enum.GetNames<RateSchedule>())}.");
-        Require(Enum.IsDefined(Checkpointing), nameof(Checkpointing), Checkpointing, $"use one of {string.Join(", ", Enum.GetNames<CheckpointPolicy>())}.");
+        Require(MemoryLimit is null or >= 1, nameof(MemoryLimit), MemoryLimit, "use a number of MiB such as 512, or leave it out.");
+        Require(Offload is null || Enum.IsDefined(Offload.Value), nameof(Offload), Offload, $"use one of {string.Join(", ", Enum.GetNames<ActivationOffload>())}.");
+        Require(Checkpointing is null || Enum.IsDefined(Checkpointing.Value), nameof(Checkpointing), Checkpointing, $"use one of {string.Join(", ", Enum.GetNames<CheckpointPolicy>())}.");
         Require(ValidateEvery >= 0, nameof(ValidateEvery), ValidateEvery, "use 0 or more steps.");
         Require(ValidationBatches >= 1, nameof(ValidationBatches), ValidationBatches, "use at least 1 batch.");
         return this;

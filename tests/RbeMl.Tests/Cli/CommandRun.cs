@@ -14,6 +14,9 @@ internal sealed record CommandRun(int Code, string Out, string Error)
         return new CommandRun(code, output.ToString(), error.ToString());
     }
 
+    /// <summary>Asserts that it succeeds.</summary>
+    public void Succeeds() => Assert.True(Code == 0, $"exit code {Code}: {Error}");
+
     /// <summary>Asserts a failure with one line that holds <paramref name="message"/>.</summary>
     public CommandRun Fails(int code, string message)
     {

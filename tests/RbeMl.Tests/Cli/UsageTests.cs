@@ -61,6 +61,8 @@ public sealed class UsageTests
     [InlineData("finetune --model m.rbe --vocabulary 300", "--vocabulary is for a new model")]
     [InlineData("finetune --model m.rbe --tokenizer bpe", "--tokenizer is for a new model")]
     [InlineData("finetune --batch 65536 --context 32768", "--batch 65536 x --context 32768")]
+    [InlineData("finetune --memory-limit 0", "--memory-limit 0: use 1 or more")]
+    [InlineData("finetune --offload disk", "--offload disk: use one of none, bf16, spill")]
     [InlineData("finetune --out ", "--out \"\": the name is empty")]
     [InlineData("finetune --text ", "--text \"\": the name is empty")]
     [InlineData("finetune --tokens ", "--tokens \"\": the name is empty")]

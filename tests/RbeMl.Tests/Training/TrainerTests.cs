@@ -1,5 +1,6 @@
 using RbeMl.Codec;
 using RbeMl.Layers;
+using RbeMl.Memory;
 using RbeMl.Models;
 using RbeMl.Training;
 
@@ -138,11 +139,17 @@ public class TrainerTests
 
     /// <summary>The least of several windows, since resident memory is read (and garbage made) once a second.</summary>
     [Theory]
-    [InlineData(CheckpointPolicy.None)]
-    [InlineData(CheckpointPolicy.Full)]
-    public void A_steady_step_allocates_nothing_on_the_managed_heap(CheckpointPolicy policy)
+    [InlineData(CheckpointPolicy.None, ActivationOffload.None)]
+    [InlineData(CheckpointPolicy.Selective, ActivationOffload.None)]
+    [InlineData(CheckpointPolicy.Full, ActivationOffload.None)]
+    [InlineData(CheckpointPolicy.None, ActivationOffload.BFloat16)]
+    [InlineData(CheckpointPolicy.Full, ActivationOffload.BFloat16)]
+    [InlineData(CheckpointPolicy.None, ActivationOffload.Spill)]
+    [InlineData(CheckpointPolicy.Selective, ActivationOffload.Spill)]
+    [InlineData(CheckpointPolicy.Full, ActivationOffload.Spill)]
+    public void A_steady_step_allocates_nothing_on_the_managed_heap(CheckpointPolicy policy, ActivationOffload offload)
     {
-        using Trainer trainer = new(Model(), new Counting(11), null, s_training with { Checkpointing = policy }, 1);
+        using Trainer trainer = new(Model(), new Counting(11), null, s_training with { Checkpointing = policy, Offload = offload }, 1);
         for (int i = 0; i < 5; i++) trainer.Step();
         long least = long.MaxValue;
         for (int window = 0; window < 5; window++)

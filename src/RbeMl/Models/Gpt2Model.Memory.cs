@@ -1,0 +1,61 @@
+using System.Numerics;
+using RbeMl.Layers;
+using RbeMl.Memory;
+
+namespace RbeMl.Models;
+
+/// <content>How much memory a training step takes, known before it.</content>
+public sealed unsafe partial class Gpt2Model<T>
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    /// <summary>Bytes of the weights as they are trained: values, the kernels' indices, quantised bases.</summary>
+    public long WeightBytes => (Parameters.Length * sizeof(T)) + Blocks.SelectMany(b => b.Linears).Sum(l => l.FixedBytes)
+        + _tokens.FixedBytes + (ReferenceEquals(_head, _tokens) ? 0 : _head.FixedBytes);
+
+    /// <summary>Bytes that <see cref="Loss"/> with gradients will have allocated in a context of these settings and its workspace.</summary>
+    /// <param name="settings">What is kept, where, and how much of a batch is done at a time.</param>
+    /// <param name="batch">B.</param>
+    /// <param name="length">T.</param>
+    /// <param name="threads">Threads of the workspace.</param>
+    public StepMemory PredictStep(ActivationSettings settings, int batch, int length, int threads)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        ArgumentOutOfRangeException.ThrowIfLessThan(batch, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(length, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
+        (CheckpointPolicy policy, ActivationOffload offload) = (settings.Checkpointing, settings.Offload);
+        int part = settings.PartOf(batch, length), tokens = checked(part * length);
+        long panel = Panel<T>.Elements(tokens, PaddedWidth), saved = 0, stored = 0, store = 0, shared = 0, scratch = Math.Max(LossScratch, _tokens.ScratchElements);
+        foreach (RbeTransformerBlock<T> block in Blocks)
+        {
+            saved += offload is ActivationOffload.None ? block.SavedElements(policy, part, length) : 0;
+            long bytes = block.StoreBytes(policy, offload, part, length);
+            (stored, store) = (stored + bytes, Math.Max(store, bytes));
+            shared = Math.Max(shared, block.SharedElements(policy, offload, part, length));
+            scratch = Math.Max(scratch, block.ThreadScratchElements(part, length));
+        }
+
+        long residual = panel * (offload is ActivationOffload.None ? Blocks.Count + 1 : 2);
+        long whole = part < batch ? Panel<T>.Elements(checked(batch * length), PaddedWidth) : 0;
+        return new StepMemory(
+            ((saved + residual + whole) * sizeof(T)) + (offload is ActivationOffload.BFloat16 ? stored : 0),
+            (shared + (2 * panel)) * sizeof(T), scratch * threads * sizeof(T), HeadBytes(settings, tokens), offload is ActivationOffload.Spill ? store * Blocks.Count : 0);
+    }
+
+    /// <summary>Bytes that a context and its workspace hold now, in the same parts.</summary>
+    public static StepMemory MeasureStep(Gpt2Context<T> context)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        Workspace<T> workspace = context.Workspace;
+        return new StepMemory(
+            context.ActivationBytes, workspace.AllocatedBytes - workspace.ScratchBytes + context.GradientBytes, workspace.ScratchBytes, context.HeadBytes, context.SpilledBytes);
+    }
+
+    private long HeadBytes(ActivationSettings settings, int tokens)
+    {
+        int width = Panel<T>.WidthFor(tokens), lanes = Panel<T>.RoundUp(tokens, width), chunks = lanes / width;
+        int group = (int)Math.Min(tokens, (long)HeadGroup(chunks, width, settings) * width);
+        long elements = Panel<T>.Elements(group, PaddedWidth) + Panel<T>.Elements(group, _head.PaddedVocabulary) + (2L * PaddedWidth) + (2L * Width * chunks) + lanes;
+        return (elements * sizeof(T)) + ((long)lanes * sizeof(int));
+    }
+}

@@ -1,0 +1,153 @@
+using System.Globalization;
+using RbeMl.Layers;
+using RbeMl.Memory;
+using RbeMl.Models;
+
+namespace RbeMl.Training;
+
+/// <summary>Bytes of a training, by what they are for.</summary>
+/// <param name="Runtime">The process at rest: runtime, compiled code, data, everything that is not counted below.</param>
+/// <param name="Weights">Weights as trained.</param>
+/// <param name="Gradients">Gradient vector.</param>
+/// <param name="Optimizer">Optimiser moments.</param>
+/// <param name="Step">What a step works in.</param>
+public readonly record struct MemoryEstimate(long Runtime, long Weights, long Gradients, long Optimizer, StepMemory Step)
+{
+    /// <summary>Peak of the process.</summary>
+    public long Total => Runtime + Weights + Gradients + Optimizer + Step.Total;
+}
+
+/// <summary>What a memory plan is made for.</summary>
+public sealed record MemoryPlanOptions
+{
+    /// <summary>Most bytes that the process may have resident: runtime, weights and everything else.</summary>
+    public required long LimitBytes { get; init; }
+
+    /// <summary>Sequences of a micro-batch B.</summary>
+    public required int Batch { get; init; }
+
+    /// <summary>Tokens of a sequence T.</summary>
+    public required int Context { get; init; }
+
+    /// <summary>Threads.</summary>
+    public int Threads { get; init; } = 1;
+
+    /// <summary>Vectors of the gradient's size that the optimiser holds: 2 for Adam.</summary>
+    public int OptimizerMoments { get; init; } = 2;
+
+    /// <summary>What is kept for the backward; null leaves it to the plan.</summary>
+    public CheckpointPolicy? Checkpointing { get; init; }
+
+    /// <summary>Where it is kept; null leaves it to the plan.</summary>
+    public ActivationOffload? Offload { get; init; }
+
+    /// <summary>Whether the plan may hold activations in bf16 of its own accord: that changes gradients by the rounding. It is tried before a spill file.</summary>
+    public bool AllowRounding { get; init; }
+
+    /// <summary>Folder of a spill file; null for the system's temporary folder.</summary>
+    public string? SpillFolder { get; init; }
+
+    /// <summary>Resident bytes of the process at rest, the model's weights included; null measures them (<see cref="RuntimeFootprint.Measure"/>).</summary>
+    public long? RestingBytes { get; init; }
+}
+
+/// <summary>
+/// The cheapest way to train within a limit. In order of cost: smaller pieces of the head and of the batch (a few per cent of time), recomputing softmax and GELU,
+/// recomputing all (a third more time), holding what is left in a file. The chosen way changes time and memory only: loss and gradients
+/// are the same, bit for bit, for every limit (unless bf16 is allowed).
+/// </summary>
+/// <param name="Settings">The way.</param>
+/// <param name="Estimate">Predicted bytes.</param>
+/// <param name="LimitBytes">The limit.</param>
+public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Estimate, long LimitBytes)
+{
+    // What a process takes beyond its measure at rest while it trains: code around the steps, stacks, room that the collector gives new objects. 3 to 6 MiB were
+    // seen.
+    private const long Slack = 8 << 20;
+
+    /// <summary>Makes a plan.</summary>
+    /// <param name="model">The model, which is in memory already.</param>
+    /// <param name="options">Limit, batch and what is given.</param>
+    /// <exception cref="MemoryLimitException">No way fits; it says the least limit that would do.</exception>
+    /// <exception cref="InvalidSettingException">A setting is out of range.</exception>
+    public static MemoryPlan Create(Gpt2Model<float> model, MemoryPlanOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(options);
+        if (options.LimitBytes < 1) throw new InvalidSettingException(nameof(options.LimitBytes), options.LimitBytes, "use a positive number of bytes.");
+        if (options.Batch < 1 || options.Context < 1 || options.Threads < 1) throw new InvalidSettingException("Batch, Context, Threads", $"{options.Batch}, {options.Context}, {options.Threads}", "use positive numbers.");
+        long resting = options.RestingBytes ?? (RuntimeFootprint.Measure() + Slack);
+        MemoryPlan? least = null;
+        foreach (ActivationSettings way in Ways(options))
+        {
+            MemoryPlan plan = new(way, Predict(model, way, options, resting), options.LimitBytes);
+            if (plan.Estimate.Total <= options.LimitBytes) return plan;
+            if (least is null || plan.Estimate.Total < least.Estimate.Total) least = plan;
+        }
+
+        throw new MemoryLimitException(options.LimitBytes, least!.Estimate.Total, least.Describe());
+    }
+
+    /// <summary>Predicts the bytes of one way.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="settings">The way.</param>
+    /// <param name="options">Batch, threads and optimiser; the limit is not looked at.</param>
+    /// <param name="restingBytes">Resident bytes at rest, the model's weights included.</param>
+    public static MemoryEstimate Predict(Gpt2Model<float> model, ActivationSettings settings, MemoryPlanOptions options, long restingBytes)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(options);
+        long weights = model.WeightBytes, values = model.Parameters.Length * sizeof(float);
+        return new MemoryEstimate(
+            Math.Max(0, restingBytes - weights), weights, values, options.OptimizerMoments * values, model.PredictStep(settings, options.Batch, options.Context, options.Threads));
+    }
+
+    /// <summary>The plan in one line, in MiB.</summary>
+    public string Describe()
+    {
+        MemoryEstimate e = Estimate;
+        string parts = Settings.PartSequences > 0 ? $", {Settings.PartSequences} sequences at a time" : "";
+        string file = e.Step.Spilled > 0 ? $", {Mib(e.Step.Spilled)} in a file" : "";
+        return $"checkpointing {Name(Settings.Checkpointing)}, offload {Name(Settings.Offload)}{parts}: runtime {Mib(e.Runtime)}, weights {Mib(e.Weights)}, gradients {Mib(e.Gradients)}, "
+            + $"optimizer {Mib(e.Optimizer)}, activations {Mib(e.Step.Activations)}, workspace {Mib(e.Step.Workspace + e.Step.Scratch)}, head {Mib(e.Step.Head)}{file}";
+
+        static string Mib(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1048576.0:F1} MiB");
+        static string Name<T>(T value)
+            where T : struct, Enum => value.ToString().ToLowerInvariant();
+    }
+
+    // All ways in order of cost.
+    private static IEnumerable<ActivationSettings> Ways(MemoryPlanOptions options)
+    {
+        CheckpointPolicy[] policies = options.Checkpointing is { } policy ? [policy] : [CheckpointPolicy.None, CheckpointPolicy.Selective, CheckpointPolicy.Full];
+        ActivationOffload[] offloads = options.Offload is { } offload ? [offload] :
+            options.AllowRounding ? [ActivationOffload.None, ActivationOffload.BFloat16, ActivationOffload.Spill] : [ActivationOffload.None, ActivationOffload.Spill];
+        foreach (ActivationOffload where in offloads)
+        {
+            // What moves to and fro is least with the most recomputed, and moving costs more than computing.
+            foreach (CheckpointPolicy kept in where is ActivationOffload.None || options.Offload is not null ? policies : policies[^1..])
+            {
+                foreach (int part in Parts(options.Batch, options.Context))
+                {
+                    foreach (int head in (int[])[0, 1])
+                    {
+                        yield return new ActivationSettings { Checkpointing = kept, Offload = where, SpillFolder = options.SpillFolder, PartSequences = part, HeadChunks = head };
+                    }
+                }
+            }
+        }
+    }
+
+    // The whole batch, then parts of it, the largest first.
+    private static IEnumerable<int> Parts(int batch, int length)
+    {
+        yield return 0;
+        for (int pieces = 2, last = batch; pieces <= batch; pieces++)
+        {
+            int part = (batch + pieces - 1) / pieces;
+            if (part == last || !ActivationSettings.CanSplit(batch, length, part)) continue;
+            last = part;
+            yield return part;
+        }
+    }
+}

@@ -1,0 +1,126 @@
+using RbeMl.Layers;
+using RbeMl.Memory;
+using RbeMl.Models;
+using RbeMl.Tests.Support;
+using RbeMl.Training;
+
+namespace RbeMl.Tests.Training;
+
+public sealed class MemoryPlanTests
+{
+    private const int Batch = 24, Length = 64, Threads = 2;
+    private static readonly MemoryPlanOptions s_options = new() { LimitBytes = long.MaxValue, Batch = Batch, Context = Length, Threads = Threads, RestingBytes = 1 << 20 };
+
+    /// <summary>Buffers are rounded up to 64 bytes each, of which there are less than a hundred.</summary>
+    [Theory]
+    [InlineData(CheckpointPolicy.None, ActivationOffload.None, 0, 0)]
+    [InlineData(CheckpointPolicy.None, ActivationOffload.None, 8, 1)]
+    [InlineData(CheckpointPolicy.Selective, ActivationOffload.None, 0, 1)]
+    [InlineData(CheckpointPolicy.Full, ActivationOffload.None, 8, 0)]
+    [InlineData(CheckpointPolicy.None, ActivationOffload.BFloat16, 0, 0)]
+    [InlineData(CheckpointPolicy.Full, ActivationOffload.BFloat16, 8, 0)]
+    [InlineData(CheckpointPolicy.Selective, ActivationOffload.Spill, 8, 0)]
+    [InlineData(CheckpointPolicy.Full, ActivationOffload.Spill, 16, 1)]
+    public void The_prediction_is_what_gets_allocated(CheckpointPolicy policy, ActivationOffload offload, int part, int headChunks)
+    {
+        foreach (bool compressed in (bool[])[false, true])
+        {
+            using Gpt2Model<float> model = SmallModel.Create(Length, layers: 3, compressedTable: compressed, width: 48);
+            ActivationSettings settings = new() { Checkpointing = policy, Offload = offload, PartSequences = part, HeadChunks = headChunks };
+            using MemoryCounter counter = MemoryCounter.Open();
+            using Workspace<float> workspace = new(Threads);
+            using Gpt2Context<float> context = new(model, workspace, settings);
+            using ParameterVector<float> gradients = model.Parameters.CreateLike();
+            int[] inputs = new int[Batch * Length], targets = new int[Batch * Length];
+            new CountingTokens(11).Fill(0, Batch, Length, inputs, targets);
+            model.Loss(inputs, targets, Batch, Length, context); // a validation needs nothing of its own
+            model.Loss(inputs, targets, Batch, Length, context, null, gradients);
+            StepMemory expected = model.PredictStep(settings, Batch, Length, Threads), actual = Gpt2Model<float>.MeasureStep(context);
+            Near(expected.Activations, actual.Activations);
+            Near(expected.Workspace, actual.Workspace);
+            Near(expected.Scratch, actual.Scratch);
+            Near(expected.Head, actual.Head);
+            Near(expected.Spilled, actual.Spilled);
+            Near(expected.Total + (model.Parameters.Length * sizeof(float)), counter.PeakBytes);
+        }
+
+        static void Near(long expected, long actual) => Assert.InRange(actual, expected, expected + 6400);
+    }
+
+    [Fact]
+    public void Lower_limits_choose_dearer_ways_down_to_the_least()
+    {
+        using Gpt2Model<float> model = SmallModel.Create(Length, layers: 3, width: 64);
+        MemoryPlan plan = MemoryPlan.Create(model, s_options);
+        Assert.Equal(new ActivationSettings(), plan.Settings);
+        List<MemoryPlan> plans = [plan];
+        MemoryLimitException? refused = null;
+        while (refused is null)
+        {
+            try
+            {
+                plans.Add(MemoryPlan.Create(model, s_options with { LimitBytes = plans[^1].Estimate.Total - 1 }));
+            }
+            catch (MemoryLimitException error)
+            {
+                refused = error;
+            }
+        }
+
+        Assert.Equal(plans[^1].Estimate.Total, refused.LeastBytes);
+        Assert.All(plans.Skip(1).Zip(plans), pair => Assert.True(pair.First.Estimate.Total < pair.Second.Estimate.Total));
+        Assert.Equal(plans.OrderBy(p => (p.Settings.Offload, p.Settings.Checkpointing)), plans);
+        Assert.Contains(plans, p => p.Settings is { Checkpointing: CheckpointPolicy.None, Offload: ActivationOffload.None, PartSequences: 8 });
+        Assert.Equal((CheckpointPolicy.Full, ActivationOffload.Spill), (plans[^1].Settings.Checkpointing, plans[^1].Settings.Offload));
+        Assert.DoesNotContain(plans, p => p.Settings.Offload is ActivationOffload.BFloat16);
+        MemoryPlan least = MemoryPlan.Create(model, s_options with { LimitBytes = refused.LeastBytes });
+        Assert.Equal(plans[^1], least with { LimitBytes = plans[^1].LimitBytes });
+        Assert.Contains("in a file", least.Describe(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_is_given_is_kept()
+    {
+        using Gpt2Model<float> model = SmallModel.Create(Length, layers: 3);
+        MemoryLimitException error = Assert.Throws<MemoryLimitException>(() => MemoryPlan.Create(model, s_options with { LimitBytes = 1, Checkpointing = CheckpointPolicy.None, Offload = ActivationOffload.None }));
+        MemoryPlan plan = MemoryPlan.Create(model, s_options with { LimitBytes = error.LeastBytes, Checkpointing = CheckpointPolicy.None, Offload = ActivationOffload.None });
+        Assert.Equal((CheckpointPolicy.None, ActivationOffload.None), (plan.Settings.Checkpointing, plan.Settings.Offload));
+        Assert.True(error.LeastBytes > Assert.Throws<MemoryLimitException>(() => MemoryPlan.Create(model, s_options with { LimitBytes = 1 })).LeastBytes);
+        MemoryPlan full = MemoryPlan.Create(model, s_options with { Checkpointing = CheckpointPolicy.Full, Offload = ActivationOffload.BFloat16 });
+        Assert.Equal((CheckpointPolicy.Full, ActivationOffload.BFloat16), (full.Settings.Checkpointing, full.Settings.Offload));
+        Assert.Throws<InvalidSettingException>(() => MemoryPlan.Create(model, s_options with { LimitBytes = 0 }));
+        Assert.Throws<InvalidSettingException>(() => MemoryPlan.Create(model, s_options with { Batch = 0 }));
+    }
+
+    [Fact]
+    public void Rounding_comes_before_a_file_where_it_is_allowed()
+    {
+        using Gpt2Model<float> model = SmallModel.Create(Length, layers: 6);
+        ActivationSettings full = new() { Checkpointing = CheckpointPolicy.Full, PartSequences = 8, HeadChunks = 1 };
+        long exact = MemoryPlan.Predict(model, full, s_options, s_options.RestingBytes!.Value).Total;
+        Assert.Equal(ActivationOffload.BFloat16, MemoryPlan.Create(model, s_options with { LimitBytes = exact - 1, AllowRounding = true }).Settings.Offload);
+        Assert.Equal(ActivationOffload.Spill, MemoryPlan.Create(model, s_options with { LimitBytes = exact - 1 }).Settings.Offload);
+    }
+
+    [Fact]
+    public void A_trainer_keeps_its_limit_and_learns_the_same_bits()
+    {
+        const int Mib = 1 << 20;
+        int resting = (int)((RuntimeFootprint.Measure() + Mib - 1) / Mib);
+        TrainerOptions options = new() { Steps = 3, Batch = Batch, Context = Length };
+        (int[] Bits, MemoryPlan? Plan, StepMemory Step)[] runs = [.. new int?[] { null, resting + 4096, -1 }.Select(limit =>
+        {
+            using Gpt2Model<float> model = SmallModel.Create(Length, layers: 3, width: 64);
+            if (limit < 0) limit = LeastOf(model);
+            using Trainer trainer = new(model, new CountingTokens(11), null, options with { MemoryLimit = limit }, Threads);
+            trainer.Run();
+            return (model.Parameters.Slices.SelectMany(s => model.Parameters.Of(s).ToArray()).Select(BitConverter.SingleToInt32Bits).ToArray(), trainer.Plan, trainer.StepBytes);
+        })];
+        Assert.Null(runs[0].Plan);
+        Assert.Equal(new ActivationSettings(), runs[1].Plan!.Settings);
+        Assert.All(runs, run => Assert.Equal(runs[0].Bits, run.Bits));
+
+        int LeastOf(Gpt2Model<float> model) =>
+            (int)((Assert.Throws<MemoryLimitException>(() => new Trainer(model, new CountingTokens(11), null, options with { MemoryLimit = 1 }, Threads)).LeastBytes / Mib) + 64);
+    }
+}
