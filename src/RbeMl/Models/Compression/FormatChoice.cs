@@ -61,7 +61,7 @@ public static partial class FormatChoice
     {
         ArgumentNullException.ThrowIfNull(target);
         settings ??= new ChoiceSettings();
-        RateCurve curve = RateCurve.Measure(weights, rows, columns, settings.Candidates, settings.Seed, settings.Tiles);
+        RateCurve curve = RateCurve.Measure(weights, rows, columns, settings.Candidates, settings.Seed, settings.Tiles, settings.Parallel);
         double budget = (target.BitsPerWeight ?? double.PositiveInfinity) * curve.Weights, best = double.PositiveInfinity;
 
         // In the order the sample suggests, the whole matrix decides: most accurate first within a size, smallest first within an error.
@@ -76,7 +76,7 @@ public static partial class FormatChoice
                 continue;
             }
 
-            RbeMatrix matrix = RbeCompressor.Compress(weights, rows, columns, point.Options, out CompressionReport report);
+            RbeMatrix matrix = RbeCompressor.Compress(weights, rows, columns, point.Options, settings.Parallel, out CompressionReport report);
             if (report.Bits <= budget && report.RelativeError <= (target.Error ?? double.PositiveInfinity)) return new MatrixChoice(point.Options, matrix, report);
             best = Math.Min(best, target.Error is null ? report.BitsPerWeight : report.RelativeError);
         }
@@ -144,7 +144,7 @@ public static partial class FormatChoice
     private static BlockChoice Realize(DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, BlockExample example, ChoiceSettings settings, RateAllocation allocation, Workspace<float> workspace)
     {
         PerMatrix<RbeOptions> options = new(m => settings.Candidates[allocation.Choices[(int)m]]);
-        CalibratedBlock block = CalibratedBlock.Compress(dense, config, options, calibration);
+        CalibratedBlock block = CalibratedBlock.Compress(dense, config, options, calibration, settings.Parallel);
         return new BlockChoice(options, block, allocation.Error, block.OutputError(config, example, workspace));
     }
 }

@@ -30,7 +30,7 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
         PerMatrix<RateCurve> curves = new(m =>
         {
             (int rows, int columns) = PerMatrix.ShapeOf(config, m);
-            return RateCurve.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, settings.Candidates, settings.Seed + (ulong)m, settings.Tiles);
+            return RateCurve.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, settings.Candidates, settings.Seed + (ulong)m, settings.Tiles, settings.Parallel);
         });
         PerMatrix<double> sensitivities = new(m => MeasureOne(dense, config, calibration, example, exact, probe, settings, m, workspace));
         return new BlockSensitivity(curves, sensitivities);
@@ -41,7 +41,7 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
     {
         (int rows, int columns) = PerMatrix.ShapeOf(config, m);
         float[] weights = PerMatrix.WeightsOf(dense, m);
-        RbeMatrix compressed = RbeCompressor.Compress(weights, rows, columns, probe, calibration[m], out CompressionReport report);
+        RbeMatrix compressed = RbeCompressor.Compress(weights, rows, columns, probe, calibration[m], settings.Parallel, out CompressionReport report);
         if (report.RelativeError == 0) return 0;
         RbeMatrix perturbed = RbeCompressor.Compress(compressed.ToDense(), rows, columns, RbeOptions.Dense);
         PerMatrix<float[]> corrections = new(other => other == m ? calibration[m].BiasCorrection(weights, compressed) : new float[PerMatrix.ShapeOf(config, other).Rows]);
@@ -49,7 +49,7 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
         double error = RbeCompressor.RelativeError(example.Expected.Values, BlockRunner.Run(block, config, example.Input, workspace));
 
         // Feedback makes the error of the weights larger than that of the plain rounding which the curves show; the sensitivity belongs to the curves.
-        return error / RateCurve.Measure(weights, rows, columns, [probe], settings.Seed + (ulong)m, settings.Tiles).Points[0].Error;
+        return error / RateCurve.Measure(weights, rows, columns, [probe], settings.Seed + (ulong)m, settings.Tiles, settings.Parallel).Points[0].Error;
     }
 
     private static BlockWeights Replace(BlockWeights block, BlockMatrix m, RbeMatrix matrix) => m switch
