@@ -81,7 +81,7 @@ internal sealed class CompressOptions
         Option? calibrating = new Option[] { _calibrationIds, _calibrationTokens }.FirstOrDefault(result.Given);
         if (calibrating is not null && !result.Given(_calibration)) throw new UsageException($"{calibrating.Name} says how to read the --calibration file. Give one, or leave it out.");
         bool calibrated = result.Given(_calibration);
-        if (calibrated && format is "quantized" or "trellis" && result.Given(_compression.Coefficients) && result.Given(_calibration)) throw new UsageException("--coefficients on top would undo what --calibration does. Leave out one of them.");
+        if (calibrated && format is "quantized" or "trellis" && result.Given(_compression.Coefficients)) throw new UsageException("--coefficients on top would undo what --calibration does. Leave out one of them.");
         if (calibrated && result.GetValue(_compression.Transform) == "cdf97") throw new UsageException("--transform cdf97 is not orthonormal, which --calibration needs. Use another, or leave out the calibration.");
         if (!result.Given(_embeddingBits)) return;
         string embeddings = result.GetValue(_embeddings)!;
