@@ -7,6 +7,8 @@ namespace RbeMl.Models.Compression;
 /// <summary>One compression of a model: its state from the first block to the last table.</summary>
 internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest request, Workspace<float> workspace, IProgress<CompressionProgress>? progress, CancellationToken cancel)
 {
+    private const long LeastToCollect = 1 << 20;
+
     private readonly TransformerConfig _config = source.Config;
     private readonly TransformerConfig _stored = source.Config with { LayerNorm = request.LayerNorm };
     private readonly ParallelOptions _parallel = ModelCompressor.ParallelFor(request, cancel);
@@ -113,8 +115,15 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         progress?.Report(new CompressionProgress(_done, _total, what));
     }
 
+    // Large arrays that nobody holds any more pile up by the hundred megabytes before the collector looks at them, and would be the peak of memory.
+    private static void LetGo(long weights)
+    {
+        if (weights >= LeastToCollect) GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+    }
+
     private DenseBlockWeights Read(int layer)
     {
+        LetGo(BlockWeightCount);
         DenseBlockWeights dense = source.ReadBlock(layer);
         foreach (BlockMatrix m in PerMatrix.All) _energies[ModelCompressor.NameOf(layer, m)] = MatrixOutcome.EnergyOf(PerMatrix.WeightsOf(dense, m));
         return dense;
@@ -170,6 +179,7 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
     private TableWeights Table(string name, Func<float[]> read)
     {
         Tell(name);
+        LetGo((long)_config.Vocabulary * _config.Width);
         if (request.Embeddings is not { } options) return read();
         float[] values = read();
         RbeMatrix matrix = RbeCompressor.Compress(values, _config.Vocabulary, _config.Width, options, _parallel, out CompressionReport report);
