@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.Text.RegularExpressions;
+using RbeMl.Cli.Compress;
 using RbeMl.Cli.Decompress;
 using RbeMl.Cli.Eval;
 using RbeMl.Cli.Finetune;
@@ -26,6 +27,7 @@ internal static class Commands
               rbeml finetune                  train a model on this machine's SDK documentation, about two minutes
               rbeml generate --model rbeml-out/model.rbe --prompt "Returns the"
               rbeml eval --model rbeml-out/model.rbe --text held-out.txt
+              rbeml compress gpt2 -o gpt2.rbe --format trellis --bits 5
               rbeml inspect rbeml-out/model.rbe --html tiles.html
               rbeml finetune --help           every option, with examples
             """)
@@ -35,6 +37,7 @@ internal static class Commands
         root.Add(FinetuneCommand.Create(host));
         root.Add(GenerateCommand.Create(host));
         root.Add(EvalCommand.Create(host));
+        root.Add(CompressCommand.Create(host));
         root.Add(InspectCommand.Create(host));
         root.Add(DecompressCommand.Create(host));
         root.SetAction(result => new HelpAction().Invoke(result));

@@ -3,8 +3,10 @@ using RbeMl.Benchmarks;
 using TorchSharp;
 
 if (args is [MemoryChild.Verb, .. string[] rest]) return MemoryChild.Run(rest);
-Argument<string> which = new("what") { Description = "block: one GPT-2 block; step: a training step of a small model; all: both. memory: what training a block takes, in processes of their own." };
-which.AcceptOnlyFromAmong("block", "step", "all", "memory");
+Argument<string> which = new("what") { Description = "block: one GPT-2 block; step: a training step of a small model; all: both; memory: what training a block takes, in processes of their own; make-gpt2: no measurement, writes an untrained GPT-2 into a folder, for measuring 'rbeml compress' and 'rbeml decompress'." };
+which.AcceptOnlyFromAmong("block", "step", "all", "memory", "make-gpt2");
+Argument<string?> folder = new("folder") { Description = "Folder that make-gpt2 writes.", Arity = ArgumentArity.ZeroOrOne };
+Option<string> random = new("--random") { Description = "Layers and width of make-gpt2.", DefaultValueFactory = _ => "12,768", HelpName = "layers,width" };
 Option<int> threads = new("--threads") { Description = "Threads of both sides; 0 for one a processor.", DefaultValueFactory = _ => 0 };
 Option<int> rounds = new("--rounds") { Description = "Pairs of measurements.", DefaultValueFactory = _ => 11 };
 Option<string?> json = new("--json") { Description = "Writes the results as JSON, to a file or to standard output.", Arity = ArgumentArity.ZeroOrOne };
@@ -18,13 +20,20 @@ rounds.Validators.Add(r =>
     if (r.GetValue(rounds) is < 1 or > 100000) r.AddError("--rounds: use at least 1.");
 });
 
-RootCommand root = new("Times the library side by side with TorchSharp's dense fp32 in one process, after checking that both compute the same.") { which, threads, rounds, json, only };
+RootCommand root = new("Times the library side by side with TorchSharp's dense fp32 in one process, after checking that both compute the same.") { which, folder, random, threads, rounds, json, only };
 root.SetAction(parsed =>
 {
     string what = parsed.GetValue(which)!;
+    if (what == "make-gpt2" != parsed.GetValue(folder) is { Length: > 0 })
+    {
+        Console.Error.WriteLine("make-gpt2, and nothing else, takes a folder to write.");
+        return 2;
+    }
+
     int count = parsed.GetValue(threads) is > 0 and var given ? given : Environment.ProcessorCount;
     bool writesJson = parsed.GetResult(json) is not null;
     string? file = parsed.GetValue(json);
+    if (what == "make-gpt2") return Make(parsed.GetValue(folder)!, parsed.GetValue(random)!);
     torch.set_num_threads(count);
     if (what == "memory")
     {
@@ -51,6 +60,20 @@ root.SetAction(parsed =>
 });
 ParseResult result = root.Parse(args);
 return result.Errors.Count > 0 ? Wrong(result) : result.Invoke();
+
+static int Make(string folder, string shape)
+{
+    try
+    {
+        RandomGpt2.Write(folder, shape);
+        return 0;
+    }
+    catch (Exception error) when (error is RbeMl.RbeException or InvalidDataException or IOException)
+    {
+        Console.Error.WriteLine(error.Message);
+        return 1;
+    }
+}
 
 static int Wrong(ParseResult result)
 {

@@ -28,7 +28,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     public int Run()
     {
         CheckFiles();
-        using Gpt2Bundle? loaded = settings.Model is { } file ? Gpt2File.Load(file) : null;
+        using Gpt2Bundle? loaded = settings.Model is { } file ? ModelInput.Load(file) : null;
         int context = Context(loaded?.Model.Config);
         Say($"Loading {(settings.Tokens ?? (settings.Text.Count > 0 ? string.Join(", ", settings.Text) : "the SDK's documentation"))}");
         TrainingData data = TrainingData.Load(settings, loaded is null ? null : (loaded.Tokenizer, loaded.Model.Config.Vocabulary), context);

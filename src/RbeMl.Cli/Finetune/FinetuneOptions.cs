@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
-using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
 
@@ -12,7 +10,7 @@ internal sealed class FinetuneOptions
     /// <summary>Largest vocabulary of a new model.</summary>
     public const int MostTokenIds = 1 << 20;
 
-    private readonly Option<string?> _model = Options.File("--model", "file.rbe", "Continue with this model (shape, formats and tokenizer come from the file). Without it a new model is trained.");
+    private readonly Option<string?> _model = Options.File("--model", "model", "Continue with this model, a .rbe file or the folder of a Hugging Face GPT-2 (shape, formats and tokenizer come from it; a folder's weights are dense unless --format compresses them). Without it a new model is trained.");
     private readonly Option<int> _layers = Options.Whole("--layers", 4, 1, "Blocks of a new model.", 1024);
     private readonly Option<int> _heads = Options.Whole("--heads", 4, 1, "Attention heads of a new model; the width is a multiple of it.", 1024);
     private readonly Option<int> _width = Options.Whole("--width", 256, 1, "Width of a new model.", 65536);
@@ -35,13 +33,7 @@ internal sealed class FinetuneOptions
     private readonly Option<double?> _dropout = Options.OptionalReal("--dropout", 0, 0.99, "Dropout while training; 0, or the model's.");
     private readonly Option<ulong> _seed = new("--seed") { Description = "Seed of weights, data order and dropout.", DefaultValueFactory = _ => 1337, HelpName = "n" };
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Results do not depend on it.", 1024);
-    private readonly Option<string> _format = Options.Word("--format", "sparse", "How weights are stored: a few trainable coefficients a tile, or all at --bits (quantised, or trellis-coded: fewer bits for the same error) with that many trainable ones on top. With --model: compress its weights anew this way.", "sparse", "quantized", "trellis");
-    private readonly Option<string> _support = Options.Word("--support", "runs16", "Which coefficients are kept; topk needs the weights of a --model.", "topk", "random", "lowfrequency", "runs4", "runs8", "runs16");
-    private readonly Option<int> _bits = Options.Whole("--bits", 4, 2, "Bits a coefficient of --format quantized (3 to 8) or trellis (2 to 6, or 8).", 8);
-    private readonly Option<int?> _outliers = Options.OptionalWhole("--outliers", 0, "Largest coefficients a tile of --format quantized or trellis that are kept exactly; trellis 8, quantized 0.", TrellisFormat.MostOutliers);
-    private readonly Option<int> _coefficients = Options.Whole("--coefficients", 300, 1, "Trainable coefficients a tile.", 128 * 128);
-    private readonly Option<string> _tile = Options.Word("--tile", "64", "Tile edge.", "32", "64", "128");
-    private readonly Option<string> _transform = Options.Word("--transform", "dct", "Transform of a tile.", "dct", "hadamard", "haar", "cdf97", "none");
+    private readonly CompressionOptions _compression = CompressionOptions.ForTraining();
     private readonly Option<string> _checkpointing = Options.Word("--checkpointing", "none", "What is computed again in the backward to save memory: nothing, softmax and GELU, or all. Same results, bit for bit. With --memory-limit what fits, unless given.", "none", "selective", "full");
     private readonly Option<string> _offload = Options.Word("--offload", "none", "Where what is kept for the backward waits: in memory as it is, in memory as bf16 (gradients change by its rounding), or in a file in --out. With --memory-limit none or spill, whichever fits, unless given.", "none", "bf16", "spill");
     private readonly Option<int?> _memoryLimit = Options.OptionalWhole("--memory-limit", 1, "Most memory in MiB that training may make the process take, everything included. Chooses how much of a batch is done at a time, --checkpointing and --offload; the model stays the same, bit for bit.", 1 << 30);
@@ -52,13 +44,11 @@ internal sealed class FinetuneOptions
 
     private Option[] NewModelOnly => [_layers, _heads, _width, _vocabulary, _tokenizer];
 
-    private Option[] Compression => [_format, _support, _bits, _outliers, _coefficients, _tile, _transform];
-
     /// <summary>All options in the order of the help page.</summary>
     public IEnumerable<Option> All =>
     [
         _model, .. NewModelOnly, _text, _tokens, _validation, _steps, _seconds, _batch, _context, _accumulate, _learningRate, _coefficientRate, _precondition, _warmup, _weightDecay, _clip, _dropout,
-        _seed, _threads, .. Compression, _checkpointing, _offload, _memoryLimit, _out, Json,
+        _seed, _threads, .. _compression.All, _checkpointing, _offload, _memoryLimit, _out, Json,
     ];
 
     /// <summary>Reads the settings.</summary>
@@ -66,7 +56,7 @@ internal sealed class FinetuneOptions
     public FinetuneSettings Read(ParseResult result)
     {
         CheckCombinations(result);
-        bool compression = Compression.Any(result.Given);
+        bool compression = _compression.All.Any(result.Given);
         string? model = result.GetValue(_model);
         return new FinetuneSettings
         {
@@ -76,7 +66,7 @@ internal sealed class FinetuneOptions
             Width = result.GetValue(_width),
             Vocabulary = result.GetValue(_vocabulary),
             Tokenizer = result.GetValue(_tokenizer)!,
-            Compression = model is null || compression ? ReadCompression(result) : null,
+            Compression = model is null || compression ? _compression.Read(result, (int)(result.GetValue(_seed) & 0x7FFFFFFF), delta: true) : null,
             Text = result.GetValue(_text) ?? [],
             Tokens = result.GetValue(_tokens),
             Validation = result.GetValue(_validation),
@@ -109,54 +99,9 @@ internal sealed class FinetuneOptions
         if (result.Given(_vocabulary) && !result.Given(_tokens) && result.GetValue(_tokenizer) != "bpe") throw new UsageException($"--tokenizer {result.GetValue(_tokenizer)} has its own vocabulary. Leave out --vocabulary.");
         if (result.Given(_vocabulary) && !result.Given(_tokens) && result.GetValue(_vocabulary) is < 256 or > 65536) throw new UsageException($"--vocabulary {result.GetValue(_vocabulary)}: byte pairs need 256 to 65536 ids.");
         if (result.Given(_validation) && !result.Given(_tokens) && !result.Given(_text)) throw new UsageException("--validation needs --text or --tokens: the SDK's documentation has its own.");
-        CheckBits(result);
-        if (!result.Given(_model) && result.GetValue(_support) == "topk") throw new UsageException("--support topk chooses by the weights of a --model. Use runs16 or random for a new model.");
+        _compression.Check(result);
+        if (!result.Given(_model) && result.GetValue(_compression.Support) == "topk") throw new UsageException("--support topk chooses by the weights of a --model. Use runs16 or random for a new model.");
         if (result.GetValue(_context) is { } context && (long)context * result.GetValue(_batch) > int.MaxValue) throw new UsageException($"--batch {result.GetValue(_batch)} x --context {context} are more tokens than a step can hold, {int.MaxValue}. Use less of one and --accumulate instead.");
-        int tile = int.Parse(result.GetValue(_tile)!, CultureInfo.InvariantCulture);
-        if (result.GetValue(_coefficients) > tile * tile) throw new UsageException($"--coefficients {result.GetValue(_coefficients)}: a tile of {tile} has {tile * tile}.");
         if (!result.Given(_model) && result.GetValue(_width) % result.GetValue(_heads) != 0) throw new UsageException($"--heads {result.GetValue(_heads)} does not divide --width {result.GetValue(_width)}. Choose a width that is a multiple of it.");
-    }
-
-    private void CheckBits(ParseResult result)
-    {
-        string format = result.GetValue(_format)!;
-        int bits = result.GetValue(_bits);
-        Option? frozen = result.Given(_bits) ? _bits : result.Given(_outliers) ? _outliers : null;
-        if (format == "sparse" && frozen is not null) throw new UsageException($"{frozen.Name} is for --format quantized or trellis. Add one, or leave out {frozen.Name}.");
-        if (format == "quantized" && bits < 3) throw new UsageException($"--bits {bits}: --format quantized has 3 to 8.");
-        if (format == "trellis" && bits == 7) throw new UsageException($"--bits {bits}: --format trellis has 2 to 6, or 8.");
-    }
-
-    private RbeOptions ReadCompression(ParseResult result)
-    {
-        int seed = (int)(result.GetValue(_seed) & 0x7FFFFFFF);
-        SupportRule support = result.GetValue(_support) switch
-        {
-            "topk" => SupportRule.TopK,
-            "random" => SupportRule.Random(seed),
-            "lowfrequency" => SupportRule.LowFrequency,
-            "runs4" => SupportRule.Runs(4, seed),
-            "runs8" => SupportRule.Runs(8, seed),
-            _ => SupportRule.Runs(16, seed),
-        };
-        SparseFormat sparse = RbeFormat.Sparse(result.GetValue(_coefficients), support);
-        return new RbeOptions
-        {
-            Tile = int.Parse(result.GetValue(_tile)!, CultureInfo.InvariantCulture),
-            Transform = result.GetValue(_transform) switch
-            {
-                "hadamard" => TileTransform.WalshHadamard,
-                "haar" => TileTransform.Haar,
-                "cdf97" => TileTransform.Cdf97,
-                "none" => TileTransform.None,
-                _ => TileTransform.Dct,
-            },
-            Format = result.GetValue(_format) switch
-            {
-                "quantized" => RbeFormat.Quantized(result.GetValue(_bits)) with { Outliers = result.GetValue(_outliers) ?? 0, Delta = sparse },
-                "trellis" => RbeFormat.Trellis(result.GetValue(_bits)) with { Outliers = result.GetValue(_outliers) ?? 8, Delta = sparse },
-                _ => sparse,
-            },
-        };
     }
 }

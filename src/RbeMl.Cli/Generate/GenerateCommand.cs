@@ -16,7 +16,7 @@ internal sealed class GenerateCommand
 {
     private static readonly JsonSerializerOptions JsonStyle = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = true };
 
-    private readonly Option<string> _model = new Option<string>("--model") { Description = "Model file (.rbe), as written by finetune.", HelpName = "file.rbe", Required = true }.Named();
+    private readonly Option<string> _model = new Option<string>("--model") { Description = "Model: a .rbe file, or the folder of a Hugging Face GPT-2.", HelpName = "model", Required = true }.Named();
     private readonly Option<string> _prompt = new("--prompt") { Description = "Text to continue; with --tokens its ids, such as \"12 5 77\".", HelpName = "text", Required = true };
     private readonly Option<int> _maxTokens = Options.Whole("--max-tokens", 100, 1, "Tokens to generate. When the model's positions run out, it forgets the older half of the text.");
     private readonly Option<double> _temperature = Options.Real("--temperature", 0.8, 0, 100, "Spread of the choice: 0 always takes the likeliest token, 1 the model's own probabilities.");
@@ -58,7 +58,7 @@ internal sealed class GenerateCommand
             AtomicFile.CheckFile(file);
         }
 
-        using Gpt2Bundle bundle = Gpt2File.Load(path);
+        using Gpt2Bundle bundle = ModelInput.Load(path);
         ITokenizer? tokenizer = bundle.Tokenizer;
         if (tokenizer is null && !ids) throw new InvalidSettingException("--prompt", prompt, $"{path} has no tokenizer; give token ids with --tokens.");
         int[] start = ids ? ParseIds(prompt, bundle.Model.Config.Vocabulary) : tokenizer!.Encode(prompt);

@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using RbeMl.Cli.Compress;
 using RbeMl.Cli.Finetune;
 using RbeMl.Codec;
 using RbeMl.Layers;
@@ -105,8 +106,7 @@ internal sealed record InspectRecord
             m.Name, m.Matrix.Rows, m.Matrix.Columns, FormatName(m.Matrix.Format), TrainingModel.Describe(m.Matrix), m.Matrix.Tile, m.Matrix.Transform.ToString(), bits, m.RelativeError, Math.Pow(2, -bits), Math.Sqrt(m.Tiles.Energy), m.Tiles.AlphaShare, bytes);
     }
 
-    // sparse, quantized, trellis, seed
-    private static string FormatName(RbeFormat format) => format.GetType().Name.Replace("Format", "", StringComparison.Ordinal).ToLowerInvariant();
+    private static string FormatName(RbeFormat format) => CompressRecord.FormatName(format);
 
     private static string? TokenizerName(JsonElement metadata) =>
         metadata.ValueKind == JsonValueKind.Object && metadata.TryGetProperty("tokenizer", out JsonElement tokenizer) && tokenizer.ValueKind == JsonValueKind.Object

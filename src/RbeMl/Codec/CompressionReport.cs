@@ -64,12 +64,12 @@ public sealed record CompressionReport
         if (BeatsShannonGuard) throw new CodecDefectException(name, RelativeError, BitsPerWeight, GuardFloor);
     }
 
-    internal static CompressionReport Create(RbeMatrix matrix, ReadOnlySpan<float> original)
+    internal static CompressionReport Create(RbeMatrix matrix, ReadOnlySpan<float> original, ParallelOptions parallel)
     {
         ArgumentNullException.ThrowIfNull(matrix);
         long weights = (long)matrix.Rows * matrix.Columns;
         if (original.Length != weights) throw new ShapeMismatchException("original", $"{matrix.Rows} x {matrix.Columns} = {weights} values", $"{original.Length}", "Pass the matrix that was compressed.");
-        (double[] errors, double[] norms) = matrix.MeasureTiles(original);
+        (double[] errors, double[] norms) = matrix.MeasureTiles(original, parallel);
         return Create(matrix, original, CountBits(matrix), errors, norms);
     }
 

@@ -36,10 +36,11 @@ public sealed class RateCurve
     /// <param name="candidates">Ways to store it, all of one tile size.</param>
     /// <param name="seed">Seed of the draw.</param>
     /// <param name="tiles">Tiles to draw, at least 1.</param>
+    /// <param name="parallel">Threads and cancellation; null takes all processors.</param>
     /// <exception cref="InvalidSettingException">There are no candidates, they differ in tile size, or one is out of range.</exception>
     /// <exception cref="ShapeMismatchException">The span does not hold rows x columns values.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
-    public static RateCurve Measure(ReadOnlySpan<float> weights, int rows, int columns, IReadOnlyList<RbeOptions> candidates, ulong seed = 0, int tiles = DefaultTiles)
+    public static RateCurve Measure(ReadOnlySpan<float> weights, int rows, int columns, IReadOnlyList<RbeOptions> candidates, ulong seed = 0, int tiles = DefaultTiles, ParallelOptions? parallel = null)
     {
         ArgumentNullException.ThrowIfNull(candidates);
         if (candidates.Count == 0) throw new InvalidSettingException("candidates", 0, "give at least one way to store the matrix.");
@@ -51,7 +52,7 @@ public sealed class RateCurve
         RatePoint[] points = new RatePoint[candidates.Count];
         for (int c = 0; c < points.Length; c++)
         {
-            RbeCompressor.Compress(sample, sampleRows, sampleColumns, candidates[c], out CompressionReport report);
+            RbeCompressor.Compress(sample, sampleRows, sampleColumns, candidates[c], parallel ?? RbeCompressor.Threads(0), out CompressionReport report);
             points[c] = new RatePoint(candidates[c], (double)report.Bits / drawn * count, report.RelativeError);
         }
 

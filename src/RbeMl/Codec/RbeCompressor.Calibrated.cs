@@ -17,14 +17,33 @@ public static partial class RbeCompressor
     /// <exception cref="ShapeMismatchException">The span does not hold rows x columns values, or the calibration is of another number of features.</exception>
     /// <exception cref="InvalidSettingException">An option is out of range or contradicts another; a quantised base with a delta cannot be calibrated.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
-    public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, out CompressionReport report)
+    public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, out CompressionReport report) =>
+        Compress(weights, rows, columns, options, calibration, Threads(0), out report);
+
+    /// <summary>The same on some threads and until cancelled.</summary>
+    /// <param name="weights"><c>[rows * columns]</c> row-major, out x in.</param>
+    /// <param name="rows">Output features, at least 1.</param>
+    /// <param name="columns">Input features, at least 1.</param>
+    /// <param name="options">Tile, an orthonormal transform, format.</param>
+    /// <param name="calibration">The layer's input.</param>
+    /// <param name="parallel">Threads, which change no bit of the result, and cancellation.</param>
+    /// <param name="report">Size and error of the weights.</param>
+    /// <exception cref="ShapeMismatchException">The span does not hold rows x columns values, or the calibration is of another number of features.</exception>
+    /// <exception cref="InvalidSettingException">An option is out of range or contradicts another; a quantised base with a delta cannot be calibrated.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, ParallelOptions parallel, out CompressionReport report)
     {
-        RbeMatrix matrix = CompressCalibrated(weights, rows, columns, options, calibration, threads: 0);
-        report = Measure(matrix, weights);
+        ArgumentNullException.ThrowIfNull(parallel);
+        RbeMatrix matrix = CompressCalibrated(weights, rows, columns, options, calibration, parallel);
+        report = CompressionReport.Create(matrix, weights, parallel);
         return matrix;
     }
 
-    internal static unsafe RbeMatrix CompressCalibrated(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, int threads)
+    internal static RbeMatrix CompressCalibrated(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, int threads) =>
+        CompressCalibrated(weights, rows, columns, options, calibration, Threads(threads));
+
+    private static unsafe RbeMatrix CompressCalibrated(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, ParallelOptions parallel)
     {
         ArgumentNullException.ThrowIfNull(calibration);
         CheckShape(rows, columns);
@@ -35,7 +54,7 @@ public static partial class RbeCompressor
             throw new ShapeMismatchException("calibration", $"{columns} features as the matrix has columns", $"{calibration.Features}", "Calibrate with the input of this layer.");
         }
 
-        if (plan.Bits == 0) return Compress(weights, rows, columns, options, threads);
+        if (plan.Bits == 0) return Compress(weights, rows, columns, options, parallel, fill: true);
         if (plan.Runs > 0)
         {
             throw new InvalidSettingException("delta", options.Format, "a delta would undo the feedback in the base: calibrate without one, or compress without calibration.");
@@ -43,7 +62,7 @@ public static partial class RbeCompressor
 
         CheckFinite(weights, columns);
         int tile = options.Tile, tileRows = (rows + tile - 1) / tile, tileColumns = (columns + tile - 1) / tile, tileCount = checked(tileRows * tileColumns);
-        FeedbackFactor factor = calibration.FactorFor(options.Transform, tile, FeedbackCoder.GroupOf(plan), threads);
+        FeedbackFactor factor = calibration.FactorFor(options.Transform, tile, FeedbackCoder.GroupOf(plan), Math.Max(0, parallel.MaxDegreeOfParallelism));
         CalibratedTiles tiles = new(plan, tile, tileCount);
         fixed (float* pinned = weights)
         {
@@ -51,7 +70,7 @@ public static partial class RbeCompressor
             Parallel.For(
                 0,
                 tileRows,
-                new ParallelOptions { MaxDegreeOfParallelism = threads == 0 ? -1 : threads },
+                parallel,
                 () => (Loader: new CoefficientLoader(options.Transform, tile, plan.Alphas), Coder: FeedbackCoder.Create(plan, factor, tile)),
                 (i, _, scratch) =>
                 {

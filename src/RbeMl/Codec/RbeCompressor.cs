@@ -25,11 +25,30 @@ public static partial class RbeCompressor
         return matrix;
     }
 
+    /// <summary>Compresses a matrix and reports size and error, on some threads and until cancelled.</summary>
+    /// <param name="weights"><c>[rows * columns]</c> row-major, out x in.</param>
+    /// <param name="rows">Output features, at least 1.</param>
+    /// <param name="columns">Input features, at least 1.</param>
+    /// <param name="options">Tile, transform, format.</param>
+    /// <param name="parallel">Threads, which change no bit of the result, and cancellation.</param>
+    /// <param name="report">Size and error.</param>
+    /// <exception cref="ShapeMismatchException">The span does not hold rows x columns values.</exception>
+    /// <exception cref="InvalidSettingException">An option is out of range or contradicts another.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, ParallelOptions parallel, out CompressionReport report)
+    {
+        ArgumentNullException.ThrowIfNull(parallel);
+        RbeMatrix matrix = Compress(weights, rows, columns, options, parallel, fill: true);
+        report = CompressionReport.Create(matrix, weights, parallel);
+        return matrix;
+    }
+
     /// <summary>Size of a compressed matrix and its error against the original.</summary>
     /// <param name="matrix">The compressed matrix.</param>
     /// <param name="original"><c>[Rows * Columns]</c>.</param>
     /// <exception cref="ShapeMismatchException">The original has another size.</exception>
-    public static CompressionReport Measure(RbeMatrix matrix, ReadOnlySpan<float> original) => CompressionReport.Create(matrix, original);
+    public static CompressionReport Measure(RbeMatrix matrix, ReadOnlySpan<float> original) => CompressionReport.Create(matrix, original, Threads(0));
 
     /// <summary>
     /// An untrained matrix to train from scratch: places by the rule alone, alphas zero, coefficients normal. The same seed gives the same bits on
@@ -76,7 +95,13 @@ public static partial class RbeCompressor
         return norm == 0 ? Math.Sqrt(difference) : Math.Sqrt(difference / norm);
     }
 
-    internal static unsafe RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, int threads, bool fill = true)
+    internal static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, int threads, bool fill = true) =>
+        Compress(weights, rows, columns, options, Threads(threads), fill);
+
+    /// <summary>That many threads; 0 for one a processor.</summary>
+    internal static ParallelOptions Threads(int threads) => new() { MaxDegreeOfParallelism = threads == 0 ? -1 : threads };
+
+    private static unsafe RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, ParallelOptions parallel, bool fill)
     {
         CheckShape(rows, columns);
         FormatPlan plan = FormatPlan.From(options);
@@ -91,7 +116,7 @@ public static partial class RbeCompressor
             Parallel.For(
                 0,
                 encoded.TileCount,
-                new ParallelOptions { MaxDegreeOfParallelism = threads == 0 ? -1 : threads },
+                parallel,
                 () => (Fitter: new TileFitter(plan, options.Transform, tile), Cells: new double[tile * tile]),
                 (t, _, scratch) =>
                 {

@@ -9,12 +9,17 @@ public sealed partial class RbeMatrix
     public float[] ToDense()
     {
         float[] dense = new float[checked(Rows * Columns)];
-        Decode(Widen(Alphas), Widen(Coefficients), dense);
+        Decode(null, null, dense);
         return dense;
     }
 
     /// <summary>The dense matrix in double: the reference of gradient checks.</summary>
-    public double[] ToDenseDouble() => ToDenseDouble(this, Widen(Alphas), Widen(Coefficients));
+    public double[] ToDenseDouble()
+    {
+        double[] dense = new double[checked(Rows * Columns)];
+        Decode(null, null, dense);
+        return dense;
+    }
 
     /// <summary>The dense matrix in double with other parameter values at the places of <paramref name="structure"/>.</summary>
     /// <param name="structure">Shape, places and frozen base.</param>
@@ -94,8 +99,13 @@ public sealed partial class RbeMatrix
     internal static double[] Widen(ReadOnlySpan<float> values)
     {
         double[] wide = new double[values.Length];
-        for (int i = 0; i < wide.Length; i++) wide[i] = values[i];
+        Widen(values, wide);
         return wide;
+    }
+
+    private static void Widen(ReadOnlySpan<float> values, Span<double> wide)
+    {
+        for (int i = 0; i < wide.Length; i++) wide[i] = values[i];
     }
 
     private ReadOnlySpan<T> AlphasOf<T>(ReadOnlySpan<T> alphas, int tileIndex) => HasAlphas ? alphas.Slice(tileIndex * BasisCount, BasisCount) : [];
@@ -107,15 +117,15 @@ public sealed partial class RbeMatrix
     }
 
     /// <summary>Squared error and squared norm of every tile against <paramref name="original"/>, cells rounded to fp32; without a dense copy.</summary>
-    internal unsafe (double[] Errors, double[] Norms) MeasureTiles(ReadOnlySpan<float> original)
+    internal unsafe (double[] Errors, double[] Norms) MeasureTiles(ReadOnlySpan<float> original, ParallelOptions? parallel = null)
     {
         double[] errors = new double[TileCount], norms = new double[TileCount];
         fixed (float* pinned = original)
         {
             nint address = (nint)pinned;
             ForEachTile(
-                Widen(Alphas),
-                Widen(Coefficients),
+                null,
+                null,
                 (t, cells) =>
                 {
                     (int top, int left, int rows, int columns) = BoundsOf(t);
@@ -132,13 +142,14 @@ public sealed partial class RbeMatrix
                     }
 
                     (errors[t], norms[t]) = (error, norm);
-                });
+                },
+                parallel);
         }
 
         return (errors, norms);
     }
 
-    private void Decode<T>(double[] alphas, double[] coefficients, T[] dense)
+    private void Decode<T>(double[]? alphas, double[]? coefficients, T[] dense)
         where T : unmanaged, IFloatingPointIeee754<T> =>
         ForEachTile(
             alphas,
@@ -152,15 +163,19 @@ public sealed partial class RbeMatrix
                 }
             });
 
-    // Decodes tiles on all processors; each is independent of the others.
-    private void ForEachTile(double[] alphas, double[] coefficients, Action<int, double[]> use) =>
+    // Decodes tiles, on all processors unless told otherwise; each is independent of the others. Null parameters are the matrix's own, widened tile by tile.
+    private void ForEachTile(double[]? alphas, double[]? coefficients, Action<int, double[]> use, ParallelOptions? parallel = null) =>
         Parallel.For(
             0,
             TileCount,
-            () => (Transformer: new TileTransformer(Transform, Tile), Image: new double[Tile * Tile], Base: new float[Tile * Tile]),
+            parallel ?? new ParallelOptions(),
+            () => (Transformer: new TileTransformer(Transform, Tile), Image: new double[Tile * Tile], Base: new float[Tile * Tile], Alphas: new double[HasAlphas ? BasisCount : 0], Coefficients: new double[Support?.CoefficientsPerTile ?? 0]),
             (t, _, scratch) =>
             {
-                DecodeImage(t, AlphasOf<double>(alphas, t), CoefficientsOf<double>(coefficients, t), scratch.Base, scratch.Image);
+                if (alphas is null) Widen(AlphasOf<float>(Alphas, t), scratch.Alphas);
+                if (coefficients is null) Widen(CoefficientsOf<float>(Coefficients, t), scratch.Coefficients);
+                ReadOnlySpan<double> a = alphas is null ? scratch.Alphas : AlphasOf<double>(alphas, t), c = coefficients is null ? scratch.Coefficients : CoefficientsOf<double>(coefficients, t);
+                DecodeImage(t, a, c, scratch.Base, scratch.Image);
                 scratch.Transformer.Inverse(scratch.Image, scratch.Image);
                 use(t, scratch.Image);
                 return scratch;

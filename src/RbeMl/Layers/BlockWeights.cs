@@ -134,6 +134,9 @@ public sealed record BlockWeights
     /// <summary>Biases and LayerNorm vectors.</summary>
     public required BlockVectors Vectors { get; init; }
 
+    /// <summary>One of the six matrices, in the order query, key, value, output, expand, contract.</summary>
+    internal RbeMatrix MatrixAt(int index) => index switch { 0 => Query, 1 => Key, 2 => Value, 3 => Output, 4 => Expand, _ => Contract };
+
     /// <summary>Compresses the six matrices of a block.</summary>
     /// <param name="dense">The weights.</param>
     /// <param name="config">Their shapes.</param>

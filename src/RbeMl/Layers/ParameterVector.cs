@@ -34,7 +34,7 @@ public sealed record ParameterSlice(string Name, ParameterKind Kind, long Offset
 
 /// <summary>
 /// All trainable values of a block or model as one flat, aligned vector. Gradients and optimiser moments are vectors of the same layout
-/// (<see cref="CreateLike"/>). Build it with <see cref="Add"/>, then <see cref="Freeze"/>.
+/// (<see cref="CreateLike"/>). Build it with <c>Add</c>, then <see cref="Freeze"/>.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
 public sealed unsafe class ParameterVector<T> : IDisposable
@@ -70,15 +70,19 @@ public sealed unsafe class ParameterVector<T> : IDisposable
         ? throw (_initial is null ? new ObjectDisposedException("parameters") : new InvalidOperationException("The parameters are not frozen yet."))
         : _buffer.Pointer;
 
-    /// <summary>Appends a slice with initial values.</summary>
-    public ParameterSlice Add(string name, ParameterKind kind, ReadOnlySpan<float> initial, double rateScale = 1, double[]? gram = null)
+    /// <summary>Appends a slice with initial values, which are copied.</summary>
+    public ParameterSlice Add(string name, ParameterKind kind, ReadOnlySpan<float> initial, double rateScale = 1, double[]? gram = null) => Add(name, kind, initial.ToArray(), rateScale, gram);
+
+    /// <summary>Appends a slice with initial values, which are read when the vector is frozen: until then they must stay as they are.</summary>
+    public ParameterSlice Add(string name, ParameterKind kind, float[] initial, double rateScale = 1, double[]? gram = null)
     {
         if (_initial is null) throw new InvalidOperationException("The parameters are frozen.");
-        int bad = initial.IndexOfAnyExcept(finite: true);
+        ArgumentNullException.ThrowIfNull(initial);
+        int bad = new ReadOnlySpan<float>(initial).IndexOfAnyExcept(finite: true);
         if (bad >= 0) throw new NonFiniteException(name, $"value {initial[bad]} at element {bad}. Repair the weights before building a model from them.");
         ParameterSlice slice = new(name, kind, Length, initial.Length, rateScale, gram);
         _slices.Add(slice);
-        _initial.Add(initial.ToArray());
+        _initial.Add(initial);
         Length += (initial.Length + Alignment - 1) / Alignment * Alignment;
         return slice;
     }
@@ -91,7 +95,8 @@ public sealed unsafe class ParameterVector<T> : IDisposable
         for (int s = 0; s < _slices.Count; s++)
         {
             T* target = _buffer.Pointer + _slices[s].Offset;
-            for (int i = 0; i < _initial[s].Length; i++) target[i] = T.CreateTruncating(_initial[s][i]);
+            float[] values = _initial[s];
+            for (int i = 0; i < values.Length; i++) target[i] = T.CreateTruncating(values[i]);
         }
 
         _initial = null;

@@ -24,7 +24,7 @@ public sealed unsafe class RbeLinear<T> : IDisposable
     private readonly SparsePattern? _pattern;
     private readonly FrozenTiles? _base;
     private readonly AlphaFactors<T>? _factors;
-    private readonly RbeMatrix _matrix;
+    private readonly RbeStructure _matrix; // never the matrix: its values are the parameters' now, and would be kept twice
 
     /// <summary>Adds a compressed matrix and its bias to the parameters.</summary>
     /// <param name="parameters">The vector to add to.</param>
@@ -37,7 +37,7 @@ public sealed unsafe class RbeLinear<T> : IDisposable
         ArgumentNullException.ThrowIfNull(matrix);
         if (bias.Length != 0 && bias.Length != matrix.Rows) throw new ShapeMismatchException($"{name}.bias", $"{matrix.Rows} values", $"{bias.Length}", "Give one a row of the weights, or none.");
         _parameters = parameters;
-        _matrix = matrix;
+        _matrix = RbeStructure.Of(matrix);
         Name = name;
         _base = matrix.Base;
         // A kept coefficient stands for B² / K of them, so it is sqrt(B² / K) times as large as a weight. A basis function has the norm B where a
@@ -96,9 +96,7 @@ public sealed unsafe class RbeLinear<T> : IDisposable
         + (2 * ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideWidth));
 
     /// <summary>The weights with the current values of the parameters.</summary>
-    public RbeMatrix ToMatrix() => new(
-        _matrix.Rows, _matrix.Columns, _matrix.Tile, _matrix.Transform, Alphas is null ? [] : _parameters.ToFloats(Alphas),
-        _matrix.Support, Coefficients is null ? [] : _parameters.ToFloats(Coefficients), _base, _matrix.Format);
+    public RbeMatrix ToMatrix() => _matrix.With(Alphas is null ? [] : _parameters.ToFloats(Alphas), Coefficients is null ? [] : _parameters.ToFloats(Coefficients));
 
     /// <summary>The current bias; empty without one.</summary>
     public float[] BiasValues() => Bias is null ? [] : _parameters.ToFloats(Bias);

@@ -79,7 +79,7 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
 
     /// <summary>The compressed matrices with their names: those of the blocks, and a compressed table's.</summary>
     public IEnumerable<(string Name, RbeMatrix Matrix)> Matrices => Blocks.SelectMany(b => b.Linears).Select(l => (l.Name, l.ToMatrix()))
-        .Concat(Tables().Where(t => t.Weights.Compressed is not null).Select(t => (t.Name, t.Weights.Compressed!)));
+        .Concat(Tables().Where(t => t.Table.IsCompressed).Select(t => (t.Name, t.Table.ToWeights().Compressed!)));
 
     /// <summary>An untrained model; see <see cref="Gpt2Weights.CreateRandom"/>.</summary>
     public static Gpt2Model<T> Create(TransformerConfig config, RbeOptions options, ulong seed, RbeOptions? tables = null) => new(Gpt2Weights.CreateRandom(config, options, seed, tables));
@@ -162,9 +162,9 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         Parameters.Dispose();
     }
 
-    private IEnumerable<(string Name, TableWeights Weights)> Tables() => Config.TiedHead
-        ? [("embedding.tokens", _tokens.ToWeights())]
-        : [("embedding.tokens", _tokens.ToWeights()), ("head", _head.ToWeights())];
+    private IEnumerable<(string Name, TokenTable<T> Table)> Tables() => Config.TiedHead
+        ? [("embedding.tokens", _tokens)]
+        : [("embedding.tokens", _tokens), ("head", _head)];
 
     private void CheckTokens(ReadOnlySpan<int> tokens, int batch, int length, int past)
     {

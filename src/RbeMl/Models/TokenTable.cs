@@ -35,6 +35,9 @@ internal abstract unsafe class TokenTable<T> : IDisposable
     /// <summary>Items of the gradient loop.</summary>
     public abstract int GradientItems { get; }
 
+    /// <summary>Whether the table is a compressed matrix.</summary>
+    public abstract bool IsCompressed { get; }
+
     /// <summary>The values now.</summary>
     public abstract TableWeights ToWeights();
 
@@ -84,6 +87,8 @@ internal sealed unsafe class DenseTokenTable<T> : TokenTable<T>
         _parameters = parameters;
         _slice = parameters.Add(name, ParameterKind.Embedding, values);
     }
+
+    public override bool IsCompressed => false;
 
     public override int PaddedVocabulary => Vocabulary;
 
@@ -154,6 +159,8 @@ internal sealed unsafe class RbeTokenTable<T> : TokenTable<T>
 
     public RbeTokenTable(ParameterVector<T> parameters, string name, RbeMatrix matrix)
         : base(matrix.Rows, matrix.Columns) => _linear = new RbeLinear<T>(parameters, name, matrix, []);
+
+    public override bool IsCompressed => true;
 
     public override int PaddedVocabulary => _linear.TileRows * _linear.Tile;
 

@@ -29,7 +29,7 @@ public sealed class UsageTests
     }
 
     [Theory]
-    [InlineData("compress", "Unrecognized command or argument 'compress'")]
+    [InlineData("squeeze", "Unrecognized command or argument 'squeeze'")]
     [InlineData("finetune --resume x", "'--resume'")]
     [InlineData("finetune --steps 0", "--steps 0: use 1 or more")]
     [InlineData("finetune --steps many", "--steps many: that is no number")]

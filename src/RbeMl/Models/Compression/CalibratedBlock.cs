@@ -22,9 +22,13 @@ public sealed record CalibratedBlock(BlockWeights Weights, PerMatrix<Compression
     /// <param name="config">Their shapes.</param>
     /// <param name="options">How to compress each matrix.</param>
     /// <param name="calibration">The inputs of its matrices; null compresses each for its weights alone.</param>
+    /// <param name="parallel">Threads and cancellation; null takes all processors.</param>
+    /// <param name="done">Told of each matrix; null for nobody.</param>
     /// <exception cref="InvalidSettingException">An option is out of range, or tile or transform differ.</exception>
-    public static CalibratedBlock Compress(DenseBlockWeights dense, TransformerConfig config, PerMatrix<RbeOptions> options, BlockCalibration? calibration = null)
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static CalibratedBlock Compress(DenseBlockWeights dense, TransformerConfig config, PerMatrix<RbeOptions> options, BlockCalibration? calibration = null, ParallelOptions? parallel = null, Action<BlockMatrix>? done = null)
     {
+        parallel ??= new ParallelOptions();
         ArgumentNullException.ThrowIfNull(dense);
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(options);
@@ -43,8 +47,9 @@ public sealed record CalibratedBlock(BlockWeights Weights, PerMatrix<Compression
             (int rows, int columns) = PerMatrix.ShapeOf(config, m);
             CompressionReport report;
             RbeMatrix matrix = calibration is null
-                ? RbeCompressor.Compress(PerMatrix.WeightsOf(dense, m), rows, columns, options[m], out report)
-                : RbeCompressor.Compress(PerMatrix.WeightsOf(dense, m), rows, columns, options[m], calibration[m], out report);
+                ? RbeCompressor.Compress(PerMatrix.WeightsOf(dense, m), rows, columns, options[m], parallel, out report)
+                : RbeCompressor.Compress(PerMatrix.WeightsOf(dense, m), rows, columns, options[m], calibration[m], parallel, out report);
+            done?.Invoke(m);
             return (matrix, report);
         });
         BlockVectors vectors = calibration is null

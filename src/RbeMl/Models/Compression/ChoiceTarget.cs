@@ -58,6 +58,9 @@ public sealed record ChoiceSettings
     /// <summary>Seed of the draw of tiles.</summary>
     public ulong Seed { get; init; }
 
+    /// <summary>Threads and cancellation of what is compressed on the way.</summary>
+    public ParallelOptions Parallel { get; init; } = new();
+
     /// <summary>Most blocks that are compressed and measured on the way to an error.</summary>
     public int Rounds { get; init; } = 6;
 

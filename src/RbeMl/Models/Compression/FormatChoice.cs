@@ -70,7 +70,7 @@ public static partial class FormatChoice
     {
         ArgumentNullException.ThrowIfNull(target);
         settings ??= new ChoiceSettings();
-        RateCurve curve = RateCurve.Measure(weights, rows, columns, settings.Candidates, settings.Seed, settings.Tiles);
+        RateCurve curve = RateCurve.Measure(weights, rows, columns, settings.Candidates, settings.Seed, settings.Tiles, settings.Parallel);
         double budget = (target.BitsPerWeight ?? double.PositiveInfinity) * curve.Weights, best = double.PositiveInfinity;
 
         // In the order the sample suggests, the whole matrix decides: most accurate first within a size, smallest first within an error.
@@ -85,7 +85,7 @@ public static partial class FormatChoice
                 continue;
             }
 
-            RbeMatrix matrix = RbeCompressor.Compress(weights, rows, columns, point.Options, out CompressionReport report);
+            RbeMatrix matrix = RbeCompressor.Compress(weights, rows, columns, point.Options, settings.Parallel, out CompressionReport report);
             if (report.Bits <= budget && report.RelativeError <= (target.Error ?? double.PositiveInfinity)) return new MatrixChoice(point.Options, matrix, report);
             best = Math.Min(best, target.Error is null ? report.BitsPerWeight : report.RelativeError);
         }
@@ -139,7 +139,7 @@ public static partial class FormatChoice
     private static BlockChoice Realize(BlockWork work, RateAllocation allocation)
     {
         PerMatrix<RbeOptions> options = new(m => work.Settings.Candidates[allocation.Choices[(int)m]]);
-        CalibratedBlock block = CalibratedBlock.Compress(work.Dense, work.Config, options, work.Calibration);
+        CalibratedBlock block = CalibratedBlock.Compress(work.Dense, work.Config, options, work.Calibration, work.Settings.Parallel);
         return new BlockChoice(options, block, allocation.Error, block.OutputError(work.Config, work.Example, work.Workspace));
     }
 }

@@ -31,7 +31,7 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
         PerMatrix<RateCurve> curves = new(m =>
         {
             (int rows, int columns) = PerMatrix.ShapeOf(config, m);
-            return RateCurve.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, settings.Candidates, settings.Seed + (ulong)m, settings.Tiles);
+            return RateCurve.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, settings.Candidates, settings.Seed + (ulong)m, settings.Tiles, settings.Parallel);
         });
         BlockWork work = new(dense, config, calibration, example, settings, workspace);
         PerMatrix<double> sensitivities = new(m => MeasureOne(work, exact, probe, m));
@@ -43,7 +43,7 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
         (int rows, int columns) = PerMatrix.ShapeOf(work.Config, m);
         float[] weights = PerMatrix.WeightsOf(work.Dense, m);
         Calibration calibration = work.Calibration[m];
-        RbeMatrix compressed = RbeCompressor.Compress(weights, rows, columns, probe, calibration, out CompressionReport report);
+        RbeMatrix compressed = RbeCompressor.Compress(weights, rows, columns, probe, calibration, work.Settings.Parallel, out CompressionReport report);
         if (report.RelativeError == 0) return 0;
         RbeMatrix perturbed = RbeCompressor.Compress(compressed.ToDense(), rows, columns, RbeOptions.Dense);
         PerMatrix<float[]> corrections = new(other => other == m ? calibration.BiasCorrection(weights, compressed) : new float[PerMatrix.ShapeOf(work.Config, other).Rows]);
@@ -51,7 +51,7 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
         double error = RbeCompressor.RelativeError(work.Example.Expected.Values, BlockRunner.Run(block, work.Config, work.Example.Input, work.Workspace));
 
         // Feedback makes the error of the weights larger than that of the plain rounding which the curves show; the sensitivity belongs to the curves.
-        return error / RateCurve.Measure(weights, rows, columns, [probe], work.Settings.Seed + (ulong)m, work.Settings.Tiles).Points[0].Error;
+        return error / RateCurve.Measure(weights, rows, columns, [probe], work.Settings.Seed + (ulong)m, work.Settings.Tiles, work.Settings.Parallel).Points[0].Error;
     }
 
     private static BlockWeights Replace(BlockWeights block, BlockMatrix m, RbeMatrix matrix) => m switch

@@ -42,6 +42,17 @@ public sealed class RbeDenseTensor
     /// <exception cref="ShapeMismatchException">A side is negative.</exception>
     public static RbeDenseTensor From(string name, string type, long[] shape, long byteLength, Func<Stream> open) =>
         new(name, type, shape, byteLength, stored => RbeTensor.From(stored, byteLength, open, name));
+
+    /// <summary>A copy of a safetensors file's tensor, which must stay open until this is written.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="name">Name of the tensor there and here.</param>
+    /// <exception cref="RbeFileException">The file has no such tensor.</exception>
+    public static RbeDenseTensor From(SafetensorsFile file, string name)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        SafetensorsTensor tensor = file.Find(name);
+        return new(name, SafetensorsElements.Name(tensor.Element), [.. tensor.Shape], tensor.ByteLength, stored => RbeTensor.From(stored, tensor.ByteLength, sink => file.Stream(tensor, 1, (_, part) => sink(part))));
+    }
 }
 
 /// <summary>A tensor that a file carries as it is.</summary>

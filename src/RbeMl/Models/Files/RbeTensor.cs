@@ -149,6 +149,9 @@ public sealed class RbeTensor
         });
     }
 
+    /// <summary>A tensor of bytes that are handed over while the file is written: twice, from the start each time.</summary>
+    internal static RbeTensor From(string name, long byteLength, Action<BytesSink> read) => new(name, RbeElement.U8, [byteLength], byteLength, read);
+
     /// <summary>A tensor of native memory, which must stay valid until the file is written.</summary>
     /// <param name="name">Unique name.</param>
     /// <param name="data">First of the elements, row-major.</param>

@@ -1,0 +1,114 @@
+using System.CommandLine;
+using System.Globalization;
+using RbeMl.Codec;
+
+namespace RbeMl.Cli;
+
+/// <summary>The options that say how a matrix is stored; the verbs offer different words and defaults of them.</summary>
+internal sealed class CompressionOptions
+{
+    private static readonly string[] TransformWords = ["dct", "hadamard", "haar", "cdf97", "none"];
+
+    private CompressionOptions()
+    {
+    }
+
+    /// <summary><c>--format</c>.</summary>
+    public required Option<string> Format { get; init; }
+
+    /// <summary><c>--support</c>.</summary>
+    public required Option<string> Support { get; init; }
+
+    /// <summary><c>--bits</c>.</summary>
+    public required Option<int> Bits { get; init; }
+
+    /// <summary><c>--outliers</c>.</summary>
+    public Option<int?> Outliers { get; } = Options.OptionalWhole("--outliers", 0, "Largest coefficients a tile of --format quantized or trellis that are kept exactly; trellis 8, quantized 0.", TrellisFormat.MostOutliers);
+
+    /// <summary><c>--coefficients</c>.</summary>
+    public required Option<int> Coefficients { get; init; }
+
+    /// <summary><c>--tile</c>.</summary>
+    public Option<string> Tile { get; } = Options.Word("--tile", "64", "Tile edge.", "32", "64", "128");
+
+    /// <summary><c>--transform</c>.</summary>
+    public required Option<string> Transform { get; init; }
+
+    /// <summary>All of them, in the order of the help page.</summary>
+    public Option[] All => [Format, Support, Bits, Outliers, Coefficients, Tile, Transform];
+
+    /// <summary>As <c>finetune</c> has them: coefficients are there to be trained.</summary>
+    public static CompressionOptions ForTraining() => new()
+    {
+        Format = Options.Word("--format", "sparse", "How weights are stored: a few trainable coefficients a tile, or all at --bits (quantised, or trellis-coded: fewer bits for the same error) with that many trainable ones on top. With --model: compress its weights anew this way.", "sparse", "quantized", "trellis"),
+        Support = Options.Word("--support", "runs16", "Which coefficients are kept; topk needs the weights of a --model.", "topk", "random", "lowfrequency", "runs4", "runs8", "runs16"),
+        Bits = Options.Whole("--bits", 4, 2, "Bits a coefficient of --format quantized (3 to 8) or trellis (2 to 6, or 8).", 8),
+        Coefficients = Options.Whole("--coefficients", 300, 1, "Trainable coefficients a tile.", 128 * 128),
+        Transform = Options.Word("--transform", "dct", "Transform of a tile.", TransformWords),
+    };
+
+    /// <summary>As <c>compress</c> has them.</summary>
+    public static CompressionOptions ForWeights() => new()
+    {
+        Format = Options.Word("--format", "quantized", "How weights are stored: all coefficients at --bits (quantized; trellis has less error at the same bits and takes longer), a few of them (sparse, seed: the literal record), or each matrix as measured to be best (auto, with --target-bits or --target-error).", "sparse", "quantized", "trellis", "seed", "auto"),
+        Support = Options.Word("--support", "topk", "Which coefficients are kept by --format sparse, or by --coefficients on top of quantized or trellis.", "topk", "random", "lowfrequency", "runs4", "runs8", "runs16"),
+        Bits = Options.Whole("--bits", 6, 2, "Bits a coefficient of --format quantized (3 to 8) or trellis (2 to 6, or 8).", 8),
+        Coefficients = Options.Whole("--coefficients", 300, 1, "Coefficients a tile of --format sparse or seed; with quantized or trellis: trainable ones on top, none unless given.", 128 * 128),
+        Transform = Options.Word("--transform", "dct", "Transform of a tile; auto measures which leaves least error (for each block of a model, each matrix of a file).", [.. TransformWords, "auto"]),
+    };
+
+    /// <summary>Refuses options that do not go together.</summary>
+    /// <exception cref="UsageException">They do not.</exception>
+    public void Check(ParseResult result)
+    {
+        string format = result.GetValue(Format)!;
+        int bits = result.GetValue(Bits), coefficients = result.GetValue(Coefficients), tile = TileOf(result);
+        Option? frozen = result.Given(Bits) ? Bits : result.Given(Outliers) ? Outliers : null;
+        Option? placed = format switch { "seed" when result.Given(Support) => Support, "auto" when result.Given(Support) => Support, "auto" when result.Given(Coefficients) => Coefficients, _ => null };
+        if (format is "sparse" or "seed" or "auto" && frozen is not null) throw new UsageException($"{frozen.Name} is for --format quantized or trellis. Add one, or leave out {frozen.Name}.");
+        if (placed is not null) throw new UsageException($"{placed.Name} is not for --format {format}. Leave out one of them.");
+        if (format == "quantized" && bits < 3) throw new UsageException($"--bits {bits}: --format quantized has 3 to 8.");
+        if (format == "trellis" && bits == 7) throw new UsageException($"--bits {bits}: --format trellis has 2 to 6, or 8.");
+        if (coefficients > tile * tile) throw new UsageException($"--coefficients {coefficients}: a tile of {tile} has {tile * tile}.");
+    }
+
+    /// <summary>The tile edge.</summary>
+    public int TileOf(ParseResult result) => int.Parse(result.GetValue(Tile)!, CultureInfo.InvariantCulture);
+
+    /// <summary>Reads the options.</summary>
+    /// <param name="result">The command line.</param>
+    /// <param name="seed">Seed of random places.</param>
+    /// <param name="delta">Whether a quantised or trellis-coded base has trainable coefficients on top.</param>
+    public RbeOptions Read(ParseResult result, int seed, bool delta)
+    {
+        SupportRule support = result.GetValue(Support) switch
+        {
+            "topk" => SupportRule.TopK,
+            "random" => SupportRule.Random(seed),
+            "lowfrequency" => SupportRule.LowFrequency,
+            "runs4" => SupportRule.Runs(4, seed),
+            "runs8" => SupportRule.Runs(8, seed),
+            _ => SupportRule.Runs(16, seed),
+        };
+        SparseFormat sparse = RbeFormat.Sparse(result.GetValue(Coefficients), support);
+        return new RbeOptions
+        {
+            Tile = TileOf(result),
+            Transform = result.GetValue(Transform) switch
+            {
+                "hadamard" => TileTransform.WalshHadamard,
+                "haar" => TileTransform.Haar,
+                "cdf97" => TileTransform.Cdf97,
+                "none" => TileTransform.None,
+                _ => TileTransform.Dct,
+            },
+            Format = result.GetValue(Format) switch
+            {
+                "quantized" => RbeFormat.Quantized(result.GetValue(Bits)) with { Outliers = result.GetValue(Outliers) ?? 0, Delta = delta ? sparse : null },
+                "trellis" => RbeFormat.Trellis(result.GetValue(Bits)) with { Outliers = result.GetValue(Outliers) ?? 8, Delta = delta ? sparse : null },
+                "seed" => RbeFormat.Seed(result.GetValue(Coefficients)),
+                _ => sparse,
+            },
+        };
+    }
+}
