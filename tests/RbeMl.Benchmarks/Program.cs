@@ -1,5 +1,6 @@
 using System.CommandLine;
 using RbeMl.Benchmarks;
+using RbeMl.Benchmarks.Codec;
 using TorchSharp;
 
 Argument<string> which = new("what") { Description = "block: one GPT-2 block; step: a training step of a small model; all: both." };
@@ -40,6 +41,7 @@ root.SetAction(parsed =>
         return 1;
     }
 });
+root.Subcommands.Add(CodecCommand.Create());
 ParseResult result = root.Parse(args);
 return result.Errors.Count > 0 ? Wrong(result) : result.Invoke();
 
