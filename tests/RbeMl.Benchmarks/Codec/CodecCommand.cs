@@ -71,13 +71,13 @@ internal static class CodecCommand
             if (CodecFormats.TakesCalibration(options.Format)) yield return (calibrated, m => m.Uniform(calibrated, options, calibrated: true));
         }
 
-        foreach (double budget in quick ? CodecFormats.Budgets[..1] : CodecFormats.Budgets)
+        foreach (double budget in quick ? CodecFormats.Budgets[1..2] : CodecFormats.Budgets)
         {
-            string name = FormattableString.Invariant($"chosen for {budget} bits, calibrated");
+            string name = FormattableString.Invariant($"chosen for {budget} bits");
             yield return (name, m => m.Chosen(name, ChoiceTarget.Bits(budget)));
         }
 
-        string within = FormattableString.Invariant($"chosen for an error of {CodecFormats.Error}, calibrated");
+        string within = FormattableString.Invariant($"chosen for an error of {CodecFormats.Error}");
         yield return (within, m => m.Chosen(within, ChoiceTarget.MostError(CodecFormats.Error)));
     }
 }

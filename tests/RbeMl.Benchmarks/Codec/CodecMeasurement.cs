@@ -50,7 +50,12 @@ internal sealed class CodecMeasurement : IDisposable
         }
 
         CalibratedBlock block = same ? choice.Block : CalibratedBlock.Compress(_case.Dense, _case.Config, choice.Options, _calibration);
-        Add(name, string.Join(' ', _case.Matrices.Select(m => Describe(choice.Options[m].Format))), block, start);
+        string formats = string.Join(' ', _case.Matrices.Select(m => Describe(choice.Options[m].Format)));
+        Add($"{name}, calibrated", formats, block, start);
+
+        // The same formats, rounded without regard to the input: what of the gain is the choice, and what the feedback.
+        start = Stopwatch.GetTimestamp();
+        Add(name, formats, CalibratedBlock.Compress(_case.Dense, _case.Config, choice.Options), start);
     }
 
     public void Dispose() => _workspace.Dispose();
