@@ -75,16 +75,20 @@ internal static class CodecCases
         }
     }
 
-    private static CodecCase Random(int sequences) => new()
+    private static CodecCase Random(int sequences)
     {
-        Name = "",
-        Setting = "",
-        Config = s_gpt2,
-        Dense = null!,
-        Calibration = Normal(sequences, 2),
-        Choice = (Normal(sequences, 2), Normal(2, 3)),
-        Measured = Normal(Batch, 1),
-    };
+        BlockActivationData calibration = Normal(sequences, 2);
+        return new()
+        {
+            Name = "",
+            Setting = "",
+            Config = s_gpt2,
+            Dense = null!,
+            Calibration = calibration,
+            Choice = (calibration, Normal(2, 3)),
+            Measured = Normal(Batch, 1),
+        };
+    }
 
     private static string RandomSetting(int sequences) => $"x ~ N(0, 1) [{Batch}, {Length}, {Width}], calibrated on {sequences * Length} other tokens";
 

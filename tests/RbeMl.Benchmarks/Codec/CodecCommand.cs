@@ -56,8 +56,8 @@ internal static class CodecCommand
     {
         (string Name, Action<CodecMeasurement> Measure)[] rows = [.. Rows(quick).Where(row => only is null || $"{one.Name}/{row.Name}".Contains(only, StringComparison.OrdinalIgnoreCase))];
         if (rows.Length == 0) return;
-        table.Start(one);
         using CodecMeasurement measurement = new(one, row => table.Add(one, row));
+        table.Start(one, measurement.Damping);
         foreach ((_, Action<CodecMeasurement> measure) in rows) measure(measurement);
         table.Finish(one);
     }

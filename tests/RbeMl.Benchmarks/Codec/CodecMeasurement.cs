@@ -12,16 +12,24 @@ internal sealed class CodecMeasurement : IDisposable
     private readonly Action<CodecRow> _finished;
     private readonly Workspace<float> _workspace = new();
     private readonly BlockCalibration _calibration;
+    private readonly BlockCalibration _choice;
     private readonly BlockExample _example;
     private readonly BlockExample? _everything;
 
     public CodecMeasurement(CodecCase of, Action<CodecRow> finished)
     {
         (_case, _finished) = (of, finished);
-        _calibration = BlockCalibration.Run(of.Dense, of.Config, of.Calibration, _workspace);
+
+        // How far rounding may trust the tokens is found on those that rates are chosen with.
+        _choice = BlockCalibration.Run(of.Dense, of.Config, of.Choice.Calibration, _workspace).Tuned(of.Dense, of.Config, of.Choice.HeldOut, workspace: _workspace);
+        bool same = ReferenceEquals(of.Choice.Calibration, of.Calibration);
+        _calibration = same ? _choice : BlockCalibration.Run(of.Dense, of.Config, of.Calibration, _workspace, _choice.Damping);
         _example = BlockExample.Run(of.Dense, of.Config, of.Measured, _workspace);
         _everything = of.Everything is { } all ? BlockExample.Run(of.Dense, of.Config, all, _workspace) : null;
     }
+
+    /// <summary>Damping of calibrated rows; null when each matrix has its own estimate.</summary>
+    public double? Damping => _calibration.Damping;
 
     /// <summary>One format for all matrices.</summary>
     public void Uniform(string name, RbeOptions options, bool calibrated)
@@ -35,13 +43,10 @@ internal sealed class CodecMeasurement : IDisposable
     public void Chosen(string name, ChoiceTarget target)
     {
         long start = Stopwatch.GetTimestamp();
-        (BlockActivationData input, BlockActivationData heldOut) = _case.Choice;
-        bool same = ReferenceEquals(input, _case.Calibration);
-        BlockCalibration calibration = same ? _calibration : BlockCalibration.Run(_case.Dense, _case.Config, input, _workspace);
         BlockChoice choice;
         try
         {
-            choice = FormatChoice.Choose(_case.Dense, _case.Config, calibration, OfAllMatrices(target), null, heldOut, _workspace);
+            choice = FormatChoice.Choose(_case.Dense, _case.Config, _choice, OfAllMatrices(target), null, _case.Choice.HeldOut, _workspace);
         }
         catch (UnreachableTargetException error)
         {
@@ -49,7 +54,7 @@ internal sealed class CodecMeasurement : IDisposable
             return;
         }
 
-        CalibratedBlock block = same ? choice.Block : CalibratedBlock.Compress(_case.Dense, _case.Config, choice.Options, _calibration);
+        CalibratedBlock block = ReferenceEquals(_choice, _calibration) ? choice.Block : CalibratedBlock.Compress(_case.Dense, _case.Config, choice.Options, _calibration);
         string formats = string.Join(' ', _case.Matrices.Select(m => Describe(choice.Options[m].Format)));
         Add($"{name}, calibrated", formats, block, start);
 

@@ -32,10 +32,11 @@ internal sealed class CodecTable
     public void Say(string line) => _writer.WriteLine(line);
 
     /// <summary>Starts a case.</summary>
-    public void Start(CodecCase of)
+    public void Start(CodecCase of, double? damping)
     {
         Say("");
         Say($"{of.Name}: {of.Setting}");
+        Line($"damping of calibrated rounding: {(damping is { } d ? $"{d}, found best beside the estimate on the tokens that check the choice" : "the estimate")}");
         Line($"{"",-40} {"bits",6} {"saved %",7} {"weight",9} {"block",9} {"branch",9} {"seconds",8}");
     }
 

@@ -8,7 +8,7 @@ namespace RbeMl.Models.Compression;
 /// What the inputs of a block's matrices look like over some activations, taken from the dense block: query, key and value share one input, the others
 /// have one each. Its <see cref="Output"/> is the next block's input, so a model is calibrated block by block with one block's memory.
 /// </summary>
-public sealed class BlockCalibration
+public sealed partial class BlockCalibration
 {
     private readonly Calibration _normalized;
     private readonly Calibration _attended;
@@ -67,7 +67,8 @@ public sealed class BlockCalibration
             new Calibration(normalized, damping),
             new Calibration(attended, damping),
             new Calibration(expanded, damping),
-            new Calibration(contracted, damping));
+            new Calibration(contracted, damping))
+        { Damping = damping };
     }
 
     private static void Add(SecondMoment moment, Panel<float> panel, BlockActivationData input, int threads)
