@@ -15,28 +15,17 @@ internal static class CodecCases
     private static readonly TransformerConfig s_gpt2 = new() { Width = Width, Heads = 12 };
 
     /// <summary>A block as GPT-2 starts its training.</summary>
-    public static CodecCase Gpt2Initialization(int sequences) => Random(sequences) with
-    {
-        Name = "gpt2-init",
-        Setting = $"GPT-2 initialisation, D 768, 12 heads; {RandomSetting(sequences)}",
-        Dense = DenseBlockWeights.Gpt2Initialization(s_gpt2, 1),
-        Targets = [new(0.91, 2e-2), new(0.85, 4e-3)],
-    };
+    public static CodecCase Gpt2Initialization(int sequences) =>
+        Random("gpt2-init", "GPT-2 initialisation, D 768, 12 heads", s_gpt2, DenseBlockWeights.Gpt2Initialization(s_gpt2, 1), sequences) with { Targets = [new(0.91, 2e-2), new(0.85, 4e-3)] };
 
     /// <summary>The attention half of a trained block of GPT-2.</summary>
     public static CodecCase Gpt2Attention(string path, int sequences)
     {
-        using SafetensorsFile file = SafetensorsFile.Open(path);
         const int hidden = 64; // of a feed-forward layer that is zero
-        BlockVectors vectors = BlockVectors.Initial(Width, hidden);
-        return Random(sequences) with
-        {
-            Name = "gpt2-0-attention",
-            Setting = $"GPT-2 124M layer 0, attention half: its feed-forward matrices are zero, y = x + attention, sizes are of four matrices; {RandomSetting(sequences)}",
-            Config = s_gpt2 with { FeedForwardWidth = hidden },
-            Dense = HuggingFaceBlock.Attention(file, "transformer.h.0.", Width, vectors) with { Expand = new float[hidden * Width], Contract = new float[Width * hidden] },
-            Matrices = [BlockMatrix.Query, BlockMatrix.Key, BlockMatrix.Value, BlockMatrix.Output],
-        };
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        DenseBlockWeights dense = HuggingFaceBlock.Attention(file, "transformer.h.0.", Width, BlockVectors.Initial(Width, hidden)) with { Expand = new float[hidden * Width], Contract = new float[Width * hidden] };
+        const string what = "GPT-2 124M layer 0, attention half: its feed-forward matrices are zero, y = x + attention, sizes are of four matrices";
+        return Random("gpt2-0-attention", what, s_gpt2 with { FeedForwardWidth = hidden }, dense, sequences) with { Matrices = [BlockMatrix.Query, BlockMatrix.Key, BlockMatrix.Value, BlockMatrix.Output] };
     }
 
     /// <summary>Two trained blocks with the activations that really enter them; the dense blocks must give the activations that are known to leave them.</summary>
@@ -75,22 +64,20 @@ internal static class CodecCases
         }
     }
 
-    private static CodecCase Random(int sequences)
+    private static CodecCase Random(string name, string what, TransformerConfig config, DenseBlockWeights dense, int sequences)
     {
         BlockActivationData calibration = Normal(sequences, 2);
         return new()
         {
-            Name = "",
-            Setting = "",
-            Config = s_gpt2,
-            Dense = null!,
+            Name = name,
+            Setting = $"{what}; x ~ N(0, 1) [{Batch}, {Length}, {Width}], calibrated on {sequences * Length} other tokens",
+            Config = config,
+            Dense = dense,
             Calibration = calibration,
             Choice = (calibration, Normal(2, 3)),
             Measured = Normal(Batch, 1),
         };
     }
-
-    private static string RandomSetting(int sequences) => $"x ~ N(0, 1) [{Batch}, {Length}, {Width}], calibrated on {sequences * Length} other tokens";
 
     private static BlockActivationData Normal(int sequences, int seed)
     {
