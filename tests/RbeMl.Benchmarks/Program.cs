@@ -1,5 +1,6 @@
 using System.CommandLine;
 using RbeMl.Benchmarks;
+using RbeMl.Benchmarks.Codec;
 using TorchSharp;
 
 if (args is [MemoryChild.Verb, .. string[] rest]) return MemoryChild.Run(rest);
@@ -58,6 +59,7 @@ root.SetAction(parsed =>
         return 1;
     }
 });
+root.Subcommands.Add(CodecCommand.Create());
 ParseResult result = root.Parse(args);
 return result.Errors.Count > 0 ? Wrong(result) : result.Invoke();
 

@@ -38,6 +38,45 @@ public sealed record BlockActivationData
     /// <summary>B x T.</summary>
     public int Tokens => Batch * Length;
 
+    /// <summary>
+    /// Positions of each sequence that count, for calibration as for errors; the others are only attended to. All unless told otherwise. Lets one sequence serve
+    /// both: its first part to calibrate, the rest, seen by nothing but attention, to measure.
+    /// </summary>
+    /// <exception cref="InvalidSettingException">They are none, or beyond the sequence.</exception>
+    public Range Positions
+    {
+        get;
+        init
+        {
+            int start = value.Start.GetOffset(Length), end = value.End.GetOffset(Length);
+            if (start < 0 || end > Length || start >= end) throw new InvalidSettingException("positions", value, $"name at least one of the {Length} of a sequence.");
+            field = value;
+        }
+    } = Range.All;
+
+    /// <summary>Relative error of other activations of this shape, ‖these − others‖ / ‖these‖, at the <see cref="Positions"/> that count.</summary>
+    /// <param name="actual">[B, T, D].</param>
+    /// <exception cref="ShapeMismatchException">The array has another length.</exception>
+    public double RelativeErrorOf(ReadOnlySpan<float> actual)
+    {
+        if (actual.Length != Values.Length) throw new ShapeMismatchException("actual activations", $"{Values.Length} values", $"{actual.Length}", "Compare arrays of one shape.");
+        return RbeCompressor.RelativeError(Counted(Values, Width), Counted(actual, Width));
+    }
+
+    /// <summary>The rows at the positions that count, of values with <paramref name="features"/> a token.</summary>
+    internal ReadOnlySpan<float> Counted(ReadOnlySpan<float> rows, int features)
+    {
+        (int start, int count) = Positions.GetOffsetAndLength(Length);
+        if (count == Length) return rows;
+        int stride = Length * features, sequences = rows.Length / stride;
+        float[] counted = new float[sequences * count * features];
+        for (int s = 0; s < sequences; s++) rows.Slice((s * stride) + (start * features), count * features).CopyTo(counted.AsSpan(s * count * features));
+        return counted;
+    }
+
+    /// <summary>Other values of the same shape and positions.</summary>
+    internal BlockActivationData With(float[] values) => new(values, Batch, Length, Width) { Positions = Positions };
+
     /// <summary>Sequences first .. first + count as a span.</summary>
     internal ReadOnlySpan<float> Sequences(int first, int count) => Values.AsSpan(first * Length * Width, count * Length * Width);
 }
@@ -57,7 +96,7 @@ public sealed record BlockExample(BlockActivationData Input, BlockActivationData
         ArgumentNullException.ThrowIfNull(input);
         using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
         float[] output = BlockRunner.Run(BlockWeights.Compress(dense, config, RbeOptions.Dense), config, input, workspace ?? own!);
-        return new BlockExample(input, new BlockActivationData(output, input.Batch, input.Length, input.Width));
+        return new BlockExample(input, input.With(output));
     }
 }
 

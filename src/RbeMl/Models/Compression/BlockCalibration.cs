@@ -8,7 +8,7 @@ namespace RbeMl.Models.Compression;
 /// What the inputs of a block's matrices look like over some activations, taken from the dense block: query, key and value share one input, the others
 /// have one each. Its <see cref="Output"/> is the next block's input, so a model is calibrated block by block with one block's memory.
 /// </summary>
-public sealed class BlockCalibration
+public sealed partial class BlockCalibration
 {
     private readonly Calibration _normalized;
     private readonly Calibration _attended;
@@ -39,7 +39,7 @@ public sealed class BlockCalibration
     /// <summary>Runs the dense block and collects.</summary>
     /// <param name="dense">The weights.</param>
     /// <param name="config">Shapes; causal or not.</param>
-    /// <param name="input">Activations, [B, T, D].</param>
+    /// <param name="input">Activations, [B, T, D]; the positions that count are collected.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
     /// <param name="damping">See <see cref="Calibration"/>.</param>
     /// <exception cref="ShapeMismatchException">A shape does not fit.</exception>
@@ -57,23 +57,25 @@ public sealed class BlockCalibration
         float[] output = BlockRunner.Run(BlockWeights.Compress(dense, config, RbeOptions.Dense), config, input, workspace, (saved, _) =>
         {
             // Without a transform the coefficient domain is the plain one.
-            Add(normalized, saved.X1Hat, threads);
-            Add(attended, saved.AttHat, threads);
-            Add(expanded, saved.X2Hat, threads);
-            Add(contracted, saved.HiddenHat, threads);
+            Add(normalized, saved.X1Hat, input, threads);
+            Add(attended, saved.AttHat, input, threads);
+            Add(expanded, saved.X2Hat, input, threads);
+            Add(contracted, saved.HiddenHat, input, threads);
         });
         return new BlockCalibration(
-            new BlockExample(input, new BlockActivationData(output, input.Batch, input.Length, input.Width)),
+            new BlockExample(input, input.With(output)),
             new Calibration(normalized, damping),
             new Calibration(attended, damping),
             new Calibration(expanded, damping),
-            new Calibration(contracted, damping));
+            new Calibration(contracted, damping))
+        { Damping = damping };
     }
 
-    private static void Add(SecondMoment moment, Panel<float> panel, int threads)
+    private static void Add(SecondMoment moment, Panel<float> panel, BlockActivationData input, int threads)
     {
         float[] rows = new float[panel.Tokens * panel.Features];
         panel.ToRowMajor(rows);
-        moment.Add(rows, panel.Tokens, panel.Features, threads);
+        ReadOnlySpan<float> counted = input.Counted(rows, panel.Features);
+        moment.Add(counted, counted.Length / panel.Features, panel.Features, threads);
     }
 }

@@ -68,7 +68,7 @@ public sealed record CalibratedBlock(BlockWeights Weights, PerMatrix<Compression
         return new CalibratedBlock(weights, new(m => compressed[m].Report));
     }
 
-    /// <summary>‖y − y0‖ / ‖y0‖ of the block's output over activations.</summary>
+    /// <summary>‖y − y0‖ / ‖y0‖ of the block's output over activations, at the positions that count.</summary>
     /// <param name="config">Shapes.</param>
     /// <param name="example">What goes into the block, and y0, what the dense block makes of it.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
@@ -76,6 +76,6 @@ public sealed record CalibratedBlock(BlockWeights Weights, PerMatrix<Compression
     {
         ArgumentNullException.ThrowIfNull(example);
         using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
-        return RbeCompressor.RelativeError(example.Expected.Values, BlockRunner.Run(Weights, config, example.Input, workspace ?? own!));
+        return example.Expected.RelativeErrorOf(BlockRunner.Run(Weights, config, example.Input, workspace ?? own!));
     }
 }
