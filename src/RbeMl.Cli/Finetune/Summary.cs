@@ -12,7 +12,7 @@ internal static class Summary
         TextWriter output = host.Out;
         ValidationRecord first = run.Validation[0], last = run.Validation[^1];
         output.WriteLine();
-        output.WriteLine($"Validation loss  {Format.Loss(first.Loss)} before, {Format.Loss(last.Loss)} after {last.Step} steps (nats a token; perplexity {Format.Count(Math.Exp(first.Loss))} -> {Math.Exp(last.Loss).ToString("F1", System.Globalization.CultureInfo.InvariantCulture)})");
+        output.WriteLine($"Validation loss  {Format.Loss(first.Loss)} before, {Format.Loss(last.Loss)} after {last.Step} steps (nats a token; perplexity {Format.Perplexity(first.Loss)} -> {Format.Perplexity(last.Loss)})");
         output.WriteLine();
         if (run.Steps.Count > 1) output.WriteLine("Training loss\n" + LossChart.Draw([.. run.Steps.Select(step => step.Loss)]));
         WriteBytes(host, run);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using RbeMl.Cli.Output;
+using RbeMl.Models.Files;
 
 namespace RbeMl.Cli.Inspect;
 
@@ -19,7 +20,7 @@ internal static class TilePage
         page.Append("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>RbeMl tiles</title>\n<style>\n")
             .Append(TilePageParts.Style).Append("\n</style></head><body><main>\n");
         page.Append(CultureInfo.InvariantCulture, $"<h1>{Page.Text(Path.GetFileName(record.File))}</h1>\n<p class=\"lead\">");
-        page.Append(Page.Text(record.Config is { } config ? InspectTables.Describe(config, record.Tokenizer) : record.Kind)).Append("</p>\n<section class=\"figures\">");
+        page.Append(Page.Text(record.Config is { } config ? InspectTables.Describe(config, record.Tokenizer) : record.Kind == RbeMatrixSet.Kind ? $"a set of {record.Tensors.Count} compressed matrices" : record.Kind)).Append("</p>\n<section class=\"figures\">");
         Figure(page, Format.Bytes(record.Bytes), "file");
         if (record.BitsPerWeight is { } bits)
         {
@@ -29,7 +30,7 @@ internal static class TilePage
 
         if (record.RelativeError is { } error) Figure(page, Format.Figure(error), "relative error, all matrices");
         if (record.AlphaShare is { } share) Figure(page, InspectTables.Percent(share), "of the energy in the alphas");
-        page.Append("</section>\n<section class=\"key\"><p>A square is a tile; rows are outputs, columns inputs. Each picture has its own scale, from its least value <span class=\"bar\"></span> to its largest. The pointer shows a tile's numbers.</p>");
+        page.Append("</section>\n<section class=\"key\"><p>A square is a tile; rows and columns are those of the matrix. Each picture has its own scale, from its least value <span class=\"bar\"></span> to its largest. The pointer shows a tile's numbers.</p>");
         page.Append(record.Tensors.Any(t => t.RelativeError is not null)
             ? "<p><b>error</b>: ‖W − Ŵ‖ / ‖W‖ of the tile. <b>norm</b>: ‖Ŵ‖, the root of its energy. <b>alphas</b>: the basis functions' own share of the energy; above 100 % where coefficients take some of it away.</p></section>\n"
             : "<p><b>norm</b>: ‖Ŵ‖ of the tile, the root of its energy. <b>alphas</b>: the basis functions' own share of the energy; above 100 % where coefficients take some of it away. The file has no errors; <code>--reference</code> measures them.</p></section>\n");

@@ -23,11 +23,14 @@ internal static class Format
         ? time.ToString(@"h\:mm\:ss", CultureInfo.InvariantCulture)
         : time.ToString(@"m\:ss", CultureInfo.InvariantCulture);
 
-    /// <summary>Time left, from the time that a fraction of the work took.</summary>
-    public static string Left(double done, TimeSpan elapsed) => Time(done > 0 ? elapsed * ((1 - done) / done) : TimeSpan.Zero) + " left";
+    /// <summary>Time left, from the time that a fraction of the work took; empty before there is any.</summary>
+    public static string Left(double done, TimeSpan elapsed) => done > 0 ? Time(elapsed * ((1 - done) / done)) + " left" : "";
 
     /// <summary>A figure with a few digits that count.</summary>
     public static string Figure(double value) => value.ToString("G4", CultureInfo.InvariantCulture);
 
     public static string Seconds(double seconds) => seconds.ToString("F1", CultureInfo.InvariantCulture) + " s";
+
+    /// <summary>exp of a loss, one digit after the point: 6.6.</summary>
+    public static string Perplexity(double loss) => Math.Exp(loss).ToString("N1", CultureInfo.InvariantCulture);
 }

@@ -26,7 +26,8 @@ public static class RateAllocator
         Combination[] last = fronts[^1];
         int chosen = Array.FindLastIndex(last, c => c.Bits <= budget);
         if (chosen >= 0) return Trace(fronts, chosen);
-        throw new UnreachableTargetException(FormattableString.Invariant($"A size of {budget:F0} bits"), last[0].Bits, "Allow more bits, or offer smaller formats.");
+        double weights = curves.Sum(c => (double)c.Weights);
+        throw new UnreachableTargetException(FormattableString.Invariant($"A size of {budget / weights:G4} bits a weight"), last[0].Bits / weights, "Allow more bits, or offer smaller formats.");
     }
 
     /// <summary>Fewest bits within an error.</summary>

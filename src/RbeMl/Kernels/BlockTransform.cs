@@ -42,7 +42,8 @@ public static unsafe class BlockTransform
             case TileTransform.WalshHadamard: BlockTransformHadamard.Apply<TLanes>(tile, x, y, width); break;
             case TileTransform.Haar: BlockTransformHaar.Forward<TLanes>(tile, x, y, width); break;
             case TileTransform.Cdf97: BlockTransformCdf97.Forward<TLanes>(tile, x, y, width); break;
-            default: Copy(tile, x, y, width); break;
+            case TileTransform.None: Copy(tile, x, y, width); break;
+            default: throw new InvalidSettingException("transform", transform, "this version has no kernel for it.");
         }
     }
 
@@ -56,7 +57,8 @@ public static unsafe class BlockTransform
             case TileTransform.WalshHadamard: BlockTransformHadamard.Apply<TLanes>(tile, x, y, width); break; // symmetric
             case TileTransform.Haar: BlockTransformHaar.Inverse<TLanes>(tile, x, y, width); break;
             case TileTransform.Cdf97: BlockTransformCdf97.Inverse<TLanes>(tile, x, y, width); break;
-            default: Copy(tile, x, y, width); break;
+            case TileTransform.None: Copy(tile, x, y, width); break;
+            default: throw new InvalidSettingException("transform", transform, "this version has no kernel for it.");
         }
     }
 

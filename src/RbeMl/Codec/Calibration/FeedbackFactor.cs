@@ -30,7 +30,7 @@ internal sealed class FeedbackFactor
     /// <exception cref="InvalidSettingException">The transform is not orthonormal: then rows of coefficients do not err independently.</exception>
     public static FeedbackFactor Create(SecondMoment moment, bool centered, TileTransform transform, int tile, double damping, int threads = 0)
     {
-        if (transform is not (TileTransform.Dct or TileTransform.WalshHadamard or TileTransform.Haar or TileTransform.None))
+        if (!Enum.IsDefined(transform) || !TransformMatrix.IsOrthonormal(transform))
         {
             throw new InvalidSettingException("transform", transform, "calibration of a quantised format needs an orthonormal one: use Dct, WalshHadamard, Haar or None.");
         }

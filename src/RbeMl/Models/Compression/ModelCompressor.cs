@@ -34,7 +34,7 @@ public static class ModelCompressor
         ArgumentNullException.ThrowIfNull(request);
         string[] names = [.. Enumerable.Range(0, source.Config.Layers).SelectMany(l => PerMatrix.All.Select(m => NameOf(l, m)))];
         request.Names.RequireMatches(names);
-        if (request.Target is not null && !request.Names.IsAll) throw new InvalidSettingException("include and exclude", "given", "a choice of formats looks at all matrices of a model together. Leave the patterns out, or name a format.");
+        if (request.Target is not null && !request.Names.IsAll) throw new InvalidSettingException("names to include or exclude", "given", "a choice of formats looks at all matrices of a model together. Leave the patterns out, or name a format.");
         if (!names.Any(request.Names.Selects)) throw new InvalidSettingException("matrices", source.Path, "no matrix is left to compress. Include some that are not excluded.");
         using Workspace<float> workspace = new(request.Threads);
         ModelCompression run = new(source, request, workspace, progress, cancel);

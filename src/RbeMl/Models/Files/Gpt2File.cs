@@ -11,7 +11,7 @@ namespace RbeMl.Models.Files;
 public sealed record Gpt2Bundle(Gpt2Model<float> Model, ITokenizer? Tokenizer) : IDisposable
 {
     /// <inheritdoc/>
-    public void Dispose() => Model.Parameters.Dispose();
+    public void Dispose() => Model.Dispose();
 }
 
 /// <summary>
@@ -76,7 +76,7 @@ public static partial class Gpt2File
         using RbeContainer file = RbeContainer.Open(path);
         JsonFields metadata = new(path, "metadata", file.Metadata);
         string kind = metadata.Text("kind");
-        if (kind != Kind) throw new RbeFileException(path, $"holds \"{kind}\", a model (\"{Kind}\") is needed. Give a file written by finetune.");
+        if (kind != Kind) throw new RbeFileException(path, $"holds \"{kind}\", a model (\"{Kind}\") is needed. Give a file that finetune, or compress of a model's folder, wrote.");
         TransformerConfig config = ReadConfig(metadata.Object("config"));
         ITokenizer? tokenizer = ReadTokenizer(path, metadata, config);
 

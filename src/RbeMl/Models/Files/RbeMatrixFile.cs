@@ -217,7 +217,9 @@ internal static class RbeMatrixFile
             case "quantized":
                 return RbeFormat.Quantized(fields.Whole("bits", 3, 8)) with { Outliers = Outliers(0), Delta = Delta() };
             case "trellis":
-                return RbeFormat.Trellis(fields.Whole("bits", TrellisCodebook.LeastBits, 8)) with { Outliers = Outliers(RbeFormat.Trellis(4).Outliers), Delta = Delta() };
+                int trellisBits = fields.Whole("bits", TrellisCodebook.LeastBits, 8);
+                if (trellisBits == 7) throw new RbeFileException(fields.Path, $"{fields.Where}.bits is 7; trellis has 2 to 6, or 8. Write it again.");
+                return RbeFormat.Trellis(trellisBits) with { Outliers = Outliers(RbeFormat.Trellis(4).Outliers), Delta = Delta() };
             case "seed":
                 return RbeFormat.Seed(fields.Whole("coefficients", 1, 1 << 14));
             case var kind:

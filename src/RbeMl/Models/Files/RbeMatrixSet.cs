@@ -16,7 +16,8 @@ public sealed record RbeNamedMatrix(string Name, RbeMatrix Matrix, CompressionRe
 /// </summary>
 public sealed class RbeMatrixSet : IDisposable
 {
-    internal const string Kind = "rbeml-matrices";
+    /// <summary>What the metadata of such a file calls its content.</summary>
+    public const string Kind = "rbeml-matrices";
     private readonly RbeContainer _file;
     private readonly RbeLoadOptions _options;
     private readonly Dictionary<string, JsonFields> _matrices = [];

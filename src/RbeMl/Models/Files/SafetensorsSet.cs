@@ -85,7 +85,7 @@ public sealed class SafetensorsSet : IDisposable
     private static SafetensorsSet OpenIndex(string path)
     {
         JsonElement root = FileReading.JsonObject(path, "an index of safetensors files", IndexLimit);
-        if (!root.TryGetProperty("weight_map", out JsonElement map) || map.ValueKind != JsonValueKind.Object) throw new RbeFileException(path, "has no weight_map of tensors and their files. Write it again.");
+        if (!root.TryGetProperty("weight_map", out JsonElement map) || map.ValueKind != JsonValueKind.Object) throw new RbeFileException(path, "has no weight_map of tensors and their files, so it is no index of a model's files. Give the model's folder or a .safetensors file.");
         Dictionary<string, string> wanted = new(StringComparer.Ordinal);
         foreach (JsonProperty entry in map.EnumerateObject())
         {
