@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using RbeMl.Codec;
 
 namespace RbeMl.Kernels;
@@ -16,6 +17,9 @@ internal static unsafe class AlphaKernelTiles
         nint row = transposed ? 4 : 3, column = transposed ? 3 : 4, row2 = transposed ? 6 : 5, column2 = transposed ? 5 : 6;
         float* signs = lists.Signs;
         nint w = width, next = BasisFunctions.FactorCount * w;
+
+        // Down a column of tiles each tile's alphas are in a cache line of their own.
+        for (int i = 0; Sse.IsSupported && transposed && i < count; i++) Sse.Prefetch0(alphas + i * alphaStride);
         for (nint lane = 0; lane < w; lane += TLanes.Count)
         {
             float* to = s + lane, from = m + lane, a = alphas;
@@ -72,8 +76,9 @@ internal static unsafe class AlphaKernelTiles
         nint w = width, next = BasisFunctions.FactorCount * w;
         for (int j = 0; j < count; j++, m += next, gradient += RbeMatrix.BasisCount)
         {
-            // Two sums for d and for alpha 2, whose terms are many: each waits for its last.
-            TLanes g0 = TLanes.Zero, g1 = g0, g1b = g0, g2 = g0, g2b = g0, g3 = g0, g4 = g0, g5 = g0, g6 = g0, g7 = g0;
+            // Sums of their own for the products of d, which get their signs at the end.
+            TLanes g0 = TLanes.Zero, g2 = g0, g2b = g0, g3 = g0, g4 = g0, g5 = g0, g6 = g0, g7 = g0;
+            TLanes d0 = g0, d1 = g0, d2 = g0, d3 = g0, d4 = g0, d5 = g0, d6 = g0, d7 = g0;
             float* x = m, y = s;
             for (int chunk = 0; chunk < chunks; chunk++, x += mStride, y += sStride)
             {
@@ -89,19 +94,22 @@ internal static unsafe class AlphaKernelTiles
                     g5 = TLanes.Fma(s0, TLanes.Load(a + 3 * w), g5);
                     g6 = TLanes.Fma(TLanes.Load(b + 3 * w), m0, g6);
                     g7 = TLanes.Fma(s2, m2, g7);
-                    g1 = TLanes.Fma(TLanes.Multiply(TLanes.Set(signs[0]), TLanes.Load(b + 4 * w)), TLanes.Load(a + 4 * w), g1);
-                    g1b = TLanes.Fma(TLanes.Multiply(TLanes.Set(signs[1]), TLanes.Load(b + 5 * w)), TLanes.Load(a + 5 * w), g1b);
-                    g1 = TLanes.Fma(TLanes.Multiply(TLanes.Set(signs[2]), TLanes.Load(b + 6 * w)), TLanes.Load(a + 6 * w), g1);
-                    g1b = TLanes.Fma(TLanes.Multiply(TLanes.Set(signs[3]), TLanes.Load(b + 7 * w)), TLanes.Load(a + 7 * w), g1b);
-                    g1 = TLanes.Fma(TLanes.Multiply(TLanes.Set(signs[4]), TLanes.Load(b + 8 * w)), TLanes.Load(a + 8 * w), g1);
-                    g1b = TLanes.Fma(TLanes.Multiply(TLanes.Set(signs[5]), TLanes.Load(b + 9 * w)), TLanes.Load(a + 9 * w), g1b);
-                    g1 = TLanes.Fma(TLanes.Multiply(TLanes.Set(signs[6]), TLanes.Load(b + 10 * w)), TLanes.Load(a + 10 * w), g1);
-                    g1b = TLanes.Fma(TLanes.Multiply(TLanes.Set(signs[7]), TLanes.Load(b + 11 * w)), TLanes.Load(a + 11 * w), g1b);
+                    d0 = TLanes.Fma(TLanes.Load(b + 4 * w), TLanes.Load(a + 4 * w), d0);
+                    d1 = TLanes.Fma(TLanes.Load(b + 5 * w), TLanes.Load(a + 5 * w), d1);
+                    d2 = TLanes.Fma(TLanes.Load(b + 6 * w), TLanes.Load(a + 6 * w), d2);
+                    d3 = TLanes.Fma(TLanes.Load(b + 7 * w), TLanes.Load(a + 7 * w), d3);
+                    d4 = TLanes.Fma(TLanes.Load(b + 8 * w), TLanes.Load(a + 8 * w), d4);
+                    d5 = TLanes.Fma(TLanes.Load(b + 9 * w), TLanes.Load(a + 9 * w), d5);
+                    d6 = TLanes.Fma(TLanes.Load(b + 10 * w), TLanes.Load(a + 10 * w), d6);
+                    d7 = TLanes.Fma(TLanes.Load(b + 11 * w), TLanes.Load(a + 11 * w), d7);
                 }
             }
 
+            TLanes even = TLanes.Fma(TLanes.Set(signs[2]), d2, TLanes.Multiply(TLanes.Set(signs[0]), d0)), odd = TLanes.Fma(TLanes.Set(signs[3]), d3, TLanes.Multiply(TLanes.Set(signs[1]), d1));
+            even = TLanes.Fma(TLanes.Set(signs[6]), d6, TLanes.Fma(TLanes.Set(signs[4]), d4, even));
+            odd = TLanes.Fma(TLanes.Set(signs[7]), d7, TLanes.Fma(TLanes.Set(signs[5]), d5, odd));
             gradient[0] += TLanes.Sum(g0);
-            gradient[1] += TLanes.Sum(TLanes.Add(g1, g1b));
+            gradient[1] += TLanes.Sum(TLanes.Add(even, odd));
             gradient[2] += TLanes.Sum(TLanes.Add(g2, g2b));
             gradient[3] += TLanes.Sum(g3);
             gradient[4] += TLanes.Sum(g4);

@@ -5,6 +5,8 @@ namespace RbeMl.Kernels;
 /// <summary>The fast <see cref="Elementwise"/>.</summary>
 internal static unsafe class ElementwiseLanes
 {
+    private const int LargestLanes = 16;
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Add<TLanes>(float* a, float* b, float* y, long count)
         where TLanes : unmanaged, ILanes<TLanes>
@@ -27,11 +29,31 @@ internal static unsafe class ElementwiseLanes
         }
     }
 
+    [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void RowSums<TLanes>(float* g, int rows, int width, float* sums)
         where TLanes : unmanaged, ILanes<TLanes>
     {
-        for (int r = 0; r < rows; r++, g += width)
+        byte* memory = stackalloc byte[LargestLanes * LargestLanes * sizeof(float) + 64];
+        float* partials = (float*)(((nint)memory + 63) & ~63);
+        int r = 0;
+        if (TLanes.Count > 1 && width > 0 && width % TLanes.Count == 0)
+        {
+            // A vector of rows at a time, so that their lanes are summed together.
+            for (; r + TLanes.Count <= rows; r += TLanes.Count)
+            {
+                for (int k = 0; k < TLanes.Count; k++, g += width)
+                {
+                    TLanes sum = TLanes.Load(g);
+                    for (int i = TLanes.Count; i < width; i += TLanes.Count) sum = TLanes.Add(sum, TLanes.Load(g + i));
+                    TLanes.Store(sum, partials + k * TLanes.Count);
+                }
+
+                TLanes.Store(TLanes.SumRows(partials), sums + r);
+            }
+        }
+
+        for (; r < rows; r++, g += width)
         {
             TLanes sum = TLanes.Zero;
             int i = 0;

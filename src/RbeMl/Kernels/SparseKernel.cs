@@ -44,7 +44,8 @@ public static unsafe class SparseKernel
     internal static void Multiply<TLanes>(SparsePattern pattern, float* values, int tileRow, int first, int last, float* x, float* y, int width)
         where TLanes : unmanaged, ILanes<TLanes>
     {
-        if (pattern.Runs is { } runs) SparseKernelRuns.Multiply<TLanes>(pattern, runs, values, tileRow, first, last, x, y, width);
+        if (SparseKernelFull.Takes<TLanes>(pattern)) SparseKernelFull.Multiply<TLanes>(pattern, values, tileRow, first, last, x, y, width);
+        else if (pattern.Runs is { } runs) SparseKernelRuns.Multiply<TLanes>(pattern, runs, values, tileRow, first, last, x, y, width);
         else SparseKernelPlaces.Multiply<TLanes>(pattern, values, tileRow, first, last, x, y, width);
         GC.KeepAlive(pattern); // its native memory
     }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Kernels;
 
@@ -55,6 +56,13 @@ internal static unsafe class SparseKernelRunsGradient
             {
                 RunStep* other = s + 1 < steps ? step + s + 1 : step + s; // a lone run keeps itself company; its second sums are not used
                 float* x0 = x + step[s].Column * width, x1 = x + other->Column * width, p = partials + s * runLength * lanes;
+                float* later0 = x0, later1 = x1; // the next two columns
+                if (end - step > s + 3)
+                {
+                    later0 = x + step[s + 2].Column * width;
+                    later1 = x + step[s + 3].Column * width;
+                }
+
                 if (runLength == 4)
                 {
                     Twox4<TLanes>(x0, x1, xStride, g, gStride, chunks, width, runLength, p);
@@ -65,7 +73,7 @@ internal static unsafe class SparseKernelRunsGradient
                 {
                     if (TLanes.Count == LargestLanes)
                     {
-                        Twox8<TLanes>(x0, x1, xStride, g + row * width, gStride, chunks, width, runLength, p + row * lanes);
+                        Twox8<TLanes>(x0, x1, row + 8 < runLength ? later0 : later1, xStride, g + row * width, gStride, chunks, width, runLength, p + row * lanes);
                     }
                     else
                     {
@@ -86,9 +94,10 @@ internal static unsafe class SparseKernelRunsGradient
         }
     }
 
-    // 2 columns of x against 8 rows of g, over all chunks; partials are [2][rows][lanes], of which this writes 8 rows.
+    // 2 columns of x against 8 rows of g, over all chunks; partials are [2][rows][lanes], of which this writes 8 rows. Columns lie where chance put them,
+    // a page or more apart from chunk to chunk, so a later one is asked for in time.
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void Twox8<TLanes>(float* x0, float* x1, nint xStride, float* g, nint gStride, int chunks, nint width, nint rows, float* partials)
+    private static void Twox8<TLanes>(float* x0, float* x1, float* later, nint xStride, float* g, nint gStride, int chunks, nint width, nint rows, float* partials)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         nint lanes = TLanes.Count;
@@ -98,6 +107,7 @@ internal static unsafe class SparseKernelRunsGradient
         {
             for (nint lane = 0; lane < width; lane += lanes)
             {
+                if (Sse.IsSupported) Sse.Prefetch0(later + lane);
                 float* gs = g + lane;
                 TLanes v0 = TLanes.Load(x0 + lane), v1 = TLanes.Load(x1 + lane);
                 TLanes g0 = TLanes.Load(gs);
@@ -120,6 +130,7 @@ internal static unsafe class SparseKernelRunsGradient
 
             x0 += xStride;
             x1 += xStride;
+            later += xStride;
             g += gStride;
         }
 

@@ -77,11 +77,11 @@ public sealed unsafe class FeedForward<T>
             {
                 T* f = hidden == null ? groupHidden : hidden + i * block;
                 Expand.ForwardRow(i, xHat, xMoments, f, width, scratch);
-                GeluKernel.Forward(_gelu, f, hat + (i - first) * block, block);
+                T* h = hat + (i - first) * block;
+                GeluKernel.Forward(_gelu, f, h, block);
+                Contract.TransformInput(1, h, h, groupMoments + (long)(i - first) * Moments * width, width);
             }
 
-            Contract.TransformBlocks(last - first, hat, hat, width);
-            Contract.Moments(last - first, hat, groupMoments, width);
             for (int o = 0; o < Contract.TileRows; o++) Contract.AccumulateRow(o, first, last, hat, groupMoments, y + o * block, s + (long)o * Moments * width, width, scratch);
         }
 
@@ -97,8 +97,12 @@ public sealed unsafe class FeedForward<T>
     /// <summary>GELU and its output's transform of one chunk, again: hidden -> hiddenHat.</summary>
     public void RecomputeHat(T* hidden, T* hiddenHat, int width)
     {
-        GeluKernel.Forward(_gelu, hidden, hiddenHat, (long)PaddedHidden * width);
-        Contract.TransformBlocks(Expand.TileRows, hiddenHat, hiddenHat, width);
+        long block = (long)Expand.Tile * width;
+        for (int i = 0; i < Expand.TileRows; i++, hidden += block, hiddenHat += block)
+        {
+            GeluKernel.Forward(_gelu, hidden, hiddenHat, block);
+            Contract.TransformBlocks(1, hiddenHat, hiddenHat, width);
+        }
     }
 
     /// <summary>One chunk backward to the input, leaving what the weight gradients need.</summary>
@@ -114,24 +118,22 @@ public sealed unsafe class FeedForward<T>
     public void BackwardChunk(T* gyHat, T* gyMoments, T* hidden, T* ghHat, T* ghMoments, T* expandBiasSums, T* dx, int width, ScratchArea<T> scratch)
     {
         long block = (long)Expand.Tile * width;
+        T* g = scratch.Take(block);
         for (int j = 0; j < Contract.TileColumns; j++)
         {
-            T* g = ghHat + j * block;
             new Span<T>(g, (int)block).Clear();
             Contract.AccumulateColumn(j, gyHat, gyMoments, g, width, scratch);
             Contract.FinishColumn(j, g, g, width);
             GeluKernel.Backward(_gelu, hidden + j * block, g, g, block);
+            Expand.TransformGradient(j, 1, g, ghHat + j * block, ghMoments + (long)j * Moments * width, expandBiasSums + (long)j * Expand.Tile, width);
         }
 
-        Expand.BiasSums(ghHat, expandBiasSums, width);
-        Expand.TransformBlocks(Expand.TileRows, ghHat, ghHat, width);
-        Expand.Moments(Expand.TileRows, ghHat, ghMoments, width);
         for (int j = 0; j < Expand.TileColumns; j++)
         {
-            T* g = dx + j * block;
-            new Span<T>(g, (int)block).Clear();
-            Expand.AccumulateColumn(j, ghHat, ghMoments, g, width, scratch);
-            Expand.FinishColumn(j, g, g, width);
+            T* dxBlock = dx + j * block;
+            new Span<T>(dxBlock, (int)block).Clear();
+            Expand.AccumulateColumn(j, ghHat, ghMoments, dxBlock, width, scratch);
+            Expand.FinishColumn(j, dxBlock, dxBlock, width);
         }
     }
 }

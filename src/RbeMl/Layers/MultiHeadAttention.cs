@@ -100,9 +100,8 @@ public sealed unsafe partial class MultiHeadAttention<T>
         for (int m = 0; m < 3; m++)
         {
             RbeLinear<T> linear = Select(m);
-            linear.BiasSums(dqkv + m * part, biasSums + (long)m * Width, width);
-            linear.TransformBlocks(linear.TileRows, dqkv + m * part, dqkv + m * part, width);
-            linear.Moments(linear.TileRows, dqkv + m * part, moments + (long)m * linear.TileRows * Moments * width, width);
+            T* g = dqkv + m * part;
+            linear.TransformGradient(0, linear.TileRows, g, g, moments + (long)m * linear.TileRows * Moments * width, biasSums + (long)m * Width, width);
         }
 
         for (int j = 0; j < Query.TileColumns; j++)

@@ -170,10 +170,29 @@ public sealed unsafe class RbeLinear<T> : IDisposable
         ClearRows(dx, Math.Min(Tile, Inputs - tileColumn * Tile), width);
     }
 
-    /// <summary>Sums of a chunk's output gradient over its lanes, the bias gradient's part; rows beyond the outputs are not read.</summary>
-    public void BiasSums(T* g, T* sums, int width)
+    /// <summary>Transform and moments of input blocks, each block's while it is in the nearest cache. x^ may be x.</summary>
+    public void TransformInput(int blocks, T* x, T* xHat, T* moments, int width)
     {
-        if (Bias is not null) Elementwise.RowSums(g, Outputs, width, sums);
+        long stride = (long)Tile * width;
+        for (int b = 0; b < blocks; b++, x += stride, xHat += stride, moments += BasisFunctions.FactorCount * width)
+        {
+            TransformBlocks(1, x, xHat, width);
+            Moments(1, xHat, moments, width);
+        }
+    }
+
+    /// <summary>
+    /// Sums over lanes (the chunk's part of the bias gradient), transform and moments of the output gradient's blocks of some tile rows. Pointers are to the
+    /// first of these rows' values; rows beyond the outputs have no sum. g^ may be g.
+    /// </summary>
+    public void TransformGradient(int firstRow, int rows, T* g, T* gHat, T* moments, T* biasSums, int width)
+    {
+        long stride = (long)Tile * width;
+        for (int b = 0; b < rows; b++)
+        {
+            if (Bias is not null) Elementwise.RowSums(g + b * stride, Math.Min(Tile, Outputs - (firstRow + b) * Tile), width, biasSums + (long)b * Tile);
+            TransformInput(1, g + b * stride, gHat + b * stride, moments + (long)b * BasisFunctions.FactorCount * width, width);
+        }
     }
 
     /// <summary>

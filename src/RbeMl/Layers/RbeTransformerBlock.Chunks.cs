@@ -65,8 +65,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         T* v = call.LayerNormVectors.Pointer;
         T* moments = scratch.Take((long)Attention.Query.TileColumns * Moments * width);
         T* attHat = keepAll ? call.AttHat.Chunk(chunk) : scratch.Take(size);
-        Attention.Output.TransformBlocks(Attention.Output.TileColumns, call.Att.Chunk(chunk), attHat, width);
-        Attention.Output.Moments(Attention.Output.TileColumns, attHat, moments, width);
+        Attention.Output.TransformInput(Attention.Output.TileColumns, call.Att.Chunk(chunk), attHat, moments, width);
         T* m = call.Middle.Chunk(chunk);
         Attention.OutputChunk(attHat, moments, m, width, scratch);
         if (Drops(call)) Drop(call, DropoutSite.AttentionResidual, chunk, m);
@@ -118,9 +117,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         T* dy = call.OutputGradient.Chunk(chunk);
         T* g = call.ContractHat.Chunk(chunk);
         T* kept = Dropped(call, DropoutSite.FeedForwardResidual, chunk, dy, g);
-        FeedForward.Contract.BiasSums(kept, sums, width);
-        FeedForward.Contract.TransformBlocks(FeedForward.Contract.TileRows, kept, g, width);
-        FeedForward.Contract.Moments(FeedForward.Contract.TileRows, g, gradientMoments + (long)layout.Contract * width, width);
+        FeedForward.Contract.TransformGradient(0, FeedForward.Contract.TileRows, kept, g, gradientMoments + (long)layout.Contract * width, sums, width);
         T* dNorm = scratch.Take(size);
         FeedForward.BackwardChunk(
             g, gradientMoments + (long)layout.Contract * width, call.Hidden.Chunk(chunk), call.ExpandHat.Chunk(chunk), gradientMoments + (long)layout.Expand * width, sums + 3L * Width, dNorm, width, scratch);
@@ -131,9 +128,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
 
         T* go = call.OutputHat.Chunk(chunk);
         kept = Dropped(call, DropoutSite.AttentionResidual, chunk, dm, go);
-        Attention.Output.BiasSums(kept, sums + 3L * Width + _config.HiddenWidth, width);
-        Attention.Output.TransformBlocks(Attention.Output.TileRows, kept, go, width);
-        Attention.Output.Moments(Attention.Output.TileRows, go, gradientMoments + (long)layout.Output * width, width);
+        Attention.Output.TransformGradient(0, Attention.Output.TileRows, kept, go, gradientMoments + (long)layout.Output * width, sums + 3L * Width + _config.HiddenWidth, width);
         Attention.OutputBackwardChunk(go, gradientMoments + (long)layout.Output * width, call.AttGradient.Chunk(chunk), width, scratch);
     }
 

@@ -55,6 +55,9 @@ public sealed unsafe class SparseKernelTests
             using SparsePattern pattern = new(SparseCases.Support(32, 20, runLength, 160 / runLength, 5), 4, 5);
             CheckProducts(lanes, pattern, 16, 2, 4, 1, 3);
             CheckProducts(lanes, pattern, 64, 3, 5, 3, 3);
+            using SparsePattern full = new(SparseCases.Support(32, 6, runLength, 32 * 32 / runLength, 5), 2, 3);
+            CheckProducts(lanes, full, 16, 1, 2, 1, 2);
+            CheckProducts(lanes, full, 64, 1, 3, 1, 2);
         }
     }
 
