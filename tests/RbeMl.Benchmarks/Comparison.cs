@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json.Serialization;
 
 namespace RbeMl.Benchmarks;
 
@@ -7,6 +8,10 @@ internal sealed record Timing(string Name, string Setting, int Threads, double T
 {
     /// <summary>Most native memory that the library's side takes for activations and scratch, where that was measured.</summary>
     public long? RbePeakBytes { get; init; }
+
+    /// <summary>Fastest runs of both sides: what other work on the machine disturbs least.</summary>
+    [JsonIgnore]
+    public (double Torch, double Rbe) Least { get; init; }
 
     /// <summary>Where it was measured.</summary>
     public MachineRecord? Machine { get; init; }
@@ -42,7 +47,7 @@ internal sealed class Comparison(int threads, int rounds, string? only, Action<T
             foreach (int side in (int[])[first, 1 - first]) times[side][round] = Sample(sides[side], counts[side]);
         }
 
-        Timing timing = new(name, setting, threads, 1e3 * Median(times[0]), 1e3 * Median(times[1]), Median([.. times[0].Zip(times[1], (t, r) => t / r)])) { RbePeakBytes = rbePeakBytes };
+        Timing timing = new(name, setting, threads, 1e3 * Median(times[0]), 1e3 * Median(times[1]), Median([.. times[0].Zip(times[1], (t, r) => t / r)])) { RbePeakBytes = rbePeakBytes, Least = (1e3 * times[0].Min(), 1e3 * times[1].Min()) };
         finished(timing);
         return timing;
     }

@@ -74,7 +74,7 @@ internal sealed class ScalingBenchmark(Comparison comparison, Action<string> say
     private void Print(string what, int[] sizes, List<ScalingPoint> points)
     {
         if (points.Count == 0) return;
-        say($"{what}: us a token");
+        say($"{what}: us a token, fastest runs");
         for (int i = 0; i < points.Count; i++)
         {
             ScalingPoint p = points[i];
@@ -99,8 +99,8 @@ internal sealed class ScalingBenchmark(Comparison comparison, Action<string> say
 
     private sealed record ScalingPoint(int Tokens, Timing Timing, long Peak)
     {
-        public double TorchPerToken => 1e3 * Timing.TorchMs / Tokens;
+        public double TorchPerToken => 1e3 * Timing.Least.Torch / Tokens;
 
-        public double RbePerToken => 1e3 * Timing.RbeMs / Tokens;
+        public double RbePerToken => 1e3 * Timing.Least.Rbe / Tokens;
     }
 }
