@@ -46,7 +46,7 @@ root.SetAction(parsed =>
         return 0;
     }
 
-    Report report = new(count, writesJson && file is null ? Console.Error : Console.Out);
+    Report report = new(count, writesJson && file is null ? Console.Error : Console.Out, what == "fusion");
     bool hurried = parsed.GetValue(quick);
     Comparison Pairs(Action<Timing> finished) => new(count, hurried ? Math.Min(3, parsed.GetValue(rounds)) : parsed.GetValue(rounds), parsed.GetValue(only), finished, hurried ? 0.1 : 0.5);
     Comparison comparison = Pairs(report.Add);
@@ -56,12 +56,7 @@ root.SetAction(parsed =>
         if (what is "step" or "all") StepBenchmark.Run(comparison);
         if (what is "quantized" or "all") QuantizedBenchmark.Run(comparison);
         if (what is "scaling" or "all") new ScalingBenchmark(comparison, report.Say, hurried).Run();
-        if (what == "fusion")
-        {
-            report.BeginFusion();
-            FusionBenchmark.Run(Pairs(report.AddFusion));
-        }
-
+        if (what == "fusion") FusionBenchmark.Run(Pairs(report.AddFusion));
         if (writesJson) report.WriteJson(file);
         return 0;
     }

@@ -19,13 +19,14 @@ internal sealed class Report
     private readonly TextWriter _writer;
     private readonly List<object> _rows = [];
 
-    public Report(int threads, TextWriter writer)
+    public Report(int threads, TextWriter writer, bool fusion)
     {
         _writer = writer;
         MachineRecord machine = MachineRecord.Here;
         Line($"{machine.Processor}, {machine.Processors} processors, vectors of {machine.VectorBits} bits, {machine.Runtime}");
         Line($"libtorch {machine.Libtorch} dense fp32 (bf16 where a name says so) against RbeMl fp32, {threads} thread{(threads == 1 ? "" : "s")} each; medians, ratio = median of paired ratios");
-        Heading("torch ms", "rbe ms");
+        if (fusion) Heading("unfused ms", "fused ms");
+        else Heading("torch ms", "rbe ms");
     }
 
     /// <summary>Adds a comparison with torch.</summary>
@@ -34,9 +35,6 @@ internal sealed class Report
         _rows.Add(timing with { Machine = MachineRecord.Here });
         Row(timing);
     }
-
-    /// <summary>Starts a table of the library with a switch off and on.</summary>
-    public void BeginFusion() => Heading("unfused ms", "fused ms");
 
     /// <summary>Adds a comparison of the library with itself: the sides are off and on.</summary>
     public void AddFusion(Timing timing)
