@@ -1,18 +1,31 @@
 using System.Diagnostics;
+using System.Text.Json.Serialization;
 
 namespace RbeMl.Benchmarks;
 
 /// <summary>One comparison: medians, and the median of the ratios of pairs (above 1: the library is faster).</summary>
-internal sealed record Timing(string Name, string Setting, int Threads, double TorchMs, double RbeMs, double Ratio);
+internal sealed record Timing(string Name, string Setting, int Threads, double TorchMs, double RbeMs, double Ratio)
+{
+    /// <summary>Most native memory that the library's side takes for activations and scratch, where that was measured.</summary>
+    public long? RbePeakBytes { get; init; }
+
+    /// <summary>Fastest runs of both sides: what other work on the machine disturbs least.</summary>
+    [JsonIgnore]
+    public (double Torch, double Rbe) Least { get; init; }
+
+    /// <summary>Where it was measured.</summary>
+    public MachineRecord? Machine { get; init; }
+}
 
 /// <summary>Times two ways to compute the same, by turns in one process.</summary>
 /// <param name="threads">Threads of both sides.</param>
 /// <param name="rounds">Pairs of measurements.</param>
 /// <param name="only">Part of the names to run; null for all.</param>
 /// <param name="finished">Told of each result.</param>
-internal sealed class Comparison(int threads, int rounds, string? only, Action<Timing> finished)
+/// <param name="warmSeconds">How long a side runs before it is timed.</param>
+internal sealed class Comparison(int threads, int rounds, string? only, Action<Timing> finished, double warmSeconds)
 {
-    private const double WarmSeconds = 0.5, SampleSeconds = 0.03;
+    private const double SampleSeconds = 0.03;
     private readonly Random _order = new(1);
 
     public int Threads => threads;
@@ -21,9 +34,10 @@ internal sealed class Comparison(int threads, int rounds, string? only, Action<T
     public bool Wants(string name) => only is null || name.Contains(only, StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Warms both sides up, then takes pairs, the order within a pair by chance.</summary>
-    public void Run(string name, string setting, Action torch, Action rbe)
+    /// <returns>The result, or null when the name is not wanted.</returns>
+    public Timing? Run(string name, string setting, Action torch, Action rbe, long? rbePeakBytes = null)
     {
-        if (!Wants(name)) return;
+        if (!Wants(name)) return null;
         Action[] sides = [torch, rbe];
         int[] counts = [.. sides.Select(side => (int)Math.Max(1, Math.Ceiling(SampleSeconds / Warm(side))))];
         double[][] times = [new double[rounds], new double[rounds]];
@@ -33,11 +47,13 @@ internal sealed class Comparison(int threads, int rounds, string? only, Action<T
             foreach (int side in (int[])[first, 1 - first]) times[side][round] = Sample(sides[side], counts[side]);
         }
 
-        finished(new Timing(name, setting, threads, 1e3 * Median(times[0]), 1e3 * Median(times[1]), Median([.. times[0].Zip(times[1], (t, r) => t / r)])));
+        Timing timing = new(name, setting, threads, 1e3 * Median(times[0]), 1e3 * Median(times[1]), Median([.. times[0].Zip(times[1], (t, r) => t / r)])) { RbePeakBytes = rbePeakBytes, Least = (1e3 * times[0].Min(), 1e3 * times[1].Min()) };
+        finished(timing);
+        return timing;
     }
 
     // Seconds of one run, when warm.
-    private static double Warm(Action side)
+    private double Warm(Action side)
     {
         long started = Stopwatch.GetTimestamp();
         double last;
@@ -47,7 +63,7 @@ internal sealed class Comparison(int threads, int rounds, string? only, Action<T
             side();
             last = Stopwatch.GetElapsedTime(before).TotalSeconds;
         }
-        while (Stopwatch.GetElapsedTime(started).TotalSeconds < WarmSeconds);
+        while (Stopwatch.GetElapsedTime(started).TotalSeconds < warmSeconds);
         return last;
     }
 

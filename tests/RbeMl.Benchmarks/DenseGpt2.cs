@@ -42,6 +42,15 @@ internal sealed class DenseBlock
         (Gamma1, Beta1, Gamma2, Beta2) = (Leaf(v.Gamma1, d), Leaf(v.Beta1, d), Leaf(v.Gamma2, d), Leaf(v.Beta2, d));
     }
 
+    private DenseBlock(DenseBlock block)
+    {
+        _heads = block._heads;
+        static Parameter Rounded(Parameter parameter) => new(parameter.detach().to(bfloat16), requires_grad: false);
+        (QkvWeight, QkvBias, OutputWeight, OutputBias) = (Rounded(block.QkvWeight), Rounded(block.QkvBias), Rounded(block.OutputWeight), Rounded(block.OutputBias));
+        (ExpandWeight, ExpandBias, ContractWeight, ContractBias) = (Rounded(block.ExpandWeight), Rounded(block.ExpandBias), Rounded(block.ContractWeight), Rounded(block.ContractBias));
+        (Gamma1, Beta1, Gamma2, Beta2) = (Rounded(block.Gamma1), Rounded(block.Beta1), Rounded(block.Gamma2), Rounded(block.Beta2));
+    }
+
     public Parameter QkvWeight { get; }
 
     public Parameter QkvBias { get; }
@@ -68,6 +77,9 @@ internal sealed class DenseBlock
 
     public IEnumerable<Parameter> Parameters =>
         [QkvWeight, QkvBias, OutputWeight, OutputBias, ExpandWeight, ExpandBias, ContractWeight, ContractBias, Gamma1, Beta1, Gamma2, Beta2];
+
+    /// <summary>The same weights rounded to bf16, for inference.</summary>
+    public DenseBlock ToBFloat16() => new(this);
 
     /// <summary>A parameter with the values.</summary>
     public static Parameter Leaf(float[] values, params long[] shape) => new(tensor(values).reshape(shape));

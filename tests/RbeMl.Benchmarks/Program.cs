@@ -1,16 +1,18 @@
 using System.CommandLine;
 using RbeMl.Benchmarks;
 using RbeMl.Benchmarks.Codec;
+using RbeMl.Benchmarks.Kernels;
 using TorchSharp;
 
 if (args is [MemoryChild.Verb, .. string[] rest]) return MemoryChild.Run(rest);
-Argument<string> which = new("what") { Description = "block: one GPT-2 block; step: a training step of a small model; all: both; memory: what training a block takes, in processes of their own; make-gpt2: no measurement, writes an untrained GPT-2 into a folder, for measuring 'rbeml compress' and 'rbeml decompress'." };
-which.AcceptOnlyFromAmong("block", "step", "all", "memory", "make-gpt2");
+Argument<string> which = new("what") { Description = "block: one GPT-2 block; step: a training step of a small model; quantized: a block of frozen weights; scaling: a block by batch and length; all: these four; fusion: LayerNorm fused into the transform, off and on; memory: what training a block takes, in processes of their own; make-gpt2: no measurement, writes an untrained GPT-2 into a folder, for measuring 'rbeml compress' and 'rbeml decompress'." };
+which.AcceptOnlyFromAmong("block", "step", "quantized", "scaling", "all", "fusion", "memory", "make-gpt2");
 Argument<string?> folder = new("folder") { Description = "Folder that make-gpt2 writes.", Arity = ArgumentArity.ZeroOrOne };
 Option<string> random = new("--random") { Description = "Layers and width of make-gpt2.", DefaultValueFactory = _ => "12,768", HelpName = "layers,width" };
 Option<int> threads = new("--threads") { Description = "Threads of both sides; 0 for one a processor.", DefaultValueFactory = _ => 0 };
 Option<int> rounds = new("--rounds") { Description = "Pairs of measurements.", DefaultValueFactory = _ => 11 };
 Option<string?> json = new("--json") { Description = "Writes the results as JSON, to a file or to standard output.", Arity = ArgumentArity.ZeroOrOne };
+Option<bool> quick = new("--quick") { Description = "Few pairs, short warm-up, every second size: to see that it works; times scatter." };
 Option<string?> only = new("--only") { Description = "Only the comparisons whose name contains this." };
 threads.Validators.Add(r =>
 {
@@ -21,7 +23,7 @@ rounds.Validators.Add(r =>
     if (r.GetValue(rounds) is < 1 or > 100000) r.AddError("--rounds: use at least 1.");
 });
 
-RootCommand root = new("Times the library side by side with TorchSharp's dense fp32 in one process, after checking that both compute the same.") { which, folder, random, threads, rounds, json, only };
+RootCommand root = new("Times the library side by side with TorchSharp's dense fp32 in one process, after checking that both compute the same.") { which, folder, random, threads, rounds, quick, json, only };
 root.SetAction(parsed =>
 {
     string what = parsed.GetValue(which)!;
@@ -44,12 +46,17 @@ root.SetAction(parsed =>
         return 0;
     }
 
-    Report report = new(count, writesJson && file is null ? Console.Error : Console.Out);
-    Comparison comparison = new(count, parsed.GetValue(rounds), parsed.GetValue(only), report.Add);
+    Report report = new(count, writesJson && file is null ? Console.Error : Console.Out, what == "fusion");
+    bool hurried = parsed.GetValue(quick);
+    Comparison Pairs(Action<Timing> finished) => new(count, hurried ? Math.Min(3, parsed.GetValue(rounds)) : parsed.GetValue(rounds), parsed.GetValue(only), finished, hurried ? 0.1 : 0.5);
+    Comparison comparison = Pairs(report.Add);
     try
     {
         if (what is "block" or "all") BlockBenchmark.Run(comparison);
         if (what is "step" or "all") StepBenchmark.Run(comparison);
+        if (what is "quantized" or "all") QuantizedBenchmark.Run(comparison);
+        if (what is "scaling" or "all") new ScalingBenchmark(comparison, report.Say, hurried).Run();
+        if (what == "fusion") FusionBenchmark.Run(Pairs(report.AddFusion));
         if (writesJson) report.WriteJson(file);
         return 0;
     }
@@ -60,6 +67,7 @@ root.SetAction(parsed =>
     }
 });
 root.Subcommands.Add(CodecCommand.Create());
+root.Subcommands.Add(KernelCommand.Create());
 ParseResult result = root.Parse(args);
 return result.Errors.Count > 0 ? Wrong(result) : result.Invoke();
 

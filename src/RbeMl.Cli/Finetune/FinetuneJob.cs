@@ -86,6 +86,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             Offload = settings.Offload,
             SpillFolder = settings.Out,
             MemoryLimit = settings.MemoryLimit,
+            Profile = settings.Profile,
             ValidationBatches = ValidationBatches,
             Steps = settings.Steps ?? int.MaxValue,
             Warmup = settings.Warmup ?? (settings.Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup),
@@ -121,6 +122,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         TrainingBytes bytes = trainer.Bytes;
         _run.Bytes = new ByteRecord(bytes.Weights, bytes.Gradients, bytes.Optimizer, bytes.Activations);
         _run.Memory = MemoryRecord.Of(trainer);
+        _run.Profile = ProfileRecord.Of(trainer.Profile);
         _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, 2 * bytes.DenseWeights, bytes.Activations);
     }
 

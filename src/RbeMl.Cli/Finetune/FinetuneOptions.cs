@@ -37,6 +37,7 @@ internal sealed class FinetuneOptions
     private readonly Option<string> _checkpointing = Options.Word("--checkpointing", "none", "What is computed again in the backward to save memory: nothing, softmax and GELU, or all. Same results, bit for bit. With --memory-limit what fits, unless given.", "none", "selective", "full");
     private readonly Option<string> _offload = Options.Word("--offload", "none", "Where what is kept for the backward waits: in memory as it is, in memory as bf16 (gradients change by its rounding), or in a file in --out. With --memory-limit none or spill, whichever fits, unless given.", "none", "bf16", "spill");
     private readonly Option<int?> _memoryLimit = Options.OptionalWhole("--memory-limit", 1, "Most memory in MiB that training may make the process take, everything included. Chooses how much of a batch is done at a time, --checkpointing and --offload; the model stays the same, bit for bit.", 1 << 30);
+    private readonly Option<bool> _profile = new("--profile") { Description = "Measure where the time of the steps goes: a table at the end, in metrics.json and in report.html." };
     private readonly Option<string?> _out = new Option<string?>("--out") { Description = "Folder for model.rbe, metrics.json and report.html; created when missing.", HelpName = "folder", DefaultValueFactory = _ => "rbeml-out" }.Named();
 
     /// <summary><c>--json [file]</c>.</summary>
@@ -48,7 +49,7 @@ internal sealed class FinetuneOptions
     public IEnumerable<Option> All =>
     [
         _model, .. NewModelOnly, _text, _tokens, _validation, _steps, _seconds, _batch, _context, _accumulate, _learningRate, _coefficientRate, _precondition, _warmup, _weightDecay, _clip, _dropout,
-        _seed, _threads, .. _compression.All, _checkpointing, _offload, _memoryLimit, _out, Json,
+        _seed, _threads, .. _compression.All, _checkpointing, _offload, _memoryLimit, _profile, _out, Json,
     ];
 
     /// <summary>Reads the settings.</summary>
@@ -87,6 +88,7 @@ internal sealed class FinetuneOptions
             Checkpointing = result.Given(_checkpointing) ? Enum.Parse<CheckpointPolicy>(result.GetValue(_checkpointing)!, ignoreCase: true) : null,
             Offload = !result.Given(_offload) ? null : result.GetValue(_offload) switch { "bf16" => ActivationOffload.BFloat16, "spill" => ActivationOffload.Spill, _ => ActivationOffload.None },
             MemoryLimit = result.GetValue(_memoryLimit),
+            Profile = result.GetValue(_profile),
             Out = result.GetValue(_out)!,
         };
     }

@@ -88,6 +88,9 @@ internal sealed record FinetuneSettings
     /// <summary>Most memory in MiB.</summary>
     public int? MemoryLimit { get; init; }
 
+    /// <summary>Whether to measure where the time goes.</summary>
+    public bool Profile { get; init; }
+
     /// <summary>Folder of the results.</summary>
     public string Out { get; init; } = "rbeml-out";
 }

@@ -48,6 +48,7 @@ internal static class ReportPage
         page.Append("<section><h2>Memory</h2><table><tr><th></th><th>this run</th><th>dense fp32</th><th>saved</th></tr>");
         foreach (ByteRow row in ByteRow.Of(run)) page.Append(CultureInfo.InvariantCulture, $"<tr><td>{row.Name}</td><td>{row.Actual}</td><td>{row.Dense}</td><td>{row.Saved}</td></tr>");
         page.Append("</table></section>\n");
+        if (run.Profile is { } profile) Profile(page, profile);
         if (run.Samples.Count > 0)
         {
             page.Append("<section><h2>Samples after training</h2>");
@@ -62,6 +63,15 @@ internal static class ReportPage
     }
 
     private static void Figure(StringBuilder page, string value, string label) => page.Append(CultureInfo.InvariantCulture, $"<div><b>{Text(value)}</b><span>{Text(label)}</span></div>");
+
+    private static void Profile(StringBuilder page, ProfileRecord profile)
+    {
+        page.Append("<section><h2>Where the time goes</h2><table><tr>");
+        foreach (string heading in ProfileRecord.Headings) page.Append(CultureInfo.InvariantCulture, $"<th>{Text(heading)}</th>");
+        page.Append("</tr>");
+        foreach (string[] row in profile.Rows) page.Append("<tr>").AppendJoin("", row.Select(cell => $"<td>{Text(cell)}</td>")).Append("</tr>");
+        page.Append(CultureInfo.InvariantCulture, $"</table><p class=\"key\">{Text(profile.Title)}.</p></section>\n");
+    }
 
     private static string Text(string text) => Page.Text(text);
 }

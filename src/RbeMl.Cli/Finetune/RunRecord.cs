@@ -78,6 +78,9 @@ internal sealed record RunRecord
     /// <summary>What the same model and training would take dense, fp32 (activations apart).</summary>
     public ByteRecord? DenseBytes { get; set; }
 
+    /// <summary>Where the time of the steps went; only with <c>--profile</c>.</summary>
+    public ProfileRecord? Profile { get; set; }
+
     /// <summary>The model.</summary>
     public ModelRecord? Model { get; set; }
 

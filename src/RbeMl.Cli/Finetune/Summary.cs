@@ -22,6 +22,7 @@ internal static class Summary
             output.WriteLine($"Memory limit {Format.Bytes(limit)}: predicted {Format.Bytes(predicted)}, measured {Format.Bytes(memory.PeakBytes)} (peak of the process); checkpointing {memory.Checkpointing}, offload {memory.Offload}{parts}");
         }
 
+        WriteProfile(host, run);
         foreach (SampleRecord sample in run.Samples)
         {
             output.WriteLine();
@@ -37,6 +38,15 @@ internal static class Summary
     {
         Table table = Tables.New(host, "memory", "this run", "dense fp32", "saved");
         foreach (ByteRow row in ByteRow.Of(run)) table.Row(row.Name, row.Actual, row.Dense, row.Saved);
+        Tables.Console(host).Write(table);
+    }
+
+    private static void WriteProfile(CommandHost host, RunRecord run)
+    {
+        if (run.Profile is not { } profile) return;
+        host.Out.WriteLine($"Profile: {profile.Title}");
+        Table table = Tables.New(host, [.. ProfileRecord.Headings]);
+        foreach (string[] row in profile.Rows) table.Row(row);
         Tables.Console(host).Write(table);
     }
 

@@ -84,7 +84,8 @@ internal sealed unsafe class BlockCall<T> : IDisposable
 
     public Slab<T> PartialSums { get; } = new();
 
-    public bool Profile => Options.Profile;
+    /// <summary>Whether stages are timed.</summary>
+    public bool Profile { get; private set; }
 
     public long AllocatedBytes => _shared.AllocatedBytes + _input.AllocatedBytes + LayerNormVectors.AllocatedBytes + ContractHat.AllocatedBytes + ExpandHat.AllocatedBytes + OutputHat.AllocatedBytes
         + QkvGradient.AllocatedBytes + AttGradient.AllocatedBytes + MiddleGradient.AllocatedBytes + MomentsOfInputs.AllocatedBytes + MomentsOfGradients.AllocatedBytes + PartialSums.AllocatedBytes;
@@ -92,7 +93,8 @@ internal sealed unsafe class BlockCall<T> : IDisposable
     public void Begin(Workspace<T> workspace, Panel<T> x, Panel<T> result, int batch, int length, int past, ForwardOptions<T> options)
     {
         (Workspace, X, Result, Batch, Length, Past, Options) = (workspace, x, result, batch, length, past, options);
-        if (!options.Profile) return;
+        Profile = options.Profile || workspace.Profile is not null;
+        if (!Profile) return;
         if (Ticks.Length != workspace.Team.Threads * (int)BlockStage.Count) Ticks = new long[workspace.Team.Threads * (int)BlockStage.Count];
         Array.Clear(Ticks);
     }
@@ -151,6 +153,7 @@ internal sealed unsafe class BlockCall<T> : IDisposable
     public long Lap(int worker, BlockStage stage, long since)
     {
         if (!Profile) return 0;
+        if (OutputGradient is not null && stage <= BlockStage.FeedForward) stage = BlockStage.Recomputation;
         long now = Stopwatch.GetTimestamp();
         Ticks[worker * (int)BlockStage.Count + (int)stage] += now - since;
         return now;

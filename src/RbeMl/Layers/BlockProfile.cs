@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace RbeMl.Layers;
 
-/// <summary>Stages of a block's forward that are timed.</summary>
+/// <summary>Stages of a block that are timed: the first ones of <see cref="ProfileStage"/>.</summary>
 internal enum BlockStage
 {
     LayerNorm1,
@@ -11,6 +11,14 @@ internal enum BlockStage
     AttentionOutput,
     LayerNorm2,
     FeedForward,
+    Recomputation,
+    FeedForwardBackward,
+    LayerNorm2Backward,
+    AttentionOutputBackward,
+    AttentionBackward,
+    ProjectionsBackward,
+    LayerNorm1Backward,
+    WeightGradients,
     Count,
 }
 

@@ -43,13 +43,15 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     }
 
     // Items of a divided backward are the heads' parts of queries, then their parts of keys and values.
-    private void BackwardAttend(BlockCall<T> call, int item, ScratchArea<T> scratch)
+    private void BackwardAttend(BlockCall<T> call, int item, int worker, ScratchArea<T> scratch)
     {
+        long t0 = call.Now();
         int parts = call.Batch * _config.Heads * call.Parts;
         AttentionGradients which = call.Parts == 1 ? AttentionGradients.All : item < parts ? AttentionGradients.Queries : AttentionGradients.KeysAndValues;
         item %= parts;
         Attention.HeadBackward(
             HeadOf(call, item / call.Parts), PartOf(call, item), which, call.Qkv, call.Att, call.AttGradient, call.QkvGradient, call.RowStatistics.Pointer, call.Options, scratch);
+        call.Lap(worker, BlockStage.AttentionBackward, t0);
     }
 
     // The last queries see the most keys: parts of a head run from the last to the first.
@@ -83,19 +85,22 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         call.Lap(worker, BlockStage.FeedForward, t0);
     }
 
-    private void RecomputeHidden(BlockCall<T> call, int chunk, ScratchArea<T> scratch)
+    private void RecomputeHidden(BlockCall<T> call, int chunk, int worker, ScratchArea<T> scratch)
     {
+        long t0 = call.Now();
         int width = call.X.Width;
         T* v = call.LayerNormVectors.Pointer;
         T* moments = scratch.Take((long)FeedForward.Expand.TileColumns * Moments * width);
         NormalizeAndTransform(LayerNorm2, FeedForward.Expand, call.Middle.Chunk(chunk), Statistic(call, 2, chunk), Statistic(call, 3, chunk), v + 2L * PaddedWidth, v + 3L * PaddedWidth, call.X2Hat.Chunk(chunk), width);
         FeedForward.Expand.Moments(FeedForward.Expand.TileColumns, call.X2Hat.Chunk(chunk), moments, width);
         FeedForward.RecomputeHidden(call.X2Hat.Chunk(chunk), moments, call.Hidden.Chunk(chunk), width, scratch);
+        call.Lap(worker, BlockStage.Recomputation, t0);
     }
 
     // dy -> dm (the gradient of the middle) and the gradient of att, of one chunk.
-    private void BackwardFeedForward(BlockCall<T> call, int chunk, ScratchArea<T> scratch)
+    private void BackwardFeedForward(BlockCall<T> call, int chunk, int worker, ScratchArea<T> scratch)
     {
+        long t0 = call.Now();
         int width = call.X.Width;
         long size = (long)PaddedWidth * width;
         MomentLayout layout = MomentLayout.Of(this);
@@ -107,6 +112,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         {
             FeedForward.RecomputeHat(call.Hidden.Chunk(chunk), call.HiddenHat.Chunk(chunk), width);
             Attention.Output.TransformBlocks(Attention.Output.TileColumns, call.Att.Chunk(chunk), call.AttHat.Chunk(chunk), width);
+            t0 = call.Lap(worker, BlockStage.Recomputation, t0);
         }
 
         MomentsOf(Attention.Inputs, call.X1Hat.Chunk(chunk), inputMoments + (long)layout.X1 * width, width);
@@ -122,30 +128,43 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         FeedForward.BackwardChunk(
             g, gradientMoments + (long)layout.Contract * width, call.Hidden.Chunk(chunk), call.ExpandHat.Chunk(chunk), gradientMoments + (long)layout.Expand * width, sums + 3L * Width, dNorm, width, scratch);
 
+        t0 = call.Lap(worker, BlockStage.FeedForwardBackward, t0);
         T* dm = call.MiddleGradient.Chunk(chunk);
         Copy(dy, dm, size);
         LayerNorm2.Backward(call.Middle.Chunk(chunk), Statistic(call, 2, chunk), Statistic(call, 3, chunk), v + 2L * PaddedWidth, dNorm, dm, sums + Width, sums + 2L * Width, width);
+        t0 = call.Lap(worker, BlockStage.LayerNorm2Backward, t0);
 
         T* go = call.OutputHat.Chunk(chunk);
         kept = Dropped(call, DropoutSite.AttentionResidual, chunk, dm, go);
         Attention.Output.TransformGradient(0, Attention.Output.TileRows, kept, go, gradientMoments + (long)layout.Output * width, sums + 3L * Width + _config.HiddenWidth, width);
         Attention.OutputBackwardChunk(go, gradientMoments + (long)layout.Output * width, call.AttGradient.Chunk(chunk), width, scratch);
+        call.Lap(worker, BlockStage.AttentionOutputBackward, t0);
     }
 
     // dq, dk, dv -> dx of one chunk.
-    private void BackwardProject(BlockCall<T> call, int chunk, ScratchArea<T> scratch)
+    private void BackwardProject(BlockCall<T> call, int chunk, int worker, ScratchArea<T> scratch)
     {
+        long t0 = call.Now();
         int width = call.X.Width;
         long size = (long)PaddedWidth * width;
         T* sums = call.PartialSums.Pointer + (long)chunk * PartialRows + 4L * Width + _config.HiddenWidth;
         T* dNorm = scratch.Take(size);
         Attention.ProjectBackwardChunk(call.QkvGradient.Chunk(chunk), call.MomentsOfGradients.Chunk(chunk) + (long)MomentLayout.Of(this).Qkv * width, sums, dNorm, width, scratch);
+        t0 = call.Lap(worker, BlockStage.ProjectionsBackward, t0);
         T* dx = call.Result.Chunk(chunk);
         Copy(call.MiddleGradient.Chunk(chunk), dx, size);
         LayerNorm1.Backward(call.X.Chunk(chunk), Statistic(call, 0, chunk), Statistic(call, 1, chunk), call.LayerNormVectors.Pointer, dNorm, dx, sums + 3L * Width, sums + 4L * Width, width);
+        call.Lap(worker, BlockStage.LayerNorm1Backward, t0);
     }
 
     // Coefficients and alphas of one tile row of one matrix, over all chunks in order.
+    private void WeightGradients(BlockCall<T> call, int item, int worker)
+    {
+        long t0 = call.Now();
+        WeightGradients(call, item);
+        call.Lap(worker, BlockStage.WeightGradients, t0);
+    }
+
     private void WeightGradients(BlockCall<T> call, int item)
     {
         MomentLayout l = MomentLayout.Of(this);

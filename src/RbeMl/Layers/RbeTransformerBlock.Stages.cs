@@ -146,11 +146,11 @@ public sealed unsafe partial class RbeTransformerBlock<T>
             case Stage.Append: Attention.HeadAppend(HeadOf(call, item), call.Qkv, call.Options.Cache!); break;
             case Stage.Attend: Attend(call, item, worker, scratch); break;
             case Stage.Finish: Finish(call, item, worker, scratch); break;
-            case Stage.RecomputeHidden: RecomputeHidden(call, item, scratch); break;
-            case Stage.BackwardFeedForward: BackwardFeedForward(call, item, scratch); break;
-            case Stage.BackwardAttend: BackwardAttend(call, item, scratch); break;
-            case Stage.BackwardProject: BackwardProject(call, item, scratch); break;
-            default: WeightGradients(call, item); break;
+            case Stage.RecomputeHidden: RecomputeHidden(call, item, worker, scratch); break;
+            case Stage.BackwardFeedForward: BackwardFeedForward(call, item, worker, scratch); break;
+            case Stage.BackwardAttend: BackwardAttend(call, item, worker, scratch); break;
+            case Stage.BackwardProject: BackwardProject(call, item, worker, scratch); break;
+            default: WeightGradients(call, item, worker); break;
         }
     }
 

@@ -210,6 +210,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
 
         options.Cache?.Advance(length);
         if (context is not null) (context.X, context.Options, context.Batch, context.Length, context.Past, context.CacheGeneration, context.Filled) = (x, options, batch, length, past, options.Cache?.Generation ?? 0, true);
+        workspace.Profile?.AddBlock(call.Ticks);
         LayerStats? statistics = options.Profile ? _profile.Finish(call.Ticks, Stopwatch.GetTimestamp() - started, Layer, workspace.Team.Threads, workspace.AllocatedBytes) : null;
         call.End();
         return (weights, statistics);
@@ -242,6 +243,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         PrepareBackward(call);
         if (context.Policy == CheckpointPolicy.Full) Recompute(call);
         RunBackward(call);
+        workspace.Profile?.AddBlock(call.Ticks);
         context.Filled = false;
         call.End();
     }

@@ -32,6 +32,9 @@ public sealed unsafe class Workspace<T> : IDisposable
     /// <summary>The threads.</summary>
     public ThreadTeam Team { get; }
 
+    /// <summary>Where the stages of the calls are added up; null measures nothing.</summary>
+    internal StepProfile? Profile { get; set; }
+
     /// <summary>Bytes of native memory held.</summary>
     public long AllocatedBytes => ScratchBytes + _panels.Values.Sum(p => p.AllocatedBytes) + _call.AllocatedBytes;
 

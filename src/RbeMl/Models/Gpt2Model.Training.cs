@@ -71,7 +71,9 @@ public sealed unsafe partial class Gpt2Model<T>
     {
         Workspace<T> workspace = context.Workspace;
         Panel<T>[] x = context.Residual;
+        long started = StepProfile.Now(workspace.Profile);
         Embed(tokens, length, 0, x[0], workspace, context.Options);
+        workspace.Profile?.Lap(ProfileStage.Embedding, started);
         BlockCall<T> call = workspace.Call();
         call.Lent = gradients is null ? context.Blocks[0] : null;
         try
@@ -87,7 +89,10 @@ public sealed unsafe partial class Gpt2Model<T>
             call.Lent = null;
         }
 
-        return HeadLoss(x[^1], targets, context, gradients, gradientScale, sum);
+        started = StepProfile.Now(workspace.Profile);
+        sum = HeadLoss(x[^1], targets, context, gradients, gradientScale, sum);
+        workspace.Profile?.Lap(ProfileStage.HeadAndLoss, started);
+        return sum;
     }
 
     // From GradientA through all blocks; the result is the gradient of the embedding's output.
@@ -110,11 +115,13 @@ public sealed unsafe partial class Gpt2Model<T>
 
     private void EmbedGradients(ReadOnlySpan<int> tokens, Panel<T> dx, int length, Gpt2Context<T> context, ParameterVector<T> gradients)
     {
+        long started = StepProfile.Now(context.Workspace.Profile);
         if (context.Tokens.Length != tokens.Length) context.Tokens = new int[tokens.Length];
         tokens.CopyTo(context.Tokens);
         EmbedGradientWork work = new(this, context.Tokens, dx, length, gradients, context.Workspace);
         context.Workspace.EnsureScratch(_tokens.ScratchElements);
         context.Workspace.Team.For(_tokens.GradientItems, ref work);
+        context.Workspace.Profile?.Lap(ProfileStage.EmbeddingGradients, started);
     }
 
     // x = token + position, with dropout; [N] tokens into a panel [Dp].

@@ -80,6 +80,7 @@ public sealed class Trainer : IDisposable
         }
 
         _workspace = new Workspace<float>(threads);
+        if (options.Profile) Profile = new StepProfile(_workspace.Team.Threads);
         _context = new Gpt2Context<float>(model, _workspace, settings);
         _gradients = model.Parameters.CreateLike();
         Optimizer = new AdamW<float>(model.Parameters, options);
@@ -104,6 +105,9 @@ public sealed class Trainer : IDisposable
 
     /// <summary>What was chosen to keep <see cref="TrainerOptions.MemoryLimit"/>; null without one.</summary>
     public MemoryPlan? Plan { get; }
+
+    /// <summary>Where the time of the steps went; null unless <see cref="TrainerOptions.Profile"/> is set. Validation is not counted.</summary>
+    public StepProfile? Profile { get; }
 
     /// <summary>Bytes that the steps so far work in, without weights, gradients and optimiser.</summary>
     public StepMemory StepBytes => Gpt2Model<float>.MeasureStep(_context);
@@ -137,24 +141,37 @@ public sealed class Trainer : IDisposable
         int step = StepsDone;
         double factor = LearningRate.Factor(Options, step, progress ?? (step / (double)Options.Steps));
         double loss = 0, norm;
+        using Activity? activity = TrainingTelemetry.StartStep(step + 1);
         _gradients.Clear();
+        _workspace.Profile = Profile;
         try
         {
             for (int micro = 0; micro < Options.Accumulate; micro++)
             {
                 long index = ((long)step * Options.Accumulate) + micro;
+                long filling = StepProfile.Now(Profile);
                 _train.Fill(index, Options.Batch, Options.Context, _inputs, _targets);
+                Profile?.Lap(ProfileStage.Data, filling);
                 loss += Model.Loss(_inputs, _targets, Options.Batch, Options.Context, _context, new DropoutStep(Options.Seed, (uint)index), _gradients, 1.0 / Options.Accumulate);
             }
 
+            long updating = StepProfile.Now(Profile);
             norm = Optimizer.Step(_gradients, factor, _workspace.Team);
+            Profile?.Lap(ProfileStage.Optimizer, updating);
         }
         catch (NonFiniteException error)
         {
+            activity?.SetStatus(ActivityStatusCode.Error, error.Message);
             throw new NonFiniteException($"step {step + 1}, {error.Where}", error.Message[(error.Where.Length + 2)..]);
+        }
+        finally
+        {
+            Profile?.EndStep(started);
+            _workspace.Profile = null;
         }
 
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+        TrainingTelemetry.EndStep((long)_inputs.Length * Options.Accumulate, seconds, loss / Options.Accumulate);
         return new TrainingProgress(
             StepsDone, Options.Steps, loss / Options.Accumulate, factor * Options.LearningRate, norm, (double)_inputs.Length * Options.Accumulate / seconds, ResidentBytes(), null);
     }

@@ -85,6 +85,9 @@ public sealed record TrainerOptions
     /// <summary>Most memory in MiB that the process may have resident; null sets no limit.</summary>
     public int? MemoryLimit { get; init; }
 
+    /// <summary>Whether to measure where the time of the steps goes, see <see cref="Trainer.Profile"/>.</summary>
+    public bool Profile { get; init; }
+
     /// <summary>Checks every value.</summary>
     /// <returns>These options.</returns>
     /// <exception cref="InvalidSettingException">A value is out of range.</exception>

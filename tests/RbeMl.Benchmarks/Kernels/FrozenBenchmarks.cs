@@ -1,0 +1,50 @@
+using BenchmarkDotNet.Attributes;
+using RbeMl.Codec;
+using RbeMl.Kernels;
+
+namespace RbeMl.Benchmarks.Kernels;
+
+/// <summary>A frozen 768 x 768 matrix: decoding all of its tiles, and decoding and multiplying with one chunk of 64 tokens.</summary>
+[MemoryDiagnoser]
+public unsafe class FrozenBenchmarks : KernelData
+{
+    private const int Width = 768, Tile = 64, Tiles = Width / Tile;
+    private readonly float[] _coefficients = new float[Tile * Tile];
+    private FrozenTiles _frozen = null!;
+    private float* _x;
+    private float* _y;
+    private float* _scratch;
+
+    /// <summary>Quantised or trellis-coded.</summary>
+    [Params("quantized4", "quantized5", "trellis4")]
+    public string Format { get; set; } = "";
+
+    /// <summary>Compresses.</summary>
+    [GlobalSetup]
+    public void Setup()
+    {
+        RbeFormat format = Format switch { "quantized4" => RbeFormat.Quantized(4), "quantized5" => RbeFormat.Quantized(5), _ => RbeFormat.Trellis(4) };
+        _frozen = RbeCompressor.Compress(new ReadOnlySpan<float>(Values(Width * Width), Width * Width), Width, Width, new RbeOptions { Format = format }).Base!;
+        _x = Values(Width * Lanes, 2);
+        _y = Zeros(Width * Lanes);
+        _scratch = Zeros(Tile * Tile);
+    }
+
+    /// <summary>Frees.</summary>
+    [GlobalCleanup]
+    public void Cleanup() => Free();
+
+    /// <summary>All tiles.</summary>
+    [Benchmark]
+    public void Decode()
+    {
+        for (int tile = 0; tile < _frozen.TileCount; tile++) _frozen.Dequantize(tile, _coefficients);
+    }
+
+    /// <summary>y += Q x.</summary>
+    [Benchmark]
+    public void Multiply()
+    {
+        for (int row = 0; row < Tiles; row++) QuantizedKernel.Multiply(_frozen, Tiles, row, 0, Tiles, _x, _y + (row * Tile * Lanes), Lanes, _scratch);
+    }
+}

@@ -1,0 +1,19 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using TorchSharp;
+
+namespace RbeMl.Benchmarks;
+
+/// <summary>What times depend on.</summary>
+internal sealed record MachineRecord(string Processor, int Processors, int VectorBits, string Libtorch, string Runtime)
+{
+    public static MachineRecord Here { get; } = new(
+        ProcessorName(), Environment.ProcessorCount, Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128, torch.__version__, RuntimeInformation.FrameworkDescription);
+
+    private static string ProcessorName()
+    {
+        const string Info = "/proc/cpuinfo";
+        string? line = File.Exists(Info) ? File.ReadLines(Info).FirstOrDefault(l => l.StartsWith("model name", StringComparison.Ordinal)) : null;
+        return line?[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim() ?? Environment.GetEnvironmentVariable("PROCESSOR_IDENTIFIER") ?? RuntimeInformation.ProcessArchitecture.ToString();
+    }
+}
