@@ -185,6 +185,12 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         int past = options.Cache?.Length ?? 0;
         if (context is not null) context.Filled = false;
         CheckCall(x, batch, length, options);
+        if (context is null && DecodesVectors(batch, length, options))
+        {
+            DecodePanels(x, y, batch, options.Cache!, workspace);
+            return (null, null);
+        }
+
         long started = options.Profile ? Stopwatch.GetTimestamp() : 0;
         BlockCall<T> call = workspace.Call();
         call.Begin(workspace, x, y, batch, length, past, options);
