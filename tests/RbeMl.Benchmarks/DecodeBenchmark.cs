@@ -1,4 +1,5 @@
 using RbeMl.Codec;
+using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Memory;
 using static TorchSharp.torch;
@@ -19,6 +20,8 @@ internal static class DecodeBenchmark
         foreach (int past in (int[])[128, 1024 - 1])
         {
             Case(comparison, past, "runs16", "K=300", RbeFormat.Sparse(300, SupportRule.Runs(16)));
+            Case(comparison, past, "runs16-compact", "K=300", RbeFormat.Sparse(300, SupportRule.Runs(16)), WeightPrecision.Float32);
+            Case(comparison, past, "runs16-bfloat16", "K=300", RbeFormat.Sparse(300, SupportRule.Runs(16)), WeightPrecision.BFloat16);
             Case(comparison, past, "random", "K=300", RbeFormat.Sparse(300, SupportRule.Random(1)));
             Case(comparison, past, "quantized4", "4.25 bits", RbeFormat.Quantized(4));
             Case(comparison, past, "quantized5", "5.25 bits", RbeFormat.Quantized(5));
@@ -26,7 +29,7 @@ internal static class DecodeBenchmark
         }
     }
 
-    private static void Case(Comparison comparison, int past, string format, string size, RbeFormat rule)
+    private static void Case(Comparison comparison, int past, string format, string size, RbeFormat rule, WeightPrecision? precision = null)
     {
         string name = $"gpt2-small/decode-{past + 1}/{format}";
         if (!comparison.Wants(name)) return;
@@ -35,8 +38,8 @@ internal static class DecodeBenchmark
         RbeOptions options = new() { Format = rule };
         int d = s_config.Width, heads = s_config.Heads;
         BlockWeights[] weights = [.. Enumerable.Range(0, Layers).Select(l => Weights(options, l))];
-        DenseBlock[] dense = [.. weights.Select(w => new DenseBlock(w, heads))];
-        RbeTransformerBlock<float>[] blocks = [.. weights.Select((w, l) => new RbeTransformerBlock<float>(s_config, w, l))];
+        RbeTransformerBlock<float>[] blocks = [.. weights.Select((w, l) => Block(w, l, precision))];
+        DenseBlock[] dense = [.. blocks.Select(block => new DenseBlock(block.GetCompressedWeights(), heads))];
         using Workspace<float> workspace = new(comparison.Threads);
         LayerKvCache<float>[] caches = [.. blocks.Select(_ => new LayerKvCache<float>(1, heads, s_config.HeadWidth, past + 1))];
         float[] rows = Normal(past * d, 1), token = Normal(d, 2);
@@ -85,6 +88,13 @@ internal static class DecodeBenchmark
             using TorchSharp.DisposeScope scope = TorchSharp.torch.NewDisposeScope();
             TorchOutput();
         }
+    }
+
+    private static RbeTransformerBlock<float> Block(BlockWeights weights, int layer, WeightPrecision? precision)
+    {
+        RbeTransformerBlock<float> block = new(s_config, weights, layer);
+        if (precision is not { } given) return block;
+        using (block) return block.ToInference(given);
     }
 
     private static BlockWeights Weights(RbeOptions options, int layer) => options.Format is SparseFormat

@@ -12,6 +12,10 @@ public sealed unsafe partial class RbeLinear<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private VectorTransform? _transform;
+    private SparseSlab? _slab;
+
+    /// <summary>Whether vectors are multiplied with a copy of the coefficients, which training does not reach.</summary>
+    internal bool IsCompact => _slab is not null;
 
     /// <summary>Elements of a vector's moments.</summary>
     internal int VectorMoments => _factors is null ? 0 : TileColumns * VectorAlpha.Entries;
@@ -24,6 +28,14 @@ public sealed unsafe partial class RbeLinear<T>
     {
         _transform ??= VectorTransform.Get(_matrix.Transform, Tile);
         _base?.PrepareVectors();
+    }
+
+    /// <summary>Copies the coefficients into the order and precision that vectors read fastest, where there is one.</summary>
+    internal void Compact(WeightPrecision precision)
+    {
+        if (_pattern is null || typeof(T) != typeof(float) || !SparseSlab.Fits(_pattern)) return;
+        _slab?.Dispose();
+        _slab = new SparseSlab(_pattern, _parameters.ToFloats(Coefficients!), precision);
     }
 
     /// <summary>Blocks of x -> blocks of x^, which are others.</summary>
@@ -40,7 +52,8 @@ public sealed unsafe partial class RbeLinear<T>
     {
         float* hat = (float*)scratch.Take(Tile), x = (float*)xHat, to = (float*)y;
         new Span<float>(hat, Tile).Clear();
-        if (_pattern is not null) VectorSparse.Multiply(_pattern, (float*)_parameters.At(Coefficients!), tileRow, x, hat);
+        if (_slab is not null) _slab.Multiply(tileRow, x, hat);
+        else if (_pattern is not null) VectorSparse.Multiply(_pattern, (float*)_parameters.At(Coefficients!), tileRow, x, hat);
         _base?.MultiplyVector(tileRow * TileColumns, TileColumns, x, hat, (float*)scratch.Take(_base.VectorScratch));
         if (_factors is AlphaFactors<float> factors)
         {
