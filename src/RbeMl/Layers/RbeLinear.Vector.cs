@@ -12,10 +12,7 @@ public sealed unsafe partial class RbeLinear<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private VectorTransform? _transform;
-    private SparseSlab? _slab;
-
-    /// <summary>Whether vectors are multiplied with a copy of the coefficients, which training does not reach.</summary>
-    internal bool IsCompact => _slab is not null;
+    private SparseSlab? _slab; // a copy, which training does not reach
 
     /// <summary>Elements of a vector's moments.</summary>
     internal int VectorMoments => _factors is null ? 0 : TileColumns * VectorAlpha.Entries;

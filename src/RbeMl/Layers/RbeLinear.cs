@@ -234,6 +234,7 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     {
         _pattern?.Dispose();
         _factors?.Dispose();
+        _slab?.Dispose();
     }
 
     private void ClearRows(T* block, int rows, int width)

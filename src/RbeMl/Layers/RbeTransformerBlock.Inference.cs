@@ -8,6 +8,8 @@ namespace RbeMl.Layers;
 public sealed unsafe partial class RbeTransformerBlock<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
+    private bool _isCompact;
+
     /// <summary>
     /// A copy with the current values of the parameters whose runs of sixteen coefficients lie once more in the order and precision that generation reads fastest. It
     /// computes what this block does, of rounded coefficients if asked to; it cannot be trained.
@@ -40,6 +42,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     /// <summary>Copies the coefficients of all matrices for vectors; they must be of that precision already.</summary>
     internal void Compact(WeightPrecision precision)
     {
+        _isCompact = true;
         foreach (RbeLinear<T> linear in Linears) linear.Compact(precision);
     }
 }

@@ -231,7 +231,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         ArgumentNullException.ThrowIfNull(workspace);
         if (ReferenceEquals(dx, dy)) throw new ArgumentException("The input gradient's panel must not be the output gradient's.", nameof(dx));
         CheckFilled(context);
-        if (Linears.Any(linear => linear.IsCompact)) throw new InvalidOperationException($"{Name}: this is a copy for inference. Train the block or model that ToInference was called on.");
+        if (_isCompact) throw new InvalidOperationException($"{Name}: this is a copy for inference. Train the block or model that ToInference was called on.");
         Parameters.RequireLayout(Name, gradients);
         if (dy.Tokens != context.Batch * context.Length || dy.PaddedFeatures != PaddedWidth) throw new ShapeMismatchException($"{Name}: output gradient", $"{context.Batch * context.Length} tokens x {PaddedWidth}", $"{dy.Tokens} x {dy.PaddedFeatures}", "Give it the shape of the output.");
         if (context.Options!.Cache is { } cache && (cache.Generation != context.CacheGeneration || cache.Length < context.Past + context.Length))

@@ -19,7 +19,7 @@ public sealed unsafe partial class Gpt2Model<T>
         CheckTokens(tokens, batch, 1, past);
         for (int l = 0; l < Blocks.Count; l++) cache[l].Check(Blocks[l].Name, batch, Config.Heads, Config.HeadWidth, 1);
         Panel<T> embedded = workspace.Panel("model.a");
-        Embed(tokens, batch, 1, past, embedded, workspace, null);
+        Embed(tokens, 1, past, embedded, workspace, null);
 
         // A narrow panel of one token is 16 Dp elements: two vectors for each of at most four sequences, then gamma and beta.
         long size = (long)batch * PaddedWidth;
