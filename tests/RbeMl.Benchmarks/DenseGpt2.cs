@@ -84,6 +84,29 @@ internal sealed class DenseBlock
     /// <summary>A parameter with the values.</summary>
     public static Parameter Leaf(float[] values, params long[] shape) => new(tensor(values).reshape(shape));
 
+    /// <summary>Writes keys and values of the first tokens x [B, T, D] into caches [B, H, capacity, D / H].</summary>
+    public void Fill(Tensor x, Tensor keys, Tensor values)
+    {
+        (long batch, long tokens, long width) = (x.shape[0], x.shape[1], x.shape[2]);
+        Tensor[] qkv = nn.functional.linear(nn.functional.layer_norm(x, [width], Gamma1, Beta1, Epsilon), QkvWeight, QkvBias).split(width, 2);
+        keys.narrow(2, 0, tokens).copy_(qkv[1].view(batch, tokens, _heads, width / _heads).transpose(1, 2));
+        values.narrow(2, 0, tokens).copy_(qkv[2].view(batch, tokens, _heads, width / _heads).transpose(1, 2));
+    }
+
+    /// <summary>One new token x [B, 1, D] at a position, whose key and value go into the caches.</summary>
+    public Tensor Decode(Tensor x, Tensor keys, Tensor values, long position)
+    {
+        (long batch, long width) = (x.shape[0], x.shape[2]);
+        Tensor[] qkv = nn.functional.linear(nn.functional.layer_norm(x, [width], Gamma1, Beta1, Epsilon), QkvWeight, QkvBias).split(width, 2);
+        Tensor Heads(Tensor y) => y.view(batch, 1, _heads, width / _heads).transpose(1, 2);
+        keys.narrow(2, position, 1).copy_(Heads(qkv[1]));
+        values.narrow(2, position, 1).copy_(Heads(qkv[2]));
+        Tensor attention = nn.functional.scaled_dot_product_attention(Heads(qkv[0]), keys.narrow(2, 0, position + 1), values.narrow(2, 0, position + 1)).transpose(1, 2).reshape(batch, 1, width);
+        Tensor middle = x + nn.functional.linear(attention, OutputWeight, OutputBias);
+        Tensor hidden = nn.functional.linear(nn.functional.layer_norm(middle, [width], Gamma2, Beta2, Epsilon), ExpandWeight, ExpandBias);
+        return middle + nn.functional.linear(nn.functional.gelu(hidden, GELU.Approximate.tanh), ContractWeight, ContractBias);
+    }
+
     /// <summary>x [B, T, D] -> [B, T, D].</summary>
     public Tensor Forward(Tensor x)
     {

@@ -5,8 +5,8 @@ using RbeMl.Benchmarks.Kernels;
 using TorchSharp;
 
 if (args is [MemoryChild.Verb, .. string[] rest]) return MemoryChild.Run(rest);
-Argument<string> which = new("what") { Description = "block: one GPT-2 block; step: a training step of a small model; quantized: a block of frozen weights; scaling: a block by batch and length; all: these four; fusion: LayerNorm fused into the transform, off and on; memory: what training a block takes, in processes of their own; make-gpt2: no measurement, writes an untrained GPT-2 into a folder, for measuring 'rbeml compress' and 'rbeml decompress'." };
-which.AcceptOnlyFromAmong("block", "step", "quantized", "scaling", "all", "fusion", "memory", "make-gpt2");
+Argument<string> which = new("what") { Description = "block: one GPT-2 block; decode: a new token with a cache; step: a training step of a small model; quantized: a block of frozen weights; scaling: a block by batch and length; all: these five; fusion: LayerNorm fused into the transform, off and on; memory: what training a block takes, in processes of their own; make-gpt2: no measurement, writes an untrained GPT-2 into a folder, for measuring 'rbeml compress' and 'rbeml decompress'." };
+which.AcceptOnlyFromAmong("block", "decode", "step", "quantized", "scaling", "all", "fusion", "memory", "make-gpt2");
 Argument<string?> folder = new("folder") { Description = "Folder that make-gpt2 writes.", Arity = ArgumentArity.ZeroOrOne };
 Option<string> random = new("--random") { Description = "Layers and width of make-gpt2.", DefaultValueFactory = _ => "12,768", HelpName = "layers,width" };
 Option<int> threads = new("--threads") { Description = "Threads of both sides; 0 for one a processor.", DefaultValueFactory = _ => 0 };
@@ -53,6 +53,7 @@ root.SetAction(parsed =>
     try
     {
         if (what is "block" or "all") BlockBenchmark.Run(comparison);
+        if (what is "decode" or "all") DecodeBenchmark.Run(comparison);
         if (what is "step" or "all") StepBenchmark.Run(comparison);
         if (what is "quantized" or "all") QuantizedBenchmark.Run(comparison);
         if (what is "scaling" or "all") new ScalingBenchmark(comparison, report.Say, hurried).Run();

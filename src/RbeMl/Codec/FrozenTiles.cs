@@ -4,7 +4,7 @@ namespace RbeMl.Codec;
 /// The frozen base of a matrix: all B² coefficients of every tile in few bits, decoded tile by tile and in any order. Codes may lie in a mapped
 /// file; everything else is small and in arrays.
 /// </summary>
-public abstract class FrozenTiles
+public abstract unsafe partial class FrozenTiles
 {
     private protected FrozenTiles(int tile, int tileCount, int bits, ReadOnlyMemory<byte> codes, TileOutliers? outliers)
     {

@@ -5,6 +5,7 @@ namespace RbeMl.Kernels;
 /// <summary>
 /// Attention of one head of one sequence. Matrices are feature-major: <c>q [headWidth][queryStride]</c>, <c>k, v [headWidth][keyStride]</c>,
 /// so a lane is a query or a key. Strides are multiples of 16, pointers 64-byte aligned, elements beyond the counts finite.
+/// A single query of at most 256 features may have strides of 1 and lie anywhere, unless it has attention weights or dropout.
 /// Query t has position Keys - Queries + t; when causal it sees keys up to its position.
 /// Sequences may also lie in blocks of 64, as in panels: element (feature, t) is then at (t / 64) * block + feature * stride + t % 64.
 /// </summary>

@@ -83,6 +83,16 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
         Generation++;
     }
 
+    /// <summary>Forgets the last tokens, so that <paramref name="length"/> remain.</summary>
+    /// <exception cref="InvalidSettingException">It holds fewer.</exception>
+    public void Truncate(int length)
+    {
+        if ((uint)length > (uint)Length) throw new InvalidSettingException(nameof(length), length, $"use 0 .. {Length}, the number of tokens held.");
+        if (length == Length) return;
+        Length = length;
+        Generation++;
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -105,6 +115,13 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
     {
         Write(Keys(sequence, head), "key", position, panel, keyFeature, first, tokens, layer, head);
         Write(Values(sequence, head), "value", position, panel, valueFeature, first, tokens, layer, head);
+    }
+
+    /// <summary>The same for the one token whose keys and values are vectors <c>[headWidth]</c>; 15 more elements behind each are read.</summary>
+    internal void Write(int sequence, int head, int position, T* key, T* value, int layer)
+    {
+        Write(Keys(sequence, head), "key", position, key, layer, head);
+        Write(Values(sequence, head), "value", position, value, layer, head);
     }
 
     /// <summary>target <c>[headWidth][stride]</c> = the first <paramref name="tokens"/> positions, zero beyond; stride is at least their number rounded up to 16.</summary>
@@ -156,14 +173,26 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
             (int chunk, int lane) = Math.DivRem(first + done, panel.Width);
             int count = Math.Min(panel.Width - lane, tokens - done);
             float* source = (float*)(panel.Chunk(chunk) + ((long)feature * panel.Width));
-            if (!KvKernel.Store(rows, position + done, source, HeadWidth, panel.Width, lane, count))
-            {
-                string limit = Format == KvFormat.F16 ? ", or beyond 65504, the largest half" : "";
-                throw new NonFiniteException(
-                    $"layer {layer}, KV cache", $"a {what} of head {head} at positions {position + done} to {position + done + count - 1} is NaN or infinite{limit}. Look for damaged weights, or use {KvFormat.F32}.");
-            }
-
+            if (!KvKernel.Store(rows, position + done, source, HeadWidth, panel.Width, lane, count)) throw NotFinite(what, position + done, count, layer, head);
             done += count;
         }
+    }
+
+    private void Write(in KvRows rows, string what, int position, T* vector, int layer, int head)
+    {
+        if (Format == KvFormat.F32)
+        {
+            for (int f = 0; f < HeadWidth; f++) ((T*)rows.Codes)[((long)f * Stride) + position] = vector[f];
+            return;
+        }
+
+        if (!KvKernel.Store(rows, position, (float*)vector, HeadWidth, 1, 0, 1)) throw NotFinite(what, position, 1, layer, head);
+    }
+
+    private NonFiniteException NotFinite(string what, int position, int count, int layer, int head)
+    {
+        string limit = Format == KvFormat.F16 ? ", or beyond 65504, the largest half" : "";
+        return new NonFiniteException(
+            $"layer {layer}, KV cache", $"a {what} of head {head} at positions {position} to {position + count - 1} is NaN or infinite{limit}. Look for damaged weights, or use {KvFormat.F32}.");
     }
 }

@@ -44,6 +44,10 @@ public sealed unsafe class LayerNorm<T> : IDisposable
         new Span<T>(block + (long)rows * width, (blockRows - rows) * width).Clear();
     }
 
+    /// <summary>y = the normalised vector x [D], for float; gamma and beta are decoded. y may be x.</summary>
+    internal void ApplyVector(T* x, T* gamma, T* beta, T* y) =>
+        VectorKernel.Normalize((float*)x, (float*)gamma, (float*)beta, (float*)y, Features, float.CreateTruncating(_epsilon));
+
     /// <summary>dx += input gradient of a chunk; the chunk's gamma and beta sums are overwritten.</summary>
     public void Backward(T* x, T* mean, T* rstd, T* gamma, T* dy, T* dx, T* dgamma, T* dbeta, int width) =>
         LayerNormKernel.Backward(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, Features, width);

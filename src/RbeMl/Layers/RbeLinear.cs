@@ -11,7 +11,7 @@ namespace RbeMl.Layers;
 /// Methods work on one chunk of a panel; callers run chunks (forward, input gradient) or tile rows (weight gradient) in parallel.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class RbeLinear<T> : IDisposable
+public sealed unsafe partial class RbeLinear<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     /// <summary>
@@ -253,6 +253,7 @@ public sealed unsafe class RbeLinear<T> : IDisposable
     {
         _pattern?.Dispose();
         _factors?.Dispose();
+        _slab?.Dispose();
     }
 
     private void ClearRows(T* block, int rows, int width)

@@ -185,6 +185,12 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         int past = options.Cache?.Length ?? 0;
         if (context is not null) context.Filled = false;
         CheckCall(x, batch, length, options);
+        if (context is null && DecodesVectors(batch, length, options))
+        {
+            DecodePanels(x, y, batch, options.Cache!, workspace);
+            return (null, null);
+        }
+
         long started = options.Profile ? Stopwatch.GetTimestamp() : 0;
         BlockCall<T> call = workspace.Call();
         call.Begin(workspace, x, y, batch, length, past, options);
@@ -226,6 +232,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         ArgumentNullException.ThrowIfNull(workspace);
         if (ReferenceEquals(dx, dy)) throw new ArgumentException("The input gradient's panel must not be the output gradient's.", nameof(dx));
         CheckFilled(context);
+        if (_isCompact) throw new InvalidOperationException($"{Name}: this is a copy for inference. Train the block or model that ToInference was called on.");
         Parameters.RequireLayout(Name, gradients);
         if (dy.Tokens != context.Batch * context.Length || dy.PaddedFeatures != PaddedWidth) throw new ShapeMismatchException($"{Name}: output gradient", $"{context.Batch * context.Length} tokens x {PaddedWidth}", $"{dy.Tokens} x {dy.PaddedFeatures}", "Give it the shape of the output.");
         if (context.Options!.Cache is { } cache && (cache.Generation != context.CacheGeneration || cache.Length < context.Past + context.Length))

@@ -15,6 +15,7 @@ public sealed unsafe class Workspace<T> : IDisposable
     private readonly Dictionary<string, Panel<T>> _panels = [];
     private readonly bool _ownsTeam;
     private readonly BlockCall<T> _call = new();
+    private readonly DecodeCall<T> _decode = new();
 
     /// <summary>Creates a workspace.</summary>
     /// <param name="threads">Threads of a team made for it; 0 means one for each processor.</param>
@@ -36,7 +37,7 @@ public sealed unsafe class Workspace<T> : IDisposable
     internal StepProfile? Profile { get; set; }
 
     /// <summary>Bytes of native memory held.</summary>
-    public long AllocatedBytes => ScratchBytes + _panels.Values.Sum(p => p.AllocatedBytes) + _call.AllocatedBytes;
+    public long AllocatedBytes => ScratchBytes + _panels.Values.Sum(p => p.AllocatedBytes) + _call.AllocatedBytes + _decode.AllocatedBytes;
 
     /// <summary>Those of the threads' scratch.</summary>
     public long ScratchBytes => _scratch.Sum(b => b?.AllocatedBytes ?? 0);
@@ -65,10 +66,14 @@ public sealed unsafe class Workspace<T> : IDisposable
     /// <summary>The state object of a block's call; blocks of one workspace run one after the other.</summary>
     internal BlockCall<T> Call() => _call;
 
+    /// <summary>The same for a block's decoding of single tokens.</summary>
+    internal DecodeCall<T> Decode() => _decode;
+
     /// <inheritdoc/>
     public void Dispose()
     {
         _call.Dispose();
+        _decode.Dispose();
         foreach (NativeBuffer<T>? buffer in _scratch) buffer?.Dispose();
         foreach (Panel<T> panel in _panels.Values) panel.Dispose();
         if (_ownsTeam) Team.Dispose();

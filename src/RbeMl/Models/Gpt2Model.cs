@@ -123,6 +123,12 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
     public void LastLogits(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache, Span<T> logits)
     {
         if (logits.Length != batch * Config.Vocabulary) throw new ShapeMismatchException("logits", $"[{batch}, {Config.Vocabulary}]", $"{logits.Length} values", "Pass room for one row a sequence.");
+        if (cache is not null && cache.Layers == Blocks.Count && Blocks[0].DecodesVectors(batch, length, cache.Options(0)))
+        {
+            DecodeLogits(tokens, batch, workspace, cache, logits);
+            return;
+        }
+
         Panel<T> x = Hidden(tokens, batch, length, workspace, cache);
         Panel<T> last = workspace.Panel("model.last").Reshape(batch, Width, PaddedWidth, clear: true);
         last.Clear();

@@ -56,6 +56,18 @@ internal abstract unsafe class TokenTable<T> : IDisposable
     /// <summary>logits [Vp][w] of one chunk of activations x [Dp][w]; xHat [Dp][w] receives what the gradient needs.</summary>
     public abstract void LogitsChunk(T* x, T* xHat, T* logits, int width, ScratchArea<T> scratch);
 
+    /// <summary>Items of the loop over <see cref="LogitsItem"/>.</summary>
+    public abstract int LogitsItems { get; }
+
+    /// <summary>Scratch elements that <see cref="LogitsItem"/> takes.</summary>
+    public abstract long LogitsItemScratch { get; }
+
+    /// <summary>What <see cref="LogitsItem"/> makes of the vectors x [batch][stride] for all items; for float.</summary>
+    public abstract LogitVectors<T> PrepareLogits(T* x, int stride, int batch, Workspace<T> workspace);
+
+    /// <summary>Some of the logits [batch][V] of single vectors, without lanes of other tokens.</summary>
+    public abstract void LogitsItem(int item, LogitVectors<T> x, T* logits, ScratchArea<T> scratch);
+
     /// <summary>dx [Dp][w] from dlogits [Vp][w]; dlogits become what the gradient needs.</summary>
     public abstract void LogitsBackwardChunk(T* dlogits, T* dx, int paddedWidth, int width, ScratchArea<T> scratch);
 
@@ -69,6 +81,20 @@ internal abstract unsafe class TokenTable<T> : IDisposable
 
     /// <summary>Adds the embedding's gradient of one item: rows of the tokens += dx.</summary>
     public abstract void LookupGradientItem(int item, ReadOnlySpan<int> tokens, Panel<T> dx, ParameterVector<T> gradients, ScratchArea<T> scratch);
+}
+
+/// <summary>Vectors as a table's head takes them: as they are, or in the coefficient domain with their moments.</summary>
+/// <param name="vectors">[batch][stride].</param>
+/// <param name="moments">[batch][momentStride].</param>
+/// <param name="stride">Elements from a vector to the next.</param>
+/// <param name="momentStride">The same of moments.</param>
+/// <param name="batch">Vectors.</param>
+/// <typeparam name="T">Element type.</typeparam>
+internal readonly unsafe struct LogitVectors<T>(T* vectors, T* moments, int stride, int momentStride, int batch)
+    where T : unmanaged
+{
+    public readonly T* Vectors = vectors, Moments = moments;
+    public readonly int Stride = stride, MomentStride = momentStride, Batch = batch;
 }
 
 /// <summary>A dense table, [V][D] row-major among the parameters.</summary>
@@ -115,6 +141,24 @@ internal sealed unsafe class DenseTokenTable<T> : TokenTable<T>
     {
         Gemm.Multiply(Vocabulary, width, Width, _parameters.At(_slice), Width, 1, x, width, logits, width, accumulate: false);
         if (xHat != null) Buffer.MemoryCopy(x, xHat, (long)Width * width * sizeof(T), (long)Width * width * sizeof(T));
+    }
+
+    public override int LogitsItems => (Vocabulary + ItemRows - 1) / ItemRows;
+
+    public override long LogitsItemScratch => 0;
+
+    public override LogitVectors<T> PrepareLogits(T* x, int stride, int batch, Workspace<T> workspace) => new(x, null, stride, 0, batch);
+
+    // The rows of an item stay in the nearest cache for the next vector.
+    public override void LogitsItem(int item, LogitVectors<T> x, T* logits, ScratchArea<T> scratch)
+    {
+        int first = item * ItemRows, rows = Math.Min(ItemRows, Vocabulary - first);
+        for (int b = 0; b < x.Batch; b++)
+        {
+            T* y = logits + ((long)b * Vocabulary) + first;
+            new Span<T>(y, rows).Clear();
+            VectorKernel.Dot((float*)(_parameters.At(_slice) + ((long)first * Width)), Width, rows, Width, (float*)(x.Vectors + ((long)b * x.Stride)), (float*)y);
+        }
     }
 
     public override void LogitsBackwardChunk(T* dlogits, T* dx, int paddedWidth, int width, ScratchArea<T> scratch)
@@ -193,6 +237,35 @@ internal sealed unsafe class RbeTokenTable<T> : TokenTable<T>
         _linear.TransformBlocks(_linear.TileColumns, x, hat, width);
         _linear.Moments(_linear.TileColumns, hat, moments, width);
         for (int i = 0; i < _linear.TileRows; i++) _linear.ForwardRow(i, hat, moments, logits + (long)i * _linear.Tile * width, width, scratch);
+    }
+
+    public override int LogitsItems => _linear.TileRows;
+
+    public override long LogitsItemScratch => _linear.VectorScratch + ScratchArea<T>.Size(_linear.Tile);
+
+    public override LogitVectors<T> PrepareLogits(T* x, int stride, int batch, Workspace<T> workspace)
+    {
+        _linear.PrepareVectors();
+        int entries = _linear.VectorMoments;
+        T* hat = workspace.Panel("head.vectors").Reshape(1, PaddedWidth + entries, PaddedWidth + entries).Pointer, moments = hat + ((long)batch * PaddedWidth);
+        for (int b = 0; b < batch; b++)
+        {
+            _linear.TransformVector(x + ((long)b * stride), hat + ((long)b * PaddedWidth), _linear.TileColumns);
+            _linear.VectorMomentsOf(hat + ((long)b * PaddedWidth), moments + ((long)b * entries), _linear.TileColumns);
+        }
+
+        return new LogitVectors<T>(hat, moments, PaddedWidth, entries, batch);
+    }
+
+    public override void LogitsItem(int item, LogitVectors<T> x, T* logits, ScratchArea<T> scratch)
+    {
+        int tile = _linear.Tile, rows = Math.Min(tile, Vocabulary - (item * tile));
+        T* y = scratch.Take(tile);
+        for (int b = 0; b < x.Batch; b++)
+        {
+            _linear.VectorRow(item, x.Vectors + ((long)b * x.Stride), x.Moments + ((long)b * x.MomentStride), y, scratch);
+            new Span<T>(y, rows).CopyTo(new Span<T>(logits + ((long)b * Vocabulary) + ((long)item * tile), rows));
+        }
     }
 
     public override void LogitsBackwardChunk(T* dlogits, T* dx, int paddedWidth, int width, ScratchArea<T> scratch)

@@ -30,6 +30,25 @@ public sealed class DecodeAllocationTests
     }
 
     [Theory]
+    [InlineData(1, "quantized")]
+    [InlineData(2, "trellis")]
+    [InlineData(2, "compact")]
+    public void A_step_of_every_format_allocates_nothing(int batch, string format)
+    {
+        RbeFormat rule = format switch { "quantized" => RbeFormat.Quantized(4) with { Outliers = 3 }, "trellis" => RbeFormat.Trellis(3), _ => RbeFormat.Sparse(96) };
+        RbeOptions options = new() { Tile = 32, Format = rule };
+        BlockWeights weights = BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(s_config, 1), s_config, options);
+        Gpt2Weights random = Gpt2Weights.CreateRandom(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96) }, 1);
+        using Gpt2Model<float> whole = new(random with { Blocks = [weights, weights] });
+        using Gpt2Model<float> model = format == "compact" ? whole.ToInference(WeightPrecision.BFloat16) : whole;
+        using Workspace<float> workspace = new(2);
+        using KvCache<float> cache = new(s_config, batch, 128);
+        float[] logits = new float[batch * 50];
+        int[] tokens = [.. Enumerable.Range(7, batch)];
+        Assert.Equal(0, Allocated(workspace.Team, _ => model.LastLogits(tokens, batch, 1, workspace, cache, logits)));
+    }
+
+    [Theory]
     [MemberData(nameof(Cases))]
     public void A_step_of_the_generator_allocates_nothing(KvFormat format, int threads)
     {

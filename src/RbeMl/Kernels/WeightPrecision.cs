@@ -1,0 +1,33 @@
+namespace RbeMl.Kernels;
+
+/// <summary>How a copy for inference keeps sparse coefficients.</summary>
+public enum WeightPrecision
+{
+    /// <summary>As they are.</summary>
+    Float32,
+
+    /// <summary>Rounded to bfloat16: 8 significant bits, a relative error of at most 2^-9, half the bytes.</summary>
+    BFloat16,
+}
+
+/// <summary>Rounding to <see cref="WeightPrecision"/>.</summary>
+internal static class WeightRounding
+{
+    /// <summary>The nearest bfloat16, ties to even.</summary>
+    public static ushort ToBFloat16(float value)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(value);
+        return (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+    }
+
+    /// <summary>The value of a bfloat16.</summary>
+    public static float FromBFloat16(ushort value) => BitConverter.UInt32BitsToSingle((uint)value << 16);
+
+    /// <summary>The values as they are after rounding.</summary>
+    public static float[] Round(float[] values, WeightPrecision precision) => precision switch
+    {
+        WeightPrecision.Float32 => values,
+        WeightPrecision.BFloat16 => [.. values.Select(v => FromBFloat16(ToBFloat16(v)))],
+        _ => throw new InvalidSettingException(nameof(precision), precision, "use Float32 or BFloat16."),
+    };
+}

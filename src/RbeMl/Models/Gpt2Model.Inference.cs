@@ -1,0 +1,23 @@
+using System.Numerics;
+using RbeMl.Kernels;
+using RbeMl.Layers;
+
+namespace RbeMl.Models;
+
+/// <content>Copies for inference.</content>
+public sealed unsafe partial class Gpt2Model<T>
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    /// <summary>
+    /// A copy with the current values of the parameters for generation: runs of sixteen coefficients lie once more in the order and precision that it reads fastest.
+    /// It gives the logits of this model, of rounded coefficients if asked to; it cannot be trained. Tables stay as they are.
+    /// </summary>
+    /// <param name="precision">Of the blocks' sparse coefficients.</param>
+    public Gpt2Model<T> ToInference(WeightPrecision precision = WeightPrecision.Float32)
+    {
+        Gpt2Weights weights = GetWeights();
+        Gpt2Model<T> copy = new(weights with { Blocks = [.. weights.Blocks.Select(block => RbeTransformerBlock<T>.Rounded(block, precision))] });
+        foreach (RbeTransformerBlock<T> block in copy.Blocks) block.Compact(precision);
+        return copy;
+    }
+}

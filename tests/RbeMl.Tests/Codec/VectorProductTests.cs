@@ -1,0 +1,93 @@
+using System.Runtime.Intrinsics.X86;
+using RbeMl.Codec;
+using RbeMl.Kernels;
+using RbeMl.Tests.Kernels;
+using RbeMl.Tests.Support;
+
+namespace RbeMl.Tests.Codec;
+
+public sealed unsafe class VectorProductTests
+{
+    // Tile and bits; negative bits for a trellis, of which 2 bits run down the columns.
+    public static TheoryData<int, int> Cases
+    {
+        get
+        {
+            TheoryData<int, int> cases = [];
+            foreach (int tile in new[] { 32, 64, 128 })
+            {
+                foreach (int bits in new[] { 3, 4, 5, 6, 7, 8, -2, -3, -4, -6 }) cases.Add(tile, bits);
+            }
+
+            return cases;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Products_from_codes_are_those_of_decoded_tiles(int tile, int bits)
+    {
+        const int Tiles = 5;
+        FrozenTiles q = Make(tile, Tiles, bits);
+        q.PrepareVectors();
+        q.PrepareVectors();
+        foreach ((int first, int count) in new[] { (0, 1), (1, 3), (2, 3), (4, 1) })
+        {
+            float[] x = Numbers.Normal(count * tile, 1), start = Numbers.Normal(tile, 2), cells = new float[tile * tile];
+            double[] exact = LaneCases.Doubles(start), bound = [.. start.Select(v => (double)Math.Abs(v))];
+            for (int j = 0; j < count; j++)
+            {
+                q.Dequantize(first + j, cells);
+                for (int e = 0; e < cells.Length; e++)
+                {
+                    double product = (double)cells[e] * x[(j * tile) + (e % tile)];
+                    exact[e / tile] += product;
+
+                    // An outlier's place is what the code says there and the difference to it: at most three times the largest of the tile.
+                    bound[e / tile] += Math.Abs(product) + (3 * 40 * Math.Abs(x[(j * tile) + (e % tile)]) * (IsOutlier(q, first + j, e) ? 1 : 0));
+                }
+            }
+
+            // A sum of n rounded products is off by at most n + 2 roundings of its absolute sum.
+            double Tolerance(int row) => ((count * tile) + 4) * LaneCases.Rounding * bound[row];
+            Check(y => q.MultiplyVector(first, count, y.X, y.Y, y.Scratch), "fused");
+            Check(y => q.MultiplyDecoded(first, count, y.X, y.Y, y.Scratch), "decoded");
+            if (q is QuantizedTiles { Outliers: null } plain && Avx2.IsSupported && Fma.IsSupported) Check(y => AddSums(y, 8, s => plain.ProductAvx2(first, count, y.X, (float*)s)), "256 bits");
+            if (q is QuantizedTiles { Outliers: null } wide && Avx512BW.IsSupported) Check(y => AddSums(y, 16, s => wide.ProductAvx512(first, count, y.X, (float*)s)), "512 bits");
+
+            void Check(Action<Memory> multiply, string what)
+            {
+                using GuardedBuffer<float> from = LaneCases.Guarded(x), to = LaneCases.Guarded(start), scratch = new(q.VectorScratch);
+                scratch.Span.Fill(float.NaN);
+                multiply(new Memory(from.Pointer, to.Pointer, scratch.Pointer));
+                LaneCases.Close(exact, to.Span, Tolerance, $"{what}, {bits} bits, tile {tile}, tiles {first} + {count}");
+            }
+        }
+
+        void AddSums(Memory memory, int lanes, Action<nint> product)
+        {
+            new Span<float>(memory.Scratch, tile * lanes).Clear();
+            product((nint)memory.Scratch);
+            VectorKernel.AddSums(memory.Scratch, lanes, tile, memory.Y);
+        }
+    }
+
+    private readonly struct Memory(float* x, float* y, float* scratch)
+    {
+        public readonly float* X = x, Y = y, Scratch = scratch;
+    }
+
+    private static bool IsOutlier(FrozenTiles q, int tileIndex, int place) =>
+        q.Outliers is { } o && o.Places.AsSpan(tileIndex * o.PerTile, o.PerTile).Contains((ushort)place);
+
+    private static FrozenTiles Make(int tile, int tiles, int bits)
+    {
+        Random random = new(tile + bits);
+        byte[] codes = new byte[bits > 0 ? tiles * tile * tile * bits / 8 : TrellisTiles.CodeBytes(tile, tiles, -bits)];
+        random.NextBytes(codes);
+        Half[] scales = [.. Enumerable.Range(0, bits > 0 ? tiles * tile * tile / 64 : tiles).Select(_ => (Half)(0.1 + random.NextDouble()))];
+        TileOutliers outliers = new(tile, tiles, 3, [.. Enumerable.Range(0, 3 * tiles).Select(e => (ushort)(5 + (300 * e % 900) + (e / 3)))], [.. Enumerable.Range(0, 3 * tiles).Select(e => (Half)(7 - e))]);
+        if (bits < 0) return new TrellisTiles(tile, tiles, -bits, bits == -2 ? TrellisScan.ColumnMajor : TrellisScan.RowMajor, scales, codes, outliers);
+        return new QuantizedTiles(tile, tiles, bits, scales, codes, bits is 4 or 6 ? outliers : null);
+    }
+}

@@ -1,0 +1,149 @@
+using RbeMl.Codec;
+using RbeMl.Kernels;
+using RbeMl.Tests.Support;
+
+namespace RbeMl.Tests.Kernels;
+
+public sealed unsafe class VectorKernelTests
+{
+    public static TheoryData<int> Lanes => LaneCases.All;
+
+    [Theory]
+    [MemberData(nameof(Lanes))]
+    public void Normalize_is_the_definition_at_every_length(int lanes)
+    {
+        for (int n = 1; n < 100; n++)
+        {
+            float[] x = [.. Numbers.Normal(n, 1).Select(v => v + 3)], gamma = Numbers.Normal(n, 2), beta = Numbers.Normal(n, 3);
+            double mean = x.Average(v => (double)v), variance = x.Average(v => (v - mean) * (v - mean)), scale = 1 / Math.Sqrt(variance + 1e-5);
+            double[] exact = [.. x.Select((v, i) => ((v - mean) * scale * gamma[i]) + beta[i])];
+            using GuardedBuffer<float> a = LaneCases.Guarded(x), g = LaneCases.Guarded(gamma), b = LaneCases.Guarded(beta), y = new(n);
+            switch (lanes)
+            {
+                case 16: VectorKernel.Normalize<Lanes512>(a.Pointer, g.Pointer, b.Pointer, y.Pointer, n, 1e-5f); break;
+                case 8: VectorKernel.Normalize<Lanes256>(a.Pointer, g.Pointer, b.Pointer, y.Pointer, n, 1e-5f); break;
+                default: VectorKernel.Normalize<LanesScalar>(a.Pointer, g.Pointer, b.Pointer, y.Pointer, n, 1e-5f); break;
+            }
+
+            // The mean is off by at most n roundings of numbers below 7, which the scale (below 320) magnifies.
+            LaneCases.Close(exact, y.Span, i => (n + 8) * LaneCases.Rounding * (7 * scale + Math.Abs(exact[i]) + 1) * (1 + Math.Abs(gamma[i])), $"{n} features");
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Lanes))]
+    public void Dot_is_the_definition_at_every_length(int lanes)
+    {
+        for (int n = 1; n < 70; n++)
+        {
+            for (int rows = 1; rows < 10; rows++)
+            {
+                float[] m = Numbers.Normal(n * rows, 1), x = Numbers.Normal(n, 2), start = Numbers.Normal(rows, 3);
+                double[] exact = LaneCases.Doubles(start), bound = [.. start.Select(v => (double)Math.Abs(v))];
+                for (int e = 0; e < m.Length; e++)
+                {
+                    exact[e / n] += (double)m[e] * x[e % n];
+                    bound[e / n] += Math.Abs((double)m[e] * x[e % n]);
+                }
+
+                using GuardedBuffer<float> a = LaneCases.Guarded(m), v = LaneCases.Guarded(x), y = LaneCases.Guarded(start);
+                switch (lanes)
+                {
+                    case 16: VectorKernel.Dot<Lanes512>(a.Pointer, n, rows, n, v.Pointer, y.Pointer); break;
+                    case 8: VectorKernel.Dot<Lanes256>(a.Pointer, n, rows, n, v.Pointer, y.Pointer); break;
+                    default: VectorKernel.Dot<LanesScalar>(a.Pointer, n, rows, n, v.Pointer, y.Pointer); break;
+                }
+
+                LaneCases.Close(exact, y.Span, r => (n + 2) * LaneCases.Rounding * bound[r], $"{rows} x {n}");
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(TileTransform.Dct, 32)]
+    [InlineData(TileTransform.Dct, 64)]
+    [InlineData(TileTransform.Haar, 128)]
+    [InlineData(TileTransform.Cdf97, 64)]
+    [InlineData(TileTransform.None, 32)]
+    public void A_vector_s_transform_is_that_of_a_panel_s_lane(TileTransform transform, int tile)
+    {
+        const int Width = 16, Blocks = 3;
+        float[] x = Numbers.Normal(Blocks * tile, 1);
+        using GuardedBuffer<float> v = LaneCases.Guarded(x), hat = new(x.Length), back = new(x.Length), panel = new(tile * Width);
+        VectorTransform map = VectorTransform.Get(transform, tile);
+        map.Forward(v.Pointer, hat.Pointer, Blocks);
+        map.Inverse(v.Pointer, back.Pointer, Blocks);
+        foreach ((bool inverse, GuardedBuffer<float> actual) in new[] { (false, hat), (true, back) })
+        {
+            for (int b = 0; b < Blocks; b++)
+            {
+                panel.Span.Clear();
+                for (int i = 0; i < tile; i++) panel.Pointer[(i * Width) + 3] = x[(b * tile) + i];
+                if (inverse) BlockTransform.Inverse(transform, tile, panel.Pointer, panel.Pointer, Width);
+                else BlockTransform.Forward(transform, tile, panel.Pointer, panel.Pointer, Width);
+
+                // Norms of rows are at most 2, so each of the tile's terms rounds a number below 2 * 5.
+                double[] exact = [.. Enumerable.Range(0, tile).Select(i => (double)panel.Pointer[(i * Width) + 3])];
+                LaneCases.Close(exact, actual.Span.Slice(b * tile, tile), _ => 2 * tile * LaneCases.Rounding * 10, $"{transform} {tile}, inverse {inverse}, block {b}");
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Lanes))]
+    public void Compact_runs_multiply_as_the_runs_they_are_a_copy_of(int lanes)
+    {
+        foreach (int tile in new[] { 32, 64, 128 })
+        {
+            const int Rows = 3, Columns = 5;
+            Random random = new(tile);
+            int runs = 11;
+            ushort[] starts = [.. Enumerable.Range(0, Rows * Columns).SelectMany(_ => Enumerable.Range(0, tile / 16 * tile).OrderBy(_ => random.Next()).Take(runs).Select(p => (ushort)((p / tile * 16 * tile) + (p % tile))).Order())];
+            using SparsePattern pattern = new(new CoefficientSupport(tile, Rows * Columns, 16, starts), Rows, Columns);
+            float[] values = WeightRounding.Round(Numbers.Normal(starts.Length * 16, 1), WeightPrecision.BFloat16), x = Numbers.Normal(Columns * tile, 2), start = Numbers.Normal(tile, 3);
+            using GuardedBuffer<float> v = LaneCases.Guarded(values), from = LaneCases.Guarded(x);
+            foreach (WeightPrecision precision in Enum.GetValues<WeightPrecision>())
+            {
+                using SparseSlab slab = new(pattern, values, precision);
+                for (int row = 0; row < Rows; row++)
+                {
+                    double[] exact = LaneCases.Doubles(start), bound = [.. start.Select(s => (double)Math.Abs(s))];
+                    for (int e = 0; e < Columns * runs * 16; e++)
+                    {
+                        int tileIndex = (row * Columns) + (e / (runs * 16)), place = pattern.Support.PositionOf(tileIndex, e % (runs * 16));
+                        double product = (double)values[(row * Columns * runs * 16) + e] * x[(e / (runs * 16) * tile) + (place % tile)];
+                        exact[place / tile] += product;
+                        bound[place / tile] += Math.Abs(product);
+                    }
+
+                    using GuardedBuffer<float> compact = LaneCases.Guarded(start), direct = LaneCases.Guarded(start);
+                    Run(lanes, slab, precision, row, from.Pointer, compact.Pointer);
+                    VectorSparse.Multiply(pattern, v.Pointer, row, from.Pointer, direct.Pointer);
+                    LaneCases.Close(exact, compact.Span, r => ((Columns * runs) + 6) * LaneCases.Rounding * bound[r], $"{precision}, tile {tile}, row {row}");
+                    LaneCases.Close(exact, direct.Span, r => ((Columns * runs) + 6) * LaneCases.Rounding * bound[r], $"in place, tile {tile}, row {row}");
+                }
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(1f, 0x3F80)]
+    [InlineData(-2.5f, 0xC020)]
+    [InlineData(1.00390625f, 0x3F80)]
+    [InlineData(1.01171875f, 0x3F82)]
+    [InlineData(0f, 0)]
+    public void Bfloat16_is_the_nearest_ties_to_even(float value, int bits) => Assert.Equal(bits, WeightRounding.ToBFloat16(value));
+
+    private static void Run(int lanes, SparseSlab slab, WeightPrecision precision, int row, float* x, float* y)
+    {
+        switch (lanes, precision)
+        {
+            case (16, WeightPrecision.Float32): slab.Run<Lanes512, SparseSlab.FloatValues>(row, x, y); break;
+            case (8, WeightPrecision.Float32): slab.Run<Lanes256, SparseSlab.FloatValues>(row, x, y); break;
+            case (1, WeightPrecision.Float32): slab.Run<LanesScalar, SparseSlab.FloatValues>(row, x, y); break;
+            case (16, _): slab.Run<Lanes512, SparseSlab.RoundedValues>(row, x, y); break;
+            case (8, _): slab.Run<Lanes256, SparseSlab.RoundedValues>(row, x, y); break;
+            default: slab.Run<LanesScalar, SparseSlab.RoundedValues>(row, x, y); break;
+        }
+    }
+}
