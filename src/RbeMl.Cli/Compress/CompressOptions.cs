@@ -28,7 +28,7 @@ internal sealed class CompressOptions
     private readonly Option<bool> _calibrationIds = new("--calibration-ids") { Description = "The --calibration file holds token ids, a line a sequence." };
     private readonly Option<int> _calibrationTokens = Options.Whole("--calibration-tokens", 8192, 1, "Tokens of the calibration to use.", 1 << 24);
     private readonly Option<double?> _targetError = Options.OptionalReal("--target-error", 0, 1, "With --format auto: fewest bits with at most this relative error, of each block's output for a model, of each matrix for a file.", above: true);
-    private readonly Option<double?> _targetBits = Options.OptionalReal("--target-bits", 0, 32, $"With --format auto: least error with at most so many bits a weight; {DefaultTargetBits} unless --target-error is given.", above: true);
+    private readonly Option<double?> _targetBits = Options.OptionalReal("--target-bits", 0, 32, $"With --format auto: least error with at most so many bits a weight, of all matrices of a model together, of each matrix of a file; {DefaultTargetBits} unless --target-error is given.", above: true);
     private readonly Option<string[]> _include = new Option<string[]>("--include") { Description = "Names to compress; * stands for any characters. A model's are such as blocks.3.attention.query.", HelpName = "patterns", AllowMultipleArgumentsPerToken = true }.Named();
     private readonly Option<string[]> _exclude = new Option<string[]>("--exclude") { Description = "Names not to compress, even if included: a file's tensors are copied, a model's matrices keep all their coefficients (exact to the rounding of fp32).", HelpName = "patterns", AllowMultipleArgumentsPerToken = true }.Named();
     private readonly Option<string> _layerNorm = Options.Word("--layer-norm", "dense", "How a model's LayerNorms are stored: every value, a cosine series of an eighth as many, or one value each. They are a ten-thousandth of a model; see the errors before using it.", "dense", "compressed", "scalar");
@@ -53,7 +53,7 @@ internal sealed class CompressOptions
     {
         Check(result);
         bool auto = result.GetValue(_compression.Format) == "auto", delta = result.Given(_compression.Coefficients);
-        RbeOptions options = _compression.Read(result, (int)(result.GetValue(_seed) & 0x7FFFFFFF), delta) with { Alphas = result.GetValue(_alphas) == "on" };
+        RbeOptions options = _compression.Read(result, unchecked((int)(result.GetValue(_seed) ^ (result.GetValue(_seed) >> 32))), delta) with { Alphas = result.GetValue(_alphas) == "on" };
         if (auto) options = options with { Format = new ChoiceSettings().Probe };
         string? modelOnly = new Option[] { _calibration, _layerNorm, _embeddings }.FirstOrDefault(result.Given)?.Name;
         return new CompressSettings(result.GetValue(_input)!, result.GetValue(_output)!, result.GetValue(_calibration), result.GetValue(_calibrationIds), result.GetValue(_calibrationTokens), modelOnly, new CompressionRequest
@@ -83,6 +83,8 @@ internal sealed class CompressOptions
         bool calibrated = result.Given(_calibration);
         if (calibrated && format is "quantized" or "trellis" && result.Given(_compression.Coefficients)) throw new UsageException("--coefficients on top would undo what --calibration does. Leave out one of them.");
         if (calibrated && result.GetValue(_compression.Transform) == "cdf97") throw new UsageException("--transform cdf97 is not orthonormal, which --calibration needs. Use another, or leave out the calibration.");
+        if (format is "quantized" or "trellis" && result.Given(_compression.Support) && !result.Given(_compression.Coefficients)) throw new UsageException($"--support says where --coefficients are kept, and --format {format} has none unless they are given. Add --coefficients, or leave out --support.");
+        if (format == "auto" && result.GetValue(_compression.Transform) == "cdf97" && Directory.Exists(result.GetValue(_input))) throw new UsageException("--transform cdf97 is not orthonormal, which --format auto needs for a model. Use another transform or format.");
         if (!result.Given(_embeddingBits)) return;
         string embeddings = result.GetValue(_embeddings)!;
         int bits = result.GetValue(_embeddingBits)!.Value;

@@ -86,7 +86,7 @@ public sealed record TransformerConfig
         Positive(nameof(MaxSequenceLength), MaxSequenceLength);
         if (Width % Heads != 0) throw new InvalidSettingException(nameof(Heads), Heads, $"Width {Width} must be a multiple of it.");
         if (!(Dropout >= 0 && Dropout < 1)) throw new InvalidSettingException(nameof(Dropout), Dropout, "use a probability from 0 up to, but not, 1.");
-        if (!(LayerNormEpsilon >= 1e-30 && LayerNormEpsilon < 1)) throw new InvalidSettingException(nameof(LayerNormEpsilon), LayerNormEpsilon, "use a small positive number such as 1e-5, at least 1e-30.");
+        if (!(LayerNormEpsilon >= 1e-30 && LayerNormEpsilon < 1)) throw new InvalidSettingException(nameof(LayerNormEpsilon), LayerNormEpsilon, "use a small positive number such as 1e-5, from 1e-30 up to, but not, 1.");
         if (!Enum.IsDefined(Gelu)) throw new InvalidSettingException(nameof(Gelu), Gelu, $"use one of {string.Join(", ", Enum.GetNames<GeluKind>())}.");
         if (!Enum.IsDefined(LayerNorm)) throw new InvalidSettingException(nameof(LayerNorm), LayerNorm, $"use one of {string.Join(", ", Enum.GetNames<LayerNormStorage>())}.");
         Product(nameof(Width), Width, "4", FeedForwardWidth == 0 ? 4 : 1);

@@ -47,6 +47,28 @@ public sealed class CompressOptionTests : IDisposable
     }
 
     [Fact]
+    public void All_bits_of_a_seed_count()
+    {
+        Assert.NotEqual(Seed("1"), Seed("4294967297"));
+
+        int Seed(string seed) => ((SparseFormat)OfTensor("--format", "sparse", "--coefficients", "64", "--support", "runs8", "--seed", seed).Matrix.Format).Support.Seed;
+    }
+
+    [Theory]
+    [InlineData(1e36)]
+    [InlineData(1e-10)]
+    public void Weights_beyond_the_scales_are_refused(double deviation)
+    {
+        string input = _folder.File("far.safetensors"), output = _folder.File("far.rbe");
+        SafetensorsWriter.Write(input, [SafetensorsSource.From("w", Numbers.Normal(64 * 64, 9, deviation), [64, 64])]);
+        CommandRun run = CommandRun.Of(["compress", input, "-o", output]);
+        Assert.Equal(1, run.Code);
+        Assert.Contains("\"w\"", run.Error);
+        Assert.False(File.Exists(output));
+        Assert.Equal(0, CommandRun.Of(["compress", input, "-o", output, "--format", "sparse"]).Code);
+    }
+
+    [Fact]
     public void Tile_transform_and_alphas()
     {
         RbeMatrix plain = OfTensor().Matrix, other = OfTensor("--tile", "128", "--transform", "haar", "--alphas", "off").Matrix;

@@ -201,10 +201,15 @@ public sealed class CompressTests : IDisposable
     [InlineData("two targets", "--format", "auto", "--target-bits", "4", "--target-error", "0.1")]
     [InlineData("--alphas: --format auto", "--format", "auto", "--alphas", "on")]
     [InlineData("--support is not for --format seed", "--format", "seed", "--support", "topk")]
+    [InlineData("--support says where", "--format", "trellis", "--bits", "4", "--support", "random")]
     [InlineData("--coefficients 2000", "--format", "sparse", "--tile", "32", "--coefficients", "2000")]
     [InlineData("--calibration-tokens says how", "--calibration-tokens", "5")]
     [InlineData("--embedding-bits is for", "--embedding-bits", "5")]
     [InlineData("--embedding-bits 2: quantized", "--embeddings", "quantized", "--embedding-bits", "2")]
     public void Options_that_contradict_are_usage_errors(string message, params string[] options) =>
         CommandRun.Of(["compress", "x", "-o", Output, .. options]).Fails(2, message);
+
+    [Fact]
+    public void A_choice_for_a_model_needs_an_orthonormal_transform() =>
+        CommandRun.Of(["compress", Model(), "-o", Output, "--format", "auto", "--transform", "cdf97"]).Fails(2, "--transform cdf97 is not orthonormal");
 }

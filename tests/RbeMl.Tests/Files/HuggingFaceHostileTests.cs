@@ -79,7 +79,7 @@ public sealed class HuggingFaceHostileTests : IDisposable
                 model.Tensors[name].Values[7] = value;
                 string folder = model.Write(_folder.File("m"), element);
                 NonFiniteException error = Assert.Throws<NonFiniteException>(() => ModelSource.Load(folder));
-                Assert.Equal(name, error.Where);
+                Assert.Equal($"{Path.Combine(folder, "model.safetensors")}: {name}", error.Where);
                 Assert.Contains("element 7", error.Message);
             }
         }

@@ -18,6 +18,7 @@ public sealed class SafetensorsHostileTests : IDisposable
     [InlineData("{\"__metadata__\":{\"a\":5}}", "is no text")]
     [InlineData("{\"__metadata__\":5}", "is no object")]
     [InlineData("{\"a\":{}}", "no dtype")]
+    [InlineData("{\"\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", "has no name")]
     [InlineData("{\"a\":{\"dtype\":\"F33\",\"shape\":[2],\"data_offsets\":[0,8]}}", "unknown dtype \"F33\"")]
     [InlineData("{\"a\":{\"dtype\":\"f32\",\"shape\":[2],\"data_offsets\":[0,8]}}", "unknown dtype")]
     [InlineData("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,8]}}", "no shape")]

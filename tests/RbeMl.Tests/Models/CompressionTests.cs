@@ -54,6 +54,29 @@ public sealed class CompressionTests
     }
 
     [Fact]
+    public void BiasesTakeUpTheMeanError()
+    {
+        DenseBlockWeights dense = White(7);
+        BlockCalibration calibration = BlockCalibration.Run(dense, s_config, Activations(32, 8));
+        CalibratedBlock block = CalibratedBlock.Compress(dense, s_config, new(new RbeOptions { Format = RbeFormat.Quantized(3), Alphas = false }), calibration);
+        (RbeMatrix Matrix, float[] Weights, float[] Before, float[] After, BlockMatrix Which)[] parts =
+        [
+            (block.Weights.Query, dense.Query, dense.Vectors.QueryBias, block.Weights.Vectors.QueryBias, BlockMatrix.Query),
+            (block.Weights.Key, dense.Key, dense.Vectors.KeyBias, block.Weights.Vectors.KeyBias, BlockMatrix.Key),
+            (block.Weights.Value, dense.Value, dense.Vectors.ValueBias, block.Weights.Vectors.ValueBias, BlockMatrix.Value),
+            (block.Weights.Output, dense.Output, dense.Vectors.OutputBias, block.Weights.Vectors.OutputBias, BlockMatrix.Output),
+            (block.Weights.Expand, dense.Expand, dense.Vectors.ExpandBias, block.Weights.Vectors.ExpandBias, BlockMatrix.Expand),
+            (block.Weights.Contract, dense.Contract, dense.Vectors.ContractBias, block.Weights.Vectors.ContractBias, BlockMatrix.Contract),
+        ];
+        foreach ((RbeMatrix matrix, float[] weights, float[] before, float[] after, BlockMatrix which) in parts)
+        {
+            float[] correction = calibration[which].BiasCorrection(weights, matrix);
+            Assert.Contains(correction, c => c != 0);
+            Assert.Equal(before.Zip(correction, (b, c) => b + c), after);
+        }
+    }
+
+    [Fact]
     public void ABudgetIsKeptAndBeatsOneFormatForAll()
     {
         DenseBlockWeights dense = White(3);

@@ -61,6 +61,7 @@ public static class MatrixSetCompressor
             progress?.Report(new CompressionProgress(done, total, tensor.Name));
             int rows = (int)tensor.Shape[0], columns = (int)tensor.Shape[1];
             float[] weights = TensorReading.Values(source, tensor.Name);
+            WeightRange.Require(tensor.Name, weights, request.Options.Format);
             RbeMatrix matrix = CompressOne(weights, rows, columns, request, parallel, out CompressionReport report);
             report.RequirePlausible(tensor.Name);
             matrices.Add(new RbeNamedMatrix(tensor.Name, matrix, report));

@@ -125,7 +125,13 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
     {
         LetGo(BlockWeightCount);
         DenseBlockWeights dense = source.ReadBlock(layer);
-        foreach (BlockMatrix m in PerMatrix.All) _energies[ModelCompressor.NameOf(layer, m)] = MatrixOutcome.EnergyOf(PerMatrix.WeightsOf(dense, m));
+        foreach (BlockMatrix m in PerMatrix.All)
+        {
+            string name = ModelCompressor.NameOf(layer, m);
+            if (request.Names.Selects(name)) WeightRange.Require(name, PerMatrix.WeightsOf(dense, m), request.Options.Format);
+            _energies[name] = MatrixOutcome.EnergyOf(PerMatrix.WeightsOf(dense, m));
+        }
+
         return dense;
     }
 

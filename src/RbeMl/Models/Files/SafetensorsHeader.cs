@@ -76,6 +76,7 @@ internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Met
 
     private static SafetensorsTensor Entry(string path, string name, JsonElement entry, long dataStart, long fileLength)
     {
+        if (name.Length == 0) throw Damaged(path, "one of its tensors has no name");
         if (entry.ValueKind != JsonValueKind.Object) throw Damaged(path, $"tensor \"{name}\" is described by no object");
         string? type = entry.TryGetProperty("dtype", out JsonElement dtype) && dtype.ValueKind == JsonValueKind.String ? dtype.GetString() : null;
         if (!SafetensorsElements.TryParse(type, out SafetensorsElement element)) throw Damaged(path, $"tensor \"{name}\" has {(type is null ? "no dtype" : $"the unknown dtype \"{type}\"")}");

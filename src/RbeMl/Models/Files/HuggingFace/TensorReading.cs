@@ -14,7 +14,7 @@ internal static unsafe class TensorReading
     public static float[] Values(SafetensorsSet tensors, string name)
     {
         float[] values = tensors.ReadFloats(name);
-        CheckFinite(name, values, 0);
+        CheckFinite(tensors, name, values, 0);
         return values;
     }
 
@@ -46,7 +46,7 @@ internal static unsafe class TensorReading
                     stored = band.AsSpan(0, height * columns);
                 }
 
-                CheckFinite(name, stored, (long)(first + row) * columns);
+                CheckFinite(tensors, name, stored, (long)(first + row) * columns);
                 if (transposed) TransposeBand(stored, first + row, height, rows, columns, values);
                 else CopyBand(stored, first + row, columns, values);
             }
@@ -108,9 +108,9 @@ internal static unsafe class TensorReading
         }
     }
 
-    private static void CheckFinite(string name, ReadOnlySpan<float> values, long first)
+    private static void CheckFinite(SafetensorsSet tensors, string name, ReadOnlySpan<float> values, long first)
     {
         int bad = FiniteScan.IndexOfNonFinite(values);
-        if (bad >= 0) throw new NonFiniteException(name, FormattableString.Invariant($"value {values[bad]} at element {first + bad}. Take the model from a sound source."));
+        if (bad >= 0) throw new NonFiniteException($"{tensors.FileOf(name).Path}: {name}", FormattableString.Invariant($"value {values[bad]} at element {first + bad}. Take the model from a sound source."));
     }
 }
