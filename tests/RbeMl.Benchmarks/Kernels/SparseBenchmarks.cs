@@ -54,6 +54,6 @@ public unsafe class SparseBenchmarks : KernelData
     [Benchmark]
     public void Gradient()
     {
-        for (int row = 0; row < Tiles; row++) SparseKernel.Gradient(_pattern, row, _x, 0, _y + (row * Tile * Lanes), 0, 1, Lanes, _gradients);
+        for (int row = 0; row < Tiles; row++) SparseKernel.Gradient(_pattern, row, _x, Width * Lanes, _y, Width * Lanes, 1, Lanes, _gradients);
     }
 }
