@@ -54,7 +54,9 @@ public sealed class RateTests
     public void WhatCannotBeReachedIsSaid()
     {
         RateCurve[] curves = [new(100, [new RatePoint(new RbeOptions(), 300, 0.5), new RatePoint(new RbeOptions(), 500, 0.1)])];
-        Assert.Equal(300, Assert.Throws<UnreachableTargetException>(() => RateAllocator.MinimizeError(curves, [1], 299)).Best);
+        UnreachableTargetException size = Assert.Throws<UnreachableTargetException>(() => RateAllocator.MinimizeError(curves, [1], 299));
+        Assert.Equal(3, size.Best); // bits a weight
+        Assert.Contains("2.99 bits a weight", size.Message);
         Assert.Equal(0.2, Assert.Throws<UnreachableTargetException>(() => RateAllocator.MinimizeBits(curves, [2], 0.19)).Best, 1e-12);
         Assert.Throws<InvalidSettingException>(() => RateAllocator.MinimizeBits(curves, [double.NaN], 1));
         Assert.Throws<ShapeMismatchException>(() => RateAllocator.MinimizeBits(curves, [1, 1], 1));
