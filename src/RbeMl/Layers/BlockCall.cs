@@ -95,7 +95,7 @@ internal sealed unsafe class BlockCall<T> : IDisposable
         (Workspace, X, Result, Batch, Length, Past, Options) = (workspace, x, result, batch, length, past, options);
         Profile = options.Profile || workspace.Profile is not null;
         if (!Profile) return;
-        if (Ticks.Length != workspace.Team.Threads * (int)BlockStage.Count) Ticks = new long[workspace.Team.Threads * (int)BlockStage.Count];
+        if (Ticks.Length != workspace.Team.Threads * BlockProfile.Stages) Ticks = new long[workspace.Team.Threads * BlockProfile.Stages];
         Array.Clear(Ticks);
     }
 
@@ -150,12 +150,12 @@ internal sealed unsafe class BlockCall<T> : IDisposable
 
     public long Now() => Profile ? Stopwatch.GetTimestamp() : 0;
 
-    public long Lap(int worker, BlockStage stage, long since)
+    public long Lap(int worker, ProfileStage stage, long since)
     {
         if (!Profile) return 0;
-        if (OutputGradient is not null && stage <= BlockStage.FeedForward) stage = BlockStage.Recomputation;
+        if (OutputGradient is not null && stage <= ProfileStage.FeedForward) stage = ProfileStage.Recomputation;
         long now = Stopwatch.GetTimestamp();
-        Ticks[worker * (int)BlockStage.Count + (int)stage] += now - since;
+        Ticks[worker * BlockProfile.Stages + (int)stage] += now - since;
         return now;
     }
 

@@ -2,29 +2,12 @@ using System.Diagnostics;
 
 namespace RbeMl.Layers;
 
-/// <summary>Stages of a block that are timed: the first ones of <see cref="ProfileStage"/>.</summary>
-internal enum BlockStage
-{
-    LayerNorm1,
-    Projections,
-    Attention,
-    AttentionOutput,
-    LayerNorm2,
-    FeedForward,
-    Recomputation,
-    FeedForwardBackward,
-    LayerNorm2Backward,
-    AttentionOutputBackward,
-    AttentionBackward,
-    ProjectionsBackward,
-    LayerNorm1Backward,
-    WeightGradients,
-    Count,
-}
-
 /// <summary>Counts profiled forwards of one block; safe for several threads.</summary>
 internal sealed class BlockProfile
 {
+    /// <summary>Stages of a block: the first ones of <see cref="ProfileStage"/>, up to its weight gradients.</summary>
+    public const int Stages = (int)ProfileStage.WeightGradients + 1;
+
     private long _count;
     private long _totalTicks;
 
@@ -34,13 +17,13 @@ internal sealed class BlockProfile
         long count = Interlocked.Increment(ref _count);
         long sum = Interlocked.Add(ref _totalTicks, total);
         return new LayerStats(
-            layer, count, Time(BlockStage.LayerNorm1), Time(BlockStage.Projections), Time(BlockStage.Attention), Time(BlockStage.AttentionOutput),
-            Time(BlockStage.LayerNorm2), Time(BlockStage.FeedForward), Span(total), Span(sum / count), threads, bytes);
+            layer, count, Time(ProfileStage.LayerNorm1), Time(ProfileStage.Projections), Time(ProfileStage.Attention), Time(ProfileStage.AttentionOutput),
+            Time(ProfileStage.LayerNorm2), Time(ProfileStage.FeedForward), Span(total), Span(sum / count), threads, bytes);
 
-        TimeSpan Time(BlockStage stage)
+        TimeSpan Time(ProfileStage stage)
         {
             long stageTicks = 0;
-            for (int i = (int)stage; i < ticks.Length; i += (int)BlockStage.Count) stageTicks += ticks[i];
+            for (int i = (int)stage; i < ticks.Length; i += BlockProfile.Stages) stageTicks += ticks[i];
             return Span(stageTicks);
         }
 

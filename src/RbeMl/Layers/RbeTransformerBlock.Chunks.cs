@@ -28,9 +28,9 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         NormalizeAndTransform(LayerNorm1, Attention.Query, call.X.Chunk(chunk), Statistic(call, 0, chunk), Statistic(call, 1, chunk), v, v + PaddedWidth, xHat, width);
         T* moments = scratch.Take((long)Attention.Query.TileColumns * Moments * width);
         MomentsOf(Attention.Inputs, xHat, moments, width);
-        t0 = call.Lap(worker, BlockStage.LayerNorm1, t0);
+        t0 = call.Lap(worker, ProfileStage.LayerNorm1, t0);
         Attention.ProjectChunk(xHat, moments, call.Qkv.Chunk(chunk), width, scratch);
-        call.Lap(worker, BlockStage.Projections, t0);
+        call.Lap(worker, ProfileStage.Projections, t0);
     }
 
     private void Attend(BlockCall<T> call, int item, int worker, ScratchArea<T> scratch)
@@ -39,7 +39,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         MultiHeadAttention<T>.HeadCall head = HeadOf(call, item / call.Parts);
         if (call.Options.Cache is { } cache && call.Parts == 1) Attention.HeadAppend(head, call.Qkv, cache);
         Attention.HeadForward(head, PartOf(call, item), call.Qkv, call.Att, call.RowStatistics.Pointer, call.Options, call.AttentionWeights, scratch);
-        call.Lap(worker, BlockStage.Attention, t0);
+        call.Lap(worker, ProfileStage.Attention, t0);
     }
 
     // Items of a divided backward are the heads' parts of queries, then their parts of keys and values.
@@ -51,7 +51,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         item %= parts;
         Attention.HeadBackward(
             HeadOf(call, item / call.Parts), PartOf(call, item), which, call.Qkv, call.Att, call.AttGradient, call.QkvGradient, call.RowStatistics.Pointer, call.Options, scratch);
-        call.Lap(worker, BlockStage.AttentionBackward, t0);
+        call.Lap(worker, ProfileStage.AttentionBackward, t0);
     }
 
     // The last queries see the most keys: parts of a head run from the last to the first.
@@ -72,17 +72,17 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         Attention.OutputChunk(attHat, moments, m, width, scratch);
         if (Drops(call)) Drop(call, DropoutSite.AttentionResidual, chunk, m);
         Elementwise.Add(m, call.X.Chunk(chunk), m, size);
-        t0 = call.Lap(worker, BlockStage.AttentionOutput, t0);
+        t0 = call.Lap(worker, ProfileStage.AttentionOutput, t0);
 
         T* xHat = keepMost ? call.X2Hat.Chunk(chunk) : scratch.Take(size);
         NormalizeAndTransform(LayerNorm2, FeedForward.Expand, m, Statistic(call, 2, chunk), Statistic(call, 3, chunk), v + 2L * PaddedWidth, v + 3L * PaddedWidth, xHat, width);
         FeedForward.Expand.Moments(FeedForward.Expand.TileColumns, xHat, moments, width);
-        t0 = call.Lap(worker, BlockStage.LayerNorm2, t0);
+        t0 = call.Lap(worker, ProfileStage.LayerNorm2, t0);
         T* y = call.Result.Chunk(chunk);
         FeedForward.ForwardChunk(xHat, moments, keepMost ? call.Hidden.Chunk(chunk) : null, keepAll ? call.HiddenHat.Chunk(chunk) : null, y, width, scratch);
         if (Drops(call)) Drop(call, DropoutSite.FeedForwardResidual, chunk, y);
         Elementwise.Add(y, m, y, size);
-        call.Lap(worker, BlockStage.FeedForward, t0);
+        call.Lap(worker, ProfileStage.FeedForward, t0);
     }
 
     private void RecomputeHidden(BlockCall<T> call, int chunk, int worker, ScratchArea<T> scratch)
@@ -94,7 +94,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         NormalizeAndTransform(LayerNorm2, FeedForward.Expand, call.Middle.Chunk(chunk), Statistic(call, 2, chunk), Statistic(call, 3, chunk), v + 2L * PaddedWidth, v + 3L * PaddedWidth, call.X2Hat.Chunk(chunk), width);
         FeedForward.Expand.Moments(FeedForward.Expand.TileColumns, call.X2Hat.Chunk(chunk), moments, width);
         FeedForward.RecomputeHidden(call.X2Hat.Chunk(chunk), moments, call.Hidden.Chunk(chunk), width, scratch);
-        call.Lap(worker, BlockStage.Recomputation, t0);
+        call.Lap(worker, ProfileStage.Recomputation, t0);
     }
 
     // dy -> dm (the gradient of the middle) and the gradient of att, of one chunk.
@@ -112,7 +112,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         {
             FeedForward.RecomputeHat(call.Hidden.Chunk(chunk), call.HiddenHat.Chunk(chunk), width);
             Attention.Output.TransformBlocks(Attention.Output.TileColumns, call.Att.Chunk(chunk), call.AttHat.Chunk(chunk), width);
-            t0 = call.Lap(worker, BlockStage.Recomputation, t0);
+            t0 = call.Lap(worker, ProfileStage.Recomputation, t0);
         }
 
         MomentsOf(Attention.Inputs, call.X1Hat.Chunk(chunk), inputMoments + (long)layout.X1 * width, width);
@@ -128,17 +128,17 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         FeedForward.BackwardChunk(
             g, gradientMoments + (long)layout.Contract * width, call.Hidden.Chunk(chunk), call.ExpandHat.Chunk(chunk), gradientMoments + (long)layout.Expand * width, sums + 3L * Width, dNorm, width, scratch);
 
-        t0 = call.Lap(worker, BlockStage.FeedForwardBackward, t0);
+        t0 = call.Lap(worker, ProfileStage.FeedForwardBackward, t0);
         T* dm = call.MiddleGradient.Chunk(chunk);
         Copy(dy, dm, size);
         LayerNorm2.Backward(call.Middle.Chunk(chunk), Statistic(call, 2, chunk), Statistic(call, 3, chunk), v + 2L * PaddedWidth, dNorm, dm, sums + Width, sums + 2L * Width, width);
-        t0 = call.Lap(worker, BlockStage.LayerNorm2Backward, t0);
+        t0 = call.Lap(worker, ProfileStage.LayerNorm2Backward, t0);
 
         T* go = call.OutputHat.Chunk(chunk);
         kept = Dropped(call, DropoutSite.AttentionResidual, chunk, dm, go);
         Attention.Output.TransformGradient(0, Attention.Output.TileRows, kept, go, gradientMoments + (long)layout.Output * width, sums + 3L * Width + _config.HiddenWidth, width);
         Attention.OutputBackwardChunk(go, gradientMoments + (long)layout.Output * width, call.AttGradient.Chunk(chunk), width, scratch);
-        call.Lap(worker, BlockStage.AttentionOutputBackward, t0);
+        call.Lap(worker, ProfileStage.AttentionOutputBackward, t0);
     }
 
     // dq, dk, dv -> dx of one chunk.
@@ -150,11 +150,11 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         T* sums = call.PartialSums.Pointer + (long)chunk * PartialRows + 4L * Width + _config.HiddenWidth;
         T* dNorm = scratch.Take(size);
         Attention.ProjectBackwardChunk(call.QkvGradient.Chunk(chunk), call.MomentsOfGradients.Chunk(chunk) + (long)MomentLayout.Of(this).Qkv * width, sums, dNorm, width, scratch);
-        t0 = call.Lap(worker, BlockStage.ProjectionsBackward, t0);
+        t0 = call.Lap(worker, ProfileStage.ProjectionsBackward, t0);
         T* dx = call.Result.Chunk(chunk);
         Copy(call.MiddleGradient.Chunk(chunk), dx, size);
         LayerNorm1.Backward(call.X.Chunk(chunk), Statistic(call, 0, chunk), Statistic(call, 1, chunk), call.LayerNormVectors.Pointer, dNorm, dx, sums + 3L * Width, sums + 4L * Width, width);
-        call.Lap(worker, BlockStage.LayerNorm1Backward, t0);
+        call.Lap(worker, ProfileStage.LayerNorm1Backward, t0);
     }
 
     // Coefficients and alphas of one tile row of one matrix, over all chunks in order.
@@ -162,7 +162,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     {
         long t0 = call.Now();
         WeightGradients(call, item);
-        call.Lap(worker, BlockStage.WeightGradients, t0);
+        call.Lap(worker, ProfileStage.WeightGradients, t0);
     }
 
     private void WeightGradients(BlockCall<T> call, int item)

@@ -127,10 +127,10 @@ public sealed class StepProfile
     /// <summary>Adds a call of a block, [worker][stage].</summary>
     internal void AddBlock(ReadOnlySpan<long> ticks)
     {
-        for (int stage = 0; stage < (int)BlockStage.Count; stage++)
+        for (int stage = 0; stage < BlockProfile.Stages; stage++)
         {
             long sum = 0;
-            for (int i = stage; i < ticks.Length; i += (int)BlockStage.Count) sum += ticks[i];
+            for (int i = stage; i < ticks.Length; i += BlockProfile.Stages) sum += ticks[i];
             if (sum == 0) continue;
             _ticks[stage] += sum / _threads;
             _counts[stage]++;
