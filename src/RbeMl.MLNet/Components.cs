@@ -1,0 +1,13 @@
+using Microsoft.ML.Runtime;
+
+namespace RbeMl.MLNet;
+
+/// <summary>The list of the components that a model file can hold.</summary>
+internal static class Components
+{
+    /// <summary>Makes every component known to a context.</summary>
+    public static void Register(ComponentCatalog catalog)
+    {
+        Loader<Tokens.TokenizeTransformer>.Register(catalog);
+    }
+}

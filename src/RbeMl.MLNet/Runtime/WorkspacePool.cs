@@ -1,0 +1,43 @@
+using System.Collections.Concurrent;
+using RbeMl.Layers;
+using RbeMl.Memory;
+
+namespace RbeMl.MLNet.Runtime;
+
+/// <summary>
+/// Scratch memory of a transformer, rented for one computation and given back. ML.NET's prediction engines never dispose their rows, so scratch must
+/// belong to no row. As many workspaces are kept as there are processors. All transformers of a process share the threads.
+/// </summary>
+internal sealed class WorkspacePool
+{
+    private static readonly ConcurrentDictionary<int, Lazy<ThreadTeam>> Teams = [];
+    private readonly ConcurrentBag<Workspace<float>> _kept = [];
+    private readonly int _threads;
+
+    /// <summary>Creates an empty pool.</summary>
+    /// <param name="threads">Threads of a computation; 0 means one for each processor.</param>
+    public WorkspacePool(int threads)
+    {
+        if (threads < 0) throw new InvalidSettingException("threads", threads, "use 0 for one thread a processor, or a positive number.");
+        _threads = threads == 0 ? Environment.ProcessorCount : threads;
+    }
+
+    /// <summary>Takes a workspace; disposing the lease gives it back.</summary>
+    public Lease Rent() => new(this, _kept.TryTake(out Workspace<float>? kept) ? kept : new Workspace<float>(Teams.GetOrAdd(_threads, n => new Lazy<ThreadTeam>(() => new ThreadTeam(n))).Value));
+
+    private void Return(Workspace<float> workspace)
+    {
+        if (_kept.Count < Environment.ProcessorCount) _kept.Add(workspace);
+        else workspace.Dispose();
+    }
+
+    /// <summary>A rented workspace.</summary>
+    public readonly struct Lease(WorkspacePool pool, Workspace<float> workspace) : IDisposable
+    {
+        /// <summary>The workspace.</summary>
+        public Workspace<float> Workspace => workspace;
+
+        /// <inheritdoc/>
+        public void Dispose() => pool.Return(workspace);
+    }
+}
