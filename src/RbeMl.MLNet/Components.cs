@@ -8,6 +8,7 @@ internal static class Components
     /// <summary>Makes every component known to a context.</summary>
     public static void Register(ComponentCatalog catalog)
     {
+        Loader<Blocks.TransformerBlockTransformer>.Register(catalog);
         Loader<Tokens.TokenizeTransformer>.Register(catalog);
     }
 }

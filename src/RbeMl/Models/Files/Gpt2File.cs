@@ -34,7 +34,26 @@ public static partial class Gpt2File
     /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
     /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or knows more ids than the model; or a report is of no matrix.</exception>
     /// <exception cref="ShapeMismatchException">A report is of a matrix with another number of tiles.</exception>
-    public static unsafe void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null)
+    public static void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null)
+    {
+        (JsonObject metadata, List<RbeTensor> tensors) = Describe(model, tokenizer, reports);
+        RbeContainerWriter.Write(path, metadata, tensors);
+    }
+
+    /// <summary>Writes a model to a stream, which is left open: the bytes of the file that <see cref="Save(string, Gpt2Model{float}, ITokenizer?, IReadOnlyDictionary{string, CompressionReport}?)"/> makes.</summary>
+    /// <param name="stream">The stream; it need not seek.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="tokenizer">Its tokenizer, to travel along; null for none.</param>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
+    /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or knows more ids than the model.</exception>
+    /// <exception cref="IOException">The stream cannot be written.</exception>
+    public static void Save(Stream stream, Gpt2Model<float> model, ITokenizer? tokenizer = null)
+    {
+        (JsonObject metadata, List<RbeTensor> tensors) = Describe(model, tokenizer, null);
+        RbeContainerWriter.Write(stream, metadata, tensors);
+    }
+
+    private static unsafe (JsonObject Metadata, List<RbeTensor> Tensors) Describe(Gpt2Model<float> model, ITokenizer? tokenizer, IReadOnlyDictionary<string, CompressionReport>? reports)
     {
         ArgumentNullException.ThrowIfNull(model);
         if (tokenizer?.Vocabulary > model.Config.Vocabulary) throw new InvalidSettingException("tokenizer", $"{tokenizer.Vocabulary} ids", $"the model knows {model.Config.Vocabulary}. Save it with its own tokenizer.");
@@ -53,7 +72,7 @@ public static partial class Gpt2File
         foreach (ParameterSlice slice in model.Parameters.Slices.Where(s => !stored.Contains(s.Name))) tensors.Add(RbeTensor.From(slice.Name, model.Parameters.At(slice), slice.Length));
         JsonObject metadata = new() { ["kind"] = Kind, ["config"] = Describe(model.Config), ["matrices"] = matrices };
         if (tokenizer is not null) metadata["tokenizer"] = TokenizerJson.Save(tokenizer);
-        RbeContainerWriter.Write(path, metadata, tensors);
+        return (metadata, tensors);
     }
 
     /// <summary>Loads a model and checks every checksum.</summary>
@@ -74,6 +93,23 @@ public static partial class Gpt2File
     {
         ArgumentNullException.ThrowIfNull(options);
         using RbeContainer file = RbeContainer.Open(path);
+        return Load(file, options);
+    }
+
+    /// <summary>Reads a model from a stream, exactly its own bytes, and checks every checksum.</summary>
+    /// <param name="stream">The stream; it need not seek.</param>
+    /// <param name="name">What the messages call it.</param>
+    /// <exception cref="RbeFileException">The bytes are no model, damaged, or a tensor is missing, left over or of a wrong shape.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    public static Gpt2Bundle Load(Stream stream, string name = "stream")
+    {
+        using RbeContainer file = RbeContainer.Open(stream, name);
+        return Load(file, new RbeLoadOptions());
+    }
+
+    private static Gpt2Bundle Load(RbeContainer file, RbeLoadOptions options)
+    {
+        string path = file.Path;
         JsonFields metadata = new(path, "metadata", file.Metadata);
         string kind = metadata.Text("kind");
         if (kind != Kind) throw new RbeFileException(path, $"holds \"{kind}\", a model (\"{Kind}\") is needed. Give a file that finetune, or compress of a model's folder, wrote.");
@@ -112,7 +148,7 @@ public static partial class Gpt2File
         }
     }
 
-    private static JsonObject Describe(TransformerConfig config) => new()
+    internal static JsonObject Describe(TransformerConfig config) => new()
     {
         ["width"] = config.Width,
         ["feedForwardWidth"] = config.FeedForwardWidth,

@@ -1,16 +1,15 @@
 using System.Buffers.Binary;
-using Microsoft.Win32.SafeHandles;
 
 namespace RbeMl.Models.Files;
 
 /// <content>Reading and checking of preface, header and gaps.</content>
 public sealed partial class RbeContainer
 {
-    private static RbeHeader ReadHeader(string path, SafeFileHandle handle)
+    private static RbeHeader ReadHeader(string path, ContainerBytes bytes)
     {
-        long length = RandomAccess.GetLength(handle);
+        long length = bytes.Length;
         Span<byte> preface = stackalloc byte[RbeContainerWriter.PrefaceLength];
-        int read = ReadUpTo(handle, preface);
+        int read = ReadUpTo(bytes, preface);
         if (read < 8 || !preface[..8].SequenceEqual(RbeContainerWriter.Magic)) throw new RbeFileException(path, ForeignFile.Describe(preface[..read]));
         if (read < preface.Length) throw Damaged(path, $"it ends after {length} bytes, within the preface");
         uint version = BinaryPrimitives.ReadUInt32LittleEndian(preface[8..]);
@@ -23,7 +22,7 @@ public sealed partial class RbeContainer
         if (headerLength > RbeContainerWriter.HeaderLimit) throw Damaged(path, $"its header claims {headerLength} bytes, more than the limit of {RbeContainerWriter.HeaderLimit}");
         if ((long)headerLength > length - preface.Length) throw Damaged(path, $"its header claims {headerLength} bytes, but only {length - preface.Length} follow");
         byte[] header = new byte[(int)headerLength];
-        Fill(path, handle, header, preface.Length);
+        Fill(path, bytes, header, preface.Length);
         if (BinaryPrimitives.ReadUInt64LittleEndian(preface[24..]) != RbeContainerWriter.HeaderHash(preface[..RbeContainerWriter.HashedPreface], header))
         {
             throw Damaged(path, "the checksum of its header is wrong");
@@ -38,7 +37,7 @@ public sealed partial class RbeContainer
         foreach (RbeTensorInfo tensor in parsed.Tensors)
         {
             Span<byte> gap = zeros[..(int)(tensor.Offset - end)];
-            Fill(path, handle, gap, end);
+            Fill(path, bytes, gap, end);
             if (gap.ContainsAnyExcept((byte)0)) throw Damaged(path, $"the gap before tensor \"{tensor.Name}\" is not zero");
             end = tensor.Offset + tensor.ByteLength;
         }
@@ -48,20 +47,20 @@ public sealed partial class RbeContainer
 
     internal static RbeFileException Damaged(string path, string what) => new(path, $"is damaged: {what}. Copy it again or write it anew.");
 
-    private static int ReadUpTo(SafeFileHandle handle, Span<byte> destination)
+    private static int ReadUpTo(ContainerBytes bytes, Span<byte> destination)
     {
         int read = 0;
-        while (read < destination.Length && RandomAccess.Read(handle, destination[read..], read) is > 0 and int more) read += more;
+        while (read < destination.Length && bytes.Read(destination[read..], read) is > 0 and int more) read += more;
         return read;
     }
 
-    private static void Fill(string path, SafeFileHandle handle, Span<byte> destination, long offset)
+    private static void Fill(string path, ContainerBytes bytes, Span<byte> destination, long offset)
     {
         try
         {
             for (int read = 0; read < destination.Length;)
             {
-                int more = RandomAccess.Read(handle, destination[read..], offset + read);
+                int more = bytes.Read(destination[read..], offset + read);
                 if (more == 0) throw Damaged(path, $"it ends at byte {offset + read}, inside its data");
                 read += more;
             }

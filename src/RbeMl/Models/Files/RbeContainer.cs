@@ -12,26 +12,23 @@ namespace RbeMl.Models.Files;
 public sealed partial class RbeContainer : IDisposable
 {
     private const int PartBytes = 1 << 18;
-    private readonly SafeFileHandle _handle;
+    private readonly ContainerBytes _bytes;
     private readonly Dictionary<string, RbeTensorInfo> _byName;
-    private readonly Lock _mappingLock = new();
-    private FileMapping? _mapping;
 
-    private RbeContainer(string path, SafeFileHandle handle, RbeHeader header)
+    private RbeContainer(string path, ContainerBytes bytes, RbeHeader header)
     {
         Path = path;
-        Length = RandomAccess.GetLength(handle);
-        _handle = handle;
+        _bytes = bytes;
         Metadata = header.Metadata;
         Tensors = header.Tensors;
         _byName = Tensors.ToDictionary(t => t.Name);
     }
 
-    /// <summary>The file.</summary>
+    /// <summary>The file; of a stream, its name.</summary>
     public string Path { get; }
 
     /// <summary>Bytes of the file.</summary>
-    public long Length { get; }
+    public long Length => _bytes.Length;
 
     /// <summary>The metadata object.</summary>
     public JsonElement Metadata { get; }
@@ -49,7 +46,8 @@ public sealed partial class RbeContainer : IDisposable
         try
         {
             handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read);
-            RbeContainer container = new(path, handle, ReadHeader(path, handle));
+            ContainerBytes.OfFile bytes = new(handle);
+            RbeContainer container = new(path, bytes, ReadHeader(path, bytes));
             handle = null;
             return container;
         }
@@ -119,13 +117,11 @@ public sealed partial class RbeContainer : IDisposable
     /// <exception cref="RbeFileException">Missing, of another type or shape, more than 2^31 - 1 bytes, or the file cannot be mapped.</exception>
     public ReadOnlyMemory<byte> Map(string name, params long[] shape)
     {
-        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        ObjectDisposedException.ThrowIf(_bytes.IsClosed, this);
         RbeTensorInfo info = Find(name);
         Require<byte>(info, shape.Length == 0 ? null : shape);
         if (info.ByteLength > int.MaxValue) throw new RbeFileException(Path, $"tensor \"{name}\" has {info.ByteLength} bytes, at most {int.MaxValue} can be mapped as one. Split it.");
-        if (info.ByteLength == 0) return default;
-        lock (_mappingLock) _mapping ??= FileMapping.Open(Path, _handle, Length);
-        return _mapping.Part(info.Offset, (int)info.ByteLength);
+        return info.ByteLength == 0 ? default : _bytes.Map(Path, info.Offset, (int)info.ByteLength);
     }
 
     /// <summary>Copies the bytes of a tensor to a stream, part by part, and checks them; damage shows after the last part.</summary>
@@ -155,11 +151,7 @@ public sealed partial class RbeContainer : IDisposable
     public void Verify(string name) => Scan(Find(name), new byte[PartBytes], null);
 
     /// <summary>Closes the file; memory that <see cref="Map"/> gave stays valid.</summary>
-    public void Dispose()
-    {
-        _handle.Dispose();
-        _mapping = null;
-    }
+    public void Dispose() => _bytes.Dispose();
 
     /// <summary>Checks that there is a vector of floats of that length.</summary>
     internal void Require(string name, long length) => Require<float>(Find(name), [length]);
@@ -180,7 +172,7 @@ public sealed partial class RbeContainer : IDisposable
         for (long done = 0; done < info.ByteLength; done += Part)
         {
             Span<byte> piece = new((byte*)destination + done, (int)Math.Min(Part, info.ByteLength - done));
-            Fill(Path, _handle, piece, info.Offset + done);
+            Fill(Path, _bytes, piece, info.Offset + done);
             hash.Append(piece);
         }
 
@@ -193,7 +185,7 @@ public sealed partial class RbeContainer : IDisposable
         for (long done = 0; done < info.ByteLength; done += part.Length)
         {
             Span<byte> piece = part.AsSpan(0, (int)Math.Min(part.Length, info.ByteLength - done));
-            Fill(Path, _handle, piece, info.Offset + done);
+            Fill(Path, _bytes, piece, info.Offset + done);
             hash.Append(piece);
             sink?.Invoke(piece);
         }
