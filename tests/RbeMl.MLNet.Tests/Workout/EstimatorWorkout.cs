@@ -64,7 +64,6 @@ public static class EstimatorWorkout
         foreach (string name in options.Excused.Keys.Concat(only))
             if (!Names.Contains(name)) throw new ArgumentException($"there is no check '{name}'; there are {string.Join(", ", Names)}", nameof(options));
         var context = new WorkoutContext(ml, estimator, valid, options);
-        options.Prepare(ml);
         var results = s_checks.Where(c => only.Length == 0 || only.Contains(c.Name)).Select(c => RunOne(context, c.Name, c.Run));
         return new WorkoutReport(estimator.GetType().Name, [.. results]);
     }

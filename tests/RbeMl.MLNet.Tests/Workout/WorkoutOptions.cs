@@ -30,8 +30,9 @@ public sealed class WorkoutOptions
 
     /// <summary>
     /// Run on every fresh context before a model is loaded, in the child process too: a static method or a lambda that captures nothing.
+    /// <c>UseRbe</c> unless told otherwise.
     /// </summary>
-    public Action<MLContext> Prepare { get; init; } = _ => { };
+    public Action<MLContext> Prepare { get; init; } = static ml => ml.UseRbe();
 
     /// <summary>How often the component ran its forward pass so far, over all its transformers; null if it doesn't count.</summary>
     public Func<long>? ForwardCount { get; init; }
