@@ -1,0 +1,55 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using RbeMl.Memory;
+
+namespace RbeMl.MLNet.Tests.Workout;
+
+/// <summary>Predictions leave nothing behind.</summary>
+internal static class HeapChecks
+{
+    // The smallest managed object takes 24 bytes: one kept for each prediction shows. The rest of the process may allocate at the same time,
+    // so growth must show every time it is measured.
+    private const int BytesAPrediction = 16;
+    private const int Attempts = 4;
+
+    /// <summary>One row that predicts many times, and many rows that predict once, don't grow the managed heap nor the native buffers.</summary>
+    public static void Steady(WorkoutContext c)
+    {
+        IRowToRowMapper mapper = c.Mapper();
+        DataViewSchema.Column[] asked = c.Added(mapper.OutputSchema);
+        var held = new HeldRow(c.Input, c.Valid.Schema);
+        using DataViewRow row = mapper.GetRow(held, asked);
+        Probe[] probes = [.. asked.Select(s => Probe.Of(row, s))];
+        Measure("one row", c.Options.Predictions, i => Predict(held, probes, i));
+        Measure("new rows", c.Options.Predictions / 4, i =>
+        {
+            var input = new HeldRow(c.Input, c.Valid.Schema);
+            using DataViewRow fresh = mapper.GetRow(input, asked);
+            Predict(input, [.. asked.Select(s => Probe.Of(fresh, s))], i);
+        });
+
+        void Predict(HeldRow input, Probe[] outputs, int i)
+        {
+            input.Set(i % c.Input.Rows.Count);
+            foreach (Probe probe in outputs) probe.Read(Litter.LastCall);
+        }
+
+        void Measure(string what, int predictions, Action<int> predict)
+        {
+            long managed = 0, native = 0;
+            for (int attempt = 0; attempt < Attempts; attempt++)
+            {
+                for (int i = 0; i < predictions / 4; i++) predict(i);
+                long managedBefore = GC.GetTotalMemory(forceFullCollection: true), nativeBefore = MemoryCounter.Process.Bytes;
+                for (int i = 0; i < predictions; i++) predict(i);
+                managed = GC.GetTotalMemory(forceFullCollection: true) - managedBefore;
+                GC.WaitForPendingFinalizers();
+                native = MemoryCounter.Process.Bytes - nativeBefore;
+                if (managed <= (long)BytesAPrediction * predictions && native <= 0) break;
+            }
+
+            c.Expect(managed <= (long)BytesAPrediction * predictions, $"{what}: {predictions} predictions left {managed} bytes on the managed heap");
+            c.Expect(native <= 0, $"{what}: {predictions} predictions left {native} native bytes");
+        }
+    }
+}
