@@ -62,7 +62,7 @@ internal sealed class BlockBatch : RowBatch
             Run(order.AsSpan(start, end - start), lease.Workspace);
         }
 
-        _parent.CountForward(rows);
+        ForwardCounter.Add(rows);
         for (int slot = 0; slot < rows; slot++)
         {
             if (_good[slot]) continue;

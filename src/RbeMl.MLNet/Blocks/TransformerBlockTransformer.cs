@@ -12,7 +12,6 @@ namespace RbeMl.MLNet.Blocks;
 public sealed class TransformerBlockTransformer : RbeTransformer, ILoadable<TransformerBlockTransformer>
 {
     private readonly BlockColumns _columns;
-    private long _forwardRows;
     private int _warned;
 
     internal TransformerBlockTransformer(IHostEnvironment environment, BlockColumns columns, TransformerConfig config, BlockWeights weights)
@@ -39,9 +38,6 @@ public sealed class TransformerBlockTransformer : RbeTransformer, ILoadable<Tran
 
     internal WorkspacePool Pool { get; }
 
-    /// <summary>Rows that went through the block so far.</summary>
-    internal long ForwardRows => Interlocked.Read(ref _forwardRows);
-
     static TransformerBlockTransformer ILoadable<TransformerBlockTransformer>.Read(IHostEnvironment environment, BinaryReader reader)
     {
         string output = reader.ReadString(), input = reader.ReadString();
@@ -50,8 +46,6 @@ public sealed class TransformerBlockTransformer : RbeTransformer, ILoadable<Tran
         (TransformerConfig config, BlockWeights weights) = BlockFile.Load(reader.BaseStream);
         return new TransformerBlockTransformer(environment, columns, config, weights);
     }
-
-    internal void CountForward(int rows) => Interlocked.Add(ref _forwardRows, rows);
 
     internal void WarnOfBadRow()
     {
