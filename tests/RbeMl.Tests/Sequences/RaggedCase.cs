@@ -22,8 +22,10 @@ internal sealed class RaggedCase
     public static Gpt2Model<float> Model(RbeFormat format, bool compressedTable = false)
     {
         TransformerConfig config = new() { Width = 64, Heads = 2, Layers = 2, Vocabulary = Vocabulary, MaxSequenceLength = Positions };
-        RbeOptions options = new() { Format = format };
-        Gpt2Model<float> model = Gpt2Model<float>.Create(config, options, 5, compressedTable ? options : null);
+        RbeOptions options = new() { Format = format }, start = new() { Format = RbeFormat.Sparse(300) };
+        Gpt2Weights weights = Gpt2Weights.CreateRandom(config, start, 5, compressedTable ? start : null);
+        DenseBlockWeights dense = DenseBlockWeights.Gpt2Initialization(config, 5);
+        Gpt2Model<float> model = new(weights with { Blocks = [.. weights.Blocks.Select(_ => BlockWeights.Compress(dense, config, options))] });
         Random random = new(6);
 
         // Away from the flat start, so that tokens and places differ.

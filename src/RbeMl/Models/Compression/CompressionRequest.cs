@@ -86,6 +86,6 @@ public sealed record PartOutcome(long DenseBytes, long Bytes, double RelativeErr
 public sealed record CompressedModel(
     Gpt2Weights Weights, IReadOnlyList<MatrixOutcome> Matrices, PartOutcome LayerNorms, PartOutcome Embeddings, IReadOnlyList<double> BlockErrors, IReadOnlyList<double> BlockErrorsDenseNorms)
 {
-    /// <summary>The reports by name, for <see cref="Files.Gpt2File.Save"/>.</summary>
+    /// <summary>The reports by name, for <see cref="Files.Gpt2File"/>.</summary>
     public IReadOnlyDictionary<string, CompressionReport> Reports => Matrices.ToDictionary(m => m.Name, m => m.Report);
 }

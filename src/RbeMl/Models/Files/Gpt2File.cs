@@ -34,26 +34,18 @@ public static partial class Gpt2File
     /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
     /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or knows more ids than the model; or a report is of no matrix.</exception>
     /// <exception cref="ShapeMismatchException">A report is of a matrix with another number of tiles.</exception>
-    public static unsafe void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null)
+    public static void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null)
     {
-        ArgumentNullException.ThrowIfNull(model);
-        if (tokenizer?.Vocabulary > model.Config.Vocabulary) throw new InvalidSettingException("tokenizer", $"{tokenizer.Vocabulary} ids", $"the model knows {model.Config.Vocabulary}. Save it with its own tokenizer.");
-        CheckFinite(model.Parameters);
-        JsonArray matrices = [];
-        List<RbeTensor> tensors = [];
-        HashSet<string> unused = reports is null ? [] : [.. reports.Keys];
-        foreach ((string name, RbeMatrix matrix) in model.Matrices)
-        {
-            RbeMatrixFile.Add(name, matrix, unused.Remove(name) ? reports![name] : null, matrices, tensors);
-        }
-
-        if (unused.Count > 0) throw new InvalidSettingException("reports", unused.First(), "the model has no matrix of that name. Give reports by the names of Gpt2Model.Matrices.");
-
-        HashSet<string> stored = [.. tensors.Select(t => t.Name)];
-        foreach (ParameterSlice slice in model.Parameters.Slices.Where(s => !stored.Contains(s.Name))) tensors.Add(RbeTensor.From(slice.Name, model.Parameters.At(slice), slice.Length));
-        JsonObject metadata = new() { ["kind"] = Kind, ["config"] = Describe(model.Config), ["matrices"] = matrices };
-        if (tokenizer is not null) metadata["tokenizer"] = TokenizerJson.Save(tokenizer);
+        (JsonObject metadata, List<RbeTensor> tensors) = Content(model, tokenizer, reports);
         RbeContainerWriter.Write(path, metadata, tensors);
+    }
+
+    /// <summary>Writes a model's file to a stream, which need not be able to seek and stays open; its own errors pass through.</summary>
+    /// <inheritdoc cref="Save(string, Gpt2Model{float}, ITokenizer?, IReadOnlyDictionary{string, CompressionReport}?)"/>
+    public static void Save(Stream stream, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null)
+    {
+        (JsonObject metadata, List<RbeTensor> tensors) = Content(model, tokenizer, reports);
+        RbeContainerWriter.Write(stream, metadata, tensors);
     }
 
     /// <summary>Loads a model and checks every checksum.</summary>
@@ -74,13 +66,33 @@ public static partial class Gpt2File
     {
         ArgumentNullException.ThrowIfNull(options);
         using RbeContainer file = RbeContainer.Open(path);
+        RequireKind(file);
+        return Read(file, options, []);
+    }
+
+    /// <summary>
+    /// Loads a model from a stream, which need not be able to seek, and checks every checksum. The file's last byte is the last that is read, and memory is
+    /// taken only for bytes that came.
+    /// </summary>
+    /// <param name="stream">The stream; it stays open.</param>
+    /// <param name="name">What messages call it.</param>
+    /// <exception cref="RbeFileException">It holds no model, is damaged or cut, or a tensor is missing, left over or of a wrong shape.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    public static Gpt2Bundle Load(Stream stream, string name = "stream")
+    {
+        using RbeContainer file = RbeContainer.Open(stream, name);
+        RequireKind(file);
+        return Read(file, new RbeLoadOptions { Map = false }, []);
+    }
+
+    /// <summary>The model of an open container; <paramref name="read"/> are the tensors that belong to something else, and then all.</summary>
+    internal static Gpt2Bundle Read(RbeContainer file, RbeLoadOptions options, HashSet<string> read)
+    {
+        string path = file.Path;
         JsonFields metadata = new(path, "metadata", file.Metadata);
-        string kind = metadata.Text("kind");
-        if (kind != Kind) throw new RbeFileException(path, $"holds \"{kind}\", a model (\"{Kind}\") is needed. Give a file that finetune, or compress of a model's folder, wrote.");
         TransformerConfig config = ReadConfig(metadata.Object("config"));
         ITokenizer? tokenizer = ReadTokenizer(path, metadata, config);
 
-        HashSet<string> read = [];
         Dictionary<string, RbeMatrix> matrices = [];
         foreach (JsonFields entry in metadata.Objects("matrices"))
         {
@@ -100,6 +112,35 @@ public static partial class Gpt2File
             model.Parameters.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Metadata and tensors of a model's file.</summary>
+    internal static unsafe (JsonObject Metadata, List<RbeTensor> Tensors) Content(Gpt2Model<float> model, ITokenizer? tokenizer, IReadOnlyDictionary<string, CompressionReport>? reports)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        if (tokenizer?.Vocabulary > model.Config.Vocabulary) throw new InvalidSettingException("tokenizer", $"{tokenizer.Vocabulary} ids", $"the model knows {model.Config.Vocabulary}. Save it with its own tokenizer.");
+        CheckFinite(model.Parameters);
+        JsonArray matrices = [];
+        List<RbeTensor> tensors = [];
+        HashSet<string> unused = reports is null ? [] : [.. reports.Keys];
+        foreach ((string name, RbeMatrix matrix) in model.Matrices)
+        {
+            RbeMatrixFile.Add(name, matrix, unused.Remove(name) ? reports![name] : null, matrices, tensors);
+        }
+
+        if (unused.Count > 0) throw new InvalidSettingException("reports", unused.First(), "the model has no matrix of that name. Give reports by the names of Gpt2Model.Matrices.");
+
+        HashSet<string> stored = [.. tensors.Select(t => t.Name)];
+        foreach (ParameterSlice slice in model.Parameters.Slices.Where(s => !stored.Contains(s.Name))) tensors.Add(RbeTensor.From(slice.Name, model.Parameters.At(slice), slice.Length));
+        JsonObject metadata = new() { ["kind"] = Kind, ["config"] = Describe(model.Config), ["matrices"] = matrices };
+        if (tokenizer is not null) metadata["tokenizer"] = TokenizerJson.Save(tokenizer);
+        return (metadata, tensors);
+    }
+
+    private static void RequireKind(RbeContainer file)
+    {
+        string kind = new JsonFields(file.Path, "metadata", file.Metadata).Text("kind");
+        if (kind != Kind) throw new RbeFileException(file.Path, $"holds \"{kind}\", a model (\"{Kind}\") is needed. Give a file that finetune, or compress of a model's folder, wrote.");
     }
 
     internal static void CheckFinite(ParameterVector<float> parameters)

@@ -12,16 +12,16 @@ namespace RbeMl.Models.Files;
 public sealed partial class RbeContainer : IDisposable
 {
     private const int PartBytes = 1 << 18;
-    private readonly SafeFileHandle _handle;
+    private readonly ByteSource _source;
     private readonly Dictionary<string, RbeTensorInfo> _byName;
     private readonly Lock _mappingLock = new();
     private FileMapping? _mapping;
 
-    private RbeContainer(string path, SafeFileHandle handle, RbeHeader header)
+    private RbeContainer(string path, ByteSource source, RbeHeader header)
     {
         Path = path;
-        Length = RandomAccess.GetLength(handle);
-        _handle = handle;
+        Length = header.End;
+        _source = source;
         Metadata = header.Metadata;
         Tensors = header.Tensors;
         _byName = Tensors.ToDictionary(t => t.Name);
@@ -49,7 +49,8 @@ public sealed partial class RbeContainer : IDisposable
         try
         {
             handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read);
-            RbeContainer container = new(path, handle, ReadHeader(path, handle));
+            FileSource source = new(handle);
+            RbeContainer container = new(path, source, ReadHeader(path, source));
             handle = null;
             return container;
         }
@@ -69,6 +70,29 @@ public sealed partial class RbeContainer : IDisposable
         finally
         {
             handle?.Dispose();
+        }
+    }
+
+    /// <summary>
+    /// Reads a container from a stream, which need not be able to seek, from where it stands to the container's last byte; what follows is left in the
+    /// stream. All of it is kept in memory until <see cref="Dispose"/>, and memory is taken only for bytes that came.
+    /// </summary>
+    /// <param name="stream">The stream; it stays open.</param>
+    /// <param name="name">What messages call it.</param>
+    /// <exception cref="RbeFileException">It is not a container, of a newer version, damaged or cut, or it cannot be read.</exception>
+    public static RbeContainer Open(Stream stream, string name = "stream")
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        if (!stream.CanRead) throw new RbeFileException(name, "cannot be read. Give a stream that is open for reading.");
+        try
+        {
+            StreamSource source = new(stream);
+            return new RbeContainer(name, source, ReadHeader(name, source));
+        }
+        catch (Exception error) when (error is IOException or NotSupportedException)
+        {
+            throw new RbeFileException(name, $"cannot be read ({error.Message.TrimEnd('.')}).", error);
         }
     }
 
@@ -119,12 +143,13 @@ public sealed partial class RbeContainer : IDisposable
     /// <exception cref="RbeFileException">Missing, of another type or shape, more than 2^31 - 1 bytes, or the file cannot be mapped.</exception>
     public ReadOnlyMemory<byte> Map(string name, params long[] shape)
     {
-        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        if (_source is not FileSource file) throw new RbeFileException(Path, "was read from a stream, which cannot be mapped into memory. Load it with Map = false.");
+        ObjectDisposedException.ThrowIf(file.Handle.IsClosed, this);
         RbeTensorInfo info = Find(name);
         Require<byte>(info, shape.Length == 0 ? null : shape);
         if (info.ByteLength > int.MaxValue) throw new RbeFileException(Path, $"tensor \"{name}\" has {info.ByteLength} bytes, at most {int.MaxValue} can be mapped as one. Split it.");
         if (info.ByteLength == 0) return default;
-        lock (_mappingLock) _mapping ??= FileMapping.Open(Path, _handle, Length);
+        lock (_mappingLock) _mapping ??= FileMapping.Open(Path, file.Handle, Length);
         return _mapping.Part(info.Offset, (int)info.ByteLength);
     }
 
@@ -157,7 +182,7 @@ public sealed partial class RbeContainer : IDisposable
     /// <summary>Closes the file; memory that <see cref="Map"/> gave stays valid.</summary>
     public void Dispose()
     {
-        _handle.Dispose();
+        _source.Dispose();
         _mapping = null;
     }
 
@@ -180,7 +205,7 @@ public sealed partial class RbeContainer : IDisposable
         for (long done = 0; done < info.ByteLength; done += Part)
         {
             Span<byte> piece = new((byte*)destination + done, (int)Math.Min(Part, info.ByteLength - done));
-            Fill(Path, _handle, piece, info.Offset + done);
+            Fill(Path, _source, piece, info.Offset + done);
             hash.Append(piece);
         }
 
@@ -193,7 +218,7 @@ public sealed partial class RbeContainer : IDisposable
         for (long done = 0; done < info.ByteLength; done += part.Length)
         {
             Span<byte> piece = part.AsSpan(0, (int)Math.Min(part.Length, info.ByteLength - done));
-            Fill(Path, _handle, piece, info.Offset + done);
+            Fill(Path, _source, piece, info.Offset + done);
             hash.Append(piece);
             sink?.Invoke(piece);
         }

@@ -37,25 +37,41 @@ public static class RbeContainerWriter
         ArgumentNullException.ThrowIfNull(metadata);
         ArgumentNullException.ThrowIfNull(tensors);
         byte[] header = Header(path, metadata, tensors);
-        AtomicFile.Write(path, stream =>
+        AtomicFile.Write(path, stream => Write(stream, header, tensors));
+    }
+
+    /// <summary>Writes a container to a stream, which need not be able to seek.</summary>
+    /// <param name="stream">The stream; it stays open. Its own errors pass through, and leave a part of the container in it.</param>
+    /// <param name="metadata">Free metadata; readers ignore keys they do not know.</param>
+    /// <param name="tensors">The tensors; names are unique. They are read twice: once for checksums, once to be written.</param>
+    /// <exception cref="RbeFileException">A name occurs twice; nothing is written.</exception>
+    public static void Write(Stream stream, JsonObject metadata, IReadOnlyList<RbeTensor> tensors)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        ArgumentNullException.ThrowIfNull(metadata);
+        ArgumentNullException.ThrowIfNull(tensors);
+        Write(stream, Header("stream", metadata, tensors), tensors);
+    }
+
+    private static void Write(Stream stream, byte[] header, IReadOnlyList<RbeTensor> tensors)
+    {
+        Span<byte> preface = stackalloc byte[PrefaceLength];
+        Magic.CopyTo(preface);
+        BinaryPrimitives.WriteUInt32LittleEndian(preface[8..], Version);
+        BinaryPrimitives.WriteUInt32LittleEndian(preface[12..], 0);
+        BinaryPrimitives.WriteUInt64LittleEndian(preface[16..], (ulong)header.Length);
+        BinaryPrimitives.WriteUInt64LittleEndian(preface[24..], HeaderHash(preface[..HashedPreface], header));
+        stream.Write(preface);
+        stream.Write(header);
+        long position = PrefaceLength + header.Length;
+        Span<byte> zeros = stackalloc byte[Alignment];
+        zeros.Clear();
+        foreach (RbeTensor tensor in tensors)
         {
-            Span<byte> preface = stackalloc byte[PrefaceLength];
-            Magic.CopyTo(preface);
-            BinaryPrimitives.WriteUInt32LittleEndian(preface[8..], Version);
-            BinaryPrimitives.WriteUInt64LittleEndian(preface[16..], (ulong)header.Length);
-            BinaryPrimitives.WriteUInt64LittleEndian(preface[24..], HeaderHash(preface[..HashedPreface], header));
-            stream.Write(preface);
-            stream.Write(header);
-            long position = PrefaceLength + header.Length;
-            Span<byte> zeros = stackalloc byte[Alignment];
-            zeros.Clear();
-            foreach (RbeTensor tensor in tensors)
-            {
-                stream.Write(zeros[..(int)(Align(position) - position)]);
-                tensor.Read(part => stream.Write(part));
-                position = Align(position) + tensor.ByteLength;
-            }
-        });
+            stream.Write(zeros[..(int)(Align(position) - position)]);
+            tensor.Read(part => stream.Write(part));
+            position = Align(position) + tensor.ByteLength;
+        }
     }
 
     internal static long Align(long offset) => (offset + Alignment - 1) & -Alignment;

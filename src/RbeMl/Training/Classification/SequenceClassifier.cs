@@ -114,6 +114,21 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         }
     }
 
+    /// <summary>How many of the last batch that went through <see cref="Loss(ReadOnlySpan{int}, ReadOnlySpan{int}, ReadOnlySpan{int}, ClassifierContext{T}, DropoutStep?, ParameterVector{T}?, ParameterVector{T}?)"/> without gradients have their label as the likeliest class.</summary>
+    internal int CountRight(ReadOnlySpan<int> labels, ClassifierContext<T> context)
+    {
+        int right = 0, classes = Config.Classes;
+        for (int b = 0; b < labels.Length; b++)
+        {
+            T* row = context.Logits.Pointer + ((long)b * classes);
+            int best = 0;
+            for (int c = 1; c < classes; c++) best = row[c] > row[best] ? c : best;
+            if (best == labels[b]) right++;
+        }
+
+        return right;
+    }
+
     /// <summary>Logits of sequences; a row is the same, bit for bit, whatever else is in the call (<see cref="Gpt2Model{T}.Features"/>).</summary>
     /// <param name="tokens">Ids of all sequences, one after the other.</param>
     /// <param name="lengths">[B] tokens of each, at least 1.</param>
