@@ -27,7 +27,7 @@ public class ClassifierFileTests
     public void Models_go_through_streams_with_their_tokenizer()
     {
         using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
-        CharacterTokenizer tokenizer = new("abcdefghijkl");
+        CharacterTokenizer tokenizer = new([.. "abcdefghijkl".EnumerateRunes()]);
         using MemoryStream stream = new();
         Gpt2File.Save(stream, classifier.Model, tokenizer);
         using Gpt2Bundle loaded = Gpt2File.Load(new Forward(stream.ToArray()));
