@@ -19,6 +19,9 @@ public enum DropoutSite : uint
 
     /// <summary>Sampling of generated tokens, shuffles and initial values.</summary>
     Other = 5,
+
+    /// <summary>Input of a classifier's head.</summary>
+    Head = 6,
 }
 
 /// <summary>Names a stream of random numbers: with the (row, column) of an element it fixes the number, whoever computes it and when.</summary>

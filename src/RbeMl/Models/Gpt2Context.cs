@@ -94,8 +94,6 @@ public sealed class Gpt2Context<T> : IDisposable
 
     internal Slab<int> Targets { get; } = new();
 
-    internal int[] Tokens { get; set; } = [];
-
     /// <summary>Options of the blocks' forwards; kept so that a step allocates nothing.</summary>
     internal ForwardOptions<T> Options { get; } = new();
 

@@ -35,10 +35,33 @@ public sealed unsafe partial class Gpt2Model<T>
         ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout = null, ParameterVector<T>? gradients = null, double scale = 1)
     {
         ArgumentNullException.ThrowIfNull(context);
-        context.Require(this);
-        if (gradients is not null) Parameters.RequireLayout("loss", gradients);
         CheckTokens(tokens, batch, length, 0);
         int predicted = CheckTargets(targets, tokens.Length);
+        NextToken objective = new(this, targets, length, gradients, scale / predicted);
+        return Step(tokens, batch, length, context, dropout, gradients, predicted, ref objective);
+    }
+
+    /// <summary>
+    /// A training step from the tokens to the last block's output, where an objective takes over, and with gradients from there back: the seam between the
+    /// model and what is read from it.
+    /// </summary>
+    /// <typeparam name="TObjective">What is read from the hidden states.</typeparam>
+    /// <param name="tokens">[B, T] ids, checked.</param>
+    /// <param name="batch">B.</param>
+    /// <param name="length">T.</param>
+    /// <param name="context">Activations and workspace.</param>
+    /// <param name="dropout">Random stream of the dropout; null for evaluation.</param>
+    /// <param name="gradients">Vector of the parameters' layout, added to; null for no backward.</param>
+    /// <param name="losses">How many losses the objective adds up.</param>
+    /// <param name="objective">The objective.</param>
+    /// <returns>The mean loss.</returns>
+    /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named.</exception>
+    internal double Step<TObjective>(
+        ReadOnlySpan<int> tokens, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout, ParameterVector<T>? gradients, int losses, ref TObjective objective)
+        where TObjective : IHiddenObjective<T>, allows ref struct
+    {
+        context.Require(this);
+        if (gradients is not null) Parameters.RequireLayout("loss", gradients);
         int part = context.Settings.PartOf(batch, length);
         if (gradients is not null)
         {
@@ -52,8 +75,11 @@ public sealed unsafe partial class Gpt2Model<T>
         {
             int count = Math.Min(part, batch - first);
             context.Options.FirstSequence = first;
-            sum = PartLoss(tokens.Slice(first * length, count * length), targets.Slice(first * length, count * length), count, length, context, gradients, scale / predicted, sum);
-            if (!double.IsFinite(sum)) throw FindNonFinite(context, sum / predicted, gradients is not null);
+            Panel<T> hidden = PartForward(tokens.Slice(first * length, count * length), count, length, context, gradients is not null);
+            long started = StepProfile.Now(context.Workspace.Profile);
+            sum = objective.Add(hidden, first, count, context, sum);
+            context.Workspace.Profile?.Lap(ProfileStage.HeadAndLoss, started);
+            if (!double.IsFinite(sum)) throw FindNonFinite(context, sum / losses, gradients is not null);
             if (gradients is null) continue;
             Panel<T> dx = Backward(count * length, context, gradients);
             if (part < batch) Buffer.MemoryCopy(dx.Pointer, context.EmbeddingGradient.Chunk(first * length / dx.Width), dx.Length * sizeof(T), dx.Length * sizeof(T));
@@ -62,12 +88,11 @@ public sealed unsafe partial class Gpt2Model<T>
 
         if (gradients is not null && part < batch) EmbedGradients(tokens, context.EmbeddingGradient, length, context, gradients);
         context.Options.FirstSequence = 0;
-        return sum / predicted;
+        return sum / losses;
     }
 
-    // Adds the losses of a part of the batch to the sum of those before it; with gradients, leaves the head's dx in GradientA.
-    private double PartLoss(
-        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, Gpt2Context<T> context, ParameterVector<T>? gradients, double gradientScale, double sum)
+    // A part of the batch through the embedding and all blocks.
+    private Panel<T> PartForward(ReadOnlySpan<int> tokens, int batch, int length, Gpt2Context<T> context, bool keep)
     {
         Workspace<T> workspace = context.Workspace;
         Panel<T>[] x = context.Residual;
@@ -75,13 +100,13 @@ public sealed unsafe partial class Gpt2Model<T>
         Embed(tokens, length, 0, x[0], workspace, context.Options);
         workspace.Profile?.Lap(ProfileStage.Embedding, started);
         BlockCall<T> call = workspace.Call();
-        call.Lent = gradients is null ? context.Blocks[0] : null;
+        call.Lent = keep ? null : context.Blocks[0];
         try
         {
             for (int l = 0; l < Blocks.Count; l++)
             {
                 x[l + 1].Reshape(tokens.Length, Width, PaddedWidth);
-                Blocks[l].Forward(x[l], x[l + 1], batch, length, context.Options, gradients is null ? null : context.Blocks[l], workspace);
+                Blocks[l].Forward(x[l], x[l + 1], batch, length, context.Options, keep ? context.Blocks[l] : null, workspace);
             }
         }
         finally
@@ -89,10 +114,7 @@ public sealed unsafe partial class Gpt2Model<T>
             call.Lent = null;
         }
 
-        started = StepProfile.Now(workspace.Profile);
-        sum = HeadLoss(x[^1], targets, context, gradients, gradientScale, sum);
-        workspace.Profile?.Lap(ProfileStage.HeadAndLoss, started);
-        return sum;
+        return x[^1];
     }
 
     // From GradientA through all blocks; the result is the gradient of the embedding's output.
@@ -116,11 +138,13 @@ public sealed unsafe partial class Gpt2Model<T>
     private void EmbedGradients(ReadOnlySpan<int> tokens, Panel<T> dx, int length, Gpt2Context<T> context, ParameterVector<T> gradients)
     {
         long started = StepProfile.Now(context.Workspace.Profile);
-        if (context.Tokens.Length != tokens.Length) context.Tokens = new int[tokens.Length];
-        tokens.CopyTo(context.Tokens);
-        EmbedGradientWork work = new(this, context.Tokens, dx, length, gradients, context.Workspace);
         context.Workspace.EnsureScratch(_tokens.ScratchElements);
-        context.Workspace.Team.For(_tokens.GradientItems, ref work);
+        fixed (int* ids = tokens)
+        {
+            EmbedGradientWork work = new(this, ids, tokens.Length, dx, length, gradients, context.Workspace);
+            context.Workspace.Team.For(_tokens.GradientItems, ref work);
+        }
+
         context.Workspace.Profile?.Lap(ProfileStage.EmbeddingGradients, started);
     }
 
@@ -221,20 +245,22 @@ public sealed unsafe partial class Gpt2Model<T>
             context.Workspace.Team.For(_head.GradientItems, ref weights);
         }
 
-        if (gradients is not null)
-        {
-            for (int first = 0; first < x.Chunks; first += RbeLinear<T>.ChunksPerSum)
-            {
-                T* sums = context.HeadSums.Pointer + (2L * Width * first);
-                int chunks = Math.Min(RbeLinear<T>.ChunksPerSum, x.Chunks - first);
-                for (int chunk = 1; chunk < chunks; chunk++) Elementwise.Add(sums, sums + (2L * Width * chunk), sums, 2L * Width);
-                _finalNorm.Gamma.PullBack(sums, gradients);
-                _finalNorm.Beta.PullBack(sums + Width, gradients);
-            }
-        }
-
+        if (gradients is not null) AddFinalNormGradients(x.Chunks, context, gradients);
         for (int i = 0; i < targets.Length; i++) sum += double.CreateTruncating(losses[i]);
         return sum;
+    }
+
+    // Gamma and beta of the final LayerNorm: the chunks' sums, added up group by group in the order of the chunks.
+    private void AddFinalNormGradients(int allChunks, Gpt2Context<T> context, ParameterVector<T> gradients)
+    {
+        for (int first = 0; first < allChunks; first += RbeLinear<T>.ChunksPerSum)
+        {
+            T* sums = context.HeadSums.Pointer + (2L * Width * first);
+            int chunks = Math.Min(RbeLinear<T>.ChunksPerSum, allChunks - first);
+            for (int chunk = 1; chunk < chunks; chunk++) Elementwise.Add(sums, sums + (2L * Width * chunk), sums, 2L * Width);
+            _finalNorm.Gamma.PullBack(sums, gradients);
+            _finalNorm.Beta.PullBack(sums + Width, gradients);
+        }
     }
 
     private void HeadLossChunk(Panel<T> x, Gpt2Context<T> context, int first, int item, bool gradient, T scale, ScratchArea<T> scratch)
@@ -295,6 +321,15 @@ public sealed unsafe partial class Gpt2Model<T>
         return new NonFiniteException("head", $"the loss is {loss} while every block's output is finite. Lower the learning rate, or look for a bad weight in the final LayerNorm or head.");
     }
 
+    // Cross-entropy of the next token at every place with a target.
+    private readonly ref struct NextToken(Gpt2Model<T> model, ReadOnlySpan<int> targets, int length, ParameterVector<T>? gradients, double scale) : IHiddenObjective<T>
+    {
+        private readonly ReadOnlySpan<int> _targets = targets;
+
+        public double Add(Panel<T> hidden, int first, int count, Gpt2Context<T> context, double sum) =>
+            model.HeadLoss(hidden, _targets.Slice(first * length, count * length), context, gradients, scale, sum);
+    }
+
     private readonly struct EmbedWork(Gpt2Model<T> model, int* ids, Panel<T> x, int length, int past, ForwardOptions<T>? options, Workspace<T> workspace) : IParallelWork
     {
         public void Execute(int item, int worker) => model.EmbedChunk(ids, x, item, length, past, options, workspace.Scratch(worker));
@@ -316,15 +351,15 @@ public sealed unsafe partial class Gpt2Model<T>
     }
 
     // Items are the token table's; each also takes its share of the features of the position embedding.
-    private readonly struct EmbedGradientWork(Gpt2Model<T> model, int[] ids, Panel<T> dx, int length, ParameterVector<T> gradients, Workspace<T> workspace) : IParallelWork
+    private readonly struct EmbedGradientWork(Gpt2Model<T> model, int* ids, int count, Panel<T> dx, int length, ParameterVector<T> gradients, Workspace<T> workspace) : IParallelWork
     {
         public void Execute(int item, int worker)
         {
-            model._tokens.LookupGradientItem(item, ids, dx, gradients, workspace.Scratch(worker));
+            model._tokens.LookupGradientItem(item, new ReadOnlySpan<int>(ids, count), dx, gradients, workspace.Scratch(worker));
             T* g = gradients.At(model._positions);
             int items = model._tokens.GradientItems, d = model.Width;
             int first = (int)((long)d * item / items), last = (int)((long)d * (item + 1) / items);
-            for (int t = 0; t < ids.Length && first < last; t++)
+            for (int t = 0; t < count && first < last; t++)
             {
                 T* lane = dx.Chunk(t / dx.Width) + (t % dx.Width);
                 T* row = g + ((long)(t % length) * d);

@@ -141,7 +141,11 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
     }
 
     /// <summary>The residual stream after the last block, before the final LayerNorm: a panel of the workspace, valid until its next use.</summary>
-    public Panel<T> Hidden(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null)
+    public Panel<T> Hidden(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null) =>
+        HiddenAfter(tokens, batch, length, workspace, cache, Blocks.Count);
+
+    // The same after the first so many blocks.
+    private Panel<T> HiddenAfter(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache, int blocks)
     {
         ArgumentNullException.ThrowIfNull(workspace);
         if (cache is not null && cache.Layers != Blocks.Count) throw new ShapeMismatchException("KV cache", $"{Blocks.Count} layers", $"{cache.Layers}", "Make the cache with this model's configuration.");
@@ -149,7 +153,7 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         CheckTokens(tokens, batch, length, past);
         Panel<T> x = workspace.Panel("model.a"), y = workspace.Panel("model.b");
         Embed(tokens, length, past, x, workspace, null);
-        for (int l = 0; l < Blocks.Count; l++, (x, y) = (y, x))
+        for (int l = 0; l < blocks; l++, (x, y) = (y, x))
         {
             y.Reshape(batch * length, Width, PaddedWidth);
             Blocks[l].Forward(x, y, batch, length, cache?.Options(l), null, workspace);

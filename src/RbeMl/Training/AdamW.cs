@@ -22,8 +22,13 @@ public sealed unsafe class AdamW<T> : IDisposable
     private readonly double[]?[] _inverseGrams;
     private readonly (int Slice, long Offset, int Length)[] _pieces;
 
+    private readonly bool[] _trained;
+
     /// <summary>Creates an optimiser with zero moments.</summary>
-    public AdamW(ParameterVector<T> parameters, TrainerOptions options)
+    /// <param name="parameters">What it changes.</param>
+    /// <param name="options">Rates, decay, clipping.</param>
+    /// <param name="trained">Whether a slice is trained; the others stay as they are and do not count in the norm. Null trains all.</param>
+    public AdamW(ParameterVector<T> parameters, TrainerOptions options, Func<ParameterSlice, bool>? trained = null)
     {
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(options);
@@ -31,8 +36,9 @@ public sealed unsafe class AdamW<T> : IDisposable
         _options = options.Validate();
         _first = parameters.CreateLike();
         _second = parameters.CreateLike();
-        _inverseGrams = [.. parameters.Slices.Select(s => s.Gram is { } gram && options.PreconditionAlphas ? Preconditioner(gram) : null)];
-        _pieces = [.. parameters.Slices.SelectMany((s, i) => Enumerable.Range(0, (s.Length + Piece - 1) / Piece).Select(p => (i, s.Offset + ((long)p * Piece), Math.Min(Piece, s.Length - (p * Piece)))))];
+        _trained = [.. parameters.Slices.Select(s => trained?.Invoke(s) ?? true)];
+        _inverseGrams = [.. parameters.Slices.Select((s, i) => s.Gram is { } gram && options.PreconditionAlphas && _trained[i] ? Preconditioner(gram) : null)];
+        _pieces = [.. parameters.Slices.SelectMany((s, i) => Enumerable.Range(0, _trained[i] ? (s.Length + Piece - 1) / Piece : 0).Select(p => (i, s.Offset + ((long)p * Piece), Math.Min(Piece, s.Length - (p * Piece)))))];
     }
 
     /// <summary>Steps done.</summary>
@@ -50,11 +56,34 @@ public sealed unsafe class AdamW<T> : IDisposable
     /// <exception cref="NonFiniteException">A gradient is NaN or infinite; its slice is named, and nothing is changed.</exception>
     public double Step(ParameterVector<T> gradients, double rateFactor, ThreadTeam team)
     {
+        double norm = GradientNorm(gradients);
+        Step(gradients, rateFactor, team, norm);
+        return norm;
+    }
+
+    /// <summary>Global norm of the gradients of what is trained.</summary>
+    /// <param name="gradients">Gradients.</param>
+    /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
+    /// <exception cref="NonFiniteException">A gradient is NaN or infinite; its slice is named.</exception>
+    public double GradientNorm(ParameterVector<T> gradients)
+    {
+        ArgumentNullException.ThrowIfNull(gradients);
+        _parameters.RequireLayout("optimizer", gradients);
+        double norm = Norm(gradients, _trained);
+        return double.IsFinite(norm) ? norm : throw FindNonFinite(gradients);
+    }
+
+    /// <summary>One step of a part of what is clipped together.</summary>
+    /// <param name="gradients">Gradients; alpha gradients are overwritten by the preconditioned ones.</param>
+    /// <param name="rateFactor">Factor of the highest learning rates, from the schedule.</param>
+    /// <param name="team">Threads.</param>
+    /// <param name="norm">Norm of all parts together: the root of the sum of the squares of their <see cref="GradientNorm"/>.</param>
+    /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
+    public void Step(ParameterVector<T> gradients, double rateFactor, ThreadTeam team, double norm)
+    {
         ArgumentNullException.ThrowIfNull(gradients);
         ArgumentNullException.ThrowIfNull(team);
         _parameters.RequireLayout("optimizer", gradients);
-        double norm = Norm(gradients);
-        if (!double.IsFinite(norm)) throw FindNonFinite(gradients);
         double scale = _options.Clip > 0 && norm > _options.Clip ? _options.Clip / norm : 1;
         for (int s = 0; s < _inverseGrams.Length; s++)
         {
@@ -64,7 +93,6 @@ public sealed unsafe class AdamW<T> : IDisposable
         Steps++;
         StepWork work = new(this, gradients, rateFactor, scale, 1 - Math.Pow(_options.Beta1, Steps), 1 - Math.Pow(_options.Beta2, Steps));
         team.For(_pieces.Length, ref work);
-        return norm;
     }
 
     /// <inheritdoc/>
@@ -74,11 +102,12 @@ public sealed unsafe class AdamW<T> : IDisposable
         _second.Dispose();
     }
 
-    internal static double Norm(ParameterVector<T> vector)
+    internal static double Norm(ParameterVector<T> vector, bool[]? counted = null)
     {
         double sum = 0;
         for (int i = 0; i < vector.Slices.Count; i++)
         {
+            if (counted is not null && !counted[i]) continue;
             ParameterSlice slice = vector.Slices[i];
             sum += OptimizerKernel.SumOfSquares(vector.At(slice), slice.Length);
         }

@@ -47,6 +47,9 @@ public sealed record MemoryPlanOptions
     /// <summary>Folder of a spill file; null for the system's temporary folder.</summary>
     public string? SpillFolder { get; init; }
 
+    /// <summary>Bytes that the caller allocates besides, such as another head and copies of the weights; counted as the runtime's.</summary>
+    public long ExtraBytes { get; init; }
+
     /// <summary>Resident bytes of the process at rest, the model's weights included; null measures them (<see cref="RuntimeFootprint.Measure"/>).</summary>
     public long? RestingBytes { get; init; }
 }
@@ -99,7 +102,7 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
         ArgumentNullException.ThrowIfNull(options);
         long weights = model.WeightBytes, values = model.Parameters.Length * sizeof(float);
         return new MemoryEstimate(
-            Math.Max(0, restingBytes - weights), weights, values, options.OptimizerMoments * values, model.PredictStep(settings, options.Batch, options.Context, options.Threads));
+            Math.Max(0, restingBytes - weights) + options.ExtraBytes, weights, values, options.OptimizerMoments * values, model.PredictStep(settings, options.Batch, options.Context, options.Threads));
     }
 
     /// <summary>The plan in one line, in MiB.</summary>

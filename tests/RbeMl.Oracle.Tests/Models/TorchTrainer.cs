@@ -18,11 +18,12 @@ internal sealed class TorchTrainer
     /// <param name="model">The model; its leaves are changed by steps.</param>
     /// <param name="slices">Kinds and rate factors by name; leaves not among them are dense matrices.</param>
     /// <param name="options">Learning rate, decay, betas, clipping, preconditioning.</param>
-    public TorchTrainer(TorchModel model, IReadOnlyDictionary<string, ParameterSlice> slices, TrainerOptions options)
+    /// <param name="more">Leaves beside the model's; null for none.</param>
+    public TorchTrainer(TorchModel model, IReadOnlyDictionary<string, ParameterSlice> slices, TrainerOptions options, IEnumerable<(string Name, Tensor Tensor)>? more = null)
     {
         _model = model;
         _options = options;
-        foreach ((string name, Tensor leaf) in model.Parameters)
+        foreach ((string name, Tensor leaf) in model.Parameters.Concat(more ?? []))
         {
             ParameterSlice? slice = slices.GetValueOrDefault(name);
             double decay = slice?.Kind is ParameterKind.Bias or ParameterKind.LayerNorm ? 0 : options.WeightDecay;
@@ -32,10 +33,13 @@ internal sealed class TorchTrainer
     }
 
     /// <summary>Loss of a batch, its gradients left in the leaves.</summary>
-    public double LossAndGradients(Tensor tokens, Tensor targets, TorchBlockOptions options)
+    public double LossAndGradients(Tensor tokens, Tensor targets, TorchBlockOptions options) => LossAndGradients(() => TorchGpt2.Loss(TorchGpt2.Logits(tokens, _model, options), targets));
+
+    /// <summary>A loss of the leaves, its gradients left in them.</summary>
+    public double LossAndGradients(Func<Tensor> compute)
     {
         foreach ((_, _, optim.Optimizer optimizer) in _leaves) optimizer.zero_grad();
-        Tensor loss = TorchGpt2.Loss(TorchGpt2.Logits(tokens, _model, options), targets);
+        Tensor loss = compute();
         loss.backward();
         return loss.to(float64).item<double>();
     }

@@ -55,11 +55,14 @@ internal static class TorchGpt2
     }
 
     /// <summary>The whole model: token ids [B, T] -> logits [B, T, V].</summary>
-    public static Tensor Logits(Tensor ids, TorchModel model, TorchBlockOptions options)
+    public static Tensor Logits(Tensor ids, TorchModel model, TorchBlockOptions options) => Hidden(ids, model, options).matmul((model.Head ?? model.Tokens).t());
+
+    /// <summary>Token ids [B, T] -> hidden states after the final LayerNorm [B, T, D].</summary>
+    public static Tensor Hidden(Tensor ids, TorchModel model, TorchBlockOptions options)
     {
         Tensor x = model.Tokens.index_select(0, ids.reshape(-1)).reshape(ids.shape[0], ids.shape[1], -1) + model.Positions.narrow(0, 0, ids.shape[1]);
         foreach (TorchBlock block in model.Blocks) x = Block(x, block, options);
-        return LayerNorm(x, model.FinalGamma, model.FinalBeta, options.Eps).matmul((model.Head ?? model.Tokens).t());
+        return LayerNorm(x, model.FinalGamma, model.FinalBeta, options.Eps);
     }
 
     /// <summary>Mean cross-entropy of logits [B, T, V] over the targets [B, T] that are not negative.</summary>

@@ -44,7 +44,7 @@ public static class BlockFile
         Dictionary<string, RbeMatrix> matrices = [];
         foreach (JsonFields entry in metadata.Objects("matrices"))
         {
-            (string matrixName, RbeMatrix matrix) = RbeMatrixFile.Read(file, entry, read, new RbeLoadOptions());
+            (string matrixName, RbeMatrix matrix) = RbeMatrixFile.Read(file, entry, read, new RbeLoadOptions { Map = false });
             if (!matrices.TryAdd(matrixName, matrix)) throw new RbeFileException(name, $"matrix \"{matrixName}\" is listed twice. Write it again.");
         }
 

@@ -36,24 +36,86 @@ public static partial class Gpt2File
     /// <exception cref="ShapeMismatchException">A report is of a matrix with another number of tiles.</exception>
     public static void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null)
     {
-        (JsonObject metadata, List<RbeTensor> tensors) = Describe(model, tokenizer, reports);
+        (JsonObject metadata, List<RbeTensor> tensors) = Content(model, tokenizer, reports);
         RbeContainerWriter.Write(path, metadata, tensors);
     }
 
-    /// <summary>Writes a model to a stream, which is left open: the bytes of the file that <see cref="Save(string, Gpt2Model{float}, ITokenizer?, IReadOnlyDictionary{string, CompressionReport}?)"/> makes.</summary>
-    /// <param name="stream">The stream; it need not seek.</param>
-    /// <param name="model">The model.</param>
-    /// <param name="tokenizer">Its tokenizer, to travel along; null for none.</param>
-    /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
-    /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or knows more ids than the model.</exception>
-    /// <exception cref="IOException">The stream cannot be written.</exception>
-    public static void Save(Stream stream, Gpt2Model<float> model, ITokenizer? tokenizer = null)
+    /// <summary>Writes a model's file to a stream, which need not be able to seek and stays open; its own errors pass through.</summary>
+    /// <inheritdoc cref="Save(string, Gpt2Model{float}, ITokenizer?, IReadOnlyDictionary{string, CompressionReport}?)"/>
+    public static void Save(Stream stream, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null)
     {
-        (JsonObject metadata, List<RbeTensor> tensors) = Describe(model, tokenizer, null);
+        (JsonObject metadata, List<RbeTensor> tensors) = Content(model, tokenizer, reports);
         RbeContainerWriter.Write(stream, metadata, tensors);
     }
 
-    private static unsafe (JsonObject Metadata, List<RbeTensor> Tensors) Describe(Gpt2Model<float> model, ITokenizer? tokenizer, IReadOnlyDictionary<string, CompressionReport>? reports)
+    /// <summary>Loads a model and checks every checksum.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="RbeFileException">The file is no model, damaged, or a tensor is missing, left over or of a wrong shape.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    public static Gpt2Bundle Load(string path) => Load(path, new RbeLoadOptions());
+
+    /// <summary>
+    /// Loads a model. Codes stay in the file where <see cref="RbeLoadOptions.Map"/> says so; the model may still be saved over its own file (but for
+    /// Windows, see there).
+    /// </summary>
+    /// <param name="path">The file.</param>
+    /// <param name="options">Whether codes are mapped and checked.</param>
+    /// <exception cref="RbeFileException">The file is no model, damaged, or a tensor is missing, left over or of a wrong shape.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    public static Gpt2Bundle Load(string path, RbeLoadOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        using RbeContainer file = RbeContainer.Open(path);
+        RequireKind(file);
+        return Read(file, options, []);
+    }
+
+    /// <summary>
+    /// Loads a model from a stream, which need not be able to seek, and checks every checksum. The file's last byte is the last that is read, and memory is
+    /// taken only for bytes that came.
+    /// </summary>
+    /// <param name="stream">The stream; it stays open.</param>
+    /// <param name="name">What messages call it.</param>
+    /// <exception cref="RbeFileException">It holds no model, is damaged or cut, or a tensor is missing, left over or of a wrong shape.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    public static Gpt2Bundle Load(Stream stream, string name = "stream")
+    {
+        using RbeContainer file = RbeContainer.Open(stream, name);
+        RequireKind(file);
+        return Read(file, new RbeLoadOptions { Map = false }, []);
+    }
+
+    /// <summary>The model of an open container; <paramref name="read"/> are the tensors that belong to something else, and then all.</summary>
+    internal static Gpt2Bundle Read(RbeContainer file, RbeLoadOptions options, HashSet<string> read)
+    {
+        string path = file.Path;
+        JsonFields metadata = new(path, "metadata", file.Metadata);
+        TransformerConfig config = ReadConfig(metadata.Object("config"));
+        ITokenizer? tokenizer = ReadTokenizer(path, metadata, config);
+
+        Dictionary<string, RbeMatrix> matrices = [];
+        foreach (JsonFields entry in metadata.Objects("matrices"))
+        {
+            (string name, RbeMatrix matrix) = RbeMatrixFile.Read(file, entry, read, options);
+            if (!matrices.TryAdd(name, matrix)) throw new RbeFileException(path, $"matrix \"{name}\" is listed twice. Write the file again.");
+        }
+
+        Gpt2Model<float> model = Build(file, config, matrices);
+        try
+        {
+            ReadVectors(file, model, read);
+            if (file.Tensors.FirstOrDefault(t => !read.Contains(t.Name)) is { } extra) throw new RbeFileException(path, $"tensor \"{extra.Name}\" belongs to no part of the model. Write the file again.");
+            return new Gpt2Bundle(model, tokenizer);
+        }
+        catch
+        {
+            model.Parameters.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Metadata and tensors of a model's file.</summary>
+    internal static unsafe (JsonObject Metadata, List<RbeTensor> Tensors) Content(Gpt2Model<float> model, ITokenizer? tokenizer, IReadOnlyDictionary<string, CompressionReport>? reports)
     {
         ArgumentNullException.ThrowIfNull(model);
         if (tokenizer?.Vocabulary > model.Config.Vocabulary) throw new InvalidSettingException("tokenizer", $"{tokenizer.Vocabulary} ids", $"the model knows {model.Config.Vocabulary}. Save it with its own tokenizer.");
@@ -75,67 +137,10 @@ public static partial class Gpt2File
         return (metadata, tensors);
     }
 
-    /// <summary>Loads a model and checks every checksum.</summary>
-    /// <param name="path">The file.</param>
-    /// <exception cref="RbeFileException">The file is no model, damaged, or a tensor is missing, left over or of a wrong shape.</exception>
-    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
-    public static Gpt2Bundle Load(string path) => Load(path, new RbeLoadOptions());
-
-    /// <summary>
-    /// Loads a model. Codes stay in the file where <see cref="RbeLoadOptions.Map"/> says so; the model may still be saved over its own file (but for
-    /// Windows, see there).
-    /// </summary>
-    /// <param name="path">The file.</param>
-    /// <param name="options">Whether codes are mapped and checked.</param>
-    /// <exception cref="RbeFileException">The file is no model, damaged, or a tensor is missing, left over or of a wrong shape.</exception>
-    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
-    public static Gpt2Bundle Load(string path, RbeLoadOptions options)
+    private static void RequireKind(RbeContainer file)
     {
-        ArgumentNullException.ThrowIfNull(options);
-        using RbeContainer file = RbeContainer.Open(path);
-        return Load(file, options);
-    }
-
-    /// <summary>Reads a model from a stream, exactly its own bytes, and checks every checksum.</summary>
-    /// <param name="stream">The stream; it need not seek.</param>
-    /// <param name="name">What the messages call it.</param>
-    /// <exception cref="RbeFileException">The bytes are no model, damaged, or a tensor is missing, left over or of a wrong shape.</exception>
-    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
-    public static Gpt2Bundle Load(Stream stream, string name = "stream")
-    {
-        using RbeContainer file = RbeContainer.Open(stream, name);
-        return Load(file, new RbeLoadOptions());
-    }
-
-    private static Gpt2Bundle Load(RbeContainer file, RbeLoadOptions options)
-    {
-        string path = file.Path;
-        JsonFields metadata = new(path, "metadata", file.Metadata);
-        string kind = metadata.Text("kind");
-        if (kind != Kind) throw new RbeFileException(path, $"holds \"{kind}\", a model (\"{Kind}\") is needed. Give a file that finetune, or compress of a model's folder, wrote.");
-        TransformerConfig config = ReadConfig(metadata.Object("config"));
-        ITokenizer? tokenizer = ReadTokenizer(path, metadata, config);
-
-        HashSet<string> read = [];
-        Dictionary<string, RbeMatrix> matrices = [];
-        foreach (JsonFields entry in metadata.Objects("matrices"))
-        {
-            (string name, RbeMatrix matrix) = RbeMatrixFile.Read(file, entry, read, options);
-            if (!matrices.TryAdd(name, matrix)) throw new RbeFileException(path, $"matrix \"{name}\" is listed twice. Write the file again.");
-        }
-
-        Gpt2Model<float> model = Build(file, config, matrices);
-        try
-        {
-            ReadVectors(file, model, read);
-            if (file.Tensors.FirstOrDefault(t => !read.Contains(t.Name)) is { } extra) throw new RbeFileException(path, $"tensor \"{extra.Name}\" belongs to no part of the model. Write the file again.");
-            return new Gpt2Bundle(model, tokenizer);
-        }
-        catch
-        {
-            model.Parameters.Dispose();
-            throw;
-        }
+        string kind = new JsonFields(file.Path, "metadata", file.Metadata).Text("kind");
+        if (kind != Kind) throw new RbeFileException(file.Path, $"holds \"{kind}\", a model (\"{Kind}\") is needed. Give a file that finetune, or compress of a model's folder, wrote.");
     }
 
     internal static void CheckFinite(ParameterVector<float> parameters)

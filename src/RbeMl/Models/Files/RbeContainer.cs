@@ -12,23 +12,26 @@ namespace RbeMl.Models.Files;
 public sealed partial class RbeContainer : IDisposable
 {
     private const int PartBytes = 1 << 18;
-    private readonly ContainerBytes _bytes;
+    private readonly ByteSource _source;
     private readonly Dictionary<string, RbeTensorInfo> _byName;
+    private readonly Lock _mappingLock = new();
+    private FileMapping? _mapping;
 
-    private RbeContainer(string path, ContainerBytes bytes, RbeHeader header)
+    private RbeContainer(string path, ByteSource source, RbeHeader header)
     {
         Path = path;
-        _bytes = bytes;
+        Length = header.End;
+        _source = source;
         Metadata = header.Metadata;
         Tensors = header.Tensors;
         _byName = Tensors.ToDictionary(t => t.Name);
     }
 
-    /// <summary>The file; of a stream, its name.</summary>
+    /// <summary>The file.</summary>
     public string Path { get; }
 
     /// <summary>Bytes of the file.</summary>
-    public long Length => _bytes.Length;
+    public long Length { get; }
 
     /// <summary>The metadata object.</summary>
     public JsonElement Metadata { get; }
@@ -46,8 +49,8 @@ public sealed partial class RbeContainer : IDisposable
         try
         {
             handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read);
-            ContainerBytes.OfFile bytes = new(handle);
-            RbeContainer container = new(path, bytes, ReadHeader(path, bytes));
+            FileSource source = new(handle);
+            RbeContainer container = new(path, source, ReadHeader(path, source));
             handle = null;
             return container;
         }
@@ -67,6 +70,29 @@ public sealed partial class RbeContainer : IDisposable
         finally
         {
             handle?.Dispose();
+        }
+    }
+
+    /// <summary>
+    /// Reads a container from a stream, which need not be able to seek, from where it stands to the container's last byte; what follows is left in the
+    /// stream. All of it is kept in memory until <see cref="Dispose"/>, and memory is taken only for bytes that came.
+    /// </summary>
+    /// <param name="stream">The stream; it stays open.</param>
+    /// <param name="name">What messages call it.</param>
+    /// <exception cref="RbeFileException">It is not a container, of a newer version, damaged or cut, or it cannot be read.</exception>
+    public static RbeContainer Open(Stream stream, string name = "stream")
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        if (!stream.CanRead) throw new RbeFileException(name, "cannot be read. Give a stream that is open for reading.");
+        try
+        {
+            StreamSource source = new(stream);
+            return new RbeContainer(name, source, ReadHeader(name, source));
+        }
+        catch (Exception error) when (error is IOException or NotSupportedException)
+        {
+            throw new RbeFileException(name, $"cannot be read ({error.Message.TrimEnd('.')}).", error);
         }
     }
 
@@ -117,11 +143,14 @@ public sealed partial class RbeContainer : IDisposable
     /// <exception cref="RbeFileException">Missing, of another type or shape, more than 2^31 - 1 bytes, or the file cannot be mapped.</exception>
     public ReadOnlyMemory<byte> Map(string name, params long[] shape)
     {
-        ObjectDisposedException.ThrowIf(_bytes.IsClosed, this);
+        if (_source is not FileSource file) throw new RbeFileException(Path, "was read from a stream, which cannot be mapped into memory. Load it with Map = false.");
+        ObjectDisposedException.ThrowIf(file.Handle.IsClosed, this);
         RbeTensorInfo info = Find(name);
         Require<byte>(info, shape.Length == 0 ? null : shape);
         if (info.ByteLength > int.MaxValue) throw new RbeFileException(Path, $"tensor \"{name}\" has {info.ByteLength} bytes, at most {int.MaxValue} can be mapped as one. Split it.");
-        return info.ByteLength == 0 ? default : _bytes.Map(Path, info.Offset, (int)info.ByteLength);
+        if (info.ByteLength == 0) return default;
+        lock (_mappingLock) _mapping ??= FileMapping.Open(Path, file.Handle, Length);
+        return _mapping.Part(info.Offset, (int)info.ByteLength);
     }
 
     /// <summary>Copies the bytes of a tensor to a stream, part by part, and checks them; damage shows after the last part.</summary>
@@ -151,7 +180,11 @@ public sealed partial class RbeContainer : IDisposable
     public void Verify(string name) => Scan(Find(name), new byte[PartBytes], null);
 
     /// <summary>Closes the file; memory that <see cref="Map"/> gave stays valid.</summary>
-    public void Dispose() => _bytes.Dispose();
+    public void Dispose()
+    {
+        _source.Dispose();
+        _mapping = null;
+    }
 
     /// <summary>Checks that there is a vector of floats of that length.</summary>
     internal void Require(string name, long length) => Require<float>(Find(name), [length]);
@@ -172,7 +205,7 @@ public sealed partial class RbeContainer : IDisposable
         for (long done = 0; done < info.ByteLength; done += Part)
         {
             Span<byte> piece = new((byte*)destination + done, (int)Math.Min(Part, info.ByteLength - done));
-            Fill(Path, _bytes, piece, info.Offset + done);
+            Fill(Path, _source, piece, info.Offset + done);
             hash.Append(piece);
         }
 
@@ -185,7 +218,7 @@ public sealed partial class RbeContainer : IDisposable
         for (long done = 0; done < info.ByteLength; done += part.Length)
         {
             Span<byte> piece = part.AsSpan(0, (int)Math.Min(part.Length, info.ByteLength - done));
-            Fill(Path, _bytes, piece, info.Offset + done);
+            Fill(Path, _source, piece, info.Offset + done);
             hash.Append(piece);
             sink?.Invoke(piece);
         }

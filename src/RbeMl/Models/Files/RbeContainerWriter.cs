@@ -40,12 +40,11 @@ public static class RbeContainerWriter
         AtomicFile.Write(path, stream => Write(stream, header, tensors));
     }
 
-    /// <summary>Writes a container to a stream, which is left open.</summary>
-    /// <param name="stream">The stream; it need not seek.</param>
+    /// <summary>Writes a container to a stream, which need not be able to seek.</summary>
+    /// <param name="stream">The stream; it stays open. Its own errors pass through, and leave a part of the container in it.</param>
     /// <param name="metadata">Free metadata; readers ignore keys they do not know.</param>
     /// <param name="tensors">The tensors; names are unique. They are read twice: once for checksums, once to be written.</param>
     /// <exception cref="RbeFileException">A name occurs twice; nothing is written.</exception>
-    /// <exception cref="IOException">The stream cannot be written.</exception>
     public static void Write(Stream stream, JsonObject metadata, IReadOnlyList<RbeTensor> tensors)
     {
         ArgumentNullException.ThrowIfNull(stream);
@@ -59,6 +58,7 @@ public static class RbeContainerWriter
         Span<byte> preface = stackalloc byte[PrefaceLength];
         Magic.CopyTo(preface);
         BinaryPrimitives.WriteUInt32LittleEndian(preface[8..], Version);
+        BinaryPrimitives.WriteUInt32LittleEndian(preface[12..], 0);
         BinaryPrimitives.WriteUInt64LittleEndian(preface[16..], (ulong)header.Length);
         BinaryPrimitives.WriteUInt64LittleEndian(preface[24..], HeaderHash(preface[..HashedPreface], header));
         stream.Write(preface);

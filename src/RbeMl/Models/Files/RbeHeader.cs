@@ -4,19 +4,18 @@ using System.Text.Json;
 namespace RbeMl.Models.Files;
 
 /// <summary>The parsed and checked header of a container.</summary>
-/// <param name="Metadata">The metadata object.</param>
-/// <param name="Tensors">The table.</param>
-/// <param name="End">Bytes of the file, by the table.</param>
 internal sealed record RbeHeader(JsonElement Metadata, IReadOnlyList<RbeTensorInfo> Tensors, long End)
 {
-    private const long MostBytes = 1L << 60;
+    // Far from what overflows when lengths are added.
+    private const long LongestFile = long.MaxValue / 2;
+
     private static readonly JsonDocumentOptions Options = new() { AllowDuplicateProperties = false, MaxDepth = 64 };
 
     /// <summary>Parses a header and checks its table against the file.</summary>
     /// <param name="path">The file, for messages.</param>
     /// <param name="json">The header.</param>
     /// <param name="headerEnd">Where the header ends in the file.</param>
-    /// <param name="fileLength">Bytes of the file; null when the table shall tell.</param>
+    /// <param name="fileLength">Bytes of the file; null where only reading can tell.</param>
     public static RbeHeader Parse(string path, ReadOnlyMemory<byte> json, long headerEnd, long? fileLength)
     {
         JsonElement root;
@@ -42,14 +41,14 @@ internal sealed record RbeHeader(JsonElement Metadata, IReadOnlyList<RbeTensorIn
         long start = RbeContainerWriter.Align(headerEnd), end = headerEnd;
         foreach (JsonElement entry in table.EnumerateArray())
         {
-            RbeTensorInfo tensor = Entry(path, entry, tensors.Count, start, fileLength ?? MostBytes);
+            RbeTensorInfo tensor = Entry(path, entry, tensors.Count, start, fileLength ?? LongestFile);
             if (!names.Add(tensor.Name)) throw RbeContainer.Damaged(path, $"tensor \"{tensor.Name}\" is listed twice");
             if (tensor.Offset != RbeContainerWriter.Align(end)) throw RbeContainer.Damaged(path, $"tensor \"{tensor.Name}\" starts at byte {tensor.Offset}, expected {RbeContainerWriter.Align(end)}");
             end = tensor.Offset + tensor.ByteLength;
             tensors.Add(tensor);
         }
 
-        if (fileLength is { } length && end != length) throw RbeContainer.Damaged(path, $"it has {length} bytes, its tensors end at {end}");
+        if (fileLength is not null && end != fileLength) throw RbeContainer.Damaged(path, $"it has {fileLength} bytes, its tensors end at {end}");
         return new RbeHeader(metadata, tensors, end);
     }
 

@@ -1,0 +1,123 @@
+using System.Buffers;
+using RbeMl.Layers;
+
+namespace RbeMl.Models;
+
+/// <summary>
+/// Sequences of different lengths as batches that are padded at the end, each of sequences of about one length. How far a sequence is padded depends
+/// on its own length only, so that it goes through the same operations whatever else is in the call.
+/// </summary>
+internal ref struct RaggedBatches
+{
+    // Sequences are padded to a multiple of this.
+    private const int Step = 8;
+
+    private readonly ReadOnlySpan<int> _tokens, _lengths;
+    private readonly int _passTokens;
+    private readonly long[] _order;
+    private readonly int[] _starts, _padded;
+    private int _first;
+
+    /// <summary>Sorts the sequences by padded length; the arguments have been checked (<see cref="Check"/>).</summary>
+    public RaggedBatches(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, int positions, int passTokens)
+    {
+        _tokens = tokens;
+        _lengths = lengths;
+        _passTokens = passTokens;
+        _order = ArrayPool<long>.Shared.Rent(lengths.Length);
+        _starts = ArrayPool<int>.Shared.Rent(lengths.Length);
+        int start = 0, longest = 1;
+        for (int row = 0; row < lengths.Length; row++)
+        {
+            int padded = PaddedLength(lengths[row], positions);
+            _order[row] = ((long)padded << 32) | (uint)row;
+            _starts[row] = start;
+            start += lengths[row];
+            longest = Math.Max(longest, padded);
+        }
+
+        _order.AsSpan(0, lengths.Length).Sort();
+        _padded = ArrayPool<int>.Shared.Rent(Math.Max(longest, passTokens));
+    }
+
+    /// <summary>Sequences of this batch.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>Tokens of each, padding included.</summary>
+    public int Length { get; private set; }
+
+    /// <summary>Their ids, [Count, Length]; padding is id 0.</summary>
+    public readonly ReadOnlySpan<int> Tokens => _padded.AsSpan(0, Count * Length);
+
+    /// <summary>Place in the call of sequence <paramref name="i"/> of this batch.</summary>
+    public readonly int Row(int i) => RowOf(_order[_first + i]);
+
+    /// <summary>The sequences of this batch; <see cref="RowOf"/> gives their places.</summary>
+    public readonly ReadOnlyMemory<long> Order => _order.AsMemory(_first, Count);
+
+    /// <summary>Place in the call of a sequence of <see cref="Order"/>.</summary>
+    public static int RowOf(long entry) => (int)entry;
+
+    /// <summary>Where the tokens of a sequence start in the call.</summary>
+    public readonly int Start(int row) => _starts[row];
+
+    /// <summary>The next batch.</summary>
+    public bool MoveNext()
+    {
+        _first += Count;
+        Count = 0;
+        if (_first >= _lengths.Length) return false;
+        Length = (int)(_order[_first] >> 32);
+        int most = Math.Max(1, _passTokens / Length);
+        while (Count < most && _first + Count < _lengths.Length && (int)(_order[_first + Count] >> 32) == Length) Count++;
+        for (int i = 0; i < Count; i++) Pad(_tokens.Slice(_starts[Row(i)], _lengths[Row(i)]), _padded.AsSpan(i * Length, Length));
+        return true;
+    }
+
+    /// <summary>Gives the arrays back.</summary>
+    public readonly void Dispose()
+    {
+        ArrayPool<long>.Shared.Return(_order);
+        ArrayPool<int>.Shared.Return(_starts);
+        ArrayPool<int>.Shared.Return(_padded);
+    }
+
+    /// <summary>Length that a sequence is padded to: the next multiple of 8, at most the model's positions.</summary>
+    public static int PaddedLength(int length, int positions) => Math.Min((length + Step - 1) / Step * Step, positions);
+
+    /// <summary>Copies a sequence and fills up with id 0.</summary>
+    public static void Pad(ReadOnlySpan<int> sequence, Span<int> padded)
+    {
+        sequence.CopyTo(padded);
+        padded[sequence.Length..].Clear();
+    }
+
+    /// <summary>Checks lengths and ids of a call.</summary>
+    /// <exception cref="ShapeMismatchException">The lengths do not add up to the tokens, or there are no sequences.</exception>
+    /// <exception cref="TokenException">A sequence is empty or too long, or an id is outside the vocabulary.</exception>
+    /// <exception cref="InvalidSettingException">The model is not causal.</exception>
+    public static void Check(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, TransformerConfig config)
+    {
+        if (!config.Causal) throw new InvalidSettingException(nameof(TransformerConfig.Causal), false, "sequences of different lengths are padded at the end, which a model that sees what follows would notice. Give a causal model.");
+        if (lengths.Length < 1) throw new ShapeMismatchException("lengths", "at least one sequence", "none", "Leave the call out when there is nothing to compute.");
+        long total = 0;
+        for (int row = 0; row < lengths.Length; row++)
+        {
+            int length = lengths[row];
+            if (length < 1) throw new TokenException($"sequence {row} has {length} tokens. Leave it out, or give it at least one token.");
+            if (length > config.MaxSequenceLength) throw new TokenException($"sequence {row} has {length} tokens, the model {config.MaxSequenceLength} positions. Shorten it to them.");
+            total += length;
+            if (total > tokens.Length) break;
+            ReadOnlySpan<int> sequence = tokens.Slice((int)total - length, length);
+            for (int t = 0; t < length; t++)
+            {
+                if ((uint)sequence[t] >= (uint)config.Vocabulary)
+                {
+                    throw new TokenException($"token id {sequence[t]} at sequence {row}, position {t} is outside the vocabulary 0 .. {config.Vocabulary - 1}. Use the model's own tokenizer.");
+                }
+            }
+        }
+
+        if (total != tokens.Length) throw new ShapeMismatchException("tokens", "the sum of the lengths", $"{tokens.Length} ids, lengths of {(total > tokens.Length ? "more" : total)}", "Pass all sequences one after the other, and the length of each.");
+    }
+}

@@ -1,0 +1,28 @@
+using RbeMl.Models;
+
+namespace RbeMl.Training.Classification;
+
+/// <summary>Shape of a classifier's head.</summary>
+public sealed record ClassifierConfig
+{
+    /// <summary>Classes C, at least 2.</summary>
+    public required int Classes { get; init; }
+
+    /// <summary>How the hidden states of a sequence, after the final LayerNorm, become the head's input.</summary>
+    public Pooling Pooling { get; init; } = Pooling.Mean;
+
+    /// <summary>Dropout probability of the head's input while training, 0 up to but not 1.</summary>
+    public float Dropout { get; init; }
+
+    /// <summary>Checks every value.</summary>
+    /// <returns>This configuration.</returns>
+    /// <exception cref="InvalidSettingException">A value is out of range.</exception>
+    public ClassifierConfig Validate()
+    {
+        const int Most = 1 << 20;
+        if (Classes is < 2 or > Most) throw new InvalidSettingException(nameof(Classes), Classes, $"use 2 to {Most} classes.");
+        if (!Enum.IsDefined(Pooling)) throw new InvalidSettingException(nameof(Pooling), Pooling, $"use one of {string.Join(", ", Enum.GetNames<Pooling>())}.");
+        if (!(Dropout >= 0 && Dropout < 1)) throw new InvalidSettingException(nameof(Dropout), Dropout, "use a probability from 0 up to, but not, 1.");
+        return this;
+    }
+}

@@ -1,0 +1,61 @@
+using System.Numerics;
+using RbeMl.Layers;
+using RbeMl.Memory;
+using RbeMl.Models;
+
+namespace RbeMl.Training.Classification;
+
+/// <summary>What training steps of a classifier work in: the model's activations and the head's rows. Made once and used again every step.</summary>
+/// <typeparam name="T">Element type.</typeparam>
+public sealed class ClassifierContext<T> : IDisposable
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    /// <summary>Creates the context.</summary>
+    /// <param name="classifier">The classifier.</param>
+    /// <param name="workspace">Threads and scratch.</param>
+    /// <param name="settings">What is kept for the backward, where, and how much of a batch is done at a time; null keeps everything.</param>
+    /// <exception cref="InvalidSettingException">A setting is out of range.</exception>
+    /// <exception cref="RbeFileException">The spill folder cannot be used.</exception>
+    public ClassifierContext(SequenceClassifier<T> classifier, Workspace<T> workspace, ActivationSettings? settings = null)
+    {
+        ArgumentNullException.ThrowIfNull(classifier);
+        Model = new Gpt2Context<T>(classifier.Model, workspace, settings ?? new ActivationSettings());
+    }
+
+    /// <summary>The model's activations.</summary>
+    public Gpt2Context<T> Model { get; }
+
+    /// <summary>Threads and scratch.</summary>
+    public Workspace<T> Workspace => Model.Workspace;
+
+    /// <summary>Bytes of native memory of the head's rows.</summary>
+    public long AllocatedBytes => Tokens.AllocatedBytes + Places.AllocatedBytes + Pooled.AllocatedBytes + PooledGradient.AllocatedBytes + Logits.AllocatedBytes + Losses.AllocatedBytes;
+
+    /// <summary>[B, T] padded ids.</summary>
+    internal Slab<int> Tokens { get; } = new();
+
+    /// <summary>[B, D] token of each largest value.</summary>
+    internal Slab<int> Places { get; } = new();
+
+    /// <summary>[B, D] input of the head, after its dropout.</summary>
+    internal Slab<T> Pooled { get; } = new();
+
+    /// <summary>[B, D] its gradient.</summary>
+    internal Slab<T> PooledGradient { get; } = new();
+
+    /// <summary>[B, C] logits, then their gradients.</summary>
+    internal Slab<T> Logits { get; } = new();
+
+    /// <summary>[B] losses in nats.</summary>
+    internal Slab<double> Losses { get; } = new();
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Model.Dispose();
+        Tokens.Dispose();
+        Places.Dispose();
+        foreach (Slab<T> slab in (Slab<T>[])[Pooled, PooledGradient, Logits]) slab.Dispose();
+        Losses.Dispose();
+    }
+}

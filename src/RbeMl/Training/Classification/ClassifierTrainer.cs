@@ -1,0 +1,252 @@
+using System.Diagnostics;
+using RbeMl.Layers;
+using RbeMl.Memory;
+using RbeMl.Models;
+
+namespace RbeMl.Training.Classification;
+
+/// <summary>
+/// Trains a classifier on examples in memory: epochs of batches of about one length, AdamW with warm-up and schedule, clipping, validation, early stopping. The same
+/// seed gives the same bits, for any number of threads.
+/// </summary>
+public sealed class ClassifierTrainer : IDisposable
+{
+    private readonly ExampleBatches _train;
+    private readonly ExampleBatches? _validation;
+    private readonly Workspace<float> _workspace;
+    private readonly ClassifierContext<float> _context;
+    private readonly ParameterVector<float>? _modelGradients, _bestModel;
+    private readonly ParameterVector<float> _headGradients;
+    private readonly ParameterVector<float>? _bestHead;
+    private readonly AdamW<float>? _modelOptimizer;
+    private readonly AdamW<float> _headOptimizer;
+    private readonly TrainerOptions _schedule;
+    private readonly int _least;
+    private long _residentBytes, _residentRead = long.MinValue;
+    private (int Epoch, double Loss, double Accuracy) _best = (0, double.PositiveInfinity, double.NaN);
+
+    /// <summary>Prepares a run.</summary>
+    /// <param name="classifier">The classifier; its parameters change.</param>
+    /// <param name="train">Training examples.</param>
+    /// <param name="validation">Validation examples; null holds out <see cref="ClassifierTrainerOptions.ValidationFraction"/> of the others.</param>
+    /// <param name="options">Settings.</param>
+    /// <param name="threads">0 for one a processor.</param>
+    /// <exception cref="InvalidSettingException">A setting is out of range, or there are too few examples.</exception>
+    /// <exception cref="TokenException">An example is empty or too long, or an id or label is out of range; the example is named.</exception>
+    /// <exception cref="MemoryLimitException">The run does not fit into the limit; it says the least that would do.</exception>
+    public ClassifierTrainer(
+        SequenceClassifier<float> classifier, IReadOnlyList<ClassifierExample> train, IReadOnlyList<ClassifierExample>? validation, ClassifierTrainerOptions options, int threads = 0)
+    {
+        ArgumentNullException.ThrowIfNull(classifier);
+        ArgumentNullException.ThrowIfNull(train);
+        ArgumentNullException.ThrowIfNull(options);
+        Options = options.Validate();
+        Classifier = classifier;
+        Check(classifier, "example", train);
+        if (validation is null) (train, validation) = Split(train, options);
+        else Check(classifier, "validation example", validation);
+        if (train.Count < 1) throw new InvalidSettingException("examples", train.Count, "give at least one example to train on.");
+        if (options.Patience > 0 && validation.Count == 0) throw new InvalidSettingException(nameof(options.Patience), options.Patience, "early stopping needs validation examples: give some, or a ValidationFraction.");
+        Gpt2Model<float> model = classifier.Model;
+        _train = new ExampleBatches(train, options.Batch, model.Config.MaxSequenceLength, options.Seed);
+        _validation = validation.Count == 0 ? null : new ExampleBatches(validation, options.Batch, model.Config.MaxSequenceLength, options.Seed);
+        Steps = checked(options.Epochs * _train.Count);
+        _schedule = options.ToTrainer(Steps, options.LearningRate);
+        bool trainsModel = options.Trained != TrainedParts.Head, keepsBest = _validation is not null && (options.Patience > 0 || options.OnCancel == OnCancel.ReturnBest);
+        int longest = RaggedBatches.PaddedLength(Math.Max(_train.Longest, _validation?.Longest ?? 1), model.Config.MaxSequenceLength);
+        ActivationSettings settings = new() { Checkpointing = options.Checkpointing ?? CheckpointPolicy.None, Offload = options.Offload ?? ActivationOffload.None, SpillFolder = options.SpillFolder };
+        if (options.MemoryLimit is { } limit)
+        {
+            Plan = MemoryPlan.Create(model, new MemoryPlanOptions
+            {
+                LimitBytes = (long)limit << 20,
+                Batch = options.Batch,
+                Context = longest,
+                Threads = threads == 0 ? Environment.ProcessorCount : threads,
+                Checkpointing = options.Checkpointing,
+                Offload = options.Offload,
+                SpillFolder = options.SpillFolder,
+                OptimizerMoments = (trainsModel ? 2 : 0) + (keepsBest && trainsModel ? 1 : 0),
+                ExtraBytes = HeadBytes(classifier, options.Batch, longest),
+            });
+            settings = Plan.Settings;
+            _least = settings.PartSequences > 0 ? longest : 0;
+        }
+
+        _workspace = new Workspace<float>(threads);
+        _context = new ClassifierContext<float>(classifier, _workspace, settings);
+        _headGradients = classifier.Head.CreateLike();
+        _headOptimizer = new AdamW<float>(classifier.Head, options.ToTrainer(Steps, options.HeadLearningRate ?? options.LearningRate));
+        if (keepsBest) _bestHead = classifier.Head.CreateLike();
+        if (!trainsModel) return;
+        _modelGradients = model.Parameters.CreateLike();
+        _modelOptimizer = new AdamW<float>(model.Parameters, _schedule, slice => options.Trains(slice, model.Config));
+        if (keepsBest) _bestModel = model.Parameters.CreateLike();
+    }
+
+    /// <summary>The classifier.</summary>
+    public SequenceClassifier<float> Classifier { get; }
+
+    /// <summary>Settings.</summary>
+    public ClassifierTrainerOptions Options { get; }
+
+    /// <summary>What was chosen to keep <see cref="ClassifierTrainerOptions.MemoryLimit"/>; null without one.</summary>
+    public MemoryPlan? Plan { get; }
+
+    /// <summary>Optimiser steps in all.</summary>
+    public int Steps { get; }
+
+    /// <summary>Optimiser steps done.</summary>
+    public int StepsDone => _headOptimizer.Steps;
+
+    /// <summary>Examples that are trained on.</summary>
+    public int TrainingExamples => _train.Examples;
+
+    /// <summary>Examples that are held out.</summary>
+    public int ValidationExamples => _validation?.Examples ?? 0;
+
+    /// <summary>One optimiser step: the next batch.</summary>
+    /// <exception cref="NonFiniteException">A layer or gradient became NaN or infinite; step and layer are named, the weights are those before the step.</exception>
+    public ClassifierProgress Step()
+    {
+        long started = Stopwatch.GetTimestamp();
+        int step = StepsDone;
+        (int epoch, int batch) = Math.DivRem(step, _train.Count);
+        double factor = LearningRate.Factor(_schedule, step, step / (double)Steps), loss, norm;
+        using Activity? activity = TrainingTelemetry.StartStep(step + 1);
+        _headGradients.Clear();
+        _modelGradients?.Clear();
+        _train.Fill(epoch, batch);
+        try
+        {
+            loss = Classifier.Loss(
+                _train.Tokens, _train.Lengths, _train.Labels, _context, _least, new DropoutStep(Options.Seed, (uint)step), _modelGradients, _headGradients);
+            norm = _headOptimizer.GradientNorm(_headGradients);
+            if (_modelOptimizer is not null) norm = Math.Sqrt((norm * norm) + Math.Pow(_modelOptimizer.GradientNorm(_modelGradients!), 2));
+            _modelOptimizer?.Step(_modelGradients!, factor, _workspace.Team, norm);
+            _headOptimizer.Step(_headGradients, factor, _workspace.Team, norm);
+        }
+        catch (NonFiniteException error)
+        {
+            activity?.SetStatus(ActivityStatusCode.Error, error.Message);
+            throw new NonFiniteException($"step {step + 1}, {error.Where}", error.Message[(error.Where.Length + 2)..]);
+        }
+
+        double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+        TrainingTelemetry.EndStep(_train.Tokens.Length, seconds, loss);
+        return new ClassifierProgress(epoch + 1, Options.Epochs, StepsDone, Steps, loss, factor * Options.LearningRate, norm, _train.Filled / seconds, ResidentBytes());
+    }
+
+    /// <summary>Mean loss in nats and accuracy on the validation examples, without dropout; NaN without any.</summary>
+    public (double Loss, double Accuracy) Validate()
+    {
+        if (_validation is null) return (double.NaN, double.NaN);
+        double sum = 0;
+        long right = 0;
+        for (int batch = 0; batch < _validation.Count; batch++)
+        {
+            _validation.FillSorted(batch);
+            sum += Classifier.Loss(_validation.Tokens, _validation.Lengths, _validation.Labels, _context, _least, null, null, null) * _validation.Filled;
+            right += Classifier.CountRight(_validation.Labels, _context);
+        }
+
+        return (sum / _validation.Examples, (double)right / _validation.Examples);
+    }
+
+    /// <summary>Runs the remaining steps, reporting each; validates after every epoch.</summary>
+    /// <param name="progress">Told after each step, on the calling thread if it reports there.</param>
+    /// <param name="cancellation">Stops after the step under way.</param>
+    /// <exception cref="OperationCanceledException">Cancelled, and <see cref="ClassifierTrainerOptions.OnCancel"/> says so; the classifier holds the steps done so far.</exception>
+    /// <exception cref="NonFiniteException">See <see cref="Step"/>.</exception>
+    public ClassifierResult Run(IProgress<ClassifierProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        bool cancelled = false, stopped = false;
+        (double Loss, double Accuracy)? last = null;
+        while (StepsDone < Steps && !stopped)
+        {
+            if (cancellation.IsCancellationRequested)
+            {
+                if (Options.OnCancel == OnCancel.Throw) cancellation.ThrowIfCancellationRequested();
+                cancelled = true;
+                break;
+            }
+
+            ClassifierProgress report = Step();
+            last = null;
+            if (StepsDone % _train.Count == 0 && _validation is not null)
+            {
+                last = Validate();
+                report = report with { ValidationLoss = last.Value.Loss, ValidationAccuracy = last.Value.Accuracy };
+                Remember(report.Epoch, last.Value);
+                stopped = Options.Patience > 0 && report.Epoch - _best.Epoch >= Options.Patience;
+            }
+
+            progress?.Report(report);
+        }
+
+        int epochs = StepsDone / _train.Count;
+        if (_bestHead is null || _best.Epoch == 0 || (Options.Patience == 0 && !cancelled)) return new ClassifierResult(StepsDone, epochs, 0, last?.Loss, last?.Accuracy, stopped, cancelled);
+        Classifier.Head.CopyFrom(_bestHead);
+        if (_bestModel is not null) Classifier.Model.Parameters.CopyFrom(_bestModel);
+        return new ClassifierResult(StepsDone, epochs, _best.Epoch, _best.Loss, _best.Accuracy, stopped, cancelled);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _context.Dispose();
+        _modelOptimizer?.Dispose();
+        _headOptimizer.Dispose();
+        foreach (ParameterVector<float>? vector in (ParameterVector<float>?[])[_modelGradients, _headGradients, _bestModel, _bestHead]) vector?.Dispose();
+        _workspace.Dispose();
+    }
+
+    private void Remember(int epoch, (double Loss, double Accuracy) validation)
+    {
+        if (!(validation.Loss < _best.Loss)) return;
+        _best = (epoch, validation.Loss, validation.Accuracy);
+        _bestHead?.CopyFrom(Classifier.Head);
+        _bestModel?.CopyFrom(Classifier.Model.Parameters);
+    }
+
+    private static void Check(SequenceClassifier<float> classifier, string what, IReadOnlyList<ClassifierExample> examples)
+    {
+        TransformerConfig config = classifier.Model.Config;
+        for (int i = 0; i < examples.Count; i++)
+        {
+            (int[] tokens, int label) = examples[i];
+            if (tokens is not { Length: > 0 }) throw new TokenException($"{what} {i} has no tokens. Leave it out.");
+            if (tokens.Length > config.MaxSequenceLength) throw new TokenException($"{what} {i} has {tokens.Length} tokens, the model {config.MaxSequenceLength} positions. Shorten it to them.");
+            if ((uint)label >= (uint)classifier.Config.Classes) throw new TokenException($"label {label} of {what} {i} is outside 0 .. {classifier.Config.Classes - 1}. Number the classes from 0.");
+            foreach (int id in tokens)
+            {
+                if ((uint)id >= (uint)config.Vocabulary) throw new TokenException($"token id {id} of {what} {i} is outside the vocabulary 0 .. {config.Vocabulary - 1}. Use the model's own tokenizer.");
+            }
+        }
+    }
+
+    private static (IReadOnlyList<ClassifierExample> Train, IReadOnlyList<ClassifierExample> Validation) Split(IReadOnlyList<ClassifierExample> examples, ClassifierTrainerOptions options)
+    {
+        const uint split = uint.MaxValue - 1;
+        int held = (int)Math.Round(options.ValidationFraction * examples.Count);
+        if (held == 0) return (examples, []);
+        ClassifierExample[] order = [.. Enumerable.Range(0, examples.Count).Select(i => examples[(int)TokenShuffle.Permute(options.Seed, split, i, examples.Count)])];
+        return (order[held..], order[..held]);
+    }
+
+    // The normalised panel, the rows, and the head's parameters, gradients, moments and best values.
+    private static long HeadBytes(SequenceClassifier<float> classifier, int batch, int length)
+    {
+        Gpt2Model<float> model = classifier.Model;
+        long rows = (long)batch * ((3L * model.Config.Width) + classifier.Config.Classes + length);
+        return sizeof(float) * (Panel<float>.Elements(checked(batch * length), model.Blocks[0].PaddedWidth) + rows + (5 * classifier.Head.Length));
+    }
+
+    // Asking the system costs a file read and garbage; once a second is enough for a progress bar.
+    private long ResidentBytes()
+    {
+        long now = Environment.TickCount64;
+        if (_residentRead == long.MinValue || now - _residentRead >= 1000) (_residentBytes, _residentRead) = (Environment.WorkingSet, now);
+        return _residentBytes;
+    }
+}

@@ -1,0 +1,173 @@
+using RbeMl.Layers;
+using RbeMl.Models;
+using RbeMl.Training.Classification;
+
+namespace RbeMl.Tests.Sequences;
+
+public class ClassifierTrainerTests
+{
+    private static readonly ClassifierTrainerOptions s_options = new() { Epochs = 6, Batch = 16, LearningRate = 5e-3 };
+
+    [Fact]
+    public void Two_patterns_are_told_apart()
+    {
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+        using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(600, 1), ClassifierCase.Examples(200, 2), s_options with { Epochs = 12 }, 2);
+        List<ClassifierProgress> reports = [];
+        ClassifierResult result = trainer.Run(new Sink(reports.Add));
+        Assert.Equal(trainer.Steps, reports.Count);
+        Assert.Equal(12, reports.Count(r => r.ValidationLoss is not null));
+        Assert.Equal(result.ValidationAccuracy, reports[^1].ValidationAccuracy);
+        Assert.InRange(ClassifierCase.Accuracy(classifier, ClassifierCase.Examples(400, 3)), 0.95, 1);
+        Assert.Equal(result.ValidationAccuracy!.Value, ClassifierCase.Accuracy(classifier, ClassifierCase.Examples(200, 2)), 1e-12);
+    }
+
+    [Theory]
+    [InlineData(3, CheckpointPolicy.None)]
+    [InlineData(1, CheckpointPolicy.Full)]
+    [InlineData(2, CheckpointPolicy.Selective)]
+    public void Threads_and_policies_change_no_bit(int threads, CheckpointPolicy policy)
+    {
+        Assert.Equal(Train(1, CheckpointPolicy.None), Train(threads, policy));
+
+        static int[] Train(int threads, CheckpointPolicy policy)
+        {
+            using SequenceClassifier<float> classifier = ClassifierCase.Classifier(Pooling.Mean, 0.1f);
+            using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(80, 1), null, s_options with { Epochs = 2, Checkpointing = policy, ValidationFraction = 0.2 }, threads);
+            Assert.Equal((64, 16), (trainer.TrainingExamples, trainer.ValidationExamples));
+            trainer.Run();
+            return Bits(classifier);
+        }
+    }
+
+    [Theory]
+    [InlineData(TrainedParts.Head)]
+    [InlineData(TrainedParts.Biases)]
+    [InlineData(TrainedParts.Coefficients)]
+    [InlineData(TrainedParts.All)]
+    public void Only_what_is_trained_changes(TrainedParts parts)
+    {
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+        Dictionary<string, float[]> before = classifier.Model.Parameters.Slices.ToDictionary(s => s.Name, classifier.Model.Parameters.ToFloats);
+        float[] head = classifier.Head.ToFloats(classifier.Head.Slices[0]);
+        using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(32, 1), null, s_options with { Epochs = 1, Trained = parts }, 1);
+        trainer.Run();
+        Assert.NotEqual(head, classifier.Head.ToFloats(classifier.Head.Slices[0]));
+        foreach (ParameterSlice slice in classifier.Model.Parameters.Slices)
+        {
+            bool trained = slice.Kind switch
+            {
+                ParameterKind.Bias or ParameterKind.LayerNorm => parts is TrainedParts.All or TrainedParts.Biases,
+                ParameterKind.Alpha or ParameterKind.Coefficient => parts is TrainedParts.All or TrainedParts.Coefficients,
+                _ => parts is TrainedParts.All,
+            };
+            Assert.True(trained == !before[slice.Name].AsSpan().SequenceEqual(classifier.Model.Parameters.Of(slice)), slice.Name);
+        }
+    }
+
+    [Fact]
+    public void Early_stopping_brings_back_the_best_epoch()
+    {
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+        // Twelve examples are soon known by heart; a high rate then makes the others worse.
+        ClassifierExample[] validation = ClassifierCase.Examples(60, 5);
+        using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(12, 1), validation, s_options with { Epochs = 200, Patience = 3, LearningRate = 2e-2, Batch = 4 }, 1);
+        List<double> losses = [];
+        ClassifierResult result = trainer.Run(new Sink(r => { if (r.ValidationLoss is { } loss) losses.Add(loss); }));
+        Assert.True(result.StoppedEarly);
+        Assert.Equal(losses.Count, result.Epochs);
+        Assert.Equal(losses.Count - 3, result.BestEpoch);
+        Assert.Equal(losses.Min(), result.ValidationLoss);
+        Assert.Equal(result.ValidationLoss!.Value, trainer.Validate().Loss);
+    }
+
+    [Theory]
+    [InlineData(OnCancel.Throw)]
+    [InlineData(OnCancel.ReturnBest)]
+    public void Cancelling_does_what_the_options_say(OnCancel what)
+    {
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+        using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(64, 1), ClassifierCase.Examples(16, 2), s_options with { OnCancel = what }, 1);
+        using CancellationTokenSource source = new();
+        Sink progress = new(r => { if (r.Step == 6) source.Cancel(); });
+        if (what == OnCancel.Throw)
+        {
+            Assert.Throws<OperationCanceledException>(() => trainer.Run(progress, source.Token));
+        }
+        else
+        {
+            ClassifierResult result = trainer.Run(progress, source.Token);
+            Assert.True(result.Cancelled);
+            Assert.Equal((6, 1, 1), (result.Steps, result.Epochs, result.BestEpoch));
+            Assert.Equal(result.ValidationLoss!.Value, trainer.Validate().Loss);
+        }
+
+        Assert.Equal(6, trainer.StepsDone);
+    }
+
+    [Fact]
+    public void A_steady_step_allocates_nothing()
+    {
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier(dropout: 0.1f);
+        using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(640, 1), null, s_options with { Epochs = 20 }, 1);
+        for (int i = 0; i < 80; i++) trainer.Step();
+        long least = long.MaxValue;
+        for (int window = 0; window < 5; window++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 3; i++) trainer.Step();
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        Assert.Equal(0, least);
+    }
+
+    [Fact]
+    public void A_memory_limit_is_planned_for()
+    {
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+        ClassifierExample[] examples = ClassifierCase.Examples(64, 1);
+        MemoryLimitException error = Assert.Throws<MemoryLimitException>(() => new ClassifierTrainer(classifier, examples, null, s_options with { MemoryLimit = 1 }, 1));
+        Assert.True(error.LeastBytes > error.LimitBytes);
+        using ClassifierTrainer trainer = new(classifier, examples, null, s_options with { MemoryLimit = (int)(error.LeastBytes >> 20) + 500, Epochs = 1 }, 1);
+        Assert.NotNull(trainer.Plan);
+        Assert.Equal(4, trainer.Run().Steps);
+    }
+
+    [Fact]
+    public void What_is_not_finite_is_named_with_its_step()
+    {
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+        using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(64, 1), null, s_options, 1);
+        trainer.Step();
+        classifier.Model.Parameters.Of(classifier.Model.Parameters.Find("blocks.0.feedforward.contract.coefficients"))[3] = float.NaN;
+        Assert.Equal("step 2, blocks.0", Assert.Throws<NonFiniteException>(() => trainer.Step()).Where);
+    }
+
+    [Fact]
+    public void Bad_examples_and_settings_are_refused()
+    {
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+        ClassifierExample good = new([1, 2], 0);
+        void Refused<TError>(string part, ClassifierExample[] examples, ClassifierTrainerOptions? options = null)
+            where TError : RbeException =>
+            Assert.Contains(part, Assert.Throws<TError>(() => new ClassifierTrainer(classifier, examples, null, options ?? s_options, 1)).Message, StringComparison.Ordinal);
+        Refused<TokenException>("example 1 has no tokens", [good, new([], 0)]);
+        Refused<TokenException>("32 positions", [good, new(new int[33], 0)]);
+        Refused<TokenException>("label 2 of example 0", [new([1], 2)]);
+        Refused<TokenException>("token id 12 of example 0", [new([12], 1)]);
+        Refused<InvalidSettingException>("examples", []);
+        Refused<InvalidSettingException>("Patience", [good], s_options with { Patience = 1 });
+        Refused<InvalidSettingException>("Epochs", [good], s_options with { Epochs = 0 });
+        Refused<InvalidSettingException>("LearningRate", [good], s_options with { LearningRate = double.NaN });
+        Refused<InvalidSettingException>("ValidationFraction", [good], s_options with { ValidationFraction = 1 });
+    }
+
+    private static int[] Bits(SequenceClassifier<float> classifier) =>
+        [.. ((ParameterVector<float>[])[classifier.Model.Parameters, classifier.Head]).SelectMany(v => v.Slices.SelectMany(v.ToFloats)).Select(BitConverter.SingleToInt32Bits)];
+
+    private sealed class Sink(Action<ClassifierProgress> report) : IProgress<ClassifierProgress>
+    {
+        public void Report(ClassifierProgress value) => report(value);
+    }
+}
