@@ -92,12 +92,14 @@ internal static class CursorChecks
         c.Expect(!rows.Select(r => r.Id).SequenceEqual(serial.Select(r => r.Id)), $"a shuffled cursor left the order of {rows.Count} rows as it was");
         c.Expect(rows.Count == serial.Count, $"a shuffled cursor gave {rows.Count} rows instead of {serial.Count}");
         ExpectById(c, serial, rows.DistinctBy(r => r.Id).ToDictionary(r => r.Id), "shuffled");
-        DataViewSchema.Column[][] subsets = [[], c.Added(view.Schema), [.. view.Schema.Where(c.IsPassedOn)], .. view.Schema.Select(column => new[] { column })];
+        DataViewSchema.Column[][] subsets =
+            [[], c.Added(view.Schema), [.. view.Schema.Where(c.IsPassedOn)], .. view.Schema.Select(column => new[] { column })];
         foreach (DataViewSchema.Column[] subset in subsets)
         {
             IReadOnlyList<RowSnapshot> again = ViewSnapshot.Of(view, subset, new Random(5)).Rows;
             string names = string.Join(", ", subset.Select(column => column.Name));
-            c.Expect(rows.Select(r => r.Id).SequenceEqual(again.Select(r => r.Id)), $"shuffled with one seed, {{{names}}} come in another order than all columns");
+            c.Expect(rows.Select(r => r.Id).SequenceEqual(again.Select(r => r.Id)),
+                $"shuffled with one seed, {{{names}}} come in another order than all columns");
             ExpectById(c, serial, again.ToDictionary(r => r.Id), $"shuffled, only {{{names}}} active");
         }
     }
