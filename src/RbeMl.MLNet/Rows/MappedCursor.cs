@@ -30,20 +30,22 @@ internal sealed class MappedCursor : DataViewRowCursor
         DataViewSchema.Column[] asked = [.. columns];
         _active = mapping.Active(asked);
         IEnumerable<DataViewSchema.Column> passed = asked.Where(c => mapping.AddedIndex(c) < 0).Select(c => mapping.Input[c.Index]);
+
+        // One seed, drawn alike whatever is asked: the order of the rows must not depend on the columns.
+        int? seed = random?.Next();
         if (!asked.Any(c => mapping.AddedIndex(c) >= 0))
         {
-            _input = source.GetRowCursor(passed, random);
+            _input = source.GetRowCursor(passed, Shuffle());
             return;
         }
 
         if (mapping.BatchRows == 1)
         {
-            _input = source.GetRowCursor(mapping.Dependencies(asked), random);
+            _input = source.GetRowCursor(mapping.Dependencies(asked), Shuffle());
             _batch = mapping.CreateBatch(_input, 1);
             return;
         }
 
-        int? seed = random?.Next();
         _input = source.GetRowCursor(passed, Shuffle());
         _ahead = source.GetRowCursor(mapping.Sources, Shuffle());
         _inputId = _input.GetIdGetter();

@@ -11,14 +11,14 @@ public class TokenizeWorkoutTests(ITestOutputHelper output)
     [Fact]
     public void Citizenship()
     {
+        const RefusedBy Everywhere = RefusedBy.Shape | RefusedBy.Fit | RefusedBy.Transform;
         IDataView valid = Samples.View(_ml);
         WorkoutReport report = EstimatorWorkout.Check(_ml, _ml.Rbe.Tokenize("Ids", "Text"), valid, new WorkoutOptions
         {
             Invalid =
             [
-                new InvalidInput(_ml.Transforms.DropColumns("Text").Fit(valid).Transform(valid), "Text", RefusedBy.Shape | RefusedBy.Fit | RefusedBy.Transform),
-                new InvalidInput(
-                    _ml.Transforms.CopyColumns("Text", "Size").Fit(valid).Transform(valid), "Text", RefusedBy.Shape | RefusedBy.Fit | RefusedBy.Transform),
+                new InvalidInput(_ml.Transforms.DropColumns("Text").Fit(valid).Transform(valid), "Text", Everywhere),
+                new InvalidInput(_ml.Transforms.CopyColumns("Text", "Size").Fit(valid).Transform(valid), "Text", Everywhere),
             ],
         });
         output.WriteLine(report.ToString());

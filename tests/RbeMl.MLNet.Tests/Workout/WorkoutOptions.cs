@@ -58,6 +58,6 @@ public sealed class WorkoutOptions
     /// <summary>Whether a model is loaded in a fresh process too.</summary>
     public bool ChildProcess { get; init; } = true;
 
-    /// <summary>Checks (names as in the report) that the component is known to fail, with the reason. One that passes is reported as a failure.</summary>
+    /// <summary>Checks (names as in the report) that the component is known to fail, with the reason; one that passes fails.</summary>
     public IReadOnlyDictionary<string, string> Excused { get; init; } = new Dictionary<string, string>();
 }

@@ -50,15 +50,23 @@ internal static class ActiveChecks
         }
     }
 
-    /// <summary>A getter of another type than the column's throws <see cref="InvalidOperationException"/>.</summary>
+    /// <summary>A getter of another type than the column's throws <see cref="InvalidOperationException"/>, in cursors and in mapped rows.</summary>
     public static void WrongType(WorkoutContext c)
     {
         Type[] types = [typeof(float), typeof(double), typeof(VBuffer<float>), typeof(VBuffer<double>), typeof(ReadOnlyMemory<char>), typeof(string)];
         IDataView view = c.View();
-        using DataViewRowCursor cursor = view.GetRowCursor(view.Schema);
-        foreach (DataViewSchema.Column column in c.Added(view.Schema))
-            foreach (Type type in types.Where(t => t != column.Type.RawType))
-                c.ExpectThrows<InvalidOperationException>(() => Probe.Getter(cursor, column, type), $"getter of {type} for {column.Type}", column.Name);
+        using (DataViewRowCursor cursor = view.GetRowCursor(view.Schema)) Refused(cursor);
+        if (!c.Transformer.IsRowToRowMapper) return;
+        IRowToRowMapper mapper = c.Mapper();
+        using DataViewRow row = mapper.GetRow(new HeldRow(c.Input, c.Valid.Schema), mapper.OutputSchema);
+        Refused(row);
+
+        void Refused(DataViewRow row)
+        {
+            foreach (DataViewSchema.Column column in c.Added(row.Schema))
+                foreach (Type type in types.Where(t => t != column.Type.RawType))
+                    c.ExpectThrows<InvalidOperationException>(() => Probe.Getter(row, column, type), $"getter of {type} for {column.Type}", column.Name);
+        }
     }
 
     private static void Pair(WorkoutContext c, IDataView view, DataViewSchema.Column one, DataViewSchema.Column two)

@@ -14,7 +14,8 @@ internal static class BufferChecks
     });
 
     /// <summary>
-    /// What was handed out stays as it is when the cursor moves on, and overwriting it changes nothing for the next call, the next row and the next cursor.
+    /// What was handed out stays as it is when the cursor moves on, and overwriting it changes nothing for the next call, the next row
+    /// and the next cursor.
     /// </summary>
     public static void Private(WorkoutContext c)
     {

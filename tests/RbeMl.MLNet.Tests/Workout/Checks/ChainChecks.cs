@@ -14,15 +14,18 @@ internal static class ChainChecks
         SchemaChecks.CompareSchemas(c, c.Serial.Schema, chain.GetOutputSchema(c.Valid.Schema), "alone against in a chain");
     }
 
-    /// <summary>An ML.NET trainer or transform fits behind it and a cache checkpoint; its promise holds, and all of its output can be read, twice alike.</summary>
+    /// <summary>
+    /// An ML.NET trainer or transform fits behind it and a cache checkpoint; its promise holds, and its output can be read, twice alike.
+    /// </summary>
     public static void Downstream(WorkoutContext c)
     {
         if (c.Options.Downstream is not { } downstream) throw new CheckSkippedException("no Downstream given");
         EstimatorChain<ITransformer> chain = new EstimatorChain<ITransformer>().Append(c.Estimator).AppendCacheCheckpoint(c.Ml).Append(downstream);
         SchemaShape promised = chain.GetOutputSchema(MlNetAccess.ShapeOf(c.Valid.Schema));
         ITransformer model = chain.Fit(c.Valid);
+        DataViewSchema delivered = model.GetOutputSchema(c.Valid.Schema);
         foreach (SchemaShape.Column column in promised)
-            c.Expect(model.GetOutputSchema(c.Valid.Schema).GetColumnOrNull(column.Name) is not null, "promised by the chain, not delivered", column.Name);
+            c.Expect(delivered.GetColumnOrNull(column.Name) is not null, "promised by the chain, not delivered", column.Name);
         ViewSnapshot first = ViewSnapshot.Of(model.Transform(c.Valid)), second = ViewSnapshot.Of(model.Transform(c.Valid));
         c.Expect(first.Rows.Count == c.Serial.Rows.Count, $"the chain gives {first.Rows.Count} rows instead of {c.Serial.Rows.Count}");
         for (int r = 0; r < first.Rows.Count; r++)

@@ -6,7 +6,7 @@ namespace RbeMl.MLNet.Tests.Workout;
 /// <summary>The row mapper, which is what a prediction engine uses, agrees with the cursors.</summary>
 internal static class MapperChecks
 {
-    /// <summary>Rows over a cursor, and rows over held inputs in the engine's manner, give the serial cursor's values; each column alone and all together.</summary>
+    /// <summary>Rows over a cursor, and rows over held inputs in the engine's manner: each column alone, and all together.</summary>
     public static void Rows(WorkoutContext c)
     {
         IRowToRowMapper mapper = c.Mapper();
@@ -56,7 +56,8 @@ internal static class MapperChecks
         foreach (DataViewSchema.Column column in mapper.OutputSchema)
         {
             DataViewSchema.Column[] needed = [.. mapper.GetDependencies([column])];
-            if (c.IsPassedOn(column)) c.Expect(needed.Length == 1 && needed[0].Index == column.Index, $"passed on, yet needs {Names(needed)}", column.Name);
+            bool isItself = needed.Length == 1 && needed[0].Index == column.Index;
+            if (c.IsPassedOn(column)) c.Expect(isItself, $"passed on, yet needs {Names(needed)}", column.Name);
             var held = new HeldRow(c.Input, needed);
             using DataViewRow row = mapper.GetRow(held, [column]);
             Probe probe = Probe.Of(row, column);

@@ -18,7 +18,9 @@ internal sealed class FaultyEstimator(MLContext ml, Fault fault) : IEstimator<IT
 
     public ITransformer Fit(IDataView input)
     {
-        if (fault != Fault.ChecksInShapeOnly) CheckShape(MlNetAccess.ShapeOf(input.Schema));
+        bool isLax = fault is Fault.ChecksInShapeOnly or Fault.AcceptsMissingColumn;
+        if (isLax && input.Schema.GetColumnOrNull(Source) is null) return ml.Transforms.CopyColumns(First, input.Schema[0].Name).Fit(input);
+        CheckShape(MlNetAccess.ShapeOf(input.Schema));
         IEstimator<ITransformer> inner = ml.Transforms.NormalizeMinMax(First, Source).Append(ml.Transforms.NormalizeMeanVariance(Second, Source));
         ITransformer other = inner.Fit(ml.Data.TakeRows(input, 2));
         ITransformer own = fault == Fault.FitIsRandom && _fits++ % 2 == 1 ? other : inner.Fit(input);

@@ -27,7 +27,9 @@ internal sealed class FaultyGetters(DataViewRow inner, FaultyTransformer parent,
     {
         bool isNew = column.Index >= Inputs;
         if (!active.Contains(column.Index) && !(isNew && Fault == Fault.InactiveGetterWorks && !isMapped))
-            throw Fault == Fault.InactiveIsArgumentError ? new ArgumentException(column.Name) : new InvalidOperationException($"'{column.Name}' is inactive");
+            throw Fault == Fault.InactiveIsArgumentError
+                ? new ArgumentException(column.Name)
+                : new InvalidOperationException($"'{column.Name}' is inactive");
         if (!isNew) return inner.GetGetter<T>(inner.Schema[column.Index]);
         _firstGetter ??= inner.GetGetter<VBuffer<float>>(inner.Schema[Inputs]);
         _secondGetter ??= inner.GetGetter<VBuffer<float>>(inner.Schema[Inputs + 1]);

@@ -54,7 +54,8 @@ internal sealed class FaultyMapper(IRowToRowMapper inner, FaultyTransformer pare
     {
         HashSet<int> active = [.. activeColumns.Select(c => c.Index)];
         bool isNewAsked = active.Any(i => i >= InputSchema.Count);
-        IEnumerable<DataViewSchema.Column> needed = inner.OutputSchema.Where(c => active.Contains(c.Index) || (isNewAsked && c.Index >= InputSchema.Count));
+        IEnumerable<DataViewSchema.Column> needed = inner.OutputSchema.Where(
+            c => active.Contains(c.Index) || (isNewAsked && c.Index >= InputSchema.Count));
         DataViewSchema own = parent.Fault == Fault.RowSchemaIsCopy ? Copy() : schema;
         return new FaultyRow(inner.GetRow(input, needed), parent, own, active);
     }

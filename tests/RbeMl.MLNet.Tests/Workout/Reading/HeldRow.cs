@@ -1,3 +1,4 @@
+using System.Reflection;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 
@@ -47,7 +48,7 @@ public sealed class HeldRow(ViewSnapshot data, IEnumerable<DataViewSchema.Column
         Asked.Add(column.Index);
         if (column.Type is not VectorDataViewType vector)
             return (ref TValue value) => value = ((Cell<TValue>)data[_row, column]).Values[0];
-        return (ValueGetter<TValue>)GetType().GetMethod(nameof(VectorGetter), System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Instance)!
+        return (ValueGetter<TValue>)typeof(HeldRow).GetMethod(nameof(VectorGetter), BindingFlags.NonPublic | BindingFlags.Instance)!
             .MakeGenericMethod(vector.ItemType.RawType).Invoke(this, [column])!;
     }
 
