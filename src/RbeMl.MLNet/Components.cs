@@ -9,6 +9,7 @@ internal static class Components
     public static void Register(ComponentCatalog catalog)
     {
         Loader<Blocks.TransformerBlockTransformer>.Register(catalog);
+        Loader<Features.FeaturizeTransformer>.Register(catalog);
         Loader<Tokens.TokenizeTransformer>.Register(catalog);
     }
 }

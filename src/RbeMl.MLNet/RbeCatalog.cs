@@ -12,6 +12,9 @@ public sealed partial class RbeCatalog
         Components.Register(context.ComponentCatalog);
     }
 
+    /// <summary>The catalog of a context, for languages without extension properties: <c>RbeCatalog.Of(ml)</c> is <c>ml.Rbe</c>.</summary>
+    public static RbeCatalog Of(MLContext context) => context.Rbe;
+
     internal MLContext Context { get; }
 
     private IHostEnvironment Environment => Context;

@@ -68,6 +68,11 @@ public static class Gpt2Vocabulary
         return (JsonSerializer.Serialize(ids), merges.ToString());
     }
 
+    /// <summary>The bytes of a token as vocab.json writes it.</summary>
+    /// <exception cref="TokenException">It holds a character that stands for no byte.</exception>
+    public static ReadOnlyMemory<byte> BytesOf(string token)
+        => ByteAlphabet.Read(token) ?? throw new TokenException($"The token \"{token}\" holds characters that stand for no byte. Use a byte-level vocabulary.");
+
     private static Dictionary<string, int> Ids(JsonElement vocabulary)
     {
         if (vocabulary.ValueKind != JsonValueKind.Object) throw new TokenException("The vocabulary is no JSON object of tokens and ids. Give vocab.json as GPT-2 has it.");

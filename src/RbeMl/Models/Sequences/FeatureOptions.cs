@@ -31,7 +31,7 @@ public sealed record FeatureOptions
     /// <summary>Checks every value for a model of <paramref name="layers"/> layers.</summary>
     /// <returns>The layer.</returns>
     /// <exception cref="InvalidSettingException">A value is out of range.</exception>
-    internal int Resolve(int layers)
+    public int Resolve(int layers)
     {
         if (Layer is { } layer && (layer < 0 || layer > layers)) throw new InvalidSettingException(nameof(Layer), layer, $"use 0 (the embedding) to {layers} (the last block and the final LayerNorm).");
         if (!Enum.IsDefined(Pooling)) throw new InvalidSettingException(nameof(Pooling), Pooling, $"use one of {string.Join(", ", Enum.GetNames<Pooling>())}.");

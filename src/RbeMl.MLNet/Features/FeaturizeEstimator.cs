@@ -1,0 +1,62 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using RbeMl.Layers;
+using RbeMl.MLNet.Columns;
+using RbeMl.Models;
+using RbeMl.Models.Files;
+using RbeMl.Text;
+
+namespace RbeMl.MLNet.Features;
+
+/// <summary>Makes a <see cref="FeaturizeTransformer"/>: loads or copies the model.</summary>
+public sealed class FeaturizeEstimator : IEstimator<FeaturizeTransformer>
+{
+    private readonly IHostEnvironment _environment;
+    private readonly FeaturizeOptions _options;
+
+    internal FeaturizeEstimator(IHostEnvironment environment, FeaturizeOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        (_environment, _options) = (environment, options.Checked());
+    }
+
+    /// <summary>Checks the columns and takes the model.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The column is missing or of another type.</exception>
+    /// <exception cref="InvalidSettingException">A setting does not fit the model, or it has no tokenizer for a text.</exception>
+    /// <exception cref="RbeFileException">The model cannot be read.</exception>
+    public FeaturizeTransformer Fit(IDataView input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        GetOutputSchema(InputColumn.Shape(input.Schema));
+        Gpt2Bundle bundle = _options.ModelPath is { } path ? ModelSource.Load(path) : _options.Model! with { Model = new Gpt2Model<float>(_options.Model!.Model.GetWeights()) };
+        FeaturizeTransformer? made = null;
+        try
+        {
+            TransformerConfig config = bundle.Model.Config;
+            ITokenizer? tokenizer = _options.Tokenizer ?? bundle.Tokenizer;
+            FeatureOptions features = new() { Layer = _options.Layer, Pooling = _options.Pooling };
+            features.Resolve(config.Layers);
+            int tokens = _options.MaxTokens ?? config.MaxSequenceLength;
+            if (tokens < 1 || tokens > config.MaxSequenceLength) throw new InvalidSettingException(nameof(FeaturizeOptions.MaxTokens), tokens, $"use 1 to {config.MaxSequenceLength}, the model's positions.");
+            if (tokenizer?.Vocabulary > config.Vocabulary) throw new InvalidSettingException(nameof(FeaturizeOptions.Tokenizer), $"{tokenizer.Vocabulary} ids", $"the model knows {config.Vocabulary}. Use the model's own tokenizer.");
+            if (!config.Causal) throw new InvalidSettingException(nameof(TransformerConfig.Causal), false, "texts of different lengths need a causal model.");
+            FeaturizeColumns columns = new(_options.OutputColumnName, _options.InputColumnName, tokens, _options.KeepEnd, _options.BatchRows, _options.Threads);
+            made = new FeaturizeTransformer(_environment, columns, features, bundle.Model, tokenizer);
+            made.GetOutputSchema(input.Schema);
+            return made;
+        }
+        catch
+        {
+            bundle.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public SchemaShape GetOutputSchema(SchemaShape inputSchema)
+    {
+        InputColumn.Find(inputSchema, _options.InputColumnName, TokenColumn.Fits, TokenColumn.Expected);
+        return InputColumn.Add(inputSchema, new AddedColumn(_options.OutputColumnName, new VectorDataViewType(NumberDataViewType.Single, 1)));
+    }
+}
