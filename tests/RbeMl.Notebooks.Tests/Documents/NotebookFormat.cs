@@ -27,7 +27,8 @@ public static partial class NotebookFormat
 
         HashSet<string> ids = new(StringComparer.Ordinal);
         foreach (NotebookCell cell in notebook.Cells) CheckCell(cell, ids, problems);
-        if (problems.Count == 0 && notebook.ToText() != notebook.Text)
+        string text = notebook.Text.Replace("\r\n", "\n", StringComparison.Ordinal); // a checkout may change line ends
+        if (problems.Count == 0 && notebook.ToText() != text)
         {
             problems.Add("file: not in the committed layout (two spaces, sources as arrays of lines, line feed at the end). Write the outputs once, that puts it right.");
         }
