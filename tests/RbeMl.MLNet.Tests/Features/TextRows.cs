@@ -1,5 +1,4 @@
 using Microsoft.ML;
-using Microsoft.ML.Data;
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Models;
