@@ -1,5 +1,4 @@
 using Microsoft.ML;
-using Microsoft.ML.Data;
 using RbeMl.MLNet.Classification;
 using RbeMl.MLNet.Training;
 using RbeMl.Training.Classification;
