@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Microsoft.ML;
 using RbeMl.Models.Files;
 
@@ -13,9 +14,29 @@ public sealed partial class RbeCatalog
     /// <param name="inputSchema">The schema of its input; null saves none.</param>
     /// <param name="path">The file; an existing one is replaced.</param>
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
+    /// <exception cref="NotSupportedException">A transformer has no saved form.</exception>
     public void Save(ITransformer model, DataViewSchema? inputSchema, string path)
     {
         ArgumentNullException.ThrowIfNull(model);
-        AtomicFile.Write(path, stream => Context.Model.Save(model, inputSchema, stream));
+        NotSupportedException? refused = null;
+        try
+        {
+            AtomicFile.Write(path, stream =>
+            {
+                try
+                {
+                    Context.Model.Save(model, inputSchema, stream);
+                }
+                catch (NotSupportedException e)
+                {
+                    refused = e;
+                    throw;
+                }
+            });
+        }
+        catch (RbeFileException) when (refused is not null)
+        {
+            ExceptionDispatchInfo.Throw(refused); // the model's failure, not the file's
+        }
     }
 }

@@ -89,6 +89,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
 
     private protected override void Write(BinaryWriter writer)
     {
+        if (Tokenizer is Tokens.AnyTokenizer) throw new NotSupportedException("The tokenizer is one of Microsoft.ML.Tokenizers that has no saved form. Use FromGpt2Files or FromTiktoken of RbeTokenizers, or a byte-level tokenizer with GPT-2's rules.");
         Summary.Write(writer);
         Settings.Write(writer);
         writer.Flush();
