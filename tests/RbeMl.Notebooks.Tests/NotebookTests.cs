@@ -7,15 +7,18 @@ public sealed class NotebookTests
 {
     public static TheoryData<string> Notebooks => [.. Directory.EnumerateFiles(Folder, "*.ipynb").Select(p => Path.GetFileName(p)).Order(StringComparer.Ordinal)];
 
-    private static string Folder
+    /// <summary>The repository's folder.</summary>
+    internal static string Root
     {
         get
         {
             DirectoryInfo? folder = new(AppContext.BaseDirectory);
             while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "RbeMl.sln"))) folder = folder.Parent;
-            return Path.Combine(folder?.FullName ?? throw new InvalidOperationException("The tests run outside of the repository."), "notebooks");
+            return folder?.FullName ?? throw new InvalidOperationException("The tests run outside of the repository.");
         }
     }
+
+    private static string Folder => Path.Combine(Root, "notebooks");
 
     [Theory]
     [MemberData(nameof(Notebooks))]

@@ -1,7 +1,10 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using RbeMl.Codec;
+using RbeMl.Layers;
 using RbeMl.MLNet.LanguageModels;
 using RbeMl.MLNet.Runtime;
+using RbeMl.Models;
 using RbeMl.Models.Files;
 using RbeMl.Text;
 using RbeMl.Training.Evaluation;
@@ -44,6 +47,22 @@ public sealed class PerplexityTests : IDisposable
         Assert.Single(log, m => m.Contains("fewer than two tokens", StringComparison.Ordinal));
         string[] texts = model.Texts(data);
         Assert.Equal([true, false, true, false, false, true], texts.Select(t => !string.IsNullOrEmpty(t)));
+    }
+
+    [Fact]
+    public void ARowThatOverflowsIsMissingAndHarmsNobody()
+    {
+        // The embedding of 'z' is too large to be normalised in fp32; the head has weights of its own.
+        ITokenizer letters = CharacterTokenizer.FromText("abcz");
+        TransformerConfig config = new() { Layers = 1, Heads = 2, Width = 32, Vocabulary = 4, MaxSequenceLength = Verses.Context, TiedHead = false };
+        using Gpt2Model<float> model = Gpt2Model<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, seed: 5);
+        model.Parameters.Of(model.Parameters.Slices.Single(s => s.Name == "embedding.tokens")).Slice(3 * config.Width, config.Width).Fill(float.MaxValue);
+        LanguageModelTransformer scorer = Verses.Score(_ml, new Gpt2Bundle(model, letters));
+        float[] good = scorer.Perplexities(Verses.View(_ml, "abca", "cab"));
+        Assert.DoesNotContain(float.NaN, good);
+        IDataView mixed = Verses.View(_ml, "abca", "azb", "cab");
+        Assert.Equal([good[0], float.NaN, good[1]], scorer.Perplexities(mixed));
+        Assert.Equal([true, false, true], scorer.Texts(mixed).Select(t => !string.IsNullOrEmpty(t)));
     }
 
     [Fact]

@@ -21,7 +21,7 @@ public sealed class BadInputTests : IDisposable
     private void Fails(string message, params string[] args)
     {
         CommandRun.Of(args).Fails(1, message);
-        Assert.Equal(3, Directory.GetFileSystemEntries(_out).Length);
+        Assert.Equal(4, Directory.GetFileSystemEntries(_out).Length);
         Assert.All(Directory.GetFiles(_out), file => Assert.Equal("precious", File.ReadAllText(file)));
     }
 
