@@ -165,9 +165,8 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     private void Save(Gpt2Model<float> model, TrainingData data)
     {
         Gpt2File.Save(ModelPath, model, data.Tokenizer);
-        ModelZip.Save(ZipPath, model, data.Tokenizer, settings.Seed);
         _run.Files["model"] = ModelPath;
-        _run.Files["ml.net"] = ZipPath;
+        SaveZip(model, data);
         _run.Files["metrics"] = MetricsPath;
         _run.Files["report"] = ReportPath;
         _run.Seconds = _watch.Elapsed.TotalSeconds;
@@ -177,6 +176,19 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         if (!json.OnOutput) Summary.Write(host, _run);
         if (_run.Cancelled) Say($"Stopped after {_run.Steps.Count} steps; the work so far is saved in {settings.Out}.");
         json.Write(host, document);
+    }
+
+    private void SaveZip(Gpt2Model<float> model, TrainingData data)
+    {
+        if (settings.MemoryLimit is { } limit && !ModelZip.Fits(model, (long)limit << 20))
+        {
+            File.Delete(ZipPath); // one that is there would be of another model
+            Say($"Left out {ZipPath}: loading ML.NET would not fit into the memory limit. In code, ml.Rbe.LanguageModel with this ModelPath and 0 epochs makes it.");
+            return;
+        }
+
+        ModelZip.Save(ZipPath, model, data.Tokenizer, settings.Seed);
+        _run.Files["ml.net"] = ZipPath;
     }
 
     private void Say(string line)

@@ -62,7 +62,9 @@ public sealed class PerplexityTests : IDisposable
         Assert.DoesNotContain(float.NaN, good);
         IDataView mixed = Verses.View(_ml, "abca", "azb", "cab");
         Assert.Equal([good[0], float.NaN, good[1]], scorer.Perplexities(mixed));
-        Assert.Equal([true, false, true], scorer.Texts(mixed).Select(t => !string.IsNullOrEmpty(t)));
+        string[] alone = scorer.Texts(Verses.View(_ml, "abca", "cab"));
+        Assert.Equal([alone[0], "", alone[1]], scorer.Texts(mixed).Select(t => t ?? ""));
+        Assert.Contains(alone, t => t?.Length > 0);
     }
 
     [Fact]

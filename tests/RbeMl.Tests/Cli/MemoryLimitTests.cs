@@ -26,6 +26,7 @@ public sealed partial class MemoryLimitTests : IDisposable
         Assert.Equal((0, ""), (code, error));
         JsonElement free = none!.Value;
         Assert.False(free.TryGetProperty("predictedBytes", out _));
+        Assert.True(File.Exists(_folder.File("out/model.zip")));
         double unlimited = free.GetProperty("peakBytes").GetInt64() / MiB;
 
         (code, error, _, _) = await Run("--memory-limit", "20");
@@ -47,6 +48,7 @@ public sealed partial class MemoryLimitTests : IDisposable
         Assert.InRange(step / (double)memory.Value.GetProperty("predictedStepBytes").GetInt64(), 1, 1.01);
         Assert.True(step < free.GetProperty("stepBytes").GetInt64() / 2);
         Assert.Empty(Directory.GetFiles(_folder.File("out"), "*.spill"));
+        Assert.False(File.Exists(_folder.File("out/model.zip")), "ML.NET does not fit into what the training leaves");
     }
 
     [Fact]
@@ -54,6 +56,7 @@ public sealed partial class MemoryLimitTests : IDisposable
     {
         CommandRun.Of(Args("--memory-limit", "100000")).Succeeds();
         Assert.Equal(("none", "none", 0), Choice());
+        Assert.True(File.Exists(_folder.File("out/model.zip")));
         CommandRun.Of(Args("--memory-limit", "100000", "--checkpointing", "full", "--offload", "bf16")).Succeeds();
         Assert.Equal(("full", "bf16", 0), Choice());
         CommandRun.Of(Args("--offload", "spill", "--checkpointing", "selective")).Succeeds();
