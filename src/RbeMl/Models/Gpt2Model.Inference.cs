@@ -12,7 +12,7 @@ public sealed unsafe partial class Gpt2Model<T>
     /// A copy with the current values of the parameters for generation: runs of sixteen coefficients lie once more in the order and precision that it reads fastest.
     /// It gives the logits of this model, of rounded coefficients if asked to; it cannot be trained. Tables stay as they are.
     /// </summary>
-    /// <param name="precision">Of the blocks' sparse coefficients.</param>
+    /// <param name="precision">Of the blocks' sparse coefficients and trellis codes.</param>
     public Gpt2Model<T> ToInference(WeightPrecision precision = WeightPrecision.Float32)
     {
         Gpt2Weights weights = GetWeights();
