@@ -5,8 +5,10 @@ namespace RbeMl.Kernels;
 
 /// <summary>
 /// Single places of a cell, up to 64 x 64 coefficients, as <see cref="SparsePlaceSlab"/> stores them. Its rows are ranked by how many places they have, most
-/// first, and sixteen ranks are a group. Step s of a group takes place s of each of its rows that have so many: they are the group's first lanes, so nothing is
-/// stored for the others. In bytes: steps of each group [4]; the number of places [2]; the rank of each row [rows]; lanes of each step; columns of all lanes; values of all lanes.
+/// first, and sixteen ranks are a group. Step s of a group takes places 2s and 2s + 1 of each of its rows that have so many: they are the group's first lanes,
+/// so nothing is stored for the others. A row with an odd number of places ends in a pair whose second coefficient is 0. In bytes: steps of each group [4]; the
+/// number of pairs [2]; the rank of each row [rows]; lanes of each step; columns of all pairs [pairs][2]; their coefficients, in bfloat16 <c>[pairs][2]</c>, as
+/// floats for each step <c>[2][lanes]</c>.
 /// </summary>
 /// <param name="pattern">The matrix.</param>
 /// <param name="rows">Rows of a cell: 32 or 64.</param>
@@ -30,6 +32,8 @@ internal sealed unsafe class PlaceCell(SparsePattern pattern, int rows)
 
     /// <summary>Steps of all groups.</summary>
     private int Steps => Enumerable.Range(0, rows / Lanes).Sum(StepsOf);
+
+    private int Pairs => Enumerable.Range(0, rows).Sum(PairsOf);
 
     /// <summary>Gathers the places of a cell, of which <paramref name="rowBlock"/> and <paramref name="column"/> count the ones above and left of it.</summary>
     public void Load(int rowBlock, int column)
@@ -58,30 +62,42 @@ internal sealed unsafe class PlaceCell(SparsePattern pattern, int rows)
     }
 
     /// <summary>Bytes of the loaded cell.</summary>
-    public long Bytes(int valueSize) => Header + rows + Steps + ((long)_places.Count * (1 + valueSize));
+    public long Bytes(int valueSize) => Header + rows + Steps + (2L * Pairs * (1 + valueSize));
 
     /// <summary>Writes the loaded cell and returns its end.</summary>
     public byte* Write(ReadOnlySpan<float> values, WeightPrecision precision, byte* to)
     {
-        int valueSize = SparsePlaceSlab.SizeOf(precision);
-        byte* ranks = to + Header, step = ranks + rows, column = step + Steps, value = column + _places.Count;
+        byte* ranks = to + Header, step = ranks + rows, column = step + Steps, value = column + (2 * Pairs);
         for (int group = 0; group < Groups; group++) to[group] = (byte)(group < rows / Lanes ? StepsOf(group) : 0);
-        Unsafe.WriteUnaligned(to + Groups, (ushort)_places.Count);
+        Unsafe.WriteUnaligned(to + Groups, (ushort)Pairs);
         for (int rank = 0; rank < rows; rank++) ranks[_order[rank]] = (byte)rank;
         for (int group = 0; group < rows / Lanes; group++)
         {
             for (int s = 0; s < StepsOf(group); s++)
             {
                 int lanes = 0;
-                for (; lanes < Lanes && CountOf(_order[(group * Lanes) + lanes]) > s; lanes++, value += valueSize)
+                while (lanes < Lanes && PairsOf(_order[(group * Lanes) + lanes]) > s) lanes++;
+                *step++ = (byte)lanes;
+                for (int lane = 0; lane < lanes; lane++)
                 {
-                    (_, int c, int entry) = _places[_first[_order[(group * Lanes) + lanes]] + s];
-                    *column++ = (byte)c;
-                    if (precision == WeightPrecision.Float32) Unsafe.WriteUnaligned(value, values[entry]);
-                    else Unsafe.WriteUnaligned(value, WeightRounding.ToBFloat16(values[entry]));
+                    int row = _order[(group * Lanes) + lane], first = _first[row] + (2 * s);
+                    bool isPair = first + 1 < _first[row + 1];
+                    float a = values[_places[first].Entry], b = isPair ? values[_places[first + 1].Entry] : 0;
+                    *column++ = (byte)_places[first].Column;
+                    *column++ = (byte)_places[isPair ? first + 1 : first].Column;
+                    if (precision == WeightPrecision.Float32)
+                    {
+                        Unsafe.WriteUnaligned(value + (lane * sizeof(float)), a);
+                        Unsafe.WriteUnaligned(value + ((lanes + lane) * sizeof(float)), b);
+                    }
+                    else
+                    {
+                        Unsafe.WriteUnaligned(value + (2 * lane * sizeof(ushort)), WeightRounding.ToBFloat16(a));
+                        Unsafe.WriteUnaligned(value + (((2 * lane) + 1) * sizeof(ushort)), WeightRounding.ToBFloat16(b));
+                    }
                 }
 
-                *step++ = (byte)lanes;
+                value += 2 * lanes * SparsePlaceSlab.SizeOf(precision);
             }
         }
 
@@ -90,5 +106,7 @@ internal sealed unsafe class PlaceCell(SparsePattern pattern, int rows)
 
     private int CountOf(int row) => _first[row + 1] - _first[row];
 
-    private int StepsOf(int group) => CountOf(_order[group * Lanes]);
+    private int PairsOf(int row) => (CountOf(row) + 1) / 2;
+
+    private int StepsOf(int group) => PairsOf(_order[group * Lanes]);
 }
