@@ -76,16 +76,38 @@ public sealed unsafe class FeedForward<T>
             for (int i = first; i < last; i++)
             {
                 T* f = hidden == null ? groupHidden : hidden + i * block;
-                Expand.ForwardRow(i, xHat, xMoments, f, width, scratch);
-                T* h = hat + (i - first) * block;
-                GeluKernel.Forward(_gelu, f, h, block);
-                Contract.TransformInput(1, h, h, groupMoments + (long)(i - first) * Moments * width, width);
+                HiddenRow(i, xHat, xMoments, f, hat + (i - first) * block, groupMoments + (long)(i - first) * Moments * width, width, scratch);
             }
 
             for (int o = 0; o < Contract.TileRows; o++) Contract.AccumulateRow(o, first, last, hat, groupMoments, y + o * block, s + (long)o * Moments * width, width, scratch);
         }
 
         for (int o = 0; o < Contract.TileRows; o++) Contract.FinishRow(o, y + o * block, s + (long)o * Moments * width, y + o * block, width);
+    }
+
+    /// <summary>One tile row of the hidden layer of a chunk: input of GELU, its output in the coefficient domain, that one's moments.</summary>
+    internal void HiddenRow(int row, T* xHat, T* xMoments, T* hidden, T* hiddenHat, T* hiddenMoments, int width, ScratchArea<T> scratch)
+    {
+        Expand.ForwardRow(row, xHat, xMoments, hidden, width, scratch);
+        GeluKernel.Forward(_gelu, hidden, hiddenHat, (long)Expand.Tile * width);
+        Contract.TransformInput(1, hiddenHat, hiddenHat, hiddenMoments, width);
+    }
+
+    /// <summary>One tile row of the output of a chunk, y <c>[tile][width]</c>, from the whole hidden layer: the same bits as <see cref="ForwardChunk"/>'s.</summary>
+    internal void OutputRow(int row, T* hiddenHat, T* hiddenMoments, T* y, int width, ScratchArea<T> scratch)
+    {
+        long block = (long)Expand.Tile * width;
+        int group = GroupTiles;
+        T* s = scratch.Take((long)Moments * width);
+        new Span<T>(s, Moments * width).Clear();
+        new Span<T>(y, (int)block).Clear();
+        for (int first = 0; first < Expand.TileRows; first += group)
+        {
+            int last = Math.Min(first + group, Expand.TileRows);
+            Contract.AccumulateRow(row, first, last, hiddenHat + (first * block), hiddenMoments + ((long)first * Moments * width), y, s, width, scratch);
+        }
+
+        Contract.FinishRow(row, y, s, y, width);
     }
 
     /// <summary>Input of GELU of one chunk, again: [Fp][width].</summary>

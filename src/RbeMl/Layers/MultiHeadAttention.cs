@@ -60,16 +60,20 @@ public sealed unsafe partial class MultiHeadAttention<T>
 
     internal RbeLinear<T>[] Inputs { get; }
 
+    /// <summary>Tile rows of query, key and value.</summary>
+    internal int ProjectionRows => 3 * Query.TileRows;
+
     /// <summary>Query, key and value of one chunk: x^ [Dp][width] -> qkv [3 Dp][width].</summary>
     public void ProjectChunk(T* xHat, T* xMoments, T* qkv, int width, ScratchArea<T> scratch)
     {
-        long block = (long)Query.Tile * width;
-        T* y = qkv;
-        for (int m = 0; m < 3; m++)
-        {
-            RbeLinear<T> linear = Select(m);
-            for (int i = 0; i < linear.TileRows; i++, y += block) linear.ForwardRow(i, xHat, xMoments, y, width, scratch);
-        }
+        for (int row = 0; row < ProjectionRows; row++) ProjectRow(row, xHat, xMoments, qkv, width, scratch);
+    }
+
+    /// <summary>One of the <see cref="ProjectionRows"/> tile rows of it.</summary>
+    internal void ProjectRow(int row, T* xHat, T* xMoments, T* qkv, int width, ScratchArea<T> scratch)
+    {
+        (int m, int i) = Math.DivRem(row, Query.TileRows);
+        Select(m).ForwardRow(i, xHat, xMoments, qkv + ((long)row * Query.Tile * width), width, scratch);
     }
 
     /// <summary>Output projection of one chunk: attHat [Dp][width] -> y [Dp][width].</summary>

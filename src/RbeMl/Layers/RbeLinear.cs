@@ -85,8 +85,8 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     /// <summary>Bias among the parameters, or null.</summary>
     public ParameterSlice? Bias { get; }
 
-    /// <summary>Bytes of the fixed part of the weights: the kernels' indices and the quantised base.</summary>
-    public long FixedBytes => (_pattern?.IndexBytes ?? 0) + ((_base?.StoredBits + 7) / 8 ?? 0);
+    /// <summary>Bytes of the fixed part of the weights: the kernels' indices, the quantised base and, in a copy for inference, the coefficients once more.</summary>
+    public long FixedBytes => (_pattern?.IndexBytes ?? 0) + ((_base?.StoredBits + 7) / 8 ?? 0) + (_slab?.Bytes ?? 0);
 
     /// <summary>Rows of a moment panel of the input: 12 a tile column, 0 without alphas.</summary>
     public int InputMomentRows => _factors is null ? 0 : TileColumns * BasisFunctions.FactorCount;

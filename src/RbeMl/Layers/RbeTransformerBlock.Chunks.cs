@@ -62,7 +62,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     {
         int width = call.X.Width;
         long size = (long)PaddedWidth * width;
-        bool keepMost = call.Keep is CheckpointPolicy.None or CheckpointPolicy.Selective, keepAll = call.Keep is CheckpointPolicy.None;
+        bool keepMost = KeepsMost(call), keepAll = call.Keep is CheckpointPolicy.None;
         long t0 = call.Now();
         T* v = call.LayerNormVectors.Pointer;
         T* moments = scratch.Take((long)Attention.Query.TileColumns * Moments * width);

@@ -11,7 +11,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     private bool _isCompact;
 
     /// <summary>
-    /// A copy with the current values of the parameters whose runs of sixteen coefficients lie once more in the order and precision that generation reads fastest. It
+    /// A copy with the current values of the parameters whose sparse coefficients, in runs of sixteen or free places, lie once more in the order and precision that generation reads fastest. It
     /// computes what this block does, of rounded coefficients if asked to; it cannot be trained.
     /// </summary>
     /// <param name="precision">Of the sparse coefficients and trellis codes; everything else stays as it is.</param>

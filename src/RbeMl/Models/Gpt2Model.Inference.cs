@@ -9,7 +9,7 @@ public sealed unsafe partial class Gpt2Model<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     /// <summary>
-    /// A copy with the current values of the parameters for generation: runs of sixteen coefficients lie once more in the order and precision that it reads fastest.
+    /// A copy with the current values of the parameters for generation: sparse coefficients, in runs of sixteen or free places, lie once more in the order and precision that it reads fastest.
     /// It gives the logits of this model, of rounded coefficients if asked to; it cannot be trained. Tables stay as they are.
     /// </summary>
     /// <param name="precision">Of the blocks' sparse coefficients and trellis codes.</param>

@@ -33,14 +33,15 @@ public sealed class DecodeAllocationTests
     [InlineData(1, "quantized")]
     [InlineData(2, "trellis")]
     [InlineData(2, "compact")]
+    [InlineData(1, "compact-runs")]
     public void A_step_of_every_format_allocates_nothing(int batch, string format)
     {
-        RbeFormat rule = format switch { "quantized" => RbeFormat.Quantized(4) with { Outliers = 3 }, "trellis" => RbeFormat.Trellis(3), _ => RbeFormat.Sparse(96) };
+        RbeFormat rule = format switch { "quantized" => RbeFormat.Quantized(4) with { Outliers = 3 }, "trellis" => RbeFormat.Trellis(3), "compact-runs" => RbeFormat.Sparse(96, SupportRule.Runs(16)), _ => RbeFormat.Sparse(96) };
         RbeOptions options = new() { Tile = 32, Format = rule };
         BlockWeights weights = BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(s_config, 1), s_config, options);
         Gpt2Weights random = Gpt2Weights.CreateRandom(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96) }, 1);
         using Gpt2Model<float> whole = new(random with { Blocks = [weights, weights] });
-        using Gpt2Model<float> model = format == "compact" ? whole.ToInference(WeightPrecision.BFloat16) : whole;
+        using Gpt2Model<float> model = format.StartsWith("compact", StringComparison.Ordinal) ? whole.ToInference(WeightPrecision.BFloat16) : whole;
         using Workspace<float> workspace = new(2);
         using KvCache<float> cache = new(s_config, batch, 128);
         float[] logits = new float[batch * 50];

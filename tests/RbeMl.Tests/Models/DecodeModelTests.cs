@@ -40,10 +40,13 @@ public sealed class DecodeModelTests
         Assert.Throws<TokenException>(() => model.LastLogits(tokens[..batch], batch, 1, workspace, cache, logits));
     }
 
-    [Fact]
-    public void A_copy_for_inference_has_the_logits_of_its_model_or_of_rounded_coefficients()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(16)]
+    public void A_copy_for_inference_has_the_logits_of_its_model_or_of_rounded_coefficients(int runLength)
     {
-        using Gpt2Model<float> model = Gpt2Model<float>.Create(s_config, s_options, 3);
+        RbeOptions options = s_options with { Format = RbeFormat.Sparse(256, runLength == 1 ? SupportRule.Random(1) : SupportRule.Runs(16)) };
+        using Gpt2Model<float> model = Gpt2Model<float>.Create(s_config, options, 3);
         using Gpt2Model<float> same = model.ToInference(), rounded = model.ToInference(WeightPrecision.BFloat16);
         float[] expected = Steps(model);
         Assert.InRange(Numbers.RelativeError(expected, Steps(same)), 0, Tolerance);
