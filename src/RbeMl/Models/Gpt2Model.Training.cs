@@ -129,7 +129,8 @@ public sealed unsafe partial class Gpt2Model<T>
 
         if (context.Options.Dropout is { } dropout && Config.Dropout > 0)
         {
-            for (int chunk = 0; chunk < dy.Chunks; chunk++) DropEmbedding(dropout, dy, chunk, (long)context.Options.FirstSequence * context.Blocks[0].Length);
+            DropEmbeddingWork work = new(this, dropout, dy, (long)context.Options.FirstSequence * context.Blocks[0].Length);
+            context.Workspace.Team.For(dy.Chunks, ref work);
         }
 
         return dy;
@@ -333,6 +334,11 @@ public sealed unsafe partial class Gpt2Model<T>
     private readonly struct EmbedWork(Gpt2Model<T> model, int* ids, Panel<T> x, int length, int past, ForwardOptions<T>? options, Workspace<T> workspace) : IParallelWork
     {
         public void Execute(int item, int worker) => model.EmbedChunk(ids, x, item, length, past, options, workspace.Scratch(worker));
+    }
+
+    private readonly struct DropEmbeddingWork(Gpt2Model<T> model, DropoutStep stream, Panel<T> x, long firstToken) : IParallelWork
+    {
+        public void Execute(int item, int worker) => model.DropEmbedding(stream, x, item, firstToken);
     }
 
     private readonly struct HeadLogitsWork(Gpt2Model<T> model, Panel<T> x, T* vectors, T* output, Workspace<T> workspace) : IParallelWork

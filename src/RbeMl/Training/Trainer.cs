@@ -26,6 +26,7 @@ public sealed class Trainer : IDisposable
     private readonly ParameterVector<float> _gradients;
     private readonly int[] _inputs;
     private readonly int[] _targets;
+    private bool _cleared = true;
     private double _lastValidation = double.NaN;
     private long _residentBytes;
     private long _residentRead = long.MinValue;
@@ -97,7 +98,7 @@ public sealed class Trainer : IDisposable
     /// <summary>The optimiser.</summary>
     public AdamW<float> Optimizer { get; }
 
-    /// <summary>Gradients of the last step.</summary>
+    /// <summary>Where a step sums its gradients; zero between steps, as the optimiser leaves them.</summary>
     public ParameterVector<float> Gradients => _gradients;
 
     /// <summary>Threads and scratch.</summary>
@@ -142,7 +143,8 @@ public sealed class Trainer : IDisposable
         double factor = LearningRate.Factor(Options, step, progress ?? (step / (double)Options.Steps));
         double loss = 0, norm;
         using Activity? activity = TrainingTelemetry.StartStep(step + 1);
-        _gradients.Clear();
+        if (!_cleared) _gradients.Clear(); // a step that failed left them
+        _cleared = false;
         _workspace.Profile = Profile;
         try
         {
@@ -157,6 +159,7 @@ public sealed class Trainer : IDisposable
 
             long updating = StepProfile.Now(Profile);
             norm = Optimizer.Step(_gradients, factor, _workspace.Team);
+            _cleared = true;
             Profile?.Lap(ProfileStage.Optimizer, updating);
         }
         catch (NonFiniteException error)
