@@ -54,7 +54,7 @@ internal sealed unsafe class SparseSlab : IDisposable
     public static bool Fits(SparsePattern pattern) => pattern.Support.RunLength == Length && pattern.TileColumns * pattern.Support.Tile <= ushort.MaxValue + 1;
 
     /// <summary>Bytes held.</summary>
-    public long Bytes => (_starts.Length * sizeof(int)) + ((_columns.Length + _values.Length) * sizeof(ushort));
+    public long Bytes => _starts.AllocatedBytes + _columns.AllocatedBytes + _values.AllocatedBytes;
 
     /// <summary>y <c>[tile]</c> += row <paramref name="tileRow"/> of the tiles of C times x <c>[columns][tile]</c>.</summary>
     public void Multiply(int tileRow, float* x, float* y)

@@ -254,10 +254,11 @@ public sealed unsafe partial class Gpt2Model<T>
     // Gamma and beta of the final LayerNorm: the chunks' sums, added up group by group in the order of the chunks.
     private void AddFinalNormGradients(int allChunks, Gpt2Context<T> context, ParameterVector<T> gradients)
     {
-        for (int first = 0; first < allChunks; first += RbeLinear<T>.ChunksPerSum)
+        int group = ChunkGroup.Of(context.Blocks[0].Length);
+        for (int first = 0; first < allChunks; first += group)
         {
             T* sums = context.HeadSums.Pointer + (2L * Width * first);
-            int chunks = Math.Min(RbeLinear<T>.ChunksPerSum, allChunks - first);
+            int chunks = Math.Min(group, allChunks - first);
             for (int chunk = 1; chunk < chunks; chunk++) Elementwise.Add(sums, sums + (2L * Width * chunk), sums, 2L * Width);
             _finalNorm.Gamma.PullBack(sums, gradients);
             _finalNorm.Beta.PullBack(sums + Width, gradients);

@@ -6,7 +6,7 @@ using RbeMl.Models;
 namespace RbeMl.Training;
 
 /// <summary>Bytes of a training run, compressed and as the same model would take dense in fp32.</summary>
-/// <param name="Weights">Weights as trained: fp32 values, quantised bases and positions.</param>
+/// <param name="Weights">Weights in memory: fp32 values, quantised bases, places and the kernels' walk orders and tables.</param>
 /// <param name="Gradients">Gradient vector.</param>
 /// <param name="Optimizer">Optimiser moments.</param>
 /// <param name="Activations">Activations kept between forward and backward, after the first step.</param>
@@ -129,7 +129,7 @@ public sealed class Trainer : IDisposable
         {
             long values = Model.Parameters.TrainableCount * sizeof(float);
             ModelSize size = ModelSize.Of(Model);
-            return new TrainingBytes(size.Bytes, values, 2 * values, _context.ActivationBytes, size.DenseValues * sizeof(float));
+            return new TrainingBytes(size.ResidentBytes, values, 2 * values, _context.ActivationBytes, size.DenseValues * sizeof(float));
         }
     }
 
