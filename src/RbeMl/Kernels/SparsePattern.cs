@@ -43,8 +43,8 @@ public sealed class SparsePattern : IDisposable
     /// <summary>Tiles along the input.</summary>
     public int TileColumns { get; }
 
-    /// <summary>Bytes of all the indices: the walk orders and the places they are made of.</summary>
-    public long IndexBytes => NativeBytes + ((long)Support.Starts.Length * sizeof(ushort));
+    /// <summary>Bytes of all the indices the kernels read: the walk orders, and the places where they are runs.</summary>
+    public long IndexBytes => NativeBytes + (Runs is null ? 0 : (long)Support.Starts.Length * sizeof(ushort));
 
     /// <summary>Those in native memory: the walk orders.</summary>
     internal long NativeBytes { get; }
