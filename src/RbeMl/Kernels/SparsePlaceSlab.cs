@@ -61,7 +61,7 @@ internal sealed unsafe class SparsePlaceSlab : ISparseSlab
     }
 
     /// <inheritdoc/>
-    public long Bytes => (_starts.Length * sizeof(long)) + _cells.Length + (_masks.Length * sizeof(uint));
+    public long Bytes => _starts.AllocatedBytes + _cells.AllocatedBytes + _masks.AllocatedBytes;
 
     /// <summary>Bytes of a value.</summary>
     public static int SizeOf(WeightPrecision precision) => precision == WeightPrecision.Float32 ? sizeof(float) : sizeof(ushort);

@@ -54,7 +54,7 @@ internal sealed unsafe class SparseSlab : ISparseSlab
     public static bool Fits(SparsePattern pattern) => pattern.Support.RunLength == Length && pattern.TileColumns * pattern.Support.Tile <= ushort.MaxValue + 1;
 
     /// <inheritdoc/>
-    public long Bytes => (_starts.Length * sizeof(int)) + ((_columns.Length + _values.Length) * sizeof(ushort));
+    public long Bytes => _starts.AllocatedBytes + _columns.AllocatedBytes + _values.AllocatedBytes;
 
     /// <inheritdoc/>
     public void Multiply(int tileRow, float* x, float* y)

@@ -7,7 +7,8 @@ namespace RbeMl.Layers;
 
 /// <summary>
 /// y = Contract(gelu(Expand(x))) for one chunk of tokens, D -> F -> D. The hidden layer is computed in groups of tiles, so that a chunk stays in
-/// cache and, at inference, the F-wide layer never exists as a whole.
+/// cache and, at inference, the F-wide layer never exists as a whole. A group lies in a thread's scratch, at most 768 features of 64 tokens (192 KiB), whatever
+/// the batch: a smaller one would save next to nothing.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 public sealed unsafe class FeedForward<T>
@@ -47,8 +48,8 @@ public sealed unsafe class FeedForward<T>
 
     private int GroupTiles => Math.Max(1, Math.Min(Expand.TileRows, GroupFeatures / Expand.Tile));
 
-    /// <summary>Scratch elements a chunk takes at most.</summary>
-    public long ScratchElements => ScratchArea<T>.Size(Panel<T>.WideWidth * (PaddedWidth + (2L * GroupTiles * Expand.Tile) + (Moments * (GroupTiles + Expand.TileColumns + Contract.TileRows))))
+    /// <summary>Scratch elements a chunk takes at most: a group of hidden tiles and one more, and moments.</summary>
+    public long ScratchElements => ScratchArea<T>.Size(Panel<T>.WideWidth * (((GroupTiles + 1L) * Expand.Tile) + (Moments * (GroupTiles + Contract.TileRows))))
         + Math.Max(Expand.ScratchElements, Contract.ScratchElements) + 256;
 
     /// <summary>One chunk forward.</summary>

@@ -14,12 +14,6 @@ namespace RbeMl.Layers;
 public sealed unsafe partial class RbeLinear<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    /// <summary>
-    /// Gradients are summed over this many chunks and then added to the vector of gradients: fixed, so that a batch done in parts of whole
-    /// groups of chunks has the same gradients, bit for bit, as in one.
-    /// </summary>
-    internal const int ChunksPerSum = 8;
-
     private readonly ParameterVector<T> _parameters;
     private readonly SparsePattern? _pattern;
     private readonly FrozenTiles? _base;
@@ -85,8 +79,11 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     /// <summary>Bias among the parameters, or null.</summary>
     public ParameterSlice? Bias { get; }
 
-    /// <summary>Bytes of the fixed part of the weights: the kernels' indices, the quantised base and, in a copy for inference, the coefficients once more.</summary>
-    public long FixedBytes => (_pattern?.IndexBytes ?? 0) + ((_base?.StoredBits + 7) / 8 ?? 0) + (_slab?.Bytes ?? 0);
+    /// <summary>Bytes in memory beside the parameters: places and the kernels' walk orders, tables, the frozen base, copies for inference.</summary>
+    public long FixedBytes => NativeBytes + ((long)(_matrix.Support?.Starts.Length ?? 0) * sizeof(ushort)) + (_base?.ResidentBytes ?? 0);
+
+    /// <summary>Those in native memory.</summary>
+    internal long NativeBytes => (_pattern?.NativeBytes ?? 0) + (_factors?.AllocatedBytes ?? 0) + (_slab?.Bytes ?? 0);
 
     /// <summary>Rows of a moment panel of the input: 12 a tile column, 0 without alphas.</summary>
     public int InputMomentRows => _factors is null ? 0 : TileColumns * BasisFunctions.FactorCount;
@@ -196,15 +193,16 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     }
 
     /// <summary>
-    /// Adds the gradients of the coefficients and alphas of one tile row, over all chunks in order. Panels: x^ and its moments, g^ and its moments.
-    /// Moment panels are not read without alphas.
+    /// Adds the gradients of the coefficients and alphas of one tile row, over all chunks in order, a group of chunks (<see cref="ChunkGroup"/>) after the other.
+    /// Panels: x^ and its moments, g^ and its moments. Moment panels are not read without alphas.
     /// </summary>
-    public void GradientRow(int tileRow, Panel<T> xHat, Panel<T> xMoments, int xMomentFirstRow, Panel<T> gHat, int gFirstRow, Panel<T> gMoments, int gMomentFirstRow, ParameterVector<T> gradients)
+    public void GradientRow(
+        int tileRow, Panel<T> xHat, Panel<T> xMoments, int xMomentFirstRow, Panel<T> gHat, int gFirstRow, Panel<T> gMoments, int gMomentFirstRow, int group, ParameterVector<T> gradients)
     {
         int width = xHat.Width;
-        for (int chunk = 0; chunk < xHat.Chunks; chunk += ChunksPerSum)
+        for (int chunk = 0; chunk < xHat.Chunks; chunk += group)
         {
-            int chunks = Math.Min(ChunksPerSum, xHat.Chunks - chunk);
+            int chunks = Math.Min(group, xHat.Chunks - chunk);
             if (_pattern is not null)
             {
                 SparseKernel.Gradient(

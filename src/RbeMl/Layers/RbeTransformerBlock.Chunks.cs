@@ -168,7 +168,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     private void WeightGradients(BlockCall<T> call, int item)
     {
         MomentLayout l = MomentLayout.Of(this);
-        int rows = Attention.Query.TileRows, hiddenRows = FeedForward.Expand.TileRows;
+        int rows = Attention.Query.TileRows, hiddenRows = FeedForward.Expand.TileRows, group = ChunkGroup.Of(call.Length);
         if (item < hiddenRows)
         {
             Gradient(FeedForward.Expand, item, call.X2Hat, l.X2, call.ExpandHat, 0, l.Expand);
@@ -186,17 +186,17 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         }
 
         void Gradient(RbeLinear<T> linear, int tileRow, Panel<T> xHat, int xMoment, Panel<T> gHat, int gRow, int gMoment) =>
-            linear.GradientRow(tileRow, xHat, call.MomentsOfInputs, xMoment, gHat, gRow, call.MomentsOfGradients, gMoment, call.Gradients);
+            linear.GradientRow(tileRow, xHat, call.MomentsOfInputs, xMoment, gHat, gRow, call.MomentsOfGradients, gMoment, group, call.Gradients);
     }
 
     // Biases and LayerNorm vectors: the chunks' sums, added up group by group in the order of the chunks.
     private void AddVectorGradients(BlockCall<T> call)
     {
-        int stride = PartialRows;
-        for (int first = 0; first < call.X.Chunks; first += RbeLinear<T>.ChunksPerSum)
+        int stride = PartialRows, group = ChunkGroup.Of(call.Length);
+        for (int first = 0; first < call.X.Chunks; first += group)
         {
             T* total = call.PartialSums.Pointer + (long)first * stride;
-            int chunks = Math.Min(RbeLinear<T>.ChunksPerSum, call.X.Chunks - first);
+            int chunks = Math.Min(group, call.X.Chunks - first);
             for (int chunk = 1; chunk < chunks; chunk++) Elementwise.Add(total, total + (long)chunk * stride, total, stride);
             AddVectorGradients(call, total);
         }

@@ -7,6 +7,12 @@ namespace RbeMl.Layers;
 public sealed unsafe partial class RbeTransformerBlock<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
+    /// <summary>Bytes in memory beside the parameters.</summary>
+    internal long FixedBytes => Linears.Sum(l => l.FixedBytes) + LayerNorm1.NativeBytes + LayerNorm2.NativeBytes;
+
+    /// <summary>Those in native memory.</summary>
+    internal long NativeBytes => Linears.Sum(l => l.NativeBytes) + LayerNorm1.NativeBytes + LayerNorm2.NativeBytes;
+
     /// <summary>Bytes of a context's store after a forward of [B, T].</summary>
     internal long StoreBytes(CheckpointPolicy policy, ActivationOffload offload, int batch, int length)
     {
