@@ -92,8 +92,7 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     public int InputMomentRows => _factors is null ? 0 : TileColumns * BasisFunctions.FactorCount;
 
     /// <summary>Scratch elements that a chunk's methods take at most.</summary>
-    public long ScratchElements => ScratchArea<T>.Size((long)Tile * Panel<T>.WideWidth) + ScratchArea<T>.Size((long)Tile * Tile)
-        + (2 * ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideWidth));
+    public long ScratchElements => ScratchElementsOf(1);
 
     /// <summary>The weights with the current values of the parameters.</summary>
     public RbeMatrix ToMatrix() => _matrix.With(Alphas is null ? [] : _parameters.ToFloats(Alphas), Coefficients is null ? [] : _parameters.ToFloats(Coefficients));
@@ -121,14 +120,8 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     /// <summary>
     /// yHat += C(tileRow, first .. last) xHat and, for alphas, s += the mixed moments. xHat and moments point at block <paramref name="first"/>.
     /// </summary>
-    public void AccumulateRow(int tileRow, int first, int last, T* xHat, T* moments, T* yHat, T* s, int width, ScratchArea<T> scratch)
-    {
-        if (_pattern is not null) SparseKernel.Multiply(_pattern, _parameters.At(Coefficients!), tileRow, first, last, xHat, yHat, width);
-        if (_base is not null) QuantizedKernel.Multiply(_base, TileColumns, tileRow, first, last, xHat, yHat, width, scratch.Take((long)Tile * Tile));
-        if (_factors is null) return;
-        T* alphas = _parameters.At(Alphas!) + ((long)tileRow * TileColumns + first) * RbeMatrix.BasisCount;
-        AlphaKernel.MixTiles(_factors, alphas, RbeMatrix.BasisCount, moments, last - first, transposed: false, s, width);
-    }
+    public void AccumulateRow(int tileRow, int first, int last, T* xHat, T* moments, T* yHat, T* s, int width, ScratchArea<T> scratch) =>
+        AccumulateRow(tileRow, first, last, One(xHat, moments, width), new ChunkPointers<T>(yHat, 0), new ChunkPointers<T>(s, 0), scratch);
 
     /// <summary>y = T'(yHat + expanded moments) + bias for one tile row; rows beyond the outputs become zero. y may be yHat.</summary>
     public void FinishRow(int tileRow, T* yHat, T* s, T* y, int width)
@@ -141,14 +134,8 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     }
 
     /// <summary>y block of one tile row from all of x^ and its moments.</summary>
-    public void ForwardRow(int tileRow, T* xHat, T* moments, T* y, int width, ScratchArea<T> scratch)
-    {
-        T* s = scratch.Take((long)BasisFunctions.FactorCount * width);
-        new Span<T>(s, BasisFunctions.FactorCount * width).Clear();
-        new Span<T>(y, Tile * width).Clear();
-        AccumulateRow(tileRow, 0, TileColumns, xHat, moments, y, s, width, scratch);
-        FinishRow(tileRow, y, s, y, width);
-    }
+    public void ForwardRow(int tileRow, T* xHat, T* moments, T* y, int width, ScratchArea<T> scratch) =>
+        ForwardRow(tileRow, One(xHat, moments, width), new ChunkPointers<T>(y, 0), scratch);
 
     /// <summary>dxHat += C(.., tileColumn)' gHat, alphas included; gMoments are the moments of gHat.</summary>
     public void AccumulateColumn(int tileColumn, T* gHat, T* gMoments, T* dxHat, int width, ScratchArea<T> scratch)
