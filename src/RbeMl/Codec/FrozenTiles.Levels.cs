@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace RbeMl.Codec;
 
 /// <content>Decoding to integers: coefficient = scale * (level - 128), a byte a level, for products in int8.</content>
@@ -32,6 +34,7 @@ public abstract unsafe partial class FrozenTiles
     /// <summary>Scales of the rows' segments.</summary>
     private protected abstract void LevelScales(int tileIndex, float* scales);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void FinishLevels(int tileIndex, byte* levels, float* scales)
     {
         LevelScales(tileIndex, scales);

@@ -33,11 +33,28 @@ public sealed unsafe partial class QuantizedTiles
         for (int e = 0; e < area; e++) codes[e] = table[codes[e]];
     }
 
+    // A row of a tile of 32 is half a group, one of 128 is two.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private protected override void LevelScales(int tileIndex, float* scales)
     {
-        int area = Tile * Tile, groups = area / QuantizedFormat.GroupSize, segment = Math.Min(Tile, QuantizedFormat.GroupSize), count = area / segment;
-        float unit = LevelUnit(Bits);
-        for (int e = 0; e < count; e++) scales[e] = ToSingle(Scales[(tileIndex * groups) + (e * segment / QuantizedFormat.GroupSize)]) * unit;
+        int groups = Tile * Tile / QuantizedFormat.GroupSize;
+        Vector256<float> unit = Vector256.Create(LevelUnit(Bits) * 5.192296858534828e33f);
+        fixed (Half* from = &Scales[tileIndex * groups])
+        {
+            for (int g = 0; g < groups; g += 8)
+            {
+                // ToSingle of eight, and the unit.
+                Vector128<ushort> halves = Vector128.Load((ushort*)from + g);
+                Vector256<float> eight = (Vector256.Create(Vector128.WidenLower(halves), Vector128.WidenUpper(halves)) << 13).AsSingle() * unit;
+                if (Tile >= QuantizedFormat.GroupSize)
+                {
+                    eight.Store(scales + g);
+                    continue;
+                }
+
+                for (int e = 0; e < 16; e++) scales[(2 * g) + e] = eight[e / 2];
+            }
+        }
     }
 
     /// <summary>Needs AVX-512 VBMI.</summary>

@@ -50,11 +50,8 @@ public sealed unsafe class Int8KernelTests
             {
                 using GuardedBuffer<float> to = LaneCases.Guarded(start);
                 Run(way, q, First, new(from.Pointer, blocks * size), new(codes.Pointer, bytes), new(to.Pointer, size), group, scratch.Pointer);
-                for (int i = 0; i < start.Length; i++)
-                {
-                    bool computed = i % width < group.LanesOf(i / size);
-                    Assert.Equal(computed ? expected.Span[i] : start[i], to.Span[i]);
-                }
+                float[] all = [.. start.Select((value, i) => i % width < group.LanesOf(i / size) ? expected.Span[i] : value)];
+                Assert.True(to.Span.SequenceEqual(all), $"way {way}, width {width}, {chunks} chunks");
             }
         }
     }
@@ -74,17 +71,17 @@ public sealed unsafe class Int8KernelTests
             {
                 q.DecodeLevels(t, fast.Pointer, s);
                 q.DecodeLevelsScalar(t, plain.Pointer, p);
-                Assert.Equal(plain.Span.ToArray(), fast.Span.ToArray());
+                Assert.True(plain.Span.SequenceEqual(fast.Span));
                 Assert.Equal(plainScales, scales);
                 if (q is QuantizedTiles quantized && Avx2.IsSupported)
                 {
                     fast.Span.Clear();
                     quantized.LevelsAvx2(t, fast.Pointer);
-                    Assert.Equal(plain.Span.ToArray(), fast.Span.ToArray());
+                    Assert.True(plain.Span.SequenceEqual(fast.Span));
                 }
             }
 
-            for (int e = 0; e < area; e++)
+            for (int e = 0; e < area; e += 3)
             {
                 bool outlier = q.Outliers is { } o && o.Places.AsSpan(t * o.PerTile, o.PerTile).Contains((ushort)e);
                 float scale = scales[(e / tile * segments) + (e % tile / segment)], value = scale * (plain.Span[e] - FrozenTiles.LevelOffset);
