@@ -89,8 +89,7 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     public int InputMomentRows => _factors is null ? 0 : TileColumns * BasisFunctions.FactorCount;
 
     /// <summary>Scratch elements that a chunk's methods take at most.</summary>
-    public long ScratchElements => ScratchArea<T>.Size((long)Tile * Panel<T>.WideWidth) + ScratchArea<T>.Size((long)Tile * Tile)
-        + (2 * ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideWidth));
+    public long ScratchElements => ScratchElementsOf(1);
 
     /// <summary>The weights with the current values of the parameters.</summary>
     public RbeMatrix ToMatrix() => _matrix.With(Alphas is null ? [] : _parameters.ToFloats(Alphas), Coefficients is null ? [] : _parameters.ToFloats(Coefficients));
@@ -118,14 +117,8 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     /// <summary>
     /// yHat += C(tileRow, first .. last) xHat and, for alphas, s += the mixed moments. xHat and moments point at block <paramref name="first"/>.
     /// </summary>
-    public void AccumulateRow(int tileRow, int first, int last, T* xHat, T* moments, T* yHat, T* s, int width, ScratchArea<T> scratch)
-    {
-        if (_pattern is not null) SparseKernel.Multiply(_pattern, _parameters.At(Coefficients!), tileRow, first, last, xHat, yHat, width);
-        if (_base is not null) QuantizedKernel.Multiply(_base, TileColumns, tileRow, first, last, xHat, yHat, width, scratch.Take((long)Tile * Tile));
-        if (_factors is null) return;
-        T* alphas = _parameters.At(Alphas!) + ((long)tileRow * TileColumns + first) * RbeMatrix.BasisCount;
-        AlphaKernel.MixTiles(_factors, alphas, RbeMatrix.BasisCount, moments, last - first, transposed: false, s, width);
-    }
+    public void AccumulateRow(int tileRow, int first, int last, T* xHat, T* moments, T* yHat, T* s, int width, ScratchArea<T> scratch) =>
+        AccumulateRow(tileRow, first, last, One(xHat, moments, width), new ChunkPointers<T>(yHat, 0), new ChunkPointers<T>(s, 0), scratch);
 
     /// <summary>y = T'(yHat + expanded moments) + bias for one tile row; rows beyond the outputs become zero. y may be yHat.</summary>
     public void FinishRow(int tileRow, T* yHat, T* s, T* y, int width)
@@ -138,14 +131,8 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     }
 
     /// <summary>y block of one tile row from all of x^ and its moments.</summary>
-    public void ForwardRow(int tileRow, T* xHat, T* moments, T* y, int width, ScratchArea<T> scratch)
-    {
-        T* s = scratch.Take((long)BasisFunctions.FactorCount * width);
-        new Span<T>(s, BasisFunctions.FactorCount * width).Clear();
-        new Span<T>(y, Tile * width).Clear();
-        AccumulateRow(tileRow, 0, TileColumns, xHat, moments, y, s, width, scratch);
-        FinishRow(tileRow, y, s, y, width);
-    }
+    public void ForwardRow(int tileRow, T* xHat, T* moments, T* y, int width, ScratchArea<T> scratch) =>
+        ForwardRow(tileRow, One(xHat, moments, width), new ChunkPointers<T>(y, 0), scratch);
 
     /// <summary>dxHat += C(.., tileColumn)' gHat, alphas included; gMoments are the moments of gHat.</summary>
     public void AccumulateColumn(int tileColumn, T* gHat, T* gMoments, T* dxHat, int width, ScratchArea<T> scratch)
@@ -193,7 +180,7 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     }
 
     /// <summary>
-    /// Adds the gradients of the coefficients and alphas of one tile row, over all chunks in order, a group of chunks (<see cref="ChunkGroup"/>) after the other.
+    /// Adds the gradients of the coefficients and alphas of one tile row, over all chunks in order, a group of chunks (<see cref="ChunkBatch"/>) after the other.
     /// Panels: x^ and its moments, g^ and its moments. Moment panels are not read without alphas.
     /// </summary>
     public void GradientRow(

@@ -1,5 +1,6 @@
 using System.Numerics;
 using RbeMl.Kernels;
+using RbeMl.Memory;
 
 namespace RbeMl.Layers;
 
@@ -11,14 +12,15 @@ namespace RbeMl.Layers;
 public sealed unsafe partial class RbeTransformerBlock<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    private static bool IsDivided(BlockCall<T> call) => call.X.Chunks < call.Workspace.Team.Threads;
+    // Products of integers read codes that are made a chunk at a time.
+    private bool IsDivided(BlockCall<T> call) => call.X.Chunks < call.Workspace.Team.Threads && !_usesCodes;
 
     private void ProjectAll(BlockCall<T> call)
     {
         int chunks = call.X.Chunks;
         if (!IsDivided(call))
         {
-            Loop(call, Stage.Project, chunks);
+            Loop(call, Stage.Project, Groups(call));
             return;
         }
 
@@ -31,7 +33,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         int chunks = call.X.Chunks;
         if (!IsDivided(call))
         {
-            Loop(call, Stage.Finish, chunks);
+            Loop(call, Stage.Finish, Groups(call));
             return;
         }
 
@@ -58,7 +60,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     {
         (int chunk, int row) = Math.DivRem(item, Attention.ProjectionRows);
         long t0 = call.Now();
-        Attention.ProjectRow(row, call.X1Hat.Chunk(chunk), MomentsAt(call, chunk, MomentLayout.Of(this).X1), call.Qkv.Chunk(chunk), call.X.Width, scratch);
+        Attention.ProjectRow(row, Blocks(call, call.X1Hat, chunk, MomentLayout.Of(this).X1), new ChunkPointers<T>(call.Qkv.Chunk(chunk), 0), scratch);
         call.Lap(worker, ProfileStage.Projections, t0);
     }
 
@@ -74,7 +76,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         (int chunk, int row) = Math.DivRem(item, Attention.Output.TileRows);
         long t0 = call.Now();
         T* m = call.Middle.Chunk(chunk) + RowOffset(call, row);
-        Attention.Output.ForwardRow(row, call.AttHat.Chunk(chunk), MomentsAt(call, chunk, MomentLayout.Of(this).Att), m, call.X.Width, scratch);
+        Attention.Output.ForwardRow(row, Blocks(call, call.AttHat, chunk, MomentLayout.Of(this).Att), new ChunkPointers<T>(m, 0), scratch);
         call.Lap(worker, ProfileStage.AttentionOutput, t0);
     }
 
@@ -102,7 +104,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         MomentLayout layout = MomentLayout.Of(this);
         T* hidden = KeepsMost(call) ? call.Hidden.Chunk(chunk) + start : scratch.Take((long)FeedForward.Expand.Tile * width);
         T* moments = MomentsAt(call, chunk, layout.Hidden + (row * Moments));
-        FeedForward.HiddenRow(row, call.X2Hat.Chunk(chunk), MomentsAt(call, chunk, layout.X2), hidden, call.HiddenHat.Chunk(chunk) + start, moments, width, scratch);
+        FeedForward.HiddenRow(row, Blocks(call, call.X2Hat, chunk, layout.X2), hidden, call.HiddenHat.Chunk(chunk) + start, moments, scratch);
         call.Lap(worker, ProfileStage.FeedForward, t0);
     }
 
@@ -110,8 +112,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     {
         (int chunk, int row) = Math.DivRem(item, FeedForward.Contract.TileRows);
         long t0 = call.Now();
-        T* moments = MomentsAt(call, chunk, MomentLayout.Of(this).Hidden);
-        FeedForward.OutputRow(row, call.HiddenHat.Chunk(chunk), moments, call.Result.Chunk(chunk) + RowOffset(call, row), call.X.Width, scratch);
+        FeedForward.OutputRow(row, Blocks(call, call.HiddenHat, chunk, MomentLayout.Of(this).Hidden), call.Result.Chunk(chunk) + RowOffset(call, row), scratch);
         call.Lap(worker, ProfileStage.FeedForward, t0);
     }
 
@@ -123,6 +124,10 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         Elementwise.Add(y, call.Middle.Chunk(chunk), y, (long)PaddedWidth * call.X.Width);
         call.Lap(worker, ProfileStage.FeedForward, t0);
     }
+
+    // A chunk of a panel in the coefficient domain, with its moments.
+    private static HatBlocks<T> Blocks(BlockCall<T> call, Panel<T> hat, int chunk, int moments)
+        => new(new ChunkBatch(1, call.X.Width, call.X.TokensIn(chunk)), new ChunkPointers<T>(hat.Chunk(chunk), 0), new ChunkPointers<T>(MomentsAt(call, chunk, moments), 0), default);
 
     private static T* MomentsAt(BlockCall<T> call, int chunk, int row) => call.MomentsOfInputs.Chunk(chunk) + ((long)row * call.X.Width);
 

@@ -41,8 +41,13 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     // Rows of a chunk's partial sums: contract bias, gamma2, beta2, expand bias, output bias, q/k/v biases, gamma1, beta1.
     private int PartialRows => 9 * Width + _config.HiddenWidth;
 
-    private long ChunkScratch => ScratchArea<T>.Size(Panel<T>.WideWidth * (3L * PaddedWidth + (long)Moments * Attention.Query.TileColumns))
-        + Math.Max(FeedForward.ScratchElements, Attention.ScratchElements) + 64;
+    // Chunks that a thread works on together: a tile of a frozen base is decoded for all of them. More would not stay in its cache.
+    private int MostTogether { get; }
+
+    private long ChunkScratch(int together) => ScratchArea<T>.Size(Panel<T>.WideWidth * (2L * PaddedWidth + (together * (PaddedWidth + ((long)Moments * Attention.Query.TileColumns)))))
+        + Math.Max(FeedForward.ScratchElements(together), Attention.ScratchElements(together)) + 64;
+
+    private int TogetherFor(int chunks, int threads) => Math.Min(MostTogether, (chunks + threads - 1) / threads);
 
     private void PrepareForward(BlockCall<T> call)
     {
@@ -69,7 +74,8 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         }
 
         DecodeLayerNorms(call);
-        call.Workspace.EnsureScratch(Math.Max(ChunkScratch, Attention.HeadScratch(call.Batch, call.Length, call.Past, backward: false, call.Options.Cache)));
+        call.Together = TogetherFor(call.X.Chunks, call.Workspace.Team.Threads);
+        call.Workspace.EnsureScratch(Math.Max(ChunkScratch(call.Together), Attention.HeadScratch(call.Batch, call.Length, call.Past, backward: false, call.Options.Cache)));
     }
 
     private void RunForward(BlockCall<T> call)
@@ -78,6 +84,8 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         AttendAll(call);
         FinishAll(call);
     }
+
+    private static int Groups(BlockCall<T> call) => (call.X.Chunks + call.Together - 1) / call.Together;
 
     private void PrepareBackward(BlockCall<T> call)
     {
@@ -111,7 +119,8 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         }
 
         DecodeLayerNorms(call);
-        call.Workspace.EnsureScratch(Math.Max(ChunkScratch, Attention.HeadScratch(call.Batch, call.Length, call.Past, backward: true, call.Options.Cache)));
+        call.Together = TogetherFor(call.X.Chunks, call.Workspace.Team.Threads);
+        call.Workspace.EnsureScratch(Math.Max(ChunkScratch(call.Together), Attention.HeadScratch(call.Batch, call.Length, call.Past, backward: true, call.Options.Cache)));
     }
 
     // The forward once more, in the form that saves; the two last products of the halves are not needed again.

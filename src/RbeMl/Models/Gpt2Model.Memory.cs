@@ -37,7 +37,7 @@ public sealed unsafe partial class Gpt2Model<T>
             long bytes = block.StoreBytes(policy, offload, part, length);
             (stored, store) = (stored + bytes, Math.Max(store, bytes));
             shared = Math.Max(shared, block.SharedElements(policy, offload, part, length));
-            scratch = Math.Max(scratch, block.ThreadScratchElements(part, length));
+            scratch = Math.Max(scratch, block.ThreadScratchElements(part, length, threads));
         }
 
         long residual = panel * (offload is ActivationOffload.None ? Blocks.Count + 1 : 2);
