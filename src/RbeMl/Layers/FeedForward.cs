@@ -50,7 +50,7 @@ public sealed unsafe class FeedForward<T>
 
     /// <summary>Scratch elements that many chunks take at most.</summary>
     internal long ScratchElements(int chunks) =>
-        ScratchArea<T>.Size(Panel<T>.WideWidth * (PaddedWidth + (long)chunks * (((GroupTiles + 1L) * Expand.Tile) + (Moments * (GroupTiles + Expand.TileColumns + Contract.TileRows)))))
+        ScratchArea<T>.Size(Panel<T>.WideWidth * (long)chunks * (((GroupTiles + 1L) * Expand.Tile) + (Moments * (GroupTiles + Contract.TileRows))))
         + (chunks * (Expand.CodeElements(Expand.TileColumns, Panel<T>.WideWidth) + Contract.CodeElements(GroupTiles, Panel<T>.WideWidth)))
         + Math.Max(Expand.ScratchElementsOf(chunks), Contract.ScratchElementsOf(chunks)) + 256;
 

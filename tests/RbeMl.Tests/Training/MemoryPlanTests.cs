@@ -102,7 +102,7 @@ public sealed class MemoryPlanTests
         MemoryLimitException refused = Assert.Throws<MemoryLimitException>(() => MemoryPlan.Create(model, options));
         MemoryPlan least = MemoryPlan.Create(model, options with { LimitBytes = refused.LeastBytes });
         Assert.Equal(2, least.Settings.PartSequences);
-        Assert.InRange(Threads * model.Blocks[0].FeedForward.ScratchElements * sizeof(float), 1, least.Estimate.Step.Total / 50);
+        Assert.InRange(Threads * model.Blocks[0].FeedForward.ScratchElements(1) * sizeof(float), 1, least.Estimate.Step.Total / 50);
     }
 
     [Fact]
