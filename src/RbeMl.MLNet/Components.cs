@@ -11,5 +11,6 @@ internal static class Components
         Loader<Blocks.TransformerBlockTransformer>.Register(catalog);
         Loader<Features.FeaturizeTransformer>.Register(catalog);
         Loader<Tokens.TokenizeTransformer>.Register(catalog);
+        Loader<Classification.TextClassificationTransformer>.Register(catalog);
     }
 }

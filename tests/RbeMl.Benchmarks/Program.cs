@@ -2,9 +2,11 @@ using System.CommandLine;
 using RbeMl.Benchmarks;
 using RbeMl.Benchmarks.Codec;
 using RbeMl.Benchmarks.Kernels;
+using RbeMl.Benchmarks.MlNet;
 using TorchSharp;
 
 if (args is [MemoryChild.Verb, .. string[] rest]) return MemoryChild.Run(rest);
+if (args is [TextContest.Verb, .. string[] contest]) return TextContest.Run(contest);
 Argument<string> which = new("what") { Description = "block: one GPT-2 block; decode: a new token with a cache; step: a training step of a small model; quantized: a block of frozen weights; scaling: a block by batch and length; all: these five; fusion: LayerNorm fused into the transform, off and on; memory: what training a block takes, in processes of their own; make-gpt2: no measurement, writes an untrained GPT-2 into a folder, for measuring 'rbeml compress' and 'rbeml decompress'." };
 which.AcceptOnlyFromAmong("block", "decode", "step", "quantized", "scaling", "all", "fusion", "memory", "make-gpt2");
 Argument<string?> folder = new("folder") { Description = "Folder that make-gpt2 writes.", Arity = ArgumentArity.ZeroOrOne };
@@ -69,6 +71,7 @@ root.SetAction(parsed =>
 });
 root.Subcommands.Add(CodecCommand.Create());
 root.Subcommands.Add(KernelCommand.Create());
+root.Subcommands.Add(MlNetCommand.Create());
 ParseResult result = root.Parse(args);
 return result.Errors.Count > 0 ? Wrong(result) : result.Invoke();
 

@@ -20,34 +20,17 @@ internal static class TrainingModel
             MaxSequenceLength = context,
             Dropout = (float)(settings.Dropout ?? 0),
         };
-        if (settings.Compression!.Format is SparseFormat) return Gpt2Model<float>.Create(config, settings.Compression, settings.Seed);
-        using Gpt2Model<float> start = Gpt2Model<float>.Create(config, DenseStart(settings.Compression), settings.Seed);
-        return Adapt(settings, start);
+        return new Gpt2Model<float>(Gpt2Weights.CreateUntrained(config, settings.Compression!, settings.Seed));
     }
-
-    // A quantised start needs weights to quantise: those of a model that keeps all its coefficients.
-    private static RbeOptions DenseStart(RbeOptions options) => options with { Format = RbeFormat.Sparse(options.Tile * options.Tile) };
 
     private static Gpt2Model<float> Adapt(FinetuneSettings settings, Gpt2Model<float> model)
     {
         if (settings.Compression is null && settings.Dropout is null) return model;
         Gpt2Weights weights = model.GetWeights();
         if (settings.Dropout is { } dropout) weights = weights with { Config = weights.Config with { Dropout = (float)dropout } };
-        if (settings.Compression is { } options) weights = weights with { Blocks = [.. weights.Blocks.Select(block => Compress(block, options))] };
+        if (settings.Compression is { } options) weights = weights.Recompress(options);
         return new Gpt2Model<float>(weights);
     }
-
-    private static BlockWeights Compress(BlockWeights block, RbeOptions options) => block with
-    {
-        Query = Again(block.Query, options),
-        Key = Again(block.Key, options),
-        Value = Again(block.Value, options),
-        Output = Again(block.Output, options),
-        Expand = Again(block.Expand, options),
-        Contract = Again(block.Contract, options),
-    };
-
-    private static RbeMatrix Again(RbeMatrix matrix, RbeOptions options) => RbeCompressor.Compress(matrix.ToDense(), matrix.Rows, matrix.Columns, options);
 
     /// <summary>A short description of how a matrix is stored.</summary>
     public static string Describe(RbeMatrix matrix)

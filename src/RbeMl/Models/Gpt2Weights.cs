@@ -74,4 +74,37 @@ public sealed record Gpt2Weights
             return values;
         }
     }
+
+    /// <summary>
+    /// Untrained weights in any format. Formats that are frozen need weights to store: those of a model that keeps all its coefficients.
+    /// </summary>
+    /// <inheritdoc cref="CreateRandom"/>
+    public static Gpt2Weights CreateUntrained(TransformerConfig config, RbeOptions options, ulong seed)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if (options.Format is SparseFormat) return CreateRandom(config, options, seed);
+        return CreateRandom(config, options with { Format = RbeFormat.Sparse(options.Tile * options.Tile) }, seed).Recompress(options);
+    }
+
+    /// <summary>The same weights with the blocks' matrices compressed anew: decoded and stored in another way. Everything else stays.</summary>
+    /// <param name="options">How to compress each matrix.</param>
+    /// <exception cref="InvalidSettingException">An option is out of range.</exception>
+    public Gpt2Weights Recompress(RbeOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return this with
+        {
+            Blocks = [.. Blocks.Select(block => block with
+            {
+                Query = Again(block.Query),
+                Key = Again(block.Key),
+                Value = Again(block.Value),
+                Output = Again(block.Output),
+                Expand = Again(block.Expand),
+                Contract = Again(block.Contract),
+            })],
+        };
+
+        RbeMatrix Again(RbeMatrix matrix) => RbeCompressor.Compress(matrix.ToDense(), matrix.Rows, matrix.Columns, options);
+    }
 }

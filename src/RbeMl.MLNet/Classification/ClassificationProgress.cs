@@ -1,0 +1,31 @@
+using RbeMl.MLNet.Training;
+using RbeMl.Training.Classification;
+
+namespace RbeMl.MLNet.Classification;
+
+/// <summary>Passes the steps of a training on, and adds them up to epochs.</summary>
+internal sealed class ClassificationProgress(TrainingLog log, IProgress<ClassifierProgress>? listener) : IProgress<ClassifierProgress>
+{
+    private readonly List<EpochSummary> _epochs = [];
+    private double _sum;
+    private int _steps;
+
+    /// <summary>The epochs so far; the last may have been cut short.</summary>
+    public IReadOnlyList<EpochSummary> Epochs() => _steps > 0 ? [.. _epochs, new EpochSummary(_sum / _steps)] : _epochs;
+
+    public void Report(ClassifierProgress value)
+    {
+        _sum += value.Loss;
+        _steps++;
+        log.Step(value.Step, value.Steps, value.Loss);
+        if (value.Step == (long)value.Epoch * value.Steps / value.Epochs) Close(value);
+        listener?.Report(value);
+    }
+
+    private void Close(ClassifierProgress last)
+    {
+        _epochs.Add(new EpochSummary(_sum / _steps, last.ValidationLoss, last.ValidationAccuracy));
+        log.Epoch(last.Epoch, last.Epochs, _epochs[^1]);
+        (_sum, _steps) = (0, 0);
+    }
+}

@@ -1,0 +1,96 @@
+using Microsoft.ML;
+using Microsoft.ML.Runtime;
+using RbeMl.MLNet.Columns;
+using RbeMl.MLNet.Rows;
+using RbeMl.MLNet.Runtime;
+using RbeMl.MLNet.Training;
+using RbeMl.Models;
+using RbeMl.Text;
+using RbeMl.Training.Classification;
+
+namespace RbeMl.MLNet.Classification;
+
+/// <summary>
+/// Classifies texts with a GPT-2 model of compressed blocks and a linear head. A row without text, or with token ids that the model does not know, gets
+/// missing values: NaN scores and a missing label (false for a Boolean one); other rows do not notice.
+/// </summary>
+public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<TextClassificationTransformer>
+{
+    // Rows that are scored together.
+    private const int Rows = 64;
+
+    private readonly TextClassificationModel _model;
+    private int _warned;
+
+    internal TextClassificationTransformer(IHostEnvironment environment, TextClassificationModel model, TrainingSummary summary, int threads)
+        : base(environment, Name)
+    {
+        _model = model;
+        Summary = summary;
+        Pool = new WorkspacePool(threads);
+    }
+
+    static string ILoadable<TextClassificationTransformer>.Name => Name;
+
+    /// <summary>How it was trained.</summary>
+    public TrainingSummary Summary { get; }
+
+    /// <summary>Names of the classes, in the order of the scores.</summary>
+    public IReadOnlyList<string> Classes => [.. Enumerable.Range(0, _model.Labels.Count).Select(_model.Labels.NameOf)];
+
+    /// <summary>What turns texts into ids; null for a model of token ids.</summary>
+    public ITokenizer? Tokenizer => _model.Tokenizer;
+
+    internal static string Name => "RbeTextClassification";
+
+    internal SequenceClassifier<float> Classifier => _model.Classifier;
+
+    internal ClassLabels Labels => _model.Labels;
+
+    internal TokenLimits Limits => _model.Limits;
+
+    internal WorkspacePool Pool { get; }
+
+    /// <summary>
+    /// A copy of model and head, the caller's to train and to dispose. (The transformer itself is immutable and needs no disposing: its weights are freed with it.)
+    /// </summary>
+    public SequenceClassifier<float> CopyClassifier() => Copied(new Gpt2Model<float>(Classifier.Model.GetWeights()));
+
+    /// <summary>The head, copied to a model that begins with this one's weights.</summary>
+    internal SequenceClassifier<float> Copied(Gpt2Model<float> model, float? dropout = null)
+    {
+        float[][] head = [.. Classifier.Head.Slices.Select(Classifier.Head.ToFloats)];
+        ClassifierConfig config = Classifier.Config;
+        return new SequenceClassifier<float>(model, dropout is { } d ? config with { Dropout = d } : config, head[0], head[1]);
+    }
+
+    static TextClassificationTransformer ILoadable<TextClassificationTransformer>.Read(IHostEnvironment environment, BinaryReader reader)
+    {
+        TrainingSummary summary = TrainingSummary.Read(reader);
+        return new TextClassificationTransformer(environment, TextClassificationModel.Read(reader, Name), summary, threads: 0);
+    }
+
+    internal void WarnOfMissingRow()
+    {
+        if (Interlocked.Exchange(ref _warned, 1) != 0) return;
+        using IChannel channel = Host.Start("Transform");
+        channel.Warning(MessageSensitivity.None, "A row has no text in '{0}', or token ids that the model does not know: its scores are NaN. Further rows of the kind are not reported.", _model.TextColumn);
+    }
+
+    private protected override RowMapping Bind(DataViewSchema input) => new Mapping(this, input);
+
+    private protected override void Write(BinaryWriter writer)
+    {
+        Summary.Write(writer);
+        _model.Write(writer);
+    }
+
+    private sealed class Mapping(TextClassificationTransformer parent, DataViewSchema input)
+        : RowMapping(
+            input, [TokenColumn.Find(input, parent._model.TextColumn, parent.Tokenizer is not null)], ClassColumns.Of(parent._model.Names, parent.Labels, ClassColumns.NextSet(input)))
+    {
+        public override int BatchRows => Rows;
+
+        public override RowBatch CreateBatch(DataViewRow input, int rows) => new ClassificationBatch(parent, new TokenReader(input, Sources[0], parent.Tokenizer, parent.Limits), rows);
+    }
+}

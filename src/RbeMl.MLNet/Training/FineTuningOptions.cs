@@ -1,0 +1,131 @@
+using Microsoft.ML;
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Models.Files;
+using RbeMl.Text;
+
+namespace RbeMl.MLNet.Training;
+
+/// <summary>What <c>Fit</c> does when it is cancelled.</summary>
+public enum WhenCancelled
+{
+    /// <summary>Throws <see cref="OperationCanceledException"/>.</summary>
+    Throw,
+
+    /// <summary>Returns the best model so far: by validation loss, or the latest where there is no validation.</summary>
+    ReturnBest,
+}
+
+/// <summary>What every trainer of a GPT-2 model can be told. Estimators copy their options: changing them afterwards changes nothing.</summary>
+public abstract class FineTuningOptions
+{
+    private protected FineTuningOptions()
+    {
+    }
+
+    /// <summary>The model to begin with: a <c>.rbe</c> file, or the folder of a Hugging Face GPT-2. Null, without a <see cref="Model"/> too, begins a new one.</summary>
+    public string? ModelPath { get; set; }
+
+    /// <summary>The model to begin with, and its tokenizer, in place of <see cref="ModelPath"/>. It is copied: it stays as it is, and its owner's.</summary>
+    public Gpt2Bundle? Model { get; set; }
+
+    /// <summary>Blocks of a new model.</summary>
+    public int Layers { get; set; } = 2;
+
+    /// <summary>Attention heads of a new model; the width is a multiple of it.</summary>
+    public int Heads { get; set; } = 4;
+
+    /// <summary>Width of a new model.</summary>
+    public int Width { get; set; } = 128;
+
+    /// <summary>
+    /// Token ids of a new model: 256 are the bytes of UTF-8; up to 65536 are byte pairs learned on the training texts. Null takes at most 1024 for texts, and
+    /// for a column of ids or keys all that there are.
+    /// </summary>
+    public int? VocabularySize { get; set; }
+
+    /// <summary>Turns texts into ids; null takes the model's own, or for a new model one that is learned (<see cref="VocabularySize"/>).</summary>
+    public ITokenizer? Tokenizer { get; set; }
+
+    /// <summary>Tokens of a text that are used; of a new model also its positions. Null takes the model's positions, 128 for a new one.</summary>
+    public int? Context { get; set; }
+
+    /// <summary>
+    /// How the blocks' matrices are stored: format, bits, coefficients and their places, tile and transform. Null keeps a model as it is; a new one gets
+    /// <c>RbeFormat.Sparse(300)</c>. Weights that exist are best kept with <c>RbeFormat.Quantized(bits) with { Delta = ... }</c>.
+    /// </summary>
+    public RbeOptions? Compression { get; set; }
+
+    /// <summary>Dropout probability while training, 0 up to but not 1; null keeps the model's, 0 for a new one.</summary>
+    public double? Dropout { get; set; }
+
+    /// <summary>Passes over the training data.</summary>
+    public int Epochs { get; set; } = 8;
+
+    /// <summary>Examples of a step.</summary>
+    public int BatchSize { get; set; } = 32;
+
+    /// <summary>Highest learning rate; coefficients get it times sqrt(B² / K) of their matrix, as they are that much larger.</summary>
+    public double LearningRate { get; set; } = 2e-3;
+
+    /// <summary>Fraction of the run in which the learning rate rises to its highest.</summary>
+    public double WarmupFraction { get; set; } = 0.1;
+
+    /// <summary>Decoupled weight decay of matrices.</summary>
+    public double WeightDecay { get; set; } = 0.05;
+
+    /// <summary>Largest global norm of the gradient; 0 turns clipping off.</summary>
+    public double Clip { get; set; } = 1;
+
+    /// <summary>What is kept in memory between forward and backward; null keeps everything, or with a <see cref="MemoryLimit"/> what fits. It changes no result.</summary>
+    public CheckpointPolicy? Checkpointing { get; set; }
+
+    /// <summary>Most memory in MiB that the process may have resident while training; null sets no limit.</summary>
+    public int? MemoryLimit { get; set; }
+
+    /// <summary>Seed of everything random; null takes one from the context's. The transformer tells which it was.</summary>
+    public int? Seed { get; set; }
+
+    /// <summary>Threads; 0 for one a processor. They change no bit of the result.</summary>
+    public int Threads { get; set; }
+
+    /// <summary>Share of the training data that is held out for validation when there is no <see cref="Validation"/>; 0 holds out none.</summary>
+    public double ValidationFraction { get; set; }
+
+    /// <summary>Data to validate on after every epoch, with the same columns; null for none.</summary>
+    public IDataView? Validation { get; set; }
+
+    /// <summary>Epochs without a lower validation loss after which the training ends with the weights of the best epoch; 0 does all epochs and keeps the last weights.</summary>
+    public int Patience { get; set; }
+
+    /// <summary>Stops the training after the step under way.</summary>
+    public CancellationToken Cancellation { get; set; }
+
+    /// <summary>What <c>Fit</c> does then: throw, or return what is best so far.</summary>
+    public WhenCancelled OnCancel { get; set; }
+
+    /// <summary>Checks what concerns the beginning model.</summary>
+    /// <exception cref="InvalidSettingException">A value is out of range or contradicts another.</exception>
+    internal virtual void Check()
+    {
+        if (ModelPath is not null && Model is not null) throw new InvalidSettingException(nameof(ModelPath), ModelPath, $"{nameof(Model)} is given too. Give one of them.");
+        Require(VocabularySize is null or >= 1, nameof(VocabularySize), VocabularySize, "use 256 for bytes, or more.");
+        Require(Context is null or >= 1, nameof(Context), Context, "use at least 1 token.");
+        Require(Threads >= 0, nameof(Threads), Threads, "use 0 for one thread a processor, or a positive number.");
+        Require(Dropout is null or (>= 0 and < 1), nameof(Dropout), Dropout, "use a probability from 0 up to, but not, 1.");
+        Require(ValidationFraction is >= 0 and < 1, nameof(ValidationFraction), ValidationFraction, "use a fraction from 0 up to, but not, 1.");
+        Require(ValidationFraction == 0 || Validation is null, nameof(ValidationFraction), ValidationFraction, $"{nameof(Validation)} is given too. Give one of them.");
+        Require(Enum.IsDefined(OnCancel), nameof(OnCancel), OnCancel, $"use one of {string.Join(", ", Enum.GetNames<WhenCancelled>())}.");
+        Require(Patience >= 0, nameof(Patience), Patience, "use 0 for no early stopping, or a number of epochs.");
+        Require(Patience == 0 || ValidationFraction > 0 || Validation is not null, nameof(Patience), Patience, $"early stopping needs {nameof(ValidationFraction)} or {nameof(Validation)}.");
+    }
+
+    /// <summary>A copy.</summary>
+    internal T Copy<T>()
+        where T : FineTuningOptions => (T)MemberwiseClone();
+
+    private protected static void Require(bool condition, string name, object? value, string mend)
+    {
+        if (!condition) throw new InvalidSettingException(name, value, mend);
+    }
+}

@@ -1,0 +1,85 @@
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Models;
+using RbeMl.Models.Files;
+using RbeMl.Text;
+
+namespace RbeMl.MLNet.Training;
+
+/// <summary>The model that a training begins with. It knows its tokenizer and positions before the model itself is made.</summary>
+internal sealed class StartingModel : IDisposable
+{
+    private const int NewContext = 128, NewVocabulary = 1024;
+    private readonly FineTuningOptions _options;
+    private readonly Gpt2Bundle? _loaded;
+    private readonly Gpt2Bundle? _given;
+
+    /// <summary>Finds the model; loads it when a path is given.</summary>
+    /// <param name="options">The options, checked.</param>
+    /// <param name="earlier">The model of an earlier training, in place of the one that the options name; it is copied.</param>
+    /// <exception cref="InvalidSettingException">The context is longer than the model's positions.</exception>
+    /// <exception cref="RbeFileException">No model can be read there.</exception>
+    public StartingModel(FineTuningOptions options, Gpt2Bundle? earlier = null)
+    {
+        _options = options;
+        _given = earlier ?? options.Model;
+        if (_given is null && options.ModelPath is { } path) _given = _loaded = ModelSource.Load(path);
+        Tokenizer = options.Tokenizer ?? _given?.Tokenizer;
+        Context = options.Context ?? _given?.Model.Config.MaxSequenceLength ?? NewContext;
+        if (_given is null) return;
+        TransformerConfig config = _given.Model.Config;
+        if (Context > config.MaxSequenceLength) Refuse(nameof(options.Context), Context, $"the model has {config.MaxSequenceLength} positions. Use at most that.");
+        if (Tokenizer?.Vocabulary > config.Vocabulary) Refuse(nameof(options.Tokenizer), $"{Tokenizer.Vocabulary} ids", $"the model knows {config.Vocabulary}. Use the model's own tokenizer.");
+    }
+
+    /// <summary>Tokens of a text that are used.</summary>
+    public int Context { get; }
+
+    /// <summary>Turns texts into ids; null as long as it is not learned.</summary>
+    public ITokenizer? Tokenizer { get; private set; }
+
+    /// <summary>Token ids of the model; null as long as they are not known (a new model for a column of ids).</summary>
+    public int? Vocabulary => _given?.Model.Config.Vocabulary ?? Tokenizer?.Vocabulary ?? _options.VocabularySize;
+
+    /// <summary>Whether texts must be there before they can become ids.</summary>
+    public bool LearnsTokenizer => Tokenizer is null;
+
+    /// <summary>Learns byte pairs from texts.</summary>
+    /// <exception cref="InvalidSettingException">The model is not a new one, so that it must bring its tokenizer; or the vocabulary is out of range.</exception>
+    public void LearnTokenizer(IReadOnlyList<string> texts)
+    {
+        if (_given is not null) Refuse(nameof(_options.Tokenizer), "null", "the model has no tokenizer with it. Give the one it was trained with, or a column of token ids.");
+        int size = _options.VocabularySize ?? NewVocabulary;
+        Tokenizer = size == 256 ? new ByteTokenizer() : BytePairTokenizer.Train(string.Join('\n', texts), size);
+    }
+
+    /// <summary>Makes the model; the caller owns it.</summary>
+    /// <param name="vocabulary">Token ids of a new model.</param>
+    /// <param name="seed">Seed of a new model's weights.</param>
+    public Gpt2Model<float> Create(int vocabulary, ulong seed)
+    {
+        RbeOptions? compression = _options.Compression;
+        if (_given is null)
+        {
+            TransformerConfig config = new()
+            {
+                Layers = _options.Layers,
+                Heads = _options.Heads,
+                Width = _options.Width,
+                Vocabulary = vocabulary,
+                MaxSequenceLength = Context,
+                Dropout = (float)(_options.Dropout ?? 0),
+            };
+            return new Gpt2Model<float>(Gpt2Weights.CreateUntrained(config.Validate(), compression ?? new RbeOptions(), seed));
+        }
+
+        Gpt2Weights weights = _given.Model.GetWeights();
+        if (_options.Dropout is { } dropout) weights = weights with { Config = weights.Config with { Dropout = (float)dropout } };
+        return new Gpt2Model<float>(compression is null ? weights : weights.Recompress(compression));
+    }
+
+    /// <summary>Frees what was loaded; models that were made stay.</summary>
+    public void Dispose() => _loaded?.Dispose();
+
+    private static void Refuse(string setting, object value, string mend) => throw new InvalidSettingException(setting, value, mend);
+}
