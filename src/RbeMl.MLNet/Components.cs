@@ -11,6 +11,7 @@ internal static class Components
         Loader<Blocks.TransformerBlockTransformer>.Register(catalog);
         Loader<Features.FeaturizeTransformer>.Register(catalog);
         Loader<Tokens.TokenizeTransformer>.Register(catalog);
+        Loader<LanguageModels.LanguageModelTransformer>.Register(catalog);
         Loader<Classification.TextClassificationTransformer>.Register(catalog);
     }
 }

@@ -13,7 +13,7 @@ internal static class FinetuneCommand
             """
             Trains a small GPT-2 whose weights stay compressed all the time. Without options: about two minutes on the English of the installed .NET SDK's documentation. Ctrl-C saves and ends.
 
-            Writes to --out: model.rbe (the model with its tokenizer), metrics.json (every step), report.html (loss curve, memory, samples).
+            Writes to --out: model.rbe (the model with its tokenizer), model.zip (the same for ML.NET: perplexity and continuation of texts), metrics.json (every step), report.html (loss curve, memory, samples).
 
             Examples:
               rbeml finetune

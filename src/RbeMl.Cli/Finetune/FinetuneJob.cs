@@ -19,6 +19,8 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
     private string ModelPath => Path.Combine(settings.Out, "model.rbe");
 
+    private string ZipPath => Path.Combine(settings.Out, "model.zip");
+
     private string MetricsPath => Path.Combine(settings.Out, "metrics.json");
 
     private string ReportPath => Path.Combine(settings.Out, "report.html");
@@ -46,7 +48,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     // Before any work: every file can be written, and none would take the place of another or of the data.
     private void CheckFiles()
     {
-        List<string> written = [ModelPath, MetricsPath, ReportPath];
+        List<string> written = [ModelPath, ZipPath, MetricsPath, ReportPath];
         if (json.File is { } document) written.Add(document);
         List<string> kept = [.. settings.Text];
         if (settings.Tokens is { } tokens) kept.Add(tokens);
@@ -163,7 +165,9 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     private void Save(Gpt2Model<float> model, TrainingData data)
     {
         Gpt2File.Save(ModelPath, model, data.Tokenizer);
+        ModelZip.Save(ZipPath, model, data.Tokenizer, settings.Seed);
         _run.Files["model"] = ModelPath;
+        _run.Files["ml.net"] = ZipPath;
         _run.Files["metrics"] = MetricsPath;
         _run.Files["report"] = ReportPath;
         _run.Seconds = _watch.Elapsed.TotalSeconds;

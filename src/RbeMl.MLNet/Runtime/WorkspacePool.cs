@@ -22,8 +22,11 @@ internal sealed class WorkspacePool
         _threads = threads == 0 ? Environment.ProcessorCount : threads;
     }
 
+    /// <summary>The threads of all pools of this number.</summary>
+    public ThreadTeam Team => Teams.GetOrAdd(_threads, n => new Lazy<ThreadTeam>(() => new ThreadTeam(n))).Value;
+
     /// <summary>Takes a workspace; disposing the lease gives it back.</summary>
-    public Lease Rent() => new(this, _kept.TryTake(out Workspace<float>? kept) ? kept : new Workspace<float>(Teams.GetOrAdd(_threads, n => new Lazy<ThreadTeam>(() => new ThreadTeam(n))).Value));
+    public Lease Rent() => new(this, _kept.TryTake(out Workspace<float>? kept) ? kept : new Workspace<float>(Team));
 
     private void Return(Workspace<float> workspace)
     {

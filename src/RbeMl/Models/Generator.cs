@@ -1,5 +1,6 @@
 using RbeMl.Kernels;
 using RbeMl.Layers;
+using RbeMl.Memory;
 
 namespace RbeMl.Models;
 
@@ -55,11 +56,26 @@ public sealed class Generator : IDisposable
     private int _generation;
 
     /// <summary>Prepares generation of one sequence.</summary>
+    /// <param name="model">The model; it stays its owner's.</param>
+    /// <param name="threads">0 for one a processor.</param>
     public Generator(Gpt2Model<float> model, int threads = 0)
+        : this(model, () => new Workspace<float>(threads))
+    {
+    }
+
+    /// <summary>Prepares generation of one sequence on threads that others use too.</summary>
+    /// <param name="model">The model; it stays its owner's.</param>
+    /// <param name="team">The threads; they stay their owner's.</param>
+    public Generator(Gpt2Model<float> model, ThreadTeam team)
+        : this(model, () => new Workspace<float>(team ?? throw new ArgumentNullException(nameof(team))))
+    {
+    }
+
+    private Generator(Gpt2Model<float> model, Func<Workspace<float>> workspace)
     {
         ArgumentNullException.ThrowIfNull(model);
         _model = model;
-        _workspace = new Workspace<float>(threads);
+        _workspace = workspace();
         _logits = new float[model.Config.Vocabulary];
         _order = new ulong[model.Config.Vocabulary];
         _probabilities = new double[model.Config.Vocabulary];

@@ -13,7 +13,7 @@ public sealed class BadInputTests : IDisposable
     {
         _out = _folder.File("out");
         Directory.CreateDirectory(_out);
-        foreach (string name in new[] { "model.rbe", "metrics.json", "report.html" }) File.WriteAllText(Path.Combine(_out, name), "precious");
+        foreach (string name in new[] { "model.rbe", "model.zip", "metrics.json", "report.html" }) File.WriteAllText(Path.Combine(_out, name), "precious");
     }
 
     public void Dispose() => _folder.Dispose();
@@ -109,7 +109,7 @@ public sealed class BadInputTests : IDisposable
     public void A_file_of_the_command_is_not_replaced_by_another()
     {
         string text = _folder.Write("text.txt", "precious");
-        foreach (string file in new[] { "model.rbe", "metrics.json", "report.html" }) Clash(Finetune("--text", text, "--json", Path.Combine(_out, file)));
+        foreach (string file in new[] { "model.rbe", "model.zip", "metrics.json", "report.html" }) Clash(Finetune("--text", text, "--json", Path.Combine(_out, file)));
         Clash(Finetune("--text", text, "--json", text));
         Clash(Finetune("--text", Path.Combine(_out, "metrics.json")));
         Clash(Finetune("--tokens", Path.Combine(_out, "report.html")));

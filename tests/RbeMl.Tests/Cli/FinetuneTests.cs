@@ -20,11 +20,11 @@ public sealed class FinetuneTests : IDisposable
     {
         CommandRun run = TinyJob.Run(_folder, "--steps", "20", "--learning-rate", "1e-2");
         Assert.Equal("", run.Error);
-        Assert.All(["Validation loss", "step 20/20", "weights", "dense fp32", "before", "after", Out("model.rbe")], part => Assert.Contains(part, run.Out));
+        Assert.All(["Validation loss", "step 20/20", "weights", "dense fp32", "before", "after", Out("model.rbe"), Out("model.zip")], part => Assert.Contains(part, run.Out));
         using Gpt2Bundle bundle = Gpt2File.Load(Out("model.rbe"));
         Assert.Equal((1, 32, 2, 16), (bundle.Model.Config.Layers, bundle.Model.Config.Width, bundle.Model.Config.Heads, bundle.Model.Config.MaxSequenceLength));
         Assert.IsType<CharacterTokenizer>(bundle.Tokenizer);
-        Assert.Equal(3, Directory.GetFiles(_folder.File("out")).Length);
+        Assert.Equal(4, Directory.GetFiles(_folder.File("out")).Length);
 
         JsonElement metrics = Metrics();
         Assert.Equal(Enumerable.Range(1, 20), metrics.GetProperty("steps").EnumerateArray().Select(s => s.GetProperty("step").GetInt32()));

@@ -1,0 +1,63 @@
+using Microsoft.ML.Data;
+using RbeMl.MLNet.Columns;
+using RbeMl.Models;
+
+namespace RbeMl.MLNet.LanguageModels;
+
+/// <summary>What a fitted language model reads, adds and does.</summary>
+/// <param name="TextColumn">The column that is read.</param>
+/// <param name="Perplexity">The column of the perplexity, or null.</param>
+/// <param name="GeneratedText">The column of the continuation, or null.</param>
+/// <param name="Context">Tokens of a window.</param>
+/// <param name="Generation">How texts are continued.</param>
+internal sealed record LanguageModelSettings(string TextColumn, string? Perplexity, string? GeneratedText, int Context, GenerationOptions Generation)
+{
+    /// <summary>The columns added; the perplexity comes first.</summary>
+    public static IReadOnlyList<AddedColumn> Added(string? perplexity, string? generatedText)
+    {
+        List<AddedColumn> added = [];
+        if (perplexity is not null) added.Add(new AddedColumn(perplexity, NumberDataViewType.Single));
+        if (generatedText is not null) added.Add(new AddedColumn(generatedText, TextDataViewType.Instance));
+        return added;
+    }
+
+    /// <summary>Writes everything.</summary>
+    public void Write(BinaryWriter writer)
+    {
+        writer.Write(TextColumn);
+        Optional(Perplexity);
+        Optional(GeneratedText);
+        writer.Write(Context);
+        writer.Write(Generation.MaxTokens);
+        writer.Write(Generation.Temperature);
+        writer.Write(Generation.TopK);
+        writer.Write(Generation.TopP);
+        writer.Write(Generation.Seed);
+
+        void Optional(string? name)
+        {
+            writer.Write(name is not null);
+            if (name is not null) writer.Write(name);
+        }
+    }
+
+    /// <summary>Reads what <see cref="Write"/> wrote.</summary>
+    /// <exception cref="InvalidSettingException">A setting of generation is out of range.</exception>
+    public static LanguageModelSettings Read(BinaryReader reader)
+    {
+        string text = reader.ReadString();
+        string? perplexity = Optional(), generated = Optional();
+        int context = reader.ReadInt32();
+        GenerationOptions generation = new()
+        {
+            MaxTokens = reader.ReadInt32(),
+            Temperature = reader.ReadDouble(),
+            TopK = reader.ReadInt32(),
+            TopP = reader.ReadDouble(),
+            Seed = reader.ReadUInt64(),
+        };
+        return new LanguageModelSettings(text, perplexity, generated, context, generation.Validate());
+
+        string? Optional() => reader.ReadBoolean() ? reader.ReadString() : null;
+    }
+}

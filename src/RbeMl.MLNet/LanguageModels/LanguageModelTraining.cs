@@ -1,0 +1,134 @@
+using System.Diagnostics;
+using RbeMl.MLNet.Training;
+using RbeMl.Models;
+using RbeMl.Training;
+
+namespace RbeMl.MLNet.LanguageModels;
+
+/// <summary>One training of a language model.</summary>
+internal sealed class LanguageModelTraining : IDisposable
+{
+    private readonly LanguageModelData _data;
+    private readonly LanguageModelOptions _options;
+    private readonly int _context;
+    private readonly TrainingLog _log;
+    private readonly Trainer _trainer;
+    private readonly Layers.ParameterVector<float>? _best;
+    private readonly long _pieces;
+    private readonly List<EpochSummary> _epochs = [];
+    private double _bestLoss = double.PositiveInfinity;
+    private int _bestEpoch;
+
+    private LanguageModelTraining(Gpt2Model<float> model, LanguageModelData data, LanguageModelOptions options, int context, ulong seed, TrainingLog log)
+    {
+        (_data, _options, _context, _log) = (data, options, context, log);
+
+        // Rows are padded to the context, so it is no longer than the longest of them.
+        int length = Math.Min(context, data.Train.Max(t => t.Length) - 1);
+        TokenDataset train = TokenDataset.FromSequences(data.Train, data.Vocabulary, seed, TokenOrder.Shuffled);
+        _pieces = train.PieceCount(length);
+        int batch = (int)Math.Min(options.BatchSize, _pieces);
+        Steps = options.Steps ?? EndOf(options.Epochs, batch);
+        Epochs = options.Steps is { } steps ? (int)(((steps * (long)batch) + _pieces - 1) / _pieces) : options.Epochs;
+        TrainerOptions settings = options.ToTrainer(seed, Steps, batch, length);
+        bool keepsBest = data.Validation.Count > 0 && (options.Patience > 0 || options.OnCancel == WhenCancelled.ReturnBest);
+
+        // The best weights so far are kept beside what the trainer counts.
+        if (keepsBest && settings.MemoryLimit is { } limit) settings = settings with { MemoryLimit = Math.Max(1, limit - (int)(((model.Parameters.Length * sizeof(float)) >> 20) + 1)) };
+        _trainer = new Trainer(model, train, null, settings, options.Threads);
+        if (keepsBest) _best = model.Parameters.CreateLike();
+    }
+
+    private int Steps { get; }
+
+    private int Epochs { get; }
+
+    private Gpt2Model<float> Model => _trainer.Model;
+
+    /// <summary>Trains.</summary>
+    /// <param name="model">The model; its parameters change.</param>
+    /// <param name="data">What it learns.</param>
+    /// <param name="options">Settings.</param>
+    /// <param name="context">Most tokens of a piece.</param>
+    /// <param name="seed">Seed of order and dropout.</param>
+    /// <param name="log">Told how it goes.</param>
+    /// <param name="started">When it began, for the summary.</param>
+    public static TrainingSummary Run(Gpt2Model<float> model, LanguageModelData data, LanguageModelOptions options, int context, ulong seed, TrainingLog log, long started)
+    {
+        using LanguageModelTraining training = new(model, data, options, context, seed, log);
+        log.Say($"Training on {data.Train.Count} texts, validating on {data.Validation.Count}: {training.Steps} steps, seed {seed}");
+        if (training._trainer.Plan is { } plan) log.Say($"Memory: {plan.Describe()}");
+        (bool stopped, bool cancelled) = training.Loop();
+        bool restored = training._bestEpoch > 0 && (options.Patience > 0 || cancelled);
+        if (restored) model.Parameters.CopyFrom(training._best!);
+        return new TrainingSummary
+        {
+            Seed = seed,
+            Examples = data.Train.Count,
+            ValidationExamples = data.Validation.Count,
+            SkippedRows = data.SkippedRows,
+            Steps = training._trainer.StepsDone,
+            Seconds = Stopwatch.GetElapsedTime(started).TotalSeconds,
+            Epochs = training._epochs,
+            BestEpoch = restored ? training._bestEpoch : 0,
+            StoppedEarly = stopped,
+            Cancelled = cancelled,
+        };
+    }
+
+    public void Dispose()
+    {
+        _trainer.Dispose();
+        _best?.Dispose();
+    }
+
+    private (bool Stopped, bool Cancelled) Loop()
+    {
+        double sum = 0;
+        int since = 0, epoch = 1;
+        while (_trainer.StepsDone < Steps)
+        {
+            if (_options.Cancellation.IsCancellationRequested)
+            {
+                if (_options.OnCancel == WhenCancelled.Throw) _options.Cancellation.ThrowIfCancellationRequested();
+                _log.Warn($"Cancelled after {_trainer.StepsDone} of {Steps} steps");
+                if (since > 0) _epochs.Add(new EpochSummary(sum / since));
+                return (false, true);
+            }
+
+            TrainingProgress report = _trainer.Step();
+            (sum, since) = (sum + report.Loss, since + 1);
+            _log.Step(report.Step, Steps, report.Loss);
+            bool ends = report.Step == Steps || report.Step == EndOf(epoch, _trainer.Options.Batch);
+            if (ends)
+            {
+                double? validation = Validate(epoch);
+                report = report with { ValidationLoss = validation };
+                _epochs.Add(new EpochSummary(sum / since, validation));
+                _log.Epoch(epoch++, Epochs, _epochs[^1]);
+                (sum, since) = (0, 0);
+            }
+
+            _options.Progress?.Report(report);
+            if (ends && _options.Patience > 0 && epoch - 1 - _bestEpoch >= _options.Patience) return (report.Step < Steps, false);
+        }
+
+        return (false, false);
+    }
+
+    private double? Validate(int epoch)
+    {
+        if (_data.Validation.Count == 0) return null;
+        double loss = WindowLosses.Mean(Model, _trainer.Workspace, _context, _data.Validation);
+        if (loss < _bestLoss)
+        {
+            (_bestLoss, _bestEpoch) = (loss, epoch);
+            _best?.CopyFrom(Model.Parameters);
+        }
+
+        return loss;
+    }
+
+    // The step that holds the last piece of an epoch; batches run on from one epoch into the next.
+    private int EndOf(int epoch, int batch) => (int)Math.Min(int.MaxValue - 1, (((long)epoch * _pieces) + batch - 1) / batch);
+}

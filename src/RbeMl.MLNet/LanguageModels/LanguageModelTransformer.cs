@@ -1,0 +1,110 @@
+using Microsoft.ML;
+using Microsoft.ML.Runtime;
+using RbeMl.MLNet.Columns;
+using RbeMl.MLNet.Files;
+using RbeMl.MLNet.Rows;
+using RbeMl.MLNet.Runtime;
+using RbeMl.MLNet.Training;
+using RbeMl.Models;
+using RbeMl.Models.Files;
+using RbeMl.Text;
+
+namespace RbeMl.MLNet.LanguageModels;
+
+/// <summary>
+/// Scores and continues texts with a GPT-2 model of compressed blocks. The perplexity is exp of the mean nats a predicted token; a text longer than the
+/// context is measured in windows of it, each token but the first predicted once. A row without text, with fewer than two tokens, or with something that
+/// the model does not know has a perplexity of NaN, and without tokens an empty continuation; other rows do not notice. A continuation depends on the
+/// seed and the row's own text only. Each output is computed when it is read.
+/// </summary>
+public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<LanguageModelTransformer>
+{
+    // Rows that are scored together.
+    private const int Rows = 64;
+
+    private int _warned;
+
+    internal LanguageModelTransformer(
+        IHostEnvironment environment, LanguageModelSettings settings, Gpt2Model<float> model, ITokenizer? tokenizer, TrainingSummary summary, int threads)
+        : base(environment, Name)
+    {
+        (Settings, Model, Tokenizer, Summary) = (settings, model, tokenizer, summary);
+        Pool = new WorkspacePool(threads);
+        Generators = new GeneratorPool(model, Pool);
+    }
+
+    static string ILoadable<LanguageModelTransformer>.Name => Name;
+
+    /// <summary>How it was trained.</summary>
+    public TrainingSummary Summary { get; }
+
+    /// <summary>What turns texts into ids and back; null for a model of token ids.</summary>
+    public ITokenizer? Tokenizer { get; }
+
+    internal static string Name => "RbeLanguageModel";
+
+    internal LanguageModelSettings Settings { get; }
+
+    internal Gpt2Model<float> Model { get; }
+
+    internal WorkspacePool Pool { get; }
+
+    internal GeneratorPool Generators { get; }
+
+    /// <summary>
+    /// A copy of the model, the caller's to train and to dispose. (The transformer itself is immutable and needs no disposing: its weights are freed with it.)
+    /// </summary>
+    public Gpt2Model<float> CopyModel() => new(Model.GetWeights());
+
+    static LanguageModelTransformer ILoadable<LanguageModelTransformer>.Read(IHostEnvironment environment, BinaryReader reader)
+    {
+        TrainingSummary summary = TrainingSummary.Read(reader);
+        LanguageModelSettings settings = LanguageModelSettings.Read(reader);
+        Gpt2Bundle bundle = Gpt2File.Load(reader.BaseStream, Name);
+        try
+        {
+            int positions = bundle.Model.Config.MaxSequenceLength;
+            if (settings.Context < 2 || settings.Context > positions) throw Damaged($"name a context of {settings.Context} tokens for {positions} positions");
+            if (settings.GeneratedText is not null && bundle.Tokenizer is null) throw Damaged("name a column of texts for a model without tokenizer");
+            if (!bundle.Model.Config.Causal) throw Damaged("hold a model that is not causal");
+            return new LanguageModelTransformer(environment, settings, bundle.Model, bundle.Tokenizer, summary, threads: 0);
+        }
+        catch
+        {
+            bundle.Dispose();
+            throw;
+        }
+
+        static RbeFileException Damaged(string problem) => ComponentFile.Bad(Name, $"{problem}. They are damaged; save the component again.");
+    }
+
+    internal void WarnOfMissingRow()
+    {
+        if (Interlocked.Exchange(ref _warned, 1) != 0) return;
+        using IChannel channel = Host.Start("Transform");
+        channel.Warning(MessageSensitivity.None, "A row has fewer than two tokens in '{0}', or something that the model does not know: its perplexity is NaN. Further rows of the kind are not reported.", Settings.TextColumn);
+    }
+
+    private protected override RowMapping Bind(DataViewSchema input) => new Mapping(this, input);
+
+    private protected override void Write(BinaryWriter writer)
+    {
+        if (Tokenizer is Tokens.AnyTokenizer) throw new NotSupportedException("The tokenizer is one of Microsoft.ML.Tokenizers that has no saved form. Use FromGpt2Files or FromTiktoken of RbeTokenizers, or a byte-level tokenizer with GPT-2's rules.");
+        Summary.Write(writer);
+        Settings.Write(writer);
+        writer.Flush();
+        Gpt2File.Save(writer.BaseStream, Model, Tokenizer);
+    }
+
+    private sealed class Mapping(LanguageModelTransformer parent, DataViewSchema input)
+        : RowMapping(
+            input,
+            [TokenColumn.Find(input, parent.Settings.TextColumn, parent.Tokenizer is not null)],
+            LanguageModelSettings.Added(parent.Settings.Perplexity, parent.Settings.GeneratedText))
+    {
+        public override int BatchRows => Rows;
+
+        public override RowBatch CreateBatch(DataViewRow input, int rows)
+            => new LanguageModelBatch(parent, new TokenReader(input, Sources[0], parent.Tokenizer, new TokenLimits(parent.Model.Config.Vocabulary, int.MaxValue, false)), rows);
+    }
+}
