@@ -93,6 +93,27 @@ internal sealed class BlockRun : IDisposable
         Agreement.Require($"{name}: output", _pair.Dense.Forward(_input).ToDoubles(), RowsOf(_y), _tolerance);
     }
 
+    /// <summary>Requires a copy with int8 activations to compute what torch does but for its rounding.</summary>
+    /// <returns>Relative errors of the output, and of the output without the input that the residual connections pass on.</returns>
+    /// <exception cref="InvalidDataException">It does not.</exception>
+    public (double Output, double Branches) CheckInt8(string name, RbeTransformerBlock<float> copy)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable inference = inference_mode();
+        RbeForward(copy);
+        Tensor expected = _pair.Dense.Forward(_input), branches = expected - _input;
+        float[] rows = RowsOf(_y);
+        double[] difference = (tensor(rows).reshape(expected.shape) - expected).ToDoubles();
+
+        // Codes are off by at most half a step, 1/254 of the largest of 64 values or levels, which is below 4 times their root mean square: two roundings of a
+        // uniform error in each of four products one after the other, a random walk. 2 allows for LayerNorm, softmax and GELU between them.
+        double tolerance = 2 * Math.Sqrt(2 * 4) * (4 / 254.0) / Math.Sqrt(3), error = Norm(difference) / Norm(branches.ToDoubles());
+        Agreement.Require($"{name}: branches", branches.ToDoubles(), [.. (tensor(rows).reshape(expected.shape) - _input).ToDoubles().Select(v => (float)v)], tolerance);
+        return (Norm(difference) / Norm(expected.ToDoubles()), error);
+
+        static double Norm(double[] values) => Math.Sqrt(values.Sum(v => v * v));
+    }
+
     /// <summary>Requires all gradients to agree.</summary>
     /// <exception cref="InvalidDataException">They do not.</exception>
     public void CheckGradients(string name, BlockContext<float> context)

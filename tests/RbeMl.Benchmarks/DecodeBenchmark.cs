@@ -23,9 +23,11 @@ internal static class DecodeBenchmark
             Case(comparison, past, "runs16-compact", "K=300", RbeFormat.Sparse(300, SupportRule.Runs(16)), WeightPrecision.Float32);
             Case(comparison, past, "runs16-bfloat16", "K=300", RbeFormat.Sparse(300, SupportRule.Runs(16)), WeightPrecision.BFloat16);
             Case(comparison, past, "random", "K=300", RbeFormat.Sparse(300, SupportRule.Random(1)));
-            Case(comparison, past, "quantized4", "4.25 bits", RbeFormat.Quantized(4));
-            Case(comparison, past, "quantized5", "5.25 bits", RbeFormat.Quantized(5));
+            Case(comparison, past, "random-compact", "K=300", RbeFormat.Sparse(300, SupportRule.Random(1)), WeightPrecision.Float32);
+            Case(comparison, past, "random-bfloat16", "K=300", RbeFormat.Sparse(300, SupportRule.Random(1)), WeightPrecision.BFloat16);
+            foreach (int bits in (int[])[3, 4, 5, 6, 8]) Case(comparison, past, $"quantized{bits}", $"{bits}.25 bits", RbeFormat.Quantized(bits));
             Case(comparison, past, "trellis4", "4 bits", RbeFormat.Trellis(4));
+            Case(comparison, past, "trellis4-int8", "8.25 bits", RbeFormat.Trellis(4), WeightPrecision.Int8);
         }
     }
 

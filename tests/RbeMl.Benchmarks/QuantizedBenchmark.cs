@@ -1,4 +1,7 @@
+using System.Globalization;
 using RbeMl.Codec;
+using RbeMl.Kernels;
+using RbeMl.Layers;
 using static TorchSharp.torch;
 
 namespace RbeMl.Benchmarks;
@@ -7,6 +10,8 @@ namespace RbeMl.Benchmarks;
 internal static class QuantizedBenchmark
 {
     private static readonly (int Batch, int Length)[] s_sizes = [(1, 16), (1, 64), (8, 64)];
+
+    private static readonly string[] s_ends = ["", "/torch-bf16", "/int8"];
 
     public static void Run(Comparison comparison)
     {
@@ -19,10 +24,11 @@ internal static class QuantizedBenchmark
     {
         BlockShape shape = BlockShape.Small;
         string Name(int tokens, string end = "") => $"{shape.Name}/forward-{tokens}/{format}{end}";
-        if (!s_sizes.Any(s => comparison.Wants(Name(s.Batch * s.Length)) || comparison.Wants(Name(s.Batch * s.Length, "/torch-bf16")))) return;
+        if (!s_sizes.Any(s => s_ends.Any(end => comparison.Wants(Name(s.Batch * s.Length, end))))) return;
         using BlockPair pair = new(shape, rule, comparison.Threads);
         using TorchSharp.DisposeScope tensors = NewDisposeScope();
         DenseBlock rounded = pair.Dense.ToBFloat16();
+        using RbeTransformerBlock<float> integers = pair.Block.ToInference(activations: ActivationPrecision.Int8);
         foreach ((int batch, int length) in s_sizes)
         {
             using BlockRun run = new(pair, batch, length);
@@ -30,6 +36,10 @@ internal static class QuantizedBenchmark
             run.CheckForward(name);
             comparison.Run(name, run.Setting(format), run.TorchForward, run.RbeForward);
             comparison.Run($"{name}/torch-bf16", $"{run.Setting(format)}; torch in bf16, not fp32", run.TorchBFloat16(rounded), run.RbeForward);
+            if (!comparison.Wants(Name(run.Tokens, "/int8"))) continue;
+            (double output, double branches) = run.CheckInt8(Name(run.Tokens, "/int8"), integers);
+            string setting = string.Create(CultureInfo.InvariantCulture, $"{run.Setting(format)}; int8 activations, output off by {output:E1}, its branches by {branches:E1}; torch in fp32");
+            comparison.Run(Name(run.Tokens, "/int8"), setting, run.TorchForward, () => run.RbeForward(integers));
         }
     }
 }

@@ -12,7 +12,7 @@ namespace RbeMl.Benchmarks;
 internal sealed class ScalingBenchmark(Comparison comparison, Action<string> say, bool quick)
 {
     private const int FixedLength = 64;
-    private static readonly int[] s_batches = [1, 2, 4, 8, 16, 32], s_lengths = [64, 128, 256, 512, 1024, 2048, 4096];
+    private static readonly int[] s_batches = [1, 2, 4, 8, 16, 32], s_lengths = [16, 64, 128, 256, 512, 1024, 2048, 4096];
 
     public void Run()
     {

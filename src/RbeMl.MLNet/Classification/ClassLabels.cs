@@ -16,9 +16,12 @@ internal sealed record ClassLabels(int Count, bool IsBinary, LabelValues? Values
     /// <summary>Finds the label of a promise; the count of its classes is not known yet.</summary>
     public static ClassLabels Find(SchemaShape schema, string name)
     {
-        SchemaShape.Column column = InputColumn.Find(schema, name, c => c.Kind == SchemaShape.Column.VectorKind.Scalar && (c.IsKey ? c.ItemType == NumberDataViewType.UInt32 : c.ItemType is BooleanDataViewType), Expected);
+        SchemaShape.Column column = InputColumn.Find(schema, name, Fits, Expected);
         return column.IsKey ? new ClassLabels(2, false, LabelValues.Example(column)) : new ClassLabels(2, true, null);
     }
+
+    private static bool Fits(SchemaShape.Column column)
+        => column.Kind == SchemaShape.Column.VectorKind.Scalar && (column.IsKey ? column.ItemType == NumberDataViewType.UInt32 : column.ItemType is BooleanDataViewType);
 
     /// <summary>Finds the label of a schema.</summary>
     public static (DataViewSchema.Column Column, ClassLabels Labels) Find(DataViewSchema schema, string name)
@@ -27,7 +30,8 @@ internal sealed record ClassLabels(int Count, bool IsBinary, LabelValues? Values
         if (column.Type is not KeyDataViewType key) return (column, new ClassLabels(2, true, null));
         if (key.Count is < 2 or > Most)
         {
-            throw new ArgumentOutOfRangeException("inputSchema", $"Schema mismatch for label column '{name}': expected Key<UInt32> of 2 to {Most} classes, got {key.Count}. Give the column the classes there are, with MapValueToKey or [KeyType(n)].");
+            throw new ArgumentOutOfRangeException(
+                "inputSchema", $"Schema mismatch for label column '{name}': expected Key<UInt32> of 2 to {Most} classes, got {key.Count}. Give the column the classes there are, with MapValueToKey or [KeyType(n)].");
         }
 
         return (column, new ClassLabels((int)key.Count, false, LabelValues.Of(column, (int)key.Count)));

@@ -38,7 +38,8 @@ internal sealed record TextData(int Vocabulary, TokenLimits Limits, IReadOnlyLis
         if (validation is not null && data.Validation!.Count == 0) throw NoRows("Validation", validation);
         if (data.Examples.All(e => e.Label == data.Examples[0].Label))
         {
-            throw new InvalidOperationException($"All {data.Examples.Count} training rows have the label '{labels.NameOf(data.Examples[0].Label)}'; a classifier needs two classes. Look at column '{options.LabelColumnName}', or shuffle before taking a part of the data.");
+            string only = $"All {data.Examples.Count} training rows have the label '{labels.NameOf(data.Examples[0].Label)}'; a classifier needs two classes.";
+            throw new InvalidOperationException($"{only} Look at column '{options.LabelColumnName}', or shuffle before taking a part of the data.");
         }
 
         return data;
@@ -48,9 +49,18 @@ internal sealed record TextData(int Vocabulary, TokenLimits Limits, IReadOnlyLis
         TrainingRows Rows(IDataView rows, string what)
         {
             (DataViewSchema.Column label, ClassLabels own) = ClassLabels.Find(rows.Schema, options.LabelColumnName);
-            if (!own.Agree(labels)) throw new InvalidSettingException(what, $"{own.Count} classes ({own.Describe()})", $"the training data has {labels.Count} ({labels.Describe()}). Map the labels of both with the same transformer.");
+            if (!own.Agree(labels))
+            {
+                throw new InvalidSettingException(
+                    what, $"{own.Count} classes ({own.Describe()})", $"the training data has {labels.Count} ({labels.Describe()}). Map the labels of both with the same transformer.");
+            }
+
             DataViewSchema.Column column = Text(rows.Schema);
-            if (column.Type is TextDataViewType != text.Type is TextDataViewType) throw new InvalidSettingException(what, column.Type, $"column '{column.Name}' is {text.Type} in the training data. Use the same transformer for both.");
+            if (column.Type is TextDataViewType != text.Type is TextDataViewType)
+            {
+                throw new InvalidSettingException(what, column.Type, $"column '{column.Name}' is {text.Type} in the training data. Use the same transformer for both.");
+            }
+
             return TrainingRows.Read(rows, label, labels, column, start.Tokenizer, limits, options.OnCancel == WhenCancelled.Throw ? options.Cancellation : CancellationToken.None);
         }
 

@@ -10,6 +10,9 @@ public abstract unsafe partial class FrozenTiles
     /// <summary>Scratch elements that <see cref="MultiplyVector"/> takes.</summary>
     internal int VectorScratch => Tile * Tile;
 
+    /// <summary>Bytes in memory: codes (as if read, where they lie in a mapped file), scales, outliers, and once prepared what these add to the codes.</summary>
+    internal long ResidentBytes => ((StoredBits + 7) / 8) + ((Volatile.Read(ref _outlierExcess)?.Length ?? 0) * (long)sizeof(float));
+
     /// <summary>What <see cref="MultiplyVector"/> looks up; call it before the first product. Later calls cost nothing.</summary>
     internal void PrepareVectors()
     {

@@ -16,11 +16,11 @@ public sealed unsafe partial class QuantizedTiles
 
     private protected override bool Product(int firstTile, int count, float* x, float* y, float* scratch)
     {
-        bool nibbles = Avx512BW.IsSupported && Bits == 4 && Tile == 64;
-        int lanes = Avx512BW.IsSupported && !nibbles ? 16 : 8;
         if (!Avx2.IsSupported || !Fma.IsSupported) return false;
+        bool words = Avx512Vbmi.IsSupported, halved = Tile == 32 || (Tile == 64 && Bits == 4);
+        int lanes = words ? (halved ? 8 : 16) : Avx512BW.IsSupported ? 16 : 8;
         new Span<float>(scratch, Tile * lanes).Clear();
-        if (nibbles) ProductNibbles(firstTile, count, x, scratch);
+        if (words) ProductWords(firstTile, count, x, scratch);
         else if (Avx512BW.IsSupported) ProductAvx512(firstTile, count, x, scratch);
         else ProductAvx2(firstTile, count, x, scratch);
         VectorKernel.AddSums(scratch, lanes, Tile, y);
@@ -86,56 +86,6 @@ public sealed unsafe partial class QuantizedTiles
                 }
             }
         }
-    }
-
-    /// <summary>
-    /// sums <c>[64][8]</c> += products of 4-bit tiles of 64. Two rows are a vector of sixteen words; nibble n of word w meets column 8 w + n, so a shift brings sixteen codes
-    /// to the low end of their lanes where a general place takes a shuffle too. Needs AVX-512F.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal void ProductNibbles(int firstTile, int count, float* x, float* sums)
-    {
-        const int TileBytes = 64 * 64 / 2;
-        Vector512<float> table = Vector512.Create(s_tables[1]);
-        Vector512<uint> toHigh = Vector512.Create(Vector256.Create(16u), Vector256<uint>.Zero), mask = Vector512.Create(0xFFFF0000u);
-        Vector512<float> bias = Vector512.Create(5.192296858534828e33f); // as in ToSingle
-        fixed (byte* codes = Codes.Span)
-        fixed (Half* halves = Scales)
-        {
-            byte* source = codes + ((long)firstTile * TileBytes);
-            uint* scales = (uint*)(halves + ((long)firstTile * 64));
-            for (int j = 0; j < count; j++, x += 64)
-            {
-                Vector512<float> x0 = Column(x, 0), x1 = Column(x, 1), x2 = Column(x, 2), x3 = Column(x, 3), x4 = Column(x, 4), x5 = Column(x, 5), x6 = Column(x, 6), x7 = Column(x, 7);
-                float* sum = sums;
-                for (int pair = 0; pair < 32; pair++, source += 64, scales++, sum += 16)
-                {
-                    Sse.Prefetch0(source + PrefetchBytes);
-                    Vector512<uint> words = Vector512.Load((uint*)source);
-                    Vector512<float> even = Level(table, words) * x0, odd = Level(table, words >> 4) * x1;
-                    (even, odd) = (Vector512.FusedMultiplyAdd(Level(table, words >> 8), x2, even), Vector512.FusedMultiplyAdd(Level(table, words >> 12), x3, odd));
-                    (even, odd) = (Vector512.FusedMultiplyAdd(Level(table, words >> 16), x4, even), Vector512.FusedMultiplyAdd(Level(table, words >> 20), x5, odd));
-                    (even, odd) = (Vector512.FusedMultiplyAdd(Level(table, words >> 24), x6, even), Vector512.FusedMultiplyAdd(Level(table, words >> 28), x7, odd));
-
-                    // The scales of the two rows, each in eight lanes.
-                    Vector512<uint> both = Avx512F.ShiftLeftLogicalVariable(Vector512.Create(*scales), toHigh) & mask;
-                    Vector512.FusedMultiplyAdd((both >> 3).AsSingle() * bias, even + odd, Vector512.Load(sum)).Store(sum);
-                }
-            }
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Level(Vector512<float> table, Vector512<uint> words) => Avx512F.PermuteVar16x32(table, words.AsInt32());
-
-    // Elements n, 8 + n, .. 56 + n of x, twice.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Column(float* x, int n)
-    {
-        Vector512<int> places = (Vector512<int>.Indices & Vector512.Create(3)) * 8 + Vector512.Create(n);
-        Vector512<float> low = Avx512F.PermuteVar16x32x2(Vector512.Load(x), places, Vector512.Load(x + 16)), high = Avx512F.PermuteVar16x32x2(Vector512.Load(x + 32), places, Vector512.Load(x + 48));
-        Vector256<float> lanes = Vector256.Create(low.GetLower().GetLower(), high.GetLower().GetLower());
-        return Vector512.Create(lanes, lanes);
     }
 
     /// <summary>sums <c>[B][8]</c> += products. Needs AVX2 and FMA.</summary>

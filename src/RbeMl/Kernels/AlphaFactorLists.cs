@@ -27,6 +27,8 @@ internal sealed unsafe class AlphaFactorLists : IDisposable
     /// <summary><c>[8]</c>.</summary>
     internal float* Signs => _signs.Pointer;
 
+    internal long AllocatedBytes => Functions.AllocatedBytes + Distance.AllocatedBytes + _signs.AllocatedBytes;
+
     public void Dispose()
     {
         Functions.Dispose();
@@ -83,6 +85,8 @@ internal sealed unsafe class AlphaFactorList : IDisposable
 
     /// <summary>The column of each entry.</summary>
     internal RunStep* Steps => _steps.Pointer;
+
+    internal long AllocatedBytes => _values.AllocatedBytes + _steps.AllocatedBytes;
 
     public void Dispose()
     {

@@ -32,6 +32,9 @@ public sealed unsafe class AlphaFactors<T> : IDisposable
     /// <summary><c>[12][tile]</c>.</summary>
     public T* Pointer => _factors.Pointer;
 
+    /// <summary>Bytes of native memory held.</summary>
+    internal long AllocatedBytes => _factors.AllocatedBytes + (Compact?.AllocatedBytes ?? 0);
+
     /// <summary>Signs of the eigenvalues of d.</summary>
     public T[] Signs { get; }
 

@@ -10,7 +10,7 @@ public static unsafe class OptimizerKernel
 {
     /// <summary>
     /// AdamW: m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g²; w = w (1 - rate * decay) - rate * (m / c1) / (sqrt(v / c2) + eps), g being
-    /// gradient * gradientScale, c1 = 1 - b1^step, c2 = 1 - b2^step.
+    /// gradient * gradientScale, c1 = 1 - b1^step, c2 = 1 - b2^step. The gradients are zero afterwards: clearing them costs nothing while they are in cache.
     /// </summary>
     public static void AdamW<T>(T* w, T* g, T* m, T* v, long count, T rate, T decay, T beta1, T beta2, T eps, T correction1, T correction2, T gradientScale)
         where T : unmanaged, IFloatingPointIeee754<T>

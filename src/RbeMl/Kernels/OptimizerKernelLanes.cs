@@ -56,6 +56,7 @@ internal static unsafe class OptimizerKernelLanes
         for (long i = 0; i < count; i += TLanes.Count)
         {
             TLanes gradient = TLanes.Multiply(TLanes.Load(g + i), scale);
+            TLanes.Store(TLanes.Zero, g + i);
             TLanes first = TLanes.Fma(beta1, TLanes.Load(m + i), TLanes.Multiply(rest1, gradient));
             TLanes second = TLanes.Fma(beta2, TLanes.Load(v + i), TLanes.Multiply(rest2, TLanes.Multiply(gradient, gradient)));
             TLanes root = TLanes.Add(TLanes.Sqrt(TLanes.Multiply(second, inverse2)), eps);

@@ -25,12 +25,12 @@ public sealed class SparsePattern : IDisposable
         {
             Rows = new SparsePlaceOrder(support, byColumn: false);
             Columns = new SparsePlaceOrder(support, byColumn: true);
-            IndexBytes = Rows.Bytes + Columns.Bytes;
+            NativeBytes = Rows.Bytes + Columns.Bytes;
         }
         else
         {
             Runs = new SparseRunOrder(support, tileRows, tileColumns);
-            IndexBytes = Runs.Bytes + (long)support.Starts.Length * sizeof(ushort);
+            NativeBytes = Runs.Bytes;
         }
     }
 
@@ -43,8 +43,11 @@ public sealed class SparsePattern : IDisposable
     /// <summary>Tiles along the input.</summary>
     public int TileColumns { get; }
 
-    /// <summary>Bytes of all the indices the kernels read.</summary>
-    public long IndexBytes { get; }
+    /// <summary>Bytes of all the indices the kernels read: the walk orders, and the places where they are runs.</summary>
+    public long IndexBytes => NativeBytes + (Runs is null ? 0 : (long)Support.Starts.Length * sizeof(ushort));
+
+    /// <summary>Those in native memory: the walk orders.</summary>
+    internal long NativeBytes { get; }
 
     /// <summary>Order of runs, or null when places are single.</summary>
     internal SparseRunOrder? Runs { get; }

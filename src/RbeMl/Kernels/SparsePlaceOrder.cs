@@ -42,7 +42,7 @@ internal sealed unsafe class SparsePlaceOrder : IDisposable
     /// <summary><c>[3 tiles + 1]</c>: tile t's steps of four start at 3t, of two at 3t + 1, of one at 3t + 2.</summary>
     internal int* Starts => _starts.Pointer;
 
-    internal long Bytes => _across.Length + (_values?.Length ?? 0) * sizeof(ushort) + _steps.Length * sizeof(PlaceStep) + _starts.Length * sizeof(int);
+    internal long Bytes => _across.AllocatedBytes + (_values?.AllocatedBytes ?? 0) + _steps.AllocatedBytes + _starts.AllocatedBytes;
 
     public void Dispose()
     {

@@ -51,7 +51,7 @@ internal sealed unsafe class SparseRunOrder : IDisposable
     /// <summary><c>[3 tiles + 1]</c>: tile t's steps of four runs start at 3t, of two at 3t + 1, of one at 3t + 2.</summary>
     internal int* TransposedStarts => _transposedStarts.Pointer;
 
-    internal long Bytes => _steps.Length * sizeof(RunStep) + (_starts.Length + _transposedStarts.Length) * sizeof(int) + _transposed.Length * sizeof(ushort);
+    internal long Bytes => _steps.AllocatedBytes + _starts.AllocatedBytes + _transposedStarts.AllocatedBytes + _transposed.AllocatedBytes;
 
     public void Dispose()
     {

@@ -9,7 +9,7 @@ namespace RbeMl.Kernels;
 /// A copy of a matrix's runs of sixteen in the order in which a single token meets them: for every sixteen output rows the runs of all tile columns, one after the
 /// other. So a sum stays in registers over the whole row of tiles, there is one loop in the place of one a tile, and memory is read front to back.
 /// </summary>
-internal sealed unsafe class SparseSlab : IDisposable
+internal sealed unsafe class SparseSlab : ISparseSlab
 {
     private const int Length = 16;
     private readonly int _groups;
@@ -53,10 +53,10 @@ internal sealed unsafe class SparseSlab : IDisposable
     /// <summary>Whether a matrix is of runs of sixteen and its columns have numbers of 16 bits.</summary>
     public static bool Fits(SparsePattern pattern) => pattern.Support.RunLength == Length && pattern.TileColumns * pattern.Support.Tile <= ushort.MaxValue + 1;
 
-    /// <summary>Bytes held.</summary>
-    public long Bytes => (_starts.Length * sizeof(int)) + ((_columns.Length + _values.Length) * sizeof(ushort));
+    /// <inheritdoc/>
+    public long Bytes => _starts.AllocatedBytes + _columns.AllocatedBytes + _values.AllocatedBytes;
 
-    /// <summary>y <c>[tile]</c> += row <paramref name="tileRow"/> of the tiles of C times x <c>[columns][tile]</c>.</summary>
+    /// <inheritdoc/>
     public void Multiply(int tileRow, float* x, float* y)
     {
         bool rounded = _precision == WeightPrecision.BFloat16;

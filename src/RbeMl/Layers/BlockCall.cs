@@ -36,6 +36,9 @@ internal sealed unsafe class BlockCall<T> : IDisposable
     /// <summary>Parts that attention divides each head into.</summary>
     public int Parts { get; set; } = 1;
 
+    /// <summary>Chunks that the forward's stages work on together.</summary>
+    public int Together { get; set; } = 1;
+
     public T* AttentionWeights { get; set; }
 
     /// <summary>[worker][stage].</summary>

@@ -7,7 +7,8 @@ namespace RbeMl.Layers;
 
 /// <summary>
 /// y = Contract(gelu(Expand(x))) for one chunk of tokens, D -> F -> D. The hidden layer is computed in groups of tiles, so that a chunk stays in
-/// cache and, at inference, the F-wide layer never exists as a whole.
+/// cache and, at inference, the F-wide layer never exists as a whole. A group lies in a thread's scratch, at most 768 features of 64 tokens (192 KiB), whatever
+/// the batch: a smaller one would save next to nothing.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 public sealed unsafe class FeedForward<T>
@@ -47,45 +48,83 @@ public sealed unsafe class FeedForward<T>
 
     private int GroupTiles => Math.Max(1, Math.Min(Expand.TileRows, GroupFeatures / Expand.Tile));
 
-    /// <summary>Scratch elements a chunk takes at most.</summary>
-    public long ScratchElements => ScratchArea<T>.Size(Panel<T>.WideWidth * (PaddedWidth + (2L * GroupTiles * Expand.Tile) + (Moments * (GroupTiles + Expand.TileColumns + Contract.TileRows))))
-        + Math.Max(Expand.ScratchElements, Contract.ScratchElements) + 256;
+    /// <summary>Scratch elements that many chunks take at most.</summary>
+    internal long ScratchElements(int chunks) =>
+        ScratchArea<T>.Size(Panel<T>.WideWidth * (long)chunks * (((GroupTiles + 1L) * Expand.Tile) + (Moments * (GroupTiles + Contract.TileRows))))
+        + (chunks * (Expand.CodeElements(Expand.TileColumns, Panel<T>.WideWidth) + Contract.CodeElements(GroupTiles, Panel<T>.WideWidth)))
+        + Math.Max(Expand.ScratchElementsOf(chunks), Contract.ScratchElementsOf(chunks)) + 256;
 
-    /// <summary>One chunk forward.</summary>
-    /// <param name="xHat">Input in the coefficient domain, [Dp][width].</param>
-    /// <param name="xMoments">Its moments.</param>
-    /// <param name="hidden">Where to keep the input of GELU, [Fp][width]; null keeps nothing.</param>
-    /// <param name="hiddenHat">Where to keep GELU's output in the coefficient domain, [Fp][width]; null keeps nothing.</param>
+    /// <summary>A few chunks forward.</summary>
+    /// <param name="x">Input in the coefficient domain, [Dp][width], with its moments.</param>
+    /// <param name="hidden">Where to keep the input of GELU, [Fp][width]; none keeps nothing.</param>
+    /// <param name="hiddenHat">Where to keep GELU's output in the coefficient domain, [Fp][width]; none keeps nothing.</param>
     /// <param name="y">Output, [Dp][width].</param>
-    /// <param name="width">Lanes.</param>
     /// <param name="scratch">Scratch of the thread.</param>
-    public void ForwardChunk(T* xHat, T* xMoments, T* hidden, T* hiddenHat, T* y, int width, ScratchArea<T> scratch)
+    internal void ForwardChunks(HatBlocks<T> x, ChunkPointers<T> hidden, ChunkPointers<T> hiddenHat, ChunkPointers<T> y, ScratchArea<T> scratch)
     {
-        int group = GroupTiles;
-        long block = (long)Expand.Tile * width;
-        T* s = scratch.Take((long)Contract.TileRows * Moments * width);
-        T* groupHidden = scratch.Take(block);
-        T* groupHat = scratch.Take(group * block);
-        T* groupMoments = scratch.Take((long)group * Moments * width);
-        new Span<T>(s, Contract.TileRows * Moments * width).Clear();
-        new Span<T>(y, PaddedWidth * width).Clear();
+        int group = GroupTiles, width = x.Width, count = x.Count;
+        long block = (long)Expand.Tile * width, rowMoments = (long)Moments * width;
+        ChunkPointers<T> s = new(scratch.Take(Contract.TileRows * rowMoments * count), Contract.TileRows * rowMoments);
+        ChunkPointers<T> groupHidden = new(scratch.Take(block * count), block);
+        ChunkPointers<T> groupHat = hiddenHat.IsNull ? new(scratch.Take(group * block * count), group * block) : hiddenHat;
+        ChunkPointers<T> groupMoments = new(scratch.Take(group * rowMoments * count), group * rowMoments);
+        T* groupCodes = scratch.Take(Contract.CodeElements(group, width) * count);
+        x = Expand.Quantize(x, Expand.TileColumns, scratch.Take(Expand.CodeElements(Expand.TileColumns, width) * count));
+        for (int c = 0; c < count; c++)
+        {
+            new Span<T>(s[c], (int)(Contract.TileRows * rowMoments)).Clear();
+            new Span<T>(y[c], PaddedWidth * width).Clear();
+        }
+
         for (int first = 0; first < Expand.TileRows; first += group)
         {
             int last = Math.Min(first + group, Expand.TileRows);
-            T* hat = hiddenHat == null ? groupHat : hiddenHat + first * block;
+            ChunkPointers<T> hat = hiddenHat.IsNull ? groupHat : hiddenHat.Offset(first * block);
             for (int i = first; i < last; i++)
             {
-                T* f = hidden == null ? groupHidden : hidden + i * block;
-                Expand.ForwardRow(i, xHat, xMoments, f, width, scratch);
-                T* h = hat + (i - first) * block;
-                GeluKernel.Forward(_gelu, f, h, block);
-                Contract.TransformInput(1, h, h, groupMoments + (long)(i - first) * Moments * width, width);
+                ChunkPointers<T> f = hidden.IsNull ? groupHidden : hidden.Offset(i * block);
+                Expand.ForwardRow(i, x, f, scratch);
+                for (int c = 0; c < count; c++)
+                {
+                    T* h = hat[c] + ((i - first) * block);
+                    GeluKernel.Forward(_gelu, f[c], h, block);
+                    Contract.TransformInput(1, h, h, groupMoments[c] + ((i - first) * rowMoments), width);
+                }
             }
 
-            for (int o = 0; o < Contract.TileRows; o++) Contract.AccumulateRow(o, first, last, hat, groupMoments, y + o * block, s + (long)o * Moments * width, width, scratch);
+            HatBlocks<T> blocks = Contract.Quantize(new(x.Group, hat, groupMoments, default), last - first, groupCodes);
+            for (int o = 0; o < Contract.TileRows; o++) Contract.AccumulateRow(o, first, last, blocks, y.Offset(o * block), s.Offset(o * rowMoments), scratch);
         }
 
-        for (int o = 0; o < Contract.TileRows; o++) Contract.FinishRow(o, y + o * block, s + (long)o * Moments * width, y + o * block, width);
+        for (int c = 0; c < count; c++)
+        {
+            for (int o = 0; o < Contract.TileRows; o++) Contract.FinishRow(o, y[c] + (o * block), s[c] + (o * rowMoments), y[c] + (o * block), width);
+        }
+    }
+
+    /// <summary>One tile row of the hidden layer of a chunk: input of GELU, its output in the coefficient domain, that one's moments.</summary>
+    internal void HiddenRow(int row, HatBlocks<T> x, T* hidden, T* hiddenHat, T* hiddenMoments, ScratchArea<T> scratch)
+    {
+        Expand.ForwardRow(row, x, new ChunkPointers<T>(hidden, 0), scratch);
+        GeluKernel.Forward(_gelu, hidden, hiddenHat, (long)Expand.Tile * x.Width);
+        Contract.TransformInput(1, hiddenHat, hiddenHat, hiddenMoments, x.Width);
+    }
+
+    /// <summary>One tile row of the output of a chunk, y <c>[tile][width]</c>, from the whole hidden layer: the same bits as <see cref="ForwardChunks"/>'s.</summary>
+    internal void OutputRow(int row, HatBlocks<T> hidden, T* y, ScratchArea<T> scratch)
+    {
+        int group = GroupTiles, width = hidden.Width;
+        long block = (long)Expand.Tile * width, rowMoments = (long)Moments * width;
+        T* s = scratch.Take(rowMoments);
+        new Span<T>(s, (int)rowMoments).Clear();
+        new Span<T>(y, (int)block).Clear();
+        for (int first = 0; first < Expand.TileRows; first += group)
+        {
+            HatBlocks<T> blocks = hidden with { Hat = hidden.Hat.Offset(first * block), Moments = hidden.Moments.Offset(first * rowMoments) };
+            Contract.AccumulateRow(row, first, Math.Min(first + group, Expand.TileRows), blocks, new ChunkPointers<T>(y, 0), new ChunkPointers<T>(s, 0), scratch);
+        }
+
+        Contract.FinishRow(row, y, s, y, width);
     }
 
     /// <summary>Input of GELU of one chunk, again: [Fp][width].</summary>

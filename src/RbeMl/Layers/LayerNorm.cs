@@ -33,6 +33,9 @@ public sealed unsafe class LayerNorm<T> : IDisposable
     /// <summary>Shift.</summary>
     public VectorParameter<T> Beta { get; }
 
+    /// <summary>Bytes of native memory beside the values.</summary>
+    internal long NativeBytes => Gamma.NativeBytes + Beta.NativeBytes;
+
     /// <summary>Statistics of a chunk: mean and 1 / deviation of every lane.</summary>
     public void Statistics(T* x, T* mean, T* rstd, int width) => LayerNormKernel.Statistics(x, mean, rstd, Features, width, _epsilon);
 

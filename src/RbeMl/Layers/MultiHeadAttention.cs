@@ -1,5 +1,6 @@
 using System.Numerics;
 using RbeMl.Codec;
+using RbeMl.Kernels;
 using RbeMl.Memory;
 
 namespace RbeMl.Layers;
@@ -54,28 +55,44 @@ public sealed unsafe partial class MultiHeadAttention<T>
     /// <summary>D in whole tiles.</summary>
     public int PaddedWidth => Query.TileColumns * Query.Tile;
 
-    /// <summary>Scratch elements the chunk methods take at most.</summary>
-    public long ScratchElements => Math.Max(Math.Max(Query.ScratchElements, Key.ScratchElements), Math.Max(Value.ScratchElements, Output.ScratchElements))
-        + ScratchArea<T>.Size((long)Output.TileRows * Moments * Panel<T>.WideWidth) + 64;
+    /// <summary>Scratch elements the methods take at most for that many chunks.</summary>
+    internal long ScratchElements(int chunks)
+    {
+        long most = 0, codes = 0;
+        foreach (RbeLinear<T> linear in (RbeLinear<T>[])[Query, Key, Value, Output])
+        {
+            most = Math.Max(most, linear.ScratchElementsOf(chunks));
+            codes = Math.Max(codes, linear.CodeElements(linear.TileColumns, Panel<T>.WideWidth) * chunks);
+        }
+
+        return most + codes + 64;
+    }
 
     internal RbeLinear<T>[] Inputs { get; }
 
-    /// <summary>Query, key and value of one chunk: x^ [Dp][width] -> qkv [3 Dp][width].</summary>
-    public void ProjectChunk(T* xHat, T* xMoments, T* qkv, int width, ScratchArea<T> scratch)
+    /// <summary>Tile rows of query, key and value.</summary>
+    internal int ProjectionRows => 3 * Query.TileRows;
+
+    /// <summary>Query, key and value of a few chunks: x^ [Dp][width] -> qkv [3 Dp][width] each.</summary>
+    internal void ProjectChunks(HatBlocks<T> x, ChunkPointers<T> qkv, ScratchArea<T> scratch)
     {
-        long block = (long)Query.Tile * width;
-        T* y = qkv;
-        for (int m = 0; m < 3; m++)
-        {
-            RbeLinear<T> linear = Select(m);
-            for (int i = 0; i < linear.TileRows; i++, y += block) linear.ForwardRow(i, xHat, xMoments, y, width, scratch);
-        }
+        RbeLinear<T> reader = Array.Find(Inputs, linear => linear.UsesCodes) ?? Query;
+        x = reader.Quantize(x, reader.TileColumns, scratch.Take(reader.CodeElements(reader.TileColumns, x.Width) * x.Count));
+        for (int row = 0; row < ProjectionRows; row++) ProjectRow(row, x, qkv, scratch);
     }
 
-    /// <summary>Output projection of one chunk: attHat [Dp][width] -> y [Dp][width].</summary>
-    public void OutputChunk(T* attHat, T* attMoments, T* y, int width, ScratchArea<T> scratch)
+    /// <summary>One of the <see cref="ProjectionRows"/> tile rows of it.</summary>
+    internal void ProjectRow(int row, HatBlocks<T> x, ChunkPointers<T> qkv, ScratchArea<T> scratch)
     {
-        for (int i = 0; i < Output.TileRows; i++) Output.ForwardRow(i, attHat, attMoments, y + (long)i * Output.Tile * width, width, scratch);
+        (int m, int i) = Math.DivRem(row, Query.TileRows);
+        Select(m).ForwardRow(i, x, qkv.Offset((long)row * Query.Tile * x.Width), scratch);
+    }
+
+    /// <summary>Output projection of a few chunks: attHat [Dp][width] -> y [Dp][width] each.</summary>
+    internal void OutputChunks(HatBlocks<T> att, ChunkPointers<T> y, ScratchArea<T> scratch)
+    {
+        att = Output.Quantize(att, Output.TileColumns, scratch.Take(Output.CodeElements(Output.TileColumns, att.Width) * att.Count));
+        for (int i = 0; i < Output.TileRows; i++) Output.ForwardRow(i, att, y.Offset((long)i * Output.Tile * att.Width), scratch);
     }
 
     /// <summary>Backward of the output projection of one chunk: gyHat -> gradient of the attention output, [Dp][width].</summary>

@@ -65,6 +65,9 @@ public sealed unsafe class ParameterVector<T> : IDisposable
     /// <summary>Number of trainable values.</summary>
     public long TrainableCount => _slices.Sum(s => (long)s.Length);
 
+    /// <summary>Bytes of native memory held; 0 before <see cref="Freeze"/>.</summary>
+    public long AllocatedBytes => _buffer?.AllocatedBytes ?? 0;
+
     /// <summary>First element.</summary>
     public T* Pointer => _buffer is null
         ? throw (_initial is null ? new ObjectDisposedException("parameters") : new InvalidOperationException("The parameters are not frozen yet."))

@@ -12,7 +12,7 @@ public sealed unsafe partial class RbeLinear<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private VectorTransform? _transform;
-    private SparseSlab? _slab; // a copy, which training does not reach
+    private ISparseSlab? _slab; // a copy, which training does not reach
 
     /// <summary>Elements of a vector's moments.</summary>
     internal int VectorMoments => _factors is null ? 0 : TileColumns * VectorAlpha.Entries;
@@ -30,9 +30,9 @@ public sealed unsafe partial class RbeLinear<T>
     /// <summary>Copies the coefficients into the order and precision that vectors read fastest, where there is one.</summary>
     internal void Compact(WeightPrecision precision)
     {
-        if (_pattern is null || typeof(T) != typeof(float) || !SparseSlab.Fits(_pattern)) return;
+        if (_pattern is null || typeof(T) != typeof(float)) return;
         _slab?.Dispose();
-        _slab = new SparseSlab(_pattern, _parameters.ToFloats(Coefficients!), precision);
+        _slab = ISparseSlab.Create(_pattern, _parameters.ToFloats(Coefficients!), precision);
     }
 
     /// <summary>Blocks of x -> blocks of x^, which are others.</summary>

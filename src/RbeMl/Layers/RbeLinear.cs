@@ -14,12 +14,6 @@ namespace RbeMl.Layers;
 public sealed unsafe partial class RbeLinear<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    /// <summary>
-    /// Gradients are summed over this many chunks and then added to the vector of gradients: fixed, so that a batch done in parts of whole
-    /// groups of chunks has the same gradients, bit for bit, as in one.
-    /// </summary>
-    internal const int ChunksPerSum = 8;
-
     private readonly ParameterVector<T> _parameters;
     private readonly SparsePattern? _pattern;
     private readonly FrozenTiles? _base;
@@ -85,15 +79,17 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     /// <summary>Bias among the parameters, or null.</summary>
     public ParameterSlice? Bias { get; }
 
-    /// <summary>Bytes of the fixed part of the weights: the kernels' indices and the quantised base.</summary>
-    public long FixedBytes => (_pattern?.IndexBytes ?? 0) + ((_base?.StoredBits + 7) / 8 ?? 0);
+    /// <summary>Bytes in memory beside the parameters: places and the kernels' walk orders, tables, the frozen base, copies for inference.</summary>
+    public long FixedBytes => NativeBytes + ((long)(_matrix.Support?.Starts.Length ?? 0) * sizeof(ushort)) + (_base?.ResidentBytes ?? 0);
+
+    /// <summary>Those in native memory.</summary>
+    internal long NativeBytes => (_pattern?.NativeBytes ?? 0) + (_factors?.AllocatedBytes ?? 0) + (_slab?.Bytes ?? 0);
 
     /// <summary>Rows of a moment panel of the input: 12 a tile column, 0 without alphas.</summary>
     public int InputMomentRows => _factors is null ? 0 : TileColumns * BasisFunctions.FactorCount;
 
     /// <summary>Scratch elements that a chunk's methods take at most.</summary>
-    public long ScratchElements => ScratchArea<T>.Size((long)Tile * Panel<T>.WideWidth) + ScratchArea<T>.Size((long)Tile * Tile)
-        + (2 * ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideWidth));
+    public long ScratchElements => ScratchElementsOf(1);
 
     /// <summary>The weights with the current values of the parameters.</summary>
     public RbeMatrix ToMatrix() => _matrix.With(Alphas is null ? [] : _parameters.ToFloats(Alphas), Coefficients is null ? [] : _parameters.ToFloats(Coefficients));
@@ -121,14 +117,8 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     /// <summary>
     /// yHat += C(tileRow, first .. last) xHat and, for alphas, s += the mixed moments. xHat and moments point at block <paramref name="first"/>.
     /// </summary>
-    public void AccumulateRow(int tileRow, int first, int last, T* xHat, T* moments, T* yHat, T* s, int width, ScratchArea<T> scratch)
-    {
-        if (_pattern is not null) SparseKernel.Multiply(_pattern, _parameters.At(Coefficients!), tileRow, first, last, xHat, yHat, width);
-        if (_base is not null) QuantizedKernel.Multiply(_base, TileColumns, tileRow, first, last, xHat, yHat, width, scratch.Take((long)Tile * Tile));
-        if (_factors is null) return;
-        T* alphas = _parameters.At(Alphas!) + ((long)tileRow * TileColumns + first) * RbeMatrix.BasisCount;
-        AlphaKernel.MixTiles(_factors, alphas, RbeMatrix.BasisCount, moments, last - first, transposed: false, s, width);
-    }
+    public void AccumulateRow(int tileRow, int first, int last, T* xHat, T* moments, T* yHat, T* s, int width, ScratchArea<T> scratch) =>
+        AccumulateRow(tileRow, first, last, One(xHat, moments, width), new ChunkPointers<T>(yHat, 0), new ChunkPointers<T>(s, 0), scratch);
 
     /// <summary>y = T'(yHat + expanded moments) + bias for one tile row; rows beyond the outputs become zero. y may be yHat.</summary>
     public void FinishRow(int tileRow, T* yHat, T* s, T* y, int width)
@@ -141,14 +131,8 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     }
 
     /// <summary>y block of one tile row from all of x^ and its moments.</summary>
-    public void ForwardRow(int tileRow, T* xHat, T* moments, T* y, int width, ScratchArea<T> scratch)
-    {
-        T* s = scratch.Take((long)BasisFunctions.FactorCount * width);
-        new Span<T>(s, BasisFunctions.FactorCount * width).Clear();
-        new Span<T>(y, Tile * width).Clear();
-        AccumulateRow(tileRow, 0, TileColumns, xHat, moments, y, s, width, scratch);
-        FinishRow(tileRow, y, s, y, width);
-    }
+    public void ForwardRow(int tileRow, T* xHat, T* moments, T* y, int width, ScratchArea<T> scratch) =>
+        ForwardRow(tileRow, One(xHat, moments, width), new ChunkPointers<T>(y, 0), scratch);
 
     /// <summary>dxHat += C(.., tileColumn)' gHat, alphas included; gMoments are the moments of gHat.</summary>
     public void AccumulateColumn(int tileColumn, T* gHat, T* gMoments, T* dxHat, int width, ScratchArea<T> scratch)
@@ -196,15 +180,16 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     }
 
     /// <summary>
-    /// Adds the gradients of the coefficients and alphas of one tile row, over all chunks in order. Panels: x^ and its moments, g^ and its moments.
-    /// Moment panels are not read without alphas.
+    /// Adds the gradients of the coefficients and alphas of one tile row, over all chunks in order, a group of chunks (<see cref="ChunkBatch"/>) after the other.
+    /// Panels: x^ and its moments, g^ and its moments. Moment panels are not read without alphas.
     /// </summary>
-    public void GradientRow(int tileRow, Panel<T> xHat, Panel<T> xMoments, int xMomentFirstRow, Panel<T> gHat, int gFirstRow, Panel<T> gMoments, int gMomentFirstRow, ParameterVector<T> gradients)
+    public void GradientRow(
+        int tileRow, Panel<T> xHat, Panel<T> xMoments, int xMomentFirstRow, Panel<T> gHat, int gFirstRow, Panel<T> gMoments, int gMomentFirstRow, int group, ParameterVector<T> gradients)
     {
         int width = xHat.Width;
-        for (int chunk = 0; chunk < xHat.Chunks; chunk += ChunksPerSum)
+        for (int chunk = 0; chunk < xHat.Chunks; chunk += group)
         {
-            int chunks = Math.Min(ChunksPerSum, xHat.Chunks - chunk);
+            int chunks = Math.Min(group, xHat.Chunks - chunk);
             if (_pattern is not null)
             {
                 SparseKernel.Gradient(

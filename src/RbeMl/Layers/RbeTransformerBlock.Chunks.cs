@@ -4,7 +4,7 @@ using RbeMl.Memory;
 
 namespace RbeMl.Layers;
 
-/// <content>What the stages do to one chunk, head or tile row.</content>
+/// <content>What the stages do to a group of chunks, one chunk, head or tile row.</content>
 public sealed unsafe partial class RbeTransformerBlock<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
@@ -18,18 +18,35 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         }
     }
 
-    // x -> x1^ -> q, k, v of one chunk.
-    private void Project(BlockCall<T> call, int chunk, int worker, ScratchArea<T> scratch)
+    // The chunks of group number item: the first one and how many.
+    private static (int First, ChunkBatch Group) GroupOf(BlockCall<T> call, int item)
     {
-        int width = call.X.Width;
+        int first = item * call.Together, count = Math.Min(call.Together, call.X.Chunks - first);
+        return (first, new ChunkBatch(count, call.X.Width, call.X.TokensIn(first + count - 1)));
+    }
+
+    private static ChunkPointers<T> Of(Panel<T> panel, int first) => new(panel.Chunk(first), panel.ChunkStride);
+
+    private static ChunkPointers<T> Taken(ref ScratchArea<T> scratch, long elements, int chunks) => new(scratch.Take(elements * chunks), elements);
+
+    // x -> x1^ -> q, k, v of a group of chunks.
+    private void Project(BlockCall<T> call, int item, int worker, ScratchArea<T> scratch)
+    {
+        (int first, ChunkBatch group) = GroupOf(call, item);
+        int width = group.Width;
         long t0 = call.Now();
         T* v = call.LayerNormVectors.Pointer;
-        T* xHat = call.Keep is not null && (call.Keep is not CheckpointPolicy.Full || call.OutputGradient is not null) ? call.X1Hat.Chunk(chunk) : scratch.Take((long)PaddedWidth * width);
-        NormalizeAndTransform(LayerNorm1, Attention.Query, call.X.Chunk(chunk), Statistic(call, 0, chunk), Statistic(call, 1, chunk), v, v + PaddedWidth, xHat, width);
-        T* moments = scratch.Take((long)Attention.Query.TileColumns * Moments * width);
-        MomentsOf(Attention.Inputs, xHat, moments, width);
+        bool keeps = call.Keep is not null && (call.Keep is not CheckpointPolicy.Full || call.OutputGradient is not null);
+        ChunkPointers<T> xHat = keeps ? Of(call.X1Hat, first) : Taken(ref scratch, (long)PaddedWidth * width, group.Count);
+        ChunkPointers<T> moments = Taken(ref scratch, (long)Attention.Query.TileColumns * Moments * width, group.Count);
+        for (int c = 0; c < group.Count; c++)
+        {
+            NormalizeAndTransform(LayerNorm1, Attention.Query, call.X.Chunk(first + c), Statistic(call, 0, first + c), Statistic(call, 1, first + c), v, v + PaddedWidth, xHat[c], width);
+            MomentsOf(Attention.Inputs, xHat[c], moments[c], width);
+        }
+
         t0 = call.Lap(worker, ProfileStage.LayerNorm1, t0);
-        Attention.ProjectChunk(xHat, moments, call.Qkv.Chunk(chunk), width, scratch);
+        Attention.ProjectChunks(new HatBlocks<T>(group, xHat, moments, default), Of(call.Qkv, first), scratch);
         call.Lap(worker, ProfileStage.Projections, t0);
     }
 
@@ -57,31 +74,43 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     // The last queries see the most keys: parts of a head run from the last to the first.
     private static MultiHeadAttention<T>.HeadPart PartOf(BlockCall<T> call, int item) => new(call.Parts - 1 - (item % call.Parts), call.Parts);
 
-    // att -> m = x + drop(output(att)) -> y = m + drop(feed-forward(LN2 m)) of one chunk.
-    private void Finish(BlockCall<T> call, int chunk, int worker, ScratchArea<T> scratch)
+    // att -> m = x + drop(output(att)) -> y = m + drop(feed-forward(LN2 m)) of a group of chunks.
+    private void Finish(BlockCall<T> call, int item, int worker, ScratchArea<T> scratch)
     {
-        int width = call.X.Width;
+        (int first, ChunkBatch group) = GroupOf(call, item);
+        int width = group.Width;
         long size = (long)PaddedWidth * width;
-        bool keepMost = call.Keep is CheckpointPolicy.None or CheckpointPolicy.Selective, keepAll = call.Keep is CheckpointPolicy.None;
+        bool keepMost = KeepsMost(call), keepAll = call.Keep is CheckpointPolicy.None;
         long t0 = call.Now();
         T* v = call.LayerNormVectors.Pointer;
-        T* moments = scratch.Take((long)Attention.Query.TileColumns * Moments * width);
-        T* attHat = keepAll ? call.AttHat.Chunk(chunk) : scratch.Take(size);
-        Attention.Output.TransformInput(Attention.Output.TileColumns, call.Att.Chunk(chunk), attHat, moments, width);
-        T* m = call.Middle.Chunk(chunk);
-        Attention.OutputChunk(attHat, moments, m, width, scratch);
-        if (Drops(call)) Drop(call, DropoutSite.AttentionResidual, chunk, m);
-        Elementwise.Add(m, call.X.Chunk(chunk), m, size);
-        t0 = call.Lap(worker, ProfileStage.AttentionOutput, t0);
+        ChunkPointers<T> moments = Taken(ref scratch, (long)Attention.Query.TileColumns * Moments * width, group.Count);
+        ScratchArea<T> rest = scratch; // att^ is no longer needed when x2^ is made
+        ChunkPointers<T> attHat = keepAll ? Of(call.AttHat, first) : Taken(ref rest, size, group.Count), m = Of(call.Middle, first);
+        for (int c = 0; c < group.Count; c++) Attention.Output.TransformInput(Attention.Output.TileColumns, call.Att.Chunk(first + c), attHat[c], moments[c], width);
+        Attention.OutputChunks(new HatBlocks<T>(group, attHat, moments, default), m, rest);
+        for (int c = 0; c < group.Count; c++)
+        {
+            if (Drops(call)) Drop(call, DropoutSite.AttentionResidual, first + c, m[c]);
+            Elementwise.Add(m[c], call.X.Chunk(first + c), m[c], size);
+        }
 
-        T* xHat = keepMost ? call.X2Hat.Chunk(chunk) : scratch.Take(size);
-        NormalizeAndTransform(LayerNorm2, FeedForward.Expand, m, Statistic(call, 2, chunk), Statistic(call, 3, chunk), v + 2L * PaddedWidth, v + 3L * PaddedWidth, xHat, width);
-        FeedForward.Expand.Moments(FeedForward.Expand.TileColumns, xHat, moments, width);
+        t0 = call.Lap(worker, ProfileStage.AttentionOutput, t0);
+        ChunkPointers<T> xHat = keepMost ? Of(call.X2Hat, first) : Taken(ref scratch, size, group.Count), y = Of(call.Result, first);
+        for (int c = 0; c < group.Count; c++)
+        {
+            NormalizeAndTransform(LayerNorm2, FeedForward.Expand, m[c], Statistic(call, 2, first + c), Statistic(call, 3, first + c), v + 2L * PaddedWidth, v + 3L * PaddedWidth, xHat[c], width);
+            FeedForward.Expand.Moments(FeedForward.Expand.TileColumns, xHat[c], moments[c], width);
+        }
+
         t0 = call.Lap(worker, ProfileStage.LayerNorm2, t0);
-        T* y = call.Result.Chunk(chunk);
-        FeedForward.ForwardChunk(xHat, moments, keepMost ? call.Hidden.Chunk(chunk) : null, keepAll ? call.HiddenHat.Chunk(chunk) : null, y, width, scratch);
-        if (Drops(call)) Drop(call, DropoutSite.FeedForwardResidual, chunk, y);
-        Elementwise.Add(y, m, y, size);
+        HatBlocks<T> x = new(group, xHat, moments, default);
+        FeedForward.ForwardChunks(x, keepMost ? Of(call.Hidden, first) : default, keepAll ? Of(call.HiddenHat, first) : default, y, scratch);
+        for (int c = 0; c < group.Count; c++)
+        {
+            if (Drops(call)) Drop(call, DropoutSite.FeedForwardResidual, first + c, y[c]);
+            Elementwise.Add(y[c], m[c], y[c], size);
+        }
+
         call.Lap(worker, ProfileStage.FeedForward, t0);
     }
 
@@ -168,7 +197,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     private void WeightGradients(BlockCall<T> call, int item)
     {
         MomentLayout l = MomentLayout.Of(this);
-        int rows = Attention.Query.TileRows, hiddenRows = FeedForward.Expand.TileRows;
+        int rows = Attention.Query.TileRows, hiddenRows = FeedForward.Expand.TileRows, group = ChunkGroup.Of(call.Length);
         if (item < hiddenRows)
         {
             Gradient(FeedForward.Expand, item, call.X2Hat, l.X2, call.ExpandHat, 0, l.Expand);
@@ -186,17 +215,17 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         }
 
         void Gradient(RbeLinear<T> linear, int tileRow, Panel<T> xHat, int xMoment, Panel<T> gHat, int gRow, int gMoment) =>
-            linear.GradientRow(tileRow, xHat, call.MomentsOfInputs, xMoment, gHat, gRow, call.MomentsOfGradients, gMoment, call.Gradients);
+            linear.GradientRow(tileRow, xHat, call.MomentsOfInputs, xMoment, gHat, gRow, call.MomentsOfGradients, gMoment, group, call.Gradients);
     }
 
     // Biases and LayerNorm vectors: the chunks' sums, added up group by group in the order of the chunks.
     private void AddVectorGradients(BlockCall<T> call)
     {
-        int stride = PartialRows;
-        for (int first = 0; first < call.X.Chunks; first += RbeLinear<T>.ChunksPerSum)
+        int stride = PartialRows, group = ChunkGroup.Of(call.Length);
+        for (int first = 0; first < call.X.Chunks; first += group)
         {
             T* total = call.PartialSums.Pointer + (long)first * stride;
-            int chunks = Math.Min(RbeLinear<T>.ChunksPerSum, call.X.Chunks - first);
+            int chunks = Math.Min(group, call.X.Chunks - first);
             for (int chunk = 1; chunk < chunks; chunk++) Elementwise.Add(total, total + (long)chunk * stride, total, stride);
             AddVectorGradients(call, total);
         }

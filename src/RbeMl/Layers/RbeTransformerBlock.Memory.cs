@@ -7,6 +7,12 @@ namespace RbeMl.Layers;
 public sealed unsafe partial class RbeTransformerBlock<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
+    /// <summary>Bytes in memory beside the parameters.</summary>
+    internal long FixedBytes => Linears.Sum(l => l.FixedBytes) + LayerNorm1.NativeBytes + LayerNorm2.NativeBytes;
+
+    /// <summary>Those in native memory.</summary>
+    internal long NativeBytes => Linears.Sum(l => l.NativeBytes) + LayerNorm1.NativeBytes + LayerNorm2.NativeBytes;
+
     /// <summary>Bytes of a context's store after a forward of [B, T].</summary>
     internal long StoreBytes(CheckpointPolicy policy, ActivationOffload offload, int batch, int length)
     {
@@ -37,8 +43,10 @@ public sealed unsafe partial class RbeTransformerBlock<T>
             + (Panel<T>.Elements(tokens, 1) / Panel<T>.WidthFor(tokens) * PartialRows);
     }
 
-    /// <summary>Scratch elements of one thread.</summary>
-    internal long ThreadScratchElements(int batch, int length) => Math.Max(ChunkScratch, Attention.HeadScratch(batch, length, past: 0, backward: true, cache: null));
+    /// <summary>Scratch elements of one thread of so many.</summary>
+    internal long ThreadScratchElements(int batch, int length, int threads) => Math.Max(
+        ChunkScratch(TogetherFor((int)(Panel<T>.Elements(batch * length, 1) / Panel<T>.WidthFor(batch * length)), threads)),
+        Attention.HeadScratch(batch, length, past: 0, backward: true, cache: null));
 
     private static long StatisticsElements(int tokens) => 4 * Panel<T>.Elements(tokens, 1);
 

@@ -6,7 +6,8 @@ namespace RbeMl.Layers;
 
 /// <content>
 /// The stages of a call. Forward: chunks (LN1, projections), heads (attention), chunks (output, LN2, feed-forward). Backward: chunks, heads, chunks, then
-/// tile rows of the weight gradients and the sums of the vectors' gradients. Each stage is one parallel loop.
+/// tile rows of the weight gradients and the sums of the vectors' gradients. Each stage is one parallel loop; with fewer chunks than threads the forward's chunks
+/// are divided into tile rows.
 /// </content>
 public sealed unsafe partial class RbeTransformerBlock<T>
     where T : unmanaged, IFloatingPointIeee754<T>
@@ -17,6 +18,14 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         Append,
         Attend,
         Finish,
+        ProjectInput,
+        ProjectRow,
+        OutputInput,
+        OutputRow,
+        Middle,
+        HiddenRow,
+        ResultRow,
+        Result,
         RecomputeHidden,
         BackwardFeedForward,
         BackwardAttend,
@@ -32,8 +41,13 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     // Rows of a chunk's partial sums: contract bias, gamma2, beta2, expand bias, output bias, q/k/v biases, gamma1, beta1.
     private int PartialRows => 9 * Width + _config.HiddenWidth;
 
-    private long ChunkScratch => ScratchArea<T>.Size(Panel<T>.WideWidth * (3L * PaddedWidth + (long)Moments * Attention.Query.TileColumns))
-        + Math.Max(FeedForward.ScratchElements, Attention.ScratchElements) + 64;
+    // Chunks that a thread works on together: a tile of a frozen base is decoded for all of them. More would not stay in its cache.
+    private int MostTogether { get; }
+
+    private long ChunkScratch(int together) => ScratchArea<T>.Size(Panel<T>.WideWidth * (2L * PaddedWidth + (together * (PaddedWidth + ((long)Moments * Attention.Query.TileColumns)))))
+        + Math.Max(FeedForward.ScratchElements(together), Attention.ScratchElements(together)) + 64;
+
+    private int TogetherFor(int chunks, int threads) => Math.Min(MostTogether, (chunks + threads - 1) / threads);
 
     private void PrepareForward(BlockCall<T> call)
     {
@@ -44,29 +58,34 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         call.Result.Reshape(tokens, Width, PaddedWidth);
         call.Statistics.Ensure(StatisticsElements(tokens));
         call.RowStatistics.Ensure(RowStatisticsElements(call.Batch, call.Length));
-        if (call.Keep is CheckpointPolicy.None or CheckpointPolicy.Selective)
+        bool divided = IsDivided(call);
+        if (divided || KeepsMost(call))
         {
             call.X1Hat.Reshape(tokens, PaddedWidth, PaddedWidth);
             call.X2Hat.Reshape(tokens, PaddedWidth, PaddedWidth);
-            call.Hidden.Reshape(tokens, FeedForward.PaddedHidden, FeedForward.PaddedHidden);
         }
 
-        if (call.Keep is CheckpointPolicy.None)
+        if (KeepsMost(call)) call.Hidden.Reshape(tokens, FeedForward.PaddedHidden, FeedForward.PaddedHidden);
+        if (divided) call.MomentsOfInputs.Reshape(tokens, MomentLayout.Of(this).Inputs, MomentLayout.Of(this).Inputs);
+        if (divided || call.Keep is CheckpointPolicy.None)
         {
             call.AttHat.Reshape(tokens, PaddedWidth, PaddedWidth);
             call.HiddenHat.Reshape(tokens, FeedForward.PaddedHidden, FeedForward.PaddedHidden);
         }
 
         DecodeLayerNorms(call);
-        call.Workspace.EnsureScratch(Math.Max(ChunkScratch, Attention.HeadScratch(call.Batch, call.Length, call.Past, backward: false, call.Options.Cache)));
+        call.Together = TogetherFor(call.X.Chunks, call.Workspace.Team.Threads);
+        call.Workspace.EnsureScratch(Math.Max(ChunkScratch(call.Together), Attention.HeadScratch(call.Batch, call.Length, call.Past, backward: false, call.Options.Cache)));
     }
 
     private void RunForward(BlockCall<T> call)
     {
-        Loop(call, Stage.Project, call.X.Chunks);
+        ProjectAll(call);
         AttendAll(call);
-        Loop(call, Stage.Finish, call.X.Chunks);
+        FinishAll(call);
     }
+
+    private static int Groups(BlockCall<T> call) => (call.X.Chunks + call.Together - 1) / call.Together;
 
     private void PrepareBackward(BlockCall<T> call)
     {
@@ -100,13 +119,14 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         }
 
         DecodeLayerNorms(call);
-        call.Workspace.EnsureScratch(Math.Max(ChunkScratch, Attention.HeadScratch(call.Batch, call.Length, call.Past, backward: true, call.Options.Cache)));
+        call.Together = TogetherFor(call.X.Chunks, call.Workspace.Team.Threads);
+        call.Workspace.EnsureScratch(Math.Max(ChunkScratch(call.Together), Attention.HeadScratch(call.Batch, call.Length, call.Past, backward: true, call.Options.Cache)));
     }
 
     // The forward once more, in the form that saves; the two last products of the halves are not needed again.
     private void Recompute(BlockCall<T> call)
     {
-        Loop(call, Stage.Project, call.X.Chunks);
+        ProjectAll(call);
         AttendAll(call);
         Loop(call, Stage.RecomputeHidden, call.X.Chunks);
     }
@@ -146,6 +166,14 @@ public sealed unsafe partial class RbeTransformerBlock<T>
             case Stage.Append: Attention.HeadAppend(HeadOf(call, item), call.Qkv, call.Options.Cache!); break;
             case Stage.Attend: Attend(call, item, worker, scratch); break;
             case Stage.Finish: Finish(call, item, worker, scratch); break;
+            case Stage.ProjectInput: ProjectInput(call, item, worker); break;
+            case Stage.ProjectRow: ProjectRow(call, item, worker, scratch); break;
+            case Stage.OutputInput: OutputInput(call, item, worker); break;
+            case Stage.OutputRow: OutputRow(call, item, worker, scratch); break;
+            case Stage.Middle: FinishMiddle(call, item, worker); break;
+            case Stage.HiddenRow: HiddenRow(call, item, worker, scratch); break;
+            case Stage.ResultRow: ResultRow(call, item, worker, scratch); break;
+            case Stage.Result: FinishResult(call, item, worker); break;
             case Stage.RecomputeHidden: RecomputeHidden(call, item, worker, scratch); break;
             case Stage.BackwardFeedForward: BackwardFeedForward(call, item, worker, scratch); break;
             case Stage.BackwardAttend: BackwardAttend(call, item, worker, scratch); break;
@@ -156,6 +184,8 @@ public sealed unsafe partial class RbeTransformerBlock<T>
 
     // Whether attention, which writes the features and tokens there are, leaves rows or lanes of its panels unwritten.
     private bool IsPadded(BlockCall<T> call) => PaddedWidth != Width || call.X.Tokens % call.X.Width != 0;
+
+    private static bool KeepsMost(BlockCall<T> call) => call.Keep is CheckpointPolicy.None or CheckpointPolicy.Selective;
 
     private void DecodeLayerNorms(BlockCall<T> call)
     {

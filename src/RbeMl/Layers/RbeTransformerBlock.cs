@@ -53,6 +53,8 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         LayerNorm2 = new LayerNorm<T>(parameters, $"{name}.ln2", config.LayerNorm, v.Gamma2, v.Beta2, config.LayerNormEpsilon);
         FeedForward = new FeedForward<T>(Linear("feedforward.expand", weights.Expand, v.ExpandBias, f, d), Linear("feedforward.contract", weights.Contract, v.ContractBias, d, f), config.Gelu);
 
+        MostTogether = Linears.Any(linear => linear.HasBase) ? 4 : 1;
+
         RbeLinear<T> Linear(string part, RbeMatrix matrix, float[] bias, int outputs, int inputs)
         {
             if (matrix.Rows != outputs || matrix.Columns != inputs) throw new ShapeMismatchException($"{name}.{part}", $"[{outputs}, {inputs}]", $"[{matrix.Rows}, {matrix.Columns}]", "Weights are [out, in] and must fit the configuration.");

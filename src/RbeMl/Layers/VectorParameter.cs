@@ -48,6 +48,9 @@ public sealed unsafe class VectorParameter<T> : IDisposable
     /// <summary>D.</summary>
     public int Features { get; }
 
+    /// <summary>Bytes of native memory beside the values: the table of cosines.</summary>
+    internal long NativeBytes => _cosines?.AllocatedBytes ?? 0;
+
     /// <summary>Its trainable values.</summary>
     public ParameterSlice Slice { get; }
 

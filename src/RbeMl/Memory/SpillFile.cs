@@ -8,6 +8,11 @@ namespace RbeMl.Memory;
 /// A temporary file for activations between forward and backward: regions of equal size, allocated on the disk before they are used, and used again by
 /// every step. It is deleted when disposed. A process that was killed leaves its file behind; the next one to use the folder deletes it: the name
 /// carries process and start time, and an open file is locked, so that a living process keeps its own.
+/// <para>
+/// It is read and written, not mapped into memory, because pages of a mapped file count as resident. Measured with 288 MiB moved there and back: reads and writes
+/// add 6 MiB to the resident memory; a mapping of the whole file is 1.3 times as fast but adds 293 MiB, which spilling is there to avoid; mapping piece by piece adds 6 MiB
+/// but takes twenty times as long to write, as each unmapping waits for the disk.
+/// </para>
 /// </summary>
 public sealed unsafe class SpillFile : IDisposable
 {

@@ -9,9 +9,6 @@ namespace RbeMl.Models;
 /// </summary>
 public sealed record ActivationSettings
 {
-    /// <summary>Tokens of which a part of a batch holds a multiple: chunks whose gradients are summed together, so that the parts' sums are the batch's.</summary>
-    public const int PartTokens = Panel<float>.WideWidth * RbeLinear<float>.ChunksPerSum;
-
     /// <summary>What is kept.</summary>
     public CheckpointPolicy Checkpointing { get; init; }
 
@@ -27,11 +24,11 @@ public sealed record ActivationSettings
     /// <summary>Chunks of 64 tokens whose logits exist at a time; 0 for as many as make 16 MiB of them.</summary>
     public int HeadChunks { get; init; }
 
-    /// <summary>Whether a batch can be done in parts of so many sequences with the same bits as in one: parts are whole groups of 512 tokens, the last one more than 16.</summary>
+    /// <summary>Whether a batch can be done in parts of so many sequences with the same bits as in one: parts are whole groups of tokens whose gradients are summed together (<see cref="ChunkGroup"/>), the last one more than 16 tokens.</summary>
     public static bool CanSplit(int batch, int length, int part)
     {
         long tokens = (long)part * length, last = (long)batch % part * length;
-        return part < batch && tokens % PartTokens == 0 && (last == 0 || last > Panel<float>.NarrowWidth);
+        return part < batch && tokens % ChunkGroup.Tokens(length) == 0 && (last == 0 || last > Panel<float>.NarrowWidth);
     }
 
     /// <summary>Checks every value.</summary>

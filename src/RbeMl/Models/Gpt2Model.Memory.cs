@@ -8,9 +8,14 @@ namespace RbeMl.Models;
 public sealed unsafe partial class Gpt2Model<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    /// <summary>Bytes of the weights as they are trained: values, the kernels' indices, quantised bases.</summary>
-    public long WeightBytes => (Parameters.Length * sizeof(T)) + Blocks.SelectMany(b => b.Linears).Sum(l => l.FixedBytes)
-        + _tokens.FixedBytes + (ReferenceEquals(_head, _tokens) ? 0 : _head.FixedBytes);
+    /// <summary>
+    /// Bytes of the weights in memory: values, places and the walk orders that the kernels make of them, quantised bases with their outliers, tables, and the copies
+    /// of <see cref="ToInference"/>. Codes that lie in a mapped file are counted as if they were read.
+    /// </summary>
+    public long WeightBytes => Parameters.AllocatedBytes + _finalNorm.NativeBytes + Blocks.Sum(b => b.FixedBytes) + Tables().Sum(t => t.Table.FixedBytes);
+
+    /// <summary>Those in native memory: what <see cref="MemoryCounter"/> counts of a model.</summary>
+    public long NativeBytes => Parameters.AllocatedBytes + _finalNorm.NativeBytes + Blocks.Sum(b => b.NativeBytes) + Tables().Sum(t => t.Table.NativeBytes);
 
     /// <summary>Bytes that <see cref="Loss"/> with gradients will have allocated in a context of these settings and its workspace.</summary>
     /// <param name="settings">What is kept, where, and how much of a batch is done at a time.</param>
@@ -32,7 +37,7 @@ public sealed unsafe partial class Gpt2Model<T>
             long bytes = block.StoreBytes(policy, offload, part, length);
             (stored, store) = (stored + bytes, Math.Max(store, bytes));
             shared = Math.Max(shared, block.SharedElements(policy, offload, part, length));
-            scratch = Math.Max(scratch, block.ThreadScratchElements(part, length));
+            scratch = Math.Max(scratch, block.ThreadScratchElements(part, length, threads));
         }
 
         long residual = panel * (offload is ActivationOffload.None ? Blocks.Count + 1 : 2);

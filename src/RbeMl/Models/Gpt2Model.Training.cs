@@ -129,7 +129,8 @@ public sealed unsafe partial class Gpt2Model<T>
 
         if (context.Options.Dropout is { } dropout && Config.Dropout > 0)
         {
-            for (int chunk = 0; chunk < dy.Chunks; chunk++) DropEmbedding(dropout, dy, chunk, (long)context.Options.FirstSequence * context.Blocks[0].Length);
+            DropEmbeddingWork work = new(this, dropout, dy, (long)context.Options.FirstSequence * context.Blocks[0].Length);
+            context.Workspace.Team.For(dy.Chunks, ref work);
         }
 
         return dy;
@@ -253,10 +254,11 @@ public sealed unsafe partial class Gpt2Model<T>
     // Gamma and beta of the final LayerNorm: the chunks' sums, added up group by group in the order of the chunks.
     private void AddFinalNormGradients(int allChunks, Gpt2Context<T> context, ParameterVector<T> gradients)
     {
-        for (int first = 0; first < allChunks; first += RbeLinear<T>.ChunksPerSum)
+        int group = ChunkGroup.Of(context.Blocks[0].Length);
+        for (int first = 0; first < allChunks; first += group)
         {
             T* sums = context.HeadSums.Pointer + (2L * Width * first);
-            int chunks = Math.Min(RbeLinear<T>.ChunksPerSum, allChunks - first);
+            int chunks = Math.Min(group, allChunks - first);
             for (int chunk = 1; chunk < chunks; chunk++) Elementwise.Add(sums, sums + (2L * Width * chunk), sums, 2L * Width);
             _finalNorm.Gamma.PullBack(sums, gradients);
             _finalNorm.Beta.PullBack(sums + Width, gradients);
@@ -333,6 +335,11 @@ public sealed unsafe partial class Gpt2Model<T>
     private readonly struct EmbedWork(Gpt2Model<T> model, int* ids, Panel<T> x, int length, int past, ForwardOptions<T>? options, Workspace<T> workspace) : IParallelWork
     {
         public void Execute(int item, int worker) => model.EmbedChunk(ids, x, item, length, past, options, workspace.Scratch(worker));
+    }
+
+    private readonly struct DropEmbeddingWork(Gpt2Model<T> model, DropoutStep stream, Panel<T> x, long firstToken) : IParallelWork
+    {
+        public void Execute(int item, int worker) => model.DropEmbedding(stream, x, item, firstToken);
     }
 
     private readonly struct HeadLogitsWork(Gpt2Model<T> model, Panel<T> x, T* vectors, T* output, Workspace<T> workspace) : IParallelWork

@@ -2,10 +2,11 @@ using RbeMl.Codec;
 
 namespace RbeMl.Models;
 
-/// <summary>What a model's weights take in memory, and how many weights they stand for.</summary>
-/// <param name="Bytes">fp32 trainable values, quantised bases, and places at 2 bytes a run.</param>
+/// <summary>What a model's weights take, and how many weights they stand for.</summary>
+/// <param name="Bytes">fp32 trainable values, quantised bases, and places at 2 bytes a run: what has to be kept.</param>
 /// <param name="DenseValues">Values of the same model dense: matrices, embeddings, biases, LayerNorms.</param>
-public readonly record struct ModelSize(long Bytes, long DenseValues)
+/// <param name="ResidentBytes">All that they take in memory: beside <paramref name="Bytes"/> the kernels' walk orders and tables, and copies for inference.</param>
+public readonly record struct ModelSize(long Bytes, long DenseValues, long ResidentBytes)
 {
     /// <summary>Bits for each weight of the dense model.</summary>
     public double BitsPerWeight => 8.0 * Bytes / DenseValues;
@@ -22,6 +23,6 @@ public readonly record struct ModelSize(long Bytes, long DenseValues)
             dense += ((long)matrix.Rows * matrix.Columns) - matrix.TrainableCount;
         }
 
-        return new ModelSize(bytes, dense);
+        return new ModelSize(bytes, dense, model.WeightBytes);
     }
 }

@@ -32,6 +32,9 @@ internal abstract unsafe class TokenTable<T> : IDisposable
     /// <summary>Bytes beside the parameters.</summary>
     public virtual long FixedBytes => 0;
 
+    /// <summary>Those in native memory.</summary>
+    public virtual long NativeBytes => 0;
+
     /// <summary>Items of the gradient loop.</summary>
     public abstract int GradientItems { get; }
 
@@ -209,6 +212,8 @@ internal sealed unsafe class RbeTokenTable<T> : TokenTable<T>
     public override int PaddedVocabulary => _linear.TileRows * _linear.Tile;
 
     public override long FixedBytes => _linear.FixedBytes;
+
+    public override long NativeBytes => _linear.NativeBytes;
 
     public override void Dispose() => _linear.Dispose();
 

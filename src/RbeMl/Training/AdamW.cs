@@ -1,4 +1,6 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Memory;
@@ -8,20 +10,22 @@ namespace RbeMl.Training;
 /// <summary>
 /// AdamW over a flat parameter vector (Loshchilov and Hutter, "Decoupled weight decay regularization"): two moment vectors of the same layout, decay of
 /// coefficients, alphas and embeddings but not of biases and LayerNorm. Alpha gradients can first be multiplied by the inverse Gram matrix of the basis
-/// functions, which makes the step independent of how far from orthogonal those are.
+/// functions, which makes the step independent of how far from orthogonal those are. A step is two passes, which threads share: one over the gradients for
+/// their norm, which also finds what is not finite, and one that preconditions, clips, moves moments and weights, and leaves zero gradients for the next
+/// backward. Weights need no packing: the kernels read them where they are.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 public sealed unsafe class AdamW<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    private const int Piece = 1 << 14;
+    private const int Piece = 1 << 14; // elements of an item; fixed, so that sums are the same for any number of threads
     private readonly ParameterVector<T> _parameters;
     private readonly ParameterVector<T> _first;
     private readonly ParameterVector<T> _second;
     private readonly TrainerOptions _options;
     private readonly double[]?[] _inverseGrams;
     private readonly (int Slice, long Offset, int Length)[] _pieces;
-
+    private readonly double[] _sums;
     private readonly bool[] _trained;
 
     /// <summary>Creates an optimiser with zero moments.</summary>
@@ -39,6 +43,7 @@ public sealed unsafe class AdamW<T> : IDisposable
         _trained = [.. parameters.Slices.Select(s => trained?.Invoke(s) ?? true)];
         _inverseGrams = [.. parameters.Slices.Select((s, i) => s.Gram is { } gram && options.PreconditionAlphas && _trained[i] ? Preconditioner(gram) : null)];
         _pieces = [.. parameters.Slices.SelectMany((s, i) => Enumerable.Range(0, _trained[i] ? (s.Length + Piece - 1) / Piece : 0).Select(p => (i, s.Offset + ((long)p * Piece), Math.Min(Piece, s.Length - (p * Piece)))))];
+        _sums = new double[_pieces.Length];
     }
 
     /// <summary>Steps done.</summary>
@@ -48,7 +53,7 @@ public sealed unsafe class AdamW<T> : IDisposable
     public (ParameterVector<T> First, ParameterVector<T> Second) Moments => (_first, _second);
 
     /// <summary>One step.</summary>
-    /// <param name="gradients">Gradients; alpha gradients are overwritten by the preconditioned ones.</param>
+    /// <param name="gradients">Gradients; those of what is trained are zero afterwards.</param>
     /// <param name="rateFactor">Factor of the highest learning rates, from the schedule.</param>
     /// <param name="team">Threads.</param>
     /// <returns>Global norm of the gradient (before preconditioning and clipping).</returns>
@@ -56,25 +61,31 @@ public sealed unsafe class AdamW<T> : IDisposable
     /// <exception cref="NonFiniteException">A gradient is NaN or infinite; its slice is named, and nothing is changed.</exception>
     public double Step(ParameterVector<T> gradients, double rateFactor, ThreadTeam team)
     {
-        double norm = GradientNorm(gradients);
+        double norm = GradientNorm(gradients, team);
         Step(gradients, rateFactor, team, norm);
         return norm;
     }
 
     /// <summary>Global norm of the gradients of what is trained.</summary>
     /// <param name="gradients">Gradients.</param>
+    /// <param name="team">Threads; the result is the same for any number.</param>
     /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
     /// <exception cref="NonFiniteException">A gradient is NaN or infinite; its slice is named.</exception>
-    public double GradientNorm(ParameterVector<T> gradients)
+    public double GradientNorm(ParameterVector<T> gradients, ThreadTeam team)
     {
         ArgumentNullException.ThrowIfNull(gradients);
+        ArgumentNullException.ThrowIfNull(team);
         _parameters.RequireLayout("optimizer", gradients);
-        double norm = Norm(gradients, _trained);
+        NormWork squares = new(this, gradients);
+        team.For(_pieces.Length, ref squares);
+        double sum = 0;
+        foreach (double piece in _sums) sum += piece;
+        double norm = Math.Sqrt(sum);
         return double.IsFinite(norm) ? norm : throw FindNonFinite(gradients);
     }
 
     /// <summary>One step of a part of what is clipped together.</summary>
-    /// <param name="gradients">Gradients; alpha gradients are overwritten by the preconditioned ones.</param>
+    /// <param name="gradients">Gradients; those of what is trained are zero afterwards.</param>
     /// <param name="rateFactor">Factor of the highest learning rates, from the schedule.</param>
     /// <param name="team">Threads.</param>
     /// <param name="norm">Norm of all parts together: the root of the sum of the squares of their <see cref="GradientNorm"/>.</param>
@@ -85,11 +96,6 @@ public sealed unsafe class AdamW<T> : IDisposable
         ArgumentNullException.ThrowIfNull(team);
         _parameters.RequireLayout("optimizer", gradients);
         double scale = _options.Clip > 0 && norm > _options.Clip ? _options.Clip / norm : 1;
-        for (int s = 0; s < _inverseGrams.Length; s++)
-        {
-            if (_inverseGrams[s] is { } inverse) Precondition(gradients.Of(_parameters.Slices[s]), inverse);
-        }
-
         Steps++;
         StepWork work = new(this, gradients, rateFactor, scale, 1 - Math.Pow(_options.Beta1, Steps), 1 - Math.Pow(_options.Beta2, Steps));
         team.For(_pieces.Length, ref work);
@@ -100,19 +106,6 @@ public sealed unsafe class AdamW<T> : IDisposable
     {
         _first.Dispose();
         _second.Dispose();
-    }
-
-    internal static double Norm(ParameterVector<T> vector, bool[]? counted = null)
-    {
-        double sum = 0;
-        for (int i = 0; i < vector.Slices.Count; i++)
-        {
-            if (counted is not null && !counted[i]) continue;
-            ParameterSlice slice = vector.Slices[i];
-            sum += OptimizerKernel.SumOfSquares(vector.At(slice), slice.Length);
-        }
-
-        return Math.Sqrt(sum);
     }
 
     private static NonFiniteException FindNonFinite(ParameterVector<T> gradients)
@@ -129,7 +122,7 @@ public sealed unsafe class AdamW<T> : IDisposable
         return new NonFiniteException("gradient", "its norm overflows while every element is finite. Lower the learning rate or clip the gradient.");
     }
 
-    // Inverse of the Gram matrix, normalised to a unit mean diagonal of the Gram matrix and damped a little, as its condition number is 2e4.
+    // Inverse of the Gram matrix, normalised to a unit mean diagonal of the Gram matrix and damped a little, as its condition number is 2e4; column by column.
     private static double[] Preconditioner(double[] gram)
     {
         const int n = 8;
@@ -158,23 +151,24 @@ public sealed unsafe class AdamW<T> : IDisposable
         double[] inverse = new double[n * n];
         for (int r = 0; r < n; r++)
         {
-            for (int c = 0; c < n; c++) inverse[(r * n) + c] = a[r, n + c];
+            for (int c = 0; c < n; c++) inverse[(c * n) + r] = a[r, n + c];
         }
 
         return inverse;
     }
 
-    private static void Precondition(Span<T> gradient, double[] inverse)
+    // Eight alphas a tile: a vector of doubles, whatever the machine's width.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Precondition(T* gradient, int length, double[] inverse)
     {
-        Span<double> g = stackalloc double[8];
-        for (int tile = 0; tile < gradient.Length; tile += 8)
+        T* end = gradient + length;
+        fixed (double* columns = inverse)
         {
-            for (int k = 0; k < 8; k++) g[k] = double.CreateTruncating(gradient[tile + k]);
-            for (int k = 0; k < 8; k++)
+            for (; gradient < end; gradient += 8)
             {
-                double sum = 0;
-                for (int l = 0; l < 8; l++) sum += inverse[(k * 8) + l] * g[l];
-                gradient[tile + k] = T.CreateTruncating(sum);
+                Vector512<double> sum = Vector512<double>.Zero;
+                for (int l = 0; l < 8; l++) sum += Vector512.Load(columns + (8 * l)) * double.CreateTruncating(gradient[l]);
+                for (int k = 0; k < 8; k++) gradient[k] = T.CreateTruncating(sum[k]);
             }
         }
     }
@@ -189,11 +183,17 @@ public sealed unsafe class AdamW<T> : IDisposable
             (ParameterKind.Alpha, { } own) => own / Math.Sqrt(slice.Gram![0]), // Gram[0] = <1, 1> = B²
             _ => _options.LearningRate * slice.RateScale,
         };
+        if (_inverseGrams[s] is { } inverse) Precondition(gradients.Pointer + offset, length, inverse);
         double decay = slice.Kind is ParameterKind.Bias or ParameterKind.LayerNorm ? 0 : _options.WeightDecay;
         OptimizerKernel.AdamW(
             _parameters.Pointer + offset, gradients.Pointer + offset, _first.Pointer + offset, _second.Pointer + offset, length,
             T.CreateTruncating(rate), T.CreateTruncating(decay), T.CreateTruncating(_options.Beta1), T.CreateTruncating(_options.Beta2),
             T.CreateTruncating(_options.Epsilon), T.CreateTruncating(correction1), T.CreateTruncating(correction2), T.CreateTruncating(scale));
+    }
+
+    private readonly struct NormWork(AdamW<T> optimizer, ParameterVector<T> gradients) : IParallelWork
+    {
+        public void Execute(int item, int worker) => optimizer._sums[item] = OptimizerKernel.SumOfSquares(gradients.Pointer + optimizer._pieces[item].Offset, optimizer._pieces[item].Length);
     }
 
     private readonly struct StepWork(AdamW<T> optimizer, ParameterVector<T> gradients, double rateFactor, double scale, double correction1, double correction2) : IParallelWork

@@ -57,7 +57,9 @@ public sealed record MemoryPlanOptions
 /// <summary>
 /// The cheapest way to train within a limit. In order of cost: smaller pieces of the head and of the batch (a few per cent of time), recomputing softmax and GELU,
 /// recomputing all (a third more time), holding what is left in a file. The chosen way changes time and memory only: loss and gradients
-/// are the same, bit for bit, for every limit (unless bf16 is allowed).
+/// are the same, bit for bit, for every limit (unless bf16 is allowed). How many hidden tiles of the feed-forward layer are worked on at a time is no setting: forward they
+/// are few and lie in the threads' scratch (<see cref="FeedForward{T}"/>), and the backward's hidden panels hold a part of the batch, so that smaller parts shrink them
+/// together with everything else.
 /// </summary>
 /// <param name="Settings">The way.</param>
 /// <param name="Estimate">Predicted bytes.</param>

@@ -6,7 +6,7 @@ using RbeMl.Models;
 namespace RbeMl.Training;
 
 /// <summary>Bytes of a training run, compressed and as the same model would take dense in fp32.</summary>
-/// <param name="Weights">Weights as trained: fp32 values, quantised bases and positions.</param>
+/// <param name="Weights">Weights in memory: fp32 values, quantised bases, places and the kernels' walk orders and tables.</param>
 /// <param name="Gradients">Gradient vector.</param>
 /// <param name="Optimizer">Optimiser moments.</param>
 /// <param name="Activations">Activations kept between forward and backward, after the first step.</param>
@@ -26,6 +26,7 @@ public sealed class Trainer : IDisposable
     private readonly ParameterVector<float> _gradients;
     private readonly int[] _inputs;
     private readonly int[] _targets;
+    private bool _cleared = true;
     private double _lastValidation = double.NaN;
     private long _residentBytes;
     private long _residentRead = long.MinValue;
@@ -97,7 +98,7 @@ public sealed class Trainer : IDisposable
     /// <summary>The optimiser.</summary>
     public AdamW<float> Optimizer { get; }
 
-    /// <summary>Gradients of the last step.</summary>
+    /// <summary>Where a step sums its gradients; zero between steps, as the optimiser leaves them.</summary>
     public ParameterVector<float> Gradients => _gradients;
 
     /// <summary>Threads and scratch.</summary>
@@ -128,7 +129,7 @@ public sealed class Trainer : IDisposable
         {
             long values = Model.Parameters.TrainableCount * sizeof(float);
             ModelSize size = ModelSize.Of(Model);
-            return new TrainingBytes(size.Bytes, values, 2 * values, _context.ActivationBytes, size.DenseValues * sizeof(float));
+            return new TrainingBytes(size.ResidentBytes, values, 2 * values, _context.ActivationBytes, size.DenseValues * sizeof(float));
         }
     }
 
@@ -142,7 +143,8 @@ public sealed class Trainer : IDisposable
         double factor = LearningRate.Factor(Options, step, progress ?? (step / (double)Options.Steps));
         double loss = 0, norm;
         using Activity? activity = TrainingTelemetry.StartStep(step + 1);
-        _gradients.Clear();
+        if (!_cleared) _gradients.Clear(); // a step that failed left them
+        _cleared = false;
         _workspace.Profile = Profile;
         try
         {
@@ -157,6 +159,7 @@ public sealed class Trainer : IDisposable
 
             long updating = StepProfile.Now(Profile);
             norm = Optimizer.Step(_gradients, factor, _workspace.Team);
+            _cleared = true;
             Profile?.Lap(ProfileStage.Optimizer, updating);
         }
         catch (NonFiniteException error)

@@ -16,7 +16,7 @@ internal sealed partial class TextSet
     private TextSet(string name, IEnumerable<LabelledText> texts, int seed)
     {
         Name = name;
-        LabelledText[] all = [.. texts];
+        LabelledText[] all = [.. texts.DistinctBy(t => t.Text)]; // none of the test is in the training
         new Random(seed).Shuffle(all);
         all = all[..Math.Min(all.Length, Most)];
         int test = (int)(TestShare * all.Length);

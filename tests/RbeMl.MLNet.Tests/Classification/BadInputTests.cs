@@ -111,6 +111,20 @@ public sealed class BadInputTests
         Assert.Contains("Ids", Assert.Throws<ArgumentOutOfRangeException>(() => model.Transform(texts)).Message);
     }
 
+    [Fact]
+    public void ValidationDataMustBeOfTheSameKind()
+    {
+        IDataView data = Toy.Multiclass(_ml);
+        Assert.Contains("'Label'", Assert.Throws<ArgumentOutOfRangeException>(() => Fit(Toy.Drop(_ml, "Label", data))).Message);
+        Assert.Contains("False, True", Assert.Throws<InvalidSettingException>(() => Fit(Toy.Binary(_ml))).Message);
+        IDataView ids = _ml.Transforms.CopyColumns("Text", "Ids").Fit(Ids()).Transform(Ids());
+        Assert.Contains("String", Assert.Throws<InvalidSettingException>(() => Fit(ids)).Message);
+        Assert.Contains("Validation data", Assert.Throws<InvalidOperationException>(() => Fit(Toy.Multiclass(_ml, new Toy.Row { Text = "", Name = "cat" }))).Message);
+
+        IDataView Ids() => _ml.Rbe.Tokenize("Ids", "Text").Fit(data).Transform(data);
+        TextClassificationTransformer Fit(IDataView validation) => Toy.Fit(_ml, data, o => o.Validation = validation);
+    }
+
     private sealed record IdRow(bool Label, int[] Ids);
 
     private sealed class OneKey

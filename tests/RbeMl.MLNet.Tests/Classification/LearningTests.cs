@@ -102,7 +102,8 @@ public sealed class LearningTests
         IDataView data = Toy.Multiclass(_ml);
         float[][] expected = Toy.Scores(_ml, Toy.Fit(_ml, data), data);
         IDataView tokens = _ml.Rbe.Tokenize("Ids", "Text").Fit(data).Transform(data);
-        IDataView numbers = _ml.Transforms.CustomMapping<Narrow, Wide>((from, to) => (to.Long, to.Unsigned) = (Array.ConvertAll(from.Ids, i => (long)i), Array.ConvertAll(from.Ids, i => (uint)i)), null).Fit(tokens).Transform(tokens);
+        IDataView numbers = _ml.Transforms.CustomMapping<Narrow, Wide>(
+            (from, to) => (to.Long, to.Unsigned) = (Array.ConvertAll(from.Ids, i => (long)i), Array.ConvertAll(from.Ids, i => (uint)i)), null).Fit(tokens).Transform(tokens);
         foreach (string column in (string[])["Ids", "Long", "Unsigned"])
         {
             Assert.Equal(expected, Toy.Scores(_ml, Toy.Fit(_ml, numbers, o => o.TextColumnName = column), numbers));

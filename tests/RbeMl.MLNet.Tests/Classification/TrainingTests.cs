@@ -94,8 +94,39 @@ public sealed class TrainingTests
         Assert.StartsWith("step ", error.Message);
     }
 
+    [Fact]
+    public void TheDataIsReadOnce()
+    {
+        foreach (int vocabulary in (int[])[256, 300])
+        {
+            CountingView data = new(Toy.Multiclass(_ml));
+            Toy.Fit(_ml, data, o => o.VocabularySize = vocabulary);
+            Assert.Equal(["Label, Text"], data.Cursors);
+        }
+    }
+
     private sealed class Listener(Action<ClassifierProgress> report) : IProgress<ClassifierProgress>
     {
         public void Report(ClassifierProgress value) => report(value);
+    }
+
+    private sealed class CountingView(IDataView source) : IDataView
+    {
+        /// <summary>The columns of every cursor.</summary>
+        public List<string> Cursors { get; } = [];
+
+        public bool CanShuffle => source.CanShuffle;
+
+        public DataViewSchema Schema => source.Schema;
+
+        public long? GetRowCount() => source.GetRowCount();
+
+        public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null)
+        {
+            Cursors.Add(string.Join(", ", columnsNeeded.Select(c => c.Name).Order(StringComparer.Ordinal)));
+            return source.GetRowCursor(columnsNeeded, rand);
+        }
+
+        public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) => [GetRowCursor(columnsNeeded, rand)];
     }
 }

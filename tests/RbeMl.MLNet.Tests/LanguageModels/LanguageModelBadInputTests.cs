@@ -1,6 +1,5 @@
 using Microsoft.ML;
 using RbeMl.MLNet.LanguageModels;
-using RbeMl.MLNet.Training;
 using RbeMl.Models.Files;
 using RbeMl.Text;
 

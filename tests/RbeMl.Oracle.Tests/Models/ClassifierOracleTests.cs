@@ -67,7 +67,7 @@ public abstract class ClassifierOracleTests<T> : OracleTest
             }
 
             trainer.Step();
-            double norm = Math.Sqrt(Math.Pow(optimizer.GradientNorm(gradients), 2) + Math.Pow(headOptimizer.GradientNorm(headGradients), 2));
+            double norm = Math.Sqrt(Math.Pow(optimizer.GradientNorm(gradients, workspace.Team), 2) + Math.Pow(headOptimizer.GradientNorm(headGradients, workspace.Team), 2));
             optimizer.Step(gradients, 1, workspace.Team, norm);
             headOptimizer.Step(headGradients, 1, workspace.Team, norm);
             (first, last) = (step == 0 ? expected : first, expected);

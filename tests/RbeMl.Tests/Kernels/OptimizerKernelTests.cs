@@ -62,6 +62,7 @@ public sealed unsafe class OptimizerKernelTests
 
         // At most four roundings for a moment, of terms no larger than |m| + |g| (v + g²); the step adds six of a number of the size |m| / sqrt v.
         string what = FormattableString.Invariant($"{lanes} lanes, {count}");
+        Assert.True(fg.Span.IndexOfAnyExcept(0f) < 0, what + " g");
         LaneCases.Close(em, fm.Span, i => 4 * LaneCases.Rounding * (Math.Abs(m[i]) + Math.Abs(g[i])), what + " m");
         LaneCases.Close(ev, fv.Span, i => 4 * LaneCases.Rounding * (v[i] + g[i] * g[i]), what + " v");
         LaneCases.Close(

@@ -127,6 +127,63 @@ public sealed unsafe class VectorKernelTests
     }
 
     [Theory]
+    [MemberData(nameof(Lanes))]
+    public void Compact_places_multiply_as_the_places_they_are_a_copy_of(int lanes)
+    {
+        // Tiles of 32 go in pairs of columns, of which the last is alone here; tiles of 128 in quarters. With few places rows are empty, with all none is.
+        foreach ((int tile, int places) in new[] { (32, 75), (32, 3), (64, 300), (64, 1), (64, 64 * 64), (128, 1200) })
+        {
+            const int Rows = 2, Columns = 3;
+            Random random = new(tile + places);
+            ushort[] starts = [.. Enumerable.Range(0, Rows * Columns).SelectMany(_ => Enumerable.Range(0, tile * tile).OrderBy(_ => random.Next()).Take(places).Select(p => (ushort)p).Order())];
+            using SparsePattern pattern = new(new CoefficientSupport(tile, Rows * Columns, 1, starts), Rows, Columns);
+            float[] values = WeightRounding.Round(Numbers.Normal(starts.Length, 1), WeightPrecision.BFloat16), x = Numbers.Normal(Columns * tile, 2), start = Numbers.Normal(tile, 3);
+            using GuardedBuffer<float> v = LaneCases.Guarded(values), from = LaneCases.Guarded(x);
+            foreach (WeightPrecision precision in Enum.GetValues<WeightPrecision>())
+            {
+                using SparsePlaceSlab slab = new(pattern, values, precision);
+                for (int row = 0; row < Rows; row++)
+                {
+                    double[] exact = LaneCases.Doubles(start), bound = [.. start.Select(s => (double)Math.Abs(s))];
+                    int[] terms = new int[tile];
+                    for (int e = row * Columns * places; e < (row + 1) * Columns * places; e++)
+                    {
+                        int line = starts[e] / tile;
+                        double product = (double)values[e] * x[(e / places % Columns * tile) + (starts[e] % tile)];
+                        exact[line] += product;
+                        bound[line] += Math.Abs(product);
+                        terms[line]++;
+                    }
+
+                    using GuardedBuffer<float> compact = LaneCases.Guarded(start), scalar = LaneCases.Guarded(start), direct = LaneCases.Guarded(start);
+                    Run(lanes, slab, precision, row, from.Pointer, compact.Pointer);
+                    Run(1, slab, precision, row, from.Pointer, scalar.Pointer);
+                    VectorSparse.Multiply(pattern, v.Pointer, row, from.Pointer, direct.Pointer);
+                    Assert.Equal(scalar.Span.ToArray(), compact.Span.ToArray()); // all widths add up in one order
+
+                    // A rounding a term, two more a cell.
+                    LaneCases.Close(exact, compact.Span, r => (terms[r] + (2 * Columns) + 2) * LaneCases.Rounding * bound[r], $"{precision}, tile {tile}, {places} places, row {row}");
+                    LaneCases.Close(exact, direct.Span, r => (terms[r] + (2 * Columns) + 2) * LaneCases.Rounding * bound[r], $"in place, tile {tile}, {places} places, row {row}");
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public void Compact_places_take_few_bytes_more_than_their_coefficients()
+    {
+        const int Rows = 12, Columns = 12, Places = 300;
+        Random random = new(1);
+        ushort[] starts = [.. Enumerable.Range(0, Rows * Columns).SelectMany(_ => Enumerable.Range(0, 4096).OrderBy(_ => random.Next()).Take(Places).Select(p => (ushort)p).Order())];
+        using SparsePattern pattern = new(new CoefficientSupport(64, Rows * Columns, 1, starts), Rows, Columns);
+        using ISparseSlab half = ISparseSlab.Create(pattern, new float[starts.Length], WeightPrecision.BFloat16)!, whole = ISparseSlab.Create(pattern, new float[starts.Length], WeightPrecision.Float32)!;
+
+        // A row has an odd number of places half the time, which 32 coefficients of 332 are there to fill. Ranks, steps and their lanes are about 90 bytes.
+        Assert.InRange(half.Bytes / (double)(Rows * Columns), 3 * 300, 3 * 336 + 95);
+        Assert.InRange(whole.Bytes / (double)(Rows * Columns), 5 * 300, 5 * 336 + 95);
+    }
+
+    [Theory]
     [InlineData(1f, 0x3F80)]
     [InlineData(-2.5f, 0xC020)]
     [InlineData(1.00390625f, 0x3F80)]
@@ -144,6 +201,19 @@ public sealed unsafe class VectorKernelTests
             case (16, _): slab.Run<Lanes512, SparseSlab.RoundedValues>(row, x, y); break;
             case (8, _): slab.Run<Lanes256, SparseSlab.RoundedValues>(row, x, y); break;
             default: slab.Run<LanesScalar, SparseSlab.RoundedValues>(row, x, y); break;
+        }
+    }
+
+    private static void Run(int lanes, SparsePlaceSlab slab, WeightPrecision precision, int row, float* x, float* y)
+    {
+        switch (lanes, precision)
+        {
+            case (16, WeightPrecision.Float32): slab.Run<Lanes512, SparsePlaceSlab.FloatPairs>(row, x, y); break;
+            case (8, WeightPrecision.Float32): slab.Run<Lanes256, SparsePlaceSlab.FloatPairs>(row, x, y); break;
+            case (1, WeightPrecision.Float32): slab.Run<LanesScalar, SparsePlaceSlab.FloatPairs>(row, x, y); break;
+            case (16, _): slab.Run<Lanes512, SparsePlaceSlab.RoundedPairs>(row, x, y); break;
+            case (8, _): slab.Run<Lanes256, SparsePlaceSlab.RoundedPairs>(row, x, y); break;
+            default: slab.Run<LanesScalar, SparsePlaceSlab.RoundedPairs>(row, x, y); break;
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models;
@@ -78,6 +79,49 @@ public sealed class MemoryCounterTests
 
         Assert.Equal((0, 0, 0), (counter.Bytes, counter.LiveBuffers, counter.LostBuffers));
         Assert.False(File.Exists(spill));
+    }
+
+    /// <summary>Exactly: every native buffer is counted, and every owner of one tells it.</summary>
+    [Theory]
+    [InlineData("runs")]
+    [InlineData("places")]
+    [InlineData("quantized")]
+    [InlineData("compact")]
+    [InlineData("compressed")]
+    public void A_model_tells_all_the_native_memory_it_holds(string kind)
+    {
+        TransformerConfig config = new() { Width = 64, Heads = 2, Layers = 2, Vocabulary = 50, MaxSequenceLength = 32, LayerNorm = kind == "compressed" ? LayerNormStorage.Compressed : LayerNormStorage.Dense };
+        RbeOptions options = new() { Tile = 32, Format = RbeFormat.Sparse(96, kind == "places" ? SupportRule.Random(1) : SupportRule.Runs(16)) };
+        Gpt2Weights weights = Gpt2Weights.CreateRandom(config, options, 1, kind == "compressed" ? options : null);
+        if (kind == "quantized")
+        {
+            BlockWeights block = BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(config, 1), config, new RbeOptions { Tile = 32, Format = RbeFormat.Quantized(4) with { Outliers = 3 } });
+            weights = weights with { Blocks = [block, block] };
+        }
+
+        using Gpt2Model<float> first = new(weights); // what all models share is there now
+        long trained = first.WeightBytes;
+        Generate(first);
+        using MemoryCounter counter = MemoryCounter.Open();
+        using Gpt2Model<float> model = kind == "compact" ? first.ToInference(RbeMl.Kernels.WeightPrecision.BFloat16) : new(weights);
+        Assert.Equal(counter.Bytes, model.NativeBytes);
+        Assert.Equal(ModelSize.Of(model).ResidentBytes, model.WeightBytes);
+        Assert.True(model.WeightBytes >= Math.Max(model.NativeBytes, ModelSize.Of(model).Bytes));
+
+        // Two bytes a value and column and four a start on top of what is trained; three floats a tile and outlier once vectors are prepared.
+        if (kind == "compact") Assert.InRange(model.WeightBytes - trained, 2L * Values(model), 4L * Values(model));
+        if (kind == "quantized") Assert.Equal(model.Matrices.Sum(m => 3L * m.Matrix.TileCount * sizeof(float)), first.WeightBytes - trained);
+        if (kind == "quantized") Assert.Equal(first.WeightBytes, model.WeightBytes); // both hold the same base
+        Assert.Equal(counter.Bytes, model.NativeBytes);
+
+        static long Values(Gpt2Model<float> model) => model.Matrices.Sum(m => (long)m.Matrix.Coefficients.Length);
+
+        static void Generate(Gpt2Model<float> model)
+        {
+            using Workspace<float> workspace = new(1);
+            using KvCache<float> cache = new(model.Config, 1, 8);
+            model.LastLogits([1], 1, 1, workspace, cache, new float[50]);
+        }
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -16,11 +16,15 @@ public sealed class PartsTests
     [InlineData(CheckpointPolicy.Selective, ActivationOffload.Spill, 16, 1, 1)]
     [InlineData(CheckpointPolicy.Full, ActivationOffload.None, 16, 0, 2)]
     [InlineData(CheckpointPolicy.Full, ActivationOffload.Spill, 8, 2, 2)]
-    public void Same_bits(CheckpointPolicy policy, ActivationOffload offload, int part, int headChunks, int threads)
+    [InlineData(CheckpointPolicy.Selective, ActivationOffload.None, 4, 1, 2, 96)] // groups of 128 tokens
+    [InlineData(CheckpointPolicy.Full, ActivationOffload.Spill, 2, 0, 2, 192)]
+    [InlineData(CheckpointPolicy.None, ActivationOffload.None, 3, 0, 1, 128, false)] // not whole groups: the batch stays whole
+    public void Same_bits(CheckpointPolicy policy, ActivationOffload offload, int part, int headChunks, int threads, int length = 64, bool cut = true)
     {
+        Assert.Equal(cut, ActivationSettings.CanSplit(20, length, part));
         foreach ((bool compressed, SupportRule rule) in ((bool, SupportRule)[])[(false, SupportRule.Runs(8)), (true, SupportRule.Random(3))])
         {
-            using Gpt2Model<float> model = SmallModel.Create(64, dropout: 0.1f, compressedTable: compressed, support: rule);
+            using Gpt2Model<float> model = SmallModel.Create(length, dropout: 0.1f, compressedTable: compressed, support: rule);
             (double Loss, int[] Gradients) whole = Run(model, new ActivationSettings(), 1, 20);
             (double Loss, int[] Gradients) parts = Run(model, new ActivationSettings { Checkpointing = policy, Offload = offload, PartSequences = part, HeadChunks = headChunks }, threads, 20);
             Assert.Equal(BitConverter.DoubleToInt64Bits(whole.Loss), BitConverter.DoubleToInt64Bits(parts.Loss));
@@ -32,11 +36,33 @@ public sealed class PartsTests
     [InlineData(16, 256, 2, true)]
     [InlineData(16, 256, 1, false)] // 256 tokens are half a group
     [InlineData(16, 100, 8, false)]
+    [InlineData(16, 96, 4, true)] // 384 tokens are three groups of 128
+    [InlineData(16, 96, 2, false)]
+    [InlineData(16, 192, 2, true)]
+    [InlineData(16, 768, 1, true)] // three groups of 256
     [InlineData(4, 1024, 1, true)]
     [InlineData(4, 1024, 4, false)] // that is the whole
     [InlineData(65, 8, 64, false)] // a last part of 8 tokens would have narrow chunks
     [InlineData(67, 8, 64, true)]
     public void Where_a_batch_can_be_cut(int batch, int length, int part, bool can) => Assert.Equal(can, ActivationSettings.CanSplit(batch, length, part));
+
+    [Theory]
+    [InlineData(1, 8)]
+    [InlineData(64, 8)]
+    [InlineData(100, 8)] // even groups of 128 tokens make parts of 3200
+    [InlineData(24, 2)]
+    [InlineData(96, 2)]
+    [InlineData(192, 2)]
+    [InlineData(768, 4)]
+    [InlineData(1024, 8)]
+    [InlineData(1536, 8)]
+    public void Groups_are_as_large_as_parts_of_512_tokens_or_a_sequence_allow(int length, int chunks)
+    {
+        Assert.Equal(chunks, ChunkGroup.Of(length));
+        Assert.Equal(64 * chunks, ChunkGroup.Tokens(length));
+        int[] possible = [.. Enumerable.Range(1, 512).Where(part => (long)part * length % (64 * chunks) == 0).Take(1)];
+        if (chunks < 8) Assert.InRange(possible[0] * length, 1, Math.Max(length, 512));
+    }
 
     [Fact]
     public void A_part_that_cannot_be_cut_off_leaves_the_batch_whole()

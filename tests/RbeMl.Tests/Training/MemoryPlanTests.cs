@@ -1,3 +1,4 @@
+using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models;
@@ -76,6 +77,32 @@ public sealed class MemoryPlanTests
         MemoryPlan least = MemoryPlan.Create(model, s_options with { LimitBytes = refused.LeastBytes });
         Assert.Equal(plans[^1], least with { LimitBytes = plans[^1].LimitBytes });
         Assert.Contains("in a file", least.Describe(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Sequences_that_do_not_fill_512_tokens_are_cut_too()
+    {
+        const int Odd = 96;
+        using Gpt2Model<float> model = SmallModel.Create(Odd, layers: 3, width: 64);
+        MemoryPlanOptions options = s_options with { Context = Odd };
+        MemoryLimitException refused = Assert.Throws<MemoryLimitException>(() => MemoryPlan.Create(model, options with { LimitBytes = 1 }));
+        MemoryPlan least = MemoryPlan.Create(model, options with { LimitBytes = refused.LeastBytes });
+        Assert.Equal(4, least.Settings.PartSequences); // 384 tokens
+        long coarse = MemoryPlan.Predict(model, least.Settings with { PartSequences = 16 }, options, s_options.RestingBytes!.Value).Total; // three times 512
+        Assert.True(least.Estimate.Step.Total < 0.6 * (coarse - least.Estimate.Total + least.Estimate.Step.Total));
+    }
+
+    /// <summary>Why the feed-forward layer's group of tiles is no setting: what a group takes is a hundredth of the least that a step works in.</summary>
+    [Fact]
+    public void A_smaller_feed_forward_group_would_save_nothing_worth_a_setting()
+    {
+        TransformerConfig config = new() { Width = 768, Heads = 12, Layers = 1, Vocabulary = 64, MaxSequenceLength = 256 };
+        using Gpt2Model<float> model = Gpt2Model<float>.Create(config, new RbeOptions { Format = RbeFormat.Sparse(16) }, 1);
+        MemoryPlanOptions options = s_options with { Batch = 8, Context = 256, LimitBytes = 1 };
+        MemoryLimitException refused = Assert.Throws<MemoryLimitException>(() => MemoryPlan.Create(model, options));
+        MemoryPlan least = MemoryPlan.Create(model, options with { LimitBytes = refused.LeastBytes });
+        Assert.Equal(2, least.Settings.PartSequences);
+        Assert.InRange(Threads * model.Blocks[0].FeedForward.ScratchElements(1) * sizeof(float), 1, least.Estimate.Step.Total / 50);
     }
 
     [Fact]

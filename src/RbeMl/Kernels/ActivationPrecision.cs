@@ -1,0 +1,14 @@
+namespace RbeMl.Kernels;
+
+/// <summary>How a copy for inference keeps the inputs of its products with frozen codes.</summary>
+public enum ActivationPrecision
+{
+    /// <summary>As they are.</summary>
+    Float32,
+
+    /// <summary>
+    /// Rounded to int8 with one scale a token and 64 features, and multiplied with levels rounded to int8, in integers. Levels of 6 to 8 bits are integers already; the
+    /// others move by at most 1/254 of the largest one.
+    /// </summary>
+    Int8,
+}

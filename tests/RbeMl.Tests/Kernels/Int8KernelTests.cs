@@ -1,0 +1,156 @@
+using System.Runtime.Intrinsics.X86;
+using RbeMl.Codec;
+using RbeMl.Kernels;
+using RbeMl.Kernels.Reference;
+using RbeMl.Tests.Support;
+
+namespace RbeMl.Tests.Kernels;
+
+public sealed unsafe class Int8KernelTests
+{
+    private const int Rows = 2, Columns = 3;
+
+    // Tile, bits; negative bits for a trellis with outliers.
+    public static TheoryData<int, int> Cases
+    {
+        get
+        {
+            TheoryData<int, int> cases = [];
+            foreach (int tile in (int[])[32, 64, 128])
+            {
+                foreach (int bits in (int[])[3, 4, 5, 6, 7, 8, -2, -3, -4, -5, -6]) cases.Add(tile, bits);
+            }
+
+            return cases;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void All_ways_give_the_bits_of_the_definition(int tile, int bits)
+    {
+        FrozenTiles q = Base(tile, bits);
+        foreach ((int width, int chunks, int lastTokens) in ((int, int, int)[])[(16, 1, 16), (64, 1, 64), (64, 3, 18)])
+        {
+            const int First = 1;
+            int size = tile * width, segment = Int8Activations.SegmentOf(tile), blocks = Columns - First;
+            float[] x = Numbers.Normal(chunks * blocks * size, 1), start = Numbers.Normal(chunks * size, 2);
+            for (int i = 0; i < segment * width; i += width) (x[i + 3], x[i + 4]) = (0, x[i + 4] * 1e-34f); // a token of zeros, and one too small for a scale
+            using GuardedBuffer<float> from = LaneCases.Guarded(x), expected = LaneCases.Guarded(start);
+            long bytes = Int8Activations.Bytes(blocks * tile, segment, width);
+            using GuardedBuffer<byte> codes = new((int)(chunks * bytes)), scratch = new(Int8Kernel.ScratchBytes(tile));
+            for (int c = 0; c < chunks; c++)
+            {
+                new Int8Activations(codes.Pointer + (c * bytes), segment, width).Quantize(from.Pointer + (c * blocks * size), blocks * tile);
+                ReferenceInt8.Multiply(q, Columns, 1, First, Columns, from.Pointer + (c * blocks * size), expected.Pointer + (c * size), width);
+            }
+
+            ChunkBatch group = new(chunks, width, lastTokens);
+            foreach (int way in Ways)
+            {
+                using GuardedBuffer<float> to = LaneCases.Guarded(start);
+                Run(way, q, First, new(from.Pointer, blocks * size), new(codes.Pointer, bytes), new(to.Pointer, size), group, scratch.Pointer);
+                float[] all = [.. start.Select((value, i) => i % width < group.LanesOf(i / size) ? expected.Span[i] : value)];
+                Assert.True(to.Span.SequenceEqual(all), $"way {way}, width {width}, {chunks} chunks");
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Levels_are_those_of_the_definition_and_near_the_coefficients(int tile, int bits)
+    {
+        FrozenTiles q = Base(tile, bits);
+        int area = tile * tile, segment = Math.Min(tile, 64), segments = tile / segment;
+        using GuardedBuffer<byte> fast = new(area), plain = new(area);
+        float[] scales = new float[tile * segments], plainScales = new float[tile * segments], coefficients = new float[area];
+        for (int t = 0; t < q.TileCount; t++)
+        {
+            q.Dequantize(t, coefficients);
+            fixed (float* s = scales, p = plainScales)
+            {
+                q.DecodeLevels(t, fast.Pointer, s);
+                q.DecodeLevelsScalar(t, plain.Pointer, p);
+                Assert.True(plain.Span.SequenceEqual(fast.Span));
+                Assert.Equal(plainScales, scales);
+                if (q is QuantizedTiles quantized && Avx2.IsSupported)
+                {
+                    fast.Span.Clear();
+                    quantized.LevelsAvx2(t, fast.Pointer);
+                    Assert.True(plain.Span.SequenceEqual(fast.Span));
+                }
+            }
+
+            for (int e = 0; e < area; e += 3)
+            {
+                bool outlier = q.Outliers is { } o && o.Places.AsSpan(t * o.PerTile, o.PerTile).Contains((ushort)e);
+                float scale = scales[(e / tile * segments) + (e % tile / segment)], value = scale * (plain.Span[e] - FrozenTiles.LevelOffset);
+
+                // Half a level where levels were rounded, one rounding of a float where they are integers already.
+                double bound = bits >= 6 ? 2 * LaneCases.Rounding * Math.Abs(coefficients[e]) : (0.5 + 1e-4) * scale;
+                if (outlier) Assert.Equal(0, value);
+                else Assert.InRange(Math.Abs(value - coefficients[e]), 0, bound);
+            }
+        }
+    }
+
+    [Fact]
+    public void Codes_are_within_half_a_step_and_a_NaN_stays_with_its_token()
+    {
+        const int Segment = 64, Width = 16, Bad = 5;
+        float[] x = Numbers.Normal(Segment * Width, 1);
+        x[(7 * Width) + Bad] = float.NaN;
+        using GuardedBuffer<float> from = LaneCases.Guarded(x);
+        using GuardedBuffer<byte> bytes = new((int)Int8Activations.Bytes(Segment, Segment, Width));
+        Int8Activations codes = new(bytes.Pointer, Segment, Width);
+        codes.Quantize(from.Pointer, Segment);
+        for (int lane = 0; lane < Width; lane++)
+        {
+            float scale = codes.Scales(0)[lane];
+            Assert.Equal(lane == Bad, float.IsNaN(scale));
+            if (lane == Bad) continue;
+            int sum = 0;
+            for (int k = 0; k < Segment; k++)
+            {
+                int code = codes.Codes(0)[(k / 4 * 4 * Width) + (4 * lane) + (k % 4)];
+                sum += code;
+                Assert.InRange(Math.Abs((code * scale) - x[(k * Width) + lane]), 0, (0.5 + 1e-4) * scale);
+            }
+
+            Assert.Equal(-128 * sum, codes.Offsets(0)[lane]);
+        }
+
+        QuantizedTiles q = (QuantizedTiles)Base(64, 4);
+        float[] start = new float[64 * Width];
+        using GuardedBuffer<float> y = LaneCases.Guarded(start);
+        using GuardedBuffer<byte> scratch = new(Int8Kernel.ScratchBytes(64));
+        Int8Kernel.Multiply(q, Columns, 0, 0, 1, new(from.Pointer, 0), new(bytes.Pointer, 0), new(y.Pointer, 0), new(1, Width, Width), scratch.Pointer);
+        for (int i = 0; i < start.Length; i++) Assert.Equal(i % Width == Bad, float.IsNaN(y.Span[i]));
+    }
+
+    // 1: one instruction, 2: AVX2, 3: portable, 0: the one that is chosen.
+    private static IEnumerable<int> Ways => ((int[])[0, 1, 2, 3]).Where(way => way switch { 1 => AvxVnni.IsSupported, 2 => Avx2.IsSupported, _ => true });
+
+    private static void Run(int way, FrozenTiles q, int first, ChunkPointers<float> x, ChunkPointers<byte> codes, ChunkPointers<float> y, ChunkBatch group, byte* scratch)
+    {
+        switch (way)
+        {
+            case 0: Int8Kernel.Multiply(q, Columns, 1, first, Columns, x, codes, y, group, scratch); break;
+            case 1: Int8Kernel.Multiply<DotVnni>(q, Columns, 1, first, Columns, x, codes, y, group, scratch); break;
+            case 2: Int8Kernel.Multiply<DotAvx2>(q, Columns, 1, first, Columns, x, codes, y, group, scratch); break;
+            default: Int8Kernel.Multiply<DotPortable>(q, Columns, 1, first, Columns, x, codes, y, group, scratch); break;
+        }
+    }
+
+    private static FrozenTiles Base(int tile, int bits)
+    {
+        const int Tiles = Rows * Columns;
+        Random random = new(tile + bits);
+        byte[] codes = new byte[bits < 0 ? TrellisTiles.CodeBytes(tile, Tiles, -bits) : Tiles * tile * tile * bits / 8];
+        random.NextBytes(codes);
+        Half[] scales = [.. Enumerable.Range(0, bits < 0 ? Tiles : Tiles * tile * tile / 64).Select(_ => (Half)(0.1 + random.NextDouble()))];
+        if (bits > 0) return new QuantizedTiles(tile, Tiles, bits, scales, codes);
+        TileOutliers outliers = new(tile, Tiles, 2, [.. Enumerable.Range(0, 2 * Tiles).Select(e => (ushort)(5 + (e * tile / 2)))], [.. Enumerable.Range(0, 2 * Tiles).Select(e => (Half)(7 - e))]);
+        return new TrellisTiles(tile, Tiles, -bits, bits % 2 == 0 ? TrellisScan.ColumnMajor : TrellisScan.RowMajor, scales, codes, outliers);
+    }
+}
