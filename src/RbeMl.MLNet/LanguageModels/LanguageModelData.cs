@@ -32,7 +32,11 @@ internal sealed record LanguageModelData(int Vocabulary, IReadOnlyList<int[]> Tr
             (train, validation) = Split(train, options.ValidationFraction, seed);
         }
 
-        if (type is TextDataViewType && start.LearnsTokenizer) start.LearnTokenizer([.. train.Select(r => r.Text).Where(t => !string.IsNullOrEmpty(t))!]);
+        if (type is TextDataViewType && start.LearnsTokenizer)
+        {
+            List<string> texts = [.. train.Select(r => r.Text ?? "").Where(t => t.Length > 0)];
+            start.LearnTokenizer(texts.Count > 0 ? texts : throw NoRows("Training"));
+        }
 
         // A new model for ids knows those of the key's type, or those it is trained on.
         int vocabulary = start.Vocabulary
