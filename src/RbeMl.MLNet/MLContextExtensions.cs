@@ -22,8 +22,8 @@ public static class RbeMLContextExtensions
     }
 
     /// <summary>
-    /// Makes RbeMl's components known to a context, so that models which hold them can be loaded. Without it, loading fails with a
-    /// <see cref="FormatException"/>: "Couldn't load model: 'TransformerChain/Transform_001'".
+    /// Makes RbeMl's components known to a context, so that models which hold them can be loaded. Without it, loading fails with an
+    /// <see cref="InvalidOperationException"/> whose innermost exception says "Couldn't load model: 'TransformerChain/Transform_001'".
     /// </summary>
     /// <param name="context">The context.</param>
     /// <returns>The same context.</returns>

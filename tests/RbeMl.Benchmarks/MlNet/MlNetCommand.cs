@@ -18,6 +18,7 @@ internal static class MlNetCommand
         Option<int> seed = new("--seed") { Description = "Seed of split and training.", DefaultValueFactory = _ => 1 };
         Option<string?> json = new("--json") { Description = "Writes the rows as JSON, to a file or to standard output.", Arity = ArgumentArity.ZeroOrOne };
         Command command = new("mlnet", "Trains text classifiers on 80 % of the data, each in a process of its own, and measures them on the rest.") { data, model, only, seed, json };
+        command.Subcommands.Add(ThroughputCommand.Create());
         command.SetAction(parsed =>
         {
             string? file = parsed.GetValue(json);
