@@ -113,8 +113,8 @@ internal sealed unsafe class BlockCall<T> : IDisposable
     {
         if (context is null && Lent is { Offload: ActivationOffload.None } lent)
         {
-            BlockActivations<T> rest = lent.Policy is CheckpointPolicy.Full ? _shared : lent.Saved;
-            Use(lent.Saved, rest, rest);
+            // Only panels that its own forward fills: others would stay beside those that it shares.
+            Use(lent.Saved, lent.Policy is CheckpointPolicy.Full ? _shared : lent.Saved, lent.Policy is CheckpointPolicy.None ? lent.Saved : _shared);
             return;
         }
 

@@ -19,11 +19,16 @@ public sealed unsafe class AdamW<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private const int Piece = 1 << 14; // elements of an item; fixed, so that sums are the same for any number of threads
+
+    // The largest gradient whose square the second moment can hold; half of that root leaves room for roundings.
+    private static readonly double s_largest = Math.Sqrt(typeof(T) == typeof(float) ? float.MaxValue : double.MaxValue) / 2;
     private readonly ParameterVector<T> _parameters;
     private readonly ParameterVector<T> _first;
     private readonly ParameterVector<T> _second;
     private readonly TrainerOptions _options;
     private readonly double[]?[] _inverseGrams;
+    private readonly double[] _gains; // of a slice: the most that preconditioning makes of the largest gradient
+    private readonly double _largestGain;
     private readonly (int Slice, long Offset, int Length)[] _pieces;
     private readonly double[] _sums;
     private readonly bool[] _trained;
@@ -42,6 +47,8 @@ public sealed unsafe class AdamW<T> : IDisposable
         _second = parameters.CreateLike();
         _trained = [.. parameters.Slices.Select(s => trained?.Invoke(s) ?? true)];
         _inverseGrams = [.. parameters.Slices.Select((s, i) => s.Gram is { } gram && options.PreconditionAlphas && _trained[i] ? Preconditioner(gram) : null)];
+        _gains = [.. _inverseGrams.Select(inverse => inverse is null ? 1 : Gain(inverse))];
+        _largestGain = _gains.DefaultIfEmpty(1).Max();
         _pieces = [.. parameters.Slices.SelectMany((s, i) => Enumerable.Range(0, _trained[i] ? (s.Length + Piece - 1) / Piece : 0).Select(p => (i, s.Offset + ((long)p * Piece), Math.Min(Piece, s.Length - (p * Piece)))))];
         _sums = new double[_pieces.Length];
     }
@@ -58,7 +65,7 @@ public sealed unsafe class AdamW<T> : IDisposable
     /// <param name="team">Threads.</param>
     /// <returns>Global norm of the gradient (before preconditioning and clipping).</returns>
     /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
-    /// <exception cref="NonFiniteException">A gradient is NaN or infinite; its slice is named, and nothing is changed.</exception>
+    /// <exception cref="NonFiniteException">A gradient is NaN, infinite, or too large for its square; its slice is named, and nothing is changed.</exception>
     public double Step(ParameterVector<T> gradients, double rateFactor, ThreadTeam team)
     {
         double norm = GradientNorm(gradients, team);
@@ -90,12 +97,14 @@ public sealed unsafe class AdamW<T> : IDisposable
     /// <param name="team">Threads.</param>
     /// <param name="norm">Norm of all parts together: the root of the sum of the squares of their <see cref="GradientNorm"/>.</param>
     /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
+    /// <exception cref="NonFiniteException">The square of a gradient, clipped and preconditioned, overflows; its slice is named, and nothing is changed.</exception>
     public void Step(ParameterVector<T> gradients, double rateFactor, ThreadTeam team, double norm)
     {
         ArgumentNullException.ThrowIfNull(gradients);
         ArgumentNullException.ThrowIfNull(team);
         _parameters.RequireLayout("optimizer", gradients);
-        double scale = _options.Clip > 0 && norm > _options.Clip ? _options.Clip / norm : 1;
+        RequireSquares(gradients, norm);
+        double scale = Scale(norm);
         Steps++;
         StepWork work = new(this, gradients, rateFactor, scale, 1 - Math.Pow(_options.Beta1, Steps), 1 - Math.Pow(_options.Beta2, Steps));
         team.For(_pieces.Length, ref work);
@@ -108,10 +117,41 @@ public sealed unsafe class AdamW<T> : IDisposable
         _second.Dispose();
     }
 
-    private static NonFiniteException FindNonFinite(ParameterVector<T> gradients)
+    /// <summary>
+    /// Requires the second moment to hold the square of every gradient: an infinite one would keep its weight where it is for good. Costs nothing where the norm
+    /// is small enough for all of them.
+    /// </summary>
+    /// <param name="gradients">Gradients.</param>
+    /// <param name="norm">Norm of all parts together.</param>
+    /// <exception cref="NonFiniteException">One is too large; its slice is named.</exception>
+    internal void RequireSquares(ParameterVector<T> gradients, double norm)
     {
-        foreach (ParameterSlice slice in gradients.Slices)
+        double scale = Scale(norm);
+        if (norm * scale * _largestGain <= s_largest) return;
+        for (int s = 0; s < _trained.Length; s++)
         {
+            if (!_trained[s]) continue;
+            ParameterSlice slice = gradients.Slices[s];
+            Span<T> values = gradients.Of(slice);
+            for (int i = 0; i < values.Length; i++)
+            {
+                if (!(Math.Abs(double.CreateTruncating(values[i])) * scale * _gains[s] <= s_largest))
+                {
+                    throw new NonFiniteException($"gradient of {slice.Name}", FormattableString.Invariant($"{values[i]} at element {i}, whose square overflows. Clip the gradient (Clip) or lower the learning rate."));
+                }
+            }
+        }
+    }
+
+    // Factor that clips the gradient.
+    private double Scale(double norm) => _options.Clip > 0 && norm > _options.Clip ? _options.Clip / norm : 1;
+
+    private NonFiniteException FindNonFinite(ParameterVector<T> gradients)
+    {
+        for (int s = 0; s < _trained.Length; s++)
+        {
+            if (!_trained[s]) continue;
+            ParameterSlice slice = gradients.Slices[s];
             Span<T> values = gradients.Of(slice);
             for (int i = 0; i < values.Length; i++)
             {
@@ -157,9 +197,12 @@ public sealed unsafe class AdamW<T> : IDisposable
         return inverse;
     }
 
-    // Eight alphas a tile: a vector of doubles, whatever the machine's width.
+    // The largest sum of absolute values of a row; the matrix is symmetric, so of a column.
+    private static double Gain(double[] inverse) => inverse.Chunk(8).Max(column => column.Sum(Math.Abs));
+
+    // Eight alphas a tile: a vector of doubles, whatever the machine's width. Clips at once, as what is not clipped yet may be too large for T.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Precondition(T* gradient, int length, double[] inverse)
+    private static void Precondition(T* gradient, int length, double[] inverse, double scale)
     {
         T* end = gradient + length;
         fixed (double* columns = inverse)
@@ -168,6 +211,7 @@ public sealed unsafe class AdamW<T> : IDisposable
             {
                 Vector512<double> sum = Vector512<double>.Zero;
                 for (int l = 0; l < 8; l++) sum += Vector512.Load(columns + (8 * l)) * double.CreateTruncating(gradient[l]);
+                sum *= scale;
                 for (int k = 0; k < 8; k++) gradient[k] = T.CreateTruncating(sum[k]);
             }
         }
@@ -183,7 +227,12 @@ public sealed unsafe class AdamW<T> : IDisposable
             (ParameterKind.Alpha, { } own) => own / Math.Sqrt(slice.Gram![0]), // Gram[0] = <1, 1> = B²
             _ => _options.LearningRate * slice.RateScale,
         };
-        if (_inverseGrams[s] is { } inverse) Precondition(gradients.Pointer + offset, length, inverse);
+        if (_inverseGrams[s] is { } inverse)
+        {
+            Precondition(gradients.Pointer + offset, length, inverse, scale);
+            scale = 1;
+        }
+
         double decay = slice.Kind is ParameterKind.Bias or ParameterKind.LayerNorm ? 0 : _options.WeightDecay;
         OptimizerKernel.AdamW(
             _parameters.Pointer + offset, gradients.Pointer + offset, _first.Pointer + offset, _second.Pointer + offset, length,

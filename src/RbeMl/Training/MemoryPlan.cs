@@ -66,7 +66,7 @@ public sealed record MemoryPlanOptions
 /// <param name="LimitBytes">The limit.</param>
 public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Estimate, long LimitBytes)
 {
-    // What a process takes beyond its measure at rest while it trains: code around the steps, stacks, room that the collector gives new objects. 3 to 6 MiB were
+    // What a process takes beyond its measure at rest while it trains: code around the steps, stacks, room that the collector gives new objects. 3 to 7 MiB were
     // seen.
     private const long Slack = 8 << 20;
 

@@ -74,7 +74,7 @@ public class TrellisTilesTests
             TrellisTiles heap = Random(tile, 2, bits, scan, 5);
             using GuardedBuffer<byte> guarded = new(heap.Codes.Length);
             heap.Codes.Span.CopyTo(guarded.Span);
-            using NativeMemory memory = new(guarded);
+            using GuardedMemory memory = new(guarded);
             TrellisTiles tiles = new(tile, 2, bits, scan, heap.Scales, memory.Memory);
             float[] expected = new float[tile * tile], actual = new float[tile * tile];
             for (int t = 0; t < 2; t++)
@@ -146,20 +146,4 @@ public class TrellisTilesTests
     }
 
     private delegate void Path(int tileIndex, Span<float> coefficients);
-
-    /// <summary>A guarded buffer as memory.</summary>
-    private sealed unsafe class NativeMemory(GuardedBuffer<byte> buffer) : System.Buffers.MemoryManager<byte>
-    {
-        public override Span<byte> GetSpan() => buffer.Span;
-
-        public override System.Buffers.MemoryHandle Pin(int elementIndex = 0) => new(buffer.Pointer + elementIndex);
-
-        public override void Unpin()
-        {
-        }
-
-        protected override void Dispose(bool disposing)
-        {
-        }
-    }
 }

@@ -128,6 +128,39 @@ public sealed unsafe class Int8KernelTests
         for (int i = 0; i < start.Length; i++) Assert.Equal(i % Width == Bad, float.IsNaN(y.Span[i]));
     }
 
+    /// <summary>127 / x is infinite from 3.7e-37 down, and infinity times a smaller value would be no code; values that small count as 0 well before that.</summary>
+    [Theory]
+    [InlineData(9e-31f)]
+    [InlineData(1e-36f)]
+    [InlineData(1e-38f)]
+    [InlineData(1e-42f)]
+    [InlineData(float.Epsilon)]
+    [InlineData(0)]
+    public void A_segment_too_small_for_a_scale_is_zeros(float largest)
+    {
+        const int Segment = 64, Width = 16;
+        float[] x = Numbers.Normal(2 * Segment * Width, 1);
+        for (int i = 0; i < Segment * Width; i++) x[i] = largest * (i / Width % 5 - 2) / 2; // the first segment, every token of it
+        using GuardedBuffer<float> from = LaneCases.Guarded(x);
+        using GuardedBuffer<byte> bytes = new((int)Int8Activations.Bytes(2 * Segment, Segment, Width));
+        bytes.Span.Fill(0xAA);
+        Int8Activations codes = new(bytes.Pointer, Segment, Width);
+        codes.Quantize(from.Pointer, 2 * Segment);
+        for (int lane = 0; lane < Width; lane++)
+        {
+            Assert.Equal((0, 0), (codes.Scales(0)[lane], codes.Offsets(0)[lane]));
+            Assert.True(codes.Scales(1)[lane] > 0);
+        }
+
+        Assert.All(new Span<sbyte>(codes.Codes(0), Segment * Width).ToArray(), code => Assert.Equal(0, code));
+        QuantizedTiles q = (QuantizedTiles)Base(64, 4);
+        float[] start = Numbers.Normal(64 * Width, 2);
+        using GuardedBuffer<float> y = LaneCases.Guarded(start);
+        using GuardedBuffer<byte> scratch = new(Int8Kernel.ScratchBytes(64));
+        Int8Kernel.Multiply(q, Columns, 0, 0, 1, new(from.Pointer, 0), new(bytes.Pointer, 0), new(y.Pointer, 0), new(1, Width, Width), scratch.Pointer);
+        Assert.Equal(start, y.Span.ToArray());
+    }
+
     // 1: one instruction, 2: AVX2, 3: portable, 0: the one that is chosen.
     private static IEnumerable<int> Ways => ((int[])[0, 1, 2, 3]).Where(way => way switch { 1 => AvxVnni.IsSupported, 2 => Avx2.IsSupported, _ => true });
 

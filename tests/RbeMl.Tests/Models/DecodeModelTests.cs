@@ -50,6 +50,11 @@ public sealed class DecodeModelTests
         using Gpt2Model<float> same = model.ToInference(), rounded = model.ToInference(WeightPrecision.BFloat16);
         float[] expected = Steps(model);
         Assert.InRange(Numbers.RelativeError(expected, Steps(same)), 0, Tolerance);
+
+        // What a copy adds to its model: coefficients, two bytes of each less where they are rounded (blocks of free places hold some zeros besides), and places.
+        long count = model.Parameters.Slices.Where(s => s.Kind == ParameterKind.Coefficient).Sum(s => (long)s.Length);
+        Assert.InRange((double)(same.NativeBytes - rounded.NativeBytes) / (sizeof(ushort) * count), 0.98, runLength == 1 ? 1.5 : 1.02);
+        Assert.InRange((double)(rounded.NativeBytes - model.NativeBytes) / (sizeof(ushort) * count), 1, 2);
         double difference = Numbers.RelativeError(expected, Steps(rounded));
 
         // Each coefficient moves by at most 2^-9 of itself, in ten products one after the other.

@@ -158,6 +158,79 @@ public class AdamWTests
         Assert.Equal(0, optimizer.Steps);
     }
 
+    [Fact]
+    public void A_slice_that_is_not_trained_is_not_blamed()
+    {
+        using ParameterVector<float> parameters = new();
+        ParameterSlice frozen = parameters.Add("frozen", ParameterKind.Bias, [1f, 2f]), trained = parameters.Add("trained", ParameterKind.Bias, [1f, 2f]);
+        parameters.Freeze();
+        using ParameterVector<float> gradients = parameters.CreateLike();
+        using ThreadTeam team = new(1);
+        using AdamW<float> optimizer = new(parameters, s_options, slice => slice == trained);
+        gradients.Of(frozen)[0] = float.NaN;
+        gradients.Of(trained)[1] = float.PositiveInfinity;
+        Assert.Equal("gradient of trained", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team)).Where);
+        (gradients.Of(frozen)[0], gradients.Of(trained)[1]) = (float.MaxValue, 1e19f);
+        Assert.Equal("gradient of trained", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team)).Where);
+        gradients.Of(trained)[1] = 1;
+        Assert.Equal(1, optimizer.Step(gradients, 1, team), 1e-12);
+    }
+
+    /// <summary>Adam's first step has the size of the rate wherever there is a gradient, however large; what is preconditioned is clipped before it is rounded to float.</summary>
+    [Fact]
+    public void Huge_gradients_are_clipped_before_they_overflow()
+    {
+        using ParameterVector<float> parameters = new();
+        ParameterSlice alphas = parameters.Add("a", ParameterKind.Alpha, new float[8], 1, BasisFunctions.Get(TileTransform.Dct, 64).Gram);
+        ParameterSlice bias = parameters.Add("b", ParameterKind.Bias, new float[1]);
+        parameters.Freeze();
+        using ParameterVector<float> gradients = parameters.CreateLike();
+        for (int k = 0; k < 8; k++) gradients.Of(alphas)[k] = k % 2 == 0 ? 3e37f : -3e37f;
+        gradients.Of(bias)[0] = 3e37f;
+        using ThreadTeam team = new(1);
+        using AdamW<float> optimizer = new(parameters, s_options with { Clip = 1, PreconditionAlphas = true });
+        Assert.InRange(optimizer.Step(gradients, 1, team), 9e37 * (1 - 1e-6), 9e37 * (1 + 1e-6));
+        Assert.All([.. parameters.Of(alphas), .. parameters.Of(bias)], w => Assert.InRange(MathF.Abs(w), 0.0999f, 0.1001f));
+        Assert.All([.. optimizer.Moments.Second.Of(alphas), .. optimizer.Moments.Second.Of(bias)], v => Assert.True(float.IsFinite(v)));
+    }
+
+    /// <summary>9.2e18 is half the root of the largest float: beyond it a square may be infinite, and the weight would never move again.</summary>
+    [Theory]
+    [InlineData(9e18f, false, true)]
+    [InlineData(1e20f, false, false)]
+    [InlineData(float.MaxValue, false, false)]
+    [InlineData(9e18f, true, false)] // the inverse of the Gram matrix enlarges it
+    public void A_gradient_whose_square_overflows_is_refused(float value, bool alpha, bool fits)
+    {
+        using ParameterVector<float> parameters = new();
+        parameters.Add("small", ParameterKind.Bias, [1f]);
+        ParameterSlice slice = alpha ? parameters.Add("a", ParameterKind.Alpha, new float[8], 1, BasisFunctions.Get(TileTransform.Dct, 64).Gram) : parameters.Add("b", ParameterKind.Bias, new float[8]);
+        parameters.Freeze();
+        using ParameterVector<float> gradients = parameters.CreateLike();
+        gradients.Of(parameters.Slices[0])[0] = 1;
+        for (int k = 0; k < 8; k++) gradients.Of(slice)[k] = k % 2 == 0 ? value : -value;
+        using ThreadTeam team = new(1);
+        using AdamW<float> optimizer = new(parameters, s_options with { PreconditionAlphas = true });
+        if (fits)
+        {
+            optimizer.Step(gradients, 1, team);
+            Assert.All(parameters.Of(slice).ToArray(), w => Assert.InRange(MathF.Abs(w), 0.0999f, 0.1001f));
+            gradients.Of(slice)[0] = 1e18f;
+            optimizer.Step(gradients, 1, team); // the moments still move it
+            Assert.True(MathF.Abs(parameters.Of(slice)[0]) > 0.11f);
+            return;
+        }
+
+        NonFiniteException refused = Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team));
+        Assert.Equal($"gradient of {slice.Name}", refused.Where);
+        Assert.Contains("Clip", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(0, optimizer.Steps);
+        Assert.Equal(new float[8], parameters.Of(slice).ToArray());
+        using AdamW<float> clipped = new(parameters, s_options with { PreconditionAlphas = true, Clip = 1 });
+        clipped.Step(gradients, 1, team);
+        Assert.All(parameters.Of(slice).ToArray(), w => Assert.InRange(MathF.Abs(w), 0.0999f, 0.1001f));
+    }
+
     /// <summary>A run limited by time does not know its steps: the warm-up ends after its steps or a twentieth of the time, whichever comes first.</summary>
     [Fact]
     public void A_timed_run_warms_up_by_steps_or_by_time()

@@ -24,26 +24,71 @@ public sealed class MemoryPlanTests
     [InlineData(CheckpointPolicy.Full, ActivationOffload.Spill, 16, 1)]
     public void The_prediction_is_what_gets_allocated(CheckpointPolicy policy, ActivationOffload offload, int part, int headChunks)
     {
+        ActivationSettings settings = new() { Checkpointing = policy, Offload = offload, PartSequences = part, HeadChunks = headChunks };
         foreach (bool compressed in (bool[])[false, true])
         {
             using Gpt2Model<float> model = SmallModel.Create(Length, layers: 3, compressedTable: compressed, width: 48);
-            ActivationSettings settings = new() { Checkpointing = policy, Offload = offload, PartSequences = part, HeadChunks = headChunks };
-            using MemoryCounter counter = MemoryCounter.Open();
-            using Workspace<float> workspace = new(Threads);
-            using Gpt2Context<float> context = new(model, workspace, settings);
-            using ParameterVector<float> gradients = model.Parameters.CreateLike();
-            int[] inputs = new int[Batch * Length], targets = new int[Batch * Length];
-            new CountingTokens(11).Fill(0, Batch, Length, inputs, targets);
-            model.Loss(inputs, targets, Batch, Length, context); // a validation needs nothing of its own
-            model.Loss(inputs, targets, Batch, Length, context, null, gradients);
-            StepMemory expected = model.PredictStep(settings, Batch, Length, Threads), actual = Gpt2Model<float>.MeasureStep(context);
-            Near(expected.Activations, actual.Activations);
-            Near(expected.Workspace, actual.Workspace);
-            Near(expected.Scratch, actual.Scratch);
-            Near(expected.Head, actual.Head);
-            Near(expected.Spilled, actual.Spilled);
-            Near(expected.Total + (model.Parameters.Length * sizeof(float)), counter.PeakBytes);
+            PredictionIsAllocation(model, settings, Batch, Length, Threads);
         }
+    }
+
+    /// <summary>Products are divided into tile rows, which work in whole panels: none beside those that the backward has anyway, a validation before it or not.</summary>
+    [Theory]
+    [InlineData(CheckpointPolicy.None)]
+    [InlineData(CheckpointPolicy.Selective)]
+    [InlineData(CheckpointPolicy.Full)]
+    public void With_fewer_chunks_than_threads_too(CheckpointPolicy policy)
+    {
+        foreach (ActivationOffload offload in (ActivationOffload[])[ActivationOffload.None, ActivationOffload.BFloat16])
+        {
+            foreach (bool frozen in (bool[])[false, true])
+            {
+                using Gpt2Model<float> model = frozen ? FrozenModel() : SmallModel.Create(Length, layers: 3, width: 48);
+                PredictionIsAllocation(model, new() { Checkpointing = policy, Offload = offload }, 1, Length, threads: 3);
+            }
+        }
+    }
+
+    /// <summary>A thread works on several chunks at once where weights are codes, and its scratch grows with them.</summary>
+    [Theory]
+    [InlineData(Batch, Threads)]
+    [InlineData(3, Threads)]
+    [InlineData(3, 1)]
+    public void With_codes_chunks_that_are_worked_on_together_count(int batch, int threads)
+    {
+        using Gpt2Model<float> model = FrozenModel();
+        ActivationSettings settings = new() { Checkpointing = CheckpointPolicy.Selective };
+        PredictionIsAllocation(model, settings, batch, Length, threads);
+        Assert.True(model.PredictStep(settings, batch, Length, threads).Scratch > (6400 * threads) + model.PredictStep(settings, 1, Length, threads).Scratch);
+    }
+
+    // A model whose matrices are codes of 4 bits.
+    private static Gpt2Model<float> FrozenModel()
+    {
+        TransformerConfig config = new() { Width = 48, Heads = 2, Layers = 3, Vocabulary = 11, MaxSequenceLength = Length };
+        BlockWeights[] blocks = [.. Enumerable.Range(1, config.Layers).Select(seed =>
+            BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(config, seed), config, new RbeOptions { Tile = 32, Format = RbeFormat.Quantized(4) }))];
+        using Gpt2Model<float> sparse = SmallModel.Create(Length, layers: 3, width: 48);
+        return new(sparse.GetWeights() with { Blocks = blocks });
+    }
+
+    private static void PredictionIsAllocation(Gpt2Model<float> model, ActivationSettings settings, int batch, int length, int threads)
+    {
+        using MemoryCounter counter = MemoryCounter.Open();
+        using Workspace<float> workspace = new(threads);
+        using Gpt2Context<float> context = new(model, workspace, settings);
+        using ParameterVector<float> gradients = model.Parameters.CreateLike();
+        int[] inputs = new int[batch * length], targets = new int[batch * length];
+        new CountingTokens(11).Fill(0, batch, length, inputs, targets);
+        model.Loss(inputs, targets, batch, length, context); // a validation needs nothing of its own
+        model.Loss(inputs, targets, batch, length, context, null, gradients);
+        StepMemory expected = model.PredictStep(settings, batch, length, threads), actual = Gpt2Model<float>.MeasureStep(context);
+        Near(expected.Activations, actual.Activations);
+        Near(expected.Workspace, actual.Workspace);
+        Near(expected.Scratch, actual.Scratch);
+        Near(expected.Head, actual.Head);
+        Near(expected.Spilled, actual.Spilled);
+        Near(expected.Total + (model.Parameters.Length * sizeof(float)), counter.PeakBytes);
 
         static void Near(long expected, long actual) => Assert.InRange(actual, expected, expected + 6400);
     }

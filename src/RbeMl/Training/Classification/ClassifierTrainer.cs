@@ -123,6 +123,7 @@ public sealed class ClassifierTrainer : IDisposable
                 _train.Tokens, _train.Lengths, _train.Labels, _context, _least, new DropoutStep(Options.Seed, (uint)step), _modelGradients, _headGradients);
             norm = _headOptimizer.GradientNorm(_headGradients, _workspace.Team);
             if (_modelOptimizer is not null) norm = Math.Sqrt((norm * norm) + Math.Pow(_modelOptimizer.GradientNorm(_modelGradients!, _workspace.Team), 2));
+            _headOptimizer.RequireSquares(_headGradients, norm); // before the model is changed
             _modelOptimizer?.Step(_modelGradients!, factor, _workspace.Team, norm);
             _headOptimizer.Step(_headGradients, factor, _workspace.Team, norm);
         }
