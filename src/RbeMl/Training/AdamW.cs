@@ -217,6 +217,8 @@ public sealed unsafe class AdamW<T> : IDisposable
         }
     }
 
+    // Compiled in full at once: the first, quick version of generic arithmetic allocates.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void StepPiece(int item, ParameterVector<T> gradients, double rateFactor, double scale, double correction1, double correction2)
     {
         (int s, long offset, int length) = _pieces[item];

@@ -189,8 +189,9 @@ public class TrainerTests
         using Trainer trainer = new(Model(), new Counting(11), null, s_training with { Checkpointing = policy, Offload = offload }, 1);
         for (int i = 0; i < 5; i++) trainer.Step();
         long least = long.MaxValue;
-        for (int window = 0; window < 5; window++)
+        for (int window = 0; window < 40 && least > 0; window++)
         {
+            if (window >= 5) Thread.Sleep(50); // for the compiler's second tier, which comes later on a busy machine: the first boxes
             long before = GC.GetAllocatedBytesForCurrentThread();
             for (int i = 0; i < 3; i++) trainer.Step();
             least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
