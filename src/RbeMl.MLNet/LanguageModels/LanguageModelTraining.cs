@@ -27,7 +27,7 @@ internal sealed class LanguageModelTraining : IDisposable
         int length = Math.Min(context, data.Train.Max(t => t.Length) - 1);
         TokenDataset train = TokenDataset.FromSequences(data.Train, data.Vocabulary, seed, TokenOrder.Shuffled);
         _pieces = train.PieceCount(length);
-        int batch = (int)Math.Min(options.BatchSize, _pieces);
+        int batch = (int)Math.Min(options.BatchSize, Math.Min(_pieces, Math.Max(1, Array.MaxLength / 2 / length)));
         Steps = options.Steps ?? EndOf(options.Epochs, batch);
         Epochs = options.Steps is { } steps ? (int)(((steps * (long)batch) + _pieces - 1) / _pieces) : options.Epochs;
         TrainerOptions settings = options.ToTrainer(seed, Steps, batch, length);
@@ -90,7 +90,7 @@ internal sealed class LanguageModelTraining : IDisposable
         {
             if (_options.Cancellation.IsCancellationRequested)
             {
-                if (_options.OnCancel == WhenCancelled.Throw) _options.Cancellation.ThrowIfCancellationRequested();
+                if (_options.OnCancel == WhenCancelled.Throw || _trainer.StepsDone == 0) _options.Cancellation.ThrowIfCancellationRequested();
                 _log.Warn($"Cancelled after {_trainer.StepsDone} of {Steps} steps");
                 if (since > 0) _epochs.Add(new EpochSummary(sum / since));
                 return (false, true);
