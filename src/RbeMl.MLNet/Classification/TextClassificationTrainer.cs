@@ -62,7 +62,7 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         using StartingModel start = new(_options, _options.WarmStart is { } w ? new Gpt2Bundle(w.Classifier.Model, w.Tokenizer) : null);
         TextData data = TextData.Read(_options, input, labels, start, log);
         TextClassificationModel model = new(_options.TextColumnName, _names, labels, Create(start, data.Vocabulary, labels), start.Tokenizer, data.Limits);
-        if (model.Tokenizer is Tokens.AnyTokenizer) log.Warn($"The tokenizer has no saved form: the result can be used, but not saved");
+        if (!Tokens.SavedTokenizer.HasForm(model.Tokenizer)) log.Warn($"The tokenizer has no saved form: the result can be used, but not saved");
         try
         {
             return new TextClassificationTransformer(_host, model, Train(model.Classifier, data, log, started), _options.Scoring);

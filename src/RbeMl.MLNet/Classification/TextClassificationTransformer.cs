@@ -3,6 +3,7 @@ using Microsoft.ML.Runtime;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Runtime;
+using RbeMl.MLNet.Tokens;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
 using RbeMl.Text;
@@ -85,6 +86,7 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
 
     private protected override void Write(BinaryWriter writer)
     {
+        SavedTokenizer.Require(Tokenizer);
         Summary.Write(writer);
         Scoring.Write(writer);
         _model.Write(writer);

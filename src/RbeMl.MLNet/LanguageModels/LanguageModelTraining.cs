@@ -34,8 +34,17 @@ internal sealed class LanguageModelTraining : IDisposable
         bool keepsBest = data.Validation.Count > 0 && (options.Patience > 0 || options.OnCancel == WhenCancelled.ReturnBest);
 
         // The best weights so far are kept beside what the trainer counts.
-        if (keepsBest && settings.MemoryLimit is { } limit) settings = settings with { MemoryLimit = Math.Max(1, limit - (int)(((model.Parameters.Length * sizeof(float)) >> 20) + 1)) };
-        _trainer = new Trainer(model, train, null, settings, options.Threads);
+        int copy = keepsBest ? (int)((model.Parameters.Length * sizeof(float)) >> 20) + 1 : 0;
+        try
+        {
+            if (settings.MemoryLimit is { } limit) settings = settings with { MemoryLimit = Math.Max(1, limit - copy) };
+            _trainer = new Trainer(model, train, null, settings, options.Threads);
+        }
+        catch (MemoryLimitException error) when (copy > 0)
+        {
+            throw new MemoryLimitException((long)options.MemoryLimit!.Value << 20, error.LeastBytes + ((long)copy << 20), $"{copy} MiB of it for a copy of the best weights");
+        }
+
         if (keepsBest) _best = model.Parameters.CreateLike();
     }
 

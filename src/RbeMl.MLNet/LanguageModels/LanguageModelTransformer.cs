@@ -4,6 +4,7 @@ using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Files;
 using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Runtime;
+using RbeMl.MLNet.Tokens;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
 using RbeMl.Models.Files;
@@ -90,7 +91,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
 
     private protected override void Write(BinaryWriter writer)
     {
-        if (Tokenizer is Tokens.AnyTokenizer) throw new NotSupportedException("The tokenizer is one of Microsoft.ML.Tokenizers that has no saved form. Use FromGpt2Files or FromTiktoken of RbeTokenizers, or a byte-level tokenizer with GPT-2's rules.");
+        SavedTokenizer.Require(Tokenizer);
         Summary.Write(writer);
         Scoring.Write(writer);
         Settings.Write(writer);
