@@ -15,22 +15,27 @@ public sealed class ScoringTests
     private readonly MLContext _ml = new(1);
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(5)]
-    [InlineData(65_536)]
-    public void RowsAreReadAheadAsTheOptionSays(int batchRows)
+    [InlineData(1, 1)]
+    [InlineData(5, 5)]
+    [InlineData(65_536, 8)] // of 24 rows, as it grows from one row
+    public void RowsAreReadAheadAsTheOptionSays(int batchRows, int least)
     {
         IDataView data = Toy.Multiclass(_ml);
         TextClassificationTransformer model = Toy.Fit(_ml, data, o => (o.Epochs, o.BatchRows) = (1, batchRows));
         Assert.Equal(Toy.Scores(_ml, Toy.Fit(_ml, data, o => o.Epochs = 1), data), Toy.Scores(_ml, model, data));
         IDataView view = model.Transform(data);
-        long before = ForwardCounter.Rows;
+        long before = ForwardCounter.Rows, most = 0;
         using DataViewRowCursor cursor = view.GetRowCursor([view.Schema["Score"]]);
         ValueGetter<VBuffer<float>> score = cursor.GetGetter<VBuffer<float>>(view.Schema["Score"]);
         VBuffer<float> value = default;
-        Assert.True(cursor.MoveNext());
-        score(ref value);
-        Assert.Equal(Math.Min(batchRows, 24), ForwardCounter.Rows - before);
+        while (cursor.MoveNext())
+        {
+            score(ref value);
+            most = Math.Max(most, ForwardCounter.Rows - before);
+            before = ForwardCounter.Rows;
+        }
+
+        Assert.InRange(most, least, batchRows);
     }
 
     [Fact]

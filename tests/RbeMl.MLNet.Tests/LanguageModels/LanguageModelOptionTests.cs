@@ -19,21 +19,26 @@ public sealed class LanguageModelOptionTests : IDisposable
     public void Dispose() => _bundle.Dispose();
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(5)]
-    [InlineData(65_536)]
-    public void RowsAreReadAheadAsTheOptionSays(int batchRows)
+    [InlineData(1, 1)]
+    [InlineData(5, 5)]
+    [InlineData(65_536, 8)] // of 24 rows, as it grows from one row
+    public void RowsAreReadAheadAsTheOptionSays(int batchRows, int least)
     {
         LanguageModelTransformer model = Verses.Score(_ml, _bundle, o => o.BatchRows = batchRows);
         Assert.Equal(Verses.Score(_ml, _bundle).Perplexities(Verses.View(_ml)), model.Perplexities(Verses.View(_ml)));
         IDataView view = model.Transform(Verses.View(_ml));
-        long before = ForwardCounter.Rows;
+        long before = ForwardCounter.Rows, most = 0;
         using DataViewRowCursor cursor = view.GetRowCursor([view.Schema["Perplexity"]]);
         ValueGetter<float> perplexity = cursor.GetGetter<float>(view.Schema["Perplexity"]);
         float value = 0;
-        Assert.True(cursor.MoveNext());
-        perplexity(ref value);
-        Assert.Equal(Math.Min(batchRows, 24), ForwardCounter.Rows - before);
+        while (cursor.MoveNext())
+        {
+            perplexity(ref value);
+            most = Math.Max(most, ForwardCounter.Rows - before);
+            before = ForwardCounter.Rows;
+        }
+
+        Assert.InRange(most, least, batchRows);
     }
 
     [Fact]
