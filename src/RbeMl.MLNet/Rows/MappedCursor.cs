@@ -4,56 +4,20 @@ using Microsoft.ML.Data;
 namespace RbeMl.MLNet.Rows;
 
 /// <summary>
-/// A cursor with added columns. Two cursors run over the source: one gives the passed-on columns at the row, the other reads our inputs ahead, so that
-/// many rows are computed together. Nothing is read ahead before an added column is asked for. The look-ahead grows from one row to the whole batch, so
-/// that a look at the first rows stays cheap. With a batch of one row there is one cursor.
+/// A cursor with added columns that is read row by row: of components that gain nothing by more, and where no added column is asked for.
 /// </summary>
 internal sealed class MappedCursor : DataViewRowCursor
 {
     private readonly RowMapping _mapping;
     private readonly bool[] _active;
     private readonly DataViewRowCursor _input;
-    private readonly DataViewRowCursor? _ahead;
     private readonly RowBatch? _batch;
-    private readonly DataViewRowId[] _ids = [];
-    private readonly ValueGetter<DataViewRowId>? _inputId;
-    private readonly ValueGetter<DataViewRowId>? _aheadId;
-    private long _row = -1;
-    private long _start;
-    private long _read;
-    private int _count;
-    private int _next = 1;
+    private long _computed = -1;
 
-    public MappedCursor(RowMapping mapping, IDataView source, IEnumerable<DataViewSchema.Column> columns, Random? random)
+    public MappedCursor(RowMapping mapping, DataViewRowCursor input, bool[] active)
     {
-        _mapping = mapping;
-        DataViewSchema.Column[] asked = [.. columns];
-        _active = mapping.Active(asked);
-        IEnumerable<DataViewSchema.Column> passed = asked.Where(c => mapping.AddedIndex(c) < 0).Select(c => mapping.Input[c.Index]);
-
-        // One seed, drawn alike whatever is asked: the order of the rows must not depend on the columns.
-        int? seed = random?.Next();
-        if (!asked.Any(c => mapping.AddedIndex(c) >= 0))
-        {
-            _input = source.GetRowCursor(passed, Shuffle());
-            return;
-        }
-
-        if (mapping.BatchRows == 1)
-        {
-            _input = source.GetRowCursor(mapping.Dependencies(asked), Shuffle());
-            _batch = mapping.CreateBatch(_input, 1);
-            return;
-        }
-
-        _input = source.GetRowCursor(passed, Shuffle());
-        _ahead = source.GetRowCursor(mapping.Sources, Shuffle());
-        _inputId = _input.GetIdGetter();
-        _aheadId = _ahead.GetIdGetter();
-        _ids = new DataViewRowId[mapping.BatchRows];
-        _batch = mapping.CreateBatch(_ahead, mapping.BatchRows);
-
-        Random? Shuffle() => seed is { } s ? new Random(s) : null;
+        (_mapping, _input, _active) = (mapping, input, active);
+        if (active.AsSpan(mapping.Input.Count).Contains(true)) _batch = mapping.CreateBatch(input, 1);
     }
 
     public override DataViewSchema Schema => _mapping.Output;
@@ -62,11 +26,18 @@ internal sealed class MappedCursor : DataViewRowCursor
 
     public override long Batch => _input.Batch;
 
-    public override bool MoveNext()
+    /// <summary>The cursor that suits a mapping and the columns asked for.</summary>
+    public static DataViewRowCursor Create(RowMapping mapping, IDataView source, IEnumerable<DataViewSchema.Column> columns, Random? random)
     {
-        _row++;
-        return _input.MoveNext();
+        DataViewSchema.Column[] asked = [.. columns];
+        bool[] active = mapping.Active(asked);
+        DataViewRowCursor input = source.GetRowCursor(mapping.Dependencies(asked), random);
+        return mapping.BatchRows > 1 && active.AsSpan(mapping.Input.Count).Contains(true)
+            ? new LookAheadCursor(mapping, input, active)
+            : new MappedCursor(mapping, input, active);
     }
+
+    public override bool MoveNext() => _input.MoveNext();
 
     public override ValueGetter<DataViewRowId> GetIdGetter() => _input.GetIdGetter();
 
@@ -77,56 +48,21 @@ internal sealed class MappedCursor : DataViewRowCursor
 
     protected override void Dispose(bool disposing)
     {
-        if (disposing)
-        {
-            _ahead?.Dispose();
-            _input.Dispose();
-        }
-
+        if (disposing) _input.Dispose();
         base.Dispose(disposing);
     }
 
     private int Locate()
     {
         if (_input.Position < 0) throw new InvalidOperationException("The cursor is on no row. Call MoveNext first, and stop when it returns false.");
-        if (_ahead is null) return Single();
-        if (_row >= _start + _count) Fill();
-        int slot = (int)(_row - _start);
-        DataViewRowId id = default;
-        _inputId!(ref id);
-        return slot >= 0 && slot < _count && id.Equals(_ids[slot])
-            ? slot
-            : throw new InvalidOperationException("The data gave its rows in another order when read a second time. Put AppendCacheCheckpoint before this component, or set its batch size to 1.");
-    }
-
-    private int Single()
-    {
-        if (_count == 0 || _start != _row)
+        if (_computed != _input.Position)
         {
-            _count = 0;
+            _computed = -1;
             _batch!.Read(0);
             _batch.Compute(1);
-            (_start, _count) = (_row, 1);
+            _computed = _input.Position;
         }
 
         return 0;
-    }
-
-    private void Fill()
-    {
-        _count = 0;
-        bool more = true;
-        while (_read < _row && (more = _ahead!.MoveNext())) _read++;
-        _start = _read;
-        int rows = Math.Min(_next, _ids.Length), count = 0;
-        for (; more && count < rows && (more = _ahead!.MoveNext()); count++, _read++)
-        {
-            _aheadId!(ref _ids[count]);
-            _batch!.Read(count);
-        }
-
-        if (count > 0) _batch!.Compute(count);
-        _count = count;
-        _next = Math.Min(_next * 2, _ids.Length);
     }
 }

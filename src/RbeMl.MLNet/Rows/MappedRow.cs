@@ -64,17 +64,24 @@ internal static class Getters
     /// <exception cref="InvalidOperationException">The column is inactive, or of another type.</exception>
     public static ValueGetter<T> Create<T>(RowMapping mapping, DataViewSchema.Column column, bool[] active, RowBatch? batch, DataViewRow input, Func<int> locate)
     {
-        if (column.Index >= active.Length || !active[column.Index]) throw new InvalidOperationException($"Column '{column.Name}' is not active. Ask for it when the cursor is made.");
+        RequireActive(column, active);
         int added = mapping.AddedIndex(column);
         if (added < 0)
         {
             DataViewSchema.Column passed = mapping.Input[column.Index];
-            return typeof(T) == passed.Type.RawType ? input.GetGetter<T>(passed) : throw WrongType(passed);
+            return typeof(T) == passed.Type.RawType ? input.GetGetter<T>(passed) : throw WrongType<T>(passed);
         }
 
-        SlotGetter<T> getter = batch!.Getter(added) as SlotGetter<T> ?? throw WrongType(mapping.Output[column.Index]);
+        SlotGetter<T> getter = batch!.Getter(added) as SlotGetter<T> ?? throw WrongType<T>(mapping.Output[column.Index]);
         return (ref T value) => getter(locate(), ref value);
-
-        static InvalidOperationException WrongType(DataViewSchema.Column c) => new($"Column '{c.Name}' is of type {c.Type}, whose values are {c.Type.RawType}, not {typeof(T)}.");
     }
+
+    /// <summary>Refuses a column that was not asked for.</summary>
+    public static void RequireActive(DataViewSchema.Column column, bool[] active)
+    {
+        if (column.Index >= active.Length || !active[column.Index]) throw new InvalidOperationException($"Column '{column.Name}' is not active. Ask for it when the cursor is made.");
+    }
+
+    /// <summary>The error of a getter of another type.</summary>
+    public static InvalidOperationException WrongType<T>(DataViewSchema.Column column) => new($"Column '{column.Name}' is of type {column.Type}, whose values are {column.Type.RawType}, not {typeof(T)}.");
 }

@@ -13,7 +13,7 @@ internal sealed class MappedView(RowMapping mapping, IDataView source) : IDataVi
     public long? GetRowCount() => source.GetRowCount();
 
     public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null)
-        => new MappedCursor(mapping, source, columnsNeeded, source.CanShuffle ? rand : null);
+        => MappedCursor.Create(mapping, source, columnsNeeded, source.CanShuffle ? rand : null);
 
     /// <summary>One cursor, however many are asked for: rows are computed together and the kernels use the threads.</summary>
     public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) => [GetRowCursor(columnsNeeded, rand)];

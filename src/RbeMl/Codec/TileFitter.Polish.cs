@@ -7,8 +7,9 @@ internal sealed partial class TileFitter
     private const double PolishTolerance = 1e-12;
 
     // Neighbouring frequencies are nearly the same function on a part of a tile. Without damping they grow a thousandfold to cancel each other inside, for
-    // hardly any gain, and no longer survive being rounded. A direction whose energy inside is below this share of its energy in the tile counts less.
-    private const double PolishDamping = 1e-2;
+    // hardly any gain, and no longer survive being rounded. With it, a direction whose energy inside is below this times the share of cells inside counts
+    // less. A whole tile's directions are far enough apart.
+    private const double PolishDamping = 3e-2;
 
     // Damped least squares of alphas (unless a quantised base rests on them) and coefficients at the chosen places over the cells inside, by CGLS from
     // the best fit so far. Alphas are scaled to functions of unit norm. The result is taken only if it is better after rounding to fp32.
@@ -17,6 +18,7 @@ internal sealed partial class TileFitter
         bool withAlphas = _plan.Alphas && _plan.Bits == 0 && !_plan.Literal;
         int first = withAlphas ? RbeMatrix.BasisCount : 0, count = first + _best.Coefficients.Length;
         double[] step = new double[count], gradient = new double[count], total = new double[count], error = new double[_area];
+        double inside = _mask.Sum() / _area, damping = inside < 1 ? PolishDamping * inside : 0;
         Decode(_best, _decoded);
         for (int e = 0; e < _area; e++) error[e] = _mask[e] != 0 ? cells[e] - _decoded[e] : 0;
         double start = MaskedEnergy(error);
@@ -26,13 +28,13 @@ internal sealed partial class TileFitter
         for (int n = 0; n < MaxPolishSteps && gamma > stop && gamma > 0; n++)
         {
             PushForward(step, first, _decoded);
-            double curvature = MaskedEnergy(_decoded) + (PolishDamping * Dot(step, step));
+            double curvature = MaskedEnergy(_decoded) + (damping * Dot(step, step));
             if (curvature <= 0) break;
             double length = gamma / curvature;
             for (int e = 0; e < _area; e++) error[e] -= length * _decoded[e] * _mask[e];
             for (int p = 0; p < count; p++) total[p] += length * step[p];
             PullBack(error, first, gradient);
-            for (int p = 0; p < count; p++) gradient[p] -= PolishDamping * total[p];
+            for (int p = 0; p < count; p++) gradient[p] -= damping * total[p];
             double next = Dot(gradient, gradient);
             for (int p = 0; p < count; p++) step[p] = gradient[p] + next / gamma * step[p];
             gamma = next;

@@ -42,12 +42,13 @@ public class RaggedTests
     }
 
     [Fact]
-    public void FewCellsAreFittedExactlyByManyCoefficients()
+    public void FewCellsAreFittedByManyCoefficients()
     {
-        // 36 cells, 300 random places: least squares has a solution without error.
+        // 36 cells, 300 random places: least squares has a solution without error. Damping (0.03 of the share of cells, 36 / 4096) leaves its ratio to a direction's energy
+        // inside, which is 300 / 4096 on average: 0.36 %, and more of the weaker directions.
         float[] weights = Numbers.Normal(36, 3);
         RbeCompressor.Compress(weights, 6, 6, new RbeOptions { Format = RbeFormat.Sparse(300, SupportRule.Random(1)), Alphas = false }, out CompressionReport report);
-        Assert.InRange(report.RelativeError, 0, 1e-5); // conjugate gradients stop when the squared gradient has fallen by 1e-12
+        Assert.InRange(report.RelativeError, 0, 0.01);
     }
 
     [Fact]
