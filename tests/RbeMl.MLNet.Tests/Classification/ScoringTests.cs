@@ -67,13 +67,19 @@ public sealed class ScoringTests
     }
 
     [Fact]
-    public void AWarmStartBringsContextAndPooling()
+    public void AWarmStartBringsItsContext()
     {
         IDataView data = Toy.Binary(_ml);
         using Gpt2Bundle bundle = Verses.Bundle(new ByteTokenizer());
         TextClassificationTransformer first = Toy.Fit(_ml, data, o => (o.Model, o.Context, o.Epochs, o.Compression, o.Pooling) = (bundle, 9, 1, null, Pooling.Max));
         TextClassificationTransformer further = Toy.Fit(_ml, data, o => (o.WarmStart, o.Context, o.Epochs, o.Compression, o.Pooling) = (first, null, 1, null, Pooling.Max));
         Assert.Equal((9, 16), (further.Limits.Context, further.Classifier.Model.Config.MaxSequenceLength));
+    }
+
+    [Fact]
+    public void AWarmStartWithAnotherPoolingIsRefused()
+    {
+        TextClassificationTransformer first = Toy.Fit(_ml, Toy.Binary(_ml), o => (o.Epochs, o.Pooling) = (1, Pooling.Max));
         Assert.Equal("Pooling", Assert.Throws<InvalidSettingException>(() => _ml.Rbe.TextClassification(Toy.Options(o => (o.WarmStart, o.Pooling) = (first, Pooling.Mean)))).Setting);
     }
 
