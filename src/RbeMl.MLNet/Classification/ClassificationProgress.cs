@@ -4,7 +4,7 @@ using RbeMl.Training.Classification;
 namespace RbeMl.MLNet.Classification;
 
 /// <summary>Passes the steps of a training on, and adds them up to epochs.</summary>
-internal sealed class ClassificationProgress(TrainingLog log, IProgress<ClassifierProgress>? listener) : IProgress<ClassifierProgress>
+internal sealed class ClassificationProgress(TrainingLog log, int stepsPerEpoch, IProgress<ClassifierProgress>? listener) : IProgress<ClassifierProgress>
 {
     private readonly List<EpochSummary> _epochs = [];
     private double _sum;
@@ -18,7 +18,7 @@ internal sealed class ClassificationProgress(TrainingLog log, IProgress<Classifi
         _sum += value.Loss;
         _steps++;
         log.Step(value.Step, value.Steps, value.Loss);
-        if (value.Step == (long)value.Epoch * value.Steps / value.Epochs) Close(value);
+        if (value.Step % stepsPerEpoch == 0) Close(value);
         listener?.Report(value);
     }
 

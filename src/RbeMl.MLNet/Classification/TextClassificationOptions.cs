@@ -7,6 +7,14 @@ namespace RbeMl.MLNet.Classification;
 /// <summary>What <c>ml.Rbe.TextClassification</c> can be told.</summary>
 public sealed class TextClassificationOptions : FineTuningOptions
 {
+    private const int DefaultEpochs = 4;
+
+    /// <summary>Creates the default options.</summary>
+    public TextClassificationOptions()
+        : base(DefaultEpochs)
+    {
+    }
+
     /// <summary>The label column: a Boolean, or a key of UInt32.</summary>
     public string LabelColumnName { get; set; } = "Label";
 
@@ -45,6 +53,8 @@ public sealed class TextClassificationOptions : FineTuningOptions
 
     /// <summary>Told after every step, on the thread that fits.</summary>
     public IProgress<ClassifierProgress>? Progress { get; set; }
+
+    private protected override bool BeginsNew => base.BeginsNew && WarmStart is null;
 
     /// <inheritdoc/>
     internal override void Check()

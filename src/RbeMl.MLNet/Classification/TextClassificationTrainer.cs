@@ -18,7 +18,7 @@ namespace RbeMl.MLNet.Classification;
 /// <item><term>Machine learning task</term><description>Multiclass classification (label: key of UInt32), binary classification (label: Boolean)</description></item>
 /// <item><term>Input</term><description>Text, or a vector of token ids: Int32, Int64, UInt32 or keys</description></item>
 /// <item><term>Normalization, caching required</term><description>No; the data is read once</description></item>
-/// <item><term>Rows without label or text</term><description>Left out of the training and counted; scored as missing</description></item>
+/// <item><term>Rows without label or text</term><description>Left out of the training and counted; those without text get missing scores, those without label are scored as any</description></item>
 /// <item><term>Repeatable</term><description>Yes: the same seed and data give the same bits for any number of threads</description></item>
 /// <item><term>Exportable to ONNX</term><description>No</description></item>
 /// </list>
@@ -49,7 +49,8 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
     /// <exception cref="RbeFileException">The model cannot be read.</exception>
     /// <exception cref="MemoryLimitException">The training does not fit into the limit; it says the least that would do.</exception>
     /// <exception cref="NonFiniteException">The loss became NaN or infinite; the step is named.</exception>
-    /// <exception cref="OperationCanceledException">Cancelled, and <see cref="FineTuningOptions.OnCancel"/> says so.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled, and <see cref="FineTuningOptions.OnCancel"/> says so or nothing was trained yet.</exception>
+    /// <exception cref="ObjectDisposedException">The model that was given is disposed.</exception>
     public TextClassificationTransformer Fit(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
@@ -61,10 +62,10 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         using StartingModel start = new(_options, _options.WarmStart is { } w ? new Gpt2Bundle(w.Classifier.Model, w.Tokenizer) : null);
         TextData data = TextData.Read(_options, input, labels, start, log);
         TextClassificationModel model = new(_options.TextColumnName, _names, labels, Create(start, data.Vocabulary, labels), start.Tokenizer, data.Limits);
-        if (model.Tokenizer is Tokens.AnyTokenizer) log.Warn($"The tokenizer has no saved form: the result can be used, but not saved");
+        if (!Tokens.SavedTokenizer.HasForm(model.Tokenizer)) log.Warn($"The tokenizer has no saved form: the result can be used, but not saved");
         try
         {
-            return new TextClassificationTransformer(_host, model, Train(model.Classifier, data, log, started), _options.Threads);
+            return new TextClassificationTransformer(_host, model, Train(model.Classifier, data, log, started), _options.Scoring);
         }
         catch
         {
@@ -110,8 +111,9 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         using ClassifierTrainer trainer = new(classifier, data.Examples, data.Validation, _options.ToTrainer(_seed), _options.Threads);
         log.Say($"Training on {trainer.TrainingExamples} texts, validating on {trainer.ValidationExamples}: {trainer.Steps} steps, seed {_seed}");
         if (trainer.Plan is { } plan) log.Say($"Memory: {plan.Describe()}");
-        ClassificationProgress progress = new(log, _options.Progress);
+        ClassificationProgress progress = new(log, trainer.StepsPerEpoch, _options.Progress);
         ClassifierResult result = trainer.Run(progress, _options.Cancellation);
+        if (result.Steps == 0) _options.Cancellation.ThrowIfCancellationRequested();
         if (result.Cancelled) log.Warn($"Cancelled after {result.Steps} of {trainer.Steps} steps");
         return new TrainingSummary
         {

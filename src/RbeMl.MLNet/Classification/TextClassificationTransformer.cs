@@ -3,6 +3,7 @@ using Microsoft.ML.Runtime;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Runtime;
+using RbeMl.MLNet.Tokens;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
 using RbeMl.Text;
@@ -16,18 +17,19 @@ namespace RbeMl.MLNet.Classification;
 /// </summary>
 public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<TextClassificationTransformer>
 {
-    // Rows that are scored together.
-    private const int Rows = 64;
+    // Most values of scores that are computed together: rows times classes.
+    private const int MostScores = 1 << 24;
 
     private readonly TextClassificationModel _model;
     private int _warned;
 
-    internal TextClassificationTransformer(IHostEnvironment environment, TextClassificationModel model, TrainingSummary summary, int threads)
+    internal TextClassificationTransformer(IHostEnvironment environment, TextClassificationModel model, TrainingSummary summary, ScoringSettings scoring)
         : base(environment, Name)
     {
         _model = model;
         Summary = summary;
-        Pool = new WorkspacePool(threads);
+        Scoring = scoring;
+        Pool = new WorkspacePool(scoring.Threads);
     }
 
     static string ILoadable<TextClassificationTransformer>.Name => Name;
@@ -49,6 +51,8 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
 
     internal TokenLimits Limits => _model.Limits;
 
+    internal ScoringSettings Scoring { get; }
+
     internal WorkspacePool Pool { get; }
 
     /// <summary>
@@ -67,7 +71,8 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
     static TextClassificationTransformer ILoadable<TextClassificationTransformer>.Read(IHostEnvironment environment, BinaryReader reader)
     {
         TrainingSummary summary = TrainingSummary.Read(reader);
-        return new TextClassificationTransformer(environment, TextClassificationModel.Read(reader, Name), summary, threads: 0);
+        ScoringSettings scoring = ScoringSettings.Read(reader, Name);
+        return new TextClassificationTransformer(environment, TextClassificationModel.Read(reader, Name), summary, scoring);
     }
 
     internal void WarnOfMissingRow()
@@ -81,7 +86,9 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
 
     private protected override void Write(BinaryWriter writer)
     {
+        SavedTokenizer.Require(Tokenizer);
         Summary.Write(writer);
+        Scoring.Write(writer);
         _model.Write(writer);
     }
 
@@ -89,7 +96,7 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
         : RowMapping(
             input, [TokenColumn.Find(input, parent._model.TextColumn, parent.Tokenizer is not null)], ClassColumns.Of(parent._model.Names, parent.Labels, ClassColumns.NextSet(input)))
     {
-        public override int BatchRows => Rows;
+        public override int BatchRows => Math.Clamp(MostScores / parent.Labels.Count, 1, parent.Scoring.BatchRows);
 
         public override RowBatch CreateBatch(DataViewRow input, int rows) => new ClassificationBatch(parent, new TokenReader(input, Sources[0], parent.Tokenizer, parent.Limits), rows);
     }

@@ -31,9 +31,10 @@ internal sealed record TextData(int Vocabulary, TokenLimits Limits, IReadOnlyLis
         }
 
         // A new model for ids knows those of the key's type, or those it is trained on.
-        int vocabulary = start.Vocabulary ?? (TokenColumn.KeyCount(text.Type) is { } keys and <= int.MaxValue ? (int)keys : train.LargestId + 1);
+        int vocabulary = start.Vocabulary ?? (TokenColumn.KeyCount(text.Type) is { } keys and <= int.MaxValue ? (int)keys : NewVocabulary.Of(text.Name, train.Ids));
         TextData data = new(vocabulary, limits with { Vocabulary = vocabulary }, train.Examples(vocabulary), validation?.Examples(vocabulary), train.Skipped + (validation?.Skipped ?? 0));
-        if (train.Skipped > 0) log.Warn($"{train.WithoutLabel} rows without a label and {train.WithoutText} without a text, or with token ids that the model does not know, are left out of the training");
+        Warn(train, "training");
+        if (validation is not null) Warn(validation, "validation");
         if (data.Examples.Count == 0) throw NoRows("Training", train);
         if (validation is not null && data.Validation!.Count == 0) throw NoRows("Validation", validation);
         if (data.Examples.All(e => e.Label == data.Examples[0].Label))
@@ -43,6 +44,11 @@ internal sealed record TextData(int Vocabulary, TokenLimits Limits, IReadOnlyLis
         }
 
         return data;
+
+        void Warn(TrainingRows rows, string what)
+        {
+            if (rows.Skipped > 0) log.Warn($"{rows.WithoutLabel} rows without a label and {rows.WithoutText} without a text, or with token ids that the model does not know, are left out of the {what}");
+        }
 
         DataViewSchema.Column Text(DataViewSchema schema) => InputColumn.Find(schema, options.TextColumnName, TokenColumn.Fits, TokenColumn.Expected);
 
@@ -61,7 +67,7 @@ internal sealed record TextData(int Vocabulary, TokenLimits Limits, IReadOnlyLis
                 throw new InvalidSettingException(what, column.Type, $"column '{column.Name}' is {text.Type} in the training data. Use the same transformer for both.");
             }
 
-            return TrainingRows.Read(rows, label, labels, column, start.Tokenizer, limits, options.OnCancel == WhenCancelled.Throw ? options.Cancellation : CancellationToken.None);
+            return TrainingRows.Read(rows, label, labels, column, start.Tokenizer, limits, options.Cancellation);
         }
 
         InvalidOperationException NoRows(string what, TrainingRows rows) => new(

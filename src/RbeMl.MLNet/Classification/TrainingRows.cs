@@ -29,8 +29,8 @@ internal sealed class TrainingRows
     /// <summary>Rows that were left out.</summary>
     public int Skipped => WithoutLabel + WithoutText;
 
-    /// <summary>The largest id; -1 when there is none.</summary>
-    public int LargestId => _ids.Count == 0 ? -1 : _ids.Max(ids => ids.Max());
+    /// <summary>The ids of the rows that are left.</summary>
+    public IReadOnlyList<int[]> Ids => _ids;
 
     /// <summary>Reads all rows.</summary>
     /// <param name="data">The data.</param>

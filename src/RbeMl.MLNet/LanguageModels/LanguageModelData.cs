@@ -40,7 +40,7 @@ internal sealed record LanguageModelData(int Vocabulary, IReadOnlyList<int[]> Tr
 
         // A new model for ids knows those of the key's type, or those it is trained on.
         int vocabulary = start.Vocabulary
-            ?? (TokenColumn.KeyCount(type) is { } keys and <= int.MaxValue ? (int)keys : train.Max(r => r.Ids is { Length: > 0 } ids ? ids.Max() : 0) + 1);
+            ?? (TokenColumn.KeyCount(type) is { } keys and <= int.MaxValue ? (int)keys : NewVocabulary.Of(options.TextColumnName, train.Select(r => r.Ids)));
         int rows = train.Count + validation.Count;
         List<int[]> examples = Encode(train, start.Tokenizer, vocabulary), held = Encode(validation, start.Tokenizer, vocabulary);
         int skipped = rows - examples.Count - held.Count;
@@ -55,7 +55,6 @@ internal sealed record LanguageModelData(int Vocabulary, IReadOnlyList<int[]> Tr
 
     private static (DataViewType Type, List<Row> Rows) Rows(LanguageModelOptions options, IDataView data)
     {
-        CancellationToken cancel = options.OnCancel == WhenCancelled.Throw ? options.Cancellation : CancellationToken.None;
         DataViewSchema.Column column = InputColumn.Find(data.Schema, options.TextColumnName, TokenColumn.Fits, TokenColumn.Expected);
         List<Row> rows = [];
         using DataViewRowCursor cursor = data.GetRowCursor([column]);
@@ -64,7 +63,7 @@ internal sealed record LanguageModelData(int Vocabulary, IReadOnlyList<int[]> Tr
         ReadOnlyMemory<char> value = default;
         while (cursor.MoveNext())
         {
-            if (cursor.Position % RowsPerCheck == 0) cancel.ThrowIfCancellationRequested();
+            if (cursor.Position % RowsPerCheck == 0) options.Cancellation.ThrowIfCancellationRequested();
             text?.Invoke(ref value);
             rows.Add(text is null ? new Row(null, ids!.Read(int.MaxValue)?.ToArray()) : new Row(value.ToString(), null));
         }
@@ -72,13 +71,20 @@ internal sealed record LanguageModelData(int Vocabulary, IReadOnlyList<int[]> Tr
         return rows.Count > 0 ? (column.Type, rows) : throw new InvalidOperationException($"The data has no rows. Look at what column '{options.TextColumnName}' was loaded from.");
     }
 
-    // Random places of the seed, at least one; both parts stay in the data's order.
+    // Random places of the seed, at least one, and one is left; both parts stay in the data's order.
     private static (List<Row> Train, List<Row> Validation) Split(List<Row> rows, double fraction, ulong seed)
     {
+        int held = Math.Max(1, (int)Math.Round(fraction * rows.Count));
+        if (held >= rows.Count)
+        {
+            string mend = rows.Count > 1 ? "Use a smaller one" : "Give more rows";
+            throw new InvalidSettingException(nameof(FineTuningOptions.ValidationFraction), fraction, $"of {rows.Count} rows it would hold out {held} and leave none to train on. {mend}, or give {nameof(FineTuningOptions.Validation)}.");
+        }
+
         int[] places = [.. Enumerable.Range(0, rows.Count)];
         new Random(unchecked((int)seed)).Shuffle(places);
-        HashSet<int> held = [.. places.Take(Math.Max(1, (int)Math.Round(fraction * rows.Count)))];
-        return ([.. rows.Where((_, i) => !held.Contains(i))], [.. rows.Where((_, i) => held.Contains(i))]);
+        HashSet<int> chosen = [.. places.Take(held)];
+        return ([.. rows.Where((_, i) => !chosen.Contains(i))], [.. rows.Where((_, i) => chosen.Contains(i))]);
     }
 
     private static List<int[]> Encode(List<Row> rows, ITokenizer? tokenizer, int vocabulary)

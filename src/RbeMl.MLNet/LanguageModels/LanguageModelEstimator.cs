@@ -50,7 +50,8 @@ public sealed class LanguageModelEstimator : IEstimator<LanguageModelTransformer
     /// <exception cref="RbeFileException">The model cannot be read.</exception>
     /// <exception cref="MemoryLimitException">The training does not fit into the limit; it says the least that would do.</exception>
     /// <exception cref="NonFiniteException">The loss became NaN or infinite; the step is named.</exception>
-    /// <exception cref="OperationCanceledException">Cancelled, and <see cref="FineTuningOptions.OnCancel"/> says so.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled, and <see cref="FineTuningOptions.OnCancel"/> says so or nothing was trained yet.</exception>
+    /// <exception cref="ObjectDisposedException">The model that was given is disposed.</exception>
     public LanguageModelTransformer Fit(IDataView input)
     {
         ArgumentNullException.ThrowIfNull(input);
@@ -69,7 +70,7 @@ public sealed class LanguageModelEstimator : IEstimator<LanguageModelTransformer
         {
             if (!model.Config.Causal) throw new InvalidSettingException(nameof(TransformerConfig.Causal), false, "a model that sees the tokens to predict is no language model. Give a causal one.");
             TrainingSummary summary = data is null ? Untrained(started) : LanguageModelTraining.Run(model, data, _options, start.Context, _seed, log, started);
-            return new LanguageModelTransformer(_host, settings, model, start.Tokenizer, summary, _options.Threads);
+            return new LanguageModelTransformer(_host, settings, model, start.Tokenizer, summary, _options.Scoring);
         }
         catch
         {

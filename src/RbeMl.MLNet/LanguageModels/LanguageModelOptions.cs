@@ -10,6 +10,14 @@ namespace RbeMl.MLNet.LanguageModels;
 /// </summary>
 public sealed class LanguageModelOptions : FineTuningOptions
 {
+    private const int DefaultEpochs = 8;
+
+    /// <summary>Creates the default options.</summary>
+    public LanguageModelOptions()
+        : base(DefaultEpochs)
+    {
+    }
+
     /// <summary>The column to learn, score and continue: a text, or a vector of token ids (Int32, Int64, UInt32 or keys).</summary>
     public string TextColumnName { get; set; } = "Text";
 
@@ -46,6 +54,8 @@ public sealed class LanguageModelOptions : FineTuningOptions
     /// <summary>Whether there is a training at all.</summary>
     internal bool Trains => Steps is not null || Epochs > 0;
 
+    private protected override bool BeginsNew => base.BeginsNew && WarmStart is null;
+
     /// <inheritdoc/>
     internal override void Check()
     {
@@ -62,8 +72,9 @@ public sealed class LanguageModelOptions : FineTuningOptions
         Require(Steps is null or (>= 1 and < int.MaxValue), nameof(Steps), Steps, "use at least 1 step, or null to go by epochs.");
         Require(Trains || ModelPath is not null || Model is not null || WarmStart is not null, nameof(Epochs), Epochs, $"a new model must be trained. Give a {nameof(ModelPath)}, {nameof(Model)} or {nameof(WarmStart)}, or some epochs.");
         Require(WarmupFraction is >= 0 and <= 1, nameof(WarmupFraction), WarmupFraction, "use a fraction from 0 to 1.");
+        Require(MaxNewTokens >= 1, nameof(MaxNewTokens), MaxNewTokens, "use at least 1 token.");
         _ = ToGeneration(0).Validate();
-        _ = ToTrainer(0, 1, BatchSize, 1).Validate();
+        _ = ToTrainer(0, 1, 1, 1).Validate();
     }
 
     /// <summary>The settings of generation.</summary>

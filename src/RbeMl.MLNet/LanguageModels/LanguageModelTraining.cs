@@ -27,15 +27,24 @@ internal sealed class LanguageModelTraining : IDisposable
         int length = Math.Min(context, data.Train.Max(t => t.Length) - 1);
         TokenDataset train = TokenDataset.FromSequences(data.Train, data.Vocabulary, seed, TokenOrder.Shuffled);
         _pieces = train.PieceCount(length);
-        int batch = (int)Math.Min(options.BatchSize, _pieces);
+        int batch = (int)Math.Min(options.BatchSize, Math.Min(_pieces, Math.Max(1, Array.MaxLength / 2 / length)));
         Steps = options.Steps ?? EndOf(options.Epochs, batch);
         Epochs = options.Steps is { } steps ? (int)(((steps * (long)batch) + _pieces - 1) / _pieces) : options.Epochs;
         TrainerOptions settings = options.ToTrainer(seed, Steps, batch, length);
         bool keepsBest = data.Validation.Count > 0 && (options.Patience > 0 || options.OnCancel == WhenCancelled.ReturnBest);
 
         // The best weights so far are kept beside what the trainer counts.
-        if (keepsBest && settings.MemoryLimit is { } limit) settings = settings with { MemoryLimit = Math.Max(1, limit - (int)(((model.Parameters.Length * sizeof(float)) >> 20) + 1)) };
-        _trainer = new Trainer(model, train, null, settings, options.Threads);
+        int copy = keepsBest ? (int)((model.Parameters.Length * sizeof(float)) >> 20) + 1 : 0;
+        try
+        {
+            if (settings.MemoryLimit is { } limit) settings = settings with { MemoryLimit = Math.Max(1, limit - copy) };
+            _trainer = new Trainer(model, train, null, settings, options.Threads);
+        }
+        catch (MemoryLimitException error) when (copy > 0)
+        {
+            throw new MemoryLimitException((long)options.MemoryLimit!.Value << 20, error.LeastBytes + ((long)copy << 20), $"{copy} MiB of it for a copy of the best weights");
+        }
+
         if (keepsBest) _best = model.Parameters.CreateLike();
     }
 
@@ -90,7 +99,7 @@ internal sealed class LanguageModelTraining : IDisposable
         {
             if (_options.Cancellation.IsCancellationRequested)
             {
-                if (_options.OnCancel == WhenCancelled.Throw) _options.Cancellation.ThrowIfCancellationRequested();
+                if (_options.OnCancel == WhenCancelled.Throw || _trainer.StepsDone == 0) _options.Cancellation.ThrowIfCancellationRequested();
                 _log.Warn($"Cancelled after {_trainer.StepsDone} of {Steps} steps");
                 if (since > 0) _epochs.Add(new EpochSummary(sum / since));
                 return (false, true);

@@ -4,6 +4,7 @@ using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Files;
 using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Runtime;
+using RbeMl.MLNet.Tokens;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
 using RbeMl.Models.Files;
@@ -19,17 +20,15 @@ namespace RbeMl.MLNet.LanguageModels;
 /// </summary>
 public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<LanguageModelTransformer>
 {
-    // Rows that are scored together.
-    private const int Rows = 64;
-
     private int _warned;
 
     internal LanguageModelTransformer(
-        IHostEnvironment environment, LanguageModelSettings settings, Gpt2Model<float> model, ITokenizer? tokenizer, TrainingSummary summary, int threads)
+        IHostEnvironment environment, LanguageModelSettings settings, Gpt2Model<float> model, ITokenizer? tokenizer, TrainingSummary summary, ScoringSettings scoring)
         : base(environment, Name)
     {
         (Settings, Model, Tokenizer, Summary) = (settings, model, tokenizer, summary);
-        Pool = new WorkspacePool(threads);
+        Scoring = scoring;
+        Pool = new WorkspacePool(scoring.Threads);
         Generators = new GeneratorPool(model, Pool);
     }
 
@@ -47,6 +46,8 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
 
     internal Gpt2Model<float> Model { get; }
 
+    internal ScoringSettings Scoring { get; }
+
     internal WorkspacePool Pool { get; }
 
     internal GeneratorPool Generators { get; }
@@ -59,6 +60,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
     static LanguageModelTransformer ILoadable<LanguageModelTransformer>.Read(IHostEnvironment environment, BinaryReader reader)
     {
         TrainingSummary summary = TrainingSummary.Read(reader);
+        ScoringSettings scoring = ScoringSettings.Read(reader, Name);
         LanguageModelSettings settings = LanguageModelSettings.Read(reader);
         Gpt2Bundle bundle = Gpt2File.Load(reader.BaseStream, Name);
         try
@@ -67,7 +69,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
             if (settings.Context < 2 || settings.Context > positions) throw Damaged($"name a context of {settings.Context} tokens for {positions} positions");
             if (settings.GeneratedText is not null && bundle.Tokenizer is null) throw Damaged("name a column of texts for a model without tokenizer");
             if (!bundle.Model.Config.Causal) throw Damaged("hold a model that is not causal");
-            return new LanguageModelTransformer(environment, settings, bundle.Model, bundle.Tokenizer, summary, threads: 0);
+            return new LanguageModelTransformer(environment, settings, bundle.Model, bundle.Tokenizer, summary, scoring);
         }
         catch
         {
@@ -89,8 +91,9 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
 
     private protected override void Write(BinaryWriter writer)
     {
-        if (Tokenizer is Tokens.AnyTokenizer) throw new NotSupportedException("The tokenizer is one of Microsoft.ML.Tokenizers that has no saved form. Use FromGpt2Files or FromTiktoken of RbeTokenizers, or a byte-level tokenizer with GPT-2's rules.");
+        SavedTokenizer.Require(Tokenizer);
         Summary.Write(writer);
+        Scoring.Write(writer);
         Settings.Write(writer);
         writer.Flush();
         Gpt2File.Save(writer.BaseStream, Model, Tokenizer);
@@ -102,7 +105,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
             [TokenColumn.Find(input, parent.Settings.TextColumn, parent.Tokenizer is not null)],
             LanguageModelSettings.Added(parent.Settings.Perplexity, parent.Settings.GeneratedText))
     {
-        public override int BatchRows => Rows;
+        public override int BatchRows => parent.Scoring.BatchRows;
 
         public override RowBatch CreateBatch(DataViewRow input, int rows)
             => new LanguageModelBatch(parent, new TokenReader(input, Sources[0], parent.Tokenizer, new TokenLimits(parent.Model.Config.Vocabulary, int.MaxValue, false)), rows);

@@ -56,6 +56,7 @@ internal sealed class StartingModel : IDisposable
     /// <summary>Makes the model; the caller owns it.</summary>
     /// <param name="vocabulary">Token ids of a new model.</param>
     /// <param name="seed">Seed of a new model's weights.</param>
+    /// <exception cref="ObjectDisposedException">The model that was given is disposed.</exception>
     public Gpt2Model<float> Create(int vocabulary, ulong seed)
     {
         RbeOptions? compression = _options.Compression;
@@ -73,13 +74,25 @@ internal sealed class StartingModel : IDisposable
             return new Gpt2Model<float>(Gpt2Weights.CreateUntrained(config.Validate(), compression ?? new RbeOptions(), seed));
         }
 
-        Gpt2Weights weights = _given.Model.GetWeights();
+        Gpt2Weights weights = Weights(_given.Model);
         if (_options.Dropout is { } dropout) weights = weights with { Config = weights.Config with { Dropout = (float)dropout } };
         return new Gpt2Model<float>(compression is null ? weights : weights.Recompress(compression));
     }
 
     /// <summary>Frees what was loaded; models that were made stay.</summary>
     public void Dispose() => _loaded?.Dispose();
+
+    private static Gpt2Weights Weights(Gpt2Model<float> model)
+    {
+        try
+        {
+            return model.GetWeights();
+        }
+        catch (ObjectDisposedException)
+        {
+            throw new ObjectDisposedException(nameof(FineTuningOptions.Model), $"The options' {nameof(FineTuningOptions.Model)} was disposed before Fit, which copies it. Keep it until then.");
+        }
+    }
 
     private static void Refuse(string setting, object value, string mend) => throw new InvalidSettingException(setting, value, mend);
 }

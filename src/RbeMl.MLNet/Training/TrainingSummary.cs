@@ -6,7 +6,7 @@ namespace RbeMl.MLNet.Training;
 /// <param name="ValidationAccuracy">Validation accuracy; null without validation data, or where there is none.</param>
 public sealed record EpochSummary(double Loss, double? ValidationLoss = null, double? ValidationAccuracy = null);
 
-/// <summary>How a model was trained; it travels with the model.</summary>
+/// <summary>How a model was trained; it travels with the model. Two are equal when all values are, those of every epoch among them.</summary>
 public sealed record TrainingSummary
 {
     /// <summary>The seed that was used.</summary>
@@ -38,6 +38,16 @@ public sealed record TrainingSummary
 
     /// <summary>Whether it was cancelled.</summary>
     public required bool Cancelled { get; init; }
+
+    /// <inheritdoc/>
+    public bool Equals(TrainingSummary? other) => other is not null && Epochs.SequenceEqual(other.Epochs) && Plain.Equals(other.Plain);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => Epochs.Aggregate(Plain.GetHashCode(), HashCode.Combine);
+
+    // Everything but the epochs.
+    private (ulong, int, int, int, int, double, int, bool, bool) Plain
+        => (Seed, Examples, ValidationExamples, SkippedRows, Steps, Seconds, BestEpoch, StoppedEarly, Cancelled);
 
     internal void Write(BinaryWriter writer)
     {

@@ -40,7 +40,11 @@ public sealed class OptionTests
     private static Dictionary<string, Action<TextClassificationOptions>> Mistakes { get; } = new()
     {
         ["Epochs"] = o => o.Epochs = 0,
-        ["Batch"] = o => o.BatchSize = 0,
+        ["BatchSize"] = o => o.BatchSize = 0,
+        ["BatchRows"] = o => o.BatchRows = 0,
+        ["Layers"] = o => o.Layers = 0,
+        ["Heads"] = o => o.Heads = 3,
+        ["Width"] = o => o.Width = -2,
         ["LearningRate"] = o => o.LearningRate = double.NaN,
         ["HeadLearningRate"] = o => o.HeadLearningRate = -1,
         ["WarmupFraction"] = o => o.WarmupFraction = 2,

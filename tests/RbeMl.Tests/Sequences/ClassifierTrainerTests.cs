@@ -112,8 +112,9 @@ public class ClassifierTrainerTests
         using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(640, 1), null, s_options with { Epochs = 20 }, 1);
         for (int i = 0; i < 80; i++) trainer.Step();
         long least = long.MaxValue;
-        for (int window = 0; window < 5; window++)
+        for (int window = 0; window < 40 && least > 0; window++)
         {
+            Thread.Sleep(50); // for the compiler's second tier, which comes later on a busy machine: the first boxes
             long before = GC.GetAllocatedBytesForCurrentThread();
             for (int i = 0; i < 3; i++) trainer.Step();
             least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);

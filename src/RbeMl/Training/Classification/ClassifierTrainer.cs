@@ -28,7 +28,7 @@ public sealed class ClassifierTrainer : IDisposable
     /// <summary>Prepares a run.</summary>
     /// <param name="classifier">The classifier; its parameters change.</param>
     /// <param name="train">Training examples.</param>
-    /// <param name="validation">Validation examples; null holds out <see cref="ClassifierTrainerOptions.ValidationFraction"/> of the others.</param>
+    /// <param name="validation">Validation examples; null holds out <see cref="ClassifierTrainerOptions.ValidationFraction"/> of the others, of each class.</param>
     /// <param name="options">Settings.</param>
     /// <param name="threads">0 for one a processor.</param>
     /// <exception cref="InvalidSettingException">A setting is out of range, or there are too few examples.</exception>
@@ -43,31 +43,32 @@ public sealed class ClassifierTrainer : IDisposable
         Options = options.Validate();
         Classifier = classifier;
         Check(classifier, "example", train);
-        if (validation is null) (train, validation) = Split(train, options);
+        if (validation is null) (train, validation) = ExampleSplit.Of(train, classifier.Config.Classes, options.ValidationFraction, options.Seed);
         else Check(classifier, "validation example", validation);
         if (train.Count < 1) throw new InvalidSettingException("examples", train.Count, "give at least one example to train on.");
         if (options.Patience > 0 && validation.Count == 0) throw new InvalidSettingException(nameof(options.Patience), options.Patience, "early stopping needs validation examples: give some, or a ValidationFraction.");
         Gpt2Model<float> model = classifier.Model;
         _train = new ExampleBatches(train, options.Batch, model.Config.MaxSequenceLength, options.Seed);
         _validation = validation.Count == 0 ? null : new ExampleBatches(validation, options.Batch, model.Config.MaxSequenceLength, options.Seed);
-        Steps = checked(options.Epochs * _train.Count);
+        Steps = (int)Math.Min((long)options.Epochs * _train.Count, int.MaxValue - 1);
         _schedule = options.ToTrainer(Steps, options.LearningRate);
         bool trainsModel = options.Trained != TrainedParts.Head, keepsBest = _validation is not null && (options.Patience > 0 || options.OnCancel == OnCancel.ReturnBest);
         int longest = RaggedBatches.PaddedLength(Math.Max(_train.Longest, _validation?.Longest ?? 1), model.Config.MaxSequenceLength);
         ActivationSettings settings = new() { Checkpointing = options.Checkpointing ?? CheckpointPolicy.None, Offload = options.Offload ?? ActivationOffload.None, SpillFolder = options.SpillFolder };
+        int batch = Math.Max(_train.Batch, _validation?.Batch ?? 1);
         if (options.MemoryLimit is { } limit)
         {
             Plan = MemoryPlan.Create(model, new MemoryPlanOptions
             {
                 LimitBytes = (long)limit << 20,
-                Batch = options.Batch,
+                Batch = batch,
                 Context = longest,
                 Threads = threads == 0 ? Environment.ProcessorCount : threads,
                 Checkpointing = options.Checkpointing,
                 Offload = options.Offload,
                 SpillFolder = options.SpillFolder,
                 OptimizerMoments = (trainsModel ? 2 : 0) + (keepsBest && trainsModel ? 1 : 0),
-                ExtraBytes = HeadBytes(classifier, options.Batch, longest),
+                ExtraBytes = HeadBytes(classifier, batch, longest),
             });
             settings = Plan.Settings;
             _least = settings.PartSequences > 0 ? longest : 0;
@@ -93,8 +94,11 @@ public sealed class ClassifierTrainer : IDisposable
     /// <summary>What was chosen to keep <see cref="ClassifierTrainerOptions.MemoryLimit"/>; null without one.</summary>
     public MemoryPlan? Plan { get; }
 
-    /// <summary>Optimiser steps in all.</summary>
+    /// <summary>Optimiser steps in all; as many as an <see cref="int"/> counts where the epochs have more.</summary>
     public int Steps { get; }
+
+    /// <summary>Optimiser steps of an epoch.</summary>
+    public int StepsPerEpoch => _train.Count;
 
     /// <summary>Optimiser steps done.</summary>
     public int StepsDone => _headOptimizer.Steps;
@@ -224,15 +228,6 @@ public sealed class ClassifierTrainer : IDisposable
                 if ((uint)id >= (uint)config.Vocabulary) throw new TokenException($"token id {id} of {what} {i} is outside the vocabulary 0 .. {config.Vocabulary - 1}. Use the model's own tokenizer.");
             }
         }
-    }
-
-    private static (IReadOnlyList<ClassifierExample> Train, IReadOnlyList<ClassifierExample> Validation) Split(IReadOnlyList<ClassifierExample> examples, ClassifierTrainerOptions options)
-    {
-        const uint split = uint.MaxValue - 1;
-        int held = (int)Math.Round(options.ValidationFraction * examples.Count);
-        if (held == 0) return (examples, []);
-        ClassifierExample[] order = [.. Enumerable.Range(0, examples.Count).Select(i => examples[(int)TokenShuffle.Permute(options.Seed, split, i, examples.Count)])];
-        return (order[held..], order[..held]);
     }
 
     // The normalised panel, the rows, and the head's parameters, gradients, moments and best values.

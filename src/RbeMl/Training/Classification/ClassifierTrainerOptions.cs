@@ -36,10 +36,10 @@ public enum OnCancel
 /// <summary>Settings of a classifier's training.</summary>
 public sealed record ClassifierTrainerOptions
 {
-    /// <summary>Passes over the training examples, at least 1.</summary>
-    public int Epochs { get; init; } = 8;
+    /// <summary>Passes over the training examples, at least 1. Few, as a model sees small data often enough; raise it where the loss still falls.</summary>
+    public int Epochs { get; init; } = 4;
 
-    /// <summary>Examples of a step B; the last step of an epoch may have fewer.</summary>
+    /// <summary>Examples of a step B, at most as many as there are; the last step of an epoch may have fewer.</summary>
     public int Batch { get; init; } = 32;
 
     /// <summary>Highest learning rate of dense values (embeddings, biases, LayerNorm).</summary>
@@ -69,7 +69,10 @@ public sealed record ClassifierTrainerOptions
     /// <summary>Seed of split, order and dropout.</summary>
     public ulong Seed { get; init; } = 1337;
 
-    /// <summary>Share of the examples that is held out for validation when none are given, 0 up to but not 1; 0 holds out none.</summary>
+    /// <summary>
+    /// Share of the examples, of each class, that is held out for validation when none are given, 0 up to but not 1; 0 holds out none, else it is at least
+    /// one. Every class keeps one example to train on.
+    /// </summary>
     public double ValidationFraction { get; init; }
 
     /// <summary>
@@ -105,6 +108,7 @@ public sealed record ClassifierTrainerOptions
     public ClassifierTrainerOptions Validate()
     {
         Require(Epochs >= 1, nameof(Epochs), Epochs, "use at least 1 epoch.");
+        Require(Batch >= 1, nameof(Batch), Batch, "use at least 1 example.");
         Require(WarmupFraction is >= 0 and <= 1, nameof(WarmupFraction), WarmupFraction, "use a fraction from 0 to 1.");
         Require(HeadLearningRate is null or (> 0 and <= 1e6), nameof(HeadLearningRate), HeadLearningRate, "use a positive number, or leave it out.");
         Require(ValidationFraction is >= 0 and < 1, nameof(ValidationFraction), ValidationFraction, "use a fraction from 0 up to, but not, 1.");
@@ -124,7 +128,7 @@ public sealed record ClassifierTrainerOptions
     internal TrainerOptions ToTrainer(int steps, double rate) => new()
     {
         Steps = steps,
-        Batch = Batch,
+        Batch = 1,
         Context = 1,
         LearningRate = rate,
         CoefficientLearningRate = CoefficientLearningRate,

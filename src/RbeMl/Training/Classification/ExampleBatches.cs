@@ -27,15 +27,16 @@ internal sealed class ExampleBatches
     /// <summary>Prepares batches of at most <paramref name="batch"/> examples.</summary>
     public ExampleBatches(IReadOnlyList<ClassifierExample> examples, int batch, int positions, ulong seed)
     {
-        (_examples, Batch, _positions, _seed) = (examples, batch, positions, seed);
+        (_examples, _positions, _seed) = (examples, positions, seed);
         _order = new long[examples.Count];
         Longest = examples.Max(e => e.Tokens.Length);
-        _tokens = new int[checked(Math.Min(batch, examples.Count) * Longest)];
-        _lengths = new int[Math.Min(batch, examples.Count)];
+        Batch = Math.Min(batch, Math.Min(examples.Count, Math.Max(1, Array.MaxLength / 2 / Longest)));
+        _tokens = new int[Batch * Longest];
+        _lengths = new int[Batch];
         _labels = new int[_lengths.Length];
     }
 
-    /// <summary>B.</summary>
+    /// <summary>B: no more than there are examples, or an array holds.</summary>
     public int Batch { get; }
 
     /// <summary>Tokens of the longest example.</summary>
@@ -45,7 +46,7 @@ internal sealed class ExampleBatches
     public int Examples => _order.Length;
 
     /// <summary>Batches of an epoch.</summary>
-    public int Count => (_order.Length + Batch - 1) / Batch;
+    public int Count => ((_order.Length - 1) / Batch) + 1;
 
     /// <summary>Examples of the batch that was filled last.</summary>
     public int Filled { get; private set; }
@@ -89,7 +90,8 @@ internal sealed class ExampleBatches
     private void Shuffle(long epoch)
     {
         for (int i = 0; i < _order.Length; i++) _order[i] = Key(Shuffled(epoch, i), i);
-        for (int first = 0; first < _order.Length; first += Window * Batch) Array.Sort(_order, first, Math.Min(Window * Batch, _order.Length - first));
+        long window = (long)Window * Batch;
+        for (long first = 0; first < _order.Length; first += window) Array.Sort(_order, (int)first, (int)Math.Min(window, _order.Length - first));
         _epoch = epoch;
     }
 
