@@ -4,6 +4,7 @@ using Microsoft.ML.Runtime;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Runtime;
+using RbeMl.MLNet.Tokens;
 using RbeMl.Models;
 using RbeMl.Models.Files;
 using RbeMl.Text;
@@ -70,7 +71,7 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
 
     private protected override void Write(BinaryWriter writer)
     {
-        if (Tokenizer is Tokens.AnyTokenizer) throw new NotSupportedException("The tokenizer is one of Microsoft.ML.Tokenizers that has no saved form. Use FromGpt2Files or FromTiktoken of RbeTokenizers, or a byte-level tokenizer with GPT-2's rules.");
+        SavedTokenizer.Require(Tokenizer);
         writer.Write(_columns.Output);
         writer.Write(_columns.Input);
         writer.Write(_columns.MaxTokens);

@@ -20,6 +20,9 @@ internal sealed class AnyTokenizer : ITokenizer
 
     public int Vocabulary { get; }
 
+    /// <summary>The name of the tokenizer's type.</summary>
+    public string Kind => _tokenizer.GetType().Name;
+
     /// <summary>
     /// The same tokenizer of this library, where there is one that gives the same ids: a byte-level BpeTokenizer with GPT-2's rules. Such a one can be saved.
     /// Any other works as it is.

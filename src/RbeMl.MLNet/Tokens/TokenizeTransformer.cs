@@ -53,11 +53,7 @@ public sealed class TokenizeTransformer : RbeTransformer, ILoadable<TokenizeTran
 
     private protected override void Write(BinaryWriter writer)
     {
-        if (_options.Tokenizer is AnyTokenizer)
-        {
-            throw new NotSupportedException("The tokenizer is one of Microsoft.ML.Tokenizers that has no saved form. Use FromGpt2Files or FromTiktoken of RbeTokenizers, or a byte-level tokenizer with GPT-2's rules.");
-        }
-
+        SavedTokenizer.Require(_options.Tokenizer);
         writer.Write(_options.OutputColumnName);
         writer.Write(_options.InputColumnName);
         writer.Write((int)_options.Values);
