@@ -38,4 +38,13 @@ public sealed partial class RbeCatalog
     /// <inheritdoc cref="TransformerBlock(string, string?, TransformerConfig, BlockWeights)"/>
     /// <param name="options">All settings.</param>
     public TransformerBlockEstimator TransformerBlock(TransformerBlockOptions options) => new(Environment, options);
+
+    /// <summary>Loads a block that <see cref="RbeTransformer.Save"/> wrote.</summary>
+    /// <param name="stream">Where from; it is left open.</param>
+    /// <exception cref="RbeFileException">The bytes are of something else, of a newer version, cut or damaged.</exception>
+    public TransformerBlockTransformer LoadTransformerBlock(Stream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        return Loader<TransformerBlockTransformer>.Load(Environment, stream);
+    }
 }

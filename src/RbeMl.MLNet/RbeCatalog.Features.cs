@@ -27,4 +27,13 @@ public sealed partial class RbeCatalog
     /// <inheritdoc cref="Featurize(string, string?, string, Pooling, int?)"/>
     /// <param name="options">All settings.</param>
     public FeaturizeEstimator Featurize(FeaturizeOptions options) => new(Environment, options);
+
+    /// <summary>Loads a featurizing transformer that <see cref="RbeTransformer.Save"/> wrote.</summary>
+    /// <param name="stream">Where from; it is left open.</param>
+    /// <exception cref="RbeFileException">The bytes are of something else, of a newer version, cut or damaged.</exception>
+    public FeaturizeTransformer LoadFeaturize(Stream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        return Loader<FeaturizeTransformer>.Load(Environment, stream);
+    }
 }

@@ -8,7 +8,7 @@ public sealed partial class RbeCatalog
 {
     /// <summary>
     /// Saves a model, ML.NET's own or this library's, as <c>ml.Model.Save</c> does, but as a whole or not at all: when anything fails, a file that was there
-    /// before stays as it was. <c>ml.Model.Load</c> reads it, after <c>ml.UseRbe()</c>.
+    /// before stays as it was. <see cref="Load(string, out DataViewSchema)"/> reads it, and <c>ml.Model.Load</c> after <c>ml.UseRbe()</c>.
     /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="inputSchema">The schema of its input; null saves none.</param>

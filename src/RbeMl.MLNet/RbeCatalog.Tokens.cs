@@ -23,4 +23,13 @@ public sealed partial class RbeCatalog
     /// <inheritdoc cref="Tokenize(string, string?, ITokenizer?)"/>
     /// <param name="options">All settings.</param>
     public TokenizeEstimator Tokenize(TokenizeOptions options) => new(Environment, options);
+
+    /// <summary>Loads a tokenizing transformer that <see cref="RbeTransformer.Save"/> wrote.</summary>
+    /// <param name="stream">Where from; it is left open.</param>
+    /// <exception cref="RbeFileException">The bytes are of something else, of a newer version, cut or damaged.</exception>
+    public TokenizeTransformer LoadTokenize(Stream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        return Loader<TokenizeTransformer>.Load(Environment, stream);
+    }
 }

@@ -25,7 +25,7 @@ public sealed class TransformerBlockEstimator : IEstimator<TransformerBlockTrans
         _host = environment.Register(nameof(TransformerBlockEstimator));
         _options = options.Checked();
         _columns = new BlockColumns(options.OutputColumnName, options.InputColumnName, options.PaddingMaskColumnName, options.VariableLength, options.BatchTokens, options.Threads);
-        _source = new(Load);
+        _source = new(Load, LazyThreadSafetyMode.PublicationOnly); // a failure is not kept: a file may appear later
     }
 
     /// <summary>Checks the columns and compresses, where the weights are dense.</summary>

@@ -34,6 +34,8 @@ public sealed class TransformerBlockTransformer : RbeTransformer, ILoadable<Tran
 
     internal static string Name => "RbeBlock";
 
+    internal BlockColumns Columns => _columns;
+
     internal RbeTransformerBlock<float> Block { get; }
 
     internal WorkspacePool Pool { get; }
@@ -43,6 +45,7 @@ public sealed class TransformerBlockTransformer : RbeTransformer, ILoadable<Tran
         string output = reader.ReadString(), input = reader.ReadString();
         string? mask = reader.ReadBoolean() ? reader.ReadString() : null;
         BlockColumns columns = new(output, input, mask, reader.ReadBoolean(), reader.ReadInt32(), reader.ReadInt32());
+        RunLimits.CheckTokens(nameof(BlockColumns.BatchTokens), columns.BatchTokens);
         (TransformerConfig config, BlockWeights weights) = BlockFile.Load(reader.BaseStream);
         return new TransformerBlockTransformer(environment, columns, config, weights);
     }
@@ -77,7 +80,7 @@ public sealed class TransformerBlockTransformer : RbeTransformer, ILoadable<Tran
         : RowMapping(input, sources, [parent._columns.Added(new VectorDataViewType(NumberDataViewType.Single, tokens == 0 ? 0 : tokens * parent.Config.Width))])
     {
         // Rows of unknown length are taken to be of 64 tokens.
-        public override int BatchRows => Math.Max(1, parent._columns.BatchTokens / (tokens == 0 ? 64 : tokens));
+        public override int BatchRows => Math.Clamp(parent._columns.BatchTokens / (tokens == 0 ? 64 : tokens), 1, RunLimits.Rows);
 
         public override RowBatch CreateBatch(DataViewRow input, int rows) => new BlockBatch(parent, input, Sources, rows);
     }

@@ -27,7 +27,7 @@ internal static class InputColumn
     {
         ArgumentNullException.ThrowIfNull(schema);
         DataViewSchema.Column column = schema.GetColumnOrNull(name) ?? throw Missing("inputSchema", name);
-        return fits(column.Type) ? column : throw Mismatch("inputSchema", name, expected, column.Type.ToString()!);
+        return fits(column.Type) ? column : throw Mismatch("inputSchema", name, expected, Describe(column.Type));
     }
 
     /// <summary>The promise that a schema's rows keep.</summary>
@@ -45,11 +45,20 @@ internal static class InputColumn
 
     private static ArgumentOutOfRangeException Mismatch(string parameter, string name, string expected, string actual)
     {
-        string mend = expected.StartsWith("Vector<", StringComparison.Ordinal) && actual.StartsWith("VarVector", StringComparison.Ordinal)
-            ? " Give the column its size: [VectorType(n)] on the property that is loaded, or SchemaDefinition."
-            : "";
+        string mend = (Vector(expected), Vector(actual)) switch
+        {
+            ("Vector", "VarVector") => " Give the column its size: [VectorType(n)] on the property that is loaded, or SchemaDefinition.",
+            ("VarVector", "Vector") => " The column has one size for all rows: leave VariableLength off, or load the property without the number in [VectorType(n)].",
+            _ => "",
+        };
         return new(parameter, $"Schema mismatch for input column '{name}': expected {expected}, got {actual}.{mend}");
     }
+
+    // The kind of vector that a text begins with.
+    private static string Vector(string type) => type[..Math.Max(0, type.IndexOf('<', StringComparison.Ordinal))];
+
+    // ML.NET's own text is the same for vectors of unknown size and of a size left out.
+    private static string Describe(DataViewType type) => type is VectorDataViewType { IsKnownSize: false } vector ? $"VarVector<{vector.ItemType}>" : type.ToString()!;
 
     private static string Describe(SchemaShape.Column column)
     {

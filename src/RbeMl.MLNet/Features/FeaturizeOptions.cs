@@ -1,3 +1,5 @@
+using RbeMl.MLNet.Columns;
+using RbeMl.MLNet.Runtime;
 using RbeMl.Models;
 using RbeMl.Models.Files;
 using RbeMl.Text;
@@ -34,17 +36,19 @@ public sealed class FeaturizeOptions
     /// <summary>Whether the end of a text that is too long is used, in place of its beginning.</summary>
     public bool KeepEnd { get; set; }
 
-    /// <summary>Rows that are read ahead and computed together; 1 computes row by row.</summary>
+    /// <summary>Rows that are read ahead and computed together, up to 65,536; 1 computes row by row.</summary>
     public int BatchRows { get; set; } = 64;
 
-    /// <summary>Threads of a computation; 0 for one a processor. They change no bit of the result.</summary>
+    /// <summary>Threads of a computation, up to 1024; 0 for one a processor. They change no bit of the result.</summary>
     public int Threads { get; set; }
 
     internal FeaturizeOptions Checked()
     {
+        ColumnName.Check(nameof(OutputColumnName), OutputColumnName);
+        ColumnName.Check(nameof(InputColumnName), InputColumnName);
         if (ModelPath is null == Model is null) throw new InvalidSettingException(nameof(ModelPath), ModelPath, "give a path or a model, and not both.");
-        if (BatchRows < 1) throw new InvalidSettingException(nameof(BatchRows), BatchRows, "use 1 for row by row, or more.");
-        if (Threads < 0) throw new InvalidSettingException(nameof(Threads), Threads, "use 0 for one thread a processor, or a positive number.");
+        RunLimits.CheckRows(nameof(BatchRows), BatchRows);
+        RunLimits.CheckThreads(Threads);
         return (FeaturizeOptions)MemberwiseClone();
     }
 }

@@ -2,6 +2,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using RbeMl.MLNet.Columns;
+using RbeMl.MLNet.Files;
 using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Tokens;
@@ -48,14 +49,20 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
     /// <summary>Layer and pooling.</summary>
     public FeatureOptions Settings { get; }
 
+    internal FeaturizeColumns Columns => _columns;
+
     internal static string Name => "RbeFeaturize";
 
     static FeaturizeTransformer ILoadable<FeaturizeTransformer>.Read(IHostEnvironment environment, BinaryReader reader)
     {
         FeaturizeColumns columns = new(reader.ReadString(), reader.ReadString(), reader.ReadInt32(), reader.ReadBoolean(), reader.ReadInt32(), reader.ReadInt32());
+        RunLimits.CheckRows(nameof(FeaturizeColumns.BatchRows), columns.BatchRows);
+        RunLimits.CheckThreads(columns.Threads);
         FeatureOptions features = new() { Layer = reader.ReadInt32(), Pooling = (Pooling)reader.ReadInt32() };
         Gpt2Bundle bundle = Gpt2File.Load(reader.BaseStream, Name);
-        return new FeaturizeTransformer(environment, columns, features, bundle.Model, bundle.Tokenizer);
+        if (columns.MaxTokens >= 1 && columns.MaxTokens <= bundle.Model.Config.MaxSequenceLength) return new FeaturizeTransformer(environment, columns, features, bundle.Model, bundle.Tokenizer);
+        bundle.Dispose();
+        throw ComponentFile.Bad(Name, $"name {columns.MaxTokens} tokens for {bundle.Model.Config.MaxSequenceLength} positions. They are damaged; save the component again.");
     }
 
     private protected override RowMapping Bind(DataViewSchema input)

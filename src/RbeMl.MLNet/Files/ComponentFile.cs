@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.Hashing;
 using System.Text;
+using System.Text.Json;
 
 namespace RbeMl.MLNet.Files;
 
@@ -58,6 +59,10 @@ internal static class ComponentFile
         catch (EndOfStreamException e)
         {
             throw new RbeFileException(component, "the saved bytes end too early. Save the component again.", e);
+        }
+        catch (Exception e) when (e is InvalidSettingException or TokenException or JsonException or FormatException)
+        {
+            throw new RbeFileException(component, $"the saved bytes hold what no component wrote ({e.Message.TrimEnd('.')}). They are damaged; save the component again.", e);
         }
     }
 

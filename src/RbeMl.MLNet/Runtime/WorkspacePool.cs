@@ -16,9 +16,10 @@ internal sealed class WorkspacePool
 
     /// <summary>Creates an empty pool.</summary>
     /// <param name="threads">Threads of a computation; 0 means one for each processor.</param>
+    /// <exception cref="InvalidSettingException">They are fewer than 0 or more than <see cref="RunLimits.Threads"/>.</exception>
     public WorkspacePool(int threads)
     {
-        if (threads < 0) throw new InvalidSettingException("threads", threads, "use 0 for one thread a processor, or a positive number.");
+        RunLimits.CheckThreads(threads);
         _threads = threads == 0 ? Environment.ProcessorCount : threads;
     }
 

@@ -1,3 +1,4 @@
+using RbeMl.MLNet.Columns;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Tokens;
@@ -32,6 +33,8 @@ public sealed class TokenizeOptions
 
     internal TokenizeOptions Checked()
     {
+        ColumnName.Check(nameof(OutputColumnName), OutputColumnName);
+        ColumnName.Check(nameof(InputColumnName), InputColumnName);
         if (Tokenizer is null) throw new InvalidSettingException(nameof(Tokenizer), null, "give a tokenizer.");
         if (!Enum.IsDefined(Values)) throw new InvalidSettingException(nameof(Values), Values, $"use one of {string.Join(", ", Enum.GetNames<TokenValues>())}.");
         if (MaxTokens < 0) throw new InvalidSettingException(nameof(MaxTokens), MaxTokens, "use 0 to cut nothing, or a positive number.");
