@@ -12,10 +12,13 @@ namespace RbeMl.MLNet;
 /// </summary>
 public abstract class RbeTransformer : ITransformer
 {
-    private protected RbeTransformer(IHostEnvironment environment, string component)
+    private readonly ushort _version;
+
+    private protected RbeTransformer(IHostEnvironment environment, string component, ushort version = 1)
     {
         ArgumentNullException.ThrowIfNull(environment);
         Component = component;
+        _version = version;
         Host = environment.Register(component);
     }
 
@@ -45,7 +48,11 @@ public abstract class RbeTransformer : ITransformer
     public void Save(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        ComponentFile.Write(stream, Component, Write);
+        ComponentFile.Write(stream, Component, writer =>
+        {
+            writer.Write(_version);
+            Write(writer);
+        });
     }
 
     void ICanSaveModel.Save(ModelSaveContext ctx)
@@ -69,8 +76,14 @@ internal interface ILoadable<TSelf>
     /// <summary>The component's name, of eight letters at least.</summary>
     static abstract string Name { get; }
 
+    /// <summary>The newest version of what it writes; the one given to the base class. A component that writes something more gets the next one.</summary>
+    static virtual ushort Version => 1;
+
     /// <summary>Reads what <see cref="RbeTransformer.Write"/> wrote.</summary>
-    static abstract TSelf Read(IHostEnvironment environment, BinaryReader reader);
+    /// <param name="environment">The environment.</param>
+    /// <param name="reader">The bytes.</param>
+    /// <param name="version">The version that was written, 1 .. <see cref="Version"/>.</param>
+    static abstract TSelf Read(IHostEnvironment environment, BinaryReader reader, int version);
 }
 
 /// <summary>What ML.NET calls to load a component.</summary>
@@ -82,7 +95,13 @@ internal static class Loader<T>
     public static void Register(ComponentCatalog catalog) => MlNetInternals.Register(catalog, typeof(T), typeof(Loader<T>), T.Name);
 
     /// <summary>Loads from the library's own format.</summary>
-    public static T Load(IHostEnvironment environment, Stream stream) => ComponentFile.Read(stream, T.Name, reader => T.Read(environment, reader));
+    public static T Load(IHostEnvironment environment, Stream stream) => ComponentFile.Read(stream, T.Name, reader =>
+    {
+        ushort version = reader.ReadUInt16();
+        return version is 0 || version > T.Version
+            ? throw ComponentFile.Bad(T.Name, $"are of version {version} of the component; this library reads up to {T.Version}. Update RbeMl.")
+            : T.Read(environment, reader, version);
+    });
 
     /// <summary>Found and called by ML.NET by its name; <paramref name="context"/> is its load context.</summary>
     internal static T Create(IHostEnvironment environment, object context)

@@ -40,7 +40,7 @@ public sealed class TransformerBlockTransformer : RbeTransformer, ILoadable<Tran
 
     internal WorkspacePool Pool { get; }
 
-    static TransformerBlockTransformer ILoadable<TransformerBlockTransformer>.Read(IHostEnvironment environment, BinaryReader reader)
+    static TransformerBlockTransformer ILoadable<TransformerBlockTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {
         string output = reader.ReadString(), input = reader.ReadString();
         string? mask = reader.ReadBoolean() ? reader.ReadString() : null;

@@ -10,7 +10,7 @@ namespace RbeMl.MLNet.Classification;
 /// <param name="Values">What the keys stand for; null when that is not known.</param>
 internal sealed record ClassLabels(int Count, bool IsBinary, LabelValues? Values)
 {
-    private const string Expected = "Boolean or Key<UInt32>";
+    private const string Expected = "Boolean or Key<UInt32> (MapValueToKey makes keys of texts and numbers)";
     private const int Most = 1 << 20;
 
     /// <summary>Finds the label of a promise; the count of its classes is not known yet.</summary>

@@ -68,7 +68,7 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
         return new SequenceClassifier<float>(model, dropout is { } d ? config with { Dropout = d } : config, head[0], head[1]);
     }
 
-    static TextClassificationTransformer ILoadable<TextClassificationTransformer>.Read(IHostEnvironment environment, BinaryReader reader)
+    static TextClassificationTransformer ILoadable<TextClassificationTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {
         TrainingSummary summary = TrainingSummary.Read(reader);
         ScoringSettings scoring = ScoringSettings.Read(reader, Name);

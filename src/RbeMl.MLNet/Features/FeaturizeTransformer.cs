@@ -53,7 +53,7 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
 
     internal static string Name => "RbeFeaturize";
 
-    static FeaturizeTransformer ILoadable<FeaturizeTransformer>.Read(IHostEnvironment environment, BinaryReader reader)
+    static FeaturizeTransformer ILoadable<FeaturizeTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {
         FeaturizeColumns columns = new(reader.ReadString(), reader.ReadString(), reader.ReadInt32(), reader.ReadBoolean(), reader.ReadInt32(), reader.ReadInt32());
         RunLimits.CheckRows(nameof(FeaturizeColumns.BatchRows), columns.BatchRows);

@@ -8,7 +8,7 @@ namespace RbeMl.MLNet.Files;
 /// <summary>
 /// The bytes of a component, alike in a file of its own and inside an ML.NET zip. Little-endian: magic <c>RBEMLNET</c>, u32 version, u16 length and UTF-8
 /// of the component's name, then pieces of u32 length (1 .. 1 MiB), the bytes, and u64 XxHash3 of the bytes seeded by the piece's number; a length of 0
-/// ends. Nothing needs the whole length beforehand, and no byte is used before its checksum agreed.
+/// ends. A component's own bytes begin with the u16 version of that component. Nothing needs the whole length beforehand, and no byte is used before its checksum agreed.
 /// </summary>
 internal static class ComponentFile
 {

@@ -57,7 +57,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
     /// </summary>
     public Gpt2Model<float> CopyModel() => new(Model.GetWeights());
 
-    static LanguageModelTransformer ILoadable<LanguageModelTransformer>.Read(IHostEnvironment environment, BinaryReader reader)
+    static LanguageModelTransformer ILoadable<LanguageModelTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {
         TrainingSummary summary = TrainingSummary.Read(reader);
         ScoringSettings scoring = ScoringSettings.Read(reader, Name);

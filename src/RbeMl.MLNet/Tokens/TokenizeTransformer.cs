@@ -26,7 +26,7 @@ public sealed class TokenizeTransformer : RbeTransformer, ILoadable<TokenizeTran
 
     internal static string Name => "RbeTokenize";
 
-    static TokenizeTransformer ILoadable<TokenizeTransformer>.Read(IHostEnvironment environment, BinaryReader reader)
+    static TokenizeTransformer ILoadable<TokenizeTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {
         TokenizeOptions options = new() { OutputColumnName = reader.ReadString(), InputColumnName = reader.ReadString(), Values = (TokenValues)reader.ReadInt32(), MaxTokens = reader.ReadInt32() };
         using JsonDocument json = JsonDocument.Parse(reader.ReadString());
