@@ -111,8 +111,8 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
         private readonly FeaturizeTransformer _parent;
         private readonly TokenReader _reader;
         private readonly int[] _lengths; // tokens of each slot, 0 for a missing row
-        private readonly float[] _features; // [rows, D]
         private readonly List<int> _tokens = [];
+        private float[] _features = []; // [rows so far, D]: a look-ahead grows, and most data end before it is full
         private int[] _counts = [];
         private float[] _computed = [];
 
@@ -121,7 +121,6 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
             _parent = parent;
             _reader = new TokenReader(input, source, parent.Tokenizer, new TokenLimits(parent.Model.Config.Vocabulary, parent._columns.MaxTokens, parent._columns.KeepEnd));
             _lengths = new int[rows];
-            _features = new float[rows * Width];
         }
 
         private int Width => _parent.Model.Config.Width;
@@ -136,6 +135,7 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
 
         public override void Compute(int rows)
         {
+            if (_features.Length < (long)rows * Width) _features = new float[(long)rows * Width];
             int good = _lengths.AsSpan(0, rows).Length - _lengths.AsSpan(0, rows).Count(0);
             if (_counts.Length != good) (_counts, _computed) = (new int[good], new float[good * Width]);
             for (int slot = 0, i = 0; slot < rows; slot++)

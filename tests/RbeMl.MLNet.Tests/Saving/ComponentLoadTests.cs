@@ -20,7 +20,14 @@ public sealed class ComponentLoadTests
     {
         TransformerBlockOptions options = new()
         {
-            OutputColumnName = "Y", InputColumnName = "X", PaddingMaskColumnName = "Mask", VariableLength = true, Config = BlockRows.Config, Weights = BlockRows.Weights, BatchTokens = 77, Threads = 1,
+            OutputColumnName = "Y",
+            InputColumnName = "X",
+            PaddingMaskColumnName = "Mask",
+            VariableLength = true,
+            Config = BlockRows.Config,
+            Weights = BlockRows.Weights,
+            BatchTokens = 77,
+            Threads = 1,
         };
         TransformerBlockTransformer fitted = _ml.Rbe.TransformerBlock(options).Fit(BlockRows.Variable(_ml)), loaded = Reload(fitted, _ml.Rbe.LoadTransformerBlock);
         Assert.Equal(new BlockColumns("Y", "X", "Mask", true, 77, 1), fitted.Columns);

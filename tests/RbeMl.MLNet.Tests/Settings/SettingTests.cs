@@ -26,8 +26,10 @@ public sealed class SettingTests : IDisposable
     {
         foreach (Action act in (Action[])
         [
-            () => Block(o => o.InputColumnName = name!), () => Block(o => o.OutputColumnName = name!), () => Featurize(o => o.InputColumnName = name!), () => Featurize(o => o.OutputColumnName = name!),
-            () => _ml.Rbe.Tokenize(new TokenizeOptions { InputColumnName = name! }), () => _ml.Rbe.Tokenize(new TokenizeOptions { OutputColumnName = name! }), () => _ml.Rbe.Tokenize(name!, name),
+            () => Block(o => o.InputColumnName = name!), () => Block(o => o.OutputColumnName = name!),
+            () => Featurize(o => o.InputColumnName = name!), () => Featurize(o => o.OutputColumnName = name!),
+            () => _ml.Rbe.Tokenize(new TokenizeOptions { InputColumnName = name! }), () => _ml.Rbe.Tokenize(new TokenizeOptions { OutputColumnName = name! }),
+            () => _ml.Rbe.Tokenize(name!, name),
         ])
         {
             Assert.Contains("ColumnName", Assert.Throws<InvalidSettingException>(act).Setting, StringComparison.Ordinal);
