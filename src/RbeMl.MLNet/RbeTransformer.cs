@@ -13,6 +13,7 @@ namespace RbeMl.MLNet;
 public abstract class RbeTransformer : ITransformer
 {
     private readonly ushort _version;
+    private int _warned;
 
     private protected RbeTransformer(IHostEnvironment environment, string component, ushort version = 1)
     {
@@ -59,6 +60,14 @@ public abstract class RbeTransformer : ITransformer
     {
         ArgumentNullException.ThrowIfNull(ctx);
         MlNetInternals.Save(ctx, Component[..8].ToUpperInvariant(), Component, Save);
+    }
+
+    /// <summary>Tells ML.NET's log of a row that has no result; only of the first.</summary>
+    private protected void WarnOnce(string message, params object[] arguments)
+    {
+        if (Interlocked.Exchange(ref _warned, 1) != 0) return;
+        using IChannel channel = Host.Start("Transform");
+        channel.Warning(MessageSensitivity.None, message, arguments);
     }
 
     /// <summary>Checks the columns and binds to them.</summary>

@@ -12,7 +12,6 @@ namespace RbeMl.MLNet.Blocks;
 public sealed class TransformerBlockTransformer : RbeTransformer, ILoadable<TransformerBlockTransformer>
 {
     private readonly BlockColumns _columns;
-    private int _warned;
 
     internal TransformerBlockTransformer(IHostEnvironment environment, BlockColumns columns, TransformerConfig config, BlockWeights weights)
         : base(environment, Name)
@@ -52,9 +51,7 @@ public sealed class TransformerBlockTransformer : RbeTransformer, ILoadable<Tran
 
     internal void WarnOfBadRow()
     {
-        if (Interlocked.Exchange(ref _warned, 1) != 0) return;
-        using IChannel channel = Host.Start("Transform");
-        channel.Warning(MessageSensitivity.None, "A row of '{0}' cannot be computed: it holds NaN, infinity or values too large, or is not n x {1} values with n up to {2} and a mask of n. Its output is NaN; further rows of the kind are not reported.", _columns.Input, Config.Width, Config.MaxSequenceLength);
+        WarnOnce("A row of '{0}' cannot be computed: it holds NaN, infinity or values too large, or is not n x {1} values with n up to {2} and a mask of n. Its output is NaN; further rows of the kind are not reported.", _columns.Input, Config.Width, Config.MaxSequenceLength);
     }
 
     private protected override RowMapping Bind(DataViewSchema input)

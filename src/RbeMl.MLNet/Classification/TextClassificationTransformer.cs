@@ -21,7 +21,6 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
     private const int MostScores = 1 << 24;
 
     private readonly TextClassificationModel _model;
-    private int _warned;
 
     internal TextClassificationTransformer(IHostEnvironment environment, TextClassificationModel model, TrainingSummary summary, ScoringSettings scoring)
         : base(environment, Name)
@@ -77,9 +76,7 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
 
     internal void WarnOfMissingRow()
     {
-        if (Interlocked.Exchange(ref _warned, 1) != 0) return;
-        using IChannel channel = Host.Start("Transform");
-        channel.Warning(MessageSensitivity.None, "A row has no text in '{0}', or token ids that the model does not know: its scores are NaN. Further rows of the kind are not reported.", _model.TextColumn);
+        WarnOnce("A row has no text in '{0}', or token ids that the model does not know: its scores are NaN. Further rows of the kind are not reported.", _model.TextColumn);
     }
 
     private protected override RowMapping Bind(DataViewSchema input) => new Mapping(this, input);

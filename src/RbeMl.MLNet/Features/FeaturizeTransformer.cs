@@ -29,7 +29,6 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
 {
     private readonly FeaturizeColumns _columns;
     private readonly WorkspacePool _pool;
-    private int _warned;
 
     internal FeaturizeTransformer(IHostEnvironment environment, FeaturizeColumns columns, FeatureOptions features, Gpt2Model<float> model, ITokenizer? tokenizer)
         : base(environment, Name)
@@ -93,9 +92,7 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
 
     private void WarnOfEmptyRow()
     {
-        if (Interlocked.Exchange(ref _warned, 1) != 0) return;
-        using IChannel channel = Host.Start("Transform");
-        channel.Warning(MessageSensitivity.None, "A row of '{0}' has no tokens that the model knows. Its features are NaN; further ones are not reported.", _columns.Input);
+        WarnOnce("A row of '{0}' has no tokens that the model knows. Its features are NaN; further ones are not reported.", _columns.Input);
     }
 
     private sealed class Mapping(FeaturizeTransformer parent, DataViewSchema input, DataViewSchema.Column source)

@@ -20,7 +20,6 @@ namespace RbeMl.MLNet.LanguageModels;
 /// </summary>
 public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<LanguageModelTransformer>
 {
-    private int _warned;
 
     internal LanguageModelTransformer(
         IHostEnvironment environment, LanguageModelSettings settings, Gpt2Model<float> model, ITokenizer? tokenizer, TrainingSummary summary, ScoringSettings scoring)
@@ -82,9 +81,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
 
     internal void WarnOfMissingRow()
     {
-        if (Interlocked.Exchange(ref _warned, 1) != 0) return;
-        using IChannel channel = Host.Start("Transform");
-        channel.Warning(MessageSensitivity.None, "A row has fewer than two tokens in '{0}', or something that the model does not know: its perplexity is NaN. Further rows of the kind are not reported.", Settings.TextColumn);
+        WarnOnce("A row has fewer than two tokens in '{0}', or something that the model does not know: its perplexity is NaN. Further rows of the kind are not reported.", Settings.TextColumn);
     }
 
     private protected override RowMapping Bind(DataViewSchema input) => new Mapping(this, input);

@@ -81,7 +81,7 @@ internal sealed class LookAheadCursor : DataViewRowCursor
         _size = Math.Min(_size * 2, _ids.Length);
     }
 
-    private int OnRow() => _row >= 0 ? _slot : throw new InvalidOperationException("The cursor is on no row. Call MoveNext first, and stop when it returns false.");
+    private int OnRow() => _row >= 0 ? _slot : throw Getters.OnNoRow();
 
     private int Computed()
     {

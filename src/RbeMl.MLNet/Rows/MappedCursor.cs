@@ -8,23 +8,16 @@ namespace RbeMl.MLNet.Rows;
 /// </summary>
 internal sealed class MappedCursor : DataViewRowCursor
 {
-    private readonly RowMapping _mapping;
-    private readonly bool[] _active;
     private readonly DataViewRowCursor _input;
-    private readonly RowBatch? _batch;
-    private long _computed = -1;
+    private readonly MappedRow _row;
 
-    public MappedCursor(RowMapping mapping, DataViewRowCursor input, bool[] active)
-    {
-        (_mapping, _input, _active) = (mapping, input, active);
-        if (active.AsSpan(mapping.Input.Count).Contains(true)) _batch = mapping.CreateBatch(input, 1);
-    }
+    private MappedCursor(RowMapping mapping, DataViewRowCursor input, bool[] active) => (_input, _row) = (input, new MappedRow(mapping, input, active));
 
-    public override DataViewSchema Schema => _mapping.Output;
+    public override DataViewSchema Schema => _row.Schema;
 
-    public override long Position => _input.Position;
+    public override long Position => _row.Position;
 
-    public override long Batch => _input.Batch;
+    public override long Batch => _row.Batch;
 
     /// <summary>The cursor that suits a mapping and the columns asked for.</summary>
     public static DataViewRowCursor Create(RowMapping mapping, IDataView source, IEnumerable<DataViewSchema.Column> columns, Random? random)
@@ -39,30 +32,15 @@ internal sealed class MappedCursor : DataViewRowCursor
 
     public override bool MoveNext() => _input.MoveNext();
 
-    public override ValueGetter<DataViewRowId> GetIdGetter() => _input.GetIdGetter();
+    public override ValueGetter<DataViewRowId> GetIdGetter() => _row.GetIdGetter();
 
-    public override bool IsColumnActive(DataViewSchema.Column column) => column.Index < _active.Length && _active[column.Index];
+    public override bool IsColumnActive(DataViewSchema.Column column) => _row.IsColumnActive(column);
 
-    public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
-        => Getters.Create<TValue>(_mapping, column, _active, _batch, _input, Locate);
+    public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column) => _row.GetGetter<TValue>(column);
 
     protected override void Dispose(bool disposing)
     {
-        if (disposing) _input.Dispose();
+        if (disposing) _row.Dispose();
         base.Dispose(disposing);
-    }
-
-    private int Locate()
-    {
-        if (_input.Position < 0) throw new InvalidOperationException("The cursor is on no row. Call MoveNext first, and stop when it returns false.");
-        if (_computed != _input.Position)
-        {
-            _computed = -1;
-            _batch!.Read(0);
-            _batch.Compute(1);
-            _computed = _input.Position;
-        }
-
-        return 0;
     }
 }

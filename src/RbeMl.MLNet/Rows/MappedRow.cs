@@ -39,6 +39,7 @@ internal sealed class MappedRow : DataViewRow
 
     private int Locate()
     {
+        if (_input.Position < 0) throw Getters.OnNoRow();
         if (_computed != _input.Position)
         {
             _computed = -1;
@@ -81,6 +82,9 @@ internal static class Getters
     {
         if (column.Index >= active.Length || !active[column.Index]) throw new InvalidOperationException($"Column '{column.Name}' is not active. Ask for it when the cursor is made.");
     }
+
+    /// <summary>The error of a getter before the first row or behind the last.</summary>
+    public static InvalidOperationException OnNoRow() => new("The cursor is on no row. Call MoveNext first, and stop when it returns false.");
 
     /// <summary>The error of a getter of another type.</summary>
     public static InvalidOperationException WrongType<T>(DataViewSchema.Column column) => new($"Column '{column.Name}' is of type {column.Type}, whose values are {column.Type.RawType}, not {typeof(T)}.");

@@ -14,7 +14,6 @@ namespace RbeMl.MLNet.Tokens;
 public sealed class TokenizeTransformer : RbeTransformer, ILoadable<TokenizeTransformer>
 {
     private readonly TokenizeOptions _options;
-    private int _warned;
 
     internal TokenizeTransformer(IHostEnvironment environment, TokenizeOptions options)
         : base(environment, Name) => _options = options;
@@ -70,9 +69,7 @@ public sealed class TokenizeTransformer : RbeTransformer, ILoadable<TokenizeTran
         }
         catch (TokenException error)
         {
-            if (Interlocked.Exchange(ref _warned, 1) != 0) return [];
-            using IChannel channel = Host.Start("Transform");
-            channel.Warning(MessageSensitivity.None, "A text of '{0}' has no tokens: {1} Further ones are not reported.", _options.InputColumnName, error.Message);
+            WarnOnce("A text of '{0}' has no tokens: {1} Further ones are not reported.", _options.InputColumnName, error.Message);
             return [];
         }
     }
