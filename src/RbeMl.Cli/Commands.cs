@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.CommandLine.Help;
-using System.Text.RegularExpressions;
 using RbeMl.Cli.Compress;
 using RbeMl.Cli.Decompress;
 using RbeMl.Cli.Eval;
@@ -46,7 +45,7 @@ internal static class Commands
         if (parsed.Errors.Count > 0 && parsed.Action is not HelpAction)
         {
             string verb = parsed.CommandResult.Command == root ? "" : $" {parsed.CommandResult.Command.Name}";
-            return Fail(host, ExitCode.Usage, $"{Plain(parsed.Errors[0].Message)} See 'rbeml{verb} --help'.");
+            return Fail(host, ExitCode.Usage, $"{parsed.Errors[0].Message} See 'rbeml{verb} --help'.");
         }
 
         try
@@ -72,13 +71,6 @@ internal static class Commands
     private static void ShortenDescriptions(RootCommand root)
     {
         foreach (Command verb in root.Subcommands) verb.Description = verb.Description!.Split('\n')[0].Trim();
-    }
-
-    // The parser names .NET types, which help nobody on a command line.
-    private static string Plain(string message)
-    {
-        Match match = Regex.Match(message, "^Cannot parse argument '(.*)' for option '(.*)' as expected type '.*'\\.$", RegexOptions.Singleline);
-        return match.Success ? $"{match.Groups[2].Value} {match.Groups[1].Value}: that is no number it can take." : message;
     }
 
     private static int Fail(CommandHost host, int code, string message)

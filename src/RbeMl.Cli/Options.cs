@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using RbeMl.Models.Files;
 
 namespace RbeMl.Cli;
@@ -9,35 +8,23 @@ internal static class Options
 {
     /// <summary>A whole number with a default and a range.</summary>
     public static Option<int> Whole(string name, int value, int least, string description, int most = int.MaxValue)
-    {
-        Option<int> option = new(name) { Description = description, DefaultValueFactory = _ => value, HelpName = "n" };
-        option.Validators.Add(result => Range(result, name, r => r.GetValueOrDefault<int>(), least, most));
-        return option;
-    }
+        => new(name) { Description = description, DefaultValueFactory = _ => value, CustomParser = result => Number.Whole(result, name, least, most), HelpName = "n" };
 
     /// <summary>A whole number that may be left out.</summary>
     public static Option<int?> OptionalWhole(string name, int least, string description, int most = int.MaxValue)
-    {
-        Option<int?> option = new(name) { Description = description, HelpName = "n" };
-        option.Validators.Add(result => Range(result, name, r => r.GetValueOrDefault<int?>() ?? least, least, most));
-        return option;
-    }
+        => new(name) { Description = description, CustomParser = result => Number.Whole(result, name, least, most), HelpName = "n" };
 
     /// <summary>A real number with a default and a range.</summary>
     public static Option<double> Real(string name, double value, double least, double most, string description, bool above = false)
-    {
-        Option<double> option = new(name) { Description = description, DefaultValueFactory = _ => value, HelpName = "x" };
-        option.Validators.Add(result => Range(result, name, r => r.GetValueOrDefault<double>(), least, most, above));
-        return option;
-    }
+        => new(name) { Description = description, DefaultValueFactory = _ => value, CustomParser = result => Number.Real(result, name, least, most, above), HelpName = "x" };
 
     /// <summary>A real number that may be left out.</summary>
     public static Option<double?> OptionalReal(string name, double least, double most, string description, bool above = false)
-    {
-        Option<double?> option = new(name) { Description = description, HelpName = "x" };
-        option.Validators.Add(result => Range(result, name, r => r.GetValueOrDefault<double?>() ?? most, least, most, above));
-        return option;
-    }
+        => new(name) { Description = description, CustomParser = result => Number.Real(result, name, least, most, above), HelpName = "x" };
+
+    /// <summary><c>--seed</c>.</summary>
+    public static Option<ulong> Seed(string description)
+        => new("--seed") { Description = description, DefaultValueFactory = _ => 1337, CustomParser = result => Number.Whole(result, "--seed", 0UL, ulong.MaxValue), HelpName = "n" };
 
     /// <summary>One of some words.</summary>
     public static Option<string> Word(string name, string value, string description, params string[] words)
@@ -90,27 +77,6 @@ internal static class Options
         {
             throw new UsageException($"{written} would replace {same}, another file of this command. Choose another name.");
         }
-    }
-
-    private static void Range<T>(System.CommandLine.Parsing.OptionResult result, string name, Func<System.CommandLine.Parsing.OptionResult, T> read, T least, T most, bool above = false)
-        where T : IComparable<T>, IFormattable
-    {
-        T value;
-        try
-        {
-            value = read(result);
-        }
-        catch (InvalidOperationException)
-        {
-            return; // not a number: reported by the parser
-        }
-
-        bool inside = (above ? value.CompareTo(least) > 0 : value.CompareTo(least) >= 0) && value.CompareTo(most) <= 0;
-        if (inside) return;
-        string low = least.ToString(null, CultureInfo.InvariantCulture), high = most.ToString(null, CultureInfo.InvariantCulture);
-        string range = above ? $"a number above {low}" : $"{low} or more";
-        bool unbounded = high == int.MaxValue.ToString(CultureInfo.InvariantCulture) || most is double.MaxValue;
-        result.AddError($"{name} {value.ToString(null, CultureInfo.InvariantCulture)}: use {range}{(unbounded ? "" : $", at most {high}")}.");
     }
 }
 

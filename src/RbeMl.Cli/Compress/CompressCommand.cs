@@ -99,7 +99,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         TransformerConfig config = source.Config;
         bool ids = settings.CalibrationIds || file.EndsWith(".ids", StringComparison.OrdinalIgnoreCase);
         if (!ids && source.Tokenizer is null) throw new InvalidSettingException("--calibration", file, $"{settings.Input} has no tokenizer, so it cannot read text; give token ids, with --calibration-ids.");
-        List<int[]> sequences = ids ? TokenFile.ReadSequences(file, config.Vocabulary) : [((ITokenizer)source.Tokenizer!).Encode(TokenFile.ReadText([file]))];
+        List<int[]> sequences = ids ? TokenFile.ReadSequences(file, config.Vocabulary, settings.TextOptions) : [((ITokenizer)source.Tokenizer!).Encode(TokenFile.ReadText([file], settings.TextOptions))];
         return CalibrationWindows.Cut(sequences, config.MaxSequenceLength, settings.CalibrationTokens);
     }
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Models.Compression;
+using RbeMl.Text;
 
 namespace RbeMl.Cli.Compress;
 
@@ -11,9 +12,10 @@ namespace RbeMl.Cli.Compress;
 /// <param name="Calibration">Text or ids, or null.</param>
 /// <param name="CalibrationIds">Whether the calibration holds ids whatever its name.</param>
 /// <param name="CalibrationTokens">Tokens of it to use.</param>
+/// <param name="TextOptions">How its bytes are read.</param>
 /// <param name="ModelOnly">The first option given that needs a model's folder, or null.</param>
 /// <param name="Request">The rest.</param>
-internal sealed record CompressSettings(string Input, string Output, string? Calibration, bool CalibrationIds, int CalibrationTokens, string? ModelOnly, CompressionRequest Request);
+internal sealed record CompressSettings(string Input, string Output, string? Calibration, bool CalibrationIds, int CalibrationTokens, TextOptions TextOptions, string? ModelOnly, CompressionRequest Request);
 
 /// <summary>The options of <c>rbeml compress</c>.</summary>
 internal sealed class CompressOptions
@@ -24,8 +26,9 @@ internal sealed class CompressOptions
     private readonly Option<string> _output = new Option<string>("--output", "-o") { Description = "File to write (.rbe).", HelpName = "out.rbe", Required = true }.Named();
     private readonly CompressionOptions _compression = CompressionOptions.ForWeights();
     private readonly Option<string> _alphas = Options.Word("--alphas", "on", "Whether a tile has the weights of its eight basis functions, 32 bytes.", "on", "off");
-    private readonly Option<string?> _calibration = Options.File("--calibration", "file", "Text (UTF-8), or token ids (a file that ends in .ids, or any with --calibration-ids): rounds so that outputs on it err least, which makes weights err a little more. Needs a model's folder.");
+    private readonly Option<string?> _calibration = Options.File("--calibration", "file", "Text, or token ids (a file that ends in .ids, or any with --calibration-ids): rounds so that outputs on it err least, which makes weights err a little more. Needs a model's folder.");
     private readonly Option<bool> _calibrationIds = new("--calibration-ids") { Description = "The --calibration file holds token ids, a line a sequence." };
+    private readonly TextInput _text = new();
     private readonly Option<int> _calibrationTokens = Options.Whole("--calibration-tokens", 8192, 1, "Tokens of the calibration to use.", 1 << 24);
     private readonly Option<double?> _targetError = Options.OptionalReal("--target-error", 0, 1, "With --format auto: fewest bits with at most this relative error, of each block's output for a model, of each matrix for a file.", above: true);
     private readonly Option<double?> _targetBits = Options.OptionalReal("--target-bits", 0, 32, $"With --format auto: least error with at most so many bits a weight, of all matrices of a model together, of each matrix of a file; {DefaultTargetBits} unless --target-error is given.", above: true);
@@ -34,7 +37,7 @@ internal sealed class CompressOptions
     private readonly Option<string> _layerNorm = Options.Word("--layer-norm", "dense", "How a model's LayerNorms are stored: every value, a cosine series of an eighth as many, or one value each. They are a ten-thousandth of a model; see the errors before using it.", "dense", "compressed", "scalar");
     private readonly Option<string> _embeddings = Options.Word("--embeddings", "dense", "How a model's token embedding and untied head are stored; sparse keeps the largest coefficients of as many bits.", "dense", "quantized", "trellis", "sparse");
     private readonly Option<int?> _embeddingBits = Options.OptionalWhole("--embedding-bits", 2, "Bits a weight of --embeddings; 8 for quantized, 6 for trellis, 8 for sparse.", 8);
-    private readonly Option<ulong> _seed = new("--seed") { Description = "Seed of random places and of samples.", DefaultValueFactory = _ => 1337, HelpName = "n" };
+    private readonly Option<ulong> _seed = Options.Seed("Seed of random places and of samples.");
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. The file does not depend on it.", 1024);
 
     /// <summary>Where JSON goes.</summary>
@@ -44,7 +47,7 @@ internal sealed class CompressOptions
     public void AddTo(Command command)
     {
         command.Add(_input);
-        foreach (Option option in new Option[] { _output }.Concat(_compression.All).Concat([_alphas, _calibration, _calibrationIds, _calibrationTokens, _targetError, _targetBits, _include, _exclude, _layerNorm, _embeddings, _embeddingBits, _seed, _threads, Json])) command.Add(option);
+        foreach (Option option in new Option[] { _output }.Concat(_compression.All).Concat([_alphas, _calibration, _calibrationIds, _calibrationTokens, .. _text.All, _targetError, _targetBits, _include, _exclude, _layerNorm, _embeddings, _embeddingBits, _seed, _threads, Json])) command.Add(option);
     }
 
     /// <summary>Reads the settings.</summary>
@@ -56,7 +59,7 @@ internal sealed class CompressOptions
         RbeOptions options = _compression.Read(result, unchecked((int)(result.GetValue(_seed) ^ (result.GetValue(_seed) >> 32))), delta) with { Alphas = result.GetValue(_alphas) == "on" };
         if (auto) options = options with { Format = new ChoiceSettings().Probe };
         string? modelOnly = new Option[] { _calibration, _layerNorm, _embeddings }.FirstOrDefault(result.Given)?.Name;
-        return new CompressSettings(result.GetValue(_input)!, result.GetValue(_output)!, result.GetValue(_calibration), result.GetValue(_calibrationIds), result.GetValue(_calibrationTokens), modelOnly, new CompressionRequest
+        return new CompressSettings(result.GetValue(_input)!, result.GetValue(_output)!, result.GetValue(_calibration), result.GetValue(_calibrationIds), result.GetValue(_calibrationTokens), _text.Read(result), modelOnly, new CompressionRequest
         {
             Options = options,
             Target = !auto ? null : result.GetValue(_targetError) is { } error ? ChoiceTarget.MostError(error) : ChoiceTarget.Bits(result.GetValue(_targetBits) ?? DefaultTargetBits),
@@ -78,7 +81,7 @@ internal sealed class CompressOptions
         if (target is not null && format != "auto") throw new UsageException($"{target.Name} is for --format auto. Add it, or leave out {target.Name}.");
         if (result.Given(_targetError) && result.Given(_targetBits)) throw new UsageException("--target-error and --target-bits are two targets. Leave out one of them.");
         if (format is "auto" or "seed" && result.Given(_alphas)) throw new UsageException($"--alphas: --format {format} settles that itself. Leave out one of them.");
-        Option? calibrating = new Option[] { _calibrationIds, _calibrationTokens }.FirstOrDefault(result.Given);
+        Option? calibrating = ((Option[])[_calibrationIds, _calibrationTokens, .. _text.All]).FirstOrDefault(result.Given);
         if (calibrating is not null && !result.Given(_calibration)) throw new UsageException($"{calibrating.Name} says how to read the --calibration file. Give one, or leave it out.");
         bool calibrated = result.Given(_calibration);
         if (calibrated && format is "quantized" or "trellis" && result.Given(_compression.Coefficients)) throw new UsageException("--coefficients on top would undo what --calibration does. Leave out one of them.");

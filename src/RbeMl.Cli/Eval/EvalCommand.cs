@@ -3,6 +3,7 @@ using System.Diagnostics;
 using RbeMl.Cli.Output;
 using RbeMl.Models;
 using RbeMl.Models.Files;
+using RbeMl.Text;
 using RbeMl.Training;
 using RbeMl.Training.Evaluation;
 using Spectre.Console;
@@ -13,7 +14,8 @@ namespace RbeMl.Cli.Eval;
 internal sealed class EvalCommand
 {
     private readonly Option<string> _model = new Option<string>("--model") { Description = "Model to measure: a .rbe file, or the folder of a Hugging Face GPT-2.", HelpName = "model", Required = true }.Named();
-    private readonly Option<string[]> _text = new Option<string[]>("--text") { Description = "Text files (UTF-8) to predict, read as one stream.", HelpName = "files", AllowMultipleArgumentsPerToken = true }.Named();
+    private readonly Option<string[]> _text = new Option<string[]>("--text") { Description = "Text files to predict, read as one stream.", HelpName = "files", AllowMultipleArgumentsPerToken = true }.Named();
+    private readonly TextInput _input = new();
     private readonly Option<string?> _tokens = Options.File("--tokens", "file", "Token ids to predict instead of text: a line is a sequence of its own, whose first id is context only; a single line is a stream.");
     private readonly Option<string?> _reference = Options.File("--reference", "model", "Model to compare with, such as the dense one it was made of; adds KL divergence and top-1 agreement.");
     private readonly Option<int?> _context = Options.OptionalWhole("--context", 1, "Tokens of a window; all positions the models have.", 1 << 20);
@@ -40,7 +42,7 @@ internal sealed class EvalCommand
               rbeml eval --model ids.rbe --tokens ids.txt --stride 64 --json figures.json
               rbeml eval --model rbeml-out/model.rbe --text book.txt --limit 20000 --json
             """);
-        foreach (Option option in new Option[] { verb._model, verb._text, verb._tokens, verb._reference, verb._context, verb._stride, verb._batch, verb._limit, verb._threads, verb._json }) command.Add(option);
+        foreach (Option option in (Option[])[verb._model, verb._text, verb._tokens, .. verb._input.All, verb._reference, verb._context, verb._stride, verb._batch, verb._limit, verb._threads, verb._json]) command.Add(option);
         command.SetAction(result => verb.Run(result, host));
         return command;
     }
@@ -59,11 +61,12 @@ internal sealed class EvalCommand
             AtomicFile.CheckFile(file);
         }
 
+        TextOptions input = _input.Read(result);
         using Gpt2Bundle bundle = ModelInput.Load(path);
         using Gpt2Bundle? compared = reference is null ? null : ModelInput.Load(reference);
         EvaluationData data = tokens is not null
-            ? EvaluationData.FromSequences(TokenFile.ReadSequences(tokens, bundle.Model.Config.Vocabulary))
-            : EvaluationData.FromText(TokenFile.ReadText(texts), bundle.Tokenizer ?? throw new InvalidSettingException("--text", texts[0], $"{path} has no tokenizer; give token ids with --tokens."));
+            ? EvaluationData.FromSequences(TokenFile.ReadSequences(tokens, bundle.Model.Config.Vocabulary, input))
+            : EvaluationData.FromText(TokenFile.ReadText(texts, input), bundle.Tokenizer ?? throw new InvalidSettingException("--text", texts[0], $"{path} has no tokenizer; give token ids with --tokens."));
         EvaluationOptions options = Windows(result, bundle.Model, compared?.Model);
         using Evaluator evaluator = new(bundle.Model, compared?.Model, options, result.GetValue(_threads));
         Stopwatch watch = Stopwatch.StartNew();

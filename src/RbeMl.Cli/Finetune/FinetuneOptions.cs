@@ -16,9 +16,10 @@ internal sealed class FinetuneOptions
     private readonly Option<int> _width = Options.Whole("--width", 256, 1, "Width of a new model.", 65536);
     private readonly Option<int?> _vocabulary = Options.OptionalWhole("--vocabulary", 1, "Token ids of a new model: with bpe 256 to 65536 (1024 if left out), with --tokens at least the largest id + 1.", MostTokenIds);
     private readonly Option<string> _tokenizer = Options.Word("--tokenizer", "bpe", "Tokens of a new model: bytes, the characters of the text, or byte pairs learnt from the text.", "bytes", "characters", "bpe");
-    private readonly Option<string[]> _text = new Option<string[]>("--text") { Description = "Text files (UTF-8) to train on; the last tenth is kept for validation. Without --text and --tokens: the documentation of the installed .NET SDK.", HelpName = "files", AllowMultipleArgumentsPerToken = true }.Named();
+    private readonly Option<string[]> _text = new Option<string[]>("--text") { Description = "Text files to train on; the last tenth is kept for validation. Without --text and --tokens: the documentation of the installed .NET SDK.", HelpName = "files", AllowMultipleArgumentsPerToken = true }.Named();
     private readonly Option<string?> _tokens = Options.File("--tokens", "file", "Token ids to train on instead of text: a line is a sequence, a single line is a stream.");
     private readonly Option<string?> _validation = Options.File("--validation", "file", "Held-out file of the same kind (text or token ids).");
+    private readonly TextInput _input = new();
     private readonly Option<int?> _steps = Options.OptionalWhole("--steps", 1, "Optimiser steps. The same seed and steps give the same model, bit for bit, on any number of threads.");
     private readonly Option<double?> _seconds = Options.OptionalReal("--seconds", 0, 1e9, "Stop after about this time; how many steps that is depends on the machine. With --steps, whichever ends first. Without both: 100.", above: true);
     private readonly Option<int> _batch = Options.Whole("--batch", 16, 1, "Sequences of a micro-batch.", 65536);
@@ -31,7 +32,7 @@ internal sealed class FinetuneOptions
     private readonly Option<double> _weightDecay = Options.Real("--weight-decay", 0.1, 0, 9.99, "Decoupled weight decay of matrices.");
     private readonly Option<double> _clip = Options.Real("--clip", 1, 0, double.MaxValue, "Largest global norm of the gradient; 0 for none.");
     private readonly Option<double?> _dropout = Options.OptionalReal("--dropout", 0, 0.99, "Dropout while training; 0, or the model's.");
-    private readonly Option<ulong> _seed = new("--seed") { Description = "Seed of weights, data order and dropout.", DefaultValueFactory = _ => 1337, HelpName = "n" };
+    private readonly Option<ulong> _seed = Options.Seed("Seed of weights, data order and dropout.");
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Results do not depend on it.", 1024);
     private readonly CompressionOptions _compression = CompressionOptions.ForTraining();
     private readonly Option<string> _checkpointing = Options.Word("--checkpointing", "none", "What is computed again in the backward to save memory: nothing, softmax and GELU, or all. Same results, bit for bit. With --memory-limit what fits, unless given.", "none", "selective", "full");
@@ -48,7 +49,7 @@ internal sealed class FinetuneOptions
     /// <summary>All options in the order of the help page.</summary>
     public IEnumerable<Option> All =>
     [
-        _model, .. NewModelOnly, _text, _tokens, _validation, _steps, _seconds, _batch, _context, _accumulate, _learningRate, _coefficientRate, _precondition, _warmup, _weightDecay, _clip, _dropout,
+        _model, .. NewModelOnly, _text, _tokens, _validation, .. _input.All, _steps, _seconds, _batch, _context, _accumulate, _learningRate, _coefficientRate, _precondition, _warmup, _weightDecay, _clip, _dropout,
         _seed, _threads, .. _compression.All, _checkpointing, _offload, _memoryLimit, _profile, _out, Json,
     ];
 
@@ -71,6 +72,7 @@ internal sealed class FinetuneOptions
             Text = result.GetValue(_text) ?? [],
             Tokens = result.GetValue(_tokens),
             Validation = result.GetValue(_validation),
+            TextOptions = _input.Read(result),
             Steps = result.GetValue(_steps),
             Seconds = result.GetValue(_seconds) ?? (result.Given(_steps) ? null : 100),
             Batch = result.GetValue(_batch),
@@ -101,6 +103,7 @@ internal sealed class FinetuneOptions
         if (result.Given(_vocabulary) && !result.Given(_tokens) && result.GetValue(_tokenizer) != "bpe") throw new UsageException($"--tokenizer {result.GetValue(_tokenizer)} has its own vocabulary. Leave out --vocabulary.");
         if (result.Given(_vocabulary) && !result.Given(_tokens) && result.GetValue(_vocabulary) is < 256 or > 65536) throw new UsageException($"--vocabulary {result.GetValue(_vocabulary)}: byte pairs need 256 to 65536 ids.");
         if (result.Given(_validation) && !result.Given(_tokens) && !result.Given(_text)) throw new UsageException("--validation needs --text or --tokens: the SDK's documentation has its own.");
+        if (_input.All.FirstOrDefault(result.Given) is { } how && !result.Given(_tokens) && !result.Given(_text)) throw new UsageException($"{how.Name} says how files are read. Give --text or --tokens, or leave it out.");
         _compression.Check(result);
         if (!result.Given(_model) && result.GetValue(_compression.Support) == "topk") throw new UsageException("--support topk chooses by the weights of a --model. Use runs16 or random for a new model.");
         if (result.GetValue(_context) is { } context && (long)context * result.GetValue(_batch) > int.MaxValue) throw new UsageException($"--batch {result.GetValue(_batch)} x --context {context} are more tokens than a step can hold, {int.MaxValue}. Use less of one and --accumulate instead.");

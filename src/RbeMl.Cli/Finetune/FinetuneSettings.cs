@@ -1,6 +1,7 @@
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
+using RbeMl.Text;
 
 namespace RbeMl.Cli.Finetune;
 
@@ -36,6 +37,9 @@ internal sealed record FinetuneSettings
 
     /// <summary>File to validate on.</summary>
     public string? Validation { get; init; }
+
+    /// <summary>How the files are read.</summary>
+    public TextOptions TextOptions { get; init; } = TextOptions.Default;
 
     /// <summary>Steps; null lets time decide.</summary>
     public int? Steps { get; init; }

@@ -36,11 +36,11 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
     private static TrainingData FromTokens(FinetuneSettings settings, string file, int? vocabulary)
     {
         int limit = vocabulary ?? settings.Vocabulary ?? FinetuneOptions.MostTokenIds;
-        List<int[]> train = TokenFile.ReadSequences(file, limit), validation;
+        List<int[]> train = TokenFile.ReadSequences(file, limit, settings.TextOptions), validation;
         bool stream = train.Count == 1; // what is left of sequences after the split are sequences, even if it is one
         if (settings.Validation is { } held)
         {
-            validation = TokenFile.ReadSequences(held, limit);
+            validation = TokenFile.ReadSequences(held, limit, settings.TextOptions);
         }
         else
         {
@@ -91,8 +91,8 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
     private static SplitText Text(FinetuneSettings settings)
     {
         if (settings.Text.Count == 0) return SdkDocumentation.Load(DocumentationCharacters, seed: settings.Seed);
-        string text = TokenFile.ReadText(settings.Text), source = string.Join(", ", settings.Text.Select(Path.GetFileName));
-        if (settings.Validation is { } held) return new SplitText(text, TokenFile.ReadText([held]), source);
+        string text = TokenFile.ReadText(settings.Text, settings.TextOptions), source = string.Join(", ", settings.Text.Select(Path.GetFileName));
+        if (settings.Validation is { } held) return new SplitText(text, TokenFile.ReadText([held], settings.TextOptions), source);
         (string train, string validation) = TokenDataset.SplitTail(text);
         return new SplitText(train, validation, source);
     }

@@ -22,7 +22,7 @@ internal sealed class GenerateCommand
     private readonly Option<double> _temperature = Options.Real("--temperature", 0.8, 0, 100, "Spread of the choice: 0 always takes the likeliest token, 1 the model's own probabilities.");
     private readonly Option<int> _topK = Options.Whole("--top-k", 0, 0, "Choose among the k likeliest tokens only; 0 for all.");
     private readonly Option<double> _topP = Options.Real("--top-p", 1, 0, 1, "Choose among the likeliest tokens that together have this probability.", above: true);
-    private readonly Option<ulong> _seed = new("--seed") { Description = "Seed of the choice: the same seed gives the same text, on any number of threads.", DefaultValueFactory = _ => 1337, HelpName = "n" };
+    private readonly Option<ulong> _seed = Options.Seed("Seed of the choice: the same seed gives the same text, on any number of threads.");
     private readonly Option<string> _kvCache = Options.Word("--kv-cache", "f32", "How past keys and values are kept: exact (f32), in half the memory (f16), or in about a quarter (int8); rounding may change the text.", "f32", "f16", "int8");
     private readonly Option<bool> _tokens = new("--tokens") { Description = "Prompt and output are token ids; needed for models without a tokenizer." };
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor.", 1024);

@@ -24,11 +24,11 @@ public static class RbeTokenizers
     /// <exception cref="RbeFileException">A file cannot be read.</exception>
     public static ITokenizer FromGpt2Files(string vocabularyPath, string mergesPath)
     {
-        string json = Read(vocabularyPath);
+        string json = TextFile.ReadAll(vocabularyPath);
         try
         {
             using JsonDocument vocabulary = JsonDocument.Parse(json);
-            return Gpt2Vocabulary.Parse(vocabulary.RootElement, Read(mergesPath));
+            return Gpt2Vocabulary.Parse(vocabulary.RootElement, TextFile.ReadAll(mergesPath));
         }
         catch (JsonException error)
         {
@@ -43,20 +43,7 @@ public static class RbeTokenizers
     /// <exception cref="RbeFileException">It cannot be read.</exception>
     public static ITokenizer FromTiktoken(string path, IReadOnlyDictionary<string, int>? special = null)
     {
-        using StringReader reader = new(Read(path));
+        using TextFileReader reader = TextFile.Open(path);
         return TiktokenRanks.Parse(reader, special);
-    }
-
-    private static string Read(string path)
-    {
-        ArgumentException.ThrowIfNullOrEmpty(path);
-        try
-        {
-            return File.ReadAllText(path);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException)
-        {
-            throw new RbeFileException(path, $"cannot be read ({error.Message.TrimEnd('.')}).", error);
-        }
     }
 }

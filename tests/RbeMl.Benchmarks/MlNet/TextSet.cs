@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
+using RbeMl.Text;
 
 namespace RbeMl.Benchmarks.MlNet;
 
@@ -39,7 +40,7 @@ internal sealed partial class TextSet
     private static IEnumerable<LabelledText> Lines(string file)
     {
         int number = 0;
-        foreach (string line in File.ReadLines(file))
+        foreach (string line in TextFile.ReadLines(file))
         {
             number++;
             int tab = line.IndexOf('\t', StringComparison.Ordinal);

@@ -1,7 +1,29 @@
+using RbeMl.Tests.Support;
+
 namespace RbeMl.Tests.Cli;
 
 public sealed class UsageTests
 {
+    [Theory]
+    [InlineData("de-DE")]
+    [InlineData("ar-SA")]
+    [InlineData("fa-IR")]
+    public void Numbers_mean_the_same_in_every_country(string culture)
+    {
+        System.Globalization.CultureInfo before = System.Globalization.CultureInfo.CurrentCulture;
+        try
+        {
+            System.Globalization.CultureInfo.CurrentCulture = Cultures.Like(culture);
+            CommandRun.Of("finetune", "--learning-rate", "0,001").Fails(2, "--learning-rate 0,001: write a number with a point");
+            CommandRun.Of("finetune", "--learning-rate", "11.5").Fails(2, "--learning-rate 11.5: use a number above 0, at most 10");
+            CommandRun.Of("finetune", "--steps", "-7").Fails(2, "--steps -7: use 1 or more");
+        }
+        finally
+        {
+            System.Globalization.CultureInfo.CurrentCulture = before;
+        }
+    }
+
     [Theory]
     [InlineData("", "finetune", "generate")]
     [InlineData("--help", "rbeml [command]", "two minutes")]
@@ -32,7 +54,29 @@ public sealed class UsageTests
     [InlineData("squeeze", "Unrecognized command or argument 'squeeze'")]
     [InlineData("finetune --resume x", "'--resume'")]
     [InlineData("finetune --steps 0", "--steps 0: use 1 or more")]
-    [InlineData("finetune --steps many", "--steps many: that is no number")]
+    [InlineData("finetune --steps many", "--steps many: write a whole number in digits")]
+    [InlineData("finetune --steps 1,000", "--steps 1,000: write a whole number in digits")]
+    [InlineData("finetune --steps 0x10", "--steps 0x10: write a whole number in digits")]
+    [InlineData("finetune --steps 1e3", "--steps 1e3: write a whole number in digits")]
+    [InlineData("finetune --steps ١٢", "write a whole number in digits")]
+    [InlineData("finetune --steps 99999999999", "--steps 99999999999: use 1 or more, at most 2147483647")]
+    [InlineData("finetune --learning-rate 0,001", "--learning-rate 0,001: write a number with a point, without separators, such as 0.001")]
+    [InlineData("finetune --learning-rate 1.000,5", "--learning-rate 1.000,5: write a number with a point")]
+    [InlineData("finetune --learning-rate 1e-3x", "--learning-rate 1e-3x: write a number with a point")]
+    [InlineData("finetune --learning-rate NaN", "--learning-rate NaN: write a number with a point")]
+    [InlineData("finetune --clip Infinity", "--clip Infinity: write a number with a point")]
+    [InlineData("finetune --clip 1e999", "--clip 1e999: use 0 or more, at most 1.797")]
+    [InlineData("finetune --clip -1", "--clip -1: use 0 or more. See")]
+    [InlineData("finetune --seconds $5", "--seconds $5: write a number with a point")]
+    [InlineData("finetune --dropout (0.5)", "--dropout (0.5): write a number with a point")]
+    [InlineData("finetune --seed -1", "--seed -1: use 0 or more. See")]
+    [InlineData("finetune --seed 1,337", "--seed 1,337: write a whole number in digits")]
+    [InlineData("compress a -o b --seed +0x1", "--seed +0x1: write a whole number in digits")]
+    [InlineData("generate --model m --prompt x --seed 1.0", "--seed 1.0: write a whole number in digits")]
+    [InlineData("compress a -o b --target-bits 4,5", "--target-bits 4,5: write a number with a point")]
+    [InlineData("finetune --text a --encoding klingon", "--encoding = klingon: there is no such encoding")]
+    [InlineData("finetune --lossy", "--lossy says how files are read")]
+    [InlineData("compress a -o b --encoding latin1", "--encoding says how to read the --calibration file")]
     [InlineData("finetune --seconds 0", "--seconds 0: use a number above 0")]
     [InlineData("finetune --seconds -1", "--seconds -1")]
     [InlineData("finetune --learning-rate 0", "--learning-rate 0: use a number above 0, at most 10")]

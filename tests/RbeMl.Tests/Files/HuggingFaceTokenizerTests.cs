@@ -22,7 +22,7 @@ public sealed class HuggingFaceTokenizerTests : IDisposable
         File.Delete(_folder.File(Gpt2TokenizerFiles.MergesName));
         Assert.Contains("no such file", Assert.Throws<RbeFileException>(() => Gpt2TokenizerFiles.LoadFolder(_folder.Path)).Message);
         File.WriteAllBytes(_folder.File(Gpt2TokenizerFiles.MergesName), [0xFF, 0xFF]);
-        Assert.Contains("no UTF-8", Assert.Throws<RbeFileException>(() => Gpt2TokenizerFiles.LoadFolder(_folder.Path)).Message);
+        Assert.Contains("is not UTF-8", Assert.Throws<RbeFileException>(() => Gpt2TokenizerFiles.LoadFolder(_folder.Path)).Message);
     }
 
     [Fact]

@@ -1,5 +1,7 @@
 using System.Text.Json;
+using System.Text.Unicode;
 using Microsoft.Win32.SafeHandles;
+using RbeMl.Text;
 
 namespace RbeMl.Models.Files;
 
@@ -57,6 +59,7 @@ internal static class FileReading
     public static JsonElement JsonObject(string path, string wanted, int limit)
     {
         byte[] bytes = Bytes(path, wanted, limit);
+        if (!Utf8.IsValid(bytes)) _ = TextFile.Decode(bytes, path); // says where and why
         ReadOnlyMemory<byte> json = bytes.AsSpan().StartsWith("\uFEFF"u8) ? bytes.AsMemory(3) : bytes;
         try
         {

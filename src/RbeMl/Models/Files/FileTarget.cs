@@ -1,6 +1,3 @@
-using System.Runtime.InteropServices;
-using System.Text;
-
 namespace RbeMl.Models.Files;
 
 /// <summary>Where a path to be written leads after its links, and whether that is a file or a stream (device, pipe, open descriptor).</summary>
@@ -19,7 +16,7 @@ internal readonly record struct FileTarget(string FullName, bool IsStream)
         {
             if (IsDescriptor(target)) return new FileTarget(target, true);
             FileInfo file = new(target);
-            if (file.LinkTarget is null) return new FileTarget(target, !OperatingSystem.IsWindows() && IsDeviceOrPipe(target));
+            if (file.LinkTarget is null) return new FileTarget(target, !OperatingSystem.IsWindows() && FileKinds.Of(target) is FileKind.Pipe or FileKind.Device);
             target = file.ResolveLinkTarget(returnFinalTarget: false)!.FullName;
         }
 
@@ -37,43 +34,4 @@ internal readonly record struct FileTarget(string FullName, bool IsStream)
     // Links of an open descriptor may lead to a pipe without a name, or to the file that standard output goes to.
     private static bool IsDescriptor(string path) => !OperatingSystem.IsWindows() &&
         (path.StartsWith("/dev/fd/", StringComparison.Ordinal) || (path.StartsWith("/proc/", StringComparison.Ordinal) && path.Contains("/fd/", StringComparison.Ordinal)));
-
-    private static bool IsDeviceOrPipe(string path)
-    {
-        if (OperatingSystem.IsLinux())
-        {
-            try
-            {
-                return KindOf(path) is not (0 or Kinds.Regular or Kinds.Folder);
-            }
-            catch (EntryPointNotFoundException)
-            {
-                // A C library without statx: judge by the place.
-            }
-        }
-
-        return path.StartsWith("/dev/", StringComparison.Ordinal) && !path.StartsWith("/dev/shm/", StringComparison.Ordinal) && File.Exists(path);
-    }
-
-    // The kind bits of a path's mode; 0 when there is nothing.
-    private static unsafe int KindOf(string path)
-    {
-        byte* status = stackalloc byte[StatusBytes];
-        fixed (byte* name = Encoding.UTF8.GetBytes(path + "\0"))
-        {
-            return Status(WorkingFolder, name, 0, TypeWanted, status) == 0 ? *(ushort*)(status + ModeOffset) & Kinds.Mask : 0;
-        }
-    }
-
-    // struct statx has one layout on all of Linux: 256 bytes, with the mode (u16) at byte 28.
-    private const int StatusBytes = 256, ModeOffset = 28, WorkingFolder = -100, TypeWanted = 1;
-
-    [DllImport("libc", EntryPoint = "statx")]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern unsafe int Status(int folder, byte* path, int flags, uint wanted, byte* status);
-
-    private static class Kinds
-    {
-        public const int Mask = 0xF000, Regular = 0x8000, Folder = 0x4000;
-    }
 }

@@ -1,4 +1,3 @@
-using System.Text;
 using RbeMl.Text;
 
 namespace RbeMl.Models.Files.HuggingFace;
@@ -13,7 +12,6 @@ public static class Gpt2TokenizerFiles
     public const string MergesName = "merges.txt";
 
     private const int Limit = 1 << 26;
-    private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     /// <summary>Reads a tokenizer.</summary>
     /// <param name="vocabularyPath">The vocabulary.</param>
@@ -25,11 +23,7 @@ public static class Gpt2TokenizerFiles
         byte[] merges = FileReading.Bytes(mergesPath, "a list of merges", Limit);
         try
         {
-            return Gpt2Vocabulary.Parse(vocabulary, Strict.GetString(merges));
-        }
-        catch (DecoderFallbackException error)
-        {
-            throw new RbeFileException(mergesPath, "is no UTF-8 text. Copy it again.", error);
+            return Gpt2Vocabulary.Parse(vocabulary, TextFile.Decode(merges, mergesPath));
         }
         catch (TokenException error)
         {
