@@ -54,18 +54,21 @@ internal static class Commands
         }
         catch (Exception error) when (!host.Debug)
         {
-            return error switch
-            {
-                UsageException => Fail(host, ExitCode.Usage, $"{error.Message} See 'rbeml {parsed.CommandResult.Command.Name} --help'."),
-                RbeException => Fail(host, ExitCode.Failed, error.Message),
-                OperationCanceledException => Fail(host, ExitCode.Cancelled, "cancelled before there was anything to save."),
-                OverflowException => Fail(host, ExitCode.Failed, "the sizes multiply to more than can be counted. Use a smaller --batch, --context, --width or --vocabulary."),
-                IOException => Fail(host, ExitCode.Failed, $"reading or writing failed: {error.Message.TrimEnd('.')}. Check where standard output goes, and the space left there."),
-                OutOfMemoryException => Fail(host, ExitCode.Failed, "out of memory. Use a smaller --batch, --context or --width, --checkpointing full, or --memory-limit."),
-                _ => Fail(host, ExitCode.Failed, $"{error.GetType().Name}: {error.Message} (set RBEML_DEBUG=1 to see where)."),
-            };
+            (int code, string message) = Explain(error is SavedWorkException { InnerException: { } failure } ? failure : error, parsed.CommandResult.Command.Name);
+            return Fail(host, code, error is SavedWorkException ? $"{message} {error.Message}" : message);
         }
     }
+
+    private static (int Code, string Message) Explain(Exception error, string verb) => error switch
+    {
+        UsageException => (ExitCode.Usage, $"{error.Message} See 'rbeml {verb} --help'."),
+        RbeException => (ExitCode.Failed, error.Message),
+        OperationCanceledException => (ExitCode.Cancelled, "cancelled before there was anything to save."),
+        OverflowException => (ExitCode.Failed, "the sizes multiply to more than can be counted. Use a smaller --batch, --context, --width or --vocabulary."),
+        IOException => (ExitCode.Failed, $"reading or writing failed: {error.Message.TrimEnd('.')}. Check where standard output goes, and the space left there."),
+        OutOfMemoryException => (ExitCode.Failed, "out of memory. Use a smaller --batch, --context or --width, --checkpointing full, or --memory-limit."),
+        _ => (ExitCode.Failed, $"{error.GetType().Name}: {error.Message} (set RBEML_DEBUG=1 to see where)."),
+    };
 
     // The list of verbs needs one line of each.
     private static void ShortenDescriptions(RootCommand root)

@@ -1,3 +1,4 @@
+using RbeMl.Cli.Finetune;
 using RbeMl.Models.Files;
 
 namespace RbeMl.Cli;
@@ -5,8 +6,14 @@ namespace RbeMl.Cli;
 /// <summary>Where the verbs that only read a model get it from.</summary>
 internal static class ModelInput
 {
-    /// <summary>Loads a model.</summary>
+    /// <summary>Loads a model, and says when files beside it are of another run.</summary>
+    /// <param name="host">Where to say so.</param>
     /// <param name="path">A <c>.rbe</c> file, or the folder of a Hugging Face GPT-2.</param>
     /// <exception cref="RbeFileException">It is no model, or damaged.</exception>
-    public static Gpt2Bundle Load(string path) => ModelSource.Load(path);
+    public static Gpt2Bundle Load(CommandHost host, string path)
+    {
+        Gpt2Bundle bundle = ModelSource.Load(path);
+        RunMixture.Warn(host, path, bundle.Run);
+        return bundle;
+    }
 }

@@ -62,8 +62,8 @@ internal sealed class EvalCommand
         }
 
         TextOptions input = _input.Read(result);
-        using Gpt2Bundle bundle = ModelInput.Load(path);
-        using Gpt2Bundle? compared = reference is null ? null : ModelInput.Load(reference);
+        using Gpt2Bundle bundle = ModelInput.Load(host, path);
+        using Gpt2Bundle? compared = reference is null ? null : ModelInput.Load(host, reference);
         EvaluationData data = tokens is not null
             ? EvaluationData.FromSequences(TokenFile.ReadSequences(tokens, bundle.Model.Config.Vocabulary, input))
             : EvaluationData.FromText(TokenFile.ReadText(texts, input), bundle.Tokenizer ?? throw new InvalidSettingException("--text", texts[0], $"{path} has no tokenizer; give token ids with --tokens."));

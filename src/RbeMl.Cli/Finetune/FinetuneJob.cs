@@ -17,20 +17,14 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     private readonly Stopwatch _watch = Stopwatch.StartNew();
     private readonly RunRecord _run = new() { Seed = settings.Seed, Threads = settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads };
 
-    private string ModelPath => Path.Combine(settings.Out, "model.rbe");
-
-    private string ZipPath => Path.Combine(settings.Out, "model.zip");
-
-    private string MetricsPath => Path.Combine(settings.Out, "metrics.json");
-
-    private string ReportPath => Path.Combine(settings.Out, "report.html");
+    private readonly RunFiles _files = new(settings.Out, settings.Overwrite);
 
     /// <summary>Does it all.</summary>
     /// <returns>An <see cref="ExitCode"/>.</returns>
     public int Run()
     {
         CheckFiles();
-        using Gpt2Bundle? loaded = settings.Model is { } file ? ModelInput.Load(file) : null;
+        using Gpt2Bundle? loaded = settings.Model is { } file ? ModelInput.Load(host, file) : null;
         int context = Context(loaded?.Model.Config);
         Say($"Loading {(settings.Tokens ?? (settings.Text.Count > 0 ? string.Join(", ", settings.Text) : "the SDK's documentation"))}");
         TrainingData data = TrainingData.Load(settings, loaded is null ? null : (loaded.Tokenizer, loaded.Model.Config.Vocabulary), context);
@@ -39,16 +33,18 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         host.Cancel.ThrowIfCancellationRequested();
 
         List<string> before = [.. data.Prompts.Select(prompt => Sample(model, data, prompt))];
-        Train(model, data, context);
-        _run.Samples = [.. data.Prompts.Select((prompt, i) => new SampleRecord(Decode(data, prompt), before[i], Sample(model, data, prompt)))];
-        Save(model, data);
+        LaterWork later = new();
+        Train(model, data, context, later);
+        later.Do(() => _run.Samples = [.. data.Prompts.Select((prompt, i) => new SampleRecord(Decode(data, prompt), before[i], Sample(model, data, prompt)))]);
+        Finish(model, data, later);
+        later.ThrowFirst(Saved);
         return _run.Cancelled ? ExitCode.Cancelled : ExitCode.Done;
     }
 
     // Before any work: every file can be written, and none would take the place of another or of the data.
     private void CheckFiles()
     {
-        List<string> written = [ModelPath, ZipPath, MetricsPath, ReportPath];
+        List<string> written = [.. _files.All];
         if (json.File is { } document) written.Add(document);
         List<string> kept = [.. settings.Text];
         if (settings.Tokens is { } tokens) kept.Add(tokens);
@@ -62,6 +58,8 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         }
 
         foreach (string file in written) AtomicFile.CheckFile(file);
+        _run.Kept = _files.Kept;
+        if (_files.Number is { } number) Say($"The files of an earlier run in {settings.Out} are kept: {string.Join(", ", _files.Kept!.Select(file => $"{file.Key} as {Path.GetFileName(file.Value)}"))}");
     }
 
     private int Context(TransformerConfig? model)
@@ -71,7 +69,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         return context <= room ? context : throw new InvalidSettingException("--context", context, $"the model has {room} positions; use at most that.");
     }
 
-    private void Train(Gpt2Model<float> model, TrainingData data, int context)
+    private void Train(Gpt2Model<float> model, TrainingData data, int context, LaterWork later)
     {
         TrainerOptions options = new()
         {
@@ -97,35 +95,53 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         if (trainer.Plan is { } plan) Say($"Memory: at most {plan.Estimate.Total >> 20} of {plan.LimitBytes >> 20} MiB; {plan.Describe()}");
         TrainingView view = TrainingView.For(host, json.OnOutput, settings.Steps);
         Validate(trainer, view, ValidationBatches);
+        host.Cancel.ThrowIfCancellationRequested();
+        _run.RunId = RunId.Of(settings, model, data, context);
         RunClock clock = new(settings.Steps, settings.Seconds);
-        view.Run(() =>
+        try
         {
-            double nextValidation = ValidateEvery, cost = 0;
-            while (!clock.IsOver(trainer.StepsDone) && !host.Cancel.IsCancellationRequested)
-            {
-                TrainingProgress progress = trainer.Step(clock.Fraction(trainer.StepsDone));
-                _run.Add(progress);
-                double done = clock.Fraction(trainer.StepsDone);
-                if (done >= nextValidation && done < 1)
-                {
-                    // A look in between is a small one, and left out where even that would eat up the time to train in.
-                    double before = clock.Elapsed.TotalSeconds;
-                    if (settings.Seconds is not { } limit || cost <= InterimShare * limit) Validate(trainer, view, InterimBatches);
-                    cost = Math.Max(cost, clock.Elapsed.TotalSeconds - before);
-                    nextValidation = (Math.Floor(done / ValidateEvery) + 1) * ValidateEvery;
-                }
+            view.Run(() => Steps(trainer, data, view, clock));
+        }
+        catch (Exception error) when (trainer.StepsDone > 0)
+        {
+            SaveAfter(error, model, data); // the weights are those of the last step that was done
+        }
 
-                view.Report(progress, done, clock.Elapsed);
-            }
-        });
         _run.Cancelled = host.Cancel.IsCancellationRequested && !clock.IsOver(trainer.StepsDone);
         _run.TrainingSeconds = clock.Elapsed.TotalSeconds;
-        Validate(trainer, view, ValidationBatches);
+        SaveModel(model, data);
+        later.Do(() => Validate(trainer, view, ValidationBatches));
+        _run.Profile = ProfileRecord.Of(trainer.Profile);
         TrainingBytes bytes = trainer.Bytes;
         _run.Bytes = new ByteRecord(bytes.Weights, bytes.Gradients, bytes.Optimizer, bytes.Activations);
         _run.Memory = MemoryRecord.Of(trainer);
-        _run.Profile = ProfileRecord.Of(trainer.Profile);
         _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, 2 * bytes.DenseWeights, bytes.Activations);
+    }
+
+    private void Steps(Trainer trainer, TrainingData data, TrainingView view, RunClock clock)
+    {
+        double nextValidation = ValidateEvery, cost = 0;
+        TimeSpan saveEvery = settings.SaveMinutes > 0 ? TimeSpan.FromMinutes(settings.SaveMinutes) : TimeSpan.MaxValue, saved = TimeSpan.Zero;
+        while (!clock.IsOver(trainer.StepsDone))
+        {
+            if (host.Cancel.IsCancellationRequested && trainer.StepsDone > 0) return;
+            TrainingProgress progress = trainer.Step(clock.Fraction(trainer.StepsDone));
+            _run.Add(progress);
+            double done = clock.Fraction(trainer.StepsDone);
+            if (done >= nextValidation && done < 1)
+            {
+                // A look in between is a small one, and left out where even that would eat up the time to train in.
+                double before = clock.Elapsed.TotalSeconds;
+                if (settings.Seconds is not { } limit || cost <= InterimShare * limit) Validate(trainer, view, InterimBatches);
+                cost = Math.Max(cost, clock.Elapsed.TotalSeconds - before);
+                nextValidation = (Math.Floor(done / ValidateEvery) + 1) * ValidateEvery;
+            }
+
+            view.Report(progress, done, clock.Elapsed);
+            if (clock.Elapsed - saved < saveEvery || done >= 1) continue;
+            SaveMeanwhile(trainer.Model, data);
+            saved = clock.Elapsed;
+        }
     }
 
     private void Validate(Trainer trainer, TrainingView view, int batches)
@@ -162,33 +178,76 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
     private static string Decode(TrainingData data, int[] ids) => data.Tokenizer?.Decode(ids) ?? string.Join(' ', ids);
 
-    private void Save(Gpt2Model<float> model, TrainingData data)
+    private string Saved => $"The model after {_run.Steps.Count} steps is saved in {_files.Model}.";
+
+    // First of all, and with it the figures so far: whatever comes after may fail.
+    private void SaveModel(Gpt2Model<float> model, TrainingData data)
     {
-        Gpt2File.Save(ModelPath, model, data.Tokenizer);
-        _run.Files["model"] = ModelPath;
-        SaveZip(model, data);
-        _run.Files["metrics"] = MetricsPath;
-        _run.Files["report"] = ReportPath;
+        _files.KeepEarlier();
+        RunMark mark = new(_run.RunId, RunMark.HashOf(model));
+        Gpt2File.Save(_files.Model, model, data.Tokenizer, run: mark);
+        _run.WeightsHash = mark.WeightsHash;
+        _run.Files["model"] = _files.Model;
+    }
+
+    // A disk that is full for a while ends no training.
+    private void SaveMeanwhile(Gpt2Model<float> model, TrainingData data)
+    {
+        try
+        {
+            SaveModel(model, data);
+            AtomicFile.WriteText(_files.Metrics, _run.ToJson() + "\n");
+        }
+        catch (RbeFileException error)
+        {
+            host.Error.WriteLine($"rbeml: note: saving after {_run.Steps.Count} steps failed, and training goes on: {error.Message}");
+        }
+    }
+
+    private void SaveAfter(Exception failure, Gpt2Model<float> model, TrainingData data)
+    {
+        try
+        {
+            SaveModel(model, data);
+            AtomicFile.WriteText(_files.Metrics, _run.ToJson() + "\n");
+        }
+        catch (RbeException error)
+        {
+            throw new SavedWorkException(failure, _run.WeightsHash is null ? $"Saving failed too: {error.Message}" : $"Saving failed too: {error.Message} An earlier state of the model is in {_files.Model}.");
+        }
+
+        throw new SavedWorkException(failure, Saved);
+    }
+
+    // Each on its own: one that fails leaves the others.
+    private void Finish(Gpt2Model<float> model, TrainingData data, LaterWork later)
+    {
+        later.Do(() => SaveZip(model, data));
+        _run.Files["metrics"] = _files.Metrics;
+        _run.Files["report"] = _files.Report;
         _run.Seconds = _watch.Elapsed.TotalSeconds;
         string document = _run.ToJson();
-        AtomicFile.WriteText(MetricsPath, document + "\n");
-        AtomicFile.WriteText(ReportPath, ReportPage.Html(_run));
-        if (!json.OnOutput) Summary.Write(host, _run);
-        if (_run.Cancelled) Say($"Stopped after {_run.Steps.Count} steps; the work so far is saved in {settings.Out}.");
-        json.Write(host, document);
+        later.Do(() => AtomicFile.WriteText(_files.Metrics, document + "\n"));
+        later.Do(() => AtomicFile.WriteText(_files.Report, ReportPage.Html(_run)));
+        later.Do(() =>
+        {
+            if (!json.OnOutput) Summary.Write(host, _run);
+            if (_run.Cancelled) Say($"Stopped after {_run.Steps.Count} steps; the work so far is saved in {settings.Out}.");
+        });
+        later.Do(() => json.Write(host, document));
     }
 
     private void SaveZip(Gpt2Model<float> model, TrainingData data)
     {
         if (settings.MemoryLimit is { } limit && !ModelZip.Fits(model, (long)limit << 20))
         {
-            File.Delete(ZipPath); // one that is there would be of another model
-            Say($"Left out {ZipPath}: loading ML.NET would not fit into the memory limit. In code, ml.Rbe.LanguageModel with this ModelPath and 0 epochs makes it.");
+            File.Delete(_files.Zip); // one that is there would be of another model
+            Say($"Left out {_files.Zip}: loading ML.NET would not fit into the memory limit. In code, ml.Rbe.LanguageModel with this ModelPath and 0 epochs makes it.");
             return;
         }
 
-        ModelZip.Save(ZipPath, model, data.Tokenizer, settings.Seed);
-        _run.Files["ml.net"] = ZipPath;
+        ModelZip.Save(_files.Zip, model, data.Tokenizer, settings.Seed, new RunMark(_run.RunId, _run.WeightsHash!));
+        _run.Files["ml.net"] = _files.Zip;
     }
 
     private void Say(string line)

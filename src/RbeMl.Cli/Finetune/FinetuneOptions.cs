@@ -40,6 +40,8 @@ internal sealed class FinetuneOptions
     private readonly Option<int?> _memoryLimit = Options.OptionalWhole("--memory-limit", 1, "Most memory in MiB that training may make the process take, everything included. Chooses how much of a batch is done at a time, --checkpointing and --offload; the model stays the same, bit for bit.", 1 << 30);
     private readonly Option<bool> _profile = new("--profile") { Description = "Measure where the time of the steps goes: a table at the end, in metrics.json and in report.html." };
     private readonly Option<string?> _out = new Option<string?>("--out") { Description = "Folder for model.rbe, metrics.json and report.html; created when missing.", HelpName = "folder", DefaultValueFactory = _ => "rbeml-out" }.Named();
+    private readonly Option<double> _saveMinutes = Options.Real("--save-minutes", 10, 0, 1e6, "Minutes from one save of model.rbe and metrics.json to the next while training; 0 saves at the end and at Ctrl-C only.");
+    private readonly Option<bool> _overwrite = new("--overwrite") { Description = "Replace the files of an earlier run in --out. Without it they are kept, as model-1.rbe, metrics-1.json and so on with the next free number." };
 
     /// <summary><c>--json [file]</c>.</summary>
     public Option<string?> Json { get; } = Options.Json();
@@ -50,7 +52,7 @@ internal sealed class FinetuneOptions
     public IEnumerable<Option> All =>
     [
         _model, .. NewModelOnly, _text, _tokens, _validation, .. _input.All, _steps, _seconds, _batch, _context, _accumulate, _learningRate, _coefficientRate, _precondition, _warmup, _weightDecay, _clip, _dropout,
-        _seed, _threads, .. _compression.All, _checkpointing, _offload, _memoryLimit, _profile, _out, Json,
+        _seed, _threads, .. _compression.All, _checkpointing, _offload, _memoryLimit, _profile, _out, _saveMinutes, _overwrite, Json,
     ];
 
     /// <summary>Reads the settings.</summary>
@@ -92,6 +94,8 @@ internal sealed class FinetuneOptions
             MemoryLimit = result.GetValue(_memoryLimit),
             Profile = result.GetValue(_profile),
             Out = result.GetValue(_out)!,
+            SaveMinutes = result.GetValue(_saveMinutes),
+            Overwrite = result.GetValue(_overwrite),
         };
     }
 

@@ -97,4 +97,10 @@ internal sealed record FinetuneSettings
 
     /// <summary>Folder of the results.</summary>
     public string Out { get; init; } = "rbeml-out";
+
+    /// <summary>Minutes from one save to the next while training; 0 for none.</summary>
+    public double SaveMinutes { get; init; }
+
+    /// <summary>Whether the files of an earlier run are replaced.</summary>
+    public bool Overwrite { get; init; }
 }

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Text;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using RbeMl.MLNet.LanguageModels;
@@ -20,9 +22,9 @@ internal static class ModelZip
         return Environment.WorkingSet + RuntimeBytes + (3 * ModelSize.Of(model).Bytes) <= limitBytes;
     }
 
-    /// <summary>Saves it, as a whole or not at all.</summary>
+    /// <summary>Saves it, as a whole or not at all, with the run as the archive's comment, which ML.NET does not look at.</summary>
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
-    public static void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer, ulong seed)
+    public static void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer, ulong seed, RunMark mark)
     {
         MLContext ml = new();
         IDataView rows = tokenizer is null ? ml.Data.LoadFromEnumerable<TokenRow>([]) : ml.Data.LoadFromEnumerable<TextRow>([]);
@@ -34,7 +36,21 @@ internal static class ModelZip
             Epochs = 0,
             Seed = (int)(seed & int.MaxValue),
         }).Fit(rows);
-        ml.Rbe.Save(transformer, rows.Schema, path);
+        AtomicFile.Write(path, stream =>
+        {
+            ml.Model.Save(transformer, rows.Schema, stream);
+            Comment(stream, RunMixture.ZipComment(mark));
+        });
+    }
+
+    // An archive ends with the length of its comment (u16, 0 as ML.NET writes it) and the comment.
+    private static void Comment(Stream archive, string comment)
+    {
+        byte[] text = Encoding.ASCII.GetBytes(comment), length = new byte[sizeof(ushort)];
+        BinaryPrimitives.WriteUInt16LittleEndian(length, (ushort)text.Length);
+        archive.Seek(-length.Length, SeekOrigin.End);
+        archive.Write(length);
+        archive.Write(text);
     }
 
     private sealed class TextRow

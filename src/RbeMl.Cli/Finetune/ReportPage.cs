@@ -27,7 +27,7 @@ internal static class ReportPage
     {
         ValidationRecord first = run.Validation[0], last = run.Validation[^1];
         StringBuilder page = new();
-        page.Append("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>RbeMl training report</title>\n<style>\n")
+        page.Append("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">").Append(RunMixture.Meta(run.RunId, run.WeightsHash)).Append("<title>RbeMl training report</title>\n<style>\n")
             .Append(Style).Append("\n</style></head><body><main>\n<h1>Training report</h1>\n");
         ModelRecord? model = run.Model;
         if (model is not null)

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using RbeMl.Memory;
 using RbeMl.Models;
+using RbeMl.Models.Files;
 using RbeMl.Training;
 
 namespace RbeMl.Cli.Finetune;
@@ -63,6 +64,12 @@ internal sealed record RunRecord
         WriteIndented = true,
     };
 
+    /// <summary>The run; model, zip and report carry it too.</summary>
+    public string RunId { get; set; } = "";
+
+    /// <summary>All trained values of the model that was saved, see <see cref="RunMark.HashOf"/>; null before the first save.</summary>
+    public string? WeightsHash { get; set; }
+
     /// <summary>The steps.</summary>
     public List<StepRecord> Steps { get; } = [];
 
@@ -116,6 +123,9 @@ internal sealed record RunRecord
 
     /// <summary>Files written.</summary>
     public Dictionary<string, string> Files { get; } = [];
+
+    /// <summary>Where the files of an earlier run are now, by the names they had; null when there was none, or it was replaced.</summary>
+    public IReadOnlyDictionary<string, string>? Kept { get; set; }
 
     /// <summary>Adds what the trainer reports.</summary>
     public void Add(TrainingProgress progress) =>

@@ -58,7 +58,7 @@ internal sealed class GenerateCommand
             AtomicFile.CheckFile(file);
         }
 
-        using Gpt2Bundle bundle = ModelInput.Load(path);
+        using Gpt2Bundle bundle = ModelInput.Load(host, path);
         ITokenizer? tokenizer = bundle.Tokenizer;
         if (tokenizer is null && !ids) throw new InvalidSettingException("--prompt", prompt, $"{path} has no tokenizer; give token ids with --tokens.");
         int[] start = ids ? ParseIds(prompt, bundle.Model.Config.Vocabulary) : tokenizer!.Encode(prompt);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using RbeMl.Cli.Finetune;
 using RbeMl.Models.Files;
 
 namespace RbeMl.Cli.Inspect;
@@ -51,6 +52,7 @@ internal sealed class InspectCommand
 
         bool verify = result.GetValue(_verify);
         RbeInspection file = RbeInspection.Read(path, verify);
+        RunMixture.Warn(host, path, RunMark.Of(file.Metadata));
         host.Cancel.ThrowIfCancellationRequested();
         using ReferenceWeights? weights = reference is null ? null : ReferenceWeights.Open(reference);
         List<MatrixFigures> matrices = [];

@@ -7,7 +7,7 @@ namespace RbeMl.Models.Files;
 /// Writes whole files or nothing: to a temporary name in the same folder, flushed to disk, then renamed over the target. When anything
 /// fails, what was there before stays as it was and the temporary file is removed.
 /// </summary>
-public static class AtomicFile
+public static partial class AtomicFile
 {
     /// <summary>Writes a file.</summary>
     /// <param name="path">The file; an existing one is replaced, a link is followed. What cannot be replaced (a device, a pipe) is written to as it is.</param>

@@ -10,6 +10,9 @@ namespace RbeMl.Models.Files;
 /// <param name="Tokenizer">Its tokenizer, or null.</param>
 public sealed record Gpt2Bundle(Gpt2Model<float> Model, ITokenizer? Tokenizer) : IDisposable
 {
+    /// <summary>The training run that wrote the file; null when it does not say. A model that is trained on no longer has it.</summary>
+    public RunMark? Run { get; init; }
+
     /// <inheritdoc/>
     public void Dispose() => Model.Dispose();
 }
@@ -30,21 +33,24 @@ public static partial class Gpt2File
     /// What compression measured, by matrix name, to travel along for <see cref="RbeInspection"/>; null for none. Loading leaves reports in the file: a
     /// model that is trained on and saved no longer has those errors.
     /// </param>
+    /// <param name="run">The training run that the weights are of, for readers of <see cref="Gpt2Bundle.Run"/>; null for none.</param>
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
     /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or knows more ids than the model; or a report is of no matrix.</exception>
     /// <exception cref="ShapeMismatchException">A report is of a matrix with another number of tiles.</exception>
-    public static void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null)
+    public static void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null, RunMark? run = null)
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(model, tokenizer, reports);
+        run?.AddTo(metadata);
         RbeContainerWriter.Write(path, metadata, tensors);
     }
 
     /// <summary>Writes a model's file to a stream, which need not be able to seek and stays open; its own errors pass through.</summary>
-    /// <inheritdoc cref="Save(string, Gpt2Model{float}, ITokenizer?, IReadOnlyDictionary{string, CompressionReport}?)"/>
-    public static void Save(Stream stream, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null)
+    /// <inheritdoc cref="Save(string, Gpt2Model{float}, ITokenizer?, IReadOnlyDictionary{string, CompressionReport}?, RunMark?)"/>
+    public static void Save(Stream stream, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null, RunMark? run = null)
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(model, tokenizer, reports);
+        run?.AddTo(metadata);
         RbeContainerWriter.Write(stream, metadata, tensors);
     }
 
@@ -105,7 +111,7 @@ public static partial class Gpt2File
         {
             ReadVectors(file, model, read);
             if (file.Tensors.FirstOrDefault(t => !read.Contains(t.Name)) is { } extra) throw new RbeFileException(path, $"tensor \"{extra.Name}\" belongs to no part of the model. Write the file again.");
-            return new Gpt2Bundle(model, tokenizer);
+            return new Gpt2Bundle(model, tokenizer) { Run = RunMark.Of(file.Metadata) };
         }
         catch
         {

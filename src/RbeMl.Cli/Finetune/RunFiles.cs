@@ -1,0 +1,104 @@
+using System.Globalization;
+using RbeMl.Models.Files;
+
+namespace RbeMl.Cli.Finetune;
+
+/// <summary>
+/// The files of a run in its folder. Those of an earlier run are kept when the first of this run is written: <c>model.rbe</c> becomes <c>model-1.rbe</c>,
+/// <c>metrics.json</c> becomes <c>metrics-1.json</c> and so on, with the first number that none of them has yet.
+/// </summary>
+internal sealed class RunFiles
+{
+    /// <summary>Name of the model's file.</summary>
+    public const string ModelName = "model.rbe";
+
+    private readonly string _folder;
+    private readonly string[] _earlier;
+    private readonly HashSet<string> _kept = [];
+
+    /// <summary>Looks at a folder, and changes nothing there.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="overwrite">Whether files of an earlier run are replaced.</param>
+    /// <exception cref="RbeFileException">They are to be replaced, and one is not of this command.</exception>
+    public RunFiles(string folder, bool overwrite)
+    {
+        _folder = folder;
+        string[] present = [.. All.Where(Path.Exists)];
+        if (overwrite && present.FirstOrDefault(file => !IsOurs(file)) is { } other)
+        {
+            throw new RbeFileException(other, "was not written by finetune, and --overwrite would replace it. Move it, or choose another --out.");
+        }
+
+        _earlier = overwrite ? [] : present;
+        if (_earlier.Length == 0) return;
+        Number = 1;
+        while (All.Any(file => Path.Exists(Earlier(file)))) Number++;
+    }
+
+    public string Model => Path.Combine(_folder, ModelName);
+
+    public string Zip => Path.Combine(_folder, "model.zip");
+
+    public string Metrics => Path.Combine(_folder, "metrics.json");
+
+    public string Report => Path.Combine(_folder, "report.html");
+
+    /// <summary>Every file that a run may write.</summary>
+    public string[] All => [Model, Zip, Metrics, Report];
+
+    /// <summary>Number in the names that the files of the earlier run get; null when there is none to keep.</summary>
+    public int? Number { get; }
+
+    /// <summary>Where the files of the earlier run are once this one has written, by their kind.</summary>
+    public IReadOnlyDictionary<string, string>? Kept => _earlier.Length == 0 ? null : _earlier.ToDictionary(file => Path.GetFileName(file)!, Earlier);
+
+    /// <summary>Renames the files of the earlier run, before the first of this one is written. Its model has both names until then, so that one is always there.</summary>
+    /// <exception cref="RbeFileException">They cannot be renamed; nothing is lost.</exception>
+    public void KeepEarlier()
+    {
+        foreach (string file in _earlier.Where(file => !_kept.Contains(file)))
+        {
+            if (file == Model) AtomicFile.Link(file, Earlier(file));
+            else AtomicFile.Move(file, Earlier(file));
+            _kept.Add(file);
+        }
+    }
+
+    private string Earlier(string file) => Path.Combine(_folder, string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileNameWithoutExtension(file)}-{Number}{Path.GetExtension(file)}"));
+
+    // By how it begins.
+    private static bool IsOurs(string file)
+    {
+        if (!File.Exists(file)) return false;
+        byte[] start = FileBeginning.Read(file);
+        return Path.GetExtension(file) switch
+        {
+            ".rbe" => start.AsSpan().StartsWith((ReadOnlySpan<byte>)[0x89, (byte)'R', (byte)'B', (byte)'E']),
+            ".zip" => start.AsSpan().StartsWith("PK"u8),
+            ".json" => start.AsSpan().IndexOf("\"steps\""u8) >= 0 || start.AsSpan().IndexOf("\"runId\""u8) >= 0,
+            _ => start.AsSpan().IndexOf("RbeMl"u8) >= 0,
+        };
+    }
+}
+
+/// <summary>The first bytes of a file, where it says what it is.</summary>
+internal static class FileBeginning
+{
+    private const int Most = 4096;
+
+    /// <summary>Reads them.</summary>
+    /// <exception cref="RbeFileException">The file cannot be read.</exception>
+    public static byte[] Read(string file)
+    {
+        try
+        {
+            using FileStream stream = new(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            byte[] bytes = new byte[Most];
+            return bytes[..stream.ReadAtLeast(bytes, Most, throwOnEndOfStream: false)];
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new RbeFileException(file, $"cannot be read ({error.Message.TrimEnd('.')}). Check its permissions.", error);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+using System.Globalization;
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
+using System.Text;
+using RbeMl.Memory;
+using RbeMl.Models;
+using RbeMl.Models.Files;
+
+namespace RbeMl.Cli.Finetune;
+
+/// <summary>
+/// The name of a run: a hash of what decides its result, so that the same run gives the same files, bit for bit, on any machine and number of threads.
+/// How far a run came is not in it; the hash of its weights says that.
+/// </summary>
+internal static class RunId
+{
+    /// <summary>The name, 32 hexadecimal digits.</summary>
+    /// <param name="settings">What was asked for; threads, memory and file names do not matter.</param>
+    /// <param name="model">The model before the first step.</param>
+    /// <param name="data">The data: its size and its first sequence count.</param>
+    /// <param name="context">Tokens of a sequence.</param>
+    public static string Of(FinetuneSettings settings, Gpt2Model<float> model, TrainingData data, int context)
+    {
+        XxHash128 hash = new();
+        object?[] values =
+        [
+            RunMark.HashOf(model), settings.Steps, settings.Seconds, settings.Batch, context, settings.Accumulate, settings.LearningRate, settings.CoefficientLearningRate, settings.PreconditionAlphas,
+            settings.Warmup, settings.WeightDecay, settings.Clip, settings.Dropout, settings.Seed, settings.Offload is ActivationOffload.BFloat16, data.Train.Tokens, data.Validation.Tokens, data.Vocabulary,
+        ];
+        foreach (object? value in values) hash.Append(Encoding.UTF8.GetBytes(Convert.ToString(value, CultureInfo.InvariantCulture) + "\n"));
+        int[] inputs = new int[context], targets = new int[inputs.Length];
+        data.Train.Fill(0, 1, context, inputs, targets);
+        hash.Append(MemoryMarshal.AsBytes<int>(inputs));
+        hash.Append(MemoryMarshal.AsBytes<int>(targets));
+        return Convert.ToHexStringLower(hash.GetCurrentHash());
+    }
+}

@@ -1,0 +1,62 @@
+using System.Runtime.InteropServices;
+using System.Security;
+using System.Text;
+
+namespace RbeMl.Models.Files;
+
+/// <content>Other names for files that are there.</content>
+public static partial class AtomicFile
+{
+    /// <summary>Renames a file or link; one of the new name is never replaced.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="to">Its new name in the same folder.</param>
+    /// <exception cref="RbeFileException">There is a file of the new name, or it cannot be renamed.</exception>
+    public static void Move(string path, string to) => Try(path, to, () => File.Move(path, to));
+
+    /// <summary>
+    /// Gives a file a second name, so that writing it anew (<see cref="Write"/>) leaves what it was under that name: there is no moment without the file. Where
+    /// the disk cannot do that the file is copied.
+    /// </summary>
+    /// <param name="path">The file; a link is followed.</param>
+    /// <param name="to">The second name; nothing of that name is there.</param>
+    /// <exception cref="RbeFileException">There is a file of the second name, or it cannot be made.</exception>
+    public static void Link(string path, string to) => Try(path, to, () =>
+    {
+        if (Path.Exists(to)) throw new IOException("it is there already");
+        string target = FileTarget.Of(path).FullName;
+        if (TryLink(target, to)) return;
+        Write(to, copy =>
+        {
+            using FileStream source = new(target, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
+            source.CopyTo(copy);
+        });
+    });
+
+    private static void Try(string path, string to, Action action)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentException.ThrowIfNullOrEmpty(to);
+        try
+        {
+            action();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SecurityException or NotSupportedException)
+        {
+            throw new RbeFileException(path, $"cannot be kept as {to} ({Reason(error)}). Move it yourself, or choose another folder.", error);
+        }
+    }
+
+    private static unsafe bool TryLink(string path, string to)
+    {
+        if (OperatingSystem.IsWindows()) return CreateHardLink(to, path, 0) != 0;
+        fixed (byte* old = Encoding.UTF8.GetBytes(path + "\0"), name = Encoding.UTF8.GetBytes(to + "\0")) return Link(old, name) == 0;
+    }
+
+    [DllImport("libc", EntryPoint = "link")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern unsafe int Link(byte* path, byte* to);
+
+    [DllImport("kernel32", EntryPoint = "CreateHardLinkW", CharSet = CharSet.Unicode)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]
+    private static extern int CreateHardLink(string to, string path, nint reserved);
+}
