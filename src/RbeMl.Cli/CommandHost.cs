@@ -5,8 +5,29 @@ namespace RbeMl.Cli;
 /// <param name="Error">One line for each error.</param>
 internal sealed record CommandHost(TextWriter Out, TextWriter Error)
 {
+    private const int LeastColumns = 20, UsualColumns = 80;
+
+    /// <summary>The width of the console as it is now; terminals that do not know theirs say 0.</summary>
+    public static int? ConsoleWidth()
+    {
+        try
+        {
+            return Console.IsOutputRedirected ? null : Console.WindowWidth is > 0 and int width ? width : UsualColumns;
+        }
+        catch (IOException)
+        {
+            return UsualColumns;
+        }
+    }
+
     /// <summary>Whether <see cref="Out"/> is a terminal that can redraw.</summary>
     public bool Interactive { get; init; }
+
+    /// <summary>Width of the terminal, where there is one; tests set it.</summary>
+    public Func<int?> Width { get; init; } = static () => null;
+
+    /// <summary>Cells of a line, or null where lines may be of any length: in files and pipes.</summary>
+    public int? Columns => Width() is { } width ? Math.Max(LeastColumns, width) : null;
 
     /// <summary>Asks the verb to finish its step, save and return <see cref="ExitCode.Cancelled"/>.</summary>
     public CancellationToken Cancel { get; init; }

@@ -1,16 +1,19 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using System.Text.RegularExpressions;
 using RbeMl.Cli.Compress;
 using RbeMl.Cli.Decompress;
 using RbeMl.Cli.Eval;
 using RbeMl.Cli.Finetune;
 using RbeMl.Cli.Generate;
+using RbeMl.Cli.Help;
 using RbeMl.Cli.Inspect;
 
 namespace RbeMl.Cli;
 
 /// <summary>The verbs and what they have in common: exit codes and one-line errors.</summary>
-internal static class Commands
+internal static partial class Commands
 {
     /// <summary>Runs a command line.</summary>
     /// <param name="args">Its words.</param>
@@ -23,12 +26,18 @@ internal static class Commands
             Trains and runs small GPT-2 models whose weights are compressed (RBE) all the time: stored, run and trained in that form.
 
             Try it:
-              rbeml finetune                  train a model on this machine's SDK documentation, about two minutes
-              rbeml generate --model rbeml-out/model.rbe --prompt "Returns the"
-              rbeml eval --model rbeml-out/model.rbe --text held-out.txt
-              rbeml compress gpt2 -o gpt2.rbe --format trellis --bits 5
+              rbeml finetune
+                  trains a model on the documentation of this machine's SDK, about two minutes
+              rbeml generate -m rbeml-out/model.rbe -p "Returns the"
+                  continues a text with it
+              rbeml eval -m rbeml-out/model.rbe --text held-out.txt
+                  measures how well it predicts a text
               rbeml inspect rbeml-out/model.rbe --html tiles.html
-              rbeml finetune --help           every option, with examples
+                  shows what its weights take, and a picture of every tile
+              rbeml compress gpt2 -o gpt2.rbe --format trellis --bits 5
+                  makes such a model of a Hugging Face GPT-2
+
+            'rbeml <command> --help' explains every option, with examples.
             """)
         {
             HelpName = "rbeml",
@@ -39,13 +48,15 @@ internal static class Commands
         root.Add(CompressCommand.Create(host));
         root.Add(InspectCommand.Create(host));
         root.Add(DecompressCommand.Create(host));
-        root.SetAction(result => new HelpAction().Invoke(result));
+        HelpPage help = new(host);
+        root.Options.OfType<HelpOption>().Single().Action = help;
+        root.SetAction(help.Invoke);
         ParseResult parsed = root.Parse(args);
-        if (parsed.CommandResult.Command == root) ShortenDescriptions(root);
-        if (parsed.Errors.Count > 0 && parsed.Action is not HelpAction)
+        if (parsed.Errors.Count > 0 && parsed.Action != help)
         {
             string verb = parsed.CommandResult.Command == root ? "" : $" {parsed.CommandResult.Command.Name}";
-            return Fail(host, ExitCode.Usage, $"{parsed.Errors[0].Message} See 'rbeml{verb} --help'.");
+            string message = FirstError(parsed);
+            return Fail(host, ExitCode.Usage, $"{message}{DidYouMean(root, parsed.CommandResult.Command, message)} See 'rbeml{verb} --help'.");
         }
 
         try
@@ -70,11 +81,30 @@ internal static class Commands
         _ => (ExitCode.Failed, $"{error.GetType().Name}: {error.Message} (set RBEML_DEBUG=1 to see where)."),
     };
 
-    // The list of verbs needs one line of each.
-    private static void ShortenDescriptions(RootCommand root)
+    // The names that a misspelt one may stand for. The parser finds them, and says so in lines of its own: "'x' was not matched. ...", then a name a line.
+    private static string DidYouMean(RootCommand root, Command command, string message)
     {
-        foreach (Command verb in root.Subcommands) verb.Description = verb.Description!.Split('\n')[0].Trim();
+        if (Unrecognized().Match(message) is not { Success: true } match) return "";
+        string word = match.Groups[1].Value.Split('=')[0];
+        ParseResult alone = root.Parse(command == root ? [word] : [command.Name, "argument", word]);
+        if (alone.Action is not ParseErrorAction action) return "";
+        (action.ShowHelp, action.ShowTypoCorrections) = (false, true);
+        using StringWriter text = new();
+        alone.Invoke(new InvocationConfiguration { Output = text, Error = TextWriter.Null });
+        string kind = word.StartsWith("--", StringComparison.Ordinal) ? "--" : word.StartsWith('-') ? "-" : "";
+        string[] names = [.. text.ToString().ReplaceLineEndings("\n").Split('\n')
+            .SkipWhile(line => !line.StartsWith($"'{word}' ", StringComparison.Ordinal)).Skip(1).TakeWhile(line => line.Length > 0 && line[0] != '\'')
+            .Where(name => kind.Length > 0 ? name.StartsWith(kind, StringComparison.Ordinal) : name[0] != '-')];
+        return names.Length == 0 ? "" : $" Did you mean {string.Join(" or ", names)}?";
     }
+
+    // The error that helps most: a misspelt name makes others of what follows it.
+    private static string FirstError(ParseResult parsed) =>
+        parsed.Errors.Select(error => error.Message)
+            .OrderByDescending(message => message.StartsWith(FileOptions.NameMissing, StringComparison.Ordinal) || Unrecognized().Match(message) is { Success: true } match && match.Groups[1].Value.StartsWith('-')).First();
+
+    [GeneratedRegex("^Unrecognized command or argument '(.*)'", RegexOptions.Singleline | RegexOptions.CultureInvariant)]
+    private static partial Regex Unrecognized();
 
     private static int Fail(CommandHost host, int code, string message)
     {

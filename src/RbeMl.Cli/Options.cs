@@ -39,7 +39,7 @@ internal static class Options
     }
 
     /// <summary>A file name that may be left out.</summary>
-    public static Option<string?> File(string name, string helpName, string description) => new Option<string?>(name) { Description = description, HelpName = helpName }.Named();
+    public static Option<string?> File(string name, string helpName, string description, params string[] aliases) => new Option<string?>(name, aliases) { Description = description, HelpName = helpName }.Named();
 
     /// <summary>Refuses empty names, which no file or folder has.</summary>
     public static Option<T> Named<T>(this Option<T> option)
@@ -47,6 +47,7 @@ internal static class Options
         option.Validators.Add(result =>
         {
             if (result.Tokens.Any(token => token.Value.Length == 0)) result.AddError($"{option.Name} \"\": the name is empty.");
+            FileOptions.RefuseOptions(result);
         });
         return option;
     }
@@ -54,7 +55,7 @@ internal static class Options
     /// <summary><c>--json [file]</c>.</summary>
     public static Option<string?> Json() => new Option<string?>("--json")
     {
-        Description = "Write the result as one JSON document, to a file or (without one) to standard output, which then holds nothing else.",
+        Description = "Write the result as one JSON document, to a file or (without one, or with -) to standard output, which then holds nothing else.",
         HelpName = "file",
         Arity = ArgumentArity.ZeroOrOne,
     }.Named();
@@ -66,7 +67,7 @@ internal static class Options
     public static JsonTarget JsonTarget(this ParseResult result, Option<string?> option)
     {
         if (!result.Given(option)) return new JsonTarget(false, null);
-        return new JsonTarget(true, result.GetValue(option));
+        return new JsonTarget(true, result.GetValue(option) is FileOptions.StandardOutput ? null : result.GetValue(option));
     }
 
     /// <summary>Refuses a file to be written that is also one of <paramref name="others"/>.</summary>

@@ -23,6 +23,7 @@ internal static class Program
         return Commands.Run(args, new CommandHost(Console.Out, Console.Error)
         {
             Interactive = !Console.IsOutputRedirected,
+            Width = CommandHost.ConsoleWidth,
             Cancel = cancel.Token,
             Debug = Environment.GetEnvironmentVariable("RBEML_DEBUG") is { Length: > 0 },
         });

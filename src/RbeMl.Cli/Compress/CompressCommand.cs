@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using RbeMl.Cli.Help;
 using RbeMl.Cli.Output;
 using RbeMl.Layers;
 using RbeMl.Models;
@@ -19,7 +20,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
     /// <summary>The command.</summary>
     public static Command Create(CommandHost host)
     {
-        Command command = new(
+        Verb command = new(
             "compress",
             """
             Compresses a Hugging Face GPT-2, or the matrices of a .safetensors file, into a .rbe file.

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using RbeMl.Cli.Help;
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Models.Compression;
@@ -22,8 +23,8 @@ internal sealed class CompressOptions
 {
     private const double DefaultTargetBits = 4.75;
 
-    private readonly Argument<string> _input = new("in") { Description = "Folder of a Hugging Face GPT-2, or a .safetensors file (or its index)." };
-    private readonly Option<string> _output = new Option<string>("--output", "-o") { Description = "File to write (.rbe).", HelpName = "out.rbe", Required = true }.Named();
+    private readonly Argument<string> _input = FileOptions.Input("in", "Folder of a Hugging Face GPT-2, or a .safetensors file (or its index).");
+    private readonly Option<string> _output = FileOptions.Output("out.rbe", "File to write (.rbe).");
     private readonly CompressionOptions _compression = CompressionOptions.ForWeights();
     private readonly Option<string> _alphas = Options.Word("--alphas", "on", "Whether a tile has the weights of its eight basis functions, 32 bytes.", "on", "off");
     private readonly Option<string?> _calibration = Options.File("--calibration", "file", "Text, or token ids (a file that ends in .ids, or any with --calibration-ids): rounds so that outputs on it err least, which makes weights err a little more. Needs a model's folder.");
@@ -43,11 +44,16 @@ internal sealed class CompressOptions
     /// <summary>Where JSON goes.</summary>
     public Option<string?> Json { get; } = Options.Json();
 
-    /// <summary>Adds everything to a command.</summary>
-    public void AddTo(Command command)
+    /// <summary>Adds everything to a command, in the groups of the help page.</summary>
+    public void AddTo(Verb verb)
     {
-        command.Add(_input);
-        foreach (Option option in new Option[] { _output }.Concat(_compression.All).Concat([_alphas, _calibration, _calibrationIds, _calibrationTokens, .. _text.All, _targetError, _targetBits, _include, _exclude, _layerNorm, _embeddings, _embeddingBits, _seed, _threads, Json])) command.Add(option);
+        verb.Add(_input);
+        verb.Add("Output", _output, Json);
+        verb.Add("How matrices are stored", [.. _compression.All, _alphas]);
+        verb.Add("Measured choice, --format auto", _targetBits, _targetError);
+        verb.Add("Calibration", [_calibration, _calibrationIds, _calibrationTokens, .. _text.All]);
+        verb.Add("What is compressed", _include, _exclude, _layerNorm, _embeddings, _embeddingBits);
+        verb.Add("Run", _seed, _threads);
     }
 
     /// <summary>Reads the settings.</summary>
@@ -76,7 +82,6 @@ internal sealed class CompressOptions
     {
         _compression.Check(result);
         string format = result.GetValue(_compression.Format)!;
-        if (result.GetValue(_input)!.Length == 0) throw new UsageException("The name of the input is empty.");
         Option? target = new Option[] { _targetError, _targetBits }.FirstOrDefault(result.Given);
         if (target is not null && format != "auto") throw new UsageException($"{target.Name} is for --format auto. Add it, or leave out {target.Name}.");
         if (result.Given(_targetError) && result.Given(_targetBits)) throw new UsageException("--target-error and --target-bits are two targets. Leave out one of them.");

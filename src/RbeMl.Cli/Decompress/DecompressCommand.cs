@@ -19,8 +19,8 @@ internal sealed class DecompressCommand
         WriteIndented = true,
     };
 
-    private readonly Argument<string> _file = new("file.rbe") { Description = "Model or set of matrices (.rbe)." };
-    private readonly Option<string> _out = Output();
+    private readonly Argument<string> _file = FileOptions.Input("file.rbe", "Model or set of matrices (.rbe).");
+    private readonly Option<string> _out = FileOptions.Output("path", "Where to write: a folder, or a file that ends in .safetensors.");
     private readonly Option<string> _type = Options.Word("--dtype", "f32", "Type of the decoded weights; tensors that were never compressed keep theirs.", "f32", "f16", "bf16");
     private readonly Option<string?> _json = Options.Json();
 
@@ -47,17 +47,10 @@ internal sealed class DecompressCommand
         return command;
     }
 
-    private static Option<string> Output()
-    {
-        Option<string> option = new("--output", "-o") { Description = "Where to write: a folder, or a file that ends in .safetensors.", HelpName = "path", Required = true };
-        return option.Named();
-    }
-
     private int Run(ParseResult result, CommandHost host)
     {
         JsonTarget json = result.JsonTarget(_json);
         string path = result.GetValue(_file)!, output = result.GetValue(_out)!;
-        if (path.Length == 0) throw new UsageException("The name of the file is empty.");
         Options.RequireDistinct(output, [path]);
         if (json.File is { } file)
         {

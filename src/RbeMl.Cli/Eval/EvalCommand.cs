@@ -13,7 +13,7 @@ namespace RbeMl.Cli.Eval;
 /// <summary><c>rbeml eval</c>: how well a model predicts a text, and how far it is from a reference model.</summary>
 internal sealed class EvalCommand
 {
-    private readonly Option<string> _model = new Option<string>("--model") { Description = "Model to measure: a .rbe file, or the folder of a Hugging Face GPT-2.", HelpName = "model", Required = true }.Named();
+    private readonly Option<string> _model = FileOptions.Model("Model to measure: a .rbe file, or the folder of a Hugging Face GPT-2.");
     private readonly Option<string[]> _text = new Option<string[]>("--text") { Description = "Text files to predict, read as one stream.", HelpName = "files", AllowMultipleArgumentsPerToken = true }.Named();
     private readonly TextInput _input = new();
     private readonly Option<string?> _tokens = Options.File("--tokens", "file", "Token ids to predict instead of text: a line is a sequence of its own, whose first id is context only; a single line is a stream.");

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using RbeMl.Cli.Help;
 
 namespace RbeMl.Cli.Finetune;
 
@@ -8,7 +9,7 @@ internal static class FinetuneCommand
     /// <summary>The command.</summary>
     public static Command Create(CommandHost host)
     {
-        Command command = new(
+        Verb command = new(
             "finetune",
             """
             Trains a small GPT-2 whose weights stay compressed all the time. Without options: about two minutes on the English of the installed .NET SDK's documentation. Ctrl-C saves and ends.
@@ -24,7 +25,7 @@ internal static class FinetuneCommand
               rbeml finetune --tokens ids.txt --vocabulary 512 --seconds 60
             """);
         FinetuneOptions options = new();
-        foreach (Option option in options.All) command.Add(option);
+        options.AddTo(command);
         command.SetAction(result =>
         {
             JsonTarget json = result.JsonTarget(options.Json);

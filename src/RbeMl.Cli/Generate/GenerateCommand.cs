@@ -16,8 +16,8 @@ internal sealed class GenerateCommand
 {
     private static readonly JsonSerializerOptions JsonStyle = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = true };
 
-    private readonly Option<string> _model = new Option<string>("--model") { Description = "Model: a .rbe file, or the folder of a Hugging Face GPT-2.", HelpName = "model", Required = true }.Named();
-    private readonly Option<string> _prompt = new("--prompt") { Description = "Text to continue; with --tokens its ids, such as \"12 5 77\".", HelpName = "text", Required = true };
+    private readonly Option<string> _model = FileOptions.Model("Model: a .rbe file, or the folder of a Hugging Face GPT-2.");
+    private readonly Option<string> _prompt = new("--prompt", "-p") { Description = "Text to continue; with --tokens its ids, such as \"12 5 77\".", HelpName = "text", Required = true };
     private readonly Option<int> _maxTokens = Options.Whole("--max-tokens", 100, 1, "Tokens to generate. When the model's positions run out, it forgets the older half of the text.");
     private readonly Option<double> _temperature = Options.Real("--temperature", 0.8, 0, 100, "Spread of the choice: 0 always takes the likeliest token, 1 the model's own probabilities.");
     private readonly Option<int> _topK = Options.Whole("--top-k", 0, 0, "Choose among the k likeliest tokens only; 0 for all.");

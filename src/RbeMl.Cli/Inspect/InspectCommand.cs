@@ -7,9 +7,9 @@ namespace RbeMl.Cli.Inspect;
 /// <summary><c>rbeml inspect</c>: what a file holds, matrix by matrix and tile by tile.</summary>
 internal sealed class InspectCommand
 {
-    private readonly Argument<string> _file = new("file.rbe") { Description = "Model or set of matrices (.rbe)." };
+    private readonly Argument<string> _file = FileOptions.Input("file.rbe", "Model or set of matrices (.rbe).");
     private readonly Option<bool> _verify = new("--verify") { Description = "Read everything and check every checksum." };
-    private readonly Option<string?> _html = Options.File("--html", "page", "Write a page that draws every tile: relative error, energy, and the share of it that the alphas carry.");
+    private readonly Option<string?> _html = Options.File("--html", "page", "Write a page that draws every tile: relative error, energy, and the share of it that the alphas carry.").Written();
     private readonly Option<string?> _reference = Options.File("--reference", "file", "Measure errors against these weights instead of taking those that the file itself has: a Hugging Face folder, a .safetensors file or another .rbe with the same matrices.");
     private readonly Option<string?> _json = Options.Json();
 
@@ -40,7 +40,6 @@ internal sealed class InspectCommand
     {
         JsonTarget json = result.JsonTarget(_json);
         string path = result.GetValue(_file)!;
-        if (path.Length == 0) throw new UsageException("The name of the file is empty.");
         string? page = result.GetValue(_html), reference = result.GetValue(_reference);
         List<string> kept = [path, .. new[] { reference }.OfType<string>()];
         foreach (string written in new[] { page, json.File }.OfType<string>())

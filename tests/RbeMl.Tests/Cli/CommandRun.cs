@@ -7,10 +7,15 @@ internal sealed record CommandRun(int Code, string Out, string Error)
 {
     public static CommandRun Of(params string[] args) => Of(CancellationToken.None, args);
 
-    public static CommandRun Of(CancellationToken cancel, params string[] args)
+    public static CommandRun Of(CancellationToken cancel, params string[] args) => At(null, cancel, args);
+
+    /// <summary>On a terminal of so many columns; null for a file.</summary>
+    public static CommandRun At(int? columns, params string[] args) => At(columns, CancellationToken.None, args);
+
+    private static CommandRun At(int? columns, CancellationToken cancel, string[] args)
     {
         StringWriter output = new(), error = new();
-        int code = Commands.Run(args, new CommandHost(output, error) { Cancel = cancel });
+        int code = Commands.Run(args, new CommandHost(output, error) { Cancel = cancel, Width = () => columns });
         return new CommandRun(code, output.ToString(), error.ToString());
     }
 

@@ -4,6 +4,8 @@ namespace RbeMl.Tests.Cli;
 
 public sealed class UsageTests
 {
+    private static readonly string[] Verbs = ["finetune", "generate", "eval", "compress", "inspect", "decompress"];
+
     [Theory]
     [InlineData("de-DE")]
     [InlineData("ar-SA")]
@@ -25,13 +27,14 @@ public sealed class UsageTests
     }
 
     [Theory]
-    [InlineData("", "finetune", "generate")]
-    [InlineData("--help", "rbeml [command]", "two minutes")]
-    [InlineData("finetune --help", "--checkpointing <none|selective|full>", "rbeml finetune --text book.txt --steps 2000")]
-    [InlineData("generate --help", "--top-p", "rbeml generate --model rbeml-out/model.rbe --prompt")]
-    [InlineData("eval --help", "--reference <model>", "rbeml eval --model small.rbe --reference gpt2 --text held-out.txt")]
-    [InlineData("inspect --help", "<file.rbe>", "rbeml inspect small.rbe --reference gpt2 --html tiles.html")]
-    [InlineData("decompress --help", "--dtype <f32|f16|bf16>", "rbeml decompress weights.rbe -o weights.safetensors")]
+    [InlineData("", "finetune", "generate", "minutes")]
+    [InlineData("--help", "Usage: rbeml <command> [options]", "two")]
+    [InlineData("finetune --help", "--checkpointing <none|selective|full>", "rbeml finetune --text book.txt --steps 2000", "-m, --model <model>", "-o, --out, --output <folder>")]
+    [InlineData("generate --help", "--top-p", "rbeml generate", "-p, --prompt <text> (required)", "-m, --model <model> (required)")]
+    [InlineData("eval --help", "--reference <model>", "rbeml eval --model small.rbe --reference gpt2 --text held-out.txt", "-m, --model")]
+    [InlineData("compress --help", "-o, --out, --output <out.rbe> (required)", "[default: quantized]")]
+    [InlineData("inspect --help", "<file.rbe>", "rbeml inspect small.rbe --reference gpt2 --html tiles.html", "--json [file]")]
+    [InlineData("decompress --help", "--dtype <f32|f16|bf16>", "rbeml decompress weights.rbe -o weights.safetensors", "-o, --out, --output <path>")]
     public void Help_teaches(string line, params string[] parts)
     {
         CommandRun run = CommandRun.Of(line.Split(' ', StringSplitOptions.RemoveEmptyEntries));
@@ -40,15 +43,66 @@ public sealed class UsageTests
     }
 
     [Fact]
-    public void Every_option_has_a_description()
+    public void Every_option_has_a_description_and_a_group()
     {
-        foreach (string verb in new[] { "finetune", "generate", "eval", "inspect", "decompress" })
+        foreach (string verb in Verbs)
         {
-            string[] options = [.. CommandRun.Of(verb, "--help").Out.Split('\n').SkipWhile(line => !line.StartsWith("Options:", StringComparison.Ordinal)).Skip(1).Where(line => line.Trim().Length > 0)];
-            Assert.True(options.Length >= 4);
-            Assert.All(options, line => Assert.Matches(@"^  (-\?, -h, |-o, )?--[a-z-]+( <[^>]*>)?( \(REQUIRED\))?  +\S.{10,}", line));
+            string[] lines = [.. CommandRun.Of(verb, "--help").Out.Split('\n').SkipWhile(line => !line.StartsWith("Usage:", StringComparison.Ordinal)).Skip(1)];
+            int options = 0;
+            for (int i = 0; i < lines.Length; i++)
+            {
+                if (!System.Text.RegularExpressions.Regex.IsMatch(lines[i], @"^  (-[a-z], )?--[a-z]")) continue;
+                options++;
+                string beside = lines[i][Math.Min(lines[i].Length, 30)..].Trim(), text = lines[i].Length > 30 && lines[i][28..30] == "  " ? beside : lines[i + 1].Trim();
+                Assert.True(text.Length > 10, $"{verb}: {lines[i]}");
+            }
+
+            Assert.True(options >= 3, verb);
+        }
+
+        string[] titles = [.. CommandRun.Of("finetune", "--help").Out.Split('\n').Where(line => line.EndsWith(':') && line[0] != ' ')];
+        Assert.Equal(["Examples:", "Data:", "Model:", "How long:", "Training:", "Compressed weights:", "Memory:", "Output:", "Other:"], titles);
+    }
+
+    [Theory]
+    [InlineData(20, 40)]
+    [InlineData(40, 40)]
+    [InlineData(60, 60)]
+    [InlineData(80, 80)]
+    [InlineData(200, 100)]
+    [InlineData(null, 80)]
+    public void Help_fits_the_terminal(int? columns, int most)
+    {
+        foreach (string[] verb in Verbs.Select(verb => new[] { verb, "--help" }).Append(["--help"]))
+        {
+            foreach (string line in CommandRun.At(columns, verb).Out.Split('\n'))
+            {
+                // A single word may be longer than the line, and is whole.
+                Assert.True(line.Length <= most || !line.Trim().TrimEnd('\\').Trim().Contains(' ', StringComparison.Ordinal), $"{line.Length} of {most}: {line}");
+            }
         }
     }
+
+    [Theory]
+    [InlineData("finetun", "Did you mean finetune? See 'rbeml --help'")]
+    [InlineData("decompres x", "Did you mean decompress")]
+    [InlineData("finetune --bach 3", "'--bach'. Did you mean --batch? See 'rbeml finetune --help'")]
+    [InlineData("finetune --step=3", "'--step=3'. Did you mean --steps?")]
+    [InlineData("generate --promt x -m y", "'--promt'. Did you mean --prompt?")]
+    [InlineData("eval -m x --text y --refrence z", "'--refrence'. Did you mean --reference?")]
+    [InlineData("compress x -o y --excludes z", "'--excludes'. Did you mean --exclude?")]
+    [InlineData("inspect --verfy x", "'--verfy'. Did you mean --verify?")]
+    [InlineData("decompress x -o y --dtyp f32", "'--dtyp'. Did you mean --dtype?")]
+    public void A_misspelt_name_brings_the_right_one(string line, string message) => CommandRun.Of(line.Split(' ')).Fails(2, message);
+
+    [Theory]
+    [InlineData("finetune -o -", "--out -")]
+    [InlineData("finetune --output -", "--out -")]
+    [InlineData("compress x -o -", "--output -")]
+    [InlineData("compress x --out -", "--output -")]
+    [InlineData("decompress x -o -", "--output -")]
+    [InlineData("inspect x --html -", "--html -")]
+    public void Standard_output_is_for_json_alone(string line, string option) => CommandRun.Of(line.Split(' ')).Fails(2, $"{option}: only --json writes to standard output");
 
     [Theory]
     [InlineData("squeeze", "Unrecognized command or argument 'squeeze'")]
@@ -130,7 +184,9 @@ public sealed class UsageTests
     [InlineData("inspect", "Required argument 'file.rbe' missing")]
     [InlineData("inspect a.rbe b.rbe", "'b.rbe'")]
     [InlineData("inspect a.rbe --html ", "--html \"\": the name is empty")]
-    [InlineData("inspect ", "The name of the file is empty")]
+    [InlineData("inspect ", "The name of <file.rbe> is empty")]
+    [InlineData("finetune --out --steps 3", "A name is missing between --out and --steps")]
+    [InlineData("eval -m --text t", "A name is missing between --model and --text")]
     [InlineData("decompress a.rbe", "--output")]
     [InlineData("decompress a.rbe -o ", "--output \"\": the name is empty")]
     [InlineData("decompress a.rbe -o b --dtype f64", "--dtype f64: use one of f32, f16, bf16")]

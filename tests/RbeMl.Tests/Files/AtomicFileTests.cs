@@ -168,4 +168,26 @@ public sealed class AtomicFileTests : IDisposable
         Assert.True(AtomicFile.IsSame(_folder.File("new/../a"), _folder.File("a")));
         Assert.False(AtomicFile.IsSame(_folder.File("a"), _folder.File("b")));
     }
+
+    [Theory]
+    [InlineData("x", 255)]
+    [InlineData("x", 240)]
+    [InlineData("é", 254)]
+    [InlineData("語", 255)]
+    [InlineData("😀", 252)]
+    public void Names_as_long_as_file_systems_have_room_for_are_written(string character, int bytes)
+    {
+        string name = string.Concat(Enumerable.Repeat(character, bytes / System.Text.Encoding.UTF8.GetByteCount(character)));
+        if (!OperatingSystem.IsLinux()) return; // others count otherwise, or change names
+        string path = _folder.File(name), folder = _folder.File("deep"), inner = Path.Combine(folder, name);
+        AtomicFile.CheckFile(path);
+        AtomicFile.WriteText(path, "first");
+        AtomicFile.WriteText(path, "second");
+        Assert.Equal("second", File.ReadAllText(path));
+        Directory.CreateDirectory(folder);
+        AtomicFolder.Write(inner, _ => true, target => File.WriteAllText(Path.Combine(target, "a"), "x"));
+        AtomicFolder.Write(inner, _ => true, target => File.WriteAllText(Path.Combine(target, "b"), "y"));
+        Assert.Equal([Path.Combine(inner, "b")], Directory.GetFileSystemEntries(inner));
+        Assert.Equal([inner], Directory.GetFileSystemEntries(folder));
+    }
 }

@@ -9,6 +9,8 @@ namespace RbeMl.Models.Files;
 /// </summary>
 public static partial class AtomicFile
 {
+    private const int LongestName = 255;
+
     /// <summary>Writes a file.</summary>
     /// <param name="path">The file; an existing one is replaced, a link is followed. What cannot be replaced (a device, a pipe) is written to as it is.</param>
     /// <param name="write">Writes the content. Its errors pass through unchanged, except failures of input and output.</param>
@@ -115,8 +117,20 @@ public static partial class AtomicFile
         ? "If a model loaded from it with Map = true is in use, load it with Map = false or save under another name; else choose a folder you may write to, with space left."
         : "Choose a folder you may write to, with space left.";
 
-    private static string TemporaryName(string target) =>
-        Path.Combine(Path.GetDirectoryName(target) ?? ".", $".{Path.GetFileName(target)}.{Path.GetRandomFileName()}.tmp");
+    /// <summary>A new name beside a file or folder. What it takes of that one's name is cut to what file systems have room for, 255 bytes of UTF-8, between characters.</summary>
+    internal static string TemporaryName(string target)
+    {
+        string name = Path.GetFileName(target), tail = $".{Path.GetRandomFileName()}.tmp";
+        int room = LongestName - 1 - tail.Length, length = 0, bytes = 0;
+        foreach (Rune rune in name.EnumerateRunes())
+        {
+            bytes += rune.Utf8SequenceLength;
+            if (bytes > room) break;
+            length += rune.Utf16SequenceLength;
+        }
+
+        return Path.Combine(Path.GetDirectoryName(target) ?? ".", $".{name.AsSpan(0, length)}{tail}");
+    }
 
     private static string Reason(Exception error) => error switch
     {

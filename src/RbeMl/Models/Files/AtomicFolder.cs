@@ -24,7 +24,7 @@ public static class AtomicFolder
             if (File.Exists(target)) throw new RbeFileException(path, "is a file where a folder is to be written. Remove it, or choose another name.");
             if (Directory.Exists(target) && !mayReplace(target)) throw new RbeFileException(path, "is a folder that holds other files. Choose a new folder, or empty this one.");
             AtomicFile.CheckFolder(parent);
-            string name = Sibling(target);
+            string name = AtomicFile.TemporaryName(target);
             Directory.CreateDirectory(name);
             temporary = name;
             write(name);
@@ -50,7 +50,7 @@ public static class AtomicFolder
         }
 
         if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(temporary, File.GetUnixFileMode(target));
-        string old = Sibling(target);
+        string old = AtomicFile.TemporaryName(target);
         Directory.Move(target, old);
         try
         {
@@ -64,8 +64,6 @@ public static class AtomicFolder
 
         TryDelete(old);
     }
-
-    private static string Sibling(string target) => Path.Combine(Path.GetDirectoryName(target)!, $".{Path.GetFileName(target)}.{Path.GetRandomFileName()}.tmp");
 
     private static void TryDelete(string folder)
     {

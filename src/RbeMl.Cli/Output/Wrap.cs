@@ -1,0 +1,33 @@
+using Spectre.Console;
+
+namespace RbeMl.Cli.Output;
+
+/// <summary>Breaks text between words.</summary>
+internal static class Wrap
+{
+    /// <summary>The lines of a text. A word that is wider than a line has a line of its own and is not broken, so that names and numbers can be copied.</summary>
+    /// <param name="text">The text, one paragraph.</param>
+    /// <param name="width">Most cells of a line.</param>
+    /// <param name="hanging">Spaces in front of every line but the first.</param>
+    public static IEnumerable<string> Lines(string text, int width, int hanging = 0)
+    {
+        string indent = new(' ', hanging), line = text[..(text.Length - text.TrimStart(' ').Length)];
+        bool empty = true;
+        foreach (string word in text.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (!empty && Cells(line) + 1 + Cells(word) > width)
+            {
+                yield return line;
+                (line, empty) = (indent, true);
+            }
+
+            line += empty ? word : $" {word}";
+            empty = false;
+        }
+
+        yield return line;
+    }
+
+    /// <summary>Cells a text takes on a terminal; East Asian characters take two.</summary>
+    public static int Cells(string text) => text.GetCellWidth();
+}
