@@ -61,7 +61,7 @@ public sealed class UsageTests
         }
 
         string[] titles = [.. CommandRun.Of("finetune", "--help").Out.Split('\n').Where(line => line.EndsWith(':') && line[0] != ' ')];
-        Assert.Equal(["Examples:", "Data:", "Model:", "How long:", "Training:", "Compressed weights:", "Memory:", "Output:", "Other:"], titles);
+        Assert.Equal(["Examples:", "Data:", "Model:", "How long:", "Training:", "Compressed weights:", "Memory:", "Output:"], titles);
     }
 
     [Theory]
