@@ -27,7 +27,7 @@ internal static class TrainingModel
     {
         if (settings.Compression is null && settings.Dropout is null) return model;
         Gpt2Weights weights = model.GetWeights();
-        if (settings.Dropout is { } dropout) weights = weights with { Config = weights.Config with { Dropout = (float)dropout } };
+        if (settings.Dropout is { } dropout) weights = weights with { Config = weights.Config.WithDropout((float)dropout) };
         if (settings.Compression is { } options) weights = weights.Recompress(options);
         return new Gpt2Model<float>(weights);
     }

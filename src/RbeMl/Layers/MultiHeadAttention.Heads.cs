@@ -160,7 +160,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
             StatisticsStride = stride,
             RowStatistics = rowStatistics + (((long)call.Sequence * Heads + call.Head) * 2 * stride),
             Causal = _causal,
-            Scale = T.One / T.Sqrt(T.CreateTruncating(HeadWidth)),
+            Scale = Scale,
         };
     }
 

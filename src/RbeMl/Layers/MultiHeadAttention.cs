@@ -17,8 +17,15 @@ public sealed unsafe partial class MultiHeadAttention<T>
     private readonly bool _causal;
 
     /// <summary>Groups the four matrices.</summary>
+    /// <param name="query">Query matrix.</param>
+    /// <param name="key">Key matrix.</param>
+    /// <param name="value">Value matrix.</param>
+    /// <param name="output">Output matrix.</param>
+    /// <param name="heads">H.</param>
+    /// <param name="causal">Whether a token sees only tokens before it.</param>
+    /// <param name="scale">Factor of the scores; null for 1 / sqrt(D / H).</param>
     /// <exception cref="ShapeMismatchException">A matrix is not D x D, or D is not a multiple of the heads.</exception>
-    public MultiHeadAttention(RbeLinear<T> query, RbeLinear<T> key, RbeLinear<T> value, RbeLinear<T> output, int heads, bool causal)
+    public MultiHeadAttention(RbeLinear<T> query, RbeLinear<T> key, RbeLinear<T> value, RbeLinear<T> output, int heads, bool causal, T? scale = null)
     {
         int d = query.Inputs;
         foreach (RbeLinear<T> linear in (RbeLinear<T>[])[query, key, value, output])
@@ -28,6 +35,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
 
         if (d % heads != 0) throw new InvalidSettingException(nameof(heads), heads, $"the width {d} must be a multiple of it.");
         (Query, Key, Value, Output, Heads, _causal) = (query, key, value, output, heads, causal);
+        Scale = scale ?? UsualScale(d / heads);
         Inputs = [query, key, value];
     }
 
@@ -51,6 +59,16 @@ public sealed unsafe partial class MultiHeadAttention<T>
 
     /// <summary>D / H.</summary>
     public int HeadWidth => Width / Heads;
+
+    /// <summary>Factor of the scores.</summary>
+    public T Scale { get; }
+
+    /// <summary>1 / sqrt(D / H), or what a configuration says of a block.</summary>
+    internal static T ScaleOf(TransformerConfig config, int layer)
+    {
+        T scale = config.ScaleAttention ? UsualScale(config.HeadWidth) : T.One;
+        return config.ScaleAttentionByLayer ? scale / T.CreateTruncating(config.FirstLayer + layer + 1) : scale;
+    }
 
     /// <summary>D in whole tiles.</summary>
     public int PaddedWidth => Query.TileColumns * Query.Tile;
@@ -129,6 +147,8 @@ public sealed unsafe partial class MultiHeadAttention<T>
             Query.FinishColumn(j, g, g, width);
         }
     }
+
+    private static T UsualScale(int headWidth) => T.One / T.Sqrt(T.CreateTruncating(headWidth));
 
     private RbeLinear<T> Select(int m) => m switch { 0 => Query, 1 => Key, _ => Value };
 }

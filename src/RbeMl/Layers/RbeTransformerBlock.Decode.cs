@@ -34,7 +34,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     /// <summary>Whether <see cref="Decode"/> does such a call: one token each of a few sequences with a cache, no masks, dropout, weights or profile to return.</summary>
     internal bool DecodesVectors(int batch, int length, ForwardOptions<T> options) =>
         typeof(T) == typeof(float) && length == 1 && batch <= MostVectors && _config.HeadWidth <= LargestHeadWidth
-        && options is { Cache: not null, PaddingMask: null, AdditiveMask: null, ReturnAttentionWeights: false, Profile: false } && (options.Dropout is null || _config.Dropout == 0);
+        && options is { Cache: not null, PaddingMask: null, AdditiveMask: null, ReturnAttentionWeights: false, Profile: false } && (options.Dropout is null || (_config.Dropout == 0 && AttentionDropout == 0));
 
     /// <summary>Forward of one new token of each sequence, x -> y, both [batch][Dp] with zeros beyond the features; the cache grows by one. Arguments are checked.</summary>
     internal void Decode(T* x, T* y, int batch, LayerKvCache<T> cache, Workspace<T> workspace)
@@ -158,7 +158,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
             Keys = cache.Length + 1,
             QueryStride = 1,
             KeyStride = cache.Stride,
-            Scale = T.One / T.Sqrt(T.CreateTruncating(d)),
+            Scale = Attention.Scale,
             Q = q,
             K = (T*)keys.Codes,
             V = (T*)values.Codes,

@@ -199,7 +199,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     // Mean (which = 0, 2) or 1 / deviation (1, 3) of LN1 and LN2 of a chunk.
     private static T* Statistic(BlockCall<T> call, int which, int chunk) => call.Statistics.Pointer + ((long)which * call.X.Chunks + chunk) * call.X.Width;
 
-    private MultiHeadAttention<T>.HeadCall HeadOf(BlockCall<T> call, int item) => new(item / _config.Heads, item % _config.Heads, call.Length, call.Past, Layer, _config.Dropout, (item / _config.Heads) + 1 == call.Batch);
+    private MultiHeadAttention<T>.HeadCall HeadOf(BlockCall<T> call, int item) => new(item / _config.Heads, item % _config.Heads, call.Length, call.Past, Layer, AttentionDropout, (item / _config.Heads) + 1 == call.Batch);
 
     private bool Drops(BlockCall<T> call) => call.Options.Dropout is not null && _config.Dropout > 0;
 

@@ -49,7 +49,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         LayerNorm1 = new LayerNorm<T>(parameters, $"{name}.ln1", config.LayerNorm, v.Gamma1, v.Beta1, config.LayerNormEpsilon);
         Attention = new MultiHeadAttention<T>(
             Linear("attention.query", weights.Query, v.QueryBias, d, d), Linear("attention.key", weights.Key, v.KeyBias, d, d),
-            Linear("attention.value", weights.Value, v.ValueBias, d, d), Linear("attention.output", weights.Output, v.OutputBias, d, d), config.Heads, config.Causal);
+            Linear("attention.value", weights.Value, v.ValueBias, d, d), Linear("attention.output", weights.Output, v.OutputBias, d, d), config.Heads, config.Causal, MultiHeadAttention<T>.ScaleOf(config, layer));
         LayerNorm2 = new LayerNorm<T>(parameters, $"{name}.ln2", config.LayerNorm, v.Gamma2, v.Beta2, config.LayerNormEpsilon);
         FeedForward = new FeedForward<T>(Linear("feedforward.expand", weights.Expand, v.ExpandBias, f, d), Linear("feedforward.contract", weights.Contract, v.ContractBias, d, f), config.Gelu);
 
@@ -100,6 +100,8 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     public int PaddedWidth => Attention.PaddedWidth;
 
     private int Width => _config.Width;
+
+    private float AttentionDropout => _config.AttentionDropout ?? _config.Dropout;
 
     /// <summary>The six matrices with their names and biases, in the order of the parameters.</summary>
     public IEnumerable<RbeLinear<T>> Linears => [Attention.Query, Attention.Key, Attention.Value, Attention.Output, FeedForward.Expand, FeedForward.Contract];

@@ -49,8 +49,23 @@ public sealed record TransformerConfig
     /// <summary>Longest sequence (learned positions), a KV cache's tokens included.</summary>
     public int MaxSequenceLength { get; init; } = 1024;
 
-    /// <summary>Dropout probability of attention, residuals and embeddings while training, 0 up to but not 1.</summary>
+    /// <summary>Dropout probability of residuals, and of attention and embeddings that have none of their own, while training: 0 up to but not 1.</summary>
     public float Dropout { get; init; }
+
+    /// <summary>Dropout probability of attention where it is another; null for <see cref="Dropout"/>.</summary>
+    public float? AttentionDropout { get; init; }
+
+    /// <summary>Dropout probability of embeddings where it is another; null for <see cref="Dropout"/>.</summary>
+    public float? EmbeddingDropout { get; init; }
+
+    /// <summary>Whether scores of attention are divided by sqrt(D / H).</summary>
+    public bool ScaleAttention { get; init; } = true;
+
+    /// <summary>Whether scores of attention are divided by the number of their block, counted from 1, too.</summary>
+    public bool ScaleAttentionByLayer { get; init; }
+
+    /// <summary>Index in its model of the first block that this describes, for <see cref="ScaleAttentionByLayer"/>; 0 for a whole model. See <see cref="OfBlock"/>.</summary>
+    public int FirstLayer { get; init; }
 
     /// <summary>Epsilon of LayerNorm.</summary>
     public double LayerNormEpsilon { get; init; } = 1e-5;
@@ -73,6 +88,16 @@ public sealed record TransformerConfig
     /// <summary>D / H.</summary>
     public int HeadWidth => Width / Heads;
 
+    internal bool HasUsualAttentionScale => ScaleAttention && !ScaleAttentionByLayer;
+
+    /// <summary>The configuration of one block on its own, which computes as it does in the model.</summary>
+    /// <param name="layer">0 .. layers - 1.</param>
+    public TransformerConfig OfBlock(int layer) => ScaleAttentionByLayer ? this with { FirstLayer = FirstLayer + layer } : this;
+
+    /// <summary>The same with another dropout, everywhere.</summary>
+    /// <param name="probability">0 up to but not 1.</param>
+    public TransformerConfig WithDropout(float probability) => this with { Dropout = probability, AttentionDropout = null, EmbeddingDropout = null };
+
     /// <summary>Checks every value.</summary>
     /// <returns>This configuration.</returns>
     /// <exception cref="InvalidSettingException">A value is out of range.</exception>
@@ -85,7 +110,10 @@ public sealed record TransformerConfig
         Positive(nameof(Vocabulary), Vocabulary);
         Positive(nameof(MaxSequenceLength), MaxSequenceLength);
         if (Width % Heads != 0) throw new InvalidSettingException(nameof(Heads), Heads, $"Width {Width} must be a multiple of it.");
-        if (!(Dropout >= 0 && Dropout < 1)) throw new InvalidSettingException(nameof(Dropout), Dropout, "use a probability from 0 up to, but not, 1.");
+        Probability(nameof(Dropout), Dropout);
+        Probability(nameof(AttentionDropout), AttentionDropout ?? 0);
+        Probability(nameof(EmbeddingDropout), EmbeddingDropout ?? 0);
+        if (FirstLayer < 0) throw new InvalidSettingException(nameof(FirstLayer), FirstLayer, "use 0, or the index of a block.");
         if (!(LayerNormEpsilon >= 1e-30 && LayerNormEpsilon < 1)) throw new InvalidSettingException(nameof(LayerNormEpsilon), LayerNormEpsilon, "use a small positive number such as 1e-5, from 1e-30 up to, but not, 1.");
         if (!Enum.IsDefined(Gelu)) throw new InvalidSettingException(nameof(Gelu), Gelu, $"use one of {string.Join(", ", Enum.GetNames<GeluKind>())}.");
         if (!Enum.IsDefined(LayerNorm)) throw new InvalidSettingException(nameof(LayerNorm), LayerNorm, $"use one of {string.Join(", ", Enum.GetNames<LayerNormStorage>())}.");
@@ -100,6 +128,11 @@ public sealed record TransformerConfig
     private static void Product(string a, int x, string b, int y)
     {
         if ((long)x * y > Array.MaxLength) throw new InvalidSettingException($"{a} x {b}", (long)x * y, $"an array holds at most {Array.MaxLength} values: use a smaller {a} or {b}.");
+    }
+
+    private static void Probability(string name, float value)
+    {
+        if (!(value >= 0 && value < 1)) throw new InvalidSettingException(name, value, "use a probability from 0 up to, but not, 1.");
     }
 
     private static void Positive(string name, int value)

@@ -127,7 +127,7 @@ public sealed unsafe partial class Gpt2Model<T>
             Blocks[l].Backward(dy, dx, context.Blocks[l], gradients, context.Workspace);
         }
 
-        if (context.Options.Dropout is { } dropout && Config.Dropout > 0)
+        if (context.Options.Dropout is { } dropout && EmbeddingDropout > 0)
         {
             DropEmbeddingWork work = new(this, dropout, dy, (long)context.Options.FirstSequence * context.Blocks[0].Length);
             context.Workspace.Team.For(dy.Chunks, ref work);
@@ -173,11 +173,11 @@ public sealed unsafe partial class Gpt2Model<T>
             for (int f = 0; f < Width; f++) block[((long)f * x.Width) + lane] += row[f];
         }
 
-        if (options?.Dropout is { } dropout && Config.Dropout > 0) DropEmbedding(dropout, x, chunk, (long)options.FirstSequence * length);
+        if (options?.Dropout is { } dropout && EmbeddingDropout > 0) DropEmbedding(dropout, x, chunk, (long)options.FirstSequence * length);
     }
 
     private void DropEmbedding(DropoutStep stream, Panel<T> x, int chunk, long firstToken) =>
-        DropoutKernel.Apply(stream.Key(0, DropoutSite.Embedding), Config.Dropout, x.Chunk(chunk), 0, Width, firstToken + ((long)chunk * x.Width), x.Width);
+        DropoutKernel.Apply(stream.Key(0, DropoutSite.Embedding), EmbeddingDropout, x.Chunk(chunk), 0, Width, firstToken + ((long)chunk * x.Width), x.Width);
 
     // Logits of all tokens of a panel, row-major [N, V].
     private void HeadLogits(Panel<T> x, Workspace<T> workspace, Span<T> logits)

@@ -172,6 +172,8 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         Parameters.Dispose();
     }
 
+    private float EmbeddingDropout => Config.EmbeddingDropout ?? Config.Dropout;
+
     private IEnumerable<(string Name, TokenTable<T> Table)> Tables() => Config.TiedHead
         ? [("embedding.tokens", _tokens)]
         : [("embedding.tokens", _tokens), ("head", _head)];

@@ -33,13 +33,13 @@ public static partial class FormatChoice
         ArgumentNullException.ThrowIfNull(blockAt);
         ArgumentNullException.ThrowIfNull(target);
         settings ??= new ChoiceSettings();
-        using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
-        workspace ??= own!;
+        using Workspace<float>? made = workspace is null ? new Workspace<float>() : null;
+        workspace ??= made!;
         List<BlockChoice> choices = [];
         List<BlockSensitivity> known = [];
         ForEachBlock((_, work) =>
         {
-            BlockSensitivity block = BlockSensitivity.Measure(work.Dense, config, work.Calibration, work.Example, settings, workspace);
+            BlockSensitivity block = BlockSensitivity.Measure(work.Dense, work.Config, work.Calibration, work.Example, settings, workspace);
             if (target.Error is { } error) choices.Add(WithinError(work, block, error));
             else known.Add(block);
         });
@@ -56,9 +56,10 @@ public static partial class FormatChoice
             for (int layer = 0; layer < config.Layers; layer++)
             {
                 DenseBlockWeights dense = blockAt(layer);
-                BlockCalibration calibration = BlockCalibration.Run(dense, config, x, workspace);
-                BlockExample example = other is null ? calibration.Example : BlockExample.Run(dense, config, other, workspace);
-                use(layer, new BlockWork(dense, config, calibration, example, settings, workspace));
+                TransformerConfig own = config.OfBlock(layer);
+                BlockCalibration calibration = BlockCalibration.Run(dense, own, x, workspace);
+                BlockExample example = other is null ? calibration.Example : BlockExample.Run(dense, own, other, workspace);
+                use(layer, new BlockWork(dense, own, calibration, example, settings, workspace));
                 (x, other) = (calibration.Output, other is null ? null : example.Expected);
             }
         }

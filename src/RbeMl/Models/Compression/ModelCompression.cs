@@ -33,7 +33,7 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         {
             Tell($"block {layer}");
             DenseBlockWeights dense = Read(layer);
-            BlockCalibration? calibration = input is null ? null : BlockCalibration.Run(dense, _config, input, workspace);
+            BlockCalibration? calibration = input is null ? null : BlockCalibration.Run(dense, _config.OfBlock(layer), input, workspace);
             RbeOptions options = request.MeasureTransform ? request.Options with { Transform = TransformOf(dense, calibration is not null) } : request.Options;
             RbeOptions exact = options with { Format = RbeFormat.Sparse(options.Tile * options.Tile), Alphas = false };
             int at = layer;
@@ -45,7 +45,7 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
             });
             Add(layer, block);
             if (calibration is null) continue;
-            Measure(block, calibration.Example);
+            Measure(layer, block, calibration.Example);
             input = calibration.Output;
         }
     }
@@ -149,10 +149,10 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         _blocks.Add(block.Weights);
     }
 
-    private void Measure(CalibratedBlock block, BlockExample example)
+    private void Measure(int layer, CalibratedBlock block, BlockExample example)
     {
-        _errors.Add(block.OutputError(_stored, example, workspace));
-        _errorsDenseNorms.Add(request.LayerNorm == LayerNormStorage.Dense ? _errors[^1] : block.OutputError(_config, example, workspace));
+        _errors.Add(block.OutputError(_stored.OfBlock(layer), example, workspace));
+        _errorsDenseNorms.Add(request.LayerNorm == LayerNormStorage.Dense ? _errors[^1] : block.OutputError(_config.OfBlock(layer), example, workspace));
     }
 
     // Chosen blocks, against the dense ones once more.
@@ -161,8 +161,8 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         for (int layer = 0; layer < _config.Layers; layer++)
         {
             cancel.ThrowIfCancellationRequested();
-            BlockExample example = BlockExample.Run(source.ReadBlock(layer), _config, input, workspace);
-            Measure(new CalibratedBlock(_blocks[layer], new PerMatrix<CompressionReport>(m => _outcomes[(layer * PerMatrix.All.Count) + (int)m].Report)), example);
+            BlockExample example = BlockExample.Run(source.ReadBlock(layer), _config.OfBlock(layer), input, workspace);
+            Measure(layer, new CalibratedBlock(_blocks[layer], new PerMatrix<CompressionReport>(m => _outcomes[(layer * PerMatrix.All.Count) + (int)m].Report)), example);
             input = example.Expected;
         }
     }
