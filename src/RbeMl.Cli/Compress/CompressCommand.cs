@@ -7,7 +7,6 @@ using RbeMl.Models;
 using RbeMl.Models.Compression;
 using RbeMl.Models.Files;
 using RbeMl.Models.Files.HuggingFace;
-using RbeMl.Text;
 using RbeMl.Training;
 
 namespace RbeMl.Cli.Compress;
@@ -80,6 +79,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         bool measured = windows is not null;
         return Record(compressed.Matrices, dense) with
         {
+            TokenizerProblem = source.TokenizerProblem,
             CalibrationTokens = windows?.Sum(w => w.Length),
             LayerNorms = Part(settings.Request.LayerNorm.ToString().ToLowerInvariant(), compressed.LayerNorms, dense),
             Embeddings = Part(settings.Request.Embeddings is { } e ? CompressRecord.FormatName(e.Format) : "dense", compressed.Embeddings, dense),
@@ -99,8 +99,9 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
     {
         TransformerConfig config = source.Config;
         bool ids = settings.CalibrationIds || file.EndsWith(".ids", StringComparison.OrdinalIgnoreCase);
-        if (!ids && source.Tokenizer is null) throw new InvalidSettingException("--calibration", file, $"{settings.Input} has no tokenizer, so it cannot read text; give token ids, with --calibration-ids.");
-        List<int[]> sequences = ids ? TokenFile.ReadSequences(file, config.Vocabulary, settings.TextOptions) : [((ITokenizer)source.Tokenizer!).Encode(TokenFile.ReadText([file], settings.TextOptions))];
+        List<int[]> sequences = ids
+            ? TokenFile.ReadSequences(file, config.Vocabulary, settings.TextOptions)
+            : [source.RequireTokenizer("--calibration", file, "give token ids, with --calibration-ids.").Encode(TokenFile.ReadText([file], settings.TextOptions))];
         return CalibrationWindows.Cut(sequences, config.MaxSequenceLength, settings.CalibrationTokens);
     }
 

@@ -53,6 +53,9 @@ internal sealed record CompressRecord
     /// <summary>Bytes of everything as fp32, or of a file of tensors as it is.</summary>
     public required long DenseBytes { get; init; }
 
+    /// <summary>Why the model's tokenizer could not be read, so that the file has none; null when it was, or there is none.</summary>
+    public string? TokenizerProblem { get; init; }
+
     /// <summary>Tokens that calibrated; null without.</summary>
     public int? CalibrationTokens { get; init; }
 

@@ -28,6 +28,7 @@ internal static partial class CompressTables
             host.Out.WriteLine($"Output error of blocks on {Format.Count(record.CalibrationTokens ?? 0)} calibration tokens: mean {Format.Figure(blocks.Errors.Average())}, worst {Format.Figure(blocks.Errors.Max())}{norms}");
         }
 
+        if (record.TokenizerProblem is { } problem) host.Out.WriteLine($"Without a tokenizer: the model's cannot be read ({problem})");
         host.Out.WriteLine($"All matrices: {Format.Figure(record.BitsPerWeight)} bits a weight, {Format.Percent(record.SavedFraction)} of fp32 saved, relative error {Format.Figure(record.RelativeError)}");
         host.Out.WriteLine($"{record.Output}: {Format.Bytes(record.Bytes)} for {Format.Bytes(record.DenseBytes)} dense, in {Format.Seconds(record.Seconds)}, peak memory {Format.Bytes(record.PeakBytes)}");
     }

@@ -65,10 +65,11 @@ internal sealed class DecompressCommand
         {
             host.Out.WriteLine($"{output}: {Format.Count(written.Tensors)} tensors, {Format.Bytes(written.Bytes)}{(written.Tokenizer ? ", with the tokenizer" : "")}");
             if (written.LostTokenizer is { } lost) host.Out.WriteLine($"The model's tokenizer ({lost}) has no place in {(output.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) ? "a single file" : "Hugging Face's layout")}; keep {path} for it.");
+            if (written.TokenizerProblem is { } problem) host.Out.WriteLine($"Without a tokenizer: the model's cannot be read ({problem})");
         }
 
         json.Write(host, JsonSerializer.Serialize(
-            new { File = path, Output = output, written.Kind, Dtype = type, written.Tensors, written.Bytes, written.Tokenizer, written.LostTokenizer, Seconds = watch.Elapsed.TotalSeconds }, JsonStyle));
+            new { File = path, Output = output, written.Kind, Dtype = type, written.Tensors, written.Bytes, written.Tokenizer, written.LostTokenizer, written.TokenizerProblem, Seconds = watch.Elapsed.TotalSeconds }, JsonStyle));
         return ExitCode.Done;
     }
 }

@@ -66,7 +66,7 @@ internal sealed class EvalCommand
         using Gpt2Bundle? compared = reference is null ? null : ModelInput.Load(host, reference);
         EvaluationData data = tokens is not null
             ? EvaluationData.FromSequences(TokenFile.ReadSequences(tokens, bundle.Model.Config.Vocabulary, input))
-            : EvaluationData.FromText(TokenFile.ReadText(texts, input), bundle.Tokenizer ?? throw new InvalidSettingException("--text", texts[0], $"{path} has no tokenizer; give token ids with --tokens."));
+            : EvaluationData.FromText(TokenFile.ReadText(texts, input), bundle.RequireTokenizer("--text", texts[0], path, "give token ids with --tokens."));
         EvaluationOptions options = Windows(result, bundle.Model, compared?.Model);
         using Evaluator evaluator = new(bundle.Model, compared?.Model, options, result.GetValue(_threads));
         Stopwatch watch = Stopwatch.StartNew();

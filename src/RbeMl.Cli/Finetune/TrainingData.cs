@@ -1,3 +1,4 @@
+using RbeMl.Models.Files;
 using RbeMl.Text;
 using RbeMl.Training;
 
@@ -18,11 +19,11 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
 
     /// <summary>Loads the data.</summary>
     /// <param name="settings">What was asked for.</param>
-    /// <param name="model">Tokenizer and vocabulary of the model to continue with, or null.</param>
+    /// <param name="model">The model to continue with, or null.</param>
     /// <param name="context">Tokens of a sequence.</param>
-    public static TrainingData Load(FinetuneSettings settings, (ITokenizer? Tokenizer, int Vocabulary)? model, int context)
+    public static TrainingData Load(FinetuneSettings settings, Gpt2Bundle? model, int context)
     {
-        TrainingData data = settings.Tokens is { } file ? FromTokens(settings, file, model?.Vocabulary) : FromText(settings, model);
+        TrainingData data = settings.Tokens is { } file ? FromTokens(settings, file, model?.Model.Config.Vocabulary) : FromText(settings, model);
         if (model is null && (long)data.Vocabulary * settings.Width > Array.MaxLength)
         {
             throw new InvalidSettingException("--width", settings.Width, $"{data.Vocabulary} token ids of {data.Source} times that are more than one embedding holds, {Array.MaxLength} values. Use a smaller width or fewer ids.");
@@ -70,17 +71,17 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
             : throw new TokenException($"{stream.Length} token ids are too few to set a tenth aside for validation. Give more, or a --validation file.");
     }
 
-    private static TrainingData FromText(FinetuneSettings settings, (ITokenizer? Tokenizer, int Vocabulary)? model)
+    private static TrainingData FromText(FinetuneSettings settings, Gpt2Bundle? model)
     {
-        if (model is { Tokenizer: null }) throw new InvalidSettingException("--model", settings.Model, "it has no tokenizer, so it cannot read text; give its token ids with --tokens.");
+        ITokenizer? own = model?.RequireTokenizer("--model", settings.Model, "it", "give its token ids with --tokens.");
         SplitText text = Text(settings);
-        ITokenizer tokenizer = model?.Tokenizer ?? settings.Tokenizer switch
+        ITokenizer tokenizer = own ?? settings.Tokenizer switch
         {
             "bytes" => new ByteTokenizer(),
             "characters" => CharacterTokenizer.FromText(text.Train + text.Validation),
             _ => BytePairTokenizer.Train(text.Train[..Math.Min(LearningCharacters, text.Train.Length)], settings.Vocabulary ?? DefaultVocabulary),
         };
-        int vocabulary = model?.Vocabulary ?? tokenizer.Vocabulary;
+        int vocabulary = model?.Model.Config.Vocabulary ?? tokenizer.Vocabulary;
         TokenDataset train = TokenDataset.FromStream(tokenizer.Encode(text.Train), vocabulary, settings.Seed);
         TokenDataset validation = TokenDataset.FromStream(tokenizer.Encode(text.Validation), vocabulary, settings.Seed + 1);
         bool documentation = settings.Text.Count == 0 && model is null;

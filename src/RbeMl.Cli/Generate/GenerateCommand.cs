@@ -59,8 +59,7 @@ internal sealed class GenerateCommand
         }
 
         using Gpt2Bundle bundle = ModelInput.Load(host, path);
-        ITokenizer? tokenizer = bundle.Tokenizer;
-        if (tokenizer is null && !ids) throw new InvalidSettingException("--prompt", prompt, $"{path} has no tokenizer; give token ids with --tokens.");
+        ITokenizer? tokenizer = ids ? bundle.Tokenizer : bundle.RequireTokenizer("--prompt", prompt, path, "give token ids with --tokens.");
         int[] start = ids ? ParseIds(prompt, bundle.Model.Config.Vocabulary) : tokenizer!.Encode(prompt);
         if (start.Length == 0) throw new InvalidSettingException("--prompt", "\"\"", "give at least one token to continue from.");
 

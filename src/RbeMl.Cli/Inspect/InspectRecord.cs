@@ -49,6 +49,9 @@ internal sealed record InspectRecord
     /// <summary>The tokenizer, described; null when there is none.</summary>
     public string? Tokenizer { get; init; }
 
+    /// <summary>Why the tokenizer cannot be read; null when it can, or there is none.</summary>
+    public string? TokenizerProblem { get; init; }
+
     /// <summary>The matrices.</summary>
     public required IReadOnlyList<MatrixRecord> Tensors { get; init; }
 
@@ -86,6 +89,7 @@ internal sealed record InspectRecord
             Reference = reference,
             Config = file.Config,
             Tokenizer = TokenizerName(file.Metadata),
+            TokenizerProblem = file.TokenizerProblem,
             Tensors = [.. matrices.Select(m => Record(m, parts.BytesOf(m.Name)))],
             DenseTensors = file.DenseTensors,
             Parts = parts.All(),

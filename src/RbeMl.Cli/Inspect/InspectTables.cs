@@ -14,6 +14,7 @@ internal static class InspectTables
         TextWriter output = host.Out;
         output.WriteLine($"{record.File}: {(record.Kind.Length == 0 ? "a container" : record.Kind)}, {Format.Bytes(record.Bytes)}{(record.Verified ? ", every checksum is right" : "")}");
         if (record.Config is { } config) output.WriteLine(Describe(config, record.Tokenizer));
+        if (record.TokenizerProblem is { } problem) output.WriteLine($"The tokenizer cannot be read: {problem}");
         if (record.Tensors.Count > 0) Tables.Console(host).Write(Matrices(host, record));
         foreach (IGrouping<string, MatrixRecord> group in record.Tensors.GroupBy(m => $"{m.Format}: {m.Storage}; tiles of {m.Tile}, {m.Transform}"))
         {

@@ -1,6 +1,7 @@
 using RbeMl.Layers;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Files;
+using RbeMl.MLNet.Tokens;
 using RbeMl.Text;
 using RbeMl.Training.Classification;
 
@@ -49,6 +50,7 @@ internal sealed record TextClassificationModel(
         ClassifierBundle bundle = ClassifierFile.Load(reader.BaseStream, component);
         try
         {
+            SavedTokenizer.RequireRead(component, bundle.TokenizerProblem);
             TransformerConfig config = bundle.Classifier.Model.Config;
             if (bundle.Classifier.Config.Classes != count) throw Damaged($"name {count} classes for a head of {bundle.Classifier.Config.Classes}");
             if (context < 1 || context > config.MaxSequenceLength) throw Damaged($"name a context of {context} tokens for {config.MaxSequenceLength} positions");

@@ -35,6 +35,11 @@ public sealed class FeaturizeEstimator : IEstimator<FeaturizeTransformer>
         {
             TransformerConfig config = bundle.Model.Config;
             ITokenizer? tokenizer = _options.Tokenizer ?? bundle.Tokenizer;
+            if (tokenizer is null && input.Schema[_options.InputColumnName].Type is TextDataViewType)
+            {
+                bundle.RequireTokenizer(nameof(FeaturizeOptions.Tokenizer), "null", "the model", $"give one, or a column of token ids: '{_options.InputColumnName}' is a text.");
+            }
+
             FeatureOptions features = new() { Layer = _options.Layer, Pooling = _options.Pooling };
             features.Resolve(config.Layers);
             int tokens = _options.MaxTokens ?? config.MaxSequenceLength;

@@ -59,7 +59,17 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
         RunLimits.CheckThreads(columns.Threads);
         FeatureOptions features = new() { Layer = reader.ReadInt32(), Pooling = (Pooling)reader.ReadInt32() };
         Gpt2Bundle bundle = Gpt2File.Load(reader.BaseStream, Name);
-        if (columns.MaxTokens >= 1 && columns.MaxTokens <= bundle.Model.Config.MaxSequenceLength) return new FeaturizeTransformer(environment, columns, features, bundle.Model, bundle.Tokenizer);
+        try
+        {
+            SavedTokenizer.RequireRead(Name, bundle.TokenizerProblem);
+            if (columns.MaxTokens >= 1 && columns.MaxTokens <= bundle.Model.Config.MaxSequenceLength) return new FeaturizeTransformer(environment, columns, features, bundle.Model, bundle.Tokenizer);
+        }
+        catch
+        {
+            bundle.Dispose();
+            throw;
+        }
+
         bundle.Dispose();
         throw ComponentFile.Bad(Name, $"name {columns.MaxTokens} tokens for {bundle.Model.Config.MaxSequenceLength} positions. They are damaged; save the component again.");
     }

@@ -64,6 +64,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
         Gpt2Bundle bundle = Gpt2File.Load(reader.BaseStream, Name);
         try
         {
+            SavedTokenizer.RequireRead(Name, bundle.TokenizerProblem);
             int positions = bundle.Model.Config.MaxSequenceLength;
             if (settings.Context < 2 || settings.Context > positions) throw Damaged($"name a context of {settings.Context} tokens for {positions} positions");
             if (settings.GeneratedText is not null && bundle.Tokenizer is null) throw Damaged("name a column of texts for a model without tokenizer");

@@ -48,7 +48,7 @@ internal sealed class StartingModel : IDisposable
     /// <exception cref="InvalidSettingException">The model is not a new one, so that it must bring its tokenizer; or the vocabulary is out of range.</exception>
     public void LearnTokenizer(IReadOnlyList<string> texts)
     {
-        if (_given is not null) Refuse(nameof(_options.Tokenizer), "null", "the model has no tokenizer with it. Give the one it was trained with, or a column of token ids.");
+        _given?.RequireTokenizer(nameof(_options.Tokenizer), "null", "the model", "give the one it was trained with, or a column of token ids.");
         int size = _options.VocabularySize ?? NewVocabulary;
         Tokenizer = size == 256 ? new ByteTokenizer() : BytePairTokenizer.Train(string.Join('\n', texts), size);
     }
@@ -75,7 +75,7 @@ internal sealed class StartingModel : IDisposable
         }
 
         Gpt2Weights weights = Weights(_given.Model);
-        if (_options.Dropout is { } dropout) weights = weights with { Config = weights.Config with { Dropout = (float)dropout } };
+        if (_options.Dropout is { } dropout) weights = weights with { Config = weights.Config.WithDropout((float)dropout) };
         return new Gpt2Model<float>(compression is null ? weights : weights.Recompress(compression));
     }
 

@@ -60,7 +60,8 @@ public sealed class CharacterTokenizer : ITokenizer
     /// <inheritdoc/>
     public ReadOnlySpan<byte> Bytes(int token) => _bytes[TokenIds.Check(token, Vocabulary)];
 
-    private static string Name(Rune rune)
+    /// <summary>A character for messages.</summary>
+    internal static string Name(Rune rune)
     {
         string code = "U+" + rune.Value.ToString("X4", CultureInfo.InvariantCulture);
         return Rune.IsControl(rune) || Rune.IsWhiteSpace(rune) ? code : $"'{rune}' ({code})";

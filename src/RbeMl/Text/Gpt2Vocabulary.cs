@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 
 namespace RbeMl.Text;
 
@@ -12,36 +13,37 @@ public static class Gpt2Vocabulary
     private const string VersionLine = "#version: 0.2";
 
     /// <summary>The tokenizer of the two texts.</summary>
-    /// <param name="vocabulary">The object of vocab.json. A token that is no byte and that no merge makes is a special one.</param>
-    /// <param name="merges">The text of merges.txt.</param>
-    /// <exception cref="TokenException">A byte, or what a merge joins or makes, is not in the vocabulary; ids are no numbers, occur twice or leave gaps.</exception>
+    /// <param name="vocabulary">
+    /// The object of vocab.json. A token that no merge makes is a special one if it is in angle or square brackets or not written in the byte alphabet.
+    /// </param>
+    /// <param name="merges">The text of merges.txt. Blank lines and comments, lines that start with # and are no merge of the vocabulary, are passed over.</param>
+    /// <exception cref="TokenException">
+    /// What a merge joins or makes is not in the vocabulary, the vocabulary has a token that neither is a byte nor made by a merge nor special, or ids are no
+    /// numbers or occur twice.
+    /// </exception>
     public static Gpt2Tokenizer Parse(JsonElement vocabulary, string merges)
     {
         ArgumentNullException.ThrowIfNull(merges);
+        return Parts(vocabulary, merges).Create();
+    }
+
+    /// <summary>What the two texts say.</summary>
+    internal static ByteLevelVocabulary Parts(JsonElement vocabulary, string merges)
+    {
         Dictionary<string, int> ids = Ids(vocabulary);
-        int[] byteIds = new int[256];
-        HashSet<string> used = new(StringComparer.Ordinal);
-        for (int b = 0; b < 256; b++) byteIds[b] = Find(ByteAlphabet.Write([(byte)b]), $"byte {b}");
-        List<TokenMerge> list = [];
-        bool start = true;
-        foreach (ReadOnlySpan<char> raw in merges.AsSpan().EnumerateLines())
+        List<(string Left, string Right)> list = [];
+        foreach (ReadOnlySpan<char> raw in merges.AsSpan().TrimStart('\uFEFF').EnumerateLines())
         {
-            bool version = start && raw.StartsWith("#version");
-            start = false;
-            if (version || raw.IsEmpty) continue;
-            int space = raw.IndexOf(' ');
-            if (space <= 0 || space + 1 == raw.Length || raw[(space + 1)..].Contains(' ')) throw new TokenException($"Merge {list.Count} is no pair of tokens with a space between. Give merges.txt as GPT-2 has it.");
-            string what = $"merge {list.Count}", left = raw[..space].ToString(), right = raw[(space + 1)..].ToString();
-            list.Add(new TokenMerge(Find(left, what), Find(right, what), Find(left + right, what)));
+            ReadOnlySpan<char> line = raw.Trim();
+            if (line.IsEmpty || line.StartsWith("#version")) continue;
+            int space = line.IndexOf(' ');
+            bool pair = space > 0 && !line[(space + 1)..].Contains(' ');
+            string left = pair ? line[..space].ToString() : "", right = pair ? line[(space + 1)..].ToString() : "";
+            if (line[0] == '#' && !(pair && ids.ContainsKey(left) && ids.ContainsKey(right) && ids.ContainsKey(left + right))) continue;
+            list.Add(pair ? (left, right) : throw new TokenException($"Merge {list.Count} is no pair of tokens with a space between. Give merges.txt as GPT-2 has it."));
         }
 
-        return new Gpt2Tokenizer(byteIds, list, ids.Where(entry => !used.Contains(entry.Key)).ToDictionary(StringComparer.Ordinal));
-
-        int Find(string token, string what)
-        {
-            used.Add(token);
-            return ids.TryGetValue(token, out int id) ? id : throw new TokenException($"The token \"{token}\" of {what} is not in the vocabulary. Use vocabulary and merges of the same tokenizer.");
-        }
+        return new ByteLevelVocabulary { Ids = ids, Merges = list };
     }
 
     /// <summary>The texts of a tokenizer's two files.</summary>
@@ -49,23 +51,82 @@ public static class Gpt2Vocabulary
     /// <exception cref="InvalidSettingException">The tokenizer is of another kind, or two of its tokens are the same bytes, which the files cannot say.</exception>
     public static (string Vocabulary, string Merges) Format(ITokenizer tokenizer)
     {
-        (IReadOnlyList<TokenMerge> list, IReadOnlyDictionary<string, int> special) = tokenizer switch
+        Gpt2Tokenizer gpt2 = AsGpt2(tokenizer);
+        Dictionary<string, int> ids = Names(gpt2, out string[] names);
+        StringBuilder merges = new(VersionLine + "\n");
+        foreach (TokenMerge merge in gpt2.Merges) merges.Append(names[merge.Left]).Append(' ').Append(names[merge.Right]).Append('\n');
+        return (JsonSerializer.Serialize(ids), merges.ToString());
+    }
+
+    /// <summary>The text of a tokenizer's <c>tokenizer.json</c>, which says all there is to say of it.</summary>
+    /// <param name="tokenizer">A <see cref="Gpt2Tokenizer"/> or a <see cref="BytePairTokenizer"/>.</param>
+    /// <exception cref="InvalidSettingException">The tokenizer is of another kind, or two of its tokens are the same bytes, which the file cannot say.</exception>
+    public static string FormatJson(ITokenizer tokenizer)
+    {
+        Gpt2Tokenizer gpt2 = AsGpt2(tokenizer);
+        Dictionary<string, int> ids = Names(gpt2, out string[] names);
+        JsonArray added = [.. gpt2.Special.Select(t => Token(t, true)).Concat(gpt2.Added.Select(t => Token(t, false))).OrderBy(t => (int)t["id"]!)];
+        JsonObject json = new()
         {
-            Gpt2Tokenizer gpt2 => (gpt2.Merges, gpt2.Special),
-            BytePairTokenizer pairs => ([.. pairs.Merges.Select((merge, i) => new TokenMerge(merge.Left, merge.Right, 256 + i))], new Dictionary<string, int>()),
-            _ => throw new InvalidSettingException("tokenizer", tokenizer?.GetType().Name, "vocab.json and merges.txt hold byte pairs: use Gpt2Tokenizer or BytePairTokenizer, or none."),
+            ["version"] = "1.0",
+            ["truncation"] = null,
+            ["padding"] = null,
+            ["added_tokens"] = added,
+            ["normalizer"] = null,
+            ["pre_tokenizer"] = ByteLevel(),
+            ["post_processor"] = ByteLevel(),
+            ["decoder"] = ByteLevel(),
+            ["model"] = new JsonObject
+            {
+                ["type"] = "BPE",
+                ["dropout"] = null,
+                ["unk_token"] = gpt2.Unknown is { } unknown ? names[unknown] : null,
+                ["continuing_subword_prefix"] = "",
+                ["end_of_word_suffix"] = "",
+                ["fuse_unk"] = false,
+                ["byte_fallback"] = false,
+                ["vocab"] = new JsonObject(ids.Select(e => KeyValuePair.Create(e.Key, (JsonNode?)e.Value))),
+                ["merges"] = new JsonArray([.. gpt2.Merges.Select(merge => (JsonNode)$"{names[merge.Left]} {names[merge.Right]}")]),
+            },
         };
-        Dictionary<int, string> names = special.ToDictionary(entry => entry.Value, entry => entry.Key);
-        Dictionary<string, int> ids = new(StringComparer.Ordinal);
-        for (int id = 0; id < tokenizer.Vocabulary; id++)
+        return json.ToJsonString();
+
+        static JsonObject ByteLevel() => new() { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["trim_offsets"] = true, ["use_regex"] = true };
+
+        static JsonObject Token(KeyValuePair<string, int> token, bool special) => new()
         {
-            if (!names.TryGetValue(id, out string? name)) names.Add(id, name = ByteAlphabet.Write(tokenizer.Bytes(id)));
-            if (!ids.TryAdd(name, id)) throw new InvalidSettingException("tokenizer", $"ids {ids[name]} and {id}", $"both are \"{name}\", vocab.json can hold it once. Write the model without its tokenizer.");
+            ["id"] = token.Value,
+            ["content"] = token.Key,
+            ["single_word"] = false,
+            ["lstrip"] = false,
+            ["rstrip"] = false,
+            ["normalized"] = false,
+            ["special"] = special,
+        };
+    }
+
+    private static Gpt2Tokenizer AsGpt2(ITokenizer tokenizer) => tokenizer switch
+    {
+        Gpt2Tokenizer gpt2 => gpt2,
+        BytePairTokenizer pairs => new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [.. pairs.Merges.Select((merge, i) => new TokenMerge(merge.Left, merge.Right, 256 + i))], new Dictionary<string, int>()),
+        _ => throw new InvalidSettingException("tokenizer", tokenizer?.GetType().Name, "vocab.json and merges.txt hold byte pairs: use Gpt2Tokenizer or BytePairTokenizer, or none."),
+    };
+
+    // Ids by name, in their order, and names by id. An added token that is also one of the vocabulary has two names; merges know that of the vocabulary.
+    private static Dictionary<string, int> Names(Gpt2Tokenizer tokenizer, out string[] names)
+    {
+        names = new string[tokenizer.Vocabulary];
+        HashSet<int> plain = [.. tokenizer.ByteIds, .. tokenizer.Merges.Select(merge => merge.Result)];
+        foreach ((string name, int id) in tokenizer.Special.Concat(tokenizer.Added).Where(token => !plain.Contains(token.Value))) names[id] = name;
+        Dictionary<string, int> ids = new(StringComparer.Ordinal);
+        for (int id = 0; id < names.Length; id++)
+        {
+            if (!tokenizer.IsToken(id)) continue;
+            names[id] ??= ByteAlphabet.Write(tokenizer.Bytes(id));
+            if (!ids.TryAdd(names[id], id)) throw new InvalidSettingException("tokenizer", $"ids {ids[names[id]]} and {id}", $"both are \"{names[id]}\", vocab.json can hold it once. Write the model without its tokenizer.");
         }
 
-        StringBuilder merges = new(VersionLine + "\n");
-        foreach (TokenMerge merge in list) merges.Append(names[merge.Left]).Append(' ').Append(names[merge.Right]).Append('\n');
-        return (JsonSerializer.Serialize(ids), merges.ToString());
+        return ids;
     }
 
     /// <summary>The bytes of a token as vocab.json writes it.</summary>
@@ -73,7 +134,8 @@ public static class Gpt2Vocabulary
     public static ReadOnlyMemory<byte> BytesOf(string token)
         => ByteAlphabet.Read(token) ?? throw new TokenException($"The token \"{token}\" holds characters that stand for no byte. Use a byte-level vocabulary.");
 
-    private static Dictionary<string, int> Ids(JsonElement vocabulary)
+    /// <summary>Ids by token of an object.</summary>
+    internal static Dictionary<string, int> Ids(JsonElement vocabulary)
     {
         if (vocabulary.ValueKind != JsonValueKind.Object) throw new TokenException("The vocabulary is no JSON object of tokens and ids. Give vocab.json as GPT-2 has it.");
         Dictionary<string, int> ids = new(StringComparer.Ordinal);

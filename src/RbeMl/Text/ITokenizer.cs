@@ -9,9 +9,19 @@ public interface ITokenizer
     /// <summary>Number of token ids.</summary>
     int Vocabulary { get; }
 
+    /// <summary>
+    /// Whether an id is a token. Ids of a vocabulary with gaps that belong to none decode to nothing, no text is encoded to them, and they are not drawn.
+    /// </summary>
+    /// <param name="token">Any number.</param>
+    bool IsToken(int token) => (uint)token < (uint)Vocabulary;
+
     /// <summary>The ids of a text.</summary>
     /// <exception cref="TokenException">The text holds something that has no id.</exception>
     int[] Encode(string text);
+
+    /// <summary>The ids of a text in which the names of special tokens, such as <c>&lt;|endoftext|&gt;</c>, stand for these; as <see cref="Encode"/> without any.</summary>
+    /// <exception cref="TokenException">The text holds something that has no id.</exception>
+    int[] EncodeWithSpecial(string text) => Encode(text);
 
     /// <summary>The UTF-8 bytes of one token; a token may end inside a character.</summary>
     /// <exception cref="TokenException">The id is outside the vocabulary.</exception>

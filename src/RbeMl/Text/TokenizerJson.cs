@@ -6,7 +6,8 @@ namespace RbeMl.Text;
 /// <summary>
 /// Tokenizers as JSON, to travel inside a model file: <c>{"kind": "bytes"}</c>, <c>{"kind": "characters", "characters": "abc"}</c>,
 /// <c>{"kind": "bpe", "merges": [left, right, left, right, ...]}</c> or <c>{"kind": "gpt2", "bytes": [256 ids], "merges": [left, right, ...], "results":
-/// [id, ...], "special": {"name": id}}</c>, where results that are 256, 257 and so on are left out.
+/// [id, ...], "special": {"name": id}}</c>, where results that are 256, 257 and so on are left out; the last is of kind <c>"bytelevel"</c> where it has added
+/// tokens, <c>"added": {"name": id}</c>, or one for bytes without an id (-1), <c>"unknown": id</c>.
 /// </summary>
 public static class TokenizerJson
 {
@@ -40,8 +41,8 @@ public static class TokenizerJson
             "bytes" => new ByteTokenizer(),
             "characters" => Characters(json),
             "bpe" => new BytePairTokenizer(Merges(json)),
-            "gpt2" => Gpt2(json),
-            var other => throw new TokenException($"Tokenizer kind \"{other}\" is unknown; this version knows bytes, characters, bpe and gpt2. Update RbeMl."),
+            "gpt2" or "bytelevel" => Gpt2(json),
+            var other => throw new TokenException($"Tokenizer kind \"{other}\" is unknown; this version knows bytes, characters, bpe, gpt2 and bytelevel. Update RbeMl."),
         };
     }
 
@@ -58,10 +59,13 @@ public static class TokenizerJson
             ["kind"] = "gpt2",
             ["bytes"] = Array(tokenizer.ByteIds),
             ["merges"] = Array(tokenizer.Merges.SelectMany(merge => new[] { merge.Left, merge.Right })),
-            ["special"] = new JsonObject(tokenizer.Special.Select(entry => KeyValuePair.Create(entry.Key, (JsonNode?)entry.Value))),
+            ["special"] = Object(tokenizer.Special),
         };
         IEnumerable<int> results = tokenizer.Merges.Select(merge => merge.Result);
         if (!results.SequenceEqual(Enumerable.Range(256, tokenizer.Merges.Count))) json["results"] = Array(results);
+        if (tokenizer.Added.Count > 0 || tokenizer.Unknown is not null) json["kind"] = "bytelevel"; // a reader that does not know it must not ignore it
+        if (tokenizer.Added.Count > 0) json["added"] = Object(tokenizer.Added);
+        if (tokenizer.Unknown is { } unknown) json["unknown"] = unknown;
         return json;
     }
 
@@ -70,15 +74,23 @@ public static class TokenizerJson
         TokenPair[] pairs = Merges(json);
         List<int> results = json.TryGetProperty("results", out _) ? Ids(json, "results") : [.. Enumerable.Range(256, pairs.Length)];
         if (results.Count != pairs.Length) throw new TokenException($"The tokenizer has {pairs.Length} merges, but {results.Count} results. Save it again.");
-        Dictionary<string, int> special = new(StringComparer.Ordinal);
-        if (!json.TryGetProperty("special", out JsonElement names) || names.ValueKind != JsonValueKind.Object) throw new TokenException("The tokenizer's special tokens are missing. Save it again.");
+        int? unknown = null;
+        if (json.TryGetProperty("unknown", out JsonElement stand)) unknown = stand.ValueKind == JsonValueKind.Number && stand.TryGetInt32(out int id) ? id : throw new TokenException("The tokenizer's unknown token is no id. Save it again.");
+        Dictionary<string, int>? added = json.TryGetProperty("added", out _) ? NamedIds(json, "added") : null;
+        return new Gpt2Tokenizer(Ids(json, "bytes"), [.. pairs.Zip(results, (pair, result) => new TokenMerge(pair.Left, pair.Right, result))], NamedIds(json, "special"), added, unknown);
+    }
+
+    private static Dictionary<string, int> NamedIds(JsonElement json, string key)
+    {
+        Dictionary<string, int> ids = new(StringComparer.Ordinal);
+        if (!json.TryGetProperty(key, out JsonElement names) || names.ValueKind != JsonValueKind.Object) throw new TokenException($"The tokenizer's {key} tokens are missing. Save it again.");
         foreach (JsonProperty entry in names.EnumerateObject())
         {
             string name = Name(entry);
-            if (entry.Value.ValueKind != JsonValueKind.Number || !entry.Value.TryGetInt32(out int id) || !special.TryAdd(name, id)) throw new TokenException($"The tokenizer's special token \"{name}\" has no id of its own. Save it again.");
+            if (entry.Value.ValueKind != JsonValueKind.Number || !entry.Value.TryGetInt32(out int id) || !ids.TryAdd(name, id)) throw new TokenException($"The tokenizer's {key} token \"{name}\" has no id of its own. Save it again.");
         }
 
-        return new Gpt2Tokenizer(Ids(json, "bytes"), [.. pairs.Zip(results, (pair, result) => new TokenMerge(pair.Left, pair.Right, result))], special);
+        return ids;
     }
 
     private static TokenPair[] Merges(JsonElement json)
@@ -98,6 +110,8 @@ public static class TokenizerJson
 
         return ids;
     }
+
+    private static JsonObject Object(IReadOnlyDictionary<string, int> ids) => new(ids.Select(entry => KeyValuePair.Create(entry.Key, (JsonNode?)entry.Value)));
 
     private static JsonArray Array(IEnumerable<int> ids) => new([.. ids.Select(id => (JsonNode)id)]);
 

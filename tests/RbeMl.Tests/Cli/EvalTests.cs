@@ -82,7 +82,7 @@ public sealed class EvalTests : IDisposable
         string bare = _folder.File("bare.rbe");
         Gpt2File.Save(bare, bundle.Model);
         Assert.Equal(Figure(stream, "nll"), Figure(Eval("--model", bare, "--tokens", _folder.File("ids.txt")), "nll"));
-        CommandRun.Of("eval", "--model", bare, "--text", _text).Fails(1, "has no tokenizer; give token ids with --tokens");
+        CommandRun.Of("eval", "--model", bare, "--text", _text).Fails(1, "has no tokenizer, so it cannot read text; give token ids with --tokens");
     }
 
     [Fact]

@@ -22,8 +22,7 @@ public sealed class HuggingFaceHostileTests : IDisposable
         foreach (string name in Model.Tensors.Keys)
         {
             string message = Refusal(Model.Without(name));
-            if (!name.EndsWith("wte.weight", StringComparison.Ordinal)) Assert.Contains($"lacks \"{name}\"", message);
-            else Assert.Contains("lacks \"wte.weight\"", message);
+            Assert.Contains($"lacks \"{name}\"", message);
             if (name.EndsWith("c_attn.weight", StringComparison.Ordinal)) continue;
             Assert.Contains($"tensor \"{name}\": config.json asks for [", Refusal(Model.With(name, [3])));
         }
@@ -38,7 +37,6 @@ public sealed class HuggingFaceHostileTests : IDisposable
 
     [Theory]
     [InlineData("model_type", "llama", "of type \"llama\"")]
-    [InlineData("model_type", null, "no model_type")]
     [InlineData("n_embd", 10, "config.json asks for [30, 10], the file has F32 [30, 8]")]
     [InlineData("n_embd", null, "no n_embd")]
     [InlineData("n_embd", -8, "n_embd is -8, expected a whole number")]
@@ -56,9 +54,8 @@ public sealed class HuggingFaceHostileTests : IDisposable
     [InlineData("activation_function", "relu", "\"relu\"; gelu_new")]
     [InlineData("tie_word_embeddings", 5, "tie_word_embeddings is 5, expected true or false")]
     [InlineData("tie_word_embeddings", true, "lm_head.weight differs")]
-    [InlineData("attn_pdrop", 0.2, "attn_pdrop = 0.2, embd_pdrop = 0.1")]
-    [InlineData("scale_attn_weights", false, "scale_attn_weights = false")]
-    [InlineData("scale_attn_by_inverse_layer_idx", true, "scale_attn_by_inverse_layer_idx = true")]
+    [InlineData("attn_pdrop", 1.5, "AttentionDropout = 1.5")]
+    [InlineData("scale_attn_weights", 5, "scale_attn_weights is 5, expected true or false")]
     [InlineData("add_cross_attention", true, "add_cross_attention = true")]
     [InlineData("quantization_config", "gptq", "has quantization_config")]
     public void A_configuration_that_disagrees_is_refused(string key, object? value, string message)
@@ -105,7 +102,8 @@ public sealed class HuggingFaceHostileTests : IDisposable
         Assert.Contains("Give its folder", Assert.Throws<RbeFileException>(() => ModelSource.Load(Path.Combine(folder, "model.safetensors"))).Message);
         Assert.Contains("is no folder", Assert.Throws<RbeFileException>(() => Gpt2Directory.Open(Path.Combine(folder, "config.json"))).Message);
         File.WriteAllText(Path.Combine(folder, "vocab.json"), "{}");
-        Assert.Contains("merges.txt: no such file", Assert.Throws<RbeFileException>(() => Gpt2Directory.Open(folder)).Message);
+        using Gpt2Directory directory = Gpt2Directory.Open(folder);
+        Assert.Contains("merges.txt: no such file", directory.TokenizerProblem);
     }
 
     [Theory]

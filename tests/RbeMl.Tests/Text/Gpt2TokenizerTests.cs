@@ -104,22 +104,24 @@ public sealed class Gpt2TokenizerTests
     [Fact]
     public void Vocabularies_and_merges_that_do_not_fit_are_refused()
     {
-        Refuses("\"h\" of byte 104 is not in", v => v.Remove("h"));
+        Refuses("\"h\" of merge 0 is not in", v => v.Remove("h"));
         Refuses("\"hell\" of merge 2 is not in", v => v.Remove("hell"));
         Refuses("which another token has", v => v["he"] = 3);
         Refuses("which another token has", v => v["a"] = 3);
-        Refuses("Number the tokens without gaps", v => v["he"] = 268);
-        Refuses("Number the tokens without gaps", v => v["he"] = -1);
-        Refuses("Number the tokens without gaps", v => v["<|endoftext|>"] = int.MaxValue);
+        Refuses("outside 0 .. 1048575", v => v["he"] = -1);
+        Refuses("outside 0 .. 1048575", v => v["<|endoftext|>"] = int.MaxValue);
+        Refuses("No merge makes the token \"hex\" (id 268)", v => v["hex"] = 268);
         Refuses("has no id", v => v["he"] = "1");
         Refuses("has no id", v => v["he"] = 1e30);
         Refuses("\"xy\" of merge 11 is not in", merges: SmallText() + "x y");
         Refuses("\"qq\" of merge 11", merges: SmallText() + "qq h");
-        Refuses("List merges in the order", merges: "he ll\n" + SmallText()[14..]);
-        Refuses("as an earlier one does", merges: SmallText() + "h e");
+        Refuses("No merge makes the token \"he\" (id 257) of the vocabulary: ", merges: SmallText().Replace("h e\n", "", StringComparison.Ordinal));
+        Refuses("nor 10 others", merges: "");
         Refuses("no pair of tokens", merges: SmallText() + "he");
         Refuses("no pair of tokens", merges: SmallText() + "h e e");
         Refuses("no pair of tokens", merges: SmallText() + " h");
+        Assert.Contains("of which one is made by no byte", Assert.Throws<TokenException>(() => new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [new(256, 257, 258), new(258, 0, 256)], new Dictionary<string, int>())).Message);
+        Assert.Contains("as an earlier one does", Assert.Throws<TokenException>(() => new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [new(1, 2, 256), new(1, 2, 256)], new Dictionary<string, int>())).Message);
         Assert.Throws<TokenException>(() => Gpt2Vocabulary.Parse(JsonSerializer.SerializeToElement(new[] { 1 }), ""));
 
         static void Refuses(string message, Action<JsonObject>? change = null, string? merges = null)
@@ -137,6 +139,9 @@ public sealed class Gpt2TokenizerTests
     [InlineData("special", "{\"x\":1.5}", "no id of its own")]
     [InlineData("special", "[]", "special tokens are missing")]
     [InlineData("special", "{\"\\ud800\":1}", "no Unicode")]
+    [InlineData("added", "[]", "added tokens are missing")]
+    [InlineData("unknown", "9999", "none of the vocabulary")]
+    [InlineData("unknown", "\"a\"", "no id")]
     [InlineData("merges", "[1,2,3]", "odd in number")]
     public void Damaged_json_is_a_token_error(string key, string value, string message)
     {

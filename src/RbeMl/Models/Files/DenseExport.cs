@@ -10,7 +10,11 @@ namespace RbeMl.Models.Files;
 /// <param name="Bytes">Bytes of the tensors.</param>
 /// <param name="Tokenizer">Whether a tokenizer was written.</param>
 /// <param name="LostTokenizer">The name of a tokenizer that the output has no place for; null when none was lost.</param>
-public sealed record DenseExportResult(string Kind, int Tensors, long Bytes, bool Tokenizer, string? LostTokenizer);
+public sealed record DenseExportResult(string Kind, int Tensors, long Bytes, bool Tokenizer, string? LostTokenizer)
+{
+    /// <summary>Why the model's tokenizer could not be read and is not written; null when it was, or there is none.</summary>
+    public string? TokenizerProblem { get; init; }
+}
 
 /// <summary>Writes a compressed file as dense weights, one matrix decoded at a time.</summary>
 public static class DenseExport
@@ -45,10 +49,26 @@ public static class DenseExport
     {
         using Gpt2Bundle bundle = Gpt2File.Load(path);
         List<SafetensorsSource> sources = Gpt2Directory.Sources(bundle.Model, element);
-        bool kept = !single && bundle.Tokenizer is Gpt2Tokenizer or BytePairTokenizer;
+        string? problem = bundle.TokenizerProblem;
+        bool kept = !single && bundle.Tokenizer is Gpt2Tokenizer or BytePairTokenizer && CanWrite(bundle.Tokenizer, ref problem);
         if (single) WriteFile(output, sources);
         else Gpt2Directory.Save(output, bundle.Model, kept ? bundle.Tokenizer : null, element);
-        return new DenseExportResult(Gpt2File.Kind, sources.Count, sources.Sum(s => s.ByteLength), kept, kept || bundle.Tokenizer is null ? null : Describe(bundle.Tokenizer));
+        return new DenseExportResult(Gpt2File.Kind, sources.Count, sources.Sum(s => s.ByteLength), kept, kept || bundle.Tokenizer is null ? null : Describe(bundle.Tokenizer)) { TokenizerProblem = problem };
+    }
+
+    // Two tokens of the same bytes have no place in the files, and are no reason to keep the weights back.
+    private static bool CanWrite(ITokenizer tokenizer, ref string? problem)
+    {
+        try
+        {
+            Gpt2Vocabulary.Format(tokenizer);
+            return true;
+        }
+        catch (InvalidSettingException error)
+        {
+            problem = error.Message;
+            return false;
+        }
     }
 
     private static string Describe(ITokenizer tokenizer) => tokenizer switch

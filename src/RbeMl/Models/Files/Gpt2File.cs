@@ -7,11 +7,25 @@ namespace RbeMl.Models.Files;
 
 /// <summary>A model file's content: the model and, where it has one, its tokenizer.</summary>
 /// <param name="Model">The model.</param>
-/// <param name="Tokenizer">Its tokenizer, or null.</param>
+/// <param name="Tokenizer">Its tokenizer, or null. It may know more ids than the model: a text that needs one of them is refused when it is used.</param>
 public sealed record Gpt2Bundle(Gpt2Model<float> Model, ITokenizer? Tokenizer) : IDisposable
 {
     /// <summary>The training run that wrote the file; null when it does not say. A model that is trained on no longer has it.</summary>
     public RunMark? Run { get; init; }
+
+    /// <summary>Why the tokenizer that came with the model cannot be read, in a sentence; null when it was read, or when there is none.</summary>
+    public string? TokenizerProblem { get; init; }
+
+    /// <summary>The tokenizer, for what needs text.</summary>
+    /// <param name="setting">What gives the text, for the message.</param>
+    /// <param name="value">Its value.</param>
+    /// <param name="model">What the message calls the model.</param>
+    /// <param name="mend">What to do without a tokenizer.</param>
+    /// <exception cref="InvalidSettingException">There is none, or it cannot be read; the message says why.</exception>
+    public ITokenizer RequireTokenizer(string setting, object? value, string model, string mend) => Tokenizer ?? throw MissingTokenizer(setting, value, model, TokenizerProblem, mend);
+
+    internal static InvalidSettingException MissingTokenizer(string setting, object? value, string model, string? problem, string mend) =>
+        new(setting, value, problem is null ? $"{model} has no tokenizer, so it cannot read text; {mend}" : $"{model} has a tokenizer that cannot be read, so it cannot read text; {mend} ({problem})");
 
     /// <inheritdoc/>
     public void Dispose() => Model.Dispose();
@@ -36,13 +50,13 @@ public static partial class Gpt2File
     /// <param name="run">The training run that the weights are of, for readers of <see cref="Gpt2Bundle.Run"/>; null for none.</param>
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
-    /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or knows more ids than the model; or a report is of no matrix.</exception>
+    /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or a report is of no matrix.</exception>
     /// <exception cref="ShapeMismatchException">A report is of a matrix with another number of tiles.</exception>
     public static void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null, RunMark? run = null)
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(model, tokenizer, reports);
         run?.AddTo(metadata);
-        RbeContainerWriter.Write(path, metadata, tensors);
+        RbeContainerWriter.Write(path, metadata, tensors, Features(model.Config));
     }
 
     /// <summary>Writes a model's file to a stream, which need not be able to seek and stays open; its own errors pass through.</summary>
@@ -51,7 +65,7 @@ public static partial class Gpt2File
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(model, tokenizer, reports);
         run?.AddTo(metadata);
-        RbeContainerWriter.Write(stream, metadata, tensors);
+        RbeContainerWriter.Write(stream, metadata, tensors, Features(model.Config));
     }
 
     /// <summary>Loads a model and checks every checksum.</summary>
@@ -97,7 +111,7 @@ public static partial class Gpt2File
         string path = file.Path;
         JsonFields metadata = new(path, "metadata", file.Metadata);
         TransformerConfig config = ReadConfig(metadata.Object("config"));
-        ITokenizer? tokenizer = ReadTokenizer(path, metadata, config);
+        (ITokenizer? tokenizer, string? problem) = ReadTokenizer(metadata);
 
         Dictionary<string, RbeMatrix> matrices = [];
         foreach (JsonFields entry in metadata.Objects("matrices"))
@@ -111,7 +125,7 @@ public static partial class Gpt2File
         {
             ReadVectors(file, model, read);
             if (file.Tensors.FirstOrDefault(t => !read.Contains(t.Name)) is { } extra) throw new RbeFileException(path, $"tensor \"{extra.Name}\" belongs to no part of the model. Write the file again.");
-            return new Gpt2Bundle(model, tokenizer) { Run = RunMark.Of(file.Metadata) };
+            return new Gpt2Bundle(model, tokenizer) { TokenizerProblem = problem, Run = RunMark.Of(file.Metadata) };
         }
         catch
         {
@@ -124,7 +138,6 @@ public static partial class Gpt2File
     internal static unsafe (JsonObject Metadata, List<RbeTensor> Tensors) Content(Gpt2Model<float> model, ITokenizer? tokenizer, IReadOnlyDictionary<string, CompressionReport>? reports)
     {
         ArgumentNullException.ThrowIfNull(model);
-        if (tokenizer?.Vocabulary > model.Config.Vocabulary) throw new InvalidSettingException("tokenizer", $"{tokenizer.Vocabulary} ids", $"the model knows {model.Config.Vocabulary}. Save it with its own tokenizer.");
         CheckFinite(model.Parameters);
         JsonArray matrices = [];
         List<RbeTensor> tensors = [];
@@ -159,19 +172,32 @@ public static partial class Gpt2File
         }
     }
 
-    internal static JsonObject Describe(TransformerConfig config) => new()
+    /// <summary>What a reader must know to compute a model rightly.</summary>
+    internal static uint Features(TransformerConfig config) => config.HasUsualAttentionScale ? 0 : RbeContainerWriter.AttentionScaleFeature;
+
+    // Keys that came later are there only where they say something.
+    internal static JsonObject Describe(TransformerConfig config)
     {
-        ["width"] = config.Width,
-        ["feedForwardWidth"] = config.FeedForwardWidth,
-        ["heads"] = config.Heads,
-        ["layers"] = config.Layers,
-        ["vocabulary"] = config.Vocabulary,
-        ["maxSequenceLength"] = config.MaxSequenceLength,
-        ["dropout"] = (double)config.Dropout,
-        ["layerNormEpsilon"] = config.LayerNormEpsilon,
-        ["gelu"] = config.Gelu.ToString(),
-        ["causal"] = config.Causal,
-        ["tiedHead"] = config.TiedHead,
-        ["layerNorm"] = config.LayerNorm.ToString(),
-    };
+        JsonObject json = new()
+        {
+            ["width"] = config.Width,
+            ["feedForwardWidth"] = config.FeedForwardWidth,
+            ["heads"] = config.Heads,
+            ["layers"] = config.Layers,
+            ["vocabulary"] = config.Vocabulary,
+            ["maxSequenceLength"] = config.MaxSequenceLength,
+            ["dropout"] = (double)config.Dropout,
+            ["layerNormEpsilon"] = config.LayerNormEpsilon,
+            ["gelu"] = config.Gelu.ToString(),
+            ["causal"] = config.Causal,
+            ["tiedHead"] = config.TiedHead,
+            ["layerNorm"] = config.LayerNorm.ToString(),
+        };
+        if (config.AttentionDropout is { } attention) json["attentionDropout"] = (double)attention;
+        if (config.EmbeddingDropout is { } embedding) json["embeddingDropout"] = (double)embedding;
+        if (!config.ScaleAttention) json["scaleAttention"] = false;
+        if (config.ScaleAttentionByLayer) json["scaleAttentionByLayer"] = true;
+        if (config.FirstLayer > 0) json["firstLayer"] = config.FirstLayer;
+        return json;
+    }
 }

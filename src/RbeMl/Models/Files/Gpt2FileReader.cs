@@ -26,6 +26,11 @@ public static partial class Gpt2File
             Causal = fields.Flag("causal"),
             TiedHead = fields.Flag("tiedHead"),
             LayerNorm = fields.Name<LayerNormStorage>("layerNorm"),
+            AttentionDropout = (float?)fields.OptionalReal("attentionDropout"),
+            EmbeddingDropout = (float?)fields.OptionalReal("embeddingDropout"),
+            ScaleAttention = fields.OptionalFlag("scaleAttention") ?? true,
+            ScaleAttentionByLayer = fields.OptionalFlag("scaleAttentionByLayer") ?? false,
+            FirstLayer = fields.OptionalWhole("firstLayer", 0, MostLayers) ?? 0,
         };
         try
         {
@@ -37,19 +42,16 @@ public static partial class Gpt2File
         }
     }
 
-    private static ITokenizer? ReadTokenizer(string path, JsonFields metadata, TransformerConfig config)
+    /// <summary>The tokenizer of a model's metadata, or why what is there cannot be read: the weights do not depend on it.</summary>
+    internal static (ITokenizer? Tokenizer, string? Problem) ReadTokenizer(JsonFields metadata)
     {
-        if (metadata.OptionalObject("tokenizer") is not { } json) return null;
         try
         {
-            ITokenizer tokenizer = TokenizerJson.Load(json.Json);
-            return tokenizer.Vocabulary <= config.Vocabulary
-                ? tokenizer
-                : throw new RbeFileException(path, $"its tokenizer has {tokenizer.Vocabulary} ids, its model {config.Vocabulary}. Write it again with the model's own tokenizer.");
+            return metadata.OptionalObject("tokenizer") is { } json ? (TokenizerJson.Load(json.Json), null) : (null, null);
         }
-        catch (TokenException error)
+        catch (RbeException error) when (error is TokenException or RbeFileException)
         {
-            throw new RbeFileException(path, $"its tokenizer is wrong: {error.Message}", error);
+            return (null, error.Message);
         }
     }
 

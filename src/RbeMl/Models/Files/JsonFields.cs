@@ -68,6 +68,12 @@ internal readonly record struct JsonFields(string Path, string Where, JsonElemen
     public double Real(string key) =>
         Find(key, JsonValueKind.Number) is { } value && value.TryGetDouble(out double number) && double.IsFinite(number) ? number : throw Wrong(key, "a number");
 
+    /// <summary>A finite number, or null when there is none.</summary>
+    public double? OptionalReal(string key) => Json.TryGetProperty(key, out _) ? Real(key) : null;
+
+    /// <summary>True or false, or null when there is neither.</summary>
+    public bool? OptionalFlag(string key) => Json.TryGetProperty(key, out _) ? Flag(key) : null;
+
     /// <summary>True or false.</summary>
     public bool Flag(string key) => Json.TryGetProperty(key, out JsonElement value) && value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean() : throw Wrong(key, "true or false");
 

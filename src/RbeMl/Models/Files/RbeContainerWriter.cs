@@ -11,7 +11,7 @@ namespace RbeMl.Models.Files;
 /// <code>
 /// 0   8 bytes   magic 89 'R' 'B' 'E' 0D 0A 1A 0A
 /// 8   u32       version
-/// 12  u32       features a reader must know, one a bit; none so far
+/// 12  u32       features a reader must know, one a bit
 /// 16  u64       header length H
 /// 24  u64       XxHash3 of bytes 0 .. 23 and the header
 /// 32  H bytes   header, UTF-8 JSON: { "metadata": {...}, "tensors": [{ "name", "type", "shape", "offset", "bytes", "hash" }] }
@@ -21,7 +21,12 @@ namespace RbeMl.Models.Files;
 /// </summary>
 public static class RbeContainerWriter
 {
-    internal const uint Version = 1, KnownFeatures = 0;
+    internal const uint Version = 1;
+
+    /// <summary>Feature bit of models whose scores of attention are scaled in another way than by 1 / sqrt(D / H).</summary>
+    internal const uint AttentionScaleFeature = 1;
+
+    internal const uint KnownFeatures = AttentionScaleFeature;
     internal const int PrefaceLength = 32, HashedPreface = 24, Alignment = 64;
     internal const long HeaderLimit = 64L << 20;
 
@@ -32,12 +37,14 @@ public static class RbeContainerWriter
     /// <param name="metadata">Free metadata; readers ignore keys they do not know.</param>
     /// <param name="tensors">The tensors; names are unique. They are read twice: once for checksums, once to be written.</param>
     /// <exception cref="RbeFileException">The file cannot be written, or a name occurs twice.</exception>
-    public static void Write(string path, JsonObject metadata, IReadOnlyList<RbeTensor> tensors)
+    public static void Write(string path, JsonObject metadata, IReadOnlyList<RbeTensor> tensors) => Write(path, metadata, tensors, 0);
+
+    internal static void Write(string path, JsonObject metadata, IReadOnlyList<RbeTensor> tensors, uint features)
     {
         ArgumentNullException.ThrowIfNull(metadata);
         ArgumentNullException.ThrowIfNull(tensors);
         byte[] header = Header(path, metadata, tensors);
-        AtomicFile.Write(path, stream => Write(stream, header, tensors));
+        AtomicFile.Write(path, stream => Write(stream, header, tensors, features));
     }
 
     /// <summary>Writes a container to a stream, which need not be able to seek.</summary>
@@ -45,20 +52,22 @@ public static class RbeContainerWriter
     /// <param name="metadata">Free metadata; readers ignore keys they do not know.</param>
     /// <param name="tensors">The tensors; names are unique. They are read twice: once for checksums, once to be written.</param>
     /// <exception cref="RbeFileException">A name occurs twice; nothing is written.</exception>
-    public static void Write(Stream stream, JsonObject metadata, IReadOnlyList<RbeTensor> tensors)
+    public static void Write(Stream stream, JsonObject metadata, IReadOnlyList<RbeTensor> tensors) => Write(stream, metadata, tensors, 0);
+
+    internal static void Write(Stream stream, JsonObject metadata, IReadOnlyList<RbeTensor> tensors, uint features)
     {
         ArgumentNullException.ThrowIfNull(stream);
         ArgumentNullException.ThrowIfNull(metadata);
         ArgumentNullException.ThrowIfNull(tensors);
-        Write(stream, Header("stream", metadata, tensors), tensors);
+        Write(stream, Header("stream", metadata, tensors), tensors, features);
     }
 
-    private static void Write(Stream stream, byte[] header, IReadOnlyList<RbeTensor> tensors)
+    private static void Write(Stream stream, byte[] header, IReadOnlyList<RbeTensor> tensors, uint features)
     {
         Span<byte> preface = stackalloc byte[PrefaceLength];
         Magic.CopyTo(preface);
         BinaryPrimitives.WriteUInt32LittleEndian(preface[8..], Version);
-        BinaryPrimitives.WriteUInt32LittleEndian(preface[12..], 0);
+        BinaryPrimitives.WriteUInt32LittleEndian(preface[12..], features);
         BinaryPrimitives.WriteUInt64LittleEndian(preface[16..], (ulong)header.Length);
         BinaryPrimitives.WriteUInt64LittleEndian(preface[24..], HeaderHash(preface[..HashedPreface], header));
         stream.Write(preface);

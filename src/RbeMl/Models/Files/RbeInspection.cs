@@ -44,6 +44,9 @@ public sealed record RbeInspection
     /// <summary>The model's configuration; null when it is no model.</summary>
     public TransformerConfig? Config { get; init; }
 
+    /// <summary>Why a model's tokenizer cannot be read; null when it can, or there is none.</summary>
+    public string? TokenizerProblem { get; init; }
+
     /// <summary>Everything stored, in the order of the file.</summary>
     public required IReadOnlyList<RbeTensorInfo> Tensors { get; init; }
 
@@ -67,7 +70,12 @@ public sealed record RbeInspection
         RbeInspection found = new() { Path = path, Length = file.Length, Kind = kind, Metadata = file.Metadata, Tensors = file.Tensors };
         return kind switch
         {
-            Gpt2File.Kind => found with { Config = Gpt2File.ReadConfig(metadata.Object("config")), Matrices = ReadMatrices(file, metadata) },
+            Gpt2File.Kind => found with
+            {
+                Config = Gpt2File.ReadConfig(metadata.Object("config")),
+                TokenizerProblem = Gpt2File.ReadTokenizer(metadata).Problem,
+                Matrices = ReadMatrices(file, metadata),
+            },
             RbeMatrixSet.Kind => found with { Matrices = ReadMatrices(file, metadata), DenseTensors = [.. metadata.Objects("dense").Select(entry => RbeDenseInfo.Read(file, entry).Info)] },
             _ => found,
         };

@@ -66,6 +66,7 @@ internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Met
 
     private static void ReadMetadata(string path, JsonElement value, Dictionary<string, string> metadata)
     {
+        if (value.ValueKind == JsonValueKind.Null) return;
         if (value.ValueKind != JsonValueKind.Object) throw Damaged(path, $"its {MetadataName} is no object");
         foreach (JsonProperty item in value.EnumerateObject())
         {

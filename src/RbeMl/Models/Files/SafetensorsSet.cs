@@ -42,12 +42,18 @@ public sealed class SafetensorsSet : IDisposable
     /// <summary>Opens one file, an index with its files, or what a folder holds of the two (a single file is preferred).</summary>
     /// <param name="path">A <c>.safetensors</c> file, an index (<c>.json</c>), or a folder.</param>
     /// <exception cref="RbeFileException">Nothing is there, a header is wrong, a file of the index is missing, or a tensor is in none or in two.</exception>
-    public static SafetensorsSet Open(string path)
+    public static SafetensorsSet Open(string path) => Open(path, _ => false);
+
+    /// <summary>The same, where an index may list names that its files do not hold, since these are kept under another one.</summary>
+    internal static SafetensorsSet Open(string path, Func<string, bool> mayBeShared)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         string file = Directory.Exists(path) ? Choose(path) : path;
-        return file.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? OpenIndex(file) : new SafetensorsSet(file, [SafetensorsFile.Open(file)]);
+        return file.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? OpenIndex(file, mayBeShared) : new SafetensorsSet(file, [SafetensorsFile.Open(file)]);
     }
+
+    /// <summary>Names that were left out of a file since their tensor is there under another: the name, and that other.</summary>
+    internal IEnumerable<KeyValuePair<string, string>> Aliases => _files.SelectMany(f => f.Metadata).Where(entry => !Contains(entry.Key) && Contains(entry.Value));
 
     /// <summary>Whether there is a tensor of that name.</summary>
     public bool Contains(string name) => _fileOf.ContainsKey(name);
@@ -82,7 +88,7 @@ public sealed class SafetensorsSet : IDisposable
         throw new RbeFileException(folder, $"holds neither {SingleName} nor {IndexName}. {(pickled ? "Convert its pytorch_model.bin to safetensors." : "Give the folder of a model.")}");
     }
 
-    private static SafetensorsSet OpenIndex(string path)
+    private static SafetensorsSet OpenIndex(string path, Func<string, bool> mayBeShared)
     {
         JsonElement root = FileReading.JsonObject(path, "an index of safetensors files", IndexLimit);
         if (!root.TryGetProperty("weight_map", out JsonElement map) || map.ValueKind != JsonValueKind.Object) throw new RbeFileException(path, "has no weight_map of tensors and their files, so it is no index of a model's files. Give the model's folder or a .safetensors file.");
@@ -106,7 +112,7 @@ public sealed class SafetensorsSet : IDisposable
                 byName.Add(name, files[^1]);
             }
 
-            Check(path, wanted, byName);
+            Check(path, wanted, byName, mayBeShared);
             return new SafetensorsSet(path, files);
         }
         catch
@@ -116,11 +122,11 @@ public sealed class SafetensorsSet : IDisposable
         }
     }
 
-    private static void Check(string path, Dictionary<string, string> wanted, Dictionary<string, SafetensorsFile> files)
+    private static void Check(string path, Dictionary<string, string> wanted, Dictionary<string, SafetensorsFile> files, Func<string, bool> mayBeShared)
     {
         foreach ((string tensor, string file) in wanted)
         {
-            if (!files[file].Contains(tensor)) throw new RbeFileException(path, $"places tensor \"{tensor}\" in {file}, which does not hold it. Files and index are of different models; copy them again.");
+            if (!files[file].Contains(tensor) && !mayBeShared(tensor)) throw new RbeFileException(path, $"places tensor \"{tensor}\" in {file}, which does not hold it. Files and index are of different models; copy them again.");
         }
 
         foreach ((string name, SafetensorsFile file) in files)

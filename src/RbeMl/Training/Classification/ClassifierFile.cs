@@ -11,6 +11,9 @@ namespace RbeMl.Training.Classification;
 /// <param name="Tokenizer">Its tokenizer, or null.</param>
 public sealed record ClassifierBundle(SequenceClassifier<float> Classifier, ITokenizer? Tokenizer) : IDisposable
 {
+    /// <inheritdoc cref="Gpt2Bundle.TokenizerProblem"/>
+    public string? TokenizerProblem { get; init; }
+
     /// <inheritdoc/>
     public void Dispose() => Classifier.Dispose();
 }
@@ -31,11 +34,11 @@ public static class ClassifierFile
     /// <param name="tokenizer">Its tokenizer, to travel along; null for none.</param>
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
-    /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or knows more ids than the model.</exception>
+    /// <exception cref="InvalidSettingException">The tokenizer is not of this library.</exception>
     public static void Save(string path, SequenceClassifier<float> classifier, ITokenizer? tokenizer = null)
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(classifier, tokenizer);
-        RbeContainerWriter.Write(path, metadata, tensors);
+        RbeContainerWriter.Write(path, metadata, tensors, Gpt2File.Features(classifier.Model.Config));
     }
 
     /// <summary>Writes a classifier's file to a stream, which stays open; its own errors pass through.</summary>
@@ -43,11 +46,11 @@ public static class ClassifierFile
     /// <param name="classifier">The classifier.</param>
     /// <param name="tokenizer">Its tokenizer, to travel along; null for none.</param>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
-    /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or knows more ids than the model.</exception>
+    /// <exception cref="InvalidSettingException">The tokenizer is not of this library.</exception>
     public static void Save(Stream stream, SequenceClassifier<float> classifier, ITokenizer? tokenizer = null)
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(classifier, tokenizer);
-        RbeContainerWriter.Write(stream, metadata, tensors);
+        RbeContainerWriter.Write(stream, metadata, tensors, Gpt2File.Features(classifier.Model.Config));
     }
 
     /// <summary>Loads a classifier and checks every checksum.</summary>
@@ -103,7 +106,7 @@ public static class ClassifierFile
         try
         {
             float[] weight = file.Read<float>(Weight, (long)config.Classes * model.Model.Config.Width), bias = file.Read<float>(Bias, config.Classes);
-            return new ClassifierBundle(new SequenceClassifier<float>(model.Model, config, weight, bias), model.Tokenizer);
+            return new ClassifierBundle(new SequenceClassifier<float>(model.Model, config, weight, bias), model.Tokenizer) { TokenizerProblem = model.TokenizerProblem };
         }
         catch (InvalidSettingException error)
         {

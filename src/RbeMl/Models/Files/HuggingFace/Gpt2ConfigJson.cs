@@ -7,8 +7,7 @@ namespace RbeMl.Models.Files.HuggingFace;
 
 /// <summary>
 /// The <c>config.json</c> of a Hugging Face GPT-2. What changes the result and is not computed here is refused; keys that matter to training or to the
-/// library that wrote it are ignored (<c>reorder_and_upcast_attn</c>, too: it changes rounding only). Defaults are those of Hugging Face's GPT2Config; there
-/// is one dropout probability here, so its three must agree.
+/// library that wrote it are ignored (<c>reorder_and_upcast_attn</c>, too: it changes rounding only). Defaults are those of Hugging Face's GPT2Config.
 /// </summary>
 internal static class Gpt2ConfigJson
 {
@@ -17,19 +16,17 @@ internal static class Gpt2ConfigJson
     /// <summary>Key by which a folder written here is known again.</summary>
     public const string WriterKey = "rbeml_export";
 
+    private const double UsualDropout = 0.1;
     private const int Limit = 1 << 24, LargestWidth = 1 << 16, LargestVocabulary = 1 << 24, LargestLength = 1 << 24, MostLayers = 1 << 12;
 
     /// <summary>Reads and checks a configuration.</summary>
     public static TransformerConfig Read(string path)
     {
         ConfigFields fields = new(path, FileReading.JsonObject(path, "the configuration of a Hugging Face GPT-2", Limit));
-        string type = fields.Text("model_type", null);
-        if (type != "gpt2") throw new RbeFileException(path, $"is of a model of type \"{type}\"; \"gpt2\" can be read. Give a GPT-2 directory.");
         fields.Refuse("add_cross_attention", true);
-        fields.Refuse("scale_attn_by_inverse_layer_idx", true);
-        fields.Refuse("scale_attn_weights", false);
         fields.RefuseContent("pruned_heads");
         fields.RefuseContent("quantization_config");
+        float residual = (float)fields.Real("resid_pdrop", UsualDropout), attention = (float)fields.Real("attn_pdrop", UsualDropout), embedding = (float)fields.Real("embd_pdrop", UsualDropout);
         TransformerConfig config = new()
         {
             Width = fields.Whole("n_embd", 1, LargestWidth),
@@ -41,7 +38,11 @@ internal static class Gpt2ConfigJson
             LayerNormEpsilon = fields.Real("layer_norm_epsilon", 1e-5),
             Gelu = ReadGelu(path, fields.Text("activation_function", "gelu_new")),
             TiedHead = fields.Flag("tie_word_embeddings", true),
-            Dropout = ReadDropout(fields),
+            Dropout = residual,
+            AttentionDropout = attention == residual ? null : attention,
+            EmbeddingDropout = embedding == residual ? null : embedding,
+            ScaleAttention = fields.Flag("scale_attn_weights", true),
+            ScaleAttentionByLayer = fields.Flag("scale_attn_by_inverse_layer_idx", false),
         };
         try
         {
@@ -51,6 +52,24 @@ internal static class Gpt2ConfigJson
         {
             throw new RbeFileException(path, $"its configuration is wrong: {error.Message}", error);
         }
+    }
+
+    /// <summary>Refuses the configuration of another kind of model by its name.</summary>
+    /// <returns>Whether it says that it is of a GPT-2; else it says nothing, and the tensors must.</returns>
+    public static bool RequireGpt2(string path)
+    {
+        ConfigFields fields = new(path, FileReading.JsonObject(path, "the configuration of a Hugging Face GPT-2", Limit));
+        if (fields.Has("model_type"))
+        {
+            string type = fields.Text("model_type", null);
+            return type == "gpt2" ? true : throw new RbeFileException(path, $"is of a model of type \"{type}\"; \"gpt2\" can be read. Give a GPT-2 directory.");
+        }
+
+        if (!fields.Has("architectures") || fields.Json.GetProperty("architectures") is not { ValueKind: JsonValueKind.Array } list || list.GetArrayLength() == 0) return false;
+        string[] names = [.. list.EnumerateArray().Select(name => name.ValueKind == JsonValueKind.String ? name.GetString()! : "")];
+        return names.Any(name => name.StartsWith("GPT2", StringComparison.Ordinal))
+            ? true
+            : throw new RbeFileException(path, $"is of a model with the architecture \"{names[0]}\"; that of a GPT-2 can be read. Give a GPT-2 directory.");
     }
 
     /// <summary>Whether a configuration was written by <see cref="Write"/>.</summary>
@@ -81,29 +100,21 @@ internal static class Gpt2ConfigJson
         ["n_inner"] = config.FeedForwardWidth == 0 ? null : config.FeedForwardWidth,
         ["layer_norm_epsilon"] = config.LayerNormEpsilon,
         ["tie_word_embeddings"] = config.TiedHead,
-        ["attn_pdrop"] = config.Dropout,
-        ["embd_pdrop"] = config.Dropout,
+        ["attn_pdrop"] = config.AttentionDropout ?? config.Dropout,
+        ["embd_pdrop"] = config.EmbeddingDropout ?? config.Dropout,
         ["resid_pdrop"] = config.Dropout,
-        ["scale_attn_weights"] = true,
+        ["scale_attn_weights"] = config.ScaleAttention,
+        ["scale_attn_by_inverse_layer_idx"] = config.ScaleAttentionByLayer,
         ["torch_dtype"] = "float32",
         [WriterKey] = true,
     };
 
     private static GeluKind ReadGelu(string path, string name) => name switch
     {
-        "gelu_new" or "gelu_pytorch_tanh" => GeluKind.Tanh,
-        "gelu" => GeluKind.Erf,
-        _ => throw new RbeFileException(path, $"has the activation_function \"{name}\"; gelu_new, gelu_pytorch_tanh and gelu can be computed. Use a model with one of them."),
+        "gelu_new" or "gelu_pytorch_tanh" or "gelu_fast" => GeluKind.Tanh, // one formula, written in three ways
+        "gelu" or "gelu_python" => GeluKind.Erf,
+        _ => throw new RbeFileException(path, $"has the activation_function \"{name}\"; gelu_new, gelu_fast, gelu_pytorch_tanh and gelu can be computed. Use a model with one of them."),
     };
-
-    private static float ReadDropout(ConfigFields fields)
-    {
-        const double Default = 0.1;
-        double attention = fields.Real("attn_pdrop", Default), embedding = fields.Real("embd_pdrop", Default), residual = fields.Real("resid_pdrop", Default);
-        return attention == embedding && attention == residual
-            ? (float)attention
-            : throw new RbeFileException(fields.Path, FormattableString.Invariant($"has the dropout probabilities attn_pdrop = {attention}, embd_pdrop = {embedding} and resid_pdrop = {residual}; one for all three is supported. Make them equal; without training they have no effect."));
-    }
 
     /// <summary>Keys with defaults; what is there but wrong is an error that names file, key and value.</summary>
     private readonly record struct ConfigFields(string Path, JsonElement Json)

@@ -10,7 +10,7 @@ public sealed partial class Gpt2Directory
 {
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
-    private static readonly string[] OwnNames = [Gpt2ConfigJson.FileName, SafetensorsSet.SingleName, Gpt2TokenizerFiles.VocabularyName, Gpt2TokenizerFiles.MergesName];
+    private static readonly string[] OwnNames = [Gpt2ConfigJson.FileName, SafetensorsSet.SingleName, Gpt2TokenizerFiles.VocabularyName, Gpt2TokenizerFiles.MergesName, Gpt2TokenizerFiles.JsonName];
 
     /// <summary>
     /// Writes a model as a Hugging Face GPT-2 with dense float weights, one matrix decoded at a time; a LayerNorm kept as a series or a scalar is written as
@@ -23,7 +23,7 @@ public sealed partial class Gpt2Directory
     /// <param name="element">F32, F16 or BF16.</param>
     /// <exception cref="RbeFileException">The folder holds other files, or cannot be written.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
-    /// <exception cref="InvalidSettingException">The model is not causal, or the tokenizer is of another kind or knows more ids than the model.</exception>
+    /// <exception cref="InvalidSettingException">The model is not causal, or the tokenizer is of another kind.</exception>
     public static void Save(string folder, Gpt2Model<float> model, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
@@ -31,7 +31,6 @@ public sealed partial class Gpt2Directory
         TransformerConfig config = model.Config;
         if (!config.Causal) throw new InvalidSettingException(nameof(config.Causal), config.Causal, "a GPT-2 is causal: this model cannot be written as one.");
         if (3L * config.Width * config.Width > Array.MaxLength) throw new InvalidSettingException(nameof(config.Width), config.Width, $"c_attn would have more than {Array.MaxLength} values: too large for this version.");
-        if (tokenizer?.Vocabulary > config.Vocabulary) throw new InvalidSettingException("tokenizer", $"{tokenizer.Vocabulary} ids", $"the model knows {config.Vocabulary}. Save it with its own tokenizer.");
         if (tokenizer is not (null or Gpt2Tokenizer or BytePairTokenizer)) throw new InvalidSettingException("tokenizer", tokenizer.GetType().Name, "vocab.json and merges.txt hold byte pairs; pass null to write the model without its tokenizer.");
         Gpt2File.CheckFinite(model.Parameters);
         List<SafetensorsSource> sources = Sources(model, element);
@@ -56,11 +55,11 @@ public sealed partial class Gpt2Directory
     internal static List<SafetensorsSource> Sources(Gpt2Model<float> model, SafetensorsElement element)
     {
         TransformerConfig config = model.Config;
-        Gpt2TensorNames names = new(config, Gpt2TensorNames.UsualPrefix, Transposed: true);
-        Dictionary<string, long[]> shapes = names.All().ToDictionary(t => t.Name, t => t.Shape);
+        Gpt2TensorNames names = new(config, Transposed: true);
+        Dictionary<string, long[]> shapes = names.All().ToDictionary(t => Gpt2TensorNames.Usual(t.Name), t => t.Shape);
         List<SafetensorsSource> sources = [];
-        Add(names.TokenEmbedding, () => Table(model.TokenEmbeddingWeights));
-        Add(names.PositionEmbedding, () => model.PositionEmbeddingValues);
+        Add(Gpt2TensorNames.Usual(Gpt2TensorNames.TokenEmbedding), () => Table(model.TokenEmbeddingWeights));
+        Add(Gpt2TensorNames.Usual(Gpt2TensorNames.PositionEmbedding), () => model.PositionEmbeddingValues);
         for (int l = 0; l < config.Layers; l++)
         {
             RbeTransformerBlock<float> block = model.Blocks[l];
@@ -69,11 +68,11 @@ public sealed partial class Gpt2Directory
             Linear(l, "attn.c_proj", attention.Output);
             Linear(l, "mlp.c_fc", block.FeedForward.Expand);
             Linear(l, "mlp.c_proj", block.FeedForward.Contract);
-            Norm(names.Part(l, "ln_1"), block.LayerNorm1);
-            Norm(names.Part(l, "ln_2"), block.LayerNorm2);
+            Norm(Gpt2TensorNames.Usual(Gpt2TensorNames.Part(l, "ln_1")), block.LayerNorm1);
+            Norm(Gpt2TensorNames.Usual(Gpt2TensorNames.Part(l, "ln_2")), block.LayerNorm2);
         }
 
-        Norm(names.FinalNorm, model.FinalNorm);
+        Norm(Gpt2TensorNames.Usual(Gpt2TensorNames.FinalNorm), model.FinalNorm);
         if (!config.TiedHead) Add(Gpt2TensorNames.Head, () => Table(model.HeadWeights));
         return sources;
 
@@ -81,7 +80,7 @@ public sealed partial class Gpt2Directory
 
         void Linear(int layer, string part, params RbeLinear<float>[] linears)
         {
-            string name = names.Part(layer, part);
+            string name = Gpt2TensorNames.Usual(Gpt2TensorNames.Part(layer, part));
             Add(name + ".weight", () => TensorReading.Join(linears));
             Add(name + ".bias", () => [.. linears.SelectMany(linear => linear.BiasValues())]);
         }

@@ -5,8 +5,8 @@ using RbeMl.Text;
 namespace RbeMl.Models.Files.HuggingFace;
 
 /// <summary>
-/// A GPT-2 in Hugging Face's layout: <c>config.json</c>, <c>model.safetensors</c> or several files with an index, and, if it has one, a tokenizer of
-/// <c>vocab.json</c> and <c>merges.txt</c>. Opening checks every tensor's name, type and shape against the configuration; data are read when asked for, a part at a
+/// A GPT-2 in Hugging Face's layout: <c>config.json</c>, <c>model.safetensors</c> or several files with an index, and, if it has one, a tokenizer
+/// (see <see cref="Gpt2TokenizerFiles.LoadFolder"/>). Opening checks every tensor's name, type and shape against the configuration; data are read when asked for, a part at a
 /// time, so that reading needs little more memory than what it returns. Linear maps come out [out, in], the fused c_attn as query, key and value. A single
 /// directory stores its maps all [in, out] (GPT-2's Conv1D) or all [out, in]: c_attn, never square, tells which.
 /// </summary>
@@ -15,10 +15,18 @@ public sealed partial class Gpt2Directory : IDisposable
     private readonly SafetensorsSet _tensors;
     private readonly Gpt2TensorNames _names;
 
-    private Gpt2Directory(string path, SafetensorsSet tensors, Gpt2TensorNames names, Gpt2Tokenizer? tokenizer)
+    private Gpt2Directory(string path, SafetensorsSet tensors, Gpt2TensorNames names)
     {
         Path = path;
-        Tokenizer = tokenizer;
+        try
+        {
+            Tokenizer = Gpt2TokenizerFiles.LoadFolder(path);
+        }
+        catch (RbeFileException error)
+        {
+            TokenizerProblem = error.Message;
+        }
+
         _tensors = tensors;
         _names = names;
     }
@@ -26,11 +34,14 @@ public sealed partial class Gpt2Directory : IDisposable
     /// <summary>The folder.</summary>
     public string Path { get; }
 
-    /// <summary>Shapes and constants. Its one dropout is that of attention, embedding and residuals, which must agree.</summary>
+    /// <summary>Shapes and constants.</summary>
     public TransformerConfig Config => _names.Config;
 
-    /// <summary>The tokenizer, or null when there are no <c>vocab.json</c> and <c>merges.txt</c>; other tokenizer files are not read.</summary>
+    /// <summary>The tokenizer, or null when there is none that can be read. The weights do not depend on it.</summary>
     public Gpt2Tokenizer? Tokenizer { get; }
+
+    /// <summary>Why the tokenizer that is there cannot be read, in a sentence; null when it was read, or when there is none.</summary>
+    public string? TokenizerProblem { get; }
 
     /// <summary>The tensors as they are stored.</summary>
     public SafetensorsSet Tensors => _tensors;
@@ -38,26 +49,28 @@ public sealed partial class Gpt2Directory : IDisposable
     /// <summary>Opens a folder and checks everything but the values of the weights.</summary>
     /// <param name="path">The folder.</param>
     /// <exception cref="RbeFileException">
-    /// A file is missing or damaged, the configuration asks for something that is not computed here, tensors are missing, left over, or of another shape or
+    /// A file of the weights is missing or damaged, the configuration asks for something that is not computed here, tensors are missing, left over, or of another shape or
     /// type than the configuration says, or a head beside a tied configuration is not the token embedding.
     /// </exception>
     public static Gpt2Directory Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         if (!Directory.Exists(path)) throw new RbeFileException(path, "is no folder. Give the folder of a Hugging Face GPT-2.");
-        TransformerConfig config = Gpt2ConfigJson.Read(System.IO.Path.Combine(path, Gpt2ConfigJson.FileName));
-        Gpt2Tokenizer? tokenizer = Gpt2TokenizerFiles.LoadFolder(path);
-        if (tokenizer?.Vocabulary > config.Vocabulary) throw new RbeFileException(path, $"its tokenizer has {tokenizer.Vocabulary} ids, its model {config.Vocabulary}. Use the model's own tokenizer.");
-        SafetensorsSet tensors = SafetensorsSet.Open(path);
+        string configuration = System.IO.Path.Combine(path, Gpt2ConfigJson.FileName);
+        bool named = Gpt2ConfigJson.RequireGpt2(configuration);
+        SafetensorsSet tensors = SafetensorsSet.Open(path, Gpt2TensorNames.MayBeShared);
         try
         {
+            if (!named && !Gpt2TensorNames.AreGpt2(tensors)) throw new RbeFileException(configuration, "has no model_type, and its tensors have not the names of a GPT-2's. Give a GPT-2 directory.");
+            TransformerConfig config = Gpt2ConfigJson.Read(configuration);
             Gpt2TensorNames names = Gpt2TensorNames.Match(tensors, config);
-            if (config.TiedHead && tensors.Contains(Gpt2TensorNames.Head) && !TensorReading.AreEqual(tensors, Gpt2TensorNames.Head, names.TokenEmbedding))
+            string embedding = names[Gpt2TensorNames.TokenEmbedding], head = names[Gpt2TensorNames.Head];
+            if (config.TiedHead && names.HasOwnHead && !TensorReading.AreEqual(tensors, head, embedding))
             {
-                throw new RbeFileException(path, $"{Gpt2ConfigJson.FileName} ties the head to the token embedding, but {Gpt2TensorNames.Head} differs from {names.TokenEmbedding}. Set tie_word_embeddings to false to use the head, or remove it.");
+                throw new RbeFileException(path, $"{Gpt2ConfigJson.FileName} ties the head to the token embedding, but {head} differs from {embedding}. Set tie_word_embeddings to false to use the head, or remove it.");
             }
 
-            return new Gpt2Directory(path, tensors, names, tokenizer);
+            return new Gpt2Directory(path, tensors, names);
         }
         catch
         {
@@ -100,27 +113,27 @@ public sealed partial class Gpt2Directory : IDisposable
             },
         };
 
-        float[][] Linear(string part, int parts) => TensorReading.Linear(_tensors, _names.Part(layer, part) + ".weight", _names.Transposed, parts);
+        float[][] Linear(string part, int parts) => TensorReading.Linear(_tensors, _names[Gpt2TensorNames.Part(layer, part) + ".weight"], _names.Transposed, parts);
 
-        float[] Vector(string part) => TensorReading.Values(_tensors, _names.Part(layer, part));
+        float[] Vector(string part) => TensorReading.Values(_tensors, _names[Gpt2TensorNames.Part(layer, part)]);
     }
 
     /// <summary>[V, D] row-major.</summary>
     /// <inheritdoc cref="ReadBlock"/>
-    public float[] ReadTokenEmbedding() => TensorReading.Values(_tensors, _names.TokenEmbedding);
+    public float[] ReadTokenEmbedding() => TensorReading.Values(_tensors, _names[Gpt2TensorNames.TokenEmbedding]);
 
     /// <summary>[positions, D] row-major.</summary>
     /// <inheritdoc cref="ReadBlock"/>
-    public float[] ReadPositionEmbedding() => TensorReading.Values(_tensors, _names.PositionEmbedding);
+    public float[] ReadPositionEmbedding() => TensorReading.Values(_tensors, _names[Gpt2TensorNames.PositionEmbedding]);
 
     /// <summary>Gamma [D] and beta [D] of the last LayerNorm.</summary>
     /// <inheritdoc cref="ReadBlock"/>
     public (float[] Gamma, float[] Beta) ReadFinalNorm() =>
-        (TensorReading.Values(_tensors, _names.FinalNorm + ".weight"), TensorReading.Values(_tensors, _names.FinalNorm + ".bias"));
+        (TensorReading.Values(_tensors, _names[Gpt2TensorNames.FinalNorm + ".weight"]), TensorReading.Values(_tensors, _names[Gpt2TensorNames.FinalNorm + ".bias"]));
 
     /// <summary>[V, D] row-major, or null when the head is tied to the token embedding.</summary>
     /// <inheritdoc cref="ReadBlock"/>
-    public float[]? ReadHead() => Config.TiedHead ? null : TensorReading.Values(_tensors, Gpt2TensorNames.Head);
+    public float[]? ReadHead() => Config.TiedHead ? null : TensorReading.Values(_tensors, _names[Gpt2TensorNames.Head]);
 
     /// <summary>All weights, the blocks' matrices compressed one block after the other.</summary>
     /// <param name="options">How; <see cref="RbeOptions.Dense"/> keeps every weight bit for bit.</param>
@@ -153,7 +166,10 @@ public sealed partial class Gpt2Directory : IDisposable
 
     /// <summary>The whole model with exact weights, and its tokenizer.</summary>
     /// <inheritdoc cref="ReadWeights"/>
-    public Gpt2Bundle LoadDense() => new(new Gpt2Model<float>(ReadWeights(RbeOptions.Dense)), Tokenizer);
+    public Gpt2Bundle LoadDense() => new(new Gpt2Model<float>(ReadWeights(RbeOptions.Dense)), Tokenizer) { TokenizerProblem = TokenizerProblem };
+
+    /// <inheritdoc cref="Gpt2Bundle.RequireTokenizer"/>
+    public Gpt2Tokenizer RequireTokenizer(string setting, object? value, string mend) => Tokenizer ?? throw Gpt2Bundle.MissingTokenizer(setting, value, Path, TokenizerProblem, mend);
 
     /// <inheritdoc/>
     public void Dispose() => _tensors.Dispose();

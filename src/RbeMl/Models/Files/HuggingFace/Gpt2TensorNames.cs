@@ -6,23 +6,49 @@ namespace RbeMl.Models.Files.HuggingFace;
 /// <summary>
 /// The names and shapes of a Hugging Face GPT-2's tensors. D width, F feed-forward width, V vocabulary, P positions. Linear maps are stored [in, out]
 /// (<c>Conv1D</c>), here as <see cref="Transposed"/> = true, or [out, in]; a directory's c_attn, which is never square, tells which, for all its maps.
+/// Names are those of Hugging Face without prefixes; a directory may have them behind any of <c>transformer.</c>, <c>model.</c>, <c>module.</c> and
+/// <c>_orig_mod.</c>, which training tools leave, and a tensor that two parts share under the name of either.
 /// </summary>
 /// <param name="Config">Shapes.</param>
-/// <param name="Prefix"><c>transformer.</c>, or nothing.</param>
 /// <param name="Transposed">Whether linear maps are [in, out].</param>
-internal sealed partial record Gpt2TensorNames(TransformerConfig Config, string Prefix, bool Transposed)
+internal sealed partial record Gpt2TensorNames(TransformerConfig Config, bool Transposed)
 {
     public const string UsualPrefix = "transformer.";
     public const string Head = "lm_head.weight";
+    public const string TokenEmbedding = "wte.weight";
+    public const string PositionEmbedding = "wpe.weight";
+    public const string FinalNorm = "ln_f";
 
-    public string TokenEmbedding => Prefix + "wte.weight";
+    private static readonly string[] Prefixes = [UsualPrefix, "model.", "module.", "_orig_mod."];
 
-    public string PositionEmbedding => Prefix + "wpe.weight";
-
-    public string FinalNorm => Prefix + "ln_f";
+    // What the tensors are called in a directory, by the names here.
+    private IReadOnlyDictionary<string, string> Stored { get; init; } = new Dictionary<string, string>();
 
     /// <summary>The name of a part of a block, e.g. <c>attn.c_attn</c>.</summary>
-    public string Part(int layer, string part) => $"{Prefix}h.{layer}.{part}";
+    public static string Part(int layer, string part) => $"h.{layer}.{part}";
+
+    /// <summary>A name as Hugging Face writes it.</summary>
+    public static string Usual(string name) => name == Head ? Head : UsualPrefix + name;
+
+    /// <summary>A name without the prefixes of tools.</summary>
+    public static string Plain(string name)
+    {
+        while (Prefixes.FirstOrDefault(prefix => name.StartsWith(prefix, StringComparison.Ordinal)) is { } prefix) name = name[prefix.Length..];
+        return name;
+    }
+
+    /// <summary>Whether a directory may hold this tensor under another name: that of the head, or of the token embedding.</summary>
+    public static bool MayBeShared(string name) => Plain(name) is Head or TokenEmbedding;
+
+    /// <summary>Whether names are those of a GPT-2.</summary>
+    public static bool AreGpt2(SafetensorsSet tensors)
+    {
+        HashSet<string> names = [.. tensors.Tensors.Select(t => Plain(t.Name))];
+        return names.Contains(Part(0, "attn.c_attn") + ".weight") && names.Contains(PositionEmbedding);
+    }
+
+    /// <summary>What a tensor is called in the directory.</summary>
+    public string this[string name] => Stored.GetValueOrDefault(name, name);
 
     /// <summary>All tensors with their shapes; of a head if it is not tied.</summary>
     public IEnumerable<(string Name, long[] Shape)> All()
@@ -50,30 +76,52 @@ internal sealed partial record Gpt2TensorNames(TransformerConfig Config, string 
         if (!Config.TiedHead) yield return (Head, [Config.Vocabulary, d]);
     }
 
-    /// <summary>Finds prefix and orientation and checks names, types and shapes; reads no data.</summary>
+    /// <summary>Finds names and orientation and checks names, types and shapes; reads no data.</summary>
     public static Gpt2TensorNames Match(SafetensorsSet tensors, TransformerConfig config)
     {
-        string prefix = tensors.Contains(UsualPrefix + "wte.weight") ? UsualPrefix : "";
-        string attention = new Gpt2TensorNames(config, prefix, true).Part(0, "attn.c_attn") + ".weight";
+        Dictionary<string, string> stored = Find(tensors, config);
         long d = config.Width;
-        bool linear = tensors.Contains(attention) && tensors.Find(attention).Shape.SequenceEqual([3 * d, d]);
-        Gpt2TensorNames names = new(config, prefix, !linear);
+        bool linear = stored.TryGetValue(Part(0, "attn.c_attn") + ".weight", out string? attention) && tensors.Find(attention).Shape.SequenceEqual([3 * d, d]);
+        Gpt2TensorNames names = new(config, !linear) { Stored = stored };
         Dictionary<string, long[]> wanted = names.All().ToDictionary(t => t.Name, t => t.Shape, StringComparer.Ordinal);
-        string[] missing = [.. wanted.Keys.Where(name => !tensors.Contains(name))];
-        string[] extra = [.. tensors.Tensors.Select(t => t.Name).Where(name => !wanted.ContainsKey(name) && name != Head && !CausalBuffer().IsMatch(name))];
+        string prefix = CommonPrefix(stored);
+        string[] missing = [.. wanted.Keys.Where(name => !stored.ContainsKey(name)).Select(name => name == Head ? Head : prefix + name)];
+        string[] extra = [.. stored.Where(name => !wanted.ContainsKey(name.Key) && name.Key != Head && !CausalBuffer().IsMatch(name.Key)).Select(name => name.Value)];
         if (missing.Length + extra.Length > 0) throw new RbeFileException(tensors.Path, Difference(missing, extra));
-        foreach ((string name, long[] shape) in wanted.Append(new(Head, wanted[names.TokenEmbedding])))
+        foreach ((string name, long[] shape) in wanted.Append(new(Head, wanted[TokenEmbedding])))
         {
-            if (!tensors.Contains(name)) continue;
-            SafetensorsTensor tensor = tensors.FileOf(name).RequireFloats(tensors.Find(name));
+            if (!stored.TryGetValue(name, out string? found)) continue;
+            SafetensorsTensor tensor = tensors.FileOf(found).RequireFloats(tensors.Find(found));
             if (!tensor.Shape.SequenceEqual(shape))
             {
-                throw new RbeFileException(tensors.FileOf(name).Path, $"tensor \"{name}\": {Gpt2ConfigJson.FileName} asks for [{string.Join(", ", shape)}], the file has {tensor.Describe()}. Correct the configuration, or take both from one model.");
+                throw new RbeFileException(tensors.FileOf(found).Path, $"tensor \"{found}\": {Gpt2ConfigJson.FileName} asks for [{string.Join(", ", shape)}], the file has {tensor.Describe()}. Correct the configuration, or take both from one model.");
             }
         }
 
         return names;
     }
+
+    /// <summary>Whether the directory has a head of its own, beside the token embedding.</summary>
+    public bool HasOwnHead => Stored.TryGetValue(Head, out string? head) && head != this[TokenEmbedding];
+
+    // A shared tensor is kept under one of its names: which other it has is said in the metadata, or by the configuration, which ties head and embedding.
+    private static Dictionary<string, string> Find(SafetensorsSet tensors, TransformerConfig config)
+    {
+        Dictionary<string, string> stored = new(StringComparer.Ordinal);
+        foreach (SafetensorsTensor tensor in tensors.Tensors)
+        {
+            string name = Plain(tensor.Name);
+            if (!stored.TryAdd(name, tensor.Name)) throw new RbeFileException(tensors.Path, $"holds \"{name}\" twice, as \"{stored[name]}\" and as \"{tensor.Name}\". Take the weights from one model.");
+        }
+
+        foreach ((string alias, string name) in tensors.Aliases) stored.TryAdd(Plain(alias), name);
+        if (config.TiedHead && stored.TryGetValue(Head, out string? head)) stored.TryAdd(TokenEmbedding, head);
+        return stored;
+    }
+
+    private static string CommonPrefix(Dictionary<string, string> stored) => stored
+        .Where(name => name.Key != Head && name.Value.EndsWith(name.Key, StringComparison.Ordinal))
+        .GroupBy(name => name.Value[..^name.Key.Length]).MaxBy(group => group.Count())?.Key ?? "";
 
     private static string Difference(string[] missing, string[] extra)
     {
@@ -90,6 +138,6 @@ internal sealed partial record Gpt2TensorNames(TransformerConfig Config, string 
     }
 
     // The causal mask and its fill value, which older versions kept among the weights.
-    [GeneratedRegex(@"^(transformer\.)?h\.[0-9]{1,6}\.attn\.(bias|masked_bias)$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"^h\.[0-9]{1,6}\.attn\.(bias|masked_bias)$", RegexOptions.CultureInvariant)]
     private static partial Regex CausalBuffer();
 }
