@@ -21,9 +21,9 @@ public sealed class ReadmeTests
     // What a project that references RbeMl.MLNet has.
     private static string References()
     {
-        PackageGraph graph = PackageGraph.Instance;
-        Package[] projects = [graph.Find("RbeMl")!, graph.Find("RbeMl.MLNet")!];
-        IEnumerable<Package> packages = projects.SelectMany(p => p.Dependencies).Distinct().Select(d => graph.Find(d)!).Where(p => !p.IsProject);
-        return string.Concat(projects.Select(p => $"#r \"../src/{p.Name}/bin/Release/{graph.TargetFramework}/{p.Name}.dll\"\n").Concat(packages.Select(p => $"#r \"nuget: {p.Name}, {p.Version}\"\n")));
+        string[] projects = ["RbeMl", "RbeMl.MLNet"], packages = ["Microsoft.ML", "Microsoft.ML.Tokenizers", "System.IO.Hashing"];
+        string notebooks = Path.Combine(NotebookTests.Root, "notebooks");
+        return string.Concat(projects.Select(p => $"#r \"{Path.GetFullPath(NotebookReferences.PathOf(p), notebooks)}\"\n")
+            .Concat(packages.Select(p => $"#r \"nuget: {p}, {NotebookReferences.Versions[p]}\"\n")));
     }
 }

@@ -13,7 +13,12 @@ internal static class MlNetInternals
 {
     private const BindingFlags Any = BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic;
     private const string StreamName = "Rbe.bin";
+    private static readonly Assembly Own = typeof(MlNetInternals).Assembly;
     private static readonly Lazy<Members> Resolved = new(() => new Members());
+
+    // Loading, ML.NET asks for a component's assembly by its name, in the load context that it lives in itself. Notebooks and hosts of plug-ins have ours in another.
+    static MlNetInternals() => AppDomain.CurrentDomain.AssemblyResolve += (_, wanted) =>
+        wanted.Name == Own.GetName().Name || wanted.Name.StartsWith(Own.GetName().Name + ",", StringComparison.Ordinal) ? Own : null;
 
     /// <summary>The non-public members used, as <c>Type.Member</c>.</summary>
     public static IReadOnlyList<string> Touched => Members.Names;
@@ -123,7 +128,7 @@ internal static class MlNetInternals
 
         // The simple name of the assembly: with the full one a new version could not load an old model. What changes between versions is in our own bytes.
         public object Version(string signature, string loader)
-            => _newVersion.Invoke([signature, 0x00010001u, 0x00010001u, 0x00010001u, typeof(MlNetInternals).Assembly.GetName().Name, loader, null]);
+            => _newVersion.Invoke([signature, 0x00010001u, 0x00010001u, 0x00010001u, Own.GetName().Name, loader, null]);
 
         public object Loadable(Type instance, Type loader, string loadName) => _newLoadable.Invoke([instance, loader, null, Signature, loadName, new[] { loadName }]);
 

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using RbeMl.Models.Files;
 
 namespace RbeMl.Notebooks.Tests.Documents;
 
@@ -77,6 +76,6 @@ public sealed class NotebookDocument
         return NotebookJson.Write(Json);
     }
 
-    /// <summary>Writes the whole file or nothing.</summary>
-    public void Save() => AtomicFile.WriteText(FilePath, ToText());
+    /// <summary>Writes the file.</summary>
+    public void Save() => File.WriteAllText(FilePath, ToText());
 }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using RbeMl.Notebooks.Tests.Running;
 
 namespace RbeMl.Notebooks.Tests.Documents;
 
@@ -59,6 +60,7 @@ public static partial class NotebookFormat
         if (cell.Json["metadata"] is not JsonObject metadata) problems.Add($"{cell.Place}: has no metadata.");
         else if (cell.IsCode && metadata["polyglot_notebook"]?["kernelName"].TextOrNull() != Language) problems.Add($"{cell.Place}: metadata.polyglot_notebook.kernelName is not {Language}.");
         if (cell.Json["source"] is null) problems.Add($"{cell.Place}: has no source.");
+        else if (cell.IsCode) problems.AddRange(NotebookReferences.Check(cell.Source).Select(problem => $"{cell.Place}: {problem}"));
         if (cell.IsCode && cell.Json["outputs"] is not JsonArray) problems.Add($"{cell.Place}: has no array of outputs.");
         if (!cell.IsCode && cell.Json["outputs"] is not null) problems.Add($"{cell.Place}: text has no outputs.");
     }

@@ -1,74 +1,50 @@
 using System.Text.RegularExpressions;
+using System.Xml.Linq;
 
 namespace RbeMl.Notebooks.Tests.Running;
 
 /// <summary>
-/// The <c>#r</c> lines of a notebook. <c>#r "nuget: Id, Version"</c> is a package that the test project was built with, in that version; <c>#r "../src/X/bin/Release/net10.0/X.dll"</c>
-/// is one of the repository's projects at the place where its build leaves it. A notebook sees no other assemblies but the framework's, so what runs here has said all that
-/// it needs.
+/// The rules for <c>#r</c> lines, so that readers run what the repository is built with: <c>#r "nuget: Id, Version"</c> in the version of Directory.Packages.props,
+/// <c>#r "../src/X/bin/Release/net10.0/X.dll"</c> where a build leaves a project's assembly.
 /// </summary>
-public sealed partial class NotebookReferences(string folder)
+public static partial class NotebookReferences
 {
-    private readonly HashSet<Package> _packages = [];
-    private readonly HashSet<Package> _projects = [];
+    private static readonly Lazy<Dictionary<string, string>> s_versions = new(() => XDocument.Load(Path.Combine(NotebookTests.Root, "Directory.Packages.props"))
+        .Descendants("PackageVersion").ToDictionary(p => (string)p.Attribute("Include")!, p => (string)p.Attribute("Version")!, StringComparer.OrdinalIgnoreCase));
 
-    [GeneratedRegex("""^[ \t]*#r[ \t]+(?<what>[^\r\n]*)$""", RegexOptions.Multiline)]
-    private static partial Regex Reference();
+    [GeneratedRegex("""^[ \t]*#(?<word>[!ri])[ \t]*(?<what>[^\r\n]*)$""", RegexOptions.Multiline)]
+    private static partial Regex Directive();
 
     [GeneratedRegex("""^"nuget:[ ]*(?<id>[^,"\s]+)[ ]*(,[ ]*(?<version>[^"\s]+)[ ]*)?"$""")]
     private static partial Regex NuGet();
 
-    [GeneratedRegex("""^"(?<path>[^":]+\.dll)"$""")]
-    private static partial Regex AssemblyPath();
+    /// <summary>The versions of the repository's packages.</summary>
+    public static IReadOnlyDictionary<string, string> Versions => s_versions.Value;
 
-    /// <summary>Assemblies that the lines so far bring in.</summary>
-    public IEnumerable<string> Assemblies => PackageGraph.Instance.Closure(_packages).Concat(_projects).SelectMany(p => p.Assemblies).Distinct(StringComparer.Ordinal);
+    /// <summary>Where a build leaves a project's assembly, from the notebooks' folder.</summary>
+    public static string PathOf(string project) => $"../src/{project}/bin/Release/net10.0/{project}.dll";
 
-    /// <summary>Takes a cell's lines out (their places stay, so that line numbers do) and remembers them.</summary>
-    /// <exception cref="FormatException">A line names something that is not there, or another version of it.</exception>
-    public string Take(string source)
+    /// <summary>What is wrong with the directives of a cell; empty when nothing is.</summary>
+    public static IEnumerable<string> Check(string source)
     {
-        string rest = Reference().Replace(source, match =>
+        foreach (Match directive in Directive().Matches(source))
         {
-            Add(match.Groups["what"].Value.Trim());
-            return "";
-        });
-        foreach (Package project in _projects)
-        {
-            HashSet<Package> given = [.. PackageGraph.Instance.Closure(_packages), .. _projects];
-            foreach (Package needed in PackageGraph.Instance.Closure(project.Dependencies.Select(d => PackageGraph.Instance.Find(d)!)).Where(n => !given.Contains(n)))
+            string what = directive.Groups["what"].Value.Trim();
+            if (directive.Groups["word"].Value != "r")
             {
-                string line = needed.IsProject ? PathOf(needed) : $"nuget: {needed.Name}, {needed.Version}";
-                throw new FormatException($"{project.Name}.dll brings no packages along, and needs {needed.Name}: add #r \"{line}\" to the same cell.");
+                yield return $"'{directive.Value.Trim()}' is a command that not every front end knows. Do without it.";
+            }
+            else if (NuGet().Match(what) is { Success: true } nuget)
+            {
+                string id = nuget.Groups["id"].Value, version = nuget.Groups["version"].Value;
+                if (!Versions.TryGetValue(id, out string? ours)) yield return $"the package {id} is none of Directory.Packages.props. Add it there, or do without.";
+                else if (ours != version) yield return $"the package {id} is asked for in version '{version}', the repository uses {ours}. Write #r \"nuget: {id}, {ours}\".";
+            }
+            else
+            {
+                string path = what.Trim('"'), project = Path.GetFileNameWithoutExtension(path);
+                if (path != PathOf(project)) yield return $"{what} is neither \"nuget: Id, Version\" nor where a build leaves an assembly, such as \"{PathOf("RbeMl")}\".";
             }
         }
-
-        return rest;
     }
-
-    private void Add(string what)
-    {
-        if (NuGet().Match(what) is { Success: true } nuget)
-        {
-            string id = nuget.Groups["id"].Value, version = nuget.Groups["version"].Value;
-            Package package = PackageGraph.Instance.Find(id)
-                ?? throw new FormatException($"the package {id} is not referenced by the notebooks' test project. Reference it there, or do without.");
-            if (version != package.Version)
-            {
-                throw new FormatException($"the package {id} is asked for in version '{version}', the repository uses {package.Version}. Write #r \"nuget: {package.Name}, {package.Version}\".");
-            }
-
-            _packages.Add(package);
-            return;
-        }
-
-        if (AssemblyPath().Match(what) is not { Success: true } match) throw new FormatException($"#r {what} is neither \"nuget: Id, Version\" nor a relative path of an assembly.");
-        string path = match.Groups["path"].Value;
-        Package? project = PackageGraph.Instance.Find(Path.GetFileNameWithoutExtension(path));
-        if (project is not { IsProject: true }) throw new FormatException($"{path} is no assembly of the repository.");
-        if (Path.GetFullPath(path, folder) != Path.GetFullPath(PathOf(project), folder)) throw new FormatException($"{path} is not where a build leaves it. Write #r \"{PathOf(project)}\".");
-        _projects.Add(project);
-    }
-
-    private static string PathOf(Package project) => $"../src/{project.Name}/bin/Release/{PackageGraph.Instance.TargetFramework}/{project.Name}.dll";
 }
