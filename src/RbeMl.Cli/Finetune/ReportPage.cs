@@ -42,7 +42,7 @@ internal static class ReportPage
         Figure(page, Math.Exp(last.Loss).ToString("F1", CultureInfo.InvariantCulture), "perplexity");
         if (model is not null) Figure(page, Format.Count(model.TrainableValues), $"trained values of {Format.Count(model.DenseParameters)} dense");
         Figure(page, Format.Seconds(run.TrainingSeconds), "training time");
-        if (run.Steps.Count > 0) Figure(page, Format.Count(run.Steps.Average(step => step.TokensPerSecond)), "tokens a second");
+        if (run.Steps.Count > 0) Figure(page, Format.Count(run.TokensPerSecond), "tokens a second");
         page.Append("</section>\n<section><h2>Loss by step, nats a token</h2>").Append(LossCurve.Svg(run))
             .Append("<div class=\"key\"><i style=\"background:var(--train)\"></i>training<i style=\"background:var(--valid)\"></i>validation</div></section>\n");
         page.Append("<section><h2>Memory</h2><table><tr><th></th><th>this run</th><th>dense fp32</th><th>saved</th></tr>");

@@ -8,8 +8,8 @@ using RbeMl.Training;
 
 namespace RbeMl.Cli.Finetune;
 
-/// <summary>One optimiser step.</summary>
-internal sealed record StepRecord(int Step, double Loss, double LearningRate, double GradientNorm, double TokensPerSecond, long ResidentBytes);
+/// <summary>One optimiser step; <paramref name="Tokens"/> are those it predicted, of which the loss is the mean.</summary>
+internal sealed record StepRecord(int Step, double Loss, double LearningRate, double GradientNorm, double TokensPerSecond, long ResidentBytes, long Tokens);
 
 /// <summary>One validation.</summary>
 internal sealed record ValidationRecord(int Step, double Loss);
@@ -127,9 +127,13 @@ internal sealed record RunRecord
     /// <summary>Where the files of an earlier run are now, by the names they had; null when there was none, or it was replaced.</summary>
     public IReadOnlyDictionary<string, string>? Kept { get; set; }
 
+    /// <summary>Predicted tokens a second of all steps together, without what was between them.</summary>
+    [JsonIgnore]
+    public double TokensPerSecond => Steps.Sum(step => step.Tokens) / Steps.Sum(step => step.Tokens / step.TokensPerSecond);
+
     /// <summary>Adds what the trainer reports.</summary>
     public void Add(TrainingProgress progress) =>
-        Steps.Add(new StepRecord(progress.Step, progress.Loss, progress.LearningRate, progress.GradientNorm, progress.TokensPerSecond, progress.ResidentBytes));
+        Steps.Add(new StepRecord(progress.Step, progress.Loss, progress.LearningRate, progress.GradientNorm, progress.TokensPerSecond, progress.ResidentBytes, progress.Tokens));
 
     /// <summary>The JSON document.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, Json);

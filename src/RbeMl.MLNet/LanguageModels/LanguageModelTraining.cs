@@ -94,7 +94,8 @@ internal sealed class LanguageModelTraining : IDisposable
     private (bool Stopped, bool Cancelled) Loop()
     {
         double sum = 0;
-        int since = 0, epoch = 1;
+        long since = 0; // predicted tokens that the sum is of
+        int epoch = 1;
         while (_trainer.StepsDone < Steps)
         {
             if (_options.Cancellation.IsCancellationRequested)
@@ -106,7 +107,7 @@ internal sealed class LanguageModelTraining : IDisposable
             }
 
             TrainingProgress report = _trainer.Step();
-            (sum, since) = (sum + report.Loss, since + 1);
+            (sum, since) = (sum + (report.Loss * report.Tokens), since + report.Tokens);
             _log.Step(report.Step, Steps, report.Loss);
             bool ends = report.Step == Steps || report.Step == EndOf(epoch, _trainer.Options.Batch);
             if (ends)

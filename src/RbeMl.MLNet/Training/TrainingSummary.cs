@@ -1,7 +1,7 @@
 namespace RbeMl.MLNet.Training;
 
 /// <summary>One pass over the training data.</summary>
-/// <param name="Loss">Mean training loss in nats.</param>
+/// <param name="Loss">Mean training loss in nats over all predicted tokens, or over all examples of a classifier.</param>
 /// <param name="ValidationLoss">Mean validation loss in nats; null without validation data.</param>
 /// <param name="ValidationAccuracy">Validation accuracy; null without validation data, or where there is none.</param>
 public sealed record EpochSummary(double Loss, double? ValidationLoss = null, double? ValidationAccuracy = null);

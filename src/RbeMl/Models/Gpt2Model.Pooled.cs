@@ -64,7 +64,7 @@ public sealed unsafe partial class Gpt2Model<T>
         CheckTokens(tokens, batch, length, 0);
         rows.Ensure(batch, Width);
         PooledObjective<TObjective> pooled = new(this, lengths, length, pooling, rows, gradients, objective);
-        return Step(tokens, batch, length, context, dropout, gradients, batch, ref pooled);
+        return Step(tokens, batch, length, context, dropout, gradients, ref pooled) / batch;
     }
 
     /// <summary>Final LayerNorm, pooling, rows; then back through pooling and LayerNorm. Each stage is a parallel loop.</summary>

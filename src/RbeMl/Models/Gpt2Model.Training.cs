@@ -28,17 +28,27 @@ public sealed unsafe partial class Gpt2Model<T>
     /// <param name="context">Activations and workspace.</param>
     /// <param name="dropout">Random stream of the dropout; null for evaluation.</param>
     /// <param name="gradients">Vector of the parameters' layout, added to; null for the loss only.</param>
-    /// <param name="scale">Factor of the gradient, 1 / micro-batches when accumulating.</param>
-    /// <exception cref="TokenException">An id is outside the vocabulary, or the sequence is too long.</exception>
+    /// <param name="scale">Factor of the gradient; when accumulating, the targets of this micro-batch over those of all of the step, so that their sum is that of the mean.</param>
+    /// <exception cref="TokenException">An id is outside the vocabulary, the sequence is too long, or nothing is to be predicted.</exception>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named.</exception>
     public double Loss(
         ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout = null, ParameterVector<T>? gradients = null, double scale = 1)
     {
+        int predicted = TokenTargets.Count(targets);
+        if (predicted == 0 && targets.Length == tokens.Length) throw TokenTargets.None("the batch");
+        return LossSum(tokens, targets, batch, length, context, dropout, gradients, scale / predicted) / predicted;
+    }
+
+    /// <summary>The same, but the sum of the losses and not their mean, and gradients of that sum: what adds up over the batches of a step or validation.</summary>
+    /// <inheritdoc cref="Loss"/>
+    internal double LossSum(
+        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout, ParameterVector<T>? gradients, double scale)
+    {
         ArgumentNullException.ThrowIfNull(context);
         CheckTokens(tokens, batch, length, 0);
-        int predicted = CheckTargets(targets, tokens.Length);
-        NextToken objective = new(this, targets, length, gradients, scale / predicted);
-        return Step(tokens, batch, length, context, dropout, gradients, predicted, ref objective);
+        CheckTargets(targets, tokens.Length);
+        NextToken objective = new(this, targets, length, gradients, scale);
+        return Step(tokens, batch, length, context, dropout, gradients, ref objective);
     }
 
     /// <summary>
@@ -52,12 +62,11 @@ public sealed unsafe partial class Gpt2Model<T>
     /// <param name="context">Activations and workspace.</param>
     /// <param name="dropout">Random stream of the dropout; null for evaluation.</param>
     /// <param name="gradients">Vector of the parameters' layout, added to; null for no backward.</param>
-    /// <param name="losses">How many losses the objective adds up.</param>
     /// <param name="objective">The objective.</param>
-    /// <returns>The mean loss.</returns>
+    /// <returns>The sum of the losses.</returns>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named.</exception>
     internal double Step<TObjective>(
-        ReadOnlySpan<int> tokens, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout, ParameterVector<T>? gradients, int losses, ref TObjective objective)
+        ReadOnlySpan<int> tokens, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout, ParameterVector<T>? gradients, ref TObjective objective)
         where TObjective : IHiddenObjective<T>, allows ref struct
     {
         context.Require(this);
@@ -79,7 +88,7 @@ public sealed unsafe partial class Gpt2Model<T>
             long started = StepProfile.Now(context.Workspace.Profile);
             sum = objective.Add(hidden, first, count, context, sum);
             context.Workspace.Profile?.Lap(ProfileStage.HeadAndLoss, started);
-            if (!double.IsFinite(sum)) throw FindNonFinite(context, sum / losses, gradients is not null);
+            if (!double.IsFinite(sum)) throw FindNonFinite(context, sum, gradients is not null);
             if (gradients is null) continue;
             Panel<T> dx = Backward(count * length, context, gradients);
             if (part < batch) Buffer.MemoryCopy(dx.Pointer, context.EmbeddingGradient.Chunk(first * length / dx.Width), dx.Length * sizeof(T), dx.Length * sizeof(T));
@@ -88,7 +97,7 @@ public sealed unsafe partial class Gpt2Model<T>
 
         if (gradients is not null && part < batch) EmbedGradients(tokens, context.EmbeddingGradient, length, context, gradients);
         context.Options.FirstSequence = 0;
-        return sum / losses;
+        return sum;
     }
 
     // A part of the batch through the embedding and all blocks.
@@ -286,18 +295,13 @@ public sealed unsafe partial class Gpt2Model<T>
         _finalNorm.Backward(x.Chunk(chunk), mean, rstd, vectors, normalized, dx, sums, sums + Width, width);
     }
 
-    private int CheckTargets(ReadOnlySpan<int> targets, int count)
+    private void CheckTargets(ReadOnlySpan<int> targets, int count)
     {
         if (targets.Length != count) throw new ShapeMismatchException("targets", $"{count} ids like the tokens", $"{targets.Length}", "Give one target a token, -1 for none.");
-        int predicted = 0;
         foreach (int target in targets)
         {
             if (target >= Config.Vocabulary) throw new TokenException($"target id {target} is outside the vocabulary 0 .. {Config.Vocabulary - 1}. Use the model's own tokenizer.");
-            if (target >= 0) predicted++;
         }
-
-        if (predicted == 0) throw new TokenException("no token of the batch has a target, so there is no loss. Give at least one target that is not -1.");
-        return predicted;
     }
 
     // The first place of the residual stream that is not finite.

@@ -8,7 +8,7 @@ namespace RbeMl.Training;
 /// <summary>Bytes of a training, by what they are for.</summary>
 /// <param name="Runtime">The process at rest: runtime, compiled code, data, everything that is not counted below.</param>
 /// <param name="Weights">Weights as trained.</param>
-/// <param name="Gradients">Gradient vector.</param>
+/// <param name="Gradients">Gradient vectors.</param>
 /// <param name="Optimizer">Optimiser moments.</param>
 /// <param name="Step">What a step works in.</param>
 public readonly record struct MemoryEstimate(long Runtime, long Weights, long Gradients, long Optimizer, StepMemory Step)
@@ -31,6 +31,9 @@ public sealed record MemoryPlanOptions
 
     /// <summary>Threads.</summary>
     public int Threads { get; init; } = 1;
+
+    /// <summary>Gradient vectors: 1, and log2 of the micro-batches of a step more.</summary>
+    public int GradientVectors { get; init; } = 1;
 
     /// <summary>Vectors of the gradient's size that the optimiser holds: 2 for Adam.</summary>
     public int OptimizerMoments { get; init; } = 2;
@@ -104,7 +107,7 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
         ArgumentNullException.ThrowIfNull(options);
         long weights = model.WeightBytes, values = model.Parameters.Length * sizeof(float);
         return new MemoryEstimate(
-            Math.Max(0, restingBytes - weights) + options.ExtraBytes, weights, values, options.OptimizerMoments * values, model.PredictStep(settings, options.Batch, options.Context, options.Threads));
+            Math.Max(0, restingBytes - weights) + options.ExtraBytes, weights, options.GradientVectors * values, options.OptimizerMoments * values, model.PredictStep(settings, options.Batch, options.Context, options.Threads));
     }
 
     /// <summary>The plan in one line, in MiB.</summary>

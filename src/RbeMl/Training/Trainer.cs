@@ -7,10 +7,10 @@ namespace RbeMl.Training;
 
 /// <summary>Bytes of a training run, compressed and as the same model would take dense in fp32.</summary>
 /// <param name="Weights">Weights in memory: fp32 values, quantised bases, places and the kernels' walk orders and tables.</param>
-/// <param name="Gradients">Gradient vector.</param>
+/// <param name="Gradients">Gradient vectors: one, and log2 of <see cref="TrainerOptions.Accumulate"/> more.</param>
 /// <param name="Optimizer">Optimiser moments.</param>
 /// <param name="Activations">Activations kept between forward and backward, after the first step.</param>
-/// <param name="DenseWeights">fp32 weights of the dense model; its gradients take the same, its moments twice that.</param>
+/// <param name="DenseWeights">fp32 weights of the dense model; a gradient vector takes the same, its moments twice that.</param>
 public readonly record struct TrainingBytes(long Weights, long Gradients, long Optimizer, long Activations, long DenseWeights);
 
 /// <summary>
@@ -23,7 +23,7 @@ public sealed class Trainer : IDisposable
     private readonly ITokenSource? _validation;
     private readonly Workspace<float> _workspace;
     private readonly Gpt2Context<float> _context;
-    private readonly ParameterVector<float> _gradients;
+    private readonly GradientTree<float> _gradients;
     private readonly int[] _inputs;
     private readonly int[] _targets;
     private bool _cleared = true;
@@ -73,6 +73,7 @@ public sealed class Trainer : IDisposable
                 Batch = options.Batch,
                 Context = options.Context,
                 Threads = threads == 0 ? Environment.ProcessorCount : threads,
+                GradientVectors = GradientTree<float>.VectorsFor(options.Accumulate),
                 Checkpointing = options.Checkpointing,
                 Offload = options.Offload,
                 SpillFolder = options.SpillFolder,
@@ -83,7 +84,7 @@ public sealed class Trainer : IDisposable
         _workspace = new Workspace<float>(threads);
         if (options.Profile) Profile = new StepProfile(_workspace.Team.Threads);
         _context = new Gpt2Context<float>(model, _workspace, settings);
-        _gradients = model.Parameters.CreateLike();
+        _gradients = new GradientTree<float>(model.Parameters, options.Accumulate);
         Optimizer = new AdamW<float>(model.Parameters, options);
         _inputs = new int[options.Batch * options.Context];
         _targets = new int[options.Batch * options.Context];
@@ -99,7 +100,7 @@ public sealed class Trainer : IDisposable
     public AdamW<float> Optimizer { get; }
 
     /// <summary>Where a step sums its gradients; zero between steps, as the optimiser leaves them.</summary>
-    public ParameterVector<float> Gradients => _gradients;
+    public ParameterVector<float> Gradients => _gradients.Root;
 
     /// <summary>Threads and scratch.</summary>
     public Workspace<float> Workspace => _workspace;
@@ -129,12 +130,16 @@ public sealed class Trainer : IDisposable
         {
             long values = Model.Parameters.TrainableCount * sizeof(float);
             ModelSize size = ModelSize.Of(Model);
-            return new TrainingBytes(size.ResidentBytes, values, 2 * values, _context.ActivationBytes, size.DenseValues * sizeof(float));
+            return new TrainingBytes(size.ResidentBytes, values * _gradients.Vectors, 2 * values, _context.ActivationBytes, size.DenseValues * sizeof(float));
         }
     }
 
-    /// <summary>One optimiser step.</summary>
+    /// <summary>
+    /// One optimiser step: loss and gradient are those of the mean over all tokens that its micro-batches predict, however these divide them. One that predicts nothing
+    /// counts for nothing.
+    /// </summary>
     /// <param name="progress">Fraction of the run that is done, for the schedule; steps done / steps when null.</param>
+    /// <exception cref="TokenException">The whole step predicts nothing, or an id is outside the vocabulary.</exception>
     /// <exception cref="NonFiniteException">A layer or gradient became NaN or infinite; step and layer are named, the weights are those before the step.</exception>
     public TrainingProgress Step(double? progress = null)
     {
@@ -142,23 +147,31 @@ public sealed class Trainer : IDisposable
         int step = StepsDone;
         double factor = LearningRate.Factor(Options, step, progress ?? (step / (double)Options.Steps));
         double loss = 0, norm;
+        long predicted, first = (long)step * Options.Accumulate;
         using Activity? activity = TrainingTelemetry.StartStep(step + 1);
         if (!_cleared) _gradients.Clear(); // a step that failed left them
         _cleared = false;
         _workspace.Profile = Profile;
         try
         {
+            predicted = CountTargets(first);
             for (int micro = 0; micro < Options.Accumulate; micro++)
             {
-                long index = ((long)step * Options.Accumulate) + micro;
-                long filling = StepProfile.Now(Profile);
-                _train.Fill(index, Options.Batch, Options.Context, _inputs, _targets);
-                Profile?.Lap(ProfileStage.Data, filling);
-                loss += Model.Loss(_inputs, _targets, Options.Batch, Options.Context, _context, new DropoutStep(Options.Seed, (uint)index), _gradients, 1.0 / Options.Accumulate);
+                if (micro > 0) // the first is there
+                {
+                    long filling = StepProfile.Now(Profile);
+                    Fill(first + micro);
+                    Profile?.Lap(ProfileStage.Data, filling);
+                }
+
+                DropoutStep dropout = new(Options.Seed, (uint)(first + micro));
+                if (TokenTargets.Count(_targets) > 0) loss += Model.LossSum(_inputs, _targets, Options.Batch, Options.Context, _context, dropout, _gradients.Leaf, 1.0 / predicted);
+                _gradients.Add(_workspace.Team);
             }
 
+            loss /= predicted;
             long updating = StepProfile.Now(Profile);
-            norm = Optimizer.Step(_gradients, factor, _workspace.Team);
+            norm = Optimizer.Step(_gradients.Root, factor, _workspace.Team);
             _cleared = true;
             Profile?.Lap(ProfileStage.Optimizer, updating);
         }
@@ -174,26 +187,29 @@ public sealed class Trainer : IDisposable
         }
 
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        TrainingTelemetry.EndStep((long)_inputs.Length * Options.Accumulate, seconds, loss / Options.Accumulate);
-        return new TrainingProgress(
-            StepsDone, Options.Steps, loss / Options.Accumulate, factor * Options.LearningRate, norm, (double)_inputs.Length * Options.Accumulate / seconds, ResidentBytes(), null);
+        TrainingTelemetry.EndStep(predicted, seconds, loss);
+        return new TrainingProgress(StepsDone, Options.Steps, loss, factor * Options.LearningRate, norm, predicted / seconds, ResidentBytes(), null, predicted);
     }
 
-    /// <summary>Mean loss over the first batches of the validation source, without dropout; NaN without a source.</summary>
+    /// <summary>Mean loss over all tokens that the first batches of the validation source predict, without dropout; NaN without a source.</summary>
     /// <param name="batches">How many; <see cref="TrainerOptions.ValidationBatches"/> when null.</param>
+    /// <exception cref="TokenException">They predict nothing.</exception>
     public double Validate(int? batches = null)
     {
         int count = batches ?? Options.ValidationBatches;
         if (count < 1) throw new InvalidSettingException(nameof(batches), count, "use at least 1 batch.");
         if (_validation is null) return double.NaN;
         double sum = 0;
+        long predicted = 0;
         for (int i = 0; i < count; i++)
         {
             _validation.Fill(i, Options.Batch, Options.Context, _inputs, _targets);
-            sum += Model.Loss(_inputs, _targets, Options.Batch, Options.Context, _context);
+            int targets = TokenTargets.Count(_targets);
+            if (targets > 0) sum += Model.LossSum(_inputs, _targets, Options.Batch, Options.Context, _context, null, null, 1);
+            predicted += targets;
         }
 
-        return sum / count;
+        return predicted > 0 ? sum / predicted : throw TokenTargets.None("the validation");
     }
 
     /// <summary>Runs the remaining steps, reporting each; validates every <see cref="TrainerOptions.ValidateEvery"/> steps and after the last.</summary>
@@ -218,6 +234,22 @@ public sealed class Trainer : IDisposable
 
         return _lastValidation;
     }
+
+    // Targets of all micro-batches of a step. From the last to the first, which is then the one to begin with.
+    private long CountTargets(long first)
+    {
+        long predicted = 0, filling = StepProfile.Now(Profile);
+        for (int micro = Options.Accumulate - 1; micro >= 0; micro--)
+        {
+            Fill(first + micro);
+            predicted += TokenTargets.Count(_targets);
+        }
+
+        Profile?.Lap(ProfileStage.Data, filling);
+        return predicted > 0 ? predicted : throw TokenTargets.None("the step");
+    }
+
+    private void Fill(long index) => _train.Fill(index, Options.Batch, Options.Context, _inputs, _targets);
 
     // Asking the system costs a file read and garbage; once a second is enough for a progress bar.
     private long ResidentBytes()

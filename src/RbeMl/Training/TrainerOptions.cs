@@ -28,7 +28,10 @@ public sealed record TrainerOptions
     /// <summary>Tokens of a sequence T.</summary>
     public int Context { get; init; } = 64;
 
-    /// <summary>Micro-batches added up before an optimiser step.</summary>
+    /// <summary>
+    /// Micro-batches added up before an optimiser step, whose loss is the mean over the tokens of all of them. Their gradients are added by a fixed binary tree, which takes
+    /// log2 of their number more vectors of the gradient's size.
+    /// </summary>
     public int Accumulate { get; init; } = 1;
 
     /// <summary>Highest learning rate of dense values (embeddings, biases, LayerNorm).</summary>
@@ -125,11 +128,12 @@ public sealed record TrainerOptions
 /// <summary>What a run reports after each step.</summary>
 /// <param name="Step">Optimiser steps done.</param>
 /// <param name="Steps">Optimiser steps in all.</param>
-/// <param name="Loss">Mean loss of the step's batch, nats a token.</param>
+/// <param name="Loss">Mean loss over the step's predicted tokens, nats.</param>
 /// <param name="LearningRate">Learning rate used.</param>
 /// <param name="GradientNorm">Global norm before clipping.</param>
-/// <param name="TokensPerSecond">Tokens trained a second, of this step.</param>
+/// <param name="TokensPerSecond">Predicted tokens a second, of this step.</param>
 /// <param name="ResidentBytes">Resident memory of the process, read at most once a second.</param>
 /// <param name="ValidationLoss">Validation loss, when one was measured after this step.</param>
+/// <param name="Tokens">Tokens that the step predicted: the weight of its loss in a mean over steps. Padding is none of them.</param>
 public readonly record struct TrainingProgress(
-    int Step, int Steps, double Loss, double LearningRate, double GradientNorm, double TokensPerSecond, long ResidentBytes, double? ValidationLoss);
+    int Step, int Steps, double Loss, double LearningRate, double GradientNorm, double TokensPerSecond, long ResidentBytes, double? ValidationLoss, long Tokens);

@@ -12,7 +12,7 @@ public static class TrainingTelemetry
     /// <summary>Name of the meter and of the activity source.</summary>
     public const string Name = "RbeMl";
 
-    /// <summary>Counter of trained tokens.</summary>
+    /// <summary>Counter of trained tokens: those that were predicted, without padding.</summary>
     public const string Tokens = "rbeml.training.tokens";
 
     /// <summary>Histogram of the steps' wall time, in seconds.</summary>

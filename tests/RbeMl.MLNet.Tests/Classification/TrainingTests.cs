@@ -46,7 +46,8 @@ public sealed class TrainingTests
         TextClassificationTransformer model = Toy.Fit(_ml, Toy.Multiclass(_ml), o => (o.Progress, o.ValidationFraction, o.Epochs, o.BatchSize) = (new Listener(steps.Add), 0.25, 3, 5));
         Assert.Equal((18, 6, 12), (model.Summary.Examples, model.Summary.ValidationExamples, model.Summary.Steps));
         Assert.Equal(Enumerable.Range(1, 12), steps.Select(s => s.Step));
-        Assert.Equal(steps.Chunk(4).Select(epoch => epoch.Average(s => s.Loss)), model.Summary.Epochs.Select(e => e.Loss));
+        Assert.Equal([5, 5, 5, 3], steps.Take(4).Select(s => s.Examples).OrderDescending()); // the short batch counts for its examples
+        Assert.Equal(steps.Chunk(4).Select(epoch => epoch.Sum(s => s.Loss * s.Examples) / 18), model.Summary.Epochs.Select(e => e.Loss));
         Assert.All(model.Summary.Epochs, e => Assert.InRange(e.ValidationAccuracy!.Value, 0, 1));
         Assert.Contains(log, m => m.Contains("Epoch 3 of 3: loss", StringComparison.Ordinal) && m.Contains("accuracy", StringComparison.Ordinal));
         Assert.Contains(log, m => m.Contains("seed 3", StringComparison.Ordinal));

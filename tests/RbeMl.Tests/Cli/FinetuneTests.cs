@@ -30,7 +30,7 @@ public sealed class FinetuneTests : IDisposable
         Assert.Equal(Enumerable.Range(1, 20), metrics.GetProperty("steps").EnumerateArray().Select(s => s.GetProperty("step").GetInt32()));
         foreach (JsonElement step in metrics.GetProperty("steps").EnumerateArray())
         {
-            foreach (string key in new[] { "loss", "learningRate", "gradientNorm", "tokensPerSecond", "residentBytes" }) Assert.True(step.GetProperty(key).GetDouble() > 0, key);
+            foreach (string key in new[] { "loss", "learningRate", "gradientNorm", "tokensPerSecond", "residentBytes", "tokens" }) Assert.True(step.GetProperty(key).GetDouble() > 0, key);
         }
 
         JsonElement[] validation = [.. metrics.GetProperty("validation").EnumerateArray()];

@@ -8,6 +8,15 @@ namespace RbeMl.Tests.Cli;
 public sealed class OutputTests
 {
     [Fact]
+    public void The_rate_of_a_run_is_all_tokens_over_all_seconds()
+    {
+        RunRecord run = new();
+        run.Add(new TrainingProgress(1, 2, 1, 1e-3, 1, 100, 1, null, 1000)); // 10 s
+        run.Add(new TrainingProgress(2, 2, 1, 1e-3, 1, 300, 1, null, 600)); // 2 s
+        Assert.Equal(1600 / 12.0, run.TokensPerSecond, 1e-9);
+    }
+
+    [Fact]
     public void Numbers_read_the_same_everywhere()
     {
         Assert.Equal(
@@ -61,7 +70,7 @@ public sealed class OutputTests
         view.Validation = 2.5;
         view.Run(() =>
         {
-            for (int step = 1; step <= 1000; step++) view.Report(new TrainingProgress(step, 1000, 3.25, 1e-3, 1, 12345.6, 100 << 20, null), step / 1000.0, TimeSpan.FromSeconds(step));
+            for (int step = 1; step <= 1000; step++) view.Report(new TrainingProgress(step, 1000, 3.25, 1e-3, 1, 12345.6, 100 << 20, null, 768), step / 1000.0, TimeSpan.FromSeconds(step));
         });
         string[] lines = output.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.InRange(lines.Length, 20, 22);

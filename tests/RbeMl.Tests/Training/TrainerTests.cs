@@ -184,9 +184,10 @@ public class TrainerTests
     [InlineData(CheckpointPolicy.None, ActivationOffload.Spill)]
     [InlineData(CheckpointPolicy.Selective, ActivationOffload.Spill)]
     [InlineData(CheckpointPolicy.Full, ActivationOffload.Spill)]
-    public void A_steady_step_allocates_nothing_on_the_managed_heap(CheckpointPolicy policy, ActivationOffload offload)
+    [InlineData(CheckpointPolicy.None, ActivationOffload.None, 3)]
+    public void A_steady_step_allocates_nothing_on_the_managed_heap(CheckpointPolicy policy, ActivationOffload offload, int accumulate = 1)
     {
-        using Trainer trainer = new(Model(), new Counting(11), null, s_training with { Checkpointing = policy, Offload = offload }, 1);
+        using Trainer trainer = new(Model(), new Counting(11), null, s_training with { Checkpointing = policy, Offload = offload, Accumulate = accumulate }, 1);
         for (int i = 0; i < 5; i++) trainer.Step();
         long least = long.MaxValue;
         for (int window = 0; window < 40 && least > 0; window++)

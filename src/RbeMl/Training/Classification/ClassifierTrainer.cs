@@ -67,6 +67,7 @@ public sealed class ClassifierTrainer : IDisposable
                 Checkpointing = options.Checkpointing,
                 Offload = options.Offload,
                 SpillFolder = options.SpillFolder,
+                GradientVectors = trainsModel ? 1 : 0,
                 OptimizerMoments = (trainsModel ? 2 : 0) + (keepsBest && trainsModel ? 1 : 0),
                 ExtraBytes = HeadBytes(classifier, batch, longest),
             });
@@ -139,7 +140,7 @@ public sealed class ClassifierTrainer : IDisposable
 
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         TrainingTelemetry.EndStep(_train.Tokens.Length, seconds, loss);
-        return new ClassifierProgress(epoch + 1, Options.Epochs, StepsDone, Steps, loss, factor * Options.LearningRate, norm, _train.Filled / seconds, ResidentBytes());
+        return new ClassifierProgress(epoch + 1, Options.Epochs, StepsDone, Steps, loss, factor * Options.LearningRate, norm, _train.Filled / seconds, ResidentBytes(), _train.Filled);
     }
 
     /// <summary>Mean loss in nats and accuracy on the validation examples, without dropout; NaN without any.</summary>

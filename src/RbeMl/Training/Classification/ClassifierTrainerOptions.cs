@@ -165,10 +165,11 @@ public sealed record ClassifierTrainerOptions
 /// <param name="GradientNorm">Global norm before clipping.</param>
 /// <param name="ExamplesPerSecond">Examples trained a second, of this step.</param>
 /// <param name="ResidentBytes">Resident memory of the process, read at most once a second.</param>
+/// <param name="Examples">Examples of the step: the weight of its loss in a mean over steps.</param>
 /// <param name="ValidationLoss">Mean validation loss in nats, after the last step of an epoch.</param>
 /// <param name="ValidationAccuracy">Share of the validation examples whose likeliest class is the label, after the last step of an epoch.</param>
 public readonly record struct ClassifierProgress(
-    int Epoch, int Epochs, int Step, int Steps, double Loss, double LearningRate, double GradientNorm, double ExamplesPerSecond, long ResidentBytes,
+    int Epoch, int Epochs, int Step, int Steps, double Loss, double LearningRate, double GradientNorm, double ExamplesPerSecond, long ResidentBytes, int Examples,
     double? ValidationLoss = null, double? ValidationAccuracy = null);
 
 /// <summary>How a run ended.</summary>
