@@ -92,7 +92,7 @@ internal sealed class BlockBatch : RowBatch
             else _masks[slots[b]].AsSpan(0, own).CopyTo(mask.AsSpan(b * tokens));
         }
 
-        float[] y = _block.Forward(x, slots.Length, tokens, new ForwardOptions<float> { PaddingMask = mask }, null, workspace).Output;
+        float[] y = _block.Forward(x, slots.Length, tokens, new ForwardOptions<float> { PaddingMask = mask, AllowNonFinite = true }, null, workspace).Output;
         for (int b = 0; b < slots.Length; b++)
         {
             Span<float> row = y.AsSpan(b * tokens * width, _lengths[slots[b]]);

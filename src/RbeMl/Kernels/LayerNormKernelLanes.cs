@@ -62,7 +62,10 @@ internal static unsafe class LayerNormKernelLanes
         // Rounding may leave a tiny negative number where all values are equal; a NaN stays.
         variance = TLanes.SelectLess(variance, TLanes.Zero, TLanes.Zero, variance);
         TLanes.Store(TLanes.Add(shift, offset), mean);
-        TLanes.Store(TLanes.Divide(TLanes.Set(1f), TLanes.Sqrt(TLanes.Add(variance, TLanes.Set(eps)))), rstd);
+
+        // Of a variance that overflows the root's inverse would be 0, and the token vanish without a word: infinity times 0 makes it NaN, anything else adds nothing.
+        TLanes inverseRoot = TLanes.Divide(TLanes.Set(1f), TLanes.Sqrt(TLanes.Add(variance, TLanes.Set(eps))));
+        TLanes.Store(TLanes.Fma(variance, TLanes.Zero, inverseRoot), rstd);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -74,7 +74,7 @@ internal static unsafe class VectorKernel
 
         float square = TLanes.Sum(squares);
         for (int f = whole; f < features; f++) square += (x[f] - mean) * (x[f] - mean);
-        float scale = 1f / MathF.Sqrt((square / features) + epsilon);
+        float scale = (1f / MathF.Sqrt((square / features) + epsilon)) + (square * 0); // NaN, not 0, where it overflows
         TLanes scales = TLanes.Set(scale);
         for (int f = 0; f < whole; f += TLanes.Count)
         {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Numerics;
+using RbeMl.Kernels;
 using RbeMl.Memory;
 
 namespace RbeMl.Layers;
@@ -11,6 +12,7 @@ internal sealed unsafe class BlockCall<T> : IDisposable
 {
     private readonly BlockActivations<T> _shared = new();
     private readonly Panel<T> _input = new();
+    private volatile bool _nonFinite;
 
     public Workspace<T> Workspace { get; private set; } = null!;
 
@@ -96,6 +98,7 @@ internal sealed unsafe class BlockCall<T> : IDisposable
     public void Begin(Workspace<T> workspace, Panel<T> x, Panel<T> result, int batch, int length, int past, ForwardOptions<T> options)
     {
         (Workspace, X, Result, Batch, Length, Past, Options) = (workspace, x, result, batch, length, past, options);
+        _nonFinite = false;
         Profile = options.Profile || workspace.Profile is not null;
         if (!Profile) return;
         if (Ticks.Length != workspace.Team.Threads * BlockProfile.Stages) Ticks = new long[workspace.Team.Threads * BlockProfile.Stages];
@@ -143,6 +146,15 @@ internal sealed unsafe class BlockCall<T> : IDisposable
         Middle = saved.Middle;
         (X1Hat, Qkv, Att, X2Hat, Hidden, Statistics, RowStatistics) = (most.X1Hat, most.Qkv, most.Att, most.X2Hat, most.Hidden, most.Statistics, most.RowStatistics);
         (AttHat, HiddenHat) = (all.AttHat, all.HiddenHat);
+    }
+
+    /// <summary>Whether <see cref="Look"/> has seen a NaN or infinity.</summary>
+    public bool HasNonFinite => _nonFinite;
+
+    /// <summary>Looks through a chunk of a panel while it is in the cache.</summary>
+    public void Look(Panel<T> panel, int chunk)
+    {
+        if (!FiniteSearch.AllFinite(panel.Chunk(chunk), panel.ChunkStride)) _nonFinite = true;
     }
 
     public void End()

@@ -102,14 +102,6 @@ public sealed class BlockContext<T> : IDisposable
         MoveStatistics(shared, save: false, team);
     }
 
-    /// <summary>Brings back the input alone.</summary>
-    internal Panel<T> RestoreInput(Panel<T> x, ThreadTeam team)
-    {
-        _store!.Rewind();
-        Move(x.Reshape(_shapes[0].Tokens, _shapes[0].Features, _shapes[0].PaddedFeatures), save: false, team);
-        return x;
-    }
-
     private unsafe void Move(Panel<T> panel, bool save, ThreadTeam team) => _store!.Move(panel.Pointer, panel.Length, rounded: true, save, team);
 
     // Full checkpointing computes them again.

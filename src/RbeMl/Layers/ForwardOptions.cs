@@ -26,6 +26,12 @@ public sealed class ForwardOptions<T>
     /// <summary>Whether to return the attention probabilities [B, H, T, Tkv].</summary>
     public bool ReturnAttentionWeights { get; init; }
 
+    /// <summary>
+    /// Whether NaN and infinity may come out: for sequences that have nothing to do with each other and are looked at one by one. Otherwise a block that makes one
+    /// throws a <see cref="NonFiniteException"/>.
+    /// </summary>
+    public bool AllowNonFinite { get; init; }
+
     /// <summary>Whether to measure the stages and return <see cref="LayerStats"/>.</summary>
     public bool Profile { get; init; }
 }

@@ -1,5 +1,5 @@
 using System.Numerics;
-using System.Runtime.CompilerServices;
+using RbeMl.Kernels;
 using RbeMl.Memory;
 
 namespace RbeMl.Layers;
@@ -81,7 +81,7 @@ public sealed unsafe class ParameterVector<T> : IDisposable
     {
         if (_initial is null) throw new InvalidOperationException("The parameters are frozen.");
         ArgumentNullException.ThrowIfNull(initial);
-        int bad = new ReadOnlySpan<float>(initial).IndexOfAnyExcept(finite: true);
+        int bad = FiniteSearch.IndexOfNonFinite(initial);
         if (bad >= 0) throw new NonFiniteException(name, $"value {initial[bad]} at element {bad}. Repair the weights before building a model from them.");
         ParameterSlice slice = new(name, kind, Length, initial.Length, rateScale, gram);
         _slices.Add(slice);
@@ -157,21 +157,5 @@ public sealed unsafe class ParameterVector<T> : IDisposable
     {
         _buffer?.Dispose();
         _buffer = null;
-    }
-}
-
-/// <summary>Searches for values that are not finite.</summary>
-internal static class FiniteSearch
-{
-    /// <summary>Index of the first element that is NaN or infinite, or -1.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static int IndexOfAnyExcept(this ReadOnlySpan<float> values, bool finite)
-    {
-        for (int i = 0; i < values.Length; i++)
-        {
-            if (float.IsFinite(values[i]) != finite) return i;
-        }
-
-        return -1;
     }
 }

@@ -47,6 +47,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
 
         t0 = call.Lap(worker, ProfileStage.LayerNorm1, t0);
         Attention.ProjectChunks(new HatBlocks<T>(group, xHat, moments, default), Of(call.Qkv, first), scratch);
+        for (int c = 0; c < group.Count; c++) call.Look(call.Qkv, first + c);
         call.Lap(worker, ProfileStage.Projections, t0);
     }
 
@@ -109,6 +110,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         {
             if (Drops(call)) Drop(call, DropoutSite.FeedForwardResidual, first + c, y[c]);
             Elementwise.Add(y[c], m[c], y[c], size);
+            call.Look(call.Result, first + c);
         }
 
         call.Lap(worker, ProfileStage.FeedForward, t0);
@@ -183,6 +185,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         T* dx = call.Result.Chunk(chunk);
         Copy(call.MiddleGradient.Chunk(chunk), dx, size);
         LayerNorm1.Backward(call.X.Chunk(chunk), Statistic(call, 0, chunk), Statistic(call, 1, chunk), call.LayerNormVectors.Pointer, dNorm, dx, sums + 3L * Width, sums + 4L * Width, width);
+        call.Look(call.Result, chunk);
         call.Lap(worker, ProfileStage.LayerNorm1Backward, t0);
     }
 

@@ -34,9 +34,11 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     /// <summary>Whether <see cref="Decode"/> does such a call: one token each of a few sequences with a cache, no masks, dropout, weights or profile to return.</summary>
     internal bool DecodesVectors(int batch, int length, ForwardOptions<T> options) =>
         typeof(T) == typeof(float) && length == 1 && batch <= MostVectors && _config.HeadWidth <= LargestHeadWidth
-        && options is { Cache: not null, PaddingMask: null, AdditiveMask: null, ReturnAttentionWeights: false, Profile: false } && (options.Dropout is null || (_config.Dropout == 0 && AttentionDropout == 0));
+        && options is { Cache: not null, PaddingMask: null, AdditiveMask: null, ReturnAttentionWeights: false, Profile: false, AllowNonFinite: false }
+        && (options.Dropout is null || (_config.Dropout == 0 && AttentionDropout == 0));
 
     /// <summary>Forward of one new token of each sequence, x -> y, both [batch][Dp] with zeros beyond the features; the cache grows by one. Arguments are checked.</summary>
+    /// <exception cref="NonFiniteException">The output is NaN or infinite; the cache is as before.</exception>
     internal void Decode(T* x, T* y, int batch, LayerKvCache<T> cache, Workspace<T> workspace)
     {
         RbeLinear<T>[] inputs = Attention.Inputs;
@@ -65,8 +67,9 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         NormalizeVectors(LayerNorm2, vectors + (2L * PaddedWidth), call.Middle, call, expand);
         Loop(DecodeStage.Expand, expand.TileRows);
         Loop(DecodeStage.Contract, contract.TileRows);
-        cache.Advance(1);
+        RequireFinite(call);
         call.End();
+        cache.Advance(1);
 
         void Loop(DecodeStage stage, int items)
         {

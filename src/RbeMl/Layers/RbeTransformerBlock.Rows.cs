@@ -67,6 +67,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     private void OutputInput(BlockCall<T> call, int chunk, int worker)
     {
         long t0 = call.Now();
+        call.Look(call.Qkv, chunk);
         Attention.Output.TransformInput(Attention.Output.TileColumns, call.Att.Chunk(chunk), call.AttHat.Chunk(chunk), MomentsAt(call, chunk, MomentLayout.Of(this).Att), call.X.Width);
         call.Lap(worker, ProfileStage.AttentionOutput, t0);
     }
@@ -122,6 +123,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         T* y = call.Result.Chunk(chunk);
         if (Drops(call)) Drop(call, DropoutSite.FeedForwardResidual, chunk, y);
         Elementwise.Add(y, call.Middle.Chunk(chunk), y, (long)PaddedWidth * call.X.Width);
+        call.Look(call.Result, chunk);
         call.Lap(worker, ProfileStage.FeedForward, t0);
     }
 

@@ -139,7 +139,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
     /// <exception cref="ShapeMismatchException">A shape does not fit.</exception>
     /// <exception cref="TokenException">The sequence is longer than the model's maximum or the cache's capacity.</exception>
-    /// <exception cref="NonFiniteException">The input holds NaN or infinity.</exception>
+    /// <exception cref="NonFiniteException">The input or output holds NaN or infinity, the output unless <see cref="ForwardOptions{T}.AllowNonFinite"/>; the cache is as before.</exception>
     public TransformerBlockOutput<T> Forward(ReadOnlySpan<T> x, int batch, int length, ForwardOptions<T>? options = null, BlockContext<T>? context = null, Workspace<T>? workspace = null)
     {
         if (context is not null) context.Filled = false;
@@ -161,6 +161,8 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     /// <param name="context">A context that the forward filled; it is empty afterwards.</param>
     /// <param name="gradients">Vector of the parameters' layout; added to, the caller zeroes.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
+    /// <exception cref="ShapeMismatchException">A shape does not fit.</exception>
+    /// <exception cref="NonFiniteException">The gradient of the output or of the input holds NaN or infinity; what was added to the gradients is worth nothing.</exception>
     public T[] Backward(ReadOnlySpan<T> dy, BlockContext<T> context, ParameterVector<T> gradients, Workspace<T>? workspace = null)
     {
         ArgumentNullException.ThrowIfNull(context);
@@ -179,6 +181,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     }
 
     /// <summary>Forward of panels [Dp]: x -> y. Padded features and lanes of x are zero. x may not be y.</summary>
+    /// <exception cref="NonFiniteException">The input or output holds NaN or infinity, unless <see cref="ForwardOptions{T}.AllowNonFinite"/>; the cache is as before.</exception>
     public (T[]? AttentionWeights, LayerStats? Statistics) Forward(Panel<T> x, Panel<T> y, int batch, int length, ForwardOptions<T>? options, BlockContext<T>? context, Workspace<T> workspace)
     {
         ArgumentNullException.ThrowIfNull(x);
@@ -210,6 +213,8 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
                 RunForward(call);
             }
 
+            if (call.HasNonFinite && !options.AllowNonFinite) RequireFinite(x, y, call.Qkv);
+
             if (context is { Offload: not ActivationOffload.None }) call.Store(context, StoreBytes(context.Policy, context.Offload, batch, length), StatisticsElements(x.Tokens), RowStatisticsElements(batch, length));
         }
         catch
@@ -227,6 +232,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     }
 
     /// <summary>Backward of panels [Dp]: dy -> dx, parameter gradients added. Padded features and lanes of dy are zero. dx may not be dy.</summary>
+    /// <exception cref="NonFiniteException">The gradient of the output or of the input holds NaN or infinity; what was added to the gradients is worth nothing.</exception>
     public void Backward(Panel<T> dy, Panel<T> dx, BlockContext<T> context, ParameterVector<T> gradients, Workspace<T> workspace)
     {
         ArgumentNullException.ThrowIfNull(dy);
@@ -256,7 +262,9 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         RunBackward(call);
         workspace.Profile?.AddBlock(call.Ticks);
         context.Filled = false;
+        bool finite = !call.HasNonFinite;
         call.End();
+        if (!finite) RequireFiniteGradient(dy, dx);
     }
 
     /// <summary>Frees what the layers hold, and the parameters of a block of its own; those of a model's block belong to the model.</summary>

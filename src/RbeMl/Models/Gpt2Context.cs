@@ -106,9 +106,6 @@ public sealed class Gpt2Context<T> : IDisposable
         _spill.Prepare(bytes, Blocks.Length);
     }
 
-    /// <summary>Input of block l of the last forward.</summary>
-    internal Panel<T> ResidualAt(int l) => Settings.Offload is ActivationOffload.None || l == Blocks.Length ? Residual[l] : Blocks[l].RestoreInput(GradientB, Workspace.Team);
-
     internal void Require(Gpt2Model<T> model)
     {
         if (!ReferenceEquals(model, _model))

@@ -20,6 +20,7 @@ public sealed unsafe partial class Gpt2Model<T>
         for (int l = 0; l < Blocks.Count; l++) cache[l].Check(Blocks[l].Name, batch, Config.Heads, Config.HeadWidth, 1);
         Panel<T> embedded = workspace.Panel("model.a");
         Embed(tokens, 1, past, embedded, workspace, null);
+        RequireFiniteEmbedding(embedded);
 
         // A narrow panel of one token is 16 Dp elements: two vectors for each of at most four sequences, then gamma and beta.
         long size = (long)batch * PaddedWidth;
@@ -29,12 +30,20 @@ public sealed unsafe partial class Gpt2Model<T>
             for (int f = 0; f < PaddedWidth; f++) x[((long)b * PaddedWidth) + f] = embedded.Pointer[((long)f * embedded.Width) + b];
         }
 
-        for (int l = 0; l < Blocks.Count; l++)
+        try
         {
-            Blocks[l].Decode(x, y, batch, cache[l], workspace);
-            T* next = y;
-            y = x;
-            x = next;
+            for (int l = 0; l < Blocks.Count; l++)
+            {
+                Blocks[l].Decode(x, y, batch, cache[l], workspace);
+                T* next = y;
+                y = x;
+                x = next;
+            }
+        }
+        catch
+        {
+            cache.Truncate(past); // the layers before have taken the token already
+            throw;
         }
 
         DecodeFinalNorm(vectors);
@@ -46,5 +55,7 @@ public sealed unsafe partial class Gpt2Model<T>
             LogitsWork work = new(_head, input, output, workspace);
             workspace.Team.For(_head.LogitsItems, ref work);
         }
+
+        RequireFiniteLogits(logits, Config.Vocabulary);
     }
 }

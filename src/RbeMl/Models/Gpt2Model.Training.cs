@@ -88,7 +88,11 @@ public sealed unsafe partial class Gpt2Model<T>
             long started = StepProfile.Now(context.Workspace.Profile);
             sum = objective.Add(hidden, first, count, context, sum);
             context.Workspace.Profile?.Lap(ProfileStage.HeadAndLoss, started);
-            if (!double.IsFinite(sum)) throw FindNonFinite(context, sum, gradients is not null);
+            if (!double.IsFinite(sum))
+            {
+                throw new NonFiniteException("head", FormattableString.Invariant($"the loss is {sum} while every block's output is finite. Lower the learning rate, or look for a bad weight in the final LayerNorm or head."));
+            }
+
             if (gradients is null) continue;
             Panel<T> dx = Backward(count * length, context, gradients);
             if (part < batch) Buffer.MemoryCopy(dx.Pointer, context.EmbeddingGradient.Chunk(first * length / dx.Width), dx.Length * sizeof(T), dx.Length * sizeof(T));
@@ -107,6 +111,7 @@ public sealed unsafe partial class Gpt2Model<T>
         Panel<T>[] x = context.Residual;
         long started = StepProfile.Now(workspace.Profile);
         Embed(tokens, length, 0, x[0], workspace, context.Options);
+        RequireFiniteEmbedding(x[0]);
         workspace.Profile?.Lap(ProfileStage.Embedding, started);
         BlockCall<T> call = workspace.Call();
         call.Lent = keep ? null : context.Blocks[0];
@@ -304,27 +309,11 @@ public sealed unsafe partial class Gpt2Model<T>
         }
     }
 
-    // The first place of the residual stream that is not finite.
-    private NonFiniteException FindNonFinite(Gpt2Context<T> context, double loss, bool stored)
+    // Embeddings add up to what is not finite only where they are damaged.
+    private static void RequireFiniteEmbedding(Panel<T> x)
     {
-        // Offloaded inputs come back from the store; without gradients nothing was stored, and the last two panels are all there is.
-        int from = stored || context.Settings.Offload is ActivationOffload.None ? 0 : Math.Max(0, context.Residual.Length - 2);
-        for (int l = from; l < context.Residual.Length; l++)
-        {
-            Panel<T> panel = stored ? context.ResidualAt(l) : context.Residual[l];
-            for (int t = 0; t < panel.Tokens; t++)
-            {
-                for (int f = 0; f < Width; f++)
-                {
-                    if (!T.IsFinite(panel[t, f]))
-                    {
-                        return new NonFiniteException(l == 0 ? "embedding" : $"blocks.{l - 1}", $"its output is {panel[t, f]} at token {t}, feature {f}. Lower the learning rate, or look for a bad weight in this layer.");
-                    }
-                }
-            }
-        }
-
-        return new NonFiniteException("head", $"the loss is {loss} while every block's output is finite. Lower the learning rate, or look for a bad weight in the final LayerNorm or head.");
+        NonFiniteException? error = RbeTransformerBlock<T>.FindNonFinite("embedding", x, "its output is", "Lower the learning rate, or look for a bad weight in this layer.");
+        if (error is not null) throw error;
     }
 
     // Cross-entropy of the next token at every place with a target.

@@ -1,5 +1,6 @@
 using System.Numerics;
 using RbeMl.Codec;
+using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Memory;
 
@@ -110,11 +111,7 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         Panel<T> x = Hidden(tokens, batch, length, workspace, cache);
         T[] logits = new T[checked(batch * length * Config.Vocabulary)];
         HeadLogits(x, workspace, logits);
-        for (int i = 0; i < logits.Length; i++)
-        {
-            if (!T.IsFinite(logits[i])) throw new NonFiniteException("head", $"logit {logits[i]} of token {i / Config.Vocabulary}, id {i % Config.Vocabulary}. The model's weights are damaged or its training diverged.");
-        }
-
+        RequireFiniteLogits(logits, Config.Vocabulary);
         return logits;
     }
 
@@ -138,9 +135,11 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         }
 
         HeadLogits(last, workspace, logits);
+        RequireFiniteLogits(logits, Config.Vocabulary);
     }
 
     /// <summary>The residual stream after the last block, before the final LayerNorm: a panel of the workspace, valid until its next use.</summary>
+    /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named, and the cache is as before.</exception>
     public Panel<T> Hidden(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null) =>
         HiddenAfter(tokens, batch, length, workspace, cache, Blocks.Count);
 
@@ -153,13 +152,35 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         CheckTokens(tokens, batch, length, past);
         Panel<T> x = workspace.Panel("model.a"), y = workspace.Panel("model.b");
         Embed(tokens, length, past, x, workspace, null);
-        for (int l = 0; l < blocks; l++, (x, y) = (y, x))
+        RequireFiniteEmbedding(x);
+        try
         {
-            y.Reshape(batch * length, Width, PaddedWidth);
-            Blocks[l].Forward(x, y, batch, length, cache?.Options(l), null, workspace);
+            for (int l = 0; l < blocks; l++, (x, y) = (y, x))
+            {
+                y.Reshape(batch * length, Width, PaddedWidth);
+                Blocks[l].Forward(x, y, batch, length, cache?.Options(l), null, workspace);
+            }
+        }
+        catch
+        {
+            cache?.Truncate(past); // the layers before have taken the tokens already
+            throw;
         }
 
         return x;
+    }
+
+    private static void RequireFiniteLogits(ReadOnlySpan<T> logits, int vocabulary)
+    {
+        fixed (T* values = logits)
+        {
+            if (FiniteSearch.AllFinite(values, logits.Length)) return;
+        }
+
+        for (int i = 0; i < logits.Length; i++)
+        {
+            if (!T.IsFinite(logits[i])) throw new NonFiniteException("head", FormattableString.Invariant($"logit {logits[i]} of token {i / vocabulary}, id {i % vocabulary}. The model's weights are damaged or its training diverged."));
+        }
     }
 
     /// <summary>Frees the parameters and what the layers hold.</summary>

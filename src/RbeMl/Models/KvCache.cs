@@ -53,6 +53,12 @@ public sealed class KvCache<T> : IDisposable
         foreach (LayerKvCache<T> layer in _layers) layer.Reset();
     }
 
+    /// <summary>Forgets what layers hold beyond so many tokens.</summary>
+    internal void Truncate(int length)
+    {
+        foreach (LayerKvCache<T> layer in _layers) layer.Truncate(Math.Min(length, layer.Length));
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

@@ -208,6 +208,8 @@ public class EvaluatorTests
         using Gpt2Model<float> sound = Model(1);
         using Evaluator compared = new(sound, model);
         Assert.Equal("reference", Assert.Throws<NonFiniteException>(() => compared.Evaluate(EvaluationData.FromSequences([[1, 2]]))).Where);
+        sound.Parameters.Of(sound.Parameters.Find("blocks.0.attention.value.coefficients"))[5] = float.NaN;
+        Assert.Equal("model, blocks.0", Assert.Throws<NonFiniteException>(() => compared.Evaluate(EvaluationData.FromSequences([[1, 2]]))).Where);
     }
 
     private sealed class Recorder(Action<int> each) : IProgress<EvaluationProgress>

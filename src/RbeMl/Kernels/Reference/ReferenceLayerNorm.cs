@@ -5,7 +5,7 @@ namespace RbeMl.Kernels.Reference;
 /// <summary>LayerNorm over the features of each lane; x is <c>[features][width]</c>.</summary>
 public static unsafe class ReferenceLayerNorm
 {
-    /// <summary>mean[lane] and rstd[lane] = 1 / sqrt(var + eps), with the biased variance.</summary>
+    /// <summary>mean[lane] and rstd[lane] = 1 / sqrt(var + eps), with the biased variance; NaN where that overflows.</summary>
     public static void Statistics<T>(T* x, T* mean, T* rstd, int features, int width, T eps)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
@@ -23,7 +23,7 @@ public static unsafe class ReferenceLayerNorm
             }
 
             mean[lane] = mu;
-            rstd[lane] = T.One / T.Sqrt(square / count + eps);
+            rstd[lane] = T.One / T.Sqrt(square / count + eps) + (square * T.Zero);
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
+using RbeMl.Kernels;
 using RbeMl.Layers;
 
 namespace RbeMl.Models.Files;
@@ -63,7 +64,7 @@ public static class BlockFile
         {
             read.Add(vector);
             file.Read<float>(vector, values.Length).CopyTo(values, 0);
-            if (((ReadOnlySpan<float>)values).IndexOfAnyExcept(finite: true) is >= 0 and var bad) throw RbeMatrixFile.NotFinite(vector, values[bad], bad);
+            if (FiniteSearch.IndexOfNonFinite(values) is >= 0 and var bad) throw RbeMatrixFile.NotFinite(vector, values[bad], bad);
         }
 
         string? extra = matrices.Keys.FirstOrDefault() ?? file.Tensors.FirstOrDefault(t => !read.Contains(t.Name))?.Name;

@@ -1,4 +1,5 @@
 using RbeMl.Codec;
+using RbeMl.Kernels;
 using RbeMl.Models.Files.HuggingFace;
 using RbeMl.Text;
 
@@ -85,7 +86,7 @@ public static class DenseExport
         foreach (string name in set.Names)
         {
             RbeMatrix matrix = set.ReadMatrix(name);
-            sources.Add(SafetensorsSource.From(name, () => set.ReadMatrix(name).ToDense(), [matrix.Rows, matrix.Columns], element));
+            sources.Add(SafetensorsSource.From(name, () => FiniteSearch.Require(name, set.ReadMatrix(name).ToDense()), [matrix.Rows, matrix.Columns], element));
         }
 
         foreach (RbeDenseInfo dense in set.DenseTensors)

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
+using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Text;
 
@@ -167,7 +168,7 @@ public static partial class Gpt2File
         foreach (ParameterSlice slice in parameters.Slices)
         {
             ReadOnlySpan<float> values = parameters.Of(slice);
-            int bad = values.IndexOfAnyExcept(finite: true);
+            int bad = FiniteSearch.IndexOfNonFinite(values);
             if (bad >= 0) throw new NonFiniteException(slice.Name, FormattableString.Invariant($"value {values[bad]} at element {bad}. The training diverged: lower the learning rate; the file stays as it was."));
         }
     }

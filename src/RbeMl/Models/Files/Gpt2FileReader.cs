@@ -122,7 +122,7 @@ public static partial class Gpt2File
             if (!read.Add(slice.Name)) continue;
             float* values = model.Parameters.At(slice);
             file.Read(slice.Name, values, slice.Length);
-            int bad = new ReadOnlySpan<float>(values, slice.Length).IndexOfAnyExcept(finite: true);
+            int bad = FiniteSearch.IndexOfNonFinite(new ReadOnlySpan<float>(values, slice.Length));
             if (bad >= 0) throw RbeMatrixFile.NotFinite(slice.Name, values[bad], bad);
         }
     }

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
+using RbeMl.Kernels;
 using RbeMl.Layers;
 
 namespace RbeMl.Models.Files;
@@ -173,7 +174,7 @@ internal static class RbeMatrixFile
 
     private static void CheckFinite(string tensor, float[] values)
     {
-        int bad = new ReadOnlySpan<float>(values).IndexOfAnyExcept(finite: true);
+        int bad = FiniteSearch.IndexOfNonFinite(values);
         if (bad >= 0) throw NotFinite(tensor, values[bad], bad);
     }
 

@@ -42,8 +42,8 @@ public sealed unsafe class Evaluator : IDisposable
         int positions = Math.Min(model.Config.MaxSequenceLength, reference?.Config.MaxSequenceLength ?? int.MaxValue);
         _options = (options ?? new EvaluationOptions()).Resolve(positions);
         _team = new ThreadTeam(threads);
-        _model = new Side(model, _team);
-        if (reference is not null) _reference = new Side(reference, _team);
+        _model = new Side("model", model, _team);
+        if (reference is not null) _reference = new Side("reference", reference, _team);
     }
 
     /// <summary>Bytes of native memory held for activations and scratch.</summary>
@@ -173,7 +173,7 @@ public sealed unsafe class Evaluator : IDisposable
     }
 
     /// <summary>A model with its own scratch on the shared threads.</summary>
-    private sealed class Side(Gpt2Model<float> model, ThreadTeam team) : IDisposable
+    private sealed class Side(string name, Gpt2Model<float> model, ThreadTeam team) : IDisposable
     {
         private float* _vectors;
 
@@ -189,7 +189,15 @@ public sealed unsafe class Evaluator : IDisposable
 
         public Panel<float> Run(int[] tokens, int batch, int length, int room)
         {
-            Hidden = Model.Hidden(tokens, batch, length, Workspace);
+            try
+            {
+                Hidden = Model.Hidden(tokens, batch, length, Workspace);
+            }
+            catch (NonFiniteException error)
+            {
+                throw new NonFiniteException($"{name}, {error.Where}", error.Message[(error.Where.Length + 2)..]);
+            }
+
             _vectors = Model.PrepareHead(Workspace);
             LogSums.Ensure(room);
             Best.Ensure(room);

@@ -1,5 +1,6 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Json;
+using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Text;
 
@@ -76,7 +77,7 @@ public sealed partial class Gpt2Directory
         if (!config.TiedHead) Add(Gpt2TensorNames.Head, () => Table(model.HeadWeights));
         return sources;
 
-        void Add(string name, Func<float[]> make) => sources.Add(SafetensorsSource.From(name, () => Finite(name, make()), shapes[name], element));
+        void Add(string name, Func<float[]> make) => sources.Add(SafetensorsSource.From(name, () => FiniteSearch.Require(name, make()), shapes[name], element));
 
         void Linear(int layer, string part, params RbeLinear<float>[] linears)
         {
@@ -93,11 +94,4 @@ public sealed partial class Gpt2Directory
     }
 
     private static float[] Table(TableWeights weights) => weights.Dense ?? weights.Compressed!.ToDense();
-
-    // Finite parameters may decode to more than a float holds.
-    private static float[] Finite(string name, float[] values)
-    {
-        int bad = FiniteScan.IndexOfNonFinite(values);
-        return bad < 0 ? values : throw new NonFiniteException(name, FormattableString.Invariant($"value {values[bad]} at element {bad} of the decoded tensor. The training diverged: lower the learning rate."));
-    }
 }

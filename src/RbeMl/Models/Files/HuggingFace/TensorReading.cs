@@ -110,7 +110,7 @@ internal static unsafe class TensorReading
 
     private static void CheckFinite(SafetensorsSet tensors, string name, ReadOnlySpan<float> values, long first)
     {
-        int bad = FiniteScan.IndexOfNonFinite(values);
+        int bad = FiniteSearch.IndexOfNonFinite(values);
         if (bad >= 0) throw new NonFiniteException($"{tensors.FileOf(name).Path}: {name}", FormattableString.Invariant($"value {values[bad]} at element {first + bad}. Take the model from a sound source."));
     }
 }
