@@ -17,6 +17,7 @@ public static partial class RbeCompressor
     /// <exception cref="ShapeMismatchException">The span does not hold rows x columns values, or the calibration is of another number of features.</exception>
     /// <exception cref="InvalidSettingException">An option is out of range or contradicts another; a quantised base with a delta cannot be calibrated.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    /// <exception cref="WeightRangeException">The format cannot hold numbers as large or as small as the weights.</exception>
     public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, out CompressionReport report) =>
         Compress(weights, rows, columns, options, calibration, Threads(0), out report);
 
@@ -31,6 +32,7 @@ public static partial class RbeCompressor
     /// <exception cref="ShapeMismatchException">The span does not hold rows x columns values, or the calibration is of another number of features.</exception>
     /// <exception cref="InvalidSettingException">An option is out of range or contradicts another; a quantised base with a delta cannot be calibrated.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    /// <exception cref="WeightRangeException">The format cannot hold numbers as large or as small as the weights.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, ParallelOptions parallel, out CompressionReport report)
     {
@@ -43,7 +45,7 @@ public static partial class RbeCompressor
     internal static RbeMatrix CompressCalibrated(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, int threads) =>
         CompressCalibrated(weights, rows, columns, options, calibration, Threads(threads));
 
-    private static unsafe RbeMatrix CompressCalibrated(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, ParallelOptions parallel)
+    private static RbeMatrix CompressCalibrated(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, ParallelOptions parallel)
     {
         ArgumentNullException.ThrowIfNull(calibration);
         CheckShape(rows, columns);
@@ -61,8 +63,13 @@ public static partial class RbeCompressor
         }
 
         CheckFinite(weights, columns);
+        FeedbackFactor factor = calibration.FactorFor(options.Transform, options.Tile, FeedbackCoder.GroupOf(plan), Math.Max(0, parallel.MaxDegreeOfParallelism));
+        return WeightRange.Compress(weights, plan, options, parallel, values => Encode(values, rows, columns, plan, options, factor, parallel));
+    }
+
+    private static unsafe RbeMatrix Encode(ReadOnlySpan<float> weights, int rows, int columns, FormatPlan plan, RbeOptions options, FeedbackFactor factor, ParallelOptions parallel)
+    {
         int tile = options.Tile, tileRows = (rows + tile - 1) / tile, tileColumns = (columns + tile - 1) / tile, tileCount = checked(tileRows * tileColumns);
-        FeedbackFactor factor = calibration.FactorFor(options.Transform, tile, FeedbackCoder.GroupOf(plan), Math.Max(0, parallel.MaxDegreeOfParallelism));
         CalibratedTiles tiles = new(plan, tile, tileCount);
         fixed (float* pinned = weights)
         {

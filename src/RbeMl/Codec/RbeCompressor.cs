@@ -14,6 +14,7 @@ public static partial class RbeCompressor
     /// <exception cref="ShapeMismatchException">The span does not hold rows x columns values.</exception>
     /// <exception cref="InvalidSettingException">An option is out of range or contradicts another.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    /// <exception cref="WeightRangeException">The format cannot hold numbers as large or as small as the weights.</exception>
     public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options) => Compress(weights, rows, columns, options, threads: 0);
 
     /// <summary>Compresses a matrix and reports size and error.</summary>
@@ -35,6 +36,7 @@ public static partial class RbeCompressor
     /// <exception cref="ShapeMismatchException">The span does not hold rows x columns values.</exception>
     /// <exception cref="InvalidSettingException">An option is out of range or contradicts another.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    /// <exception cref="WeightRangeException">The format cannot hold numbers as large or as small as the weights.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, ParallelOptions parallel, out CompressionReport report)
     {
@@ -101,13 +103,18 @@ public static partial class RbeCompressor
     /// <summary>That many threads; 0 for one a processor.</summary>
     internal static ParallelOptions Threads(int threads) => new() { MaxDegreeOfParallelism = threads == 0 ? -1 : threads };
 
-    private static unsafe RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, ParallelOptions parallel, bool fill)
+    private static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, ParallelOptions parallel, bool fill)
     {
         CheckShape(rows, columns);
         FormatPlan plan = FormatPlan.From(options);
         CheckCount(weights, rows, columns);
         CheckFinite(weights, columns);
         if (ExactTiles.Keeps(plan, options)) return ExactTiles.Copy(weights, rows, columns, plan, options);
+        return WeightRange.Compress(weights, plan, options, parallel, values => Encode(values, rows, columns, plan, options, parallel, fill));
+    }
+
+    private static unsafe RbeMatrix Encode(ReadOnlySpan<float> weights, int rows, int columns, FormatPlan plan, RbeOptions options, ParallelOptions parallel, bool fill)
+    {
         EncodedTiles encoded = new(plan, options.Tile, TilesOf(rows, columns, options.Tile));
         int tile = options.Tile, tileColumns = (columns + tile - 1) / tile;
         fixed (float* pinned = weights)

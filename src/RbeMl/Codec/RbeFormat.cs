@@ -86,7 +86,7 @@ public sealed record SparseFormat(int Coefficients, SupportRule Support) : RbeFo
 
 /// <summary>All coefficients at a few bits, in groups with a least-squares fp16 scale; optionally with a trainable sparse delta on top.
 /// Levels are those of <see cref="QuantizedTiles.LevelsFor"/>; a group's scale is about its standard deviation and must lie in fp16's range: coefficients
-/// below 1e-7 become zero, those above 2e5 saturate, and the report shows it.</summary>
+/// below 1e-7 become zero, those above 2e5 saturate, and a matrix that loses by it is refused (<see cref="WeightRangeException"/>).</summary>
 /// <param name="Bits">3 .. 8.</param>
 public sealed record QuantizedFormat(int Bits) : RbeFormat
 {
@@ -105,7 +105,8 @@ public sealed record QuantizedFormat(int Bits) : RbeFormat
 
 /// <summary>All coefficients trellis-coded with one least-squares fp16 scale a tile, after the largest ones are taken out; optionally with a trainable sparse
 /// delta on top. Half a bit better than <see cref="QuantizedFormat"/> at the same error, and slower to make. The scale is about the tile's standard deviation and
-/// must lie in fp16's range: coefficients below 1e-7 become zero, those above 2e5 saturate, and the report shows it.</summary>
+/// must lie in fp16's range: coefficients below 1e-7 become zero, those above 2e5 saturate, and a matrix that loses by it is refused
+/// (<see cref="WeightRangeException"/>).</summary>
 /// <param name="Bits">2 .. 6, or 8 for codes of 8 bits in groups of 64 instead of a trellis.</param>
 public sealed record TrellisFormat(int Bits) : RbeFormat
 {

@@ -30,10 +30,16 @@ internal static class WeightRounding
     public static float FromBFloat16(ushort value) => BitConverter.UInt32BitsToSingle((uint)value << 16);
 
     /// <summary>The values as they are after rounding.</summary>
-    public static float[] Round(float[] values, WeightPrecision precision) => precision switch
+    /// <param name="name">What they are of, for errors.</param>
+    /// <param name="values">Finite values.</param>
+    /// <param name="precision">To what.</param>
+    /// <exception cref="InvalidSettingException">They overflow, or are so small that bfloat16 has no 8 significant bits for them.</exception>
+    public static float[] Round(string name, float[] values, WeightPrecision precision)
     {
-        WeightPrecision.Float32 => values,
-        WeightPrecision.BFloat16 or WeightPrecision.Int8 => [.. values.Select(v => FromBFloat16(ToBFloat16(v)))],
-        _ => throw new InvalidSettingException(nameof(precision), precision, "use Float32, BFloat16 or Int8."),
-    };
+        if (!Enum.IsDefined(precision)) throw new InvalidSettingException(nameof(precision), precision, "use Float32, BFloat16 or Int8.");
+        if (precision == WeightPrecision.Float32) return values;
+        float[] rounded = [.. values.Select(v => FromBFloat16(ToBFloat16(v)))];
+        if (Codec.RbeCompressor.RelativeError(values, rounded) is <= 1.0 / 256) return rounded; // also where there are none
+        throw new InvalidSettingException(nameof(precision), precision, $"coefficients of {name} are beyond what bfloat16 keeps, about 1e-38 to 3.39e38. Use Float32, or scale the weights.");
+    }
 }

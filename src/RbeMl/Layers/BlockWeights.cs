@@ -134,6 +134,10 @@ public sealed record BlockWeights
     /// <summary>Biases and LayerNorm vectors.</summary>
     public required BlockVectors Vectors { get; init; }
 
+    /// <summary>Names of the six matrices, in the order of <see cref="MatrixAt"/>.</summary>
+    internal static IReadOnlyList<string> MatrixNames { get; } =
+        ["attention.query", "attention.key", "attention.value", "attention.output", "feedforward.expand", "feedforward.contract"];
+
     /// <summary>One of the six matrices, in the order query, key, value, output, expand, contract.</summary>
     internal RbeMatrix MatrixAt(int index) => index switch { 0 => Query, 1 => Key, 2 => Value, 3 => Output, 4 => Expand, _ => Contract };
 
@@ -141,6 +145,7 @@ public sealed record BlockWeights
     /// <param name="dense">The weights.</param>
     /// <param name="config">Their shapes.</param>
     /// <param name="options">How to compress each.</param>
+    /// <exception cref="WeightRangeException">The format cannot hold numbers as large or as small as a matrix has.</exception>
     public static BlockWeights Compress(DenseBlockWeights dense, TransformerConfig config, RbeOptions options)
     {
         ArgumentNullException.ThrowIfNull(dense);
@@ -148,14 +153,17 @@ public sealed record BlockWeights
         int d = config.Width, f = config.HiddenWidth;
         return new BlockWeights
         {
-            Query = RbeCompressor.Compress(dense.Query, d, d, options),
-            Key = RbeCompressor.Compress(dense.Key, d, d, options),
-            Value = RbeCompressor.Compress(dense.Value, d, d, options),
-            Output = RbeCompressor.Compress(dense.Output, d, d, options),
-            Expand = RbeCompressor.Compress(dense.Expand, f, d, options),
-            Contract = RbeCompressor.Compress(dense.Contract, d, f, options),
+            Query = Matrix(0, dense.Query, d, d),
+            Key = Matrix(1, dense.Key, d, d),
+            Value = Matrix(2, dense.Value, d, d),
+            Output = Matrix(3, dense.Output, d, d),
+            Expand = Matrix(4, dense.Expand, f, d),
+            Contract = Matrix(5, dense.Contract, d, f),
             Vectors = dense.Vectors,
         };
+
+        RbeMatrix Matrix(int index, float[] weights, int rows, int columns) =>
+            WeightRange.Named(MatrixNames[index], () => RbeCompressor.Compress(weights, rows, columns, options));
     }
 
     /// <summary>Compresses the six matrices to the literal record: eight alphas and the largest coefficients of each tile, 32 + 8 K bytes.</summary>

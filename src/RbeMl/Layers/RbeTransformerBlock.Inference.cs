@@ -17,7 +17,9 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     /// </summary>
     /// <param name="precision">Of the sparse coefficients and trellis codes; everything else stays as it is.</param>
     /// <param name="activations">Of the inputs of products with frozen codes. Single vectors, whose time is that of reading the weights, stay as they are.</param>
-    /// <exception cref="InvalidSettingException">Int8 activations where no weights are codes, or of elements other than float.</exception>
+    /// <exception cref="InvalidSettingException">
+    /// Int8 activations where no weights are codes, or of elements other than float; or weights so small or large that the precision cannot hold them.
+    /// </exception>
     public RbeTransformerBlock<T> ToInference(WeightPrecision precision = WeightPrecision.Float32, ActivationPrecision activations = ActivationPrecision.Float32)
     {
         BlockWeights weights = GetCompressedWeights();
@@ -42,20 +44,20 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     {
         return weights with
         {
-            Query = Round(weights.Query),
-            Key = Round(weights.Key),
-            Value = Round(weights.Value),
-            Output = Round(weights.Output),
-            Expand = Round(weights.Expand),
-            Contract = Round(weights.Contract),
+            Query = Round(0, weights.Query),
+            Key = Round(1, weights.Key),
+            Value = Round(2, weights.Value),
+            Output = Round(3, weights.Output),
+            Expand = Round(4, weights.Expand),
+            Contract = Round(5, weights.Contract),
         };
 
-        RbeMatrix Round(RbeMatrix m)
+        RbeMatrix Round(int index, RbeMatrix m)
         {
             (FrozenTiles? tiles, RbeFormat format) = precision == WeightPrecision.Int8 && m is { Base: TrellisTiles trellis, Format: TrellisFormat given }
                 ? (trellis.ToEightBits(), given with { Bits = 8 })
                 : (m.Base, m.Format);
-            return new(m.Rows, m.Columns, m.Tile, m.Transform, m.Alphas, m.Support, WeightRounding.Round(m.Coefficients, precision), tiles, format);
+            return new(m.Rows, m.Columns, m.Tile, m.Transform, m.Alphas, m.Support, WeightRounding.Round(BlockWeights.MatrixNames[index], m.Coefficients, precision), tiles, format);
         }
     }
 

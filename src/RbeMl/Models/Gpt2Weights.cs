@@ -94,17 +94,18 @@ public sealed record Gpt2Weights
         ArgumentNullException.ThrowIfNull(options);
         return this with
         {
-            Blocks = [.. Blocks.Select(block => block with
+            Blocks = [.. Blocks.Select((block, layer) => block with
             {
-                Query = Again(block.Query),
-                Key = Again(block.Key),
-                Value = Again(block.Value),
-                Output = Again(block.Output),
-                Expand = Again(block.Expand),
-                Contract = Again(block.Contract),
+                Query = Again(layer, 0, block.Query),
+                Key = Again(layer, 1, block.Key),
+                Value = Again(layer, 2, block.Value),
+                Output = Again(layer, 3, block.Output),
+                Expand = Again(layer, 4, block.Expand),
+                Contract = Again(layer, 5, block.Contract),
             })],
         };
 
-        RbeMatrix Again(RbeMatrix matrix) => RbeCompressor.Compress(matrix.ToDense(), matrix.Rows, matrix.Columns, options);
+        RbeMatrix Again(int layer, int index, RbeMatrix matrix) => WeightRange.Named(
+            $"blocks.{layer}.{BlockWeights.MatrixNames[index]}", () => RbeCompressor.Compress(matrix.ToDense(), matrix.Rows, matrix.Columns, options));
     }
 }

@@ -36,7 +36,7 @@ public sealed class RaggedRoundingTests(ITestOutputHelper output)
             _ => RbeFormat.Trellis(4) with { Delta = RbeFormat.Sparse(64) },
         };
         RbeMatrix matrix = RbeCompressor.Compress(weights, rows, columns, new RbeOptions { Format = rule }, out CompressionReport report);
-        float[] rounded = WeightRounding.Round(matrix.Coefficients, WeightPrecision.BFloat16);
+        float[] rounded = WeightRounding.Round("matrix", matrix.Coefficients, WeightPrecision.BFloat16);
         RbeMatrix copy = new(matrix.Rows, matrix.Columns, matrix.Tile, matrix.Transform, matrix.Alphas, matrix.Support, rounded, matrix.Base, matrix.Format);
         double change = RbeCompressor.RelativeError(matrix.ToDense(), copy.ToDense());
         output.WriteLine($"{rows} x {columns} {format}: largest {matrix.Coefficients.Max(Math.Abs):G3}, change {change:G3}, error {report.RelativeError:F5}");

@@ -69,23 +69,17 @@ public class TrellisFormatTests
         Assert.Equal(largest.Select(e => (Half)(float)image[e]), outliers.Values);
     }
 
-    // fp16 ends at 65504 and 6e-8: beyond, everything is cut or becomes zero, and nothing becomes NaN.
+    // fp16 ends at 65504 and 6e-8: what lies beyond is refused (WeightRangeTests), what lies within is kept alike.
     [Theory]
-    [InlineData(1e-40, 1, 1)]
-    [InlineData(1e-10, 1, 1)]
-    [InlineData(1e-3, 0.05, 0.08)]
-    [InlineData(100, 0.05, 0.08)]
-    [InlineData(1e6, 0.3, 0.99)]
-    [InlineData(1e30, 0.99, 1)]
-    public void MagnitudesBeyondHalvesSaturateVisibly(double size, double least, double most)
+    [InlineData(1e-5)]
+    [InlineData(1e-3)]
+    [InlineData(100)]
+    [InlineData(1e4)]
+    public void MagnitudesWithinHalvesHaveOneError(double size)
     {
         float[] weights = Numbers.Normal(64 * 64, 6, size);
-        RbeMatrix matrix = RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = RbeFormat.Trellis(4), Alphas = false }, out CompressionReport report);
-        Assert.All(matrix.ToDense(), v => Assert.True(float.IsFinite(v)));
-        Assert.InRange(report.RelativeError, least, most);
-        TrellisTiles tiles = (TrellisTiles)matrix.Base!;
-        if (size > 1e5) Assert.Equal((Half.MaxValue, Half.MaxValue), (tiles.Scales[0], tiles.Outliers!.Values.Max()));
-        if (size < 1e-8) Assert.Equal(Half.Zero, tiles.Scales[0]);
+        RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = RbeFormat.Trellis(4), Alphas = false }, out CompressionReport report);
+        Assert.InRange(report.RelativeError, 0.05, 0.08);
     }
 
     // One cell in a tile of zeros: the outlier is all of it.

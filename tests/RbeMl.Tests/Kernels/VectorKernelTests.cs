@@ -100,7 +100,7 @@ public sealed unsafe class VectorKernelTests
             int runs = 11;
             ushort[] starts = [.. Enumerable.Range(0, Rows * Columns).SelectMany(_ => Enumerable.Range(0, tile / 16 * tile).OrderBy(_ => random.Next()).Take(runs).Select(p => (ushort)((p / tile * 16 * tile) + (p % tile))).Order())];
             using SparsePattern pattern = new(new CoefficientSupport(tile, Rows * Columns, 16, starts), Rows, Columns);
-            float[] values = WeightRounding.Round(Numbers.Normal(starts.Length * 16, 1), WeightPrecision.BFloat16), x = Numbers.Normal(Columns * tile, 2), start = Numbers.Normal(tile, 3);
+            float[] values = WeightRounding.Round("matrix", Numbers.Normal(starts.Length * 16, 1), WeightPrecision.BFloat16), x = Numbers.Normal(Columns * tile, 2), start = Numbers.Normal(tile, 3);
             using GuardedBuffer<float> v = LaneCases.Guarded(values), from = LaneCases.Guarded(x);
             foreach (WeightPrecision precision in Enum.GetValues<WeightPrecision>())
             {
@@ -137,7 +137,7 @@ public sealed unsafe class VectorKernelTests
             Random random = new(tile + places);
             ushort[] starts = [.. Enumerable.Range(0, Rows * Columns).SelectMany(_ => Enumerable.Range(0, tile * tile).OrderBy(_ => random.Next()).Take(places).Select(p => (ushort)p).Order())];
             using SparsePattern pattern = new(new CoefficientSupport(tile, Rows * Columns, 1, starts), Rows, Columns);
-            float[] values = WeightRounding.Round(Numbers.Normal(starts.Length, 1), WeightPrecision.BFloat16), x = Numbers.Normal(Columns * tile, 2), start = Numbers.Normal(tile, 3);
+            float[] values = WeightRounding.Round("matrix", Numbers.Normal(starts.Length, 1), WeightPrecision.BFloat16), x = Numbers.Normal(Columns * tile, 2), start = Numbers.Normal(tile, 3);
             using GuardedBuffer<float> v = LaneCases.Guarded(values), from = LaneCases.Guarded(x);
             foreach (WeightPrecision precision in Enum.GetValues<WeightPrecision>())
             {

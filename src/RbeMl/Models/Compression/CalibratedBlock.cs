@@ -25,8 +25,15 @@ public sealed record CalibratedBlock(BlockWeights Weights, PerMatrix<Compression
     /// <param name="parallel">Threads and cancellation; null takes all processors.</param>
     /// <param name="done">Told of each matrix; null for nobody.</param>
     /// <exception cref="InvalidSettingException">An option is out of range, or tile or transform differ.</exception>
+    /// <exception cref="WeightRangeException">A format cannot hold numbers as large or as small as a matrix has.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static CalibratedBlock Compress(DenseBlockWeights dense, TransformerConfig config, PerMatrix<RbeOptions> options, BlockCalibration? calibration = null, ParallelOptions? parallel = null, Action<BlockMatrix>? done = null)
+    public static CalibratedBlock Compress(
+        DenseBlockWeights dense,
+        TransformerConfig config,
+        PerMatrix<RbeOptions> options,
+        BlockCalibration? calibration = null,
+        ParallelOptions? parallel = null,
+        Action<BlockMatrix>? done = null)
     {
         parallel ??= new ParallelOptions();
         ArgumentNullException.ThrowIfNull(dense);
@@ -42,30 +49,30 @@ public sealed record CalibratedBlock(BlockWeights Weights, PerMatrix<Compression
             }
         }
 
-        PerMatrix<(RbeMatrix Matrix, CompressionReport Report)> compressed = new(m =>
+        PerMatrix<(RbeMatrix Matrix, CompressionReport Report)> matrices = new(m =>
         {
             (int rows, int columns) = PerMatrix.ShapeOf(config, m);
-            CompressionReport report;
-            RbeMatrix matrix = calibration is null
-                ? RbeCompressor.Compress(PerMatrix.WeightsOf(dense, m), rows, columns, options[m], parallel, out report)
-                : RbeCompressor.Compress(PerMatrix.WeightsOf(dense, m), rows, columns, options[m], calibration[m], parallel, out report);
+            float[] weights = PerMatrix.WeightsOf(dense, m);
+            (RbeMatrix, CompressionReport) compressed = WeightRange.Named(PerMatrix.NameOf(m), () => calibration is null
+                ? (RbeCompressor.Compress(weights, rows, columns, options[m], parallel, out CompressionReport report), report)
+                : (RbeCompressor.Compress(weights, rows, columns, options[m], calibration[m], parallel, out report), report));
             done?.Invoke(m);
-            return (matrix, report);
+            return compressed;
         });
         BlockVectors vectors = calibration is null
             ? dense.Vectors
-            : PerMatrix.AddToBiases(dense.Vectors, new(m => calibration[m].BiasCorrection(PerMatrix.WeightsOf(dense, m), compressed[m].Matrix)));
+            : PerMatrix.AddToBiases(dense.Vectors, new(m => calibration[m].BiasCorrection(PerMatrix.WeightsOf(dense, m), matrices[m].Matrix)));
         BlockWeights weights = new()
         {
-            Query = compressed[BlockMatrix.Query].Matrix,
-            Key = compressed[BlockMatrix.Key].Matrix,
-            Value = compressed[BlockMatrix.Value].Matrix,
-            Output = compressed[BlockMatrix.Output].Matrix,
-            Expand = compressed[BlockMatrix.Expand].Matrix,
-            Contract = compressed[BlockMatrix.Contract].Matrix,
+            Query = matrices[BlockMatrix.Query].Matrix,
+            Key = matrices[BlockMatrix.Key].Matrix,
+            Value = matrices[BlockMatrix.Value].Matrix,
+            Output = matrices[BlockMatrix.Output].Matrix,
+            Expand = matrices[BlockMatrix.Expand].Matrix,
+            Contract = matrices[BlockMatrix.Contract].Matrix,
             Vectors = vectors,
         };
-        return new CalibratedBlock(weights, new(m => compressed[m].Report));
+        return new CalibratedBlock(weights, new(m => matrices[m].Report));
     }
 
     /// <summary>‖y − y0‖ / ‖y0‖ of the block's output over activations, at the positions that count.</summary>

@@ -37,18 +37,20 @@ public static partial class FormatChoice
         workspace ??= made!;
         List<BlockChoice> choices = [];
         List<BlockSensitivity> known = [];
-        ForEachBlock((_, work) =>
+        ForEachBlock((layer, work) =>
         {
-            BlockSensitivity block = BlockSensitivity.Measure(work.Dense, work.Config, work.Calibration, work.Example, settings, workspace);
-            if (target.Error is { } error) choices.Add(WithinError(work, block, error));
+            BlockSensitivity block = Named(layer, () => BlockSensitivity.Measure(work.Dense, work.Config, work.Calibration, work.Example, settings, workspace));
+            if (target.Error is { } error) choices.Add(Named(layer, () => WithinError(work, block, error)));
             else known.Add(block);
         });
         if (target.Error is not null) return choices;
         RateCurve[] curves = [.. known.SelectMany(k => k.Curves.Values)];
         double[] sensitivities = [.. known.SelectMany(k => k.Sensitivities.Values)];
         RateAllocation all = RateAllocator.MinimizeError(curves, sensitivities, target.BitsPerWeight!.Value * curves.Sum(c => c.Weights));
-        ForEachBlock((layer, work) => choices.Add(Realize(work, Part(all, known[layer], layer))));
+        ForEachBlock((layer, work) => choices.Add(Named(layer, () => Realize(work, Part(all, known[layer], layer)))));
         return choices;
+
+        static T Named<T>(int layer, Func<T> work) => WeightRange.Named(ModelCompressor.NameOf(layer), work);
 
         void ForEachBlock(Action<int, BlockWork> use)
         {

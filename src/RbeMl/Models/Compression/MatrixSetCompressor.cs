@@ -61,8 +61,7 @@ public static class MatrixSetCompressor
             progress?.Report(new CompressionProgress(done, total, tensor.Name));
             int rows = (int)tensor.Shape[0], columns = (int)tensor.Shape[1];
             float[] weights = TensorReading.Values(source, tensor.Name);
-            WeightRange.Require(tensor.Name, weights, request.Options.Format);
-            RbeMatrix matrix = CompressOne(weights, rows, columns, request, parallel, out CompressionReport report);
+            (RbeMatrix matrix, CompressionReport report) = WeightRange.Named(tensor.Name, () => CompressOne(weights, rows, columns, request, parallel));
             report.RequirePlausible(tensor.Name);
             matrices.Add(new RbeNamedMatrix(tensor.Name, matrix, report));
             outcomes.Add(new MatrixOutcome(tensor.Name, rows, columns, matrix.Format, report, MatrixOutcome.EnergyOf(weights)));
@@ -74,15 +73,14 @@ public static class MatrixSetCompressor
         return new CompressedTensors(matrices, outcomes, [.. source.Tensors.Select(t => t.Name).Where(name => !compressed.Contains(name))]);
     }
 
-    private static RbeMatrix CompressOne(float[] weights, int rows, int columns, CompressionRequest request, ParallelOptions parallel, out CompressionReport report)
+    private static (RbeMatrix Matrix, CompressionReport Report) CompressOne(float[] weights, int rows, int columns, CompressionRequest request, ParallelOptions parallel)
     {
         RbeOptions options = request.Options;
         if (request.MeasureTransform) options = options with { Transform = TransformChoice.Measure(weights, rows, columns, options) };
-        if (request.Target is not { } target) return RbeCompressor.Compress(weights, rows, columns, options, parallel, out report);
+        if (request.Target is not { } target) return (RbeCompressor.Compress(weights, rows, columns, options, parallel, out CompressionReport report), report);
         ChoiceSettings settings = new() { Candidates = ChoiceSettings.CandidatesFor(options.Tile, options.Transform), Seed = request.Seed, Parallel = parallel };
         MatrixChoice choice = FormatChoice.ForMatrix(weights, rows, columns, target, settings);
-        report = choice.Report;
-        return choice.Matrix;
+        return (choice.Matrix, choice.Report);
     }
 
     private static bool IsMatrix(SafetensorsTensor tensor) => tensor.Shape.Count == 2 && tensor.Shape[0] >= LeastSide && tensor.Shape[1] >= LeastSide && SafetensorsElements.IsFloat(tensor.Element);

@@ -34,15 +34,15 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
             Tell($"block {layer}");
             DenseBlockWeights dense = Read(layer);
             BlockCalibration? calibration = input is null ? null : BlockCalibration.Run(dense, _config.OfBlock(layer), input, workspace);
-            RbeOptions options = request.MeasureTransform ? request.Options with { Transform = TransformOf(dense, calibration is not null) } : request.Options;
-            RbeOptions exact = options with { Format = RbeFormat.Sparse(options.Tile * options.Tile), Alphas = false };
             int at = layer;
+            RbeOptions options = request.MeasureTransform ? request.Options with { Transform = TransformOf(layer, dense, calibration is not null) } : request.Options;
+            RbeOptions exact = options with { Format = RbeFormat.Sparse(options.Tile * options.Tile), Alphas = false };
             PerMatrix<RbeOptions> each = new(m => request.Names.Selects(ModelCompressor.NameOf(at, m)) ? options : exact);
-            CalibratedBlock block = CalibratedBlock.Compress(dense, _config, each, calibration, _parallel, m =>
+            CalibratedBlock block = WeightRange.Named(ModelCompressor.NameOf(layer), () => CalibratedBlock.Compress(dense, _config, each, calibration, _parallel, m =>
             {
                 _done += Count(m);
                 Tell(ModelCompressor.NameOf(at, m));
-            });
+            }));
             Add(layer, block);
             if (calibration is null) continue;
             Measure(layer, block, calibration.Example);
@@ -57,7 +57,7 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         int passes = target.Error is null ? 2 : 1;
         _total = (BlockWeightCount * _config.Layers * passes) + TableWeightCount;
         RbeOptions options = request.Options;
-        if (request.MeasureTransform) options = options with { Transform = TransformOf(source.ReadBlock(0), orthonormal: true) };
+        if (request.MeasureTransform) options = options with { Transform = TransformOf(0, source.ReadBlock(0), orthonormal: true) };
         ChoiceSettings settings = new() { Candidates = ChoiceSettings.CandidatesFor(options.Tile, options.Transform), Seed = request.Seed, Parallel = _parallel };
         int read = 0;
         IReadOnlyList<BlockChoice> choices = FormatChoice.ForModel(
@@ -128,7 +128,6 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         foreach (BlockMatrix m in PerMatrix.All)
         {
             string name = ModelCompressor.NameOf(layer, m);
-            if (request.Names.Selects(name)) WeightRange.Require(name, PerMatrix.WeightsOf(dense, m), request.Options.Format);
             _energies[name] = MatrixOutcome.EnergyOf(PerMatrix.WeightsOf(dense, m));
         }
 
@@ -168,14 +167,15 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
     }
 
     // The transform that wins for most of a block's weights; a block has one.
-    private TileTransform TransformOf(DenseBlockWeights dense, bool orthonormal)
+    private TileTransform TransformOf(int layer, DenseBlockWeights dense, bool orthonormal)
     {
         TileTransform[] candidates = [.. Enum.GetValues<TileTransform>().Where(t => !orthonormal || TransformMatrix.IsOrthonormal(t))];
         Dictionary<TileTransform, long> votes = [];
         foreach (BlockMatrix m in PerMatrix.All)
         {
             (int rows, int columns) = PerMatrix.ShapeOf(_config, m);
-            TileTransform best = TransformChoice.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, request.Options, candidates, 16, request.Seed + 1, out _);
+            TileTransform best = WeightRange.Named(
+                ModelCompressor.NameOf(layer, m), () => TransformChoice.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, request.Options, candidates, 16, request.Seed + 1, out _));
             votes[best] = votes.GetValueOrDefault(best) + Count(m);
         }
 
@@ -188,7 +188,8 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         LetGo((long)_config.Vocabulary * _config.Width);
         if (request.Embeddings is not { } options) return read();
         float[] values = read();
-        RbeMatrix matrix = RbeCompressor.Compress(values, _config.Vocabulary, _config.Width, options, _parallel, out CompressionReport report);
+        (RbeMatrix matrix, CompressionReport report) = WeightRange.Named(
+            name, () => (RbeCompressor.Compress(values, _config.Vocabulary, _config.Width, options, _parallel, out CompressionReport made), made));
         report.RequirePlausible(name);
         _outcomes.Add(new MatrixOutcome(name, matrix.Rows, matrix.Columns, matrix.Format, report, MatrixOutcome.EnergyOf(values)));
         _done += values.Length;

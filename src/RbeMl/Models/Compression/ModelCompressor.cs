@@ -11,14 +11,12 @@ public static class ModelCompressor
 {
     private const int RandomTokens = 2048; // to choose formats with when there is no calibration
 
-    private static readonly string[] Parts = ["attention.query", "attention.key", "attention.value", "attention.output", "feedforward.expand", "feedforward.contract"];
-
     /// <summary>The name of a matrix in a compressed model, such as <c>blocks.3.attention.query</c>.</summary>
-    public static string NameOf(int layer, BlockMatrix matrix) => $"blocks.{layer}.{Parts[(int)matrix]}";
+    public static string NameOf(int layer, BlockMatrix matrix) => $"{NameOf(layer)}.{PerMatrix.NameOf(matrix)}";
 
     /// <summary>Compresses.</summary>
     /// <param name="source">The model.</param>
-    /// <param name="request">How. Names are those of <see cref="NameOf"/>; matrices that are left out keep every weight, as coefficients of the block's transform.</param>
+    /// <param name="request">How. Names are those of <see cref="NameOf(int, BlockMatrix)"/>; matrices that are left out keep every weight, as coefficients of the block's transform.</param>
     /// <param name="progress">Told of every block and matrix; null for none.</param>
     /// <param name="cancel">Ends the work.</param>
     /// <exception cref="InvalidSettingException">An option is out of range or contradicts another, or a pattern matches nothing.</exception>
@@ -26,6 +24,7 @@ public static class ModelCompressor
     /// <exception cref="UnreachableTargetException">No choice of formats meets the target.</exception>
     /// <exception cref="CodecDefectException">A matrix has less error than its bits can give.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    /// <exception cref="WeightRangeException">A format cannot hold numbers as large or as small as a matrix has.</exception>
     /// <exception cref="RbeFileException">A file cannot be read.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static CompressedModel Compress(Gpt2Directory source, CompressionRequest request, IProgress<CompressionProgress>? progress = null, CancellationToken cancel = default)
@@ -42,6 +41,9 @@ public static class ModelCompressor
         else run.CompressAll();
         return run.Finish();
     }
+
+    /// <summary>The name of a block.</summary>
+    internal static string NameOf(int layer) => $"blocks.{layer}";
 
     internal static ParallelOptions ParallelFor(CompressionRequest request, CancellationToken cancel) => new() { MaxDegreeOfParallelism = request.Threads == 0 ? -1 : request.Threads, CancellationToken = cancel };
 }

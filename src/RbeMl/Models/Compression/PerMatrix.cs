@@ -59,6 +59,9 @@ public static class PerMatrix
     /// <summary>All six, in order.</summary>
     public static IReadOnlyList<BlockMatrix> All { get; } = Enum.GetValues<BlockMatrix>();
 
+    /// <summary>The name of a matrix within its block.</summary>
+    internal static string NameOf(BlockMatrix matrix) => BlockWeights.MatrixNames[(int)matrix];
+
     /// <summary>Dense values of a matrix, [out, in].</summary>
     public static float[] WeightsOf(DenseBlockWeights dense, BlockMatrix matrix)
     {

@@ -31,10 +31,10 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
         PerMatrix<RateCurve> curves = new(m =>
         {
             (int rows, int columns) = PerMatrix.ShapeOf(config, m);
-            return RateCurve.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, settings.Candidates, settings.Seed + (ulong)m, settings.Tiles, settings.Parallel);
+            return WeightRange.Named(PerMatrix.NameOf(m), () => RateCurve.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, settings.Candidates, settings.Seed + (ulong)m, settings.Tiles, settings.Parallel));
         });
         BlockWork work = new(dense, config, calibration, example, settings, workspace);
-        PerMatrix<double> sensitivities = new(m => MeasureOne(work, exact, probe, m));
+        PerMatrix<double> sensitivities = new(m => WeightRange.Named(PerMatrix.NameOf(m), () => MeasureOne(work, exact, probe, m)));
         return new BlockSensitivity(curves, sensitivities);
     }
 
