@@ -71,6 +71,7 @@ root.SetAction(parsed =>
 });
 root.Subcommands.Add(CodecCommand.Create());
 root.Subcommands.Add(KernelCommand.Create());
+root.Subcommands.Add(Int8Command.Create());
 root.Subcommands.Add(MlNetCommand.Create());
 ParseResult result = root.Parse(args);
 return result.Errors.Count > 0 ? Wrong(result) : result.Invoke();
