@@ -1,3 +1,5 @@
+using RbeMl.Cli.Output;
+
 namespace RbeMl.Cli;
 
 /// <summary>What a verb sees of the outside world, so that tests can run verbs in-process.</summary>
@@ -20,6 +22,17 @@ internal sealed record CommandHost(TextWriter Out, TextWriter Error)
         }
     }
 
+    /// <summary>
+    /// <see cref="Out"/> without what keeps control characters off the screen: for what draws on a terminal, of texts that are plain already, and for
+    /// <see cref="Generated"/>.
+    /// </summary>
+    public TextWriter Raw { get; private init; } = Out;
+
+    /// <summary>
+    /// Where text that a model made goes: plain on a terminal; as it is, control characters and all, in a file or pipe, because it is the result.
+    /// </summary>
+    public TextWriter Generated => Interactive ? Out : Raw;
+
     /// <summary>Whether <see cref="Out"/> is a terminal that can redraw.</summary>
     public bool Interactive { get; init; }
 
@@ -34,6 +47,9 @@ internal sealed record CommandHost(TextWriter Out, TextWriter Error)
 
     /// <summary>Whether errors show their stack trace.</summary>
     public bool Debug { get; init; }
+
+    /// <summary>The same host, whose <see cref="Out"/> and <see cref="Error"/> let no control characters of names and models through.</summary>
+    public CommandHost Plain() => this with { Raw = Out, Out = new PlainWriter(Out), Error = new PlainWriter(Error) };
 }
 
 /// <summary>Exit codes of the command.</summary>

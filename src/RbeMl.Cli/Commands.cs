@@ -21,6 +21,7 @@ internal static partial class Commands
     /// <returns>An <see cref="ExitCode"/>.</returns>
     public static int Run(string[] args, CommandHost host)
     {
+        host = host.Plain();
         RootCommand root = new(
             """
             Trains and runs small GPT-2 models whose weights are compressed (RBE) all the time: stored, run and trained in that form.

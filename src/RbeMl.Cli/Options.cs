@@ -1,4 +1,5 @@
 using System.CommandLine;
+using RbeMl.Cli.Output;
 using RbeMl.Models.Files;
 
 namespace RbeMl.Cli;
@@ -93,6 +94,7 @@ internal readonly record struct JsonTarget(bool Wanted, string? File)
     public void Write(CommandHost host, string json)
     {
         if (!Wanted) return;
+        json = PlainText.Json(json);
         if (File is null) host.Out.WriteLine(json);
         else AtomicFile.WriteText(File, json + "\n");
     }

@@ -8,7 +8,8 @@ internal static class Program
 {
     private static int Main(string[] args)
     {
-        if (OperatingSystem.IsWindows()) Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
+        // Both standard output and standard error, whatever the locale says; without a mark.
+        Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
         using CancellationTokenSource cancel = new();
 
         // The first Ctrl-C lets the current step finish and saves; a second one ends the process at once.

@@ -31,7 +31,7 @@ internal static class Summary
         }
 
         output.WriteLine();
-        foreach ((string kind, string file) in run.Files) output.WriteLine($"{kind,-8} {file}");
+        foreach ((string kind, string file) in run.Files) output.WriteLine($"{kind,-8} {PlainText.Line(file)}");
     }
 
     private static void WriteBytes(CommandHost host, RunRecord run)

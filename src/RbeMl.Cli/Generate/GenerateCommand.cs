@@ -73,7 +73,7 @@ internal sealed class GenerateCommand
             Seed = result.GetValue(_seed),
             KvFormat = Enum.Parse<KvFormat>(result.GetValue(_kvCache)!, ignoreCase: true),
         };
-        TextWriter? stream = json.OnOutput ? null : host.Out;
+        TextWriter? stream = json.OnOutput ? null : host.Generated;
         StreamingDecoder? decoder = ids ? null : new StreamingDecoder(tokenizer!);
         StringBuilder text = new();
         List<int> generated = [];

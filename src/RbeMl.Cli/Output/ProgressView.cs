@@ -6,7 +6,7 @@ namespace RbeMl.Cli.Output;
 internal abstract class ProgressView
 {
     /// <summary>A view that fits the output: live on a terminal, lines elsewhere, nothing when the output is for JSON alone.</summary>
-    public static ProgressView For(CommandHost host, bool quiet) => quiet ? new SilentView() : host.Interactive ? new LiveView(host.Out) : new LineView(host.Out);
+    public static ProgressView For(CommandHost host, bool quiet) => quiet ? new SilentView() : host.Interactive ? new LiveView(host.Raw) : new LineView(host.Out);
 
     /// <summary>Runs the work within the view.</summary>
     public abstract void Run(Action work);
@@ -38,7 +38,7 @@ internal abstract class ProgressView
             int part = (int)(done * Lines);
             if (part == _shown) return;
             _shown = part;
-            output.WriteLine($"{done * 100,3:F0} %  {line}");
+            output.WriteLine(FormattableString.Invariant($"{done * 100,3:F0} %  {PlainText.Line(line)}"));
             output.Flush();
         }
     }
@@ -63,7 +63,7 @@ internal abstract class ProgressView
         public override void Show(double done, string line)
         {
             if (_task is null) return;
-            _task.Description = Markup.Escape(line);
+            _task.Description = Markup.Escape(PlainText.Line(line));
             _task.Value = done;
         }
     }

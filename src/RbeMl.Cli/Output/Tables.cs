@@ -12,7 +12,7 @@ internal static class Tables
         {
             Ansi = host.Interactive ? AnsiSupport.Detect : AnsiSupport.No,
             ColorSystem = host.Interactive ? ColorSystemSupport.Detect : ColorSystemSupport.NoColors,
-            Out = new AnsiConsoleOutput(host.Out),
+            Out = new AnsiConsoleOutput(host.Raw),
         });
         if (!host.Interactive) console.Profile.Width = Math.Max(console.Profile.Width, FileWidth);
         return console;
@@ -24,7 +24,7 @@ internal static class Tables
         Table table = new Table().Border(host.Interactive ? TableBorder.Rounded : TableBorder.Ascii);
         for (int i = 0; i < headers.Length; i++)
         {
-            TableColumn column = new TableColumn(Markup.Escape(headers[i])).NoWrap();
+            TableColumn column = new TableColumn(Cell(headers[i])).NoWrap();
             table.AddColumn(i == 0 ? column : column.RightAligned());
         }
 
@@ -32,7 +32,9 @@ internal static class Tables
     }
 
     /// <summary>Adds a row of plain texts.</summary>
-    public static void Row(this Table table, params string[] cells) => table.AddRow([.. cells.Select(Markup.Escape)]);
+    public static void Row(this Table table, params string[] cells) => table.AddRow([.. cells.Select(Cell)]);
+
+    private static string Cell(string text) => Markup.Escape(PlainText.Line(text));
 
     // Lines of a table in a file or pipe are not broken before this.
     private const int FileWidth = 160;

@@ -13,12 +13,14 @@ public sealed class ProcessTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    internal static Process Start(params string[] args)
+    internal static Process Start(params string[] args) => Process.Start(Info(args))!;
+
+    internal static ProcessStartInfo Info(params string[] args)
     {
         ProcessStartInfo start = new(Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "RbeMl.Cli.dll"));
         foreach (string arg in args) start.ArgumentList.Add(arg);
-        return Process.Start(start)!;
+        return start;
     }
 
     [Fact]
