@@ -1,6 +1,7 @@
 using System.CommandLine;
 using RbeMl.Cli.Output;
 using RbeMl.Models.Files;
+using RbeMl.Text;
 
 namespace RbeMl.Cli;
 
@@ -60,6 +61,20 @@ internal static class Options
         HelpName = "file",
         Arity = ArgumentArity.ZeroOrOne,
     }.Named();
+
+    /// <summary><c>--special</c>.</summary>
+    public static Option<bool> Special() => new("--special") { Description = "Names of the tokenizer's special tokens in the text, such as <|endoftext|>, stand for these; without it they are plain text." };
+
+    /// <summary>How a tokenizer reads texts.</summary>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="special">Whether <c>--special</c> was given.</param>
+    /// <exception cref="InvalidSettingException">It was, and the tokenizer has no special tokens.</exception>
+    public static Func<string, int[]> Encoder(ITokenizer tokenizer, bool special)
+    {
+        if (!special) return tokenizer.Encode;
+        if (tokenizer is Gpt2Tokenizer { Special.Count: > 0 }) return tokenizer.EncodeWithSpecial;
+        throw new InvalidSettingException("--special", "on", "the model's tokenizer has no special tokens; leave it out.");
+    }
 
     /// <summary>Whether the option stands on the command line.</summary>
     public static bool Given(this ParseResult result, Option option) => result.GetResult(option) is { Implicit: false };

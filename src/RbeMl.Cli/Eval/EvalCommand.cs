@@ -22,6 +22,7 @@ internal sealed class EvalCommand
     private readonly Option<int?> _stride = Options.OptionalWhole("--stride", 1, "Tokens from one window to the next; the whole window. Less gives later tokens more context and takes longer.", 1 << 20);
     private readonly Option<int?> _batch = Options.OptionalWhole("--batch", 1, "Windows at a time; about 2048 tokens. Fewer take less memory.", 65536);
     private readonly Option<int?> _limit = Options.OptionalWhole("--limit", 1, "Stop after this many predicted tokens.");
+    private readonly Option<bool> _special = Options.Special();
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Results do not depend on it.", 1024);
     private readonly Option<string?> _json = Options.Json();
 
@@ -42,7 +43,7 @@ internal sealed class EvalCommand
               rbeml eval --model ids.rbe --tokens ids.txt --stride 64 --json figures.json
               rbeml eval --model rbeml-out/model.rbe --text book.txt --limit 20000 --json
             """);
-        foreach (Option option in (Option[])[verb._model, verb._text, verb._tokens, .. verb._input.All, verb._reference, verb._context, verb._stride, verb._batch, verb._limit, verb._threads, verb._json]) command.Add(option);
+        foreach (Option option in (Option[])[verb._model, verb._text, verb._tokens, .. verb._input.All, verb._special, verb._reference, verb._context, verb._stride, verb._batch, verb._limit, verb._threads, verb._json]) command.Add(option);
         command.SetAction(result => verb.Run(result, host));
         return command;
     }
@@ -54,6 +55,7 @@ internal sealed class EvalCommand
         string[] texts = result.GetValue(_text) ?? [];
         string? tokens = result.GetValue(_tokens), reference = result.GetValue(_reference);
         if (texts.Length > 0 == tokens is not null) throw new UsageException(tokens is null ? "Give --text or --tokens: something to predict." : "--text and --tokens are two kinds of data. Give one of them.");
+        if (tokens is not null && result.GetValue(_special)) throw new UsageException("--special is for texts, and --tokens are ids. Leave out one of them.");
         if (result.GetValue(_stride) > result.GetValue(_context)) throw new UsageException($"--stride {result.GetValue(_stride)} is more than --context {result.GetValue(_context)}, so some tokens would never be predicted. Use at most that.");
         if (json.File is { } file)
         {
@@ -66,7 +68,7 @@ internal sealed class EvalCommand
         using Gpt2Bundle? compared = reference is null ? null : ModelInput.Load(host, reference);
         EvaluationData data = tokens is not null
             ? EvaluationData.FromSequences(TokenFile.ReadSequences(tokens, bundle.Model.Config.Vocabulary, input))
-            : EvaluationData.FromText(TokenFile.ReadText(texts, input), bundle.RequireTokenizer("--text", texts[0], path, "give token ids with --tokens."));
+            : Text(bundle.RequireTokenizer("--text", texts[0], path, "give token ids with --tokens."), TokenFile.ReadText(texts, input), result.GetValue(_special));
         EvaluationOptions options = Windows(result, bundle.Model, compared?.Model);
         using Evaluator evaluator = new(bundle.Model, compared?.Model, options, result.GetValue(_threads));
         Stopwatch watch = Stopwatch.StartNew();
@@ -76,6 +78,8 @@ internal sealed class EvalCommand
         json.Write(host, record.ToJson());
         return cancelled ? ExitCode.Cancelled : ExitCode.Done;
     }
+
+    private static EvaluationData Text(ITokenizer tokenizer, string text, bool special) => EvaluationData.FromText(text, tokenizer, Options.Encoder(tokenizer, special));
 
     private EvaluationOptions Windows(ParseResult result, Gpt2Model<float> model, Gpt2Model<float>? reference)
     {

@@ -21,6 +21,7 @@ internal sealed class FinetuneOptions
     private readonly Option<string?> _tokens = Options.File("--tokens", "file", "Token ids to train on instead of text: a line is a sequence, a single line is a stream.");
     private readonly Option<string?> _validation = Options.File("--validation", "file", "Held-out file of the same kind (text or token ids).");
     private readonly TextInput _input = new();
+    private readonly Option<bool> _special = Options.Special();
     private readonly Option<int?> _steps = Options.OptionalWhole("--steps", 1, "Optimiser steps. The same seed and steps give the same model, bit for bit, on any number of threads.");
     private readonly Option<double?> _seconds = Options.OptionalReal("--seconds", 0, 1e9, "Stop after about this time; how many steps that is depends on the machine. With --steps, whichever ends first. Without both: 100.", above: true);
     private readonly Option<int> _batch = Options.Whole("--batch", 16, 1, "Sequences of a micro-batch.", 65536);
@@ -52,7 +53,7 @@ internal sealed class FinetuneOptions
     /// <summary>Adds all of them, in the groups of the help page.</summary>
     public void AddTo(Verb verb)
     {
-        verb.Add("Data", [_text, _tokens, _validation, .. _input.All]);
+        verb.Add("Data", [_text, _tokens, _validation, .. _input.All, _special]);
         verb.Add("Model", [_model, .. NewModelOnly]);
         verb.Add("How long", _steps, _seconds);
         verb.Add("Training", _batch, _context, _accumulate, _learningRate, _coefficientRate, _warmup, _weightDecay, _clip, _dropout, _precondition, _seed, _threads);
@@ -81,6 +82,7 @@ internal sealed class FinetuneOptions
             Tokens = result.GetValue(_tokens),
             Validation = result.GetValue(_validation),
             TextOptions = _input.Read(result),
+            Special = result.GetValue(_special),
             Steps = result.GetValue(_steps),
             Seconds = result.GetValue(_seconds) ?? (result.Given(_steps) ? null : 100),
             Batch = result.GetValue(_batch),
@@ -107,6 +109,7 @@ internal sealed class FinetuneOptions
 
     private void CheckCombinations(ParseResult result)
     {
+        if (result.GetValue(_special) && (!result.Given(_model) || result.Given(_tokens))) throw new UsageException("--special is for texts and the tokenizer of a --model. Leave it out.");
         if (result.Given(_model) && NewModelOnly.FirstOrDefault(result.Given) is { } shape) throw new UsageException($"{shape.Name} is for a new model, and --model says all about it. Leave out one of them.");
         if (result.Given(_tokens) && result.Given(_text)) throw new UsageException("--text and --tokens are two kinds of data. Leave out one of them.");
         if (result.Given(_tokens) && result.Given(_tokenizer)) throw new UsageException("--tokens are ids already. Leave out --tokenizer.");

@@ -29,6 +29,9 @@ internal sealed record FinetuneSettings
     /// <summary>How matrices are stored; null keeps the model's way.</summary>
     public RbeOptions? Compression { get; init; }
 
+    /// <summary>Whether names of special tokens in texts stand for these.</summary>
+    public bool Special { get; init; }
+
     /// <summary>Text files; none and no tokens means the SDK's documentation.</summary>
     public IReadOnlyList<string> Text { get; init; } = [];
 

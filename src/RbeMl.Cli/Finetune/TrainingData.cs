@@ -82,10 +82,11 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
             _ => BytePairTokenizer.Train(text.Train[..Math.Min(LearningCharacters, text.Train.Length)], settings.Vocabulary ?? DefaultVocabulary),
         };
         int vocabulary = model?.Model.Config.Vocabulary ?? tokenizer.Vocabulary;
-        TokenDataset train = TokenDataset.FromStream(tokenizer.Encode(text.Train), vocabulary, settings.Seed);
-        TokenDataset validation = TokenDataset.FromStream(tokenizer.Encode(text.Validation), vocabulary, settings.Seed + 1);
+        Func<string, int[]> encode = Options.Encoder(tokenizer, settings.Special);
+        TokenDataset train = TokenDataset.FromStream(encode(text.Train), vocabulary, settings.Seed);
+        TokenDataset validation = TokenDataset.FromStream(encode(text.Validation), vocabulary, settings.Seed + 1);
         bool documentation = settings.Text.Count == 0 && model is null;
-        int[][] prompts = [.. (documentation ? DocumentationPrompts : Beginnings(text.Validation)).Select(tokenizer.Encode).Where(ids => ids.Length > 0)];
+        int[][] prompts = [.. (documentation ? DocumentationPrompts : Beginnings(text.Validation)).Select(encode).Where(ids => ids.Length > 0)];
         return new TrainingData(train, validation, tokenizer, vocabulary, text.Source, prompts);
     }
 

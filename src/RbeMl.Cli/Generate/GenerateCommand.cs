@@ -25,6 +25,7 @@ internal sealed class GenerateCommand
     private readonly Option<ulong> _seed = Options.Seed("Seed of the choice: the same seed gives the same text, on any number of threads.");
     private readonly Option<string> _kvCache = Options.Word("--kv-cache", "f32", "How past keys and values are kept: exact (f32), in half the memory (f16), or in about a quarter (int8); rounding may change the text.", "f32", "f16", "int8");
     private readonly Option<bool> _tokens = new("--tokens") { Description = "Prompt and output are token ids; needed for models without a tokenizer." };
+    private readonly Option<bool> _special = Options.Special();
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor.", 1024);
     private readonly Option<string?> _json = Options.Json();
 
@@ -42,7 +43,7 @@ internal sealed class GenerateCommand
               rbeml generate --model rbeml-out/model.rbe --prompt "Gets or sets" --temperature 0 --max-tokens 40
               rbeml generate --model ids.rbe --tokens --prompt "1 5 9" --top-k 20 --seed 7
             """);
-        foreach (Option option in new Option[] { verb._model, verb._prompt, verb._maxTokens, verb._temperature, verb._topK, verb._topP, verb._seed, verb._kvCache, verb._tokens, verb._threads, verb._json }) command.Add(option);
+        foreach (Option option in new Option[] { verb._model, verb._prompt, verb._maxTokens, verb._temperature, verb._topK, verb._topP, verb._seed, verb._kvCache, verb._tokens, verb._special, verb._threads, verb._json }) command.Add(option);
         command.SetAction(result => verb.Run(result, host));
         return command;
     }
@@ -52,6 +53,7 @@ internal sealed class GenerateCommand
         JsonTarget json = result.JsonTarget(_json);
         bool ids = result.GetValue(_tokens);
         string path = result.GetValue(_model)!, prompt = result.GetValue(_prompt)!;
+        if (ids && result.GetValue(_special)) throw new UsageException("--special is for texts, and --tokens are ids. Leave out one of them.");
         if (json.File is { } file)
         {
             Options.RequireDistinct(file, [path]);
@@ -60,7 +62,7 @@ internal sealed class GenerateCommand
 
         using Gpt2Bundle bundle = ModelInput.Load(host, path);
         ITokenizer? tokenizer = ids ? bundle.Tokenizer : bundle.RequireTokenizer("--prompt", prompt, path, "give token ids with --tokens.");
-        int[] start = ids ? ParseIds(prompt, bundle.Model.Config.Vocabulary) : tokenizer!.Encode(prompt);
+        int[] start = ids ? ParseIds(prompt, bundle.Model.Config.Vocabulary) : Options.Encoder(tokenizer!, result.GetValue(_special))(prompt);
         if (start.Length == 0) throw new InvalidSettingException("--prompt", "\"\"", "give at least one token to continue from.");
 
         Stopwatch watch = Stopwatch.StartNew();

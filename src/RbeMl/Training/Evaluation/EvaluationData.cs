@@ -28,12 +28,13 @@ public sealed class EvaluationData
     /// <summary>A text as one sequence.</summary>
     /// <param name="text">The text.</param>
     /// <param name="tokenizer">The model's tokenizer.</param>
+    /// <param name="encode">How it reads the text, such as <see cref="ITokenizer.EncodeWithSpecial"/>; null for <see cref="ITokenizer.Encode"/>.</param>
     /// <exception cref="TokenException">The text has fewer than 2 tokens, or holds something that has no id.</exception>
-    public static EvaluationData FromText(string text, ITokenizer tokenizer)
+    public static EvaluationData FromText(string text, ITokenizer tokenizer, Func<string, int[]>? encode = null)
     {
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(tokenizer);
-        int[] ids = tokenizer.Encode(text);
+        int[] ids = (encode ?? tokenizer.Encode)(text);
         if (ids.Length < 2) throw new TokenException($"The text has {ids.Length} tokens, at least 2 are needed to predict one from another. Give a longer text.");
         return new EvaluationData([ids], tokenizer);
     }
