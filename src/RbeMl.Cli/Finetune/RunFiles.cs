@@ -10,7 +10,7 @@ namespace RbeMl.Cli.Finetune;
 internal sealed class RunFiles
 {
     /// <summary>Name of the model's file.</summary>
-    public const string ModelName = "model.rbe";
+    public const string ModelName = ModelSource.FileName;
 
     private readonly string _folder;
     private readonly string[] _earlier;

@@ -12,7 +12,7 @@ internal abstract class ReferenceWeights : IDisposable
     /// <exception cref="RbeFileException">It cannot be read.</exception>
     public static ReferenceWeights Open(string path)
     {
-        if (Directory.Exists(path)) return new ModelReference(path, ModelSource.Load(path));
+        if (Directory.Exists(path) && ModelSource.InFolder(path) is null) return new ModelReference(path, ModelSource.Load(path));
         return path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
             ? new DenseReference(SafetensorsFile.Open(path))
             : new CompressedReference(RbeInspection.Read(path, verify: true));

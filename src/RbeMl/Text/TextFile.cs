@@ -30,12 +30,18 @@ public static class TextFile
         SafeFileHandle handle = FileReading.Open(path, "a text file");
         try
         {
+            if (FileKinds.Of(path) == FileKind.Plain) ForeignFile.RequireNoPointer(path, handle);
             return new TextFileReader(new FileStream(handle, FileAccess.Read, bufferSize: 0), path, options);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
             handle.Dispose();
             throw FileReading.Unreadable(path, error);
+        }
+        catch (RbeFileException)
+        {
+            handle.Dispose();
+            throw;
         }
     }
 

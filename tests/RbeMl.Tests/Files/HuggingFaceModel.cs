@@ -55,6 +55,11 @@ internal sealed class HuggingFaceModel
 
     public Dictionary<string, (long[] Shape, float[] Values)> Tensors { get; } = [];
 
+    /// <summary>The texts of <c>__metadata__</c>; null for none.</summary>
+    public Dictionary<string, string>? Metadata { get; set; }
+
+    public HuggingFaceModel Renamed(Func<string, string> name) => new(Config.DeepClone().AsObject(), Tensors.ToDictionary(t => name(t.Key), t => t.Value));
+
     public HuggingFaceModel Linear() => new(Config, Tensors.ToDictionary(t => t.Key, t => t.Key.Contains(".c_", StringComparison.Ordinal) && t.Value.Shape.Length == 2 ? Transpose(t.Value) : t.Value));
 
     public HuggingFaceModel WithoutPrefix() => new(Config, Tensors.ToDictionary(t => t.Key.Replace("transformer.", "", StringComparison.Ordinal), t => t.Value));
@@ -68,7 +73,7 @@ internal sealed class HuggingFaceModel
     {
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "config.json"), Config.ToJsonString());
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), Tensors.Select(t => SafetensorsSource.From(t.Key, t.Value.Values, t.Value.Shape, element)));
+        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), Tensors.Select(t => SafetensorsSource.From(t.Key, t.Value.Values, t.Value.Shape, element)), Metadata);
         return folder;
     }
 

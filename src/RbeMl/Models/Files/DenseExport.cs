@@ -23,7 +23,7 @@ public static class DenseExport
     private const string Extension = ".safetensors";
 
     /// <summary>Writes the dense weights of a model or of a set of matrices.</summary>
-    /// <param name="path">The <c>.rbe</c> file.</param>
+    /// <param name="path">The <c>.rbe</c> file, or the folder that <c>finetune</c> wrote.</param>
     /// <param name="output">
     /// A <c>.safetensors</c> file, or, for a model, any other name: a folder in Hugging Face's layout. A model's tensors have Hugging Face's names, those of a
     /// set the names they were compressed under; its dense tensors keep their type and bytes.
@@ -35,6 +35,7 @@ public static class DenseExport
     public static DenseExportResult Write(string path, string output, SafetensorsElement element = SafetensorsElement.F32)
     {
         ArgumentException.ThrowIfNullOrEmpty(output);
+        path = ModelSource.FileOf(path);
         string kind;
         using (RbeContainer file = RbeContainer.Open(path)) kind = new JsonFields(path, "metadata", file.Metadata).Text("kind");
         bool single = output.EndsWith(Extension, StringComparison.OrdinalIgnoreCase);

@@ -47,6 +47,7 @@ internal static class FileReading
             byte[] bytes = new byte[(int)length];
             int read = 0;
             while (read < bytes.Length && RandomAccess.Read(handle, bytes.AsSpan(read), read) is > 0 and int more) read += more;
+            ForeignFile.RequireNoPointer(path, bytes.AsSpan(0, read));
             return read == bytes.Length ? bytes : bytes[..read];
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException)

@@ -57,12 +57,13 @@ public sealed record RbeInspection
     public IReadOnlyList<RbeDenseInfo> DenseTensors { get; init; } = [];
 
     /// <summary>Inspects a file.</summary>
-    /// <param name="path">The file.</param>
+    /// <param name="path">The file, or the folder that <c>finetune</c> wrote.</param>
     /// <param name="verify">Whether to check every checksum; without, those of codes and of dense values are not.</param>
     /// <exception cref="RbeFileException">The file is no container, damaged, or its parts do not fit together.</exception>
     /// <exception cref="NonFiniteException">A stored value is NaN or infinite.</exception>
     public static RbeInspection Read(string path, bool verify = false)
     {
+        path = ModelSource.FileOf(path);
         using RbeContainer file = RbeContainer.Open(path);
         if (verify) file.Verify();
         JsonFields metadata = new(path, "metadata", file.Metadata);

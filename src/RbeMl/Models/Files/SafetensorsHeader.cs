@@ -20,11 +20,11 @@ internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Met
     {
         long fileLength = RandomAccess.GetLength(handle);
         Span<byte> preface = stackalloc byte[PrefaceLength];
-        if (fileLength < PrefaceLength) throw Damaged(path, $"it has {fileLength} bytes, a safetensors file has at least {PrefaceLength}");
+        if (fileLength < PrefaceLength) throw Foreign(path, handle) ?? Damaged(path, $"it has {fileLength} bytes, a safetensors file has at least {PrefaceLength}");
         Fill(path, handle, preface, 0);
         ulong length = BinaryPrimitives.ReadUInt64LittleEndian(preface);
-        if (length > Limit) throw Damaged(path, $"its header claims {length} bytes, more than the format's limit of {Limit}, or it is no safetensors file");
-        if ((long)length > fileLength - PrefaceLength) throw Damaged(path, $"its header claims {length} bytes, but only {fileLength - PrefaceLength} follow");
+        if (length > Limit) throw Foreign(path, handle) ?? Damaged(path, $"its header claims {length} bytes, more than the format's limit of {Limit}, or it is no safetensors file");
+        if ((long)length > fileLength - PrefaceLength) throw Foreign(path, handle) ?? Damaged(path, $"its header claims {length} bytes, but only {fileLength - PrefaceLength} follow");
         byte[] json = new byte[(int)length];
         Fill(path, handle, json, PrefaceLength);
         try
@@ -38,6 +38,8 @@ internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Met
             throw Damaged(path, $"its header is no JSON ({error.Message.TrimEnd('.')})");
         }
     }
+
+    private static RbeFileException? Foreign(string path, SafeFileHandle handle) => ForeignFile.DescribeSafetensors(handle) is { } problem ? new RbeFileException(path, problem) : null;
 
     internal static RbeFileException Damaged(string path, string what) => new(path, $"is damaged: {what}. Copy it again or write it anew.");
 

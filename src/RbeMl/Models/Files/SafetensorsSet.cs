@@ -84,8 +84,7 @@ public sealed class SafetensorsSet : IDisposable
         string single = System.IO.Path.Combine(folder, SingleName), index = System.IO.Path.Combine(folder, IndexName);
         if (File.Exists(single)) return single;
         if (File.Exists(index)) return index;
-        bool pickled = File.Exists(System.IO.Path.Combine(folder, "pytorch_model.bin"));
-        throw new RbeFileException(folder, $"holds neither {SingleName} nor {IndexName}. {(pickled ? "Convert its pytorch_model.bin to safetensors." : "Give the folder of a model.")}");
+        throw new RbeFileException(folder, $"holds neither {SingleName} nor {IndexName}{(ForeignFolder.Describe(folder) is { } found ? $"; it {found}" : ". Give the folder of a model.")}");
     }
 
     private static SafetensorsSet OpenIndex(string path, Func<string, bool> mayBeShared)

@@ -56,7 +56,9 @@ public sealed partial class Gpt2Directory : IDisposable
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         if (!Directory.Exists(path)) throw new RbeFileException(path, "is no folder. Give the folder of a Hugging Face GPT-2.");
+        if (ModelSource.InFolder(path) is { } file) throw new RbeFileException(path, $"holds a compressed model, {System.IO.Path.GetFileName(file)}, and no dense weights. Give that file where a compressed model is read.");
         string configuration = System.IO.Path.Combine(path, Gpt2ConfigJson.FileName);
+        if (!File.Exists(configuration) && ForeignFolder.Describe(path) is { } found) throw new RbeFileException(path, found);
         bool named = Gpt2ConfigJson.RequireGpt2(configuration);
         SafetensorsSet tensors = SafetensorsSet.Open(path, Gpt2TensorNames.MayBeShared);
         try
