@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using Microsoft.Win32.SafeHandles;
 
@@ -16,11 +15,6 @@ namespace RbeMl.Memory;
 /// </summary>
 public sealed unsafe class SpillFile : IDisposable
 {
-    private const string Prefix = "rbeml-", Suffix = ".spill";
-
-    // Start times of one process read by two others differ by the resolution of the system's clock ticks and boot time.
-    private static readonly TimeSpan s_clockTolerance = TimeSpan.FromSeconds(10);
-    private static int s_count;
     private SafeFileHandle? _handle;
     private bool _disposed;
 
@@ -31,9 +25,7 @@ public sealed unsafe class SpillFile : IDisposable
     {
         folder = System.IO.Path.GetFullPath(folder ?? System.IO.Path.GetTempPath());
         DeleteLeftovers(folder);
-        using Process process = Process.GetCurrentProcess();
-        Path = System.IO.Path.Combine(folder, string.Create(
-            CultureInfo.InvariantCulture, $"{Prefix}{process.Id}-{process.StartTime.ToUniversalTime().Ticks}-{Interlocked.Increment(ref s_count)}{Suffix}"));
+        Path = TemporaryNames.New(folder, "", TemporaryNames.Spill);
     }
 
     /// <summary>Full name of the file.</summary>
@@ -66,7 +58,7 @@ public sealed unsafe class SpillFile : IDisposable
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or OverflowException)
         {
-            TryDelete(Path);
+            TemporaryNames.Delete(Path);
             throw Failure(error, string.Create(CultureInfo.InvariantCulture, $"no room for {(double)regionBytes * regions / (1 << 20):F0} MiB of activations"));
         }
     }
@@ -84,6 +76,7 @@ public sealed unsafe class SpillFile : IDisposable
     {
         _disposed = true;
         Close();
+        TemporaryNames.Release(Path);
     }
 
     /// <summary>Deletes the files in a folder whose processes are gone.</summary>
@@ -92,49 +85,11 @@ public sealed unsafe class SpillFile : IDisposable
     {
         try
         {
-            foreach (string file in Directory.EnumerateFiles(folder, $"{Prefix}*{Suffix}"))
-            {
-                if (IsLeftover(System.IO.Path.GetFileName(file))) TryDelete(file);
-            }
+            TemporaryNames.DeleteLeftovers(folder);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new RbeFileException(folder, $"cannot hold spilled activations ({error.Message.TrimEnd('.')}). Choose a folder you may write to.", error);
-        }
-    }
-
-    // Whether the name is one of ours, of a process that is gone.
-    private static bool IsLeftover(string name)
-    {
-        string[] parts = name[Prefix.Length..^Suffix.Length].Split('-');
-        if (parts.Length != 3 || !int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out int id)) return false;
-        if (!long.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out long started)) return false;
-        try
-        {
-            using Process process = Process.GetProcessById(id);
-            return Math.Abs(process.StartTime.ToUniversalTime().Ticks - started) > s_clockTolerance.Ticks;
-        }
-        catch (Exception error) when (error is ArgumentException or InvalidOperationException)
-        {
-            return true; // no such process
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            return false; // somebody else's process
-        }
-    }
-
-    // Opening takes the lock, which fails while a process (of another machine or container, whose number means nothing here) has the file open.
-    private static void TryDelete(string file)
-    {
-        try
-        {
-            using SafeFileHandle own = File.OpenHandle(file, FileMode.Open, FileAccess.ReadWrite, FileShare.Delete);
-            File.Delete(file);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            // In use, gone already, or another user's.
         }
     }
 
@@ -173,6 +128,6 @@ public sealed unsafe class SpillFile : IDisposable
         _handle.Dispose();
         _handle = null;
         (RegionBytes, Regions) = (0, 0);
-        TryDelete(Path);
+        TemporaryNames.Delete(Path);
     }
 }

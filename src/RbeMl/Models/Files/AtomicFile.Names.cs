@@ -1,6 +1,4 @@
-using System.Runtime.InteropServices;
 using System.Security;
-using System.Text;
 
 namespace RbeMl.Models.Files;
 
@@ -11,7 +9,11 @@ public static partial class AtomicFile
     /// <param name="path">The file.</param>
     /// <param name="to">Its new name in the same folder.</param>
     /// <exception cref="RbeFileException">There is a file of the new name, or it cannot be renamed.</exception>
-    public static void Move(string path, string to) => Try(path, to, () => File.Move(path, to));
+    public static void Move(string path, string to) => Try(path, to, () =>
+    {
+        if (Path.Exists(to)) throw new IOException("it is there already");
+        FileSteps.Rename(Path.GetFullPath(path), Path.GetFullPath(to));
+    });
 
     /// <summary>
     /// Gives a file a second name, so that writing it anew (<see cref="Write"/>) leaves what it was under that name: there is no moment without the file. Where
@@ -24,7 +26,7 @@ public static partial class AtomicFile
     {
         if (Path.Exists(to)) throw new IOException("it is there already");
         string target = FileTarget.Of(path).FullName;
-        if (TryLink(target, to)) return;
+        if (FileSteps.TryLink(target, Path.GetFullPath(to))) return;
         Write(to, copy =>
         {
             using FileStream source = new(target, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
@@ -45,18 +47,4 @@ public static partial class AtomicFile
             throw new RbeFileException(path, $"cannot be kept as {to} ({Reason(error)}). Move it yourself, or choose another folder.", error);
         }
     }
-
-    private static unsafe bool TryLink(string path, string to)
-    {
-        if (OperatingSystem.IsWindows()) return CreateHardLink(to, path, 0) != 0;
-        fixed (byte* old = Encoding.UTF8.GetBytes(path + "\0"), name = Encoding.UTF8.GetBytes(to + "\0")) return Link(old, name) == 0;
-    }
-
-    [DllImport("libc", EntryPoint = "link")]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern unsafe int Link(byte* path, byte* to);
-
-    [DllImport("kernel32", EntryPoint = "CreateHardLinkW", CharSet = CharSet.Unicode)]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.System32)]
-    private static extern int CreateHardLink(string to, string path, nint reserved);
 }

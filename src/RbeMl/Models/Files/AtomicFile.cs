@@ -1,16 +1,16 @@
 using System.Security;
 using System.Text;
+using RbeMl.Memory;
 
 namespace RbeMl.Models.Files;
 
 /// <summary>
-/// Writes whole files or nothing: to a temporary name in the same folder, flushed to disk, then renamed over the target. When anything
-/// fails, what was there before stays as it was and the temporary file is removed.
+/// Writes whole files or nothing: to a temporary name in the same folder, flushed to disk, then renamed over the target, then the folder is flushed. When
+/// anything fails, what was there before stays as it was and the temporary file is removed; that of a process that was killed is removed by the next one
+/// to write into the folder.
 /// </summary>
 public static partial class AtomicFile
 {
-    private const int LongestName = 255;
-
     /// <summary>Writes a file.</summary>
     /// <param name="path">The file; an existing one is replaced, a link is followed. What cannot be replaced (a device, a pipe) is written to as it is.</param>
     /// <param name="write">Writes the content. Its errors pass through unchanged, except failures of input and output.</param>
@@ -32,16 +32,17 @@ public static partial class AtomicFile
             }
 
             if (Directory.Exists(target)) throw new IOException("it is a folder");
-            string name = TemporaryName(target);
-            using (FileStream file = new(name, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16))
+            string folder = Path.GetDirectoryName(target)!;
+            TemporaryNames.DeleteLeftovers(folder);
+            temporary = TemporaryNames.New(folder, Path.GetFileName(target), TemporaryNames.Temporary);
+            using (FileStream file = new(temporary, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 1 << 16))
             {
-                temporary = name;
                 write(file);
-                file.Flush(flushToDisk: true);
+                FileSteps.Sync(file);
             }
 
             if (!OperatingSystem.IsWindows() && File.Exists(target)) File.SetUnixFileMode(temporary, File.GetUnixFileMode(target));
-            File.Move(temporary, target, overwrite: true);
+            FileSteps.Publish(temporary, target);
             temporary = null;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or SecurityException or NotSupportedException)
@@ -50,7 +51,7 @@ public static partial class AtomicFile
         }
         finally
         {
-            if (temporary is not null) TryDelete(temporary);
+            if (temporary is not null) TemporaryNames.Discard(temporary);
         }
     }
 
@@ -60,7 +61,7 @@ public static partial class AtomicFile
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
     public static void WriteText(string path, string text) => Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
 
-    /// <summary>Creates a folder where it is missing and makes sure that files can be written there.</summary>
+    /// <summary>Creates a folder where it is missing, makes sure that files can be written there, and removes temporary files of processes that were killed.</summary>
     /// <param name="folder">The folder.</param>
     /// <exception cref="RbeFileException">The folder cannot be made or written to.</exception>
     public static void CheckFolder(string folder)
@@ -69,8 +70,10 @@ public static partial class AtomicFile
         try
         {
             Directory.CreateDirectory(folder);
-            string probe = TemporaryName(Path.Combine(Path.GetFullPath(folder), "probe"));
-            using FileStream stream = new(probe, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
+            folder = Path.GetFullPath(folder);
+            TemporaryNames.DeleteLeftovers(folder);
+            string probe = TemporaryNames.New(folder, "probe", TemporaryNames.Temporary);
+            using (FileStream stream = new(probe, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose)) TemporaryNames.Release(probe);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or SecurityException or NotSupportedException)
         {
@@ -117,37 +120,10 @@ public static partial class AtomicFile
         ? "If a model loaded from it with Map = true is in use, load it with Map = false or save under another name; else choose a folder you may write to, with space left."
         : "Choose a folder you may write to, with space left.";
 
-    /// <summary>A new name beside a file or folder. What it takes of that one's name is cut to what file systems have room for, 255 bytes of UTF-8, between characters.</summary>
-    internal static string TemporaryName(string target)
-    {
-        string name = Path.GetFileName(target), tail = $".{Path.GetRandomFileName()}.tmp";
-        int room = LongestName - 1 - tail.Length, length = 0, bytes = 0;
-        foreach (Rune rune in name.EnumerateRunes())
-        {
-            bytes += rune.Utf8SequenceLength;
-            if (bytes > room) break;
-            length += rune.Utf16SequenceLength;
-        }
-
-        return Path.Combine(Path.GetDirectoryName(target) ?? ".", $".{name.AsSpan(0, length)}{tail}");
-    }
-
     private static string Reason(Exception error) => error switch
     {
         DirectoryNotFoundException => "the folder does not exist",
         UnauthorizedAccessException => "access denied",
         _ => error.Message.TrimEnd('.'),
     };
-
-    private static void TryDelete(string path)
-    {
-        try
-        {
-            File.Delete(path);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            // The error that led here is the one to report.
-        }
-    }
 }

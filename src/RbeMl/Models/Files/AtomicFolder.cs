@@ -1,8 +1,13 @@
 using System.Security;
+using RbeMl.Memory;
 
 namespace RbeMl.Models.Files;
 
-/// <summary>Writes whole folders or nothing: to a temporary sibling, then renamed. When anything fails, what was there before stays as it was.</summary>
+/// <summary>
+/// Writes whole folders or nothing: to a temporary sibling, flushed to disk, then renamed. When anything fails, what was there before stays as it was. A folder
+/// that is replaced exchanges its name with the new one at once, on Linux and macOS. Elsewhere, and on file systems that cannot, there is a moment in which
+/// neither has the name: a process killed just then leaves the old one as <c>.NAME.rbeml-*.old</c>, and the next write of that folder renames it back first.
+/// </summary>
 public static class AtomicFolder
 {
     /// <summary>Writes a folder.</summary>
@@ -21,14 +26,17 @@ public static class AtomicFolder
             string target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
             if (new DirectoryInfo(target) is { LinkTarget: not null } link) target = link.ResolveLinkTarget(returnFinalTarget: true)!.FullName;
             string parent = Path.GetDirectoryName(target) ?? throw new RbeFileException(path, "is the root of a drive. Choose a folder within.");
+            Recover(parent, target);
             if (File.Exists(target)) throw new RbeFileException(path, "is a file where a folder is to be written. Remove it, or choose another name.");
             if (Directory.Exists(target) && !mayReplace(target)) throw new RbeFileException(path, "is a folder that holds other files. Choose a new folder, or empty this one.");
             AtomicFile.CheckFolder(parent);
-            string name = AtomicFile.TemporaryName(target);
-            Directory.CreateDirectory(name);
-            temporary = name;
-            write(name);
-            Swap(name, target);
+            temporary = TemporaryNames.New(parent, Path.GetFileName(target), TemporaryNames.Temporary);
+            Directory.CreateDirectory(temporary);
+            using FolderLock? own = FolderLock.TryTake(temporary);
+            write(temporary);
+            FileSteps.SyncTree(temporary);
+            if (!OperatingSystem.IsWindows() && Directory.Exists(target)) File.SetUnixFileMode(temporary, File.GetUnixFileMode(target));
+            FileSteps.PublishFolder(temporary, target);
             temporary = null;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or SecurityException or NotSupportedException)
@@ -37,43 +45,18 @@ public static class AtomicFolder
         }
         finally
         {
-            if (temporary is not null) TryDelete(temporary);
+            if (temporary is not null) TemporaryNames.Discard(temporary);
         }
     }
 
-    private static void Swap(string temporary, string target)
+    // What a process that was killed while it replaced the folder left: the folder itself when its name is gone, else something to delete.
+    private static void Recover(string parent, string target)
     {
-        if (!Directory.Exists(target))
+        if (!Directory.Exists(parent)) return;
+        foreach (string old in TemporaryNames.ReplacedBy(parent, Path.GetFileName(target)))
         {
-            Directory.Move(temporary, target);
-            return;
-        }
-
-        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(temporary, File.GetUnixFileMode(target));
-        string old = AtomicFile.TemporaryName(target);
-        Directory.Move(target, old);
-        try
-        {
-            Directory.Move(temporary, target);
-        }
-        catch
-        {
-            Directory.Move(old, target);
-            throw;
-        }
-
-        TryDelete(old);
-    }
-
-    private static void TryDelete(string folder)
-    {
-        try
-        {
-            Directory.Delete(folder, recursive: true);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            // What led here is the error to report; a folder that was replaced is only in the way.
+            if (Path.Exists(target)) TemporaryNames.Delete(old);
+            else FileSteps.Rename(old, target);
         }
     }
 }

@@ -1,0 +1,131 @@
+using RbeMl.Memory;
+
+namespace RbeMl.Models.Files;
+
+/// <summary>
+/// The steps in which files and folders get their final names, in one place for all writers: content is on the disk before a rename, and the rename before
+/// the next step. A process that ends between two steps leaves the old or the new, whole.
+/// </summary>
+internal static class FileSteps
+{
+    /// <summary>Told the name of each step before it is taken: a test ends its process there.</summary>
+    internal static Action<string>? Before { get; set; }
+
+    /// <summary>Whether names may be exchanged at once; a test says no, as some file systems do.</summary>
+    internal static bool MayExchange { get; set; } = true;
+
+    /// <summary>Waits until what was written is on the disk.</summary>
+    public static void Sync(FileStream file)
+    {
+        Before?.Invoke("sync a file");
+        file.Flush(flushToDisk: true);
+    }
+
+    /// <summary>Waits until all files of a folder, and their names, are on the disk.</summary>
+    public static void SyncTree(string folder)
+    {
+        Before?.Invoke("sync a folder's files");
+        foreach (string file in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
+        {
+            if (!OperatingSystem.IsWindows())
+            {
+                UnixFiles.Sync(file);
+                continue;
+            }
+
+            using FileStream stream = new(file, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
+            stream.Flush(flushToDisk: true);
+        }
+
+        foreach (string inner in Directory.EnumerateDirectories(folder, "*", SearchOption.AllDirectories)) SyncFolder(inner);
+        SyncFolder(folder);
+    }
+
+    /// <summary>Gives a temporary file its name, replacing what is there.</summary>
+    public static void Publish(string temporary, string target) => Final(target, () =>
+    {
+        Before?.Invoke("rename a file");
+        File.Move(temporary, target, overwrite: true);
+        TemporaryNames.Release(temporary);
+    });
+
+    /// <summary>Gives a temporary folder its name; what was there before is deleted.</summary>
+    public static void PublishFolder(string temporary, string target)
+    {
+        string? old = null;
+        Final(target, () =>
+        {
+            if (!Directory.Exists(target))
+            {
+                Before?.Invoke("rename a folder");
+                Directory.Move(temporary, target);
+                TemporaryNames.Release(temporary);
+                return;
+            }
+
+            Before?.Invoke("exchange folders");
+            if (MayExchange && !OperatingSystem.IsWindows() && UnixFiles.TryExchange(temporary, target))
+            {
+                old = temporary;
+                return;
+            }
+
+            // Where names cannot be exchanged there is a moment without the folder; the next write of it finds what it was, see AtomicFolder.
+            old = TemporaryNames.NewReplaced(Path.GetDirectoryName(target)!, Path.GetFileName(target));
+            Directory.Move(target, old);
+            try
+            {
+                Before?.Invoke("rename a folder to a name that is gone");
+                Directory.Move(temporary, target);
+                TemporaryNames.Release(temporary);
+            }
+            catch
+            {
+                Directory.Move(old, target);
+                throw;
+            }
+        });
+        if (old is null) return;
+        Before?.Invoke("delete the old folder");
+        TemporaryNames.Discard(old);
+    }
+
+    /// <summary>Renames a file or folder within its folder; nothing is replaced.</summary>
+    public static void Rename(string path, string to) => Final(to, () =>
+    {
+        Before?.Invoke("rename");
+        if (Directory.Exists(path)) Directory.Move(path, to);
+        else File.Move(path, to);
+    });
+
+    /// <summary>Gives a file a second name in its folder.</summary>
+    /// <returns>False where the file system cannot.</returns>
+    public static bool TryLink(string path, string to)
+    {
+        bool done = false;
+        Final(to, () =>
+        {
+            Before?.Invoke("link");
+            done = !OperatingSystem.IsWindows() && UnixFiles.TryLink(path, to);
+        });
+        return done;
+    }
+
+    // A name counts when its folder is on the disk. A process that is ending has deleted its temporaries: none may get a name any more.
+    private static void Final(string target, Action step)
+    {
+        lock (TemporaryNames.Gate)
+        {
+            if (TemporaryNames.Exiting) Thread.Sleep(Timeout.Infinite);
+            step();
+        }
+
+        Before?.Invoke("sync the folder");
+        SyncFolder(Path.GetDirectoryName(target)!);
+    }
+
+    private static void SyncFolder(string folder)
+    {
+        if (!OperatingSystem.IsWindows()) UnixFiles.Sync(folder);
+    }
+}
