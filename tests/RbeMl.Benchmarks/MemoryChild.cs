@@ -3,6 +3,7 @@ using System.Text.Json;
 using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models.Files;
+using RbeMl.Oracle.Tests.Native;
 using RbeMl.Training;
 using static TorchSharp.torch;
 
@@ -62,6 +63,7 @@ internal static class MemoryChild
 
     private static MemoryMeasurement Torch(int batch, int length, int threads)
     {
+        HeldFinalizers.Hold();
         set_num_threads(threads);
         TransformerConfig config = MemoryBenchmark.Config;
         Step(config with { Width = 64, Heads = 2, FeedForwardWidth = 128 }, 1, 16); // loads and warms the native library

@@ -3,6 +3,7 @@ using RbeMl.Benchmarks;
 using RbeMl.Benchmarks.Codec;
 using RbeMl.Benchmarks.Kernels;
 using RbeMl.Benchmarks.MlNet;
+using RbeMl.Oracle.Tests.Native;
 using TorchSharp;
 
 if (args is [MemoryChild.Verb, .. string[] rest]) return MemoryChild.Run(rest);
@@ -39,6 +40,7 @@ root.SetAction(parsed =>
     bool writesJson = parsed.GetResult(json) is not null;
     string? file = parsed.GetValue(json);
     if (what == "make-gpt2") return Make(parsed.GetValue(folder)!, parsed.GetValue(random)!);
+    HeldFinalizers.Hold();
     torch.set_num_threads(count);
     if (what == "memory")
     {

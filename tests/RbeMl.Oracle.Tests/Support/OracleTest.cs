@@ -1,4 +1,5 @@
 using System.Globalization;
+using RbeMl.Oracle.Tests.Native;
 using TorchSharp;
 using Xunit.Abstractions;
 
@@ -12,6 +13,7 @@ public abstract class OracleTest : IDisposable
 
     private protected OracleTest(ITestOutputHelper output)
     {
+        HeldFinalizers.Hold();
         _output = output;
         torch.set_num_threads(1);
         torch.random.manual_seed(1);
