@@ -55,7 +55,7 @@ internal abstract class ReferenceWeights : IDisposable
         {
             if (_matrices.TryGetValue(name, out RbeMatrix? matrix)) return matrix.Rows == rows && matrix.Columns == columns ? matrix.ToDense() : throw Missing(path, name, rows, columns, $"one of {matrix.Rows} x {matrix.Columns}");
             ParameterSlice? slice = bundle.Model.Parameters.Slices.FirstOrDefault(s => s.Name == name && s.Length == (long)rows * columns);
-            return slice is null ? throw Missing(path, name, rows, columns, "none") : bundle.Model.Parameters.Of(slice).ToArray();
+            return slice is null ? throw Missing(path, name, rows, columns, "none") : bundle.Model.Parameters.ToFloats(slice);
         }
 
         public override void Dispose() => bundle.Dispose();

@@ -81,8 +81,8 @@ internal sealed class BlockBatch : RowBatch
     private void Run(ReadOnlySpan<int> slots, Workspace<float> workspace)
     {
         int width = Width, tokens = _lengths[slots[^1]] / width;
-        float[] x = new float[slots.Length * tokens * width];
-        byte[]? mask = _mask is null && _lengths[slots[0]] == _lengths[slots[^1]] ? null : new byte[slots.Length * tokens];
+        float[] x = new float[checked(slots.Length * tokens * width)];
+        byte[]? mask = _mask is null && _lengths[slots[0]] == _lengths[slots[^1]] ? null : new byte[checked(slots.Length * tokens)];
         for (int b = 0; b < slots.Length; b++)
         {
             int own = _lengths[slots[b]] / width;

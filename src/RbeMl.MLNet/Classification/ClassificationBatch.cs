@@ -22,7 +22,7 @@ internal sealed class ClassificationBatch : RowBatch
     {
         (_parent, _reader, _classes) = (parent, reader, parent.Labels.Count);
         (_lengths, _present) = (new int[rows], new int[rows]);
-        (_room, _scores) = (new float[rows * _classes], new float[rows * _classes]);
+        (_room, _scores) = (new float[checked(rows * _classes)], new float[checked(rows * _classes)]);
     }
 
     public override void Read(int slot)

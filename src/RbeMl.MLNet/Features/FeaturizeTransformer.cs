@@ -144,7 +144,7 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
         {
             if (_features.Length < (long)rows * Width) _features = new float[(long)rows * Width];
             int good = _lengths.AsSpan(0, rows).Length - _lengths.AsSpan(0, rows).Count(0);
-            if (_counts.Length != good) (_counts, _computed) = (new int[good], new float[good * Width]);
+            if (_counts.Length != good) (_counts, _computed) = (new int[good], new float[checked(good * Width)]);
             for (int slot = 0, i = 0; slot < rows; slot++)
             {
                 if (_lengths[slot] > 0) _counts[i++] = _lengths[slot];

@@ -10,7 +10,7 @@ namespace RbeMl.Codec;
 /// 4 .. 11: eigenvectors of the matrix d, scaled by sqrt|λ|, with the sign of λ in <see cref="DistanceSigns"/>. Eight of them give d
 /// to 1e-6 of its norm (3e-6 at B = 128), so that in the coefficient domain a tile's alphas cost 16 multiplications a token.
 /// </summary>
-public sealed class BasisFunctions
+internal sealed class BasisFunctions
 {
     /// <summary>Eigenvectors kept of d.</summary>
     public const int DistanceRank = 8;

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace RbeMl.Codec;
 
 /// <summary>
@@ -10,18 +12,18 @@ public sealed class CoefficientSupport
     /// <param name="tile">B.</param>
     /// <param name="tileCount">Tiles of the matrix, row-major.</param>
     /// <param name="runLength">1, 4, 8 or 16.</param>
-    /// <param name="starts"><c>[tile][run]</c>: row * B + column of a run's first coefficient, ascending in a tile; the row is a multiple of the run length.</param>
+    /// <param name="starts"><c>[tile][run]</c>: row * B + column of a run's first coefficient, ascending in a tile; the row is a multiple of the run length. Copied.</param>
     /// <exception cref="InvalidSettingException">A place is out of range, misaligned, twice there or out of order.</exception>
-    public CoefficientSupport(int tile, int tileCount, int runLength, ushort[] starts)
+    public CoefficientSupport(int tile, int tileCount, int runLength, ReadOnlySpan<ushort> starts)
     {
-        ArgumentNullException.ThrowIfNull(starts);
+        if (tile is < 1 or > 256) throw new InvalidSettingException("tile", tile, "use 32, 64 or 128.");
         if (runLength is not (1 or 4 or 8 or 16)) throw new InvalidSettingException("run length", runLength, "use 1, 4, 8 or 16.");
         if (tileCount < 1 || starts.Length % tileCount != 0) throw new InvalidSettingException("places", starts.Length, $"give the same number for each of the {tileCount} tiles.");
         Tile = tile;
         TileCount = tileCount;
         RunLength = runLength;
         RunsPerTile = starts.Length / tileCount;
-        Starts = starts;
+        Starts = [.. starts];
         for (int t = 0; t < tileCount; t++)
         {
             int previous = -1;
@@ -53,7 +55,7 @@ public sealed class CoefficientSupport
     public int CoefficientsPerTile => RunsPerTile * RunLength;
 
     /// <summary>All places, <c>[tile][run]</c>.</summary>
-    public ushort[] Starts { get; }
+    public ImmutableArray<ushort> Starts { get; }
 
     /// <summary>The places of one tile, ascending.</summary>
     public ReadOnlySpan<ushort> StartsOf(int tileIndex) => Starts.AsSpan(tileIndex * RunsPerTile, RunsPerTile);

@@ -118,6 +118,6 @@ public sealed record CompressionReport
         };
         if (format is null || format.Support.Kind == SupportKind.TopK) return false;
         RbeOptions options = new() { Tile = matrix.Tile, Transform = matrix.Transform, Format = format, Alphas = matrix.HasAlphas };
-        return SupportSelector.FromRule(options, matrix.TileCount) is { } byRule && byRule.RunLength == support.RunLength && byRule.Starts.AsSpan().SequenceEqual(support.Starts);
+        return SupportSelector.FromRule(options, matrix.TileCount) is { } byRule && byRule.RunLength == support.RunLength && byRule.Starts.AsSpan().SequenceEqual(support.Starts.AsSpan());
     }
 }

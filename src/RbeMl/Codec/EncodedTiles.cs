@@ -9,7 +9,7 @@ internal sealed class EncodedTiles(FormatPlan plan, int tile, int tileCount)
     private readonly Half[] _scales = plan.Bits > 0 ? new Half[checked(tileCount * plan.ScalesOf(tile))] : [];
     private readonly byte[] _codes = plan.Bits > 0 ? new byte[checked(tileCount * (tile * tile * plan.Bits / 8) + (plan.Trellis ? TrellisTiles.PadBytes : 0))] : [];
     private readonly ushort[] _outlierPlaces = new ushort[checked(tileCount * plan.Outliers)];
-    private readonly Half[] _outlierValues = new Half[tileCount * plan.Outliers];
+    private readonly Half[] _outlierValues = new Half[checked(tileCount * plan.Outliers)];
 
     /// <summary>Tiles of the matrix.</summary>
     public int TileCount => tileCount;

@@ -39,7 +39,7 @@ public sealed unsafe partial class QuantizedTiles
     {
         int groups = Tile * Tile / QuantizedFormat.GroupSize;
         Vector256<float> unit = Vector256.Create(LevelUnit(Bits) * 5.192296858534828e33f);
-        fixed (Half* from = &Scales[tileIndex * groups])
+        fixed (Half* from = Scales.AsSpan(tileIndex * groups, groups))
         {
             for (int g = 0; g < groups; g += 8)
             {

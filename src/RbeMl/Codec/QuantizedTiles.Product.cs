@@ -43,7 +43,7 @@ public sealed unsafe partial class QuantizedTiles
         fixed (byte* codes = Codes.Span)
         {
             byte* source = codes + (long)firstTile * area * bits / 8, last = codes + Codes.Length - GroupReach(bits);
-            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(Scales), firstTile * groups);
+            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(Scales.AsSpan()), firstTile * groups);
             for (int j = 0; j < count; j++, x += tile)
             {
                 float* sum = sums;
@@ -103,7 +103,7 @@ public sealed unsafe partial class QuantizedTiles
         fixed (float* table = s_tables[uniform ? 0 : bits - 3])
         {
             byte* source = codes + (long)firstTile * area * bits / 8, last = codes + Codes.Length - GroupReach(bits);
-            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(Scales), firstTile * groups);
+            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(Scales.AsSpan()), firstTile * groups);
             for (int j = 0; j < count; j++, x += tile)
             {
                 for (int g = 0, place = 0; g < groups; g++, source += 8 * bits, scales = ref Unsafe.Add(ref scales, 1))

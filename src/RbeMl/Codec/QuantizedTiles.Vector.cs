@@ -35,7 +35,7 @@ public sealed unsafe partial class QuantizedTiles
         {
             float* y = coefficientsStart;
             byte* source = codes + (long)tileIndex * area * bits / 8, last = codes + Codes.Length - GroupReach(bits);
-            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(Scales), tileIndex * groups);
+            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(Scales.AsSpan()), tileIndex * groups);
             for (int g = 0; g < groups; g++, source += 8 * bits, y += QuantizedFormat.GroupSize)
             {
                 Vector512<float> scale = Vector512.Create(ToSingle(Unsafe.Add(ref scales, g)) * step);
@@ -76,7 +76,7 @@ public sealed unsafe partial class QuantizedTiles
         {
             float* y = coefficientsStart;
             byte* source = codes + (long)tileIndex * area * bits / 8, last = codes + Codes.Length - GroupReach(bits);
-            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(Scales), tileIndex * groups);
+            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(Scales.AsSpan()), tileIndex * groups);
             for (int g = 0; g < groups; g++, source += 8 * bits)
             {
                 Vector256<float> scale = Vector256.Create(ToSingle(Unsafe.Add(ref scales, g)) * step);

@@ -31,7 +31,7 @@ public sealed unsafe partial class QuantizedTiles
         float* scales = sums + (tile * 16);
         byte* tail = (byte*)(scales + groups);
         fixed (byte* codes = Codes.Span)
-        fixed (Half* halves = Scales)
+        fixed (Half* halves = Scales.AsSpan())
         {
             for (int t = firstTile; t < firstTile + count; t++, x += tile)
             {

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace RbeMl.Codec;
 
 /// <summary>
@@ -15,19 +17,18 @@ public sealed partial class QuantizedTiles : FrozenTiles
     /// <param name="outliers">Coefficients kept exactly, or null.</param>
     /// <exception cref="InvalidSettingException">Tile or bits are out of range.</exception>
     /// <exception cref="ShapeMismatchException">The parts do not have these lengths.</exception>
-    public QuantizedTiles(int tile, int tileCount, int bits, Half[] scales, ReadOnlyMemory<byte> codes, TileOutliers? outliers = null)
+    public QuantizedTiles(int tile, int tileCount, int bits, ReadOnlySpan<Half> scales, ReadOnlyMemory<byte> codes, TileOutliers? outliers = null)
         : base(tile, tileCount, bits, codes, outliers)
     {
-        ArgumentNullException.ThrowIfNull(scales);
         if (bits is < 3 or > 8) throw new InvalidSettingException("bits", bits, "use 3 .. 8.");
         long groups = (long)tileCount * (tile * tile / QuantizedFormat.GroupSize), bytes = (long)tileCount * (tile * tile * bits / 8);
         if (scales.Length != groups) throw new ShapeMismatchException("scales", $"{groups}", $"{scales.Length}", "Give one for each group of 64 coefficients.");
         if (codes.Length != bytes) throw new ShapeMismatchException("packed codes", $"{bytes} bytes", $"{codes.Length}", "Pack all tiles without gaps.");
-        Scales = scales;
+        Scales = [.. scales];
     }
 
     /// <summary><c>[tile][B² / 64]</c>.</summary>
-    public Half[] Scales { get; }
+    public ImmutableArray<Half> Scales { get; }
 
     /// <inheritdoc/>
     public override long StoredBits => (8L * Codes.Length) + (16L * Scales.Length) + (Outliers?.StoredBits ?? 0);

@@ -63,10 +63,10 @@ public sealed class RateCurve
     private static (float[] Values, int Rows, int Columns) Sample(ReadOnlySpan<float> weights, int rows, int columns, int tile, ulong seed, int tiles)
     {
         int across = columns / tile, whole = rows / tile * across;
-        if (weights.Length != (long)rows * columns || whole <= tiles) return (weights.ToArray(), rows, columns);
+        if (!Shape.Holds(weights.Length, rows, columns) || whole <= tiles) return (weights.ToArray(), rows, columns);
         int[] order = [.. Enumerable.Range(0, whole)];
         DeterministicRandom random = new(seed, 0);
-        float[] values = new float[tile * tile * tiles];
+        float[] values = new float[checked(tile * tile * tiles)];
         for (int s = 0; s < tiles; s++)
         {
             int drawn = s + random.NextBelow(whole - s);

@@ -77,7 +77,7 @@ public static partial class RbeCompressor
             for (int e = 0; e < k; e++) coefficients[t * k + e] = (float)(coefficientStd * random.NextNormal());
         }
 
-        float[] alphas = plan.Alphas ? new float[tileCount * RbeMatrix.BasisCount] : [];
+        float[] alphas = plan.Alphas ? new float[checked(tileCount * RbeMatrix.BasisCount)] : [];
         return new RbeMatrix(rows, columns, options.Tile, options.Transform, alphas, support, coefficients, null, options.Format);
     }
 
@@ -145,7 +145,7 @@ public static partial class RbeCompressor
         return encoded.ToMatrix(rows, columns, options);
     }
 
-    private static int TilesOf(int rows, int columns, int tile) => checked((rows + tile - 1) / tile * ((columns + tile - 1) / tile));
+    private static int TilesOf(int rows, int columns, int tile) => checked((((rows - 1) / tile) + 1) * (((columns - 1) / tile) + 1));
 
     private static void CheckShape(int rows, int columns)
     {
@@ -155,10 +155,7 @@ public static partial class RbeCompressor
 
     private static void CheckCount(ReadOnlySpan<float> weights, int rows, int columns)
     {
-        if (weights.Length != (long)rows * columns)
-        {
-            throw new ShapeMismatchException("weights", $"{rows} x {columns} = {(long)rows * columns} values", $"{weights.Length}", "Pass the matrix row by row, out x in.");
-        }
+        if (!Shape.Holds(weights.Length, rows, columns)) throw Shape.Mismatch("weights", weights.Length, "Pass the matrix row by row, out x in.", rows, columns);
     }
 
     private static void CheckFinite(ReadOnlySpan<float> weights, int columns)

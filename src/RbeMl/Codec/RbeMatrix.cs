@@ -21,8 +21,8 @@ public sealed partial class RbeMatrix
         Coefficients = coefficients;
         Base = frozen;
         Format = format;
-        if (alphas.Length != 0 && alphas.Length != TileCount * BasisCount) throw new ShapeMismatchException("alphas", $"{TileCount} x {BasisCount}", $"{alphas.Length}", "Give eight a tile, or none.");
-        int expected = (support?.CoefficientsPerTile ?? 0) * TileCount;
+        if (alphas.Length != 0 && alphas.Length != (long)TileCount * BasisCount) throw new ShapeMismatchException("alphas", $"{TileCount} x {BasisCount}", $"{alphas.Length}", "Give eight a tile, or none.");
+        long expected = (long)(support?.CoefficientsPerTile ?? 0) * TileCount;
         if (coefficients.Length != expected) throw new ShapeMismatchException("coefficients", $"{expected}", $"{coefficients.Length}", "Give one value for each place of the support.");
     }
 
@@ -42,13 +42,13 @@ public sealed partial class RbeMatrix
     public RbeFormat Format { get; }
 
     /// <summary>Tiles along the output.</summary>
-    public int TileRows => (Rows + Tile - 1) / Tile;
+    public int TileRows => ((Rows - 1) / Tile) + 1;
 
     /// <summary>Tiles along the input.</summary>
-    public int TileColumns => (Columns + Tile - 1) / Tile;
+    public int TileColumns => ((Columns - 1) / Tile) + 1;
 
     /// <summary>All tiles.</summary>
-    public int TileCount => TileRows * TileColumns;
+    public int TileCount => checked(TileRows * TileColumns);
 
     /// <summary><c>[tile][8]</c>, or empty when the matrix has no alphas.</summary>
     public float[] Alphas { get; }

@@ -11,10 +11,10 @@ namespace RbeMl.Codec;
 internal sealed record RbeStructure(int Rows, int Columns, int Tile, TileTransform Transform, CoefficientSupport? Support, FrozenTiles? Base, RbeFormat Format)
 {
     /// <summary>Tiles along the output.</summary>
-    public int TileRows => (Rows + Tile - 1) / Tile;
+    public int TileRows => ((Rows - 1) / Tile) + 1;
 
     /// <summary>Tiles along the input.</summary>
-    public int TileColumns => (Columns + Tile - 1) / Tile;
+    public int TileColumns => ((Columns - 1) / Tile) + 1;
 
     /// <summary>The structure of a matrix.</summary>
     public static RbeStructure Of(RbeMatrix matrix) => new(matrix.Rows, matrix.Columns, matrix.Tile, matrix.Transform, matrix.Support, matrix.Base, matrix.Format);

@@ -46,10 +46,7 @@ public static class TransformChoice
         _ = FormatPlan.From(options);
         if (candidates.Count == 0) throw new InvalidSettingException("candidates", "none", "name at least one transform.");
         if (sampleTiles < 1) throw new InvalidSettingException("sample tiles", sampleTiles, "use at least 1.");
-        if (rows < 1 || columns < 1 || weights.Length != (long)rows * columns)
-        {
-            throw new ShapeMismatchException("weights", $"{rows} x {columns} = {(long)rows * columns} values", $"{weights.Length}", "Pass the matrix row by row, out x in.");
-        }
+        if (!Shape.Holds(weights.Length, rows, columns)) throw Shape.Mismatch("weights", weights.Length, "Pass the matrix row by row, out x in.", rows, columns);
 
         int tile = options.Tile;
         int[] sample = Draw(rows / tile * (columns / tile), sampleTiles, seed);
@@ -57,7 +54,7 @@ public static class TransformChoice
         if (sample.Length == 0) return candidates[0];
 
         // The sampled tiles on top of each other are a matrix of their own.
-        float[] stacked = new float[sample.Length * tile * tile];
+        float[] stacked = new float[checked(sample.Length * tile * tile)];
         for (int n = 0; n < sample.Length; n++)
         {
             int top = sample[n] / (columns / tile) * tile, left = sample[n] % (columns / tile) * tile;

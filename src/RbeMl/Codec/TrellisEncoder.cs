@@ -82,7 +82,8 @@ internal sealed unsafe partial class TrellisEncoder
     {
         if (symbols.Length != values.Length) throw new ShapeMismatchException("symbols", $"{values.Length}", $"{symbols.Length}", "Pass one for each value.");
         if (values.Length == 0) return startState;
-        if (_back.Length < values.Length * _groups) _back = GC.AllocateUninitializedArray<byte>(checked(values.Length * _groups));
+        int steps = checked(values.Length * _groups);
+        if (_back.Length < steps) _back = GC.AllocateUninitializedArray<byte>(steps);
         fixed (float* table = _table, a = _costs, b = _next)
         fixed (byte* back = _back)
         {

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace RbeMl.Codec;
 
 /// <summary>The order in which the trellis runs through the coefficients of a tile.</summary>
@@ -31,26 +33,28 @@ public sealed partial class TrellisTiles : FrozenTiles
     /// <param name="outliers">Coefficients kept exactly, or null.</param>
     /// <exception cref="InvalidSettingException">Tile, bits, scan or a scale is out of range.</exception>
     /// <exception cref="ShapeMismatchException">The parts do not have these lengths.</exception>
-    public TrellisTiles(int tile, int tileCount, int bits, TrellisScan scan, Half[] scales, ReadOnlyMemory<byte> codes, TileOutliers? outliers = null)
+    public TrellisTiles(int tile, int tileCount, int bits, TrellisScan scan, ReadOnlySpan<Half> scales, ReadOnlyMemory<byte> codes, TileOutliers? outliers = null)
         : base(tile, tileCount, bits, codes, outliers)
     {
-        ArgumentNullException.ThrowIfNull(scales);
         if (bits is < TrellisCodebook.LeastBits or > TrellisCodebook.MostBits) throw new InvalidSettingException("bits", bits, "use 2 .. 6.");
         if (!Enum.IsDefined(scan)) throw new InvalidSettingException("scan", scan, "use RowMajor or ColumnMajor.");
         if (scales.Length != tileCount) throw new ShapeMismatchException("scales", $"{tileCount}", $"{scales.Length}", "Give one for each tile.");
-        int wrong = Array.FindIndex(scales, scale => !(scale >= Half.Zero && Half.IsFinite(scale)));
-        if (wrong >= 0) throw new InvalidSettingException("scale", scales[wrong], $"tile {wrong} needs one that is finite and not negative.");
+        for (int t = 0; t < scales.Length; t++)
+        {
+            if (!(scales[t] >= Half.Zero && Half.IsFinite(scales[t]))) throw new InvalidSettingException("scale", scales[t], $"tile {t} needs one that is finite and not negative.");
+        }
+
         long bytes = CodeBytes(tile, tileCount, bits);
         if (codes.Length != bytes) throw new ShapeMismatchException("packed codes", $"{bytes} bytes", $"{codes.Length}", "Pack all tiles without gaps and pad the last one.");
         Scan = scan;
-        Scales = scales;
+        Scales = [.. scales];
     }
 
     /// <summary>Order of the samples.</summary>
     public TrellisScan Scan { get; }
 
     /// <summary><c>[tile]</c>.</summary>
-    public Half[] Scales { get; }
+    public ImmutableArray<Half> Scales { get; }
 
     /// <inheritdoc/>
     public override long StoredBits => (8L * Codes.Length) + (16L * Scales.Length) + (Outliers?.StoredBits ?? 0);
@@ -58,8 +62,8 @@ public sealed partial class TrellisTiles : FrozenTiles
     /// <summary>Bytes of all payloads, padding included.</summary>
     public static long CodeBytes(int tile, int tileCount, int bits) => (long)tileCount * (tile * tile * bits / 8) + PadBytes;
 
-    /// <summary>The value of every state, <c>[4096]</c>, for coefficients of unit variance. Do not write to it.</summary>
+    /// <summary>The value of every state, <c>[4096]</c>, for coefficients of unit variance.</summary>
     /// <exception cref="InvalidSettingException">Bits are not 2 .. 6.</exception>
-    public static float[] TableFor(int bits) =>
+    public static ReadOnlySpan<float> TableFor(int bits) =>
         bits is < TrellisCodebook.LeastBits or > TrellisCodebook.MostBits ? throw new InvalidSettingException("bits", bits, "use 2 .. 6.") : TrellisCodebook.For(bits);
 }

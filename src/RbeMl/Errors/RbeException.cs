@@ -42,6 +42,17 @@ public sealed class InvalidSettingException : RbeException
     public string Setting { get; }
 }
 
+/// <summary>Two calls at the same time on an object that serves one at a time: a workspace, a context, a cache, a generator.</summary>
+public sealed class ConcurrentUseException : RbeException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="what">Type of the object.</param>
+    public ConcurrentUseException(string what)
+        : base($"{what}: a call is in the middle of using it, a second one at the same time was refused. Give each thread an object of its own, or let one call end before the next.")
+    {
+    }
+}
+
 /// <summary>A training does not fit into the memory it may use, whatever is recomputed or offloaded.</summary>
 public sealed class MemoryLimitException : RbeException
 {

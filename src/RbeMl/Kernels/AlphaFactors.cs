@@ -6,7 +6,7 @@ namespace RbeMl.Kernels;
 
 /// <summary>The 1-D factors of the basis functions in a transform's domain, ready for the kernels: <c>[12][tile]</c>.</summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class AlphaFactors<T> : IDisposable
+internal sealed unsafe class AlphaFactors<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly NativeBuffer<T> _factors;

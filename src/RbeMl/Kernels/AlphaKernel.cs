@@ -7,7 +7,7 @@ using RbeMl.Kernels.Reference;
 namespace RbeMl.Kernels;
 
 /// <summary>The eight basis functions through twelve moments. Blocks are <c>[tile][width]</c>, moments <c>[12][width]</c>, width 64 or 16.</summary>
-public static unsafe class AlphaKernel
+internal static unsafe class AlphaKernel
 {
     /// <summary>moments = F block (overwrites).</summary>
     public static void Moments<T>(AlphaFactors<T> factors, T* block, T* moments, int width)

@@ -10,7 +10,7 @@ namespace RbeMl.Kernels;
 /// Attention of one head, forward and backward, by blocks of queries and keys: memory beyond the problem's own arrays does not grow with it
 /// (Dao et al., "FlashAttention"). A query that sees no key has output 0 and passes no gradient.
 /// </summary>
-public static unsafe class AttentionKernel
+internal static unsafe class AttentionKernel
 {
     /// <summary>Fills Output, RowStatistics and, when asked for, Weights.</summary>
     public static void Forward<T>(in AttentionProblem<T> p)

@@ -10,7 +10,7 @@ namespace RbeMl.Kernels;
 /// Sequences may also lie in blocks of 64, as in panels: element (feature, t) is then at (t / 64) * block + feature * stride + t % 64.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public unsafe struct AttentionProblem<T>
+internal unsafe struct AttentionProblem<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     /// <summary>Width of a head.</summary>

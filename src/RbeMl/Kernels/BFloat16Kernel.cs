@@ -5,7 +5,7 @@ using RbeMl.Kernels.Reference;
 namespace RbeMl.Kernels;
 
 /// <summary>Rounding of arrays to bf16 and back. Integer arithmetic, so any vector width gives the same bits.</summary>
-public static unsafe class BFloat16Kernel
+internal static unsafe class BFloat16Kernel
 {
     /// <summary>y = the bits of x rounded to bf16 (8 bits of significand), to nearest, ties to even; a NaN stays one. The relative error is at most 2^-8, in the norm of an array about 2^-9.4.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

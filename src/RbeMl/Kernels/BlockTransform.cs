@@ -10,7 +10,7 @@ namespace RbeMl.Kernels;
 /// The 1-D transform of every lane of a block: forward is the adjoint S' of synthesis, inverse is synthesis S, so that W x = S C (S' x). For orthonormal
 /// transforms each undoes the other; for biorthogonal ones it does not. x and y are <c>[tile][width]</c> and may be the same.
 /// </summary>
-public static unsafe class BlockTransform
+internal static unsafe class BlockTransform
 {
     /// <summary>y = S' x.</summary>
     public static void Forward<T>(TileTransform transform, int tile, T* x, T* y, int width)

@@ -6,7 +6,7 @@ using RbeMl.Kernels.Reference;
 namespace RbeMl.Kernels;
 
 /// <summary>Softmax cross-entropy.</summary>
-public static unsafe class CrossEntropyKernel
+internal static unsafe class CrossEntropyKernel
 {
     /// <summary>
     /// losses[lane] = log-sum-exp - logit of the target; 0 where the target is negative. With a gradient, logits become

@@ -6,7 +6,7 @@ using RbeMl.Kernels.Reference;
 namespace RbeMl.Kernels;
 
 /// <summary>Dropout by a counter-based generator.</summary>
-public static unsafe class DropoutKernel
+internal static unsafe class DropoutKernel
 {
     /// <summary>block[f][lane] = dropped ? 0 : block / (1 - p). The element's row is firstToken + lane, its column firstFeature + f.</summary>
     public static void Apply<T>(RandomKey key, float probability, T* block, int firstFeature, int rows, long firstToken, int width)

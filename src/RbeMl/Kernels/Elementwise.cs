@@ -6,7 +6,7 @@ using RbeMl.Kernels.Reference;
 namespace RbeMl.Kernels;
 
 /// <summary>Element-wise pieces.</summary>
-public static unsafe class Elementwise
+internal static unsafe class Elementwise
 {
     /// <summary>y = a + b.</summary>
     public static void Add<T>(T* a, T* b, T* y, long count)

@@ -6,7 +6,7 @@ using RbeMl.Kernels.Reference;
 namespace RbeMl.Kernels;
 
 /// <summary>GELU and its derivative.</summary>
-public static unsafe class GeluKernel
+internal static unsafe class GeluKernel
 {
     /// <summary>y = gelu(x).</summary>
     public static void Forward<T>(GeluKind kind, T* x, T* y, long count)

@@ -6,7 +6,7 @@ using RbeMl.Kernels.Reference;
 namespace RbeMl.Kernels;
 
 /// <summary>Dense product C (+)= A B with any strides of A; lanes run along the columns of B and C.</summary>
-public static unsafe class Gemm
+internal static unsafe class Gemm
 {
     /// <summary>c[m][n] = (accumulate ? c : 0) + sum over k of a[m * strideM + k * strideK] * b[k * ldb + n].</summary>
     public static void Multiply<T>(int m, int n, int k, T* a, long strideM, long strideK, T* b, long ldb, T* c, long ldc, bool accumulate)

@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.X86;
 namespace RbeMl.Kernels;
 
 /// <summary>Writes keys or values into compressed cache rows and reads them back. A lane is a position; the bits are the same on every machine.</summary>
-public static unsafe class KvKernel
+internal static unsafe class KvKernel
 {
     /// <summary>
     /// Stores lanes <paramref name="lane"/> .. lane + count - 1 of x <c>[features][width]</c> as positions <paramref name="position"/> and after. Whole groups of

@@ -10,7 +10,7 @@ namespace RbeMl.Kernels;
 /// <param name="Codes">First code; 16-byte aligned.</param>
 /// <param name="Scales"><c>[stride]</c>; null but for Int8.</param>
 /// <param name="Stride">Elements from one feature to the next.</param>
-public readonly unsafe record struct KvRows(KvFormat Format, nint Codes, nint Scales, int Stride)
+internal readonly unsafe record struct KvRows(KvFormat Format, nint Codes, nint Scales, int Stride)
 {
     /// <summary>Bytes of one code.</summary>
     public static int SizeOf(KvFormat format) => format switch { KvFormat.F16 => sizeof(ushort), KvFormat.Int8 => sizeof(sbyte), _ => sizeof(float) };

@@ -6,7 +6,7 @@ using RbeMl.Kernels.Reference;
 namespace RbeMl.Kernels;
 
 /// <summary>LayerNorm over the features of each lane.</summary>
-public static unsafe class LayerNormKernel
+internal static unsafe class LayerNormKernel
 {
     /// <summary>mean[lane] and rstd[lane] = 1 / sqrt(var + eps), with the biased variance.</summary>
     public static void Statistics<T>(T* x, T* mean, T* rstd, int features, int width, T eps)

@@ -6,7 +6,7 @@ using RbeMl.Kernels.Reference;
 namespace RbeMl.Kernels;
 
 /// <summary>Passes over flat vectors.</summary>
-public static unsafe class OptimizerKernel
+internal static unsafe class OptimizerKernel
 {
     /// <summary>
     /// AdamW: m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g²; w = w (1 - rate * decay) - rate * (m / c1) / (sqrt(v / c2) + eps), g being

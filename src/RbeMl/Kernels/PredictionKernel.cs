@@ -7,7 +7,7 @@ namespace RbeMl.Kernels;
 /// What evaluation reads from logits <c>[V][w]</c> of one chunk: log-sum-exp, likeliest id and divergence of every lane, in double. The plain twin is
 /// <see cref="Reference.ReferencePrediction"/>.
 /// </summary>
-public static unsafe class PredictionKernel
+internal static unsafe class PredictionKernel
 {
     private const int Lanes = 16;
 

@@ -7,7 +7,7 @@ using RbeMl.Kernels.Reference;
 namespace RbeMl.Kernels;
 
 /// <summary>Products with a frozen quantised base, a tile at a time. Blocks are <c>[tile][width]</c>, width 64 or 16.</summary>
-public static unsafe class QuantizedKernel
+internal static unsafe class QuantizedKernel
 {
     /// <summary>y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j); x points at block <paramref name="first"/>; scratch holds one tile.</summary>
     public static void Multiply<T>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, T* x, T* y, int width, T* scratch)

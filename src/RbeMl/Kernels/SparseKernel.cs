@@ -6,7 +6,7 @@ using RbeMl.Kernels.Reference;
 namespace RbeMl.Kernels;
 
 /// <summary>Products over the kept coefficients of a matrix. Blocks are <c>[tile][width]</c>, width 64 or 16.</summary>
-public static unsafe class SparseKernel
+internal static unsafe class SparseKernel
 {
     /// <summary>y += sum over tile columns j in [first, last) of C(tileRow, j) x(j); x points at block <paramref name="first"/>.</summary>
     public static void Multiply<T>(SparsePattern pattern, T* values, int tileRow, int first, int last, T* x, T* y, int width)

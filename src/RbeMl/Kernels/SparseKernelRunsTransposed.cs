@@ -16,7 +16,7 @@ internal static unsafe class SparseKernelRunsTransposed
     {
         int tile = pattern.Support.Tile, runLength = pattern.Support.RunLength, runs = pattern.Support.RunsPerTile;
         int shift = BitOperations.Log2((uint)tile), mask = tile - 1; // the tile is a power of two
-        fixed (ushort* places = pattern.Support.Starts)
+        fixed (ushort* places = pattern.Support.Starts.AsSpan())
         {
             for (int i = first; i < last; i++)
             {

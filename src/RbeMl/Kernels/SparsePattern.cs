@@ -3,7 +3,7 @@ using RbeMl.Codec;
 namespace RbeMl.Kernels;
 
 /// <summary>The places of a matrix's sparse coefficients in the form the kernels walk: by output row, and transposed over the same values.</summary>
-public sealed class SparsePattern : IDisposable
+internal sealed class SparsePattern : IDisposable
 {
     /// <summary>Builds the walk orders of a support.</summary>
     /// <param name="support">The places.</param>

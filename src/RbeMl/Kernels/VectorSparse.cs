@@ -28,7 +28,7 @@ internal static unsafe class VectorSparse
     {
         int tile = pattern.Support.Tile, length = pattern.Support.RunLength, runs = pattern.Support.RunsPerTile, columns = pattern.TileColumns, mask = tile - 1, shift = tile == 32 ? 5 : tile == 64 ? 6 : 7;
         long firstRun = (long)tileRow * columns * runs;
-        fixed (ushort* starts = pattern.Support.Starts)
+        fixed (ushort* starts = pattern.Support.Starts.AsSpan())
         {
             ushort* run = starts + firstRun;
             float* value = values + (firstRun * length);

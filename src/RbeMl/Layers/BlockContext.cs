@@ -6,10 +6,10 @@ namespace RbeMl.Layers;
 /// <summary>
 /// What the forward of a block leaves for its backward: made once, filled by <c>Forward</c>, consumed by <c>Backward</c>, then used again. What it holds
 /// depends on its <see cref="Policy"/>, where on its <see cref="Offload"/>. The forward's options are referenced, not copied, and so is its input panel
-/// unless that is offloaded: keep them unchanged until the backward.
+/// unless that is offloaded: keep them unchanged until the backward. It belongs to the block of the forward that filled it, and serves one call at a time.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed class BlockContext<T> : IDisposable
+public sealed class BlockContext<T> : IDisposable, ILeased
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private const int MostPanels = 9;
@@ -40,6 +40,7 @@ public sealed class BlockContext<T> : IDisposable
         }
 
         (Policy, Offload, _store) = (policy, offload, store);
+        Lease = new Lease(this);
     }
 
     /// <summary>What is kept.</summary>
@@ -68,7 +69,10 @@ public sealed class BlockContext<T> : IDisposable
 
     internal int CacheGeneration { get; set; }
 
-    internal bool Filled { get; set; }
+    /// <summary>The block whose forward filled it; null when it is empty.</summary>
+    internal RbeTransformerBlock<T>? Owner { get; set; }
+
+    internal Lease Lease { get; }
 
     internal long StatisticsLength { get; set; }
 
@@ -113,8 +117,10 @@ public sealed class BlockContext<T> : IDisposable
         _store.Move(shared.RowStatistics.Ensure(rows), rows, rounded: false, save, team);
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Frees the memory, after the call that is using it.</summary>
+    public void Dispose() => Lease.Dispose();
+
+    void ILeased.Free()
     {
         Saved.Dispose();
         Input.Dispose();

@@ -128,13 +128,13 @@ public sealed unsafe class FeedForward<T>
     }
 
     /// <summary>Input of GELU of one chunk, again: [Fp][width].</summary>
-    public void RecomputeHidden(T* xHat, T* xMoments, T* hidden, int width, ScratchArea<T> scratch)
+    internal void RecomputeHidden(T* xHat, T* xMoments, T* hidden, int width, ScratchArea<T> scratch)
     {
         for (int i = 0; i < Expand.TileRows; i++) Expand.ForwardRow(i, xHat, xMoments, hidden + (long)i * Expand.Tile * width, width, scratch);
     }
 
     /// <summary>GELU and its output's transform of one chunk, again: hidden -> hiddenHat.</summary>
-    public void RecomputeHat(T* hidden, T* hiddenHat, int width)
+    internal void RecomputeHat(T* hidden, T* hiddenHat, int width)
     {
         long block = (long)Expand.Tile * width;
         for (int i = 0; i < Expand.TileRows; i++, hidden += block, hiddenHat += block)
@@ -154,7 +154,7 @@ public sealed unsafe class FeedForward<T>
     /// <param name="dx">Receives the input gradient, [Dp][width].</param>
     /// <param name="width">Lanes.</param>
     /// <param name="scratch">Scratch of the thread.</param>
-    public void BackwardChunk(T* gyHat, T* gyMoments, T* hidden, T* ghHat, T* ghMoments, T* expandBiasSums, T* dx, int width, ScratchArea<T> scratch)
+    internal void BackwardChunk(T* gyHat, T* gyMoments, T* hidden, T* ghHat, T* ghMoments, T* expandBiasSums, T* dx, int width, ScratchArea<T> scratch)
     {
         long block = (long)Expand.Tile * width;
         T* g = scratch.Take(block);

@@ -5,23 +5,31 @@ using RbeMl.Memory;
 namespace RbeMl.Layers;
 
 /// <summary>
-/// Keys and values that one attention layer has already computed, preallocated: <c>[sequence][head][feature][position]</c> in a <see cref="KvFormat"/>,
-/// appended to in constant time a token. The next token's position is <see cref="Length"/>. Attention reads the stored numbers, its own call's included, so what
-/// a token sees does not depend on how the tokens were divided into calls. A backward treats the past as constant and passes gradients of the call's own keys and
+/// Keys and values that one attention layer has already computed: <c>[sequence][head][feature][position]</c> in a <see cref="KvFormat"/>. Memory grows with the
+/// tokens, doubling up to <see cref="Capacity"/>, so that a token is appended in constant time on average. The next token's position is <see cref="Length"/>. Attention reads the stored numbers, its own call's included, so what
+/// a token sees does not depend on how the tokens were divided into calls. The tokens are those of one block, until a <see cref="Reset"/>. A backward treats the past as constant and passes gradients of the call's own keys and
 /// values on as if they had not been rounded.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class LayerKvCache<T> : IDisposable
+public sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly NativeBuffer<byte> _keys;
     private readonly NativeBuffer<byte> _values;
     private readonly NativeBuffer<float> _scales; // of all keys, then of all values
     private readonly int _size;
+    private readonly bool _ownsLease;
+    private RbeTransformerBlock<T>? _block; // whose tokens are held
 
-    /// <summary>Allocates a cache for <paramref name="batch"/> sequences of up to <paramref name="capacity"/> tokens.</summary>
+    /// <summary>Makes an empty cache for <paramref name="batch"/> sequences of up to <paramref name="capacity"/> tokens.</summary>
     /// <exception cref="InvalidSettingException">A number is out of range, or a model of doubles is to be cached in less than its own precision.</exception>
     public LayerKvCache(int batch, int heads, int headWidth, int capacity, KvFormat format = KvFormat.F32)
+        : this(batch, heads, headWidth, capacity, format, null)
+    {
+    }
+
+    /// <summary>A layer of a model's cache, which is used and freed as a whole.</summary>
+    internal LayerKvCache(int batch, int heads, int headWidth, int capacity, KvFormat format, Lease? lease)
     {
         if (batch < 1) throw new InvalidSettingException(nameof(batch), batch, "use at least one sequence.");
         if (heads < 1 || headWidth < 1) throw new InvalidSettingException("heads x head width", $"{heads} x {headWidth}", "use positive numbers.");
@@ -38,12 +46,15 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
         HeadWidth = headWidth;
         Capacity = capacity;
         Format = format;
-        Stride = Panel<T>.RoundUp(capacity, 16);
         _size = format == KvFormat.F32 ? sizeof(T) : KvRows.SizeOf(format);
-        long rows = checked((long)batch * heads * Stride), bytes = checked(rows * headWidth * _size);
-        _keys = new NativeBuffer<byte>(bytes);
-        _values = new NativeBuffer<byte>(bytes);
-        _scales = new NativeBuffer<float>(format == KvFormat.Int8 ? 2 * rows : 0);
+
+        // No larger number comes up later.
+        if (Shape.Count(batch, heads, headWidth, MostRoom) * _size > long.MaxValue) throw new InvalidSettingException("batch x heads x head width x capacity", Shape.Count(batch, heads, headWidth, MostRoom), "no memory holds so many numbers.");
+        _keys = new NativeBuffer<byte>(0);
+        _values = new NativeBuffer<byte>(0);
+        _scales = new NativeBuffer<float>(0);
+        Lease = lease ?? new Lease(this);
+        _ownsLease = lease is null;
     }
 
     /// <summary>Sequences.</summary>
@@ -67,14 +78,59 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
     /// <summary>Number of resets so far: what was read from the cache before one is gone after it.</summary>
     public int Generation { get; private set; }
 
-    /// <summary>Elements from a feature to the next.</summary>
-    public int Stride { get; }
-
-    /// <summary>Bytes of native memory held.</summary>
+    /// <summary>Bytes of native memory held: 0 before the first token.</summary>
     public long AllocatedBytes => _keys.Length + _values.Length + (_scales.Length * sizeof(float));
 
+    internal Lease Lease { get; }
+
+    /// <summary>Positions there is room for; elements from a feature to the next.</summary>
+    internal int Stride { get; private set; }
+
+    private int MostRoom => Panel<T>.RoundUp(Capacity, 16);
+
     /// <summary>Forgets everything.</summary>
+    /// <exception cref="ConcurrentUseException">A call is using it.</exception>
     public void Reset()
+    {
+        using Hold held = Lease.Claim();
+        Clear();
+    }
+
+    /// <summary>Forgets the last tokens, so that <paramref name="length"/> remain.</summary>
+    /// <exception cref="InvalidSettingException">It holds fewer.</exception>
+    /// <exception cref="ConcurrentUseException">A call is using it.</exception>
+    public void Truncate(int length)
+    {
+        using Hold held = Lease.Claim();
+        Cut(length);
+    }
+
+    /// <summary>Frees the memory, after the call that is using it; that of a layer of a model's cache is freed with that.</summary>
+    public void Dispose()
+    {
+        if (_ownsLease) Lease.Dispose();
+    }
+
+    void ILeased.Free() => Free();
+
+    /// <summary>Forgets the last tokens, in the middle of a call that has claimed the cache.</summary>
+    internal void Cut(int length)
+    {
+        if ((uint)length > (uint)Length) throw new InvalidSettingException(nameof(length), length, $"use 0 .. {Length}, the number of tokens held.");
+        if (length == Length) return;
+        Length = length;
+        Generation++;
+    }
+
+    internal void Free()
+    {
+        _keys.Dispose();
+        _values.Dispose();
+        _scales.Dispose();
+    }
+
+    /// <summary>Forgets everything.</summary>
+    internal void Clear()
     {
         _keys.Clear();
         _values.Clear();
@@ -83,22 +139,17 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
         Generation++;
     }
 
-    /// <summary>Forgets the last tokens, so that <paramref name="length"/> remain.</summary>
-    /// <exception cref="InvalidSettingException">It holds fewer.</exception>
-    public void Truncate(int length)
+    /// <summary>Makes room for so many more tokens, twice what there was at least; they fit (<see cref="Check"/>). No managed object is made.</summary>
+    internal void Reserve(int tokens)
     {
-        if ((uint)length > (uint)Length) throw new InvalidSettingException(nameof(length), length, $"use 0 .. {Length}, the number of tokens held.");
-        if (length == Length) return;
-        Length = length;
-        Generation++;
-    }
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        _keys.Dispose();
-        _values.Dispose();
-        _scales.Dispose();
+        int needed = Length + tokens;
+        if (needed <= Stride) return;
+        int room = (int)Math.Min(MostRoom, Math.Max(Panel<T>.RoundUp(needed, Panel<T>.WideWidth), 2L * Stride));
+        long rows = (long)Batch * Heads;
+        _keys.Widen(rows * HeadWidth, (long)Stride * _size, (long)room * _size, (long)Length * _size);
+        _values.Widen(rows * HeadWidth, (long)Stride * _size, (long)room * _size, (long)Length * _size);
+        if (Format == KvFormat.Int8) _scales.Widen(2 * rows, Stride, room, Length);
+        Stride = room;
     }
 
     /// <summary>Keys of a head.</summary>
@@ -136,22 +187,32 @@ public sealed unsafe class LayerKvCache<T> : IDisposable
         }
     }
 
-    /// <summary>Checks that a call fits: same batch and heads, room for its tokens.</summary>
-    internal void Check(string layer, int batch, int heads, int headWidth, int tokens)
+    /// <summary>Checks that a block's call fits: same batch and heads, room for its tokens, and no tokens of another block.</summary>
+    internal void Check(RbeTransformerBlock<T> block, int batch, int heads, int headWidth, int tokens)
     {
+        string layer = block.Name;
         if (batch != Batch || heads != Heads || headWidth != HeadWidth)
         {
             throw new ShapeMismatchException(
                 $"{layer}: KV cache", $"{batch} sequences x {heads} heads x {headWidth}", $"{Batch} x {Heads} x {HeadWidth}", "Make the cache for this model and batch.");
         }
 
-        if (Length + tokens > Capacity)
+        if (Length > 0 && _block is not null && !ReferenceEquals(_block, block))
+        {
+            throw new ShapeMismatchException($"{layer}: KV cache", "tokens of this block", $"{Length} tokens of another block or model, {_block.Name}", "Make a cache for each block and model, or reset it.");
+        }
+
+        if ((long)Length + tokens > Capacity)
         {
             throw new TokenException($"{layer}: the KV cache holds {Length} of at most {Capacity} tokens, {tokens} more do not fit. Make a larger cache or reset it.");
         }
     }
 
-    internal void Advance(int tokens) => Length += tokens;
+    internal void Advance(RbeTransformerBlock<T> block, int tokens)
+    {
+        _block = block;
+        Length += tokens;
+    }
 
     private KvRows Rows(NativeBuffer<byte> codes, long firstScale, int sequence, int head)
     {

@@ -8,7 +8,7 @@ namespace RbeMl.Layers;
 /// the next layer's transform (fused), or whole first (unfused); both give the same bits.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class LayerNorm<T> : IDisposable
+public sealed unsafe class LayerNorm<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly T _epsilon;
@@ -37,10 +37,10 @@ public sealed unsafe class LayerNorm<T> : IDisposable
     internal long NativeBytes => Gamma.NativeBytes + Beta.NativeBytes;
 
     /// <summary>Statistics of a chunk: mean and 1 / deviation of every lane.</summary>
-    public void Statistics(T* x, T* mean, T* rstd, int width) => LayerNormKernel.Statistics(x, mean, rstd, Features, width, _epsilon);
+    internal void Statistics(T* x, T* mean, T* rstd, int width) => LayerNormKernel.Statistics(x, mean, rstd, Features, width, _epsilon);
 
     /// <summary>Normalises feature rows [first, first + rows) of a chunk into a block of <paramref name="blockRows"/> rows; rows beyond D become zero.</summary>
-    public void ApplyBlock(T* x, T* mean, T* rstd, T* gamma, T* beta, int first, int blockRows, T* block, int width)
+    internal void ApplyBlock(T* x, T* mean, T* rstd, T* gamma, T* beta, int first, int blockRows, T* block, int width)
     {
         int rows = Math.Clamp(Features - first, 0, blockRows);
         LayerNormKernel.Apply(x + (long)first * width, mean, rstd, gamma + first, beta + first, block, rows, width);
@@ -52,13 +52,6 @@ public sealed unsafe class LayerNorm<T> : IDisposable
         VectorKernel.Normalize((float*)x, (float*)gamma, (float*)beta, (float*)y, Features, float.CreateTruncating(_epsilon));
 
     /// <summary>dx += input gradient of a chunk; the chunk's gamma and beta sums are overwritten.</summary>
-    public void Backward(T* x, T* mean, T* rstd, T* gamma, T* dy, T* dx, T* dgamma, T* dbeta, int width) =>
+    internal void Backward(T* x, T* mean, T* rstd, T* gamma, T* dy, T* dx, T* dgamma, T* dbeta, int width) =>
         LayerNormKernel.Backward(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, Features, width);
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        Gamma.Dispose();
-        Beta.Dispose();
-    }
 }

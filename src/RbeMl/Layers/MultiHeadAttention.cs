@@ -114,7 +114,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
     }
 
     /// <summary>Backward of the output projection of one chunk: gyHat -> gradient of the attention output, [Dp][width].</summary>
-    public void OutputBackwardChunk(T* gyHat, T* gyMoments, T* dAtt, int width, ScratchArea<T> scratch)
+    internal void OutputBackwardChunk(T* gyHat, T* gyMoments, T* dAtt, int width, ScratchArea<T> scratch)
     {
         for (int j = 0; j < Output.TileColumns; j++)
         {
@@ -128,7 +128,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
     /// <summary>
     /// Backward of the three projections of one chunk. dqkv [3 Dp][width] becomes its transform; moments and the bias sums [3 D] are filled; dx [Dp][width].
     /// </summary>
-    public void ProjectBackwardChunk(T* dqkv, T* moments, T* biasSums, T* dx, int width, ScratchArea<T> scratch)
+    internal void ProjectBackwardChunk(T* dqkv, T* moments, T* biasSums, T* dx, int width, ScratchArea<T> scratch)
     {
         long block = (long)Query.Tile * width;
         long part = (long)PaddedWidth * width;

@@ -34,30 +34,33 @@ public sealed record ParameterSlice(string Name, ParameterKind Kind, long Offset
 
 /// <summary>
 /// All trainable values of a block or model as one flat, aligned vector. Gradients and optimiser moments are vectors of the same layout
-/// (<see cref="CreateLike"/>). Build it with <c>Add</c>, then <see cref="Freeze"/>.
+/// (<see cref="CreateLike"/>). Build it with <c>Add</c>, then <see cref="Freeze"/>. What layers hold in native memory beside their values is freed with the vector.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
-public sealed unsafe class ParameterVector<T> : IDisposable
+public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private const int Alignment = 16;
     private readonly List<ParameterSlice> _slices;
+    private readonly List<object> _owned = [];
     private List<float[]>? _initial = [];
     private NativeBuffer<T>? _buffer;
 
     /// <summary>An empty vector that can be added to.</summary>
-    public ParameterVector() => _slices = [];
+    public ParameterVector()
+        : this([])
+    {
+    }
 
-    private ParameterVector(List<ParameterSlice> slices, long length)
+    private ParameterVector(List<ParameterSlice> slices)
     {
         _slices = slices;
-        _initial = null;
-        Length = length;
-        _buffer = new NativeBuffer<T>(length);
+        Slices = slices.AsReadOnly();
+        Lease = new Lease(this);
     }
 
     /// <summary>The slices, in order.</summary>
-    public IReadOnlyList<ParameterSlice> Slices => _slices;
+    public IReadOnlyList<ParameterSlice> Slices { get; }
 
     /// <summary>Elements of the vector, alignment gaps included (gaps are always zero).</summary>
     public long Length { get; private set; }
@@ -68,8 +71,11 @@ public sealed unsafe class ParameterVector<T> : IDisposable
     /// <summary>Bytes of native memory held; 0 before <see cref="Freeze"/>.</summary>
     public long AllocatedBytes => _buffer?.AllocatedBytes ?? 0;
 
+    /// <summary>Of the values and of what the layers hold beside them.</summary>
+    internal Lease Lease { get; }
+
     /// <summary>First element.</summary>
-    public T* Pointer => _buffer is null
+    internal T* Pointer => _buffer is null
         ? throw (_initial is null ? new ObjectDisposedException("parameters") : new InvalidOperationException("The parameters are not frozen yet."))
         : _buffer.Pointer;
 
@@ -77,8 +83,10 @@ public sealed unsafe class ParameterVector<T> : IDisposable
     public ParameterSlice Add(string name, ParameterKind kind, ReadOnlySpan<float> initial, double rateScale = 1, double[]? gram = null) => Add(name, kind, initial.ToArray(), rateScale, gram);
 
     /// <summary>Appends a slice with initial values, which are read when the vector is frozen: until then they must stay as they are.</summary>
+    /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
     public ParameterSlice Add(string name, ParameterKind kind, float[] initial, double rateScale = 1, double[]? gram = null)
     {
+        using Hold held = Lease.Claim();
         if (_initial is null) throw new InvalidOperationException("The parameters are frozen.");
         ArgumentNullException.ThrowIfNull(initial);
         int bad = FiniteSearch.IndexOfNonFinite(initial);
@@ -93,6 +101,7 @@ public sealed unsafe class ParameterVector<T> : IDisposable
     /// <summary>Allocates the vector and copies the initial values; nothing can be added afterwards.</summary>
     public void Freeze()
     {
+        using Hold held = Lease.Claim();
         if (_initial is null) return;
         _buffer = new NativeBuffer<T>(Length);
         for (int s = 0; s < _slices.Count; s++)
@@ -106,14 +115,40 @@ public sealed unsafe class ParameterVector<T> : IDisposable
     }
 
     /// <summary>First element of a slice.</summary>
-    public T* At(ParameterSlice slice) => Pointer + slice.Offset;
+    internal T* At(ParameterSlice slice) => Pointer + slice.Offset;
 
-    /// <summary>The elements of a slice.</summary>
-    public Span<T> Of(ParameterSlice slice) => new(At(slice), slice.Length);
+    /// <summary>The elements of a slice, valid while the vector is.</summary>
+    internal Span<T> Of(ParameterSlice slice) => new(At(slice), slice.Length);
+
+    /// <summary>Copies the elements of a slice.</summary>
+    /// <param name="slice">One of <see cref="Slices"/>.</param>
+    /// <param name="values">As many as the slice has, written.</param>
+    /// <exception cref="ShapeMismatchException">The slice is not of this vector, or there are more or fewer values.</exception>
+    public void Read(ParameterSlice slice, Span<T> values)
+    {
+        using Hold held = Lease.Share();
+        Require(slice, values.Length);
+        Of(slice).CopyTo(values);
+    }
+
+    /// <summary>Sets the elements of a slice.</summary>
+    /// <param name="slice">One of <see cref="Slices"/>.</param>
+    /// <param name="values">As many as the slice has.</param>
+    /// <exception cref="ShapeMismatchException">The slice is not of this vector, or there are more or fewer values.</exception>
+    public void Write(ParameterSlice slice, ReadOnlySpan<T> values)
+    {
+        using Hold held = Lease.Share();
+        Require(slice, values.Length);
+        values.CopyTo(Of(slice));
+    }
 
     /// <summary>The elements of a slice as floats.</summary>
+    /// <exception cref="ShapeMismatchException">The slice is not of this vector.</exception>
     public float[] ToFloats(ParameterSlice slice)
     {
+        using Hold held = Lease.Share();
+        ArgumentNullException.ThrowIfNull(slice);
+        Require(slice, slice.Length);
         float[] values = new float[slice.Length];
         T* source = At(slice);
         for (int i = 0; i < values.Length; i++) values[i] = float.CreateTruncating(source[i]);
@@ -126,10 +161,19 @@ public sealed unsafe class ParameterVector<T> : IDisposable
         _slices.Find(s => s.Name == name) ?? throw new KeyNotFoundException($"There is no parameter '{name}'; there are {string.Join(", ", _slices.Select(s => s.Name))}.");
 
     /// <summary>A vector of zeros with the same layout.</summary>
-    public ParameterVector<T> CreateLike() => new(_slices, Length);
+    public ParameterVector<T> CreateLike()
+    {
+        using Hold held = Lease.Share();
+        if (_initial is not null) throw new InvalidOperationException("The parameters are not frozen yet.");
+        return new ParameterVector<T>(_slices) { _initial = null, Length = Length, _buffer = new NativeBuffer<T>(Length) };
+    }
 
     /// <summary>Sets everything to zero.</summary>
-    public void Clear() => (_buffer ?? throw new InvalidOperationException("The parameters are not frozen yet.")).Clear();
+    public void Clear()
+    {
+        using Hold held = Lease.Share();
+        (_buffer ?? throw new InvalidOperationException("The parameters are not frozen yet.")).Clear();
+    }
 
     /// <summary>Checks that a vector was made by <see cref="CreateLike"/> of this one or of one like it.</summary>
     /// <exception cref="ShapeMismatchException">It has another layout.</exception>
@@ -148,14 +192,44 @@ public sealed unsafe class ParameterVector<T> : IDisposable
     public void CopyFrom(ParameterVector<T> other)
     {
         ArgumentNullException.ThrowIfNull(other);
+        using Hold to = Lease.Share();
+        using Hold from = other.Lease.Share();
         RequireLayout("copy", other);
-        _buffer!.CopyFrom(other._buffer!);
+        if (_buffer is null || other._buffer is null) throw new InvalidOperationException("The parameters are not frozen yet.");
+        _buffer.CopyFrom(other._buffer);
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Frees the memory, after the calls that are using it.</summary>
+    public void Dispose() => Lease.Dispose();
+
+    void ILeased.Free()
     {
         _buffer?.Dispose();
-        _buffer = null;
+        foreach (object part in _owned) (part as IDisposable)?.Dispose();
+    }
+
+    /// <summary>Lets what a layer holds beside its values be freed with the vector, and live as long as a call holds it.</summary>
+    internal void Own(object part) => _owned.Add(part);
+
+    // Slices lie in the order of their offsets.
+    private void Require(ParameterSlice slice, int values)
+    {
+        ArgumentNullException.ThrowIfNull(slice);
+        int low = 0, high = _slices.Count - 1;
+        while (low < high)
+        {
+            int middle = (low + high + 1) / 2;
+            if (_slices[middle].Offset <= slice.Offset) low = middle;
+            else high = middle - 1;
+        }
+
+        // An empty slice has the offset of the next one.
+        while (low > 0 && !ReferenceEquals(_slices[low], slice) && _slices[low - 1].Offset == slice.Offset) low--;
+        if (high < 0 || !ReferenceEquals(_slices[low], slice))
+        {
+            throw new ShapeMismatchException("parameter slice", $"one of the {_slices.Count} slices of this vector", $"'{slice.Name}' of another", "Take it from the vector's Slices, or find it by its name.");
+        }
+
+        if (values != slice.Length) throw new ShapeMismatchException($"values of {slice.Name}", $"{slice.Length}", $"{values}", "Pass as many as the slice has.");
     }
 }

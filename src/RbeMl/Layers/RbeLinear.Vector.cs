@@ -33,6 +33,7 @@ public sealed unsafe partial class RbeLinear<T>
         if (_pattern is null || typeof(T) != typeof(float)) return;
         _slab?.Dispose();
         _slab = ISparseSlab.Create(_pattern, _parameters.ToFloats(Coefficients!), precision);
+        if (_slab is not null) _parameters.Own(_slab);
     }
 
     /// <summary>Blocks of x -> blocks of x^, which are others.</summary>

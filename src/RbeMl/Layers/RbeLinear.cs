@@ -11,7 +11,7 @@ namespace RbeMl.Layers;
 /// Methods work on one chunk of a panel; callers run chunks (forward, input gradient) or tile rows (weight gradient) in parallel.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe partial class RbeLinear<T> : IDisposable
+public sealed unsafe partial class RbeLinear<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly ParameterVector<T> _parameters;
@@ -34,18 +34,21 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
         _matrix = RbeStructure.Of(matrix);
         Name = name;
         _base = matrix.Base;
+        if (_base is not null) parameters.Own(_base); // its codes may lie in a mapped file, which a collection would unmap
         // A kept coefficient stands for B² / K of them, so it is sqrt(B² / K) times as large as a weight. A basis function has the norm B where a
         // coefficient's has 1: with a B times smaller rate a step of either moves the tile as far.
         double scale = matrix.Support is null ? 1 : Math.Sqrt((double)matrix.Tile * matrix.Tile / matrix.Support.CoefficientsPerTile);
         if (matrix.HasAlphas)
         {
             _factors = new AlphaFactors<T>(matrix.Transform, matrix.Tile);
+            parameters.Own(_factors);
             Alphas = parameters.Add($"{name}.alphas", ParameterKind.Alpha, matrix.Alphas, scale / matrix.Tile, BasisFunctions.Get(matrix.Transform, matrix.Tile).Gram);
         }
 
         if (matrix.Support is { } support)
         {
             _pattern = new SparsePattern(support, matrix.TileRows, matrix.TileColumns);
+            parameters.Own(_pattern);
             Coefficients = parameters.Add($"{name}.coefficients", ParameterKind.Coefficient, matrix.Coefficients, scale);
         }
 
@@ -98,14 +101,14 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     public float[] BiasValues() => Bias is null ? [] : _parameters.ToFloats(Bias);
 
     /// <summary>blocks of x -> blocks of x^; rows of x beyond the features must be zero. x^ may be x.</summary>
-    public void TransformBlocks(int blocks, T* x, T* xHat, int width)
+    internal void TransformBlocks(int blocks, T* x, T* xHat, int width)
     {
         long stride = (long)Tile * width;
         for (int b = 0; b < blocks; b++) BlockTransform.Forward(_matrix.Transform, Tile, x + b * stride, xHat + b * stride, width);
     }
 
     /// <summary>Moments of blocks in the coefficient domain, <c>[12 a block][width]</c>; nothing without alphas.</summary>
-    public void Moments(int blocks, T* hat, T* moments, int width)
+    internal void Moments(int blocks, T* hat, T* moments, int width)
     {
         if (_factors is null) return;
         for (int b = 0; b < blocks; b++)
@@ -117,11 +120,11 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     /// <summary>
     /// yHat += C(tileRow, first .. last) xHat and, for alphas, s += the mixed moments. xHat and moments point at block <paramref name="first"/>.
     /// </summary>
-    public void AccumulateRow(int tileRow, int first, int last, T* xHat, T* moments, T* yHat, T* s, int width, ScratchArea<T> scratch) =>
+    internal void AccumulateRow(int tileRow, int first, int last, T* xHat, T* moments, T* yHat, T* s, int width, ScratchArea<T> scratch) =>
         AccumulateRow(tileRow, first, last, One(xHat, moments, width), new ChunkPointers<T>(yHat, 0), new ChunkPointers<T>(s, 0), scratch);
 
     /// <summary>y = T'(yHat + expanded moments) + bias for one tile row; rows beyond the outputs become zero. y may be yHat.</summary>
-    public void FinishRow(int tileRow, T* yHat, T* s, T* y, int width)
+    internal void FinishRow(int tileRow, T* yHat, T* s, T* y, int width)
     {
         if (_factors is not null) AlphaKernel.Expand(_factors, s, yHat, width);
         BlockTransform.Inverse(_matrix.Transform, Tile, yHat, y, width);
@@ -131,11 +134,11 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     }
 
     /// <summary>y block of one tile row from all of x^ and its moments.</summary>
-    public void ForwardRow(int tileRow, T* xHat, T* moments, T* y, int width, ScratchArea<T> scratch) =>
+    internal void ForwardRow(int tileRow, T* xHat, T* moments, T* y, int width, ScratchArea<T> scratch) =>
         ForwardRow(tileRow, One(xHat, moments, width), new ChunkPointers<T>(y, 0), scratch);
 
     /// <summary>dxHat += C(.., tileColumn)' gHat, alphas included; gMoments are the moments of gHat.</summary>
-    public void AccumulateColumn(int tileColumn, T* gHat, T* gMoments, T* dxHat, int width, ScratchArea<T> scratch)
+    internal void AccumulateColumn(int tileColumn, T* gHat, T* gMoments, T* dxHat, int width, ScratchArea<T> scratch)
     {
         if (_pattern is not null) SparseKernel.MultiplyTransposed(_pattern, _parameters.At(Coefficients!), tileColumn, 0, TileRows, gHat, dxHat, width);
         if (_base is not null) QuantizedKernel.MultiplyTransposed(_base, TileColumns, tileColumn, 0, TileRows, gHat, dxHat, width, scratch.Take((long)Tile * Tile));
@@ -148,14 +151,14 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     }
 
     /// <summary>dx = S dxHat for one tile column; rows beyond the inputs become zero. dx may be dxHat.</summary>
-    public void FinishColumn(int tileColumn, T* dxHat, T* dx, int width)
+    internal void FinishColumn(int tileColumn, T* dxHat, T* dx, int width)
     {
         BlockTransform.Inverse(_matrix.Transform, Tile, dxHat, dx, width);
         ClearRows(dx, Math.Min(Tile, Inputs - tileColumn * Tile), width);
     }
 
     /// <summary>Transform and moments of input blocks, each block's while it is in the nearest cache. x^ may be x.</summary>
-    public void TransformInput(int blocks, T* x, T* xHat, T* moments, int width)
+    internal void TransformInput(int blocks, T* x, T* xHat, T* moments, int width)
     {
         long stride = (long)Tile * width;
         for (int b = 0; b < blocks; b++, x += stride, xHat += stride, moments += BasisFunctions.FactorCount * width)
@@ -169,7 +172,7 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     /// Sums over lanes (the chunk's part of the bias gradient), transform and moments of the output gradient's blocks of some tile rows. Pointers are to the
     /// first of these rows' values; rows beyond the outputs have no sum. g^ may be g.
     /// </summary>
-    public void TransformGradient(int firstRow, int rows, T* g, T* gHat, T* moments, T* biasSums, int width)
+    internal void TransformGradient(int firstRow, int rows, T* g, T* gHat, T* moments, T* biasSums, int width)
     {
         long stride = (long)Tile * width;
         for (int b = 0; b < rows; b++)
@@ -183,7 +186,7 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     /// Adds the gradients of the coefficients and alphas of one tile row, over all chunks in order, a group of chunks (<see cref="ChunkBatch"/>) after the other.
     /// Panels: x^ and its moments, g^ and its moments. Moment panels are not read without alphas.
     /// </summary>
-    public void GradientRow(
+    internal void GradientRow(
         int tileRow, Panel<T> xHat, Panel<T> xMoments, int xMomentFirstRow, Panel<T> gHat, int gFirstRow, Panel<T> gMoments, int gMomentFirstRow, int group, ParameterVector<T> gradients)
     {
         int width = xHat.Width;
@@ -205,7 +208,7 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     }
 
     /// <summary>The same from panels of x^ and g^ alone; moments are computed on the way.</summary>
-    public void GradientRow(int tileRow, Panel<T> xHat, Panel<T> gHat, ParameterVector<T> gradients, ScratchArea<T> scratch)
+    internal void GradientRow(int tileRow, Panel<T> xHat, Panel<T> gHat, ParameterVector<T> gradients, ScratchArea<T> scratch)
     {
         for (int chunk = 0; chunk < xHat.Chunks; chunk++)
         {
@@ -214,7 +217,7 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
     }
 
     /// <summary>The same for one chunk: all of x^ [Dp][width] and the tile row's block of g^ [Tile][width].</summary>
-    public void GradientRow(int tileRow, T* xHat, T* gHatBlock, int width, ParameterVector<T> gradients, ScratchArea<T> scratch)
+    internal void GradientRow(int tileRow, T* xHat, T* gHatBlock, int width, ParameterVector<T> gradients, ScratchArea<T> scratch)
     {
         if (_pattern is not null)
         {
@@ -231,14 +234,6 @@ public sealed unsafe partial class RbeLinear<T> : IDisposable
             AlphaKernel.Moments(_factors, xHat + (long)j * Tile * width, x, width);
             AlphaKernel.Gradient(_factors, x, g, gradient + (j * RbeMatrix.BasisCount), width);
         }
-    }
-
-    /// <summary>Frees the walk orders and factors; the values are the parameter vector's.</summary>
-    public void Dispose()
-    {
-        _pattern?.Dispose();
-        _factors?.Dispose();
-        _slab?.Dispose();
     }
 
     private void ClearRows(T* block, int rows, int width)

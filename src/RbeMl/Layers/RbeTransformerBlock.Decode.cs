@@ -41,6 +41,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     /// <exception cref="NonFiniteException">The output is NaN or infinite; the cache is as before.</exception>
     internal void Decode(T* x, T* y, int batch, LayerKvCache<T> cache, Workspace<T> workspace)
     {
+        cache.Reserve(1);
         RbeLinear<T>[] inputs = Attention.Inputs;
         RbeLinear<T> output = Attention.Output, expand = FeedForward.Expand, contract = FeedForward.Contract;
         foreach (RbeLinear<T> linear in inputs) linear.PrepareVectors();
@@ -54,7 +55,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         LayerNorm1.Beta.Decode(vectors + PaddedWidth);
         LayerNorm2.Gamma.Decode(vectors + (2L * PaddedWidth));
         LayerNorm2.Beta.Decode(vectors + (3L * PaddedWidth));
-        new Span<T>(call.Att, batch * PaddedWidth).Clear();
+        new Span<T>(call.Att, checked(batch * PaddedWidth)).Clear();
         long scratch = Math.Max(output.VectorScratch, Math.Max(expand.VectorScratch, contract.VectorScratch));
         foreach (RbeLinear<T> linear in inputs) scratch = Math.Max(scratch, linear.VectorScratch);
         workspace.EnsureScratch(scratch + ScratchArea<T>.Size(Attention.Query.Tile));
@@ -69,7 +70,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         Loop(DecodeStage.Contract, contract.TileRows);
         RequireFinite(call);
         call.End();
-        cache.Advance(1);
+        cache.Advance(this, 1);
 
         void Loop(DecodeStage stage, int items)
         {

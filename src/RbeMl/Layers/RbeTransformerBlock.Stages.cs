@@ -134,7 +134,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     private void RunBackward(BlockCall<T> call)
     {
         Loop(call, Stage.BackwardFeedForward, call.X.Chunks);
-        int heads = call.Batch * _config.Heads;
+        int heads = checked(call.Batch * _config.Heads);
         call.Parts = MultiHeadAttention<T>.Parts(heads, call.Length, call.Workspace.Team.Threads, backward: true);
         Loop(call, Stage.BackwardAttend, call.Parts == 1 ? heads : 2 * heads * call.Parts);
         Loop(call, Stage.BackwardProject, call.X.Chunks);
@@ -145,7 +145,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
     // Parts of a head need its keys and values in the cache before any of them starts.
     private void AttendAll(BlockCall<T> call)
     {
-        int heads = call.Batch * _config.Heads;
+        int heads = checked(call.Batch * _config.Heads);
         call.Parts = MultiHeadAttention<T>.Parts(heads, call.Length, call.Workspace.Team.Threads, backward: false);
         if (call.Options.Cache is not null && call.Parts > 1) Loop(call, Stage.Append, heads);
         Loop(call, Stage.Attend, heads * call.Parts);

@@ -140,20 +140,22 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     /// <exception cref="ShapeMismatchException">A shape does not fit.</exception>
     /// <exception cref="TokenException">The sequence is longer than the model's maximum or the cache's capacity.</exception>
     /// <exception cref="NonFiniteException">The input or output holds NaN or infinity, the output unless <see cref="ForwardOptions{T}.AllowNonFinite"/>; the cache is as before.</exception>
+    /// <exception cref="ConcurrentUseException">Context, cache or workspace is in use by another call.</exception>
     public TransformerBlockOutput<T> Forward(ReadOnlySpan<T> x, int batch, int length, ForwardOptions<T>? options = null, BlockContext<T>? context = null, Workspace<T>? workspace = null)
     {
-        if (context is not null) context.Filled = false;
-        CheckRows("input", x, batch, length);
-        CheckCall(batch, length, options ?? s_none);
         using Workspace<T>? own = workspace is null ? new Workspace<T>() : null;
         workspace ??= own!;
+        using Hold weights = Parameters.Lease.Share(), scratch = workspace.Lease.Claim(), kept = Claim(context), past = Claim(options?.Cache);
+        if (context is not null) context.Owner = null;
+        CheckRows("input", x, batch, length);
+        CheckCall(batch, length, options ?? s_none);
         Panel<T> input = (context?.Input ?? workspace.Panel("block.input")).Reshape(batch * length, Width, PaddedWidth);
         input.FromRowMajor(x);
         Panel<T> output = workspace.Panel("block.output").Reshape(batch * length, Width, PaddedWidth);
-        (T[]? weights, LayerStats? statistics) = Forward(input, output, batch, length, options, context, workspace);
+        (T[]? attention, LayerStats? statistics) = Forward(input, output, batch, length, options, context, workspace);
         T[] y = new T[x.Length];
         output.ToRowMajor(y);
-        return new TransformerBlockOutput<T>(y, weights, statistics);
+        return new TransformerBlockOutput<T>(y, attention, statistics);
     }
 
     /// <summary>Backward of row-major activations: adds all parameter gradients, returns the input gradient [B, T, D].</summary>
@@ -161,15 +163,20 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     /// <param name="context">A context that the forward filled; it is empty afterwards.</param>
     /// <param name="gradients">Vector of the parameters' layout; added to, the caller zeroes.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
-    /// <exception cref="ShapeMismatchException">A shape does not fit.</exception>
+    /// <exception cref="ShapeMismatchException">A shape does not fit, the context is another block's, or the cache changed since the forward.</exception>
+    /// <exception cref="InvalidOperationException">The context is empty, or the block a copy for inference.</exception>
     /// <exception cref="NonFiniteException">The gradient of the output or of the input holds NaN or infinity; what was added to the gradients is worth nothing.</exception>
+    /// <exception cref="ConcurrentUseException">Context, cache or workspace is in use by another call.</exception>
     public T[] Backward(ReadOnlySpan<T> dy, BlockContext<T> context, ParameterVector<T> gradients, Workspace<T>? workspace = null)
     {
         ArgumentNullException.ThrowIfNull(context);
-        CheckFilled(context);
-        CheckRows("output gradient", dy, context.Batch, context.Length);
+        ArgumentNullException.ThrowIfNull(gradients);
         using Workspace<T>? own = workspace is null ? new Workspace<T>() : null;
         workspace ??= own!;
+        using Hold weights = Parameters.Lease.Share(), scratch = workspace.Lease.Claim(), sums = gradients.Lease.Share(), kept = Claim(context);
+        CheckFilled(context);
+        using Hold past = Claim(context.Options!.Cache);
+        CheckRows("output gradient", dy, context.Batch, context.Length);
         int tokens = context.Batch * context.Length;
         Panel<T> g = workspace.Panel("block.outputGradient").Reshape(tokens, Width, PaddedWidth);
         g.FromRowMajor(dy);
@@ -180,9 +187,9 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         return result;
     }
 
-    /// <summary>Forward of panels [Dp]: x -> y. Padded features and lanes of x are zero. x may not be y.</summary>
+    /// <summary>Forward of panels [Dp]: x -> y. Padded features and lanes of x are zero. x may not be y. The caller holds what the call uses.</summary>
     /// <exception cref="NonFiniteException">The input or output holds NaN or infinity, unless <see cref="ForwardOptions{T}.AllowNonFinite"/>; the cache is as before.</exception>
-    public (T[]? AttentionWeights, LayerStats? Statistics) Forward(Panel<T> x, Panel<T> y, int batch, int length, ForwardOptions<T>? options, BlockContext<T>? context, Workspace<T> workspace)
+    internal (T[]? AttentionWeights, LayerStats? Statistics) Forward(Panel<T> x, Panel<T> y, int batch, int length, ForwardOptions<T>? options, BlockContext<T>? context, Workspace<T> workspace)
     {
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(y);
@@ -190,7 +197,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         if (ReferenceEquals(x, y)) throw new ArgumentException("The output panel must not be the input panel.", nameof(y));
         options ??= s_none;
         int past = options.Cache?.Length ?? 0;
-        if (context is not null) context.Filled = false;
+        if (context is not null) context.Owner = null;
         CheckCall(x, batch, length, options);
         if (context is null && DecodesVectors(batch, length, options))
         {
@@ -198,10 +205,11 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
             return (null, null);
         }
 
+        options.Cache?.Reserve(length);
         long started = options.Profile ? Stopwatch.GetTimestamp() : 0;
         BlockCall<T> call = workspace.Call();
         call.Begin(workspace, x, y, batch, length, past, options);
-        T[]? weights = options.ReturnAttentionWeights ? new T[(long)batch * _config.Heads * length * (past + length)] : null;
+        T[]? weights = options.ReturnAttentionWeights ? new T[checked((long)batch * _config.Heads * length * (past + length))] : null;
         call.Keep = context is null ? null : context.Policy;
         call.Use(context);
         try
@@ -223,17 +231,17 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
             throw;
         }
 
-        options.Cache?.Advance(length);
-        if (context is not null) (context.X, context.Options, context.Batch, context.Length, context.Past, context.CacheGeneration, context.Filled) = (x, options, batch, length, past, options.Cache?.Generation ?? 0, true);
+        options.Cache?.Advance(this, length);
+        if (context is not null) (context.X, context.Options, context.Batch, context.Length, context.Past, context.CacheGeneration, context.Owner) = (x, options, batch, length, past, options.Cache?.Generation ?? 0, this);
         workspace.Profile?.AddBlock(call.Ticks);
         LayerStats? statistics = options.Profile ? _profile.Finish(call.Ticks, Stopwatch.GetTimestamp() - started, Layer, workspace.Team.Threads, workspace.AllocatedBytes) : null;
         call.End();
         return (weights, statistics);
     }
 
-    /// <summary>Backward of panels [Dp]: dy -> dx, parameter gradients added. Padded features and lanes of dy are zero. dx may not be dy.</summary>
+    /// <summary>Backward of panels [Dp]: dy -> dx, parameter gradients added. Padded features and lanes of dy are zero. dx may not be dy. The caller holds what the call uses.</summary>
     /// <exception cref="NonFiniteException">The gradient of the output or of the input holds NaN or infinity; what was added to the gradients is worth nothing.</exception>
-    public void Backward(Panel<T> dy, Panel<T> dx, BlockContext<T> context, ParameterVector<T> gradients, Workspace<T> workspace)
+    internal void Backward(Panel<T> dy, Panel<T> dx, BlockContext<T> context, ParameterVector<T> gradients, Workspace<T> workspace)
     {
         ArgumentNullException.ThrowIfNull(dy);
         ArgumentNullException.ThrowIfNull(dx);
@@ -244,7 +252,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         CheckFilled(context);
         if (_isCompact) throw new InvalidOperationException($"{Name}: this is a copy for inference. Train the block or model that ToInference was called on.");
         Parameters.RequireLayout(Name, gradients);
-        if (dy.Tokens != context.Batch * context.Length || dy.PaddedFeatures != PaddedWidth) throw new ShapeMismatchException($"{Name}: output gradient", $"{context.Batch * context.Length} tokens x {PaddedWidth}", $"{dy.Tokens} x {dy.PaddedFeatures}", "Give it the shape of the output.");
+        if (dy.Tokens != (long)context.Batch * context.Length || dy.PaddedFeatures != PaddedWidth) throw new ShapeMismatchException($"{Name}: output gradient", $"{context.Batch * context.Length} tokens x {PaddedWidth}", $"{dy.Tokens} x {dy.PaddedFeatures}", "Give it the shape of the output.");
         if (context.Options!.Cache is { } cache && (cache.Generation != context.CacheGeneration || cache.Length < context.Past + context.Length))
         {
             throw new ShapeMismatchException($"{Name}: KV cache", $"the {context.Past + context.Length} tokens of the forward", $"a cache that was reset since and holds {cache.Length}", "Do not reset the cache between forward and backward.");
@@ -261,34 +269,33 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         if (context.Policy == CheckpointPolicy.Full) Recompute(call);
         RunBackward(call);
         workspace.Profile?.AddBlock(call.Ticks);
-        context.Filled = false;
+        context.Owner = null;
         bool finite = !call.HasNonFinite;
         call.End();
         if (!finite) RequireFiniteGradient(dy, dx);
     }
 
-    /// <summary>Frees what the layers hold, and the parameters of a block of its own; those of a model's block belong to the model.</summary>
+    /// <summary>Frees the parameters of a block of its own and what its layers hold, after the calls that are using them; those of a model's block are freed with the model.</summary>
     public void Dispose()
     {
-        foreach (RbeLinear<T> linear in Linears) linear.Dispose();
-        LayerNorm1.Dispose();
-        LayerNorm2.Dispose();
         if (_ownsParameters) Parameters.Dispose();
     }
 
+    private static Hold Claim(BlockContext<T>? context) => context is null ? default : context.Lease.Claim();
+
+    private static Hold Claim(LayerKvCache<T>? cache) => cache is null ? default : cache.Lease.Claim();
+
     private void CheckFilled(BlockContext<T> context)
     {
-        if (!context.Filled) throw new InvalidOperationException($"{Name}: the context is empty. Run Forward with it once before each Backward.");
+        if (context.Owner is not { } owner) throw new InvalidOperationException($"{Name}: the context is empty. Run Forward with it once before each Backward.");
+        if (!ReferenceEquals(owner, this)) throw new ShapeMismatchException($"{Name}: context", "one that this block's Forward filled", $"one of another block, {owner.Name}", "Make a context for each block.");
     }
 
     private static readonly ForwardOptions<T> s_none = new();
 
     private void CheckRows(string what, ReadOnlySpan<T> values, int batch, int length)
     {
-        if (batch < 1 || length < 1 || values.Length != (long)batch * length * Width)
-        {
-            throw new ShapeMismatchException($"{Name}: {what}", $"[{batch}, {length}, {Width}] = {(long)batch * length * Width} values", $"{values.Length}", "Pass row-major [batch, length, width].");
-        }
+        if (!Shape.Holds(values.Length, batch, length, Width)) throw Shape.Mismatch($"{Name}: {what}", values.Length, "Pass row-major [batch, length, width].", batch, length, Width);
 
         for (int i = 0; i < values.Length; i++)
         {
@@ -298,7 +305,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
 
     private void CheckCall(Panel<T> x, int batch, int length, ForwardOptions<T> options)
     {
-        if (batch < 1 || length < 1 || x.Tokens != batch * length || x.Features != Width || x.PaddedFeatures != PaddedWidth)
+        if (batch < 1 || length < 1 || x.Tokens != (long)batch * length || x.Features != Width || x.PaddedFeatures != PaddedWidth)
         {
             throw new ShapeMismatchException($"{Name}: input", $"{batch} x {length} tokens, {Width} features in {PaddedWidth} rows", $"{x.Tokens} tokens, {x.Features} features in {x.PaddedFeatures} rows", "Reshape the panel to tokens x Width, PaddedWidth.");
         }
@@ -308,16 +315,17 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
 
     private void CheckCall(int batch, int length, ForwardOptions<T> options)
     {
-        int past = options.Cache?.Length ?? 0, keys = past + length;
-        if (keys > _config.MaxSequenceLength)
+        int past = options.Cache?.Length ?? 0;
+        if ((long)past + length > _config.MaxSequenceLength)
         {
             throw new TokenException($"{Name}: {past} past and {length} new tokens are more than the maximum of {_config.MaxSequenceLength}. Shorten the input, reset the cache, or build the model with a larger MaxSequenceLength.");
         }
 
-        options.Cache?.Check(Name, batch, _config.Heads, _config.HeadWidth, length);
-        if (options.PaddingMask is { } padding && padding.Length != (long)batch * keys) throw new ShapeMismatchException($"{Name}: padding mask", $"[{batch}, {keys}] = {(long)batch * keys} values", $"{padding.Length}", "Give one byte a key, past included.");
+        int keys = past + length;
+        options.Cache?.Check(this, batch, _config.Heads, _config.HeadWidth, length);
+        if (options.PaddingMask is { } padding && !Shape.Holds(padding.Length, batch, keys)) throw Shape.Mismatch($"{Name}: padding mask", padding.Length, "Give one byte a key, past included.", batch, keys);
         if (options.AdditiveMask is not { } additive) return;
-        if (additive.Length != (long)batch * length * keys) throw new ShapeMismatchException($"{Name}: additive mask", $"[{batch}, 1, {length}, {keys}] = {(long)batch * length * keys} values", $"{additive.Length}", "Give one value a query and key, past included.");
+        if (!Shape.Holds(additive.Length, batch, 1, length, keys)) throw Shape.Mismatch($"{Name}: additive mask", additive.Length, "Give one value a query and key, past included.", batch, 1, length, keys);
         for (int i = 0; i < additive.Length; i++)
         {
             if (T.IsNaN(additive[i]) || T.IsPositiveInfinity(additive[i])) throw new NonFiniteException($"{Name}: additive mask", $"value {additive[i]} at element {i}. Use finite values, or -infinity to hide a key.");

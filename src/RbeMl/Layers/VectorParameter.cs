@@ -8,7 +8,7 @@ namespace RbeMl.Layers;
 /// v[i] = sum_k c_k cos(π k (i + ½) / D).
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class VectorParameter<T> : IDisposable
+public sealed unsafe class VectorParameter<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly ParameterVector<T> _parameters;
@@ -32,8 +32,9 @@ public sealed unsafe class VectorParameter<T> : IDisposable
         {
             // The cosines of a DCT-II are orthogonal, with squared norm D for k = 0 and D / 2 otherwise.
             double error = 0, energy = 0;
-            _cosines = new NativeBuffer<T>(4 * Features);
-            for (int m = 0; m < 4 * Features; m++) _cosines.Pointer[m] = T.CreateTruncating(Math.Cos(Math.PI * m / (2.0 * Features)));
+            _cosines = new NativeBuffer<T>(4L * Features);
+            parameters.Own(_cosines);
+            for (long m = 0; m < 4L * Features; m++) _cosines.Pointer[m] = T.CreateTruncating(Math.Cos(Math.PI * m / (2.0 * Features)));
             for (int k = 0; k < terms; k++)
             {
                 double sum = 0;
@@ -63,7 +64,7 @@ public sealed unsafe class VectorParameter<T> : IDisposable
     public ParameterSlice Slice { get; }
 
     /// <summary>Writes the D values.</summary>
-    public void Decode(T* values)
+    internal void Decode(T* values)
     {
         T* c = _parameters.At(Slice);
         if (_cosines is null)
@@ -82,13 +83,14 @@ public sealed unsafe class VectorParameter<T> : IDisposable
     /// <summary>The D values as floats.</summary>
     public float[] ToFloats()
     {
+        using Hold held = _parameters.Lease.Share();
         T[] values = new T[Features];
         fixed (T* p = values) Decode(p);
         return [.. values.Select(float.CreateTruncating)];
     }
 
     /// <summary>Adds the gradient of the trainable values, given that of the D values.</summary>
-    public void PullBack(T* valueGradient, ParameterVector<T> gradients)
+    internal void PullBack(T* valueGradient, ParameterVector<T> gradients)
     {
         T* g = gradients.At(Slice);
         for (int k = 0; k < Slice.Length; k++)
@@ -105,8 +107,5 @@ public sealed unsafe class VectorParameter<T> : IDisposable
         }
     }
 
-    /// <summary>Frees the cosines; the values are the parameter vector's.</summary>
-    public void Dispose() => _cosines?.Dispose();
-
-    private T Cosine(int k, int i) => _cosines!.Pointer[(long)k * (2 * i + 1) % (4 * Features)];
+    private T Cosine(int k, int i) => _cosines!.Pointer[(long)k * (2 * i + 1) % (4L * Features)];
 }

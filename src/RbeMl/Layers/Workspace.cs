@@ -5,10 +5,10 @@ namespace RbeMl.Layers;
 
 /// <summary>
 /// The threads and the scratch memory of one caller: a scratch area for each thread, and panels that live for the length of a call. Layers hold
-/// no state, so one model serves several callers, each with its own workspace. Memory is kept from call to call.
+/// no state, so one model serves several callers, each with its own workspace; a second call at the same time is refused. Memory is kept from call to call.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class Workspace<T> : IDisposable
+public sealed unsafe class Workspace<T> : IDisposable, ILeased
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly NativeBuffer<T>?[] _scratch;
@@ -16,6 +16,7 @@ public sealed unsafe class Workspace<T> : IDisposable
     private readonly bool _ownsTeam;
     private readonly BlockCall<T> _call = new();
     private readonly DecodeCall<T> _decode = new();
+    private readonly Slab<int> _ids = new();
 
     /// <summary>Creates a workspace.</summary>
     /// <param name="threads">Threads of a team made for it; 0 means one for each processor.</param>
@@ -27,23 +28,26 @@ public sealed unsafe class Workspace<T> : IDisposable
     {
         ArgumentNullException.ThrowIfNull(team);
         Team = team;
+        Lease = new Lease(this);
         _scratch = new NativeBuffer<T>?[team.Threads];
     }
 
     /// <summary>The threads.</summary>
     public ThreadTeam Team { get; }
 
+    internal Lease Lease { get; }
+
     /// <summary>Where the stages of the calls are added up; null measures nothing.</summary>
     internal StepProfile? Profile { get; set; }
 
     /// <summary>Bytes of native memory held.</summary>
-    public long AllocatedBytes => ScratchBytes + _panels.Values.Sum(p => p.AllocatedBytes) + _call.AllocatedBytes + _decode.AllocatedBytes;
+    public long AllocatedBytes => ScratchBytes + _panels.Values.Sum(p => p.AllocatedBytes) + _call.AllocatedBytes + _decode.AllocatedBytes + _ids.AllocatedBytes;
 
     /// <summary>Those of the threads' scratch.</summary>
     public long ScratchBytes => _scratch.Sum(b => b?.AllocatedBytes ?? 0);
 
     /// <summary>Makes every thread's scratch at least that large. Call it before the parallel loop that uses it.</summary>
-    public void EnsureScratch(long elements)
+    internal void EnsureScratch(long elements)
     {
         for (int worker = 0; worker < _scratch.Length; worker++)
         {
@@ -54,13 +58,21 @@ public sealed unsafe class Workspace<T> : IDisposable
     }
 
     /// <summary>Scratch of one thread; contents are whatever the last use left.</summary>
-    public ScratchArea<T> Scratch(int worker) => new(_scratch[worker] is { } b ? b.Pointer : null, _scratch[worker]?.Length ?? 0);
+    internal ScratchArea<T> Scratch(int worker) => new(_scratch[worker] is { } b ? b.Pointer : null, _scratch[worker]?.Length ?? 0);
 
     /// <summary>The panel of that name; give it a shape with <see cref="Panel{T}.Reshape"/>.</summary>
-    public Panel<T> Panel(string name)
+    internal Panel<T> Panel(string name)
     {
         if (!_panels.TryGetValue(name, out Panel<T>? panel)) _panels[name] = panel = new Panel<T>();
         return panel;
+    }
+
+    /// <summary>A copy of a caller's ids, valid until the next: what is checked must not change before it is used.</summary>
+    internal ReadOnlySpan<int> Own(ReadOnlySpan<int> ids)
+    {
+        Span<int> own = new(_ids.Ensure(ids.Length), ids.Length);
+        ids.CopyTo(own);
+        return own;
     }
 
     /// <summary>The state object of a block's call; blocks of one workspace run one after the other.</summary>
@@ -69,11 +81,14 @@ public sealed unsafe class Workspace<T> : IDisposable
     /// <summary>The same for a block's decoding of single tokens.</summary>
     internal DecodeCall<T> Decode() => _decode;
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Ends the threads made for it and frees the memory, after the call that is using it.</summary>
+    public void Dispose() => Lease.Dispose();
+
+    void ILeased.Free()
     {
         _call.Dispose();
         _decode.Dispose();
+        _ids.Dispose();
         foreach (NativeBuffer<T>? buffer in _scratch) buffer?.Dispose();
         foreach (Panel<T> panel in _panels.Values) panel.Dispose();
         if (_ownsTeam) Team.Dispose();
@@ -82,7 +97,7 @@ public sealed unsafe class Workspace<T> : IDisposable
 
 /// <summary>A bump allocator over a thread's scratch; pieces are 64-byte aligned.</summary>
 /// <typeparam name="T">Element type.</typeparam>
-public unsafe struct ScratchArea<T>
+internal unsafe struct ScratchArea<T>
     where T : unmanaged
 {
     private readonly T* _start;

@@ -50,17 +50,21 @@ public sealed class MemoryCounter : IDisposable
         MemoryCounter first = t_open ?? Process;
         for (MemoryCounter? counter = first; counter is not null; counter = counter._outer)
         {
-            long now = Interlocked.Add(ref counter._bytes, bytes);
             Interlocked.Increment(ref counter._live);
-            for (long peak = counter.PeakBytes; now > peak;)
-            {
-                long seen = Interlocked.CompareExchange(ref counter._peak, now, peak);
-                if (seen == peak) break;
-                peak = seen;
-            }
+            counter.AddBytes(bytes);
         }
 
         return first;
+    }
+
+    /// <summary>Counts a buffer that was given another size; old and new memory were there together.</summary>
+    internal void Resize(long before, long after)
+    {
+        for (MemoryCounter? counter = this; counter is not null; counter = counter._outer)
+        {
+            counter.AddBytes(after);
+            Interlocked.Add(ref counter._bytes, -before);
+        }
     }
 
     /// <summary>Counts a freed buffer.</summary>
@@ -71,6 +75,17 @@ public sealed class MemoryCounter : IDisposable
             Interlocked.Add(ref counter._bytes, -bytes);
             Interlocked.Decrement(ref counter._live);
             if (lost) Interlocked.Increment(ref counter._lost);
+        }
+    }
+
+    private void AddBytes(long bytes)
+    {
+        long now = Interlocked.Add(ref _bytes, bytes);
+        for (long peak = PeakBytes; now > peak;)
+        {
+            long seen = Interlocked.CompareExchange(ref _peak, now, peak);
+            if (seen == peak) break;
+            peak = seen;
         }
     }
 }

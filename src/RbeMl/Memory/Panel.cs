@@ -9,7 +9,7 @@ namespace RbeMl.Memory;
 /// are at most 16), so that a vector lane is a token. Features are padded to a multiple of the tile; padded features and lanes are zero.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
-public sealed unsafe class Panel<T> : IDisposable
+internal sealed unsafe class Panel<T> : IDisposable
     where T : unmanaged
 {
     /// <summary>Tokens of a full chunk.</summary>
@@ -54,7 +54,7 @@ public sealed unsafe class Panel<T> : IDisposable
     public static long Elements(int tokens, int paddedFeatures) => (long)RoundUp(tokens, WidthFor(tokens)) * paddedFeatures;
 
     /// <summary>The smallest multiple of <paramref name="multiple"/> that is at least <paramref name="value"/>.</summary>
-    public static int RoundUp(int value, int multiple) => (value + multiple - 1) / multiple * multiple;
+    public static int RoundUp(int value, int multiple) => checked((value + multiple - 1) / multiple * multiple);
 
     /// <summary>Gives the panel a shape, reusing its memory where that is large enough. Contents are undefined unless <paramref name="clear"/>.</summary>
     /// <param name="tokens">N, at least 1.</param>
@@ -71,7 +71,7 @@ public sealed unsafe class Panel<T> : IDisposable
         Features = features;
         PaddedFeatures = paddedFeatures;
         Width = WidthFor(tokens);
-        Chunks = (tokens + Width - 1) / Width;
+        Chunks = ((tokens - 1) / Width) + 1;
         if (_buffer is null || _buffer.Length < Length)
         {
             _buffer?.Dispose();

@@ -1,7 +1,7 @@
 namespace RbeMl.Memory;
 
 /// <summary>Copies feature rows of consecutive tokens between a panel and a feature-major matrix <c>[feature][stride]</c>.</summary>
-public static unsafe class PanelRows
+internal static unsafe class PanelRows
 {
     /// <summary>target[f * stride + t] = panel(first token + t, first feature + f).</summary>
     public static void Gather<T>(Panel<T> panel, int firstFeature, int features, int firstToken, int tokens, T* target, long stride)

@@ -2,7 +2,7 @@ namespace RbeMl.Memory;
 
 /// <summary>A native array that grows to the largest length asked for and is then reused.</summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class Slab<T> : IDisposable
+internal sealed unsafe class Slab<T> : IDisposable
     where T : unmanaged
 {
     private NativeBuffer<T>? _buffer;

@@ -13,7 +13,7 @@ namespace RbeMl.Memory;
 /// but takes twenty times as long to write, as each unmapping waits for the disk.
 /// </para>
 /// </summary>
-public sealed unsafe class SpillFile : IDisposable
+internal sealed unsafe class SpillFile : IDisposable
 {
     private SafeFileHandle? _handle;
     private bool _disposed;

@@ -41,7 +41,7 @@ public sealed record GenerationOptions
 /// <summary>
 /// Generates tokens with a KV cache. When the model's positions are used up, the older half of the text is forgotten and the rest read again.
 /// </summary>
-public sealed class Generator : IDisposable
+public sealed class Generator : IDisposable, ILeased
 {
     private readonly Gpt2Model<float> _model;
     private readonly Workspace<float> _workspace;
@@ -49,8 +49,10 @@ public sealed class Generator : IDisposable
     private readonly ulong[] _order;
     private readonly double[] _probabilities;
 
-    // The tokens in the cache, and those it does not hold yet.
-    private readonly int[] _text;
+    private readonly Lease _lease;
+
+    // The tokens in the cache, and those it does not hold yet; grows with them.
+    private int[] _text = [];
     private KvCache<float>? _cache;
     private int _count;
     private int _generation;
@@ -75,11 +77,11 @@ public sealed class Generator : IDisposable
     {
         ArgumentNullException.ThrowIfNull(model);
         _model = model;
+        _lease = new Lease(this);
         _workspace = workspace();
         _logits = new float[model.Config.Vocabulary];
         _order = new ulong[model.Config.Vocabulary];
         _probabilities = new double[model.Config.Vocabulary];
-        _text = new int[model.Config.MaxSequenceLength + 1];
     }
 
     /// <summary>Bytes of the cache of past keys and values: 0 before the first token.</summary>
@@ -102,7 +104,7 @@ public sealed class Generator : IDisposable
             if ((uint)prompt[i] >= (uint)_model.Config.Vocabulary) throw new TokenException($"token id {prompt[i]} at position {i} of the prompt is outside the vocabulary 0 .. {_model.Config.Vocabulary - 1}. Use the model's own tokenizer.");
         }
 
-        return Draw([.. prompt.Skip(prompt.Count - (_text.Length - 1))], options);
+        return Draw([.. prompt.Skip(prompt.Count - _model.Config.MaxSequenceLength)], options);
     }
 
     /// <summary>Draws from logits [V] with the options' rules; the seed and the position fix the random number.</summary>
@@ -135,8 +137,10 @@ public sealed class Generator : IDisposable
         return Token(last - 1);
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Ends the threads and frees the memory, after the token that is being computed.</summary>
+    public void Dispose() => _lease.Dispose();
+
+    void ILeased.Free()
     {
         _cache?.Dispose();
         _workspace.Dispose();
@@ -176,6 +180,7 @@ public sealed class Generator : IDisposable
     /// <summary>Empties the cache and reads the prompt, at most as many tokens as there are positions.</summary>
     internal void Start(ReadOnlySpan<int> prompt, GenerationOptions options)
     {
+        using Hold held = _lease.Claim();
         if (_cache?.Format != options.KvFormat)
         {
             _cache?.Dispose();
@@ -183,6 +188,7 @@ public sealed class Generator : IDisposable
         }
 
         _cache.Reset();
+        MakeRoom(prompt.Length + 1);
         prompt.CopyTo(_text);
         _count = prompt.Length;
     }
@@ -190,6 +196,7 @@ public sealed class Generator : IDisposable
     /// <summary>Reads what is not in the cache yet and draws the next token; allocates nothing but at the first call of a shape.</summary>
     internal int Next(GenerationOptions options, long position)
     {
+        using Hold held = _lease.Claim();
         int limit = _model.Config.MaxSequenceLength;
         if (_count > limit)
         {
@@ -201,6 +208,14 @@ public sealed class Generator : IDisposable
 
         ReadOnlySpan<int> unread = _text.AsSpan(_cache!.Length, _count - _cache.Length);
         _model.LastLogits(unread, 1, unread.Length, _workspace, _cache, _logits);
+        MakeRoom(_count + 1);
         return _text[_count++] = Sample(_logits, options, position);
+    }
+
+    // Room in the text for so many tokens: twice what there was, at least 256, at most one more than the model's positions.
+    private void MakeRoom(int tokens)
+    {
+        if (tokens <= _text.Length) return;
+        Array.Resize(ref _text, (int)Math.Min(_model.Config.MaxSequenceLength + 1L, Math.Max(Math.Max(tokens, 256), 2L * _text.Length)));
     }
 }

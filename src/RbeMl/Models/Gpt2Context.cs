@@ -7,10 +7,10 @@ namespace RbeMl.Models;
 /// <summary>
 /// The activations of one training step of a model: residual stream at every layer, a <see cref="BlockContext{T}"/> a block, the head's panels. Made once
 /// for a model and used again every step; memory is allocated at the first step of a shape. With offload the residual stream is two panels, whatever
-/// the number of layers.
+/// the number of layers. It serves its model, and one call at a time.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed class Gpt2Context<T> : IDisposable
+public sealed unsafe class Gpt2Context<T> : IDisposable, ILeased
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly Gpt2Model<T> _model;
@@ -37,6 +37,7 @@ public sealed class Gpt2Context<T> : IDisposable
         ArgumentNullException.ThrowIfNull(workspace);
         ArgumentNullException.ThrowIfNull(settings);
         _model = model;
+        Lease = new Lease(this);
         Workspace = workspace;
         Settings = settings.Validate();
         CheckpointPolicy policy = settings.Checkpointing;
@@ -59,7 +60,7 @@ public sealed class Gpt2Context<T> : IDisposable
     public long ActivationBytes => Blocks.Sum(b => b.AllocatedBytes) + Residual.Distinct().Sum(p => p.AllocatedBytes) + EmbeddingGradient.AllocatedBytes;
 
     /// <summary>Bytes of native memory of the head: logits and loss of a group of chunks.</summary>
-    public long HeadBytes => HeadInputHat.AllocatedBytes + Logits.AllocatedBytes + HeadVectors.AllocatedBytes + HeadSums.AllocatedBytes + Losses.AllocatedBytes + Targets.AllocatedBytes;
+    public long HeadBytes => HeadInputHat.AllocatedBytes + Logits.AllocatedBytes + HeadVectors.AllocatedBytes + HeadSums.AllocatedBytes + Losses.AllocatedBytes + Targets.AllocatedBytes + Ids.AllocatedBytes;
 
     /// <summary>Bytes of the gradients that go from block to block.</summary>
     public long GradientBytes => GradientA.AllocatedBytes + GradientB.AllocatedBytes;
@@ -69,6 +70,8 @@ public sealed class Gpt2Context<T> : IDisposable
 
     /// <summary>The spill file, or null.</summary>
     public string? SpillPath => _spill?.Path;
+
+    internal Lease Lease { get; }
 
     internal BlockContext<T>[] Blocks { get; }
 
@@ -94,6 +97,9 @@ public sealed class Gpt2Context<T> : IDisposable
 
     internal Slab<int> Targets { get; } = new();
 
+    /// <summary>The caller's tokens and targets.</summary>
+    internal Slab<int> Ids { get; } = new();
+
     /// <summary>Options of the blocks' forwards; kept so that a step allocates nothing.</summary>
     internal ForwardOptions<T> Options { get; } = new();
 
@@ -114,14 +120,29 @@ public sealed class Gpt2Context<T> : IDisposable
         }
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Copies of a caller's tokens and targets: what is checked must not change before it is used.</summary>
+    internal void Own(ref ReadOnlySpan<int> tokens, ref ReadOnlySpan<int> targets)
+    {
+        long count = (long)tokens.Length + targets.Length;
+        int* ids = Ids.Ensure(count);
+        Span<int> first = new(ids, tokens.Length), second = new(ids + tokens.Length, targets.Length);
+        tokens.CopyTo(first);
+        targets.CopyTo(second);
+        tokens = first;
+        targets = second;
+    }
+
+    /// <summary>Frees the memory and deletes the spill file, after the call that is using them.</summary>
+    public void Dispose() => Lease.Dispose();
+
+    void ILeased.Free()
     {
         foreach (BlockContext<T> block in Blocks) block.Dispose();
         foreach (Panel<T> panel in Residual) panel.Dispose();
         foreach (Panel<T> panel in (Panel<T>[])[GradientA, GradientB, EmbeddingGradient, HeadInputHat, Logits]) panel.Dispose();
         foreach (Slab<T> slab in (Slab<T>[])[HeadVectors, HeadSums, Losses]) slab.Dispose();
         Targets.Dispose();
+        Ids.Dispose();
         _spill?.Dispose();
     }
 }

@@ -16,8 +16,9 @@ public sealed unsafe partial class Gpt2Model<T>
     private void DecodeLogits(ReadOnlySpan<int> tokens, int batch, Workspace<T> workspace, KvCache<T> cache, Span<T> logits)
     {
         int past = cache.Length;
+        tokens = workspace.Own(tokens);
         CheckTokens(tokens, batch, 1, past);
-        for (int l = 0; l < Blocks.Count; l++) cache[l].Check(Blocks[l].Name, batch, Config.Heads, Config.HeadWidth, 1);
+        cache.Check(this, batch, 1);
         Panel<T> embedded = workspace.Panel("model.a");
         Embed(tokens, 1, past, embedded, workspace, null);
         RequireFiniteEmbedding(embedded);

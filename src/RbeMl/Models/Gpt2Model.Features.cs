@@ -22,16 +22,23 @@ public sealed unsafe partial class Gpt2Model<T>
     /// <exception cref="ShapeMismatchException">The lengths do not add up to the tokens, or the output is not [B, D].</exception>
     /// <exception cref="InvalidSettingException">An option is out of range, or the model is not causal.</exception>
     /// <exception cref="NonFiniteException">A feature is NaN or infinite.</exception>
+    /// <exception cref="ConcurrentUseException">The workspace is in use by another call.</exception>
     public void Features(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, FeatureOptions options, Workspace<T> workspace, Span<T> output)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(workspace);
+        using Hold weights = Parameters.Lease.Share(), scratch = workspace.Lease.Claim();
+        PooledRows(tokens, lengths, options, workspace, output);
+    }
+
+    // The caller holds what the call uses.
+    internal void PooledRows(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, FeatureOptions options, Workspace<T> workspace, Span<T> output)
+    {
         int layer = options.Resolve(Blocks.Count);
-        RaggedBatches.Check(tokens, lengths, Config);
-        if (output.Length != (long)lengths.Length * Width) throw new ShapeMismatchException("features", $"[{lengths.Length}, {Width}]", $"{output.Length} values", "Pass room for one row a sequence.");
-        using RaggedBatches batches = new(tokens, lengths, Config.MaxSequenceLength, options.PassTokens);
+        using RaggedBatches batches = new(tokens, lengths, Config, options.PassTokens);
+        if (!Shape.Holds(output.Length, lengths.Length, Width)) throw Shape.Mismatch("features", output.Length, "Pass room for one row a sequence.", lengths.Length, Width);
         fixed (T* rows = output)
-        fixed (int* sizes = lengths)
+        fixed (int* sizes = batches.Lengths)
         {
             while (batches.MoveNext())
             {

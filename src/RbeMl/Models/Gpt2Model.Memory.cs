@@ -22,12 +22,14 @@ public sealed unsafe partial class Gpt2Model<T>
     /// <param name="batch">B.</param>
     /// <param name="length">T.</param>
     /// <param name="threads">Threads of the workspace.</param>
+    /// <exception cref="InvalidSettingException">Batch x length is more than an array holds.</exception>
     public StepMemory PredictStep(ActivationSettings settings, int batch, int length, int threads)
     {
         ArgumentNullException.ThrowIfNull(settings);
         ArgumentOutOfRangeException.ThrowIfLessThan(batch, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(length, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
+        if ((long)batch * length > Array.MaxLength) throw new InvalidSettingException("batch x length", (long)batch * length, $"a step has at most {Array.MaxLength} tokens: use fewer or shorter sequences.");
         (CheckpointPolicy policy, ActivationOffload offload) = (settings.Checkpointing, settings.Offload);
         int part = settings.PartOf(batch, length), tokens = checked(part * length);
         long panel = Panel<T>.Elements(tokens, PaddedWidth), saved = 0, stored = 0, store = 0, shared = 0, scratch = Math.Max(LossScratch, _tokens.ScratchElements);
@@ -44,7 +46,7 @@ public sealed unsafe partial class Gpt2Model<T>
         long whole = part < batch ? Panel<T>.Elements(checked(batch * length), PaddedWidth) : 0;
         return new StepMemory(
             ((saved + residual + whole) * sizeof(T)) + (offload is ActivationOffload.BFloat16 ? stored : 0),
-            (shared + (2 * panel)) * sizeof(T), scratch * threads * sizeof(T), HeadBytes(settings, tokens), offload is ActivationOffload.Spill ? store * Blocks.Count : 0);
+            (shared + (2 * panel)) * sizeof(T), scratch * threads * sizeof(T), HeadBytes(settings, tokens) + IdBytes(batch, length), offload is ActivationOffload.Spill ? store * Blocks.Count : 0);
     }
 
     /// <summary>Bytes that a context and its workspace hold now, in the same parts.</summary>
@@ -55,6 +57,9 @@ public sealed unsafe partial class Gpt2Model<T>
         return new StepMemory(
             context.ActivationBytes, workspace.AllocatedBytes - workspace.ScratchBytes + context.GradientBytes, workspace.ScratchBytes, context.HeadBytes, context.SpilledBytes);
     }
+
+    // The context's copies of tokens and targets.
+    private static long IdBytes(int batch, int length) => ((2L * batch * length * sizeof(int)) + 63) / 64 * 64;
 
     private long HeadBytes(ActivationSettings settings, int tokens)
     {

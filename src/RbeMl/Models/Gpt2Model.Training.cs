@@ -30,7 +30,9 @@ public sealed unsafe partial class Gpt2Model<T>
     /// <param name="gradients">Vector of the parameters' layout, added to; null for the loss only.</param>
     /// <param name="scale">Factor of the gradient; when accumulating, the targets of this micro-batch over those of all of the step, so that their sum is that of the mean.</param>
     /// <exception cref="TokenException">An id is outside the vocabulary, the sequence is too long, or nothing is to be predicted.</exception>
+    /// <exception cref="ShapeMismatchException">Shapes do not fit together, or context or gradients are of another model.</exception>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named.</exception>
+    /// <exception cref="ConcurrentUseException">The context or its workspace is in use by another call.</exception>
     public double Loss(
         ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout = null, ParameterVector<T>? gradients = null, double scale = 1)
     {
@@ -45,6 +47,9 @@ public sealed unsafe partial class Gpt2Model<T>
         ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout, ParameterVector<T>? gradients, double scale)
     {
         ArgumentNullException.ThrowIfNull(context);
+        context.Require(this);
+        using Hold weights = Parameters.Lease.Share(), kept = context.Lease.Claim(), scratch = context.Workspace.Lease.Claim(), sums = Share(gradients);
+        context.Own(ref tokens, ref targets);
         CheckTokens(tokens, batch, length, 0);
         CheckTargets(targets, tokens.Length);
         NextToken objective = new(this, targets, length, gradients, scale);
@@ -103,6 +108,8 @@ public sealed unsafe partial class Gpt2Model<T>
         context.Options.FirstSequence = 0;
         return sum;
     }
+
+    private static Hold Share(ParameterVector<T>? gradients) => gradients is null ? default : gradients.Lease.Share();
 
     // A part of the batch through the embedding and all blocks.
     private Panel<T> PartForward(ReadOnlySpan<int> tokens, int batch, int length, Gpt2Context<T> context, bool keep)

@@ -29,7 +29,7 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         int v = Config.Vocabulary, d = Config.Width;
         Parameters = new ParameterVector<T>();
         Check("blocks", Config.Layers, weights.Blocks.Count, "Give one BlockWeights a layer.");
-        Check("position embedding", Config.MaxSequenceLength * d, weights.PositionEmbedding.Length, "Give one row of Width a position.");
+        Check("position embedding", checked(Config.MaxSequenceLength * d), weights.PositionEmbedding.Length, "Give one row of Width a position.");
         Check("final LayerNorm", d, weights.FinalGamma.Length, "Give one value a feature.");
         if (Config.TiedHead != weights.Head is null)
         {
@@ -105,11 +105,15 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
     /// <param name="cache">Past keys and values, appended to; null for none.</param>
     /// <returns>[B, T, V] row-major.</returns>
     /// <exception cref="TokenException">An id is outside the vocabulary, or the sequence is too long.</exception>
+    /// <exception cref="ShapeMismatchException">A shape does not fit, or the cache holds tokens of another model.</exception>
     /// <exception cref="NonFiniteException">A logit is NaN or infinite.</exception>
+    /// <exception cref="ConcurrentUseException">Workspace or cache is in use by another call.</exception>
     public T[] Logits(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null)
     {
+        ArgumentNullException.ThrowIfNull(workspace);
+        using Hold weights = Parameters.Lease.Share(), scratch = workspace.Lease.Claim(), past = Claim(cache);
         Panel<T> x = Hidden(tokens, batch, length, workspace, cache);
-        T[] logits = new T[checked(batch * length * Config.Vocabulary)];
+        T[] logits = new T[checked((long)tokens.Length * Config.Vocabulary)];
         HeadLogits(x, workspace, logits);
         RequireFiniteLogits(logits, Config.Vocabulary);
         return logits;
@@ -119,8 +123,10 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
     /// <inheritdoc cref="Logits"/>
     public void LastLogits(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache, Span<T> logits)
     {
-        if (logits.Length != batch * Config.Vocabulary) throw new ShapeMismatchException("logits", $"[{batch}, {Config.Vocabulary}]", $"{logits.Length} values", "Pass room for one row a sequence.");
-        if (cache is not null && cache.Layers == Blocks.Count && Blocks[0].DecodesVectors(batch, length, cache.Options(0)))
+        ArgumentNullException.ThrowIfNull(workspace);
+        if (!Shape.Holds(logits.Length, batch, Config.Vocabulary)) throw Shape.Mismatch("logits", logits.Length, "Pass room for one row a sequence.", batch, Config.Vocabulary);
+        using Hold weights = Parameters.Lease.Share(), scratch = workspace.Lease.Claim(), past = Claim(cache);
+        if (cache is not null && Blocks[0].DecodesVectors(batch, length, cache.Options(0)))
         {
             DecodeLogits(tokens, batch, workspace, cache, logits);
             return;
@@ -138,18 +144,18 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         RequireFiniteLogits(logits, Config.Vocabulary);
     }
 
-    /// <summary>The residual stream after the last block, before the final LayerNorm: a panel of the workspace, valid until its next use.</summary>
+    /// <summary>The residual stream after the last block, before the final LayerNorm: a panel of the workspace, valid until its next use. The caller holds what the call uses.</summary>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named, and the cache is as before.</exception>
-    public Panel<T> Hidden(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null) =>
+    internal Panel<T> Hidden(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null) =>
         HiddenAfter(tokens, batch, length, workspace, cache, Blocks.Count);
 
     // The same after the first so many blocks.
     private Panel<T> HiddenAfter(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache, int blocks)
     {
-        ArgumentNullException.ThrowIfNull(workspace);
-        if (cache is not null && cache.Layers != Blocks.Count) throw new ShapeMismatchException("KV cache", $"{Blocks.Count} layers", $"{cache.Layers}", "Make the cache with this model's configuration.");
         int past = cache?.Length ?? 0;
+        tokens = workspace.Own(tokens);
         CheckTokens(tokens, batch, length, past);
+        cache?.Check(this, batch, length);
         Panel<T> x = workspace.Panel("model.a"), y = workspace.Panel("model.b");
         Embed(tokens, length, past, x, workspace, null);
         RequireFiniteEmbedding(x);
@@ -183,15 +189,10 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         }
     }
 
-    /// <summary>Frees the parameters and what the layers hold.</summary>
-    public void Dispose()
-    {
-        foreach (RbeTransformerBlock<T> block in Blocks) block.Dispose();
-        _finalNorm.Dispose();
-        _tokens.Dispose();
-        _head.Dispose();
-        Parameters.Dispose();
-    }
+    /// <summary>Frees the parameters and what the layers hold, after the calls that are using them.</summary>
+    public void Dispose() => Parameters.Dispose();
+
+    private static Hold Claim(KvCache<T>? cache) => cache is null ? default : cache.Lease.Claim();
 
     private float EmbeddingDropout => Config.EmbeddingDropout ?? Config.Dropout;
 
@@ -201,8 +202,8 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
 
     private void CheckTokens(ReadOnlySpan<int> tokens, int batch, int length, int past)
     {
-        if (batch < 1 || length < 1 || tokens.Length != (long)batch * length) throw new ShapeMismatchException("tokens", $"[{batch}, {length}]", $"{tokens.Length} ids", "Pass batch x length ids.");
-        if (past + length > Config.MaxSequenceLength)
+        if (!Shape.Holds(tokens.Length, batch, length)) throw Shape.Mismatch("tokens", tokens.Length, "Pass batch x length ids.", batch, length);
+        if ((long)past + length > Config.MaxSequenceLength)
         {
             throw new TokenException($"{past} past and {length} new tokens are more than the model's {Config.MaxSequenceLength} positions. Shorten the input or build the model with a larger MaxSequenceLength.");
         }

@@ -1,25 +1,27 @@
 using System.Numerics;
 using RbeMl.Kernels;
 using RbeMl.Layers;
+using RbeMl.Memory;
 
 namespace RbeMl.Models;
 
-/// <summary>Past keys and values of every layer of a model, for generation.</summary>
+/// <summary>Past keys and values of every layer of a model, for generation. Memory grows with the tokens.</summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed class KvCache<T> : IDisposable
+public sealed class KvCache<T> : IDisposable, ILeased
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly LayerKvCache<T>[] _layers;
     private readonly ForwardOptions<T>[] _options;
 
-    /// <summary>Allocates room for <paramref name="capacity"/> tokens of <paramref name="batch"/> sequences.</summary>
+    /// <summary>Makes an empty cache for up to <paramref name="capacity"/> tokens of <paramref name="batch"/> sequences.</summary>
     /// <exception cref="InvalidSettingException">A number is out of range, or a model of doubles is to be cached in less than its own precision.</exception>
     public KvCache(TransformerConfig config, int batch, int capacity, KvFormat format = KvFormat.F32)
     {
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
         if (capacity > config.MaxSequenceLength) throw new InvalidSettingException(nameof(capacity), capacity, $"the model has {config.MaxSequenceLength} positions.");
-        _layers = [.. Enumerable.Range(0, config.Layers).Select(_ => new LayerKvCache<T>(batch, config.Heads, config.HeadWidth, capacity, format))];
+        Lease = new Lease(this);
+        _layers = [.. Enumerable.Range(0, config.Layers).Select(_ => new LayerKvCache<T>(batch, config.Heads, config.HeadWidth, capacity, format, Lease))];
         _options = [.. _layers.Select(layer => new ForwardOptions<T> { Cache = layer })];
     }
 
@@ -38,7 +40,7 @@ public sealed class KvCache<T> : IDisposable
     /// <summary>How numbers are stored.</summary>
     public KvFormat Format => _layers[0].Format;
 
-    /// <summary>Bytes of native memory held.</summary>
+    /// <summary>Bytes of native memory held: 0 before the first token.</summary>
     public long AllocatedBytes => _layers.Sum(l => l.AllocatedBytes);
 
     /// <summary>The cache of one layer.</summary>
@@ -47,21 +49,38 @@ public sealed class KvCache<T> : IDisposable
     /// <summary>Options of a layer's forward with its cache; kept so that a step allocates nothing.</summary>
     internal ForwardOptions<T> Options(int layer) => _options[layer];
 
+    internal Lease Lease { get; }
+
     /// <summary>Forgets everything.</summary>
+    /// <exception cref="ConcurrentUseException">A call is using it.</exception>
     public void Reset()
     {
-        foreach (LayerKvCache<T> layer in _layers) layer.Reset();
+        using Hold held = Lease.Claim();
+        foreach (LayerKvCache<T> layer in _layers) layer.Clear();
     }
 
-    /// <summary>Forgets what layers hold beyond so many tokens.</summary>
+    /// <summary>Forgets what layers hold beyond so many tokens, in the middle of a call.</summary>
     internal void Truncate(int length)
     {
-        foreach (LayerKvCache<T> layer in _layers) layer.Truncate(Math.Min(length, layer.Length));
+        foreach (LayerKvCache<T> layer in _layers) layer.Cut(Math.Min(length, layer.Length));
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Frees the memory, after the call that is using it.</summary>
+    public void Dispose() => Lease.Dispose();
+
+    void ILeased.Free()
     {
-        foreach (LayerKvCache<T> layer in _layers) layer.Dispose();
+        foreach (LayerKvCache<T> layer in _layers) layer.Free();
+    }
+
+    /// <summary>Checks that a model's call fits: a cache for each of its blocks, of its shapes, all with the same tokens.</summary>
+    internal void Check(Gpt2Model<T> model, int batch, int tokens)
+    {
+        if (Layers != model.Blocks.Count) throw new ShapeMismatchException("KV cache", $"{model.Blocks.Count} layers", $"{Layers}", "Make the cache with this model's configuration.");
+        for (int l = 0; l < _layers.Length; l++)
+        {
+            if (_layers[l].Length != Length) throw new ShapeMismatchException("KV cache", $"{Length} tokens in every layer", $"{_layers[l].Length} in layer {l}", "Let only the model append to its cache, or reset it.");
+            _layers[l].Check(model.Blocks[l], batch, model.Config.Heads, model.Config.HeadWidth, tokens);
+        }
     }
 }

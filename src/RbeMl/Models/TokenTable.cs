@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.InteropServices;
 using RbeMl.Codec;
 using RbeMl.Kernels;
 using RbeMl.Layers;
@@ -11,7 +12,7 @@ namespace RbeMl.Models;
 /// Vp and Dp in whole tiles. A chunk's methods run in parallel over chunks, the gradient methods over items.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-internal abstract unsafe class TokenTable<T> : IDisposable
+internal abstract unsafe class TokenTable<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     protected TokenTable(int vocabulary, int width) => (Vocabulary, Width) = (vocabulary, width);
@@ -46,7 +47,7 @@ internal abstract unsafe class TokenTable<T> : IDisposable
 
     public static TokenTable<T> Create(ParameterVector<T> parameters, string name, TableWeights weights, int vocabulary, int width) => weights switch
     {
-        { Dense: { } dense } when dense.Length == (long)vocabulary * width => new DenseTokenTable<T>(parameters, name, dense, vocabulary, width),
+        { Dense: { } dense } when Shape.Holds(dense.Length, vocabulary, width) => new DenseTokenTable<T>(parameters, name, dense, vocabulary, width),
         { Dense: { } dense } => throw new ShapeMismatchException(name, $"[{vocabulary}, {width}] = {(long)vocabulary * width} values", $"{dense.Length}", "Give one row a token."),
         { Compressed: { } matrix } when matrix.Rows == vocabulary && matrix.Columns == width => new RbeTokenTable<T>(parameters, name, matrix),
         { Compressed: { } matrix } => throw new ShapeMismatchException(name, $"[{vocabulary}, {width}]", $"[{matrix.Rows}, {matrix.Columns}]", "Give one row a token."),
@@ -76,11 +77,6 @@ internal abstract unsafe class TokenTable<T> : IDisposable
 
     /// <summary>Adds the head's weight gradient of one item over the chunks of the panels that LogitsChunk and LogitsBackwardChunk filled.</summary>
     public abstract void HeadGradientItem(int item, Panel<T> xHat, Panel<T> dlogits, ParameterVector<T> gradients, ScratchArea<T> scratch);
-
-    /// <summary>Frees what is not the parameter vector's.</summary>
-    public virtual void Dispose()
-    {
-    }
 
     /// <summary>Adds the embedding's gradient of one item: rows of the tokens += dx.</summary>
     public abstract void LookupGradientItem(int item, ReadOnlySpan<int> tokens, Panel<T> dx, ParameterVector<T> gradients, ScratchArea<T> scratch);
@@ -215,8 +211,6 @@ internal sealed unsafe class RbeTokenTable<T> : TokenTable<T>
 
     public override long NativeBytes => _linear.NativeBytes;
 
-    public override void Dispose() => _linear.Dispose();
-
     public override long ScratchElements => _linear.ScratchElements
         + ScratchArea<T>.Size((long)Panel<T>.WideWidth * (PaddedVocabulary + PaddedWidth + (Moments * (_linear.TileRows + _linear.TileColumns)))) + 64;
 
@@ -313,7 +307,7 @@ internal sealed unsafe class RbeTokenTable<T> : TokenTable<T>
     // T(one-hot of the tokens), [Vp][w].
     private void OneHot(ReadOnlySpan<int> tokens, T* hot, int width)
     {
-        new Span<T>(hot, PaddedVocabulary * width).Clear();
+        NativeMemory.Clear(hot, checked((nuint)((long)PaddedVocabulary * width * sizeof(T))));
         for (int lane = 0; lane < tokens.Length; lane++) hot[(long)tokens[lane] * width + lane] = T.One;
         _linear.TransformBlocks(_linear.TileRows, hot, hot, width);
     }

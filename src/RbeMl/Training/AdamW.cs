@@ -15,7 +15,7 @@ namespace RbeMl.Training;
 /// backward. Weights need no packing: the kernels read them where they are.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class AdamW<T> : IDisposable
+public sealed unsafe class AdamW<T> : IDisposable, ILeased
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private const int Piece = 1 << 14; // elements of an item; fixed, so that sums are the same for any number of threads
@@ -42,6 +42,7 @@ public sealed unsafe class AdamW<T> : IDisposable
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(options);
         _parameters = parameters;
+        Lease = new Lease(this);
         _options = options.Validate();
         _first = parameters.CreateLike();
         _second = parameters.CreateLike();
@@ -55,6 +56,8 @@ public sealed unsafe class AdamW<T> : IDisposable
 
     /// <summary>Steps done.</summary>
     public int Steps { get; private set; }
+
+    internal Lease Lease { get; }
 
     /// <summary>First and second moments, of the parameters' layout.</summary>
     public (ParameterVector<T> First, ParameterVector<T> Second) Moments => (_first, _second);
@@ -78,11 +81,13 @@ public sealed unsafe class AdamW<T> : IDisposable
     /// <param name="team">Threads; the result is the same for any number.</param>
     /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
     /// <exception cref="NonFiniteException">A gradient is NaN or infinite; its slice is named.</exception>
+    /// <exception cref="ConcurrentUseException">Another step is under way.</exception>
     public double GradientNorm(ParameterVector<T> gradients, ThreadTeam team)
     {
         ArgumentNullException.ThrowIfNull(gradients);
         ArgumentNullException.ThrowIfNull(team);
         _parameters.RequireLayout("optimizer", gradients);
+        using Hold sums = gradients.Lease.Share(), own = Lease.Claim();
         NormWork squares = new(this, gradients);
         team.For(_pieces.Length, ref squares);
         double sum = 0;
@@ -104,14 +109,17 @@ public sealed unsafe class AdamW<T> : IDisposable
         ArgumentNullException.ThrowIfNull(team);
         _parameters.RequireLayout("optimizer", gradients);
         RequireSquares(gradients, norm);
+        using Hold values = _parameters.Lease.Share(), sums = gradients.Lease.Share(), first = _first.Lease.Share(), second = _second.Lease.Share(), own = Lease.Claim();
         double scale = Scale(norm);
         Steps++;
         StepWork work = new(this, gradients, rateFactor, scale, 1 - Math.Pow(_options.Beta1, Steps), 1 - Math.Pow(_options.Beta2, Steps));
         team.For(_pieces.Length, ref work);
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Frees the moments, after the step that is using them.</summary>
+    public void Dispose() => Lease.Dispose();
+
+    void ILeased.Free()
     {
         _first.Dispose();
         _second.Dispose();
@@ -126,6 +134,7 @@ public sealed unsafe class AdamW<T> : IDisposable
     /// <exception cref="NonFiniteException">One is too large; its slice is named.</exception>
     internal void RequireSquares(ParameterVector<T> gradients, double norm)
     {
+        using Hold sums = gradients.Lease.Share();
         double scale = Scale(norm);
         if (norm * scale * _largestGain <= s_largest) return;
         for (int s = 0; s < _trained.Length; s++)

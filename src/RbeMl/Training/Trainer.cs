@@ -15,9 +15,9 @@ public readonly record struct TrainingBytes(long Weights, long Gradients, long O
 
 /// <summary>
 /// Trains a model on a token source: gradients of compressed weights, AdamW, warm-up and schedule, clipping, accumulation. The same seed gives the same
-/// bits, for any number of threads.
+/// bits, for any number of threads. One call at a time.
 /// </summary>
-public sealed class Trainer : IDisposable
+public sealed class Trainer : IDisposable, ILeased
 {
     private readonly ITokenSource _train;
     private readonly ITokenSource? _validation;
@@ -26,6 +26,7 @@ public sealed class Trainer : IDisposable
     private readonly GradientTree<float> _gradients;
     private readonly int[] _inputs;
     private readonly int[] _targets;
+    private readonly Lease _lease;
     private bool _cleared = true;
     private double _lastValidation = double.NaN;
     private long _residentBytes;
@@ -81,13 +82,14 @@ public sealed class Trainer : IDisposable
             settings = Plan.Settings;
         }
 
+        _lease = new Lease(this);
         _workspace = new Workspace<float>(threads);
         if (options.Profile) Profile = new StepProfile(_workspace.Team.Threads);
         _context = new Gpt2Context<float>(model, _workspace, settings);
         _gradients = new GradientTree<float>(model.Parameters, options.Accumulate);
         Optimizer = new AdamW<float>(model.Parameters, options);
-        _inputs = new int[options.Batch * options.Context];
-        _targets = new int[options.Batch * options.Context];
+        _inputs = new int[checked(options.Batch * options.Context)];
+        _targets = new int[_inputs.Length];
     }
 
     /// <summary>The model.</summary>
@@ -143,6 +145,7 @@ public sealed class Trainer : IDisposable
     /// <exception cref="NonFiniteException">A layer or gradient became NaN or infinite; step and layer are named, the weights are those before the step.</exception>
     public TrainingProgress Step(double? progress = null)
     {
+        using Hold held = _lease.Claim();
         long started = Stopwatch.GetTimestamp();
         int step = StepsDone;
         double factor = LearningRate.Factor(Options, step, progress ?? (step / (double)Options.Steps));
@@ -199,6 +202,7 @@ public sealed class Trainer : IDisposable
         int count = batches ?? Options.ValidationBatches;
         if (count < 1) throw new InvalidSettingException(nameof(batches), count, "use at least 1 batch.");
         if (_validation is null) return double.NaN;
+        using Hold held = _lease.Claim();
         double sum = 0;
         long predicted = 0;
         for (int i = 0; i < count; i++)
@@ -259,8 +263,10 @@ public sealed class Trainer : IDisposable
         return _residentBytes;
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Ends the threads and frees the memory, after the step that is using them.</summary>
+    public void Dispose() => _lease.Dispose();
+
+    void ILeased.Free()
     {
         _context.Dispose();
         _gradients.Dispose();

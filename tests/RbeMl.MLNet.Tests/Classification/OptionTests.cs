@@ -121,11 +121,11 @@ public sealed class OptionTests
             TransformerConfig config = new() { Width = 32, Heads = 2, Layers = 1, Vocabulary = 256, MaxSequenceLength = 40, Dropout = 0.1f };
             using Gpt2Bundle bundle = new(Gpt2Model<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128) }, seed: 9), new ByteTokenizer());
             Gpt2File.Save(path, bundle.Model, bundle.Tokenizer);
-            float before = bundle.Model.Parameters.Of(bundle.Model.Parameters.Slices[0])[0];
+            float before = bundle.Model.Parameters.ToFloats(bundle.Model.Parameters.Slices[0])[0];
             TextClassificationTransformer given = Toy.Fit(_ml, data, o => (o.Model, o.Context, o.Compression) = (bundle, null, null));
             TextClassificationTransformer loaded = Toy.Fit(_ml, data, o => (o.ModelPath, o.Context, o.Compression) = (path, null, null));
             Assert.Equal(Toy.Scores(_ml, given, data), Toy.Scores(_ml, loaded, data));
-            Assert.Equal(before, bundle.Model.Parameters.Of(bundle.Model.Parameters.Slices[0])[0]);
+            Assert.Equal(before, bundle.Model.Parameters.ToFloats(bundle.Model.Parameters.Slices[0])[0]);
             Assert.Equal(40, given.Limits.Context);
             using SequenceClassifier<float> copy = Toy.Fit(_ml, data, o => (o.Model, o.Dropout) = (bundle, 0.3)).CopyClassifier();
             Assert.Equal((0.3f, 256), (copy.Model.Config.Dropout, ((SparseFormat)copy.Model.Matrices.First().Matrix.Format).Coefficients));

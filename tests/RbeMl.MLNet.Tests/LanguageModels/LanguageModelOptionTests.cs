@@ -74,7 +74,10 @@ public sealed class LanguageModelOptionTests : IDisposable
         // The final LayerNorm gives ones whatever it reads, so the head takes the token whose embedding has the largest sum: id 256.
         Gpt2Weights weights = Verses.Bundle(Tokenizer("<|pad|>")).Model.GetWeights();
         using Gpt2Model<float> model = new(weights with { FinalGamma = new float[32], FinalBeta = [.. Enumerable.Repeat(1f, 32)] });
-        model.Parameters.Of(model.Parameters.Slices.Single(s => s.Name == "embedding.tokens")).Slice(256 * 32, 32).Fill(10);
+        ParameterSlice table = model.Parameters.Slices.Single(s => s.Name == "embedding.tokens");
+        float[] rows = model.Parameters.ToFloats(table);
+        rows.AsSpan(256 * 32, 32).Fill(10);
+        model.Parameters.Write(table, rows);
         Assert.Equal([""], Texts(Gpt2Tokenizer.EndOfText));
         Assert.Equal([string.Concat(Enumerable.Repeat("<|pad|>", 6))], Texts("<|pad|>"));
 

@@ -56,7 +56,10 @@ public sealed class PerplexityTests : IDisposable
         ITokenizer letters = CharacterTokenizer.FromText("abcz");
         TransformerConfig config = new() { Layers = 1, Heads = 2, Width = 32, Vocabulary = 4, MaxSequenceLength = Verses.Context, TiedHead = false };
         using Gpt2Model<float> model = Gpt2Model<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, seed: 5);
-        model.Parameters.Of(model.Parameters.Slices.Single(s => s.Name == "embedding.tokens")).Slice(3 * config.Width, config.Width).Fill(float.MaxValue);
+        ParameterSlice table = model.Parameters.Slices.Single(s => s.Name == "embedding.tokens");
+        float[] rows = model.Parameters.ToFloats(table);
+        rows.AsSpan(3 * config.Width, config.Width).Fill(float.MaxValue);
+        model.Parameters.Write(table, rows);
         LanguageModelTransformer scorer = Verses.Score(_ml, new Gpt2Bundle(model, letters));
         float[] good = scorer.Perplexities(Verses.View(_ml, "abca", "cab"));
         Assert.DoesNotContain(float.NaN, good);

@@ -23,7 +23,7 @@ public class BadInputTests
     public void WrongLengthNamesBothSides(int length)
     {
         ShapeMismatchException error = Assert.Throws<ShapeMismatchException>(() => RbeCompressor.Compress(new float[length], 7, 10, new RbeOptions()));
-        Assert.Contains("7 x 10", error.Message);
+        Assert.Contains("[7, 10]", error.Message);
         Assert.Contains($"{length}", error.Message);
     }
 

@@ -150,9 +150,9 @@ public sealed class CalibratedRoundingTests
     {
         Assert.Equal(a.Alphas, b.Alphas);
         Assert.Equal(a.Base!.Codes.ToArray(), b.Base!.Codes.ToArray());
-        Assert.Equal(a.Base.Outliers?.Places, b.Base.Outliers?.Places);
+        Assert.Equal(a.Base.Outliers?.Places.ToArray(), b.Base.Outliers?.Places.ToArray());
         Assert.Equal(a.Base.Outliers?.Values, b.Base.Outliers?.Values);
-        if (a.Base is QuantizedTiles groups) Assert.Equal(groups.Scales, ((QuantizedTiles)b.Base).Scales);
-        else Assert.Equal(((TrellisTiles)a.Base).Scales, ((TrellisTiles)b.Base).Scales);
+        if (a.Base is QuantizedTiles groups) Assert.Equal(groups.Scales.ToArray(), ((QuantizedTiles)b.Base).Scales.ToArray());
+        else Assert.Equal(((TrellisTiles)a.Base).Scales.ToArray(), ((TrellisTiles)b.Base).Scales.ToArray());
     }
 }

@@ -68,9 +68,9 @@ public class RaggedTests
             a.Fit(clean, 40, 50, 0);
             b.Fit(soiled, 40, 50, 0);
             Assert.Equal(a.Alphas, b.Alphas);
-            Assert.Equal(a.Starts, b.Starts);
+            Assert.Equal(a.Starts.ToArray(), b.Starts.ToArray());
             Assert.Equal(a.Coefficients, b.Coefficients);
-            Assert.Equal(a.Scales, b.Scales);
+            Assert.Equal(a.Scales.ToArray(), b.Scales.ToArray());
             Assert.Equal(a.Codes, b.Codes);
             Assert.Equal(a.OutlierPlaces, b.OutlierPlaces);
             Assert.Equal(a.OutlierValues, b.OutlierValues);

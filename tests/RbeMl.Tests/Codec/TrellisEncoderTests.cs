@@ -12,7 +12,7 @@ public class TrellisEncoderTests
     private static byte[] Reference(float[] values, int startState, int bits)
     {
         const int states = 4096;
-        float[] table = TrellisTiles.TableFor(bits), costs = new float[states];
+        float[] table = TrellisTiles.TableFor(bits).ToArray(), costs = new float[states];
         int[][] from = new int[values.Length][];
         float least = 0;
         Array.Fill(costs, float.PositiveInfinity);

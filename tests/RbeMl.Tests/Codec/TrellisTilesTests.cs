@@ -38,7 +38,7 @@ public class TrellisTilesTests
         {
             const int count = 3;
             TrellisTiles tiles = Random(tile, count, bits, scan, tile + bits);
-            float[] table = TrellisTiles.TableFor(bits), expected = new float[tile * tile], actual = new float[tile * tile];
+            float[] table = TrellisTiles.TableFor(bits).ToArray(), expected = new float[tile * tile], actual = new float[tile * tile];
             ReadOnlySpan<byte> codes = tiles.Codes.Span;
             foreach (int t in new[] { 2, 0, 1 })
             {
@@ -75,7 +75,7 @@ public class TrellisTilesTests
             using GuardedBuffer<byte> guarded = new(heap.Codes.Length);
             heap.Codes.Span.CopyTo(guarded.Span);
             using GuardedMemory memory = new(guarded);
-            TrellisTiles tiles = new(tile, 2, bits, scan, heap.Scales, memory.Memory);
+            TrellisTiles tiles = new(tile, 2, bits, scan, heap.Scales.AsSpan(), memory.Memory);
             float[] expected = new float[tile * tile], actual = new float[tile * tile];
             for (int t = 0; t < 2; t++)
             {

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using CsCheck;
+using RbeMl.Layers;
 using RbeMl.Models.Files;
 
 namespace RbeMl.Tests.Files;
@@ -53,14 +54,21 @@ public sealed class ContainerTests : IDisposable
     }
 
     [Fact]
-    public unsafe void Native_memory_goes_out_and_in()
+    public void Parameters_go_out_and_in()
     {
-        string path = _folder.File("native.rbe");
+        string path = _folder.File("parameters.rbe");
         float[] values = [1, 2, 3, 4, 5, 6], back = new float[6];
-        fixed (float* first = values) RbeContainerWriter.Write(path, [], [RbeTensor.From("a", first, 3, 2)]);
+        using ParameterVector<float> parameters = new();
+        parameters.Add("a", ParameterKind.Bias, values);
+        parameters.Freeze();
+        RbeTensor tensor = RbeTensor.From(parameters, parameters.Slices[0]);
+        RbeContainerWriter.Write(path, [], [tensor]);
         using RbeContainer file = RbeContainer.Open(path);
-        fixed (float* first = back) file.Read("a", first, 3, 2);
+        file.Read("a", back.AsSpan());
         Assert.Equal(values, back);
+        Assert.Throws<RbeFileException>(() => file.Read("a", new float[5].AsSpan()));
+        parameters.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => RbeContainerWriter.Write(path, [], [tensor]));
     }
 
     [Fact]

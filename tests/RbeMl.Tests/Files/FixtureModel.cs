@@ -153,7 +153,7 @@ internal static class FixtureModel
         }
 
         public TileOutliers? Outliers(int tiles, int perTile) => perTile == 0 ? null
-            : new TileOutliers(Tile, tiles, perTile, Support(tiles, perTile, 1).Starts, [.. Floats(tiles * perTile, 1, 2).Select(v => (Half)v)]);
+            : new TileOutliers(Tile, tiles, perTile, Support(tiles, perTile, 1).Starts.AsSpan(), [.. Floats(tiles * perTile, 1, 2).Select(v => (Half)v)]);
 
         private int Next(int bound)
         {

@@ -142,7 +142,7 @@ public sealed class RbeMatrixFileTests : IDisposable
     {
         RbeMatrix made = Make("trellis");
         TrellisTiles rows = (TrellisTiles)made.Base!;
-        TrellisTiles columns = new(rows.Tile, rows.TileCount, rows.Bits, TrellisScan.ColumnMajor, rows.Scales, rows.Codes, rows.Outliers);
+        TrellisTiles columns = new(rows.Tile, rows.TileCount, rows.Bits, TrellisScan.ColumnMajor, rows.Scales.AsSpan(), rows.Codes, rows.Outliers);
         RbeMatrix matrix = new(made.Rows, made.Columns, made.Tile, made.Transform, made.Alphas, null, [], columns, made.Format), read = Read(Write(matrix), new HashSet<string>());
         Assert.Equal(TrellisScan.ColumnMajor, ((TrellisTiles)read.Base!).Scan);
         Assert.Equal(matrix.ToDense(), read.ToDense());

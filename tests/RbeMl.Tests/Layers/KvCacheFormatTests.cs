@@ -48,6 +48,8 @@ public sealed class KvCacheFormatTests(ITestOutputHelper output)
         {
             using KvCache<float> cache = new(s_config, 3, 160, format);
             Assert.Equal(format, cache.Format);
+            Assert.Equal(0, cache.AllocatedBytes);
+            for (int l = 0; l < cache.Layers; l++) cache[l].Reserve(160);
             return cache.AllocatedBytes / (3.0 * 160);
         }
     }

@@ -7,7 +7,7 @@ internal sealed class CalibratedTiles(FormatPlan plan, int tile, int tileCount)
     private readonly Half[] _scales = new Half[checked(tileCount * plan.ScalesOf(tile))];
     private readonly byte[] _codes = new byte[checked(tileCount * (tile * tile * plan.Bits / 8) + (plan.Trellis ? TrellisTiles.PadBytes : 0))];
     private readonly ushort[] _places = new ushort[checked(tileCount * plan.Outliers)];
-    private readonly Half[] _values = new Half[tileCount * plan.Outliers];
+    private readonly Half[] _values = new Half[checked(tileCount * plan.Outliers)];
 
     /// <summary>Alphas of a tile, <c>[8]</c>, or empty.</summary>
     public Span<float> AlphasOf(int t) => plan.Alphas ? _alphas.AsSpan(t * RbeMatrix.BasisCount, RbeMatrix.BasisCount) : [];

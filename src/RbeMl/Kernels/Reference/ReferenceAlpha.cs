@@ -7,7 +7,7 @@ namespace RbeMl.Kernels.Reference;
 /// The eight basis functions through twelve moments: m = F x (input), s += A(alphas) m a tile, y += F' s (output).
 /// Blocks are <c>[tile][width]</c>, moments <c>[12][width]</c>.
 /// </summary>
-public static unsafe class ReferenceAlpha
+internal static unsafe class ReferenceAlpha
 {
     /// <summary>moments = F block (overwrites).</summary>
     public static void Moments<T>(AlphaFactors<T> factors, T* block, T* moments, int width)

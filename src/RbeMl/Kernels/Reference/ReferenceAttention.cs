@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>softmax(scale q'k + mask) v with a score row at a time.</summary>
-public static unsafe class ReferenceAttention
+internal static unsafe class ReferenceAttention
 {
     /// <summary>Fills Output, RowStatistics and, when asked for, Weights.</summary>
     public static void Forward<T>(in AttentionProblem<T> p)

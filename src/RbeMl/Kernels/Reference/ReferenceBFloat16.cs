@@ -1,7 +1,7 @@
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>Rounding to bf16 and back, one value at a time.</summary>
-public static unsafe class ReferenceBFloat16
+internal static unsafe class ReferenceBFloat16
 {
     /// <summary>y = the bits of x rounded to bf16 (8 bits of significand), to nearest, ties to even; a NaN stays one.</summary>
     public static void Round(float* x, ushort* y, long count)

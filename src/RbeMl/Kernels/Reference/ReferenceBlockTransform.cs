@@ -4,7 +4,7 @@ using RbeMl.Codec;
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>y = S' x and y = S x by the definition; x and y are <c>[tile][width]</c>.</summary>
-public static unsafe class ReferenceBlockTransform
+internal static unsafe class ReferenceBlockTransform
 {
     /// <summary>y = S' x.</summary>
     public static void Forward<T>(TileTransform transform, int tile, T* x, T* y, int width)

@@ -3,7 +3,7 @@ using System.Numerics;
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>Softmax cross-entropy of a panel of logits <c>[vocabulary][width]</c>.</summary>
-public static unsafe class ReferenceCrossEntropy
+internal static unsafe class ReferenceCrossEntropy
 {
     /// <summary>
     /// losses[lane] = log-sum-exp - logit of the target; 0 where the target is negative. With a gradient, logits become

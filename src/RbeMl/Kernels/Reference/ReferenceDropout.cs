@@ -3,7 +3,7 @@ using System.Numerics;
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>Dropout of a panel: an element is named by its token (row) and feature (column).</summary>
-public static unsafe class ReferenceDropout
+internal static unsafe class ReferenceDropout
 {
     /// <summary>block[f][lane] = dropped ? 0 : block / (1 - p). The element's row is firstToken + lane, its column firstFeature + f.</summary>
     public static void Apply<T>(RandomKey key, float probability, T* block, int firstFeature, int rows, long firstToken, int width)

@@ -3,7 +3,7 @@ using System.Numerics;
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>Element-wise pieces, one value at a time.</summary>
-public static unsafe class ReferenceElementwise
+internal static unsafe class ReferenceElementwise
 {
     /// <summary>y = a + b.</summary>
     public static void Add<T>(T* a, T* b, T* y, long count)

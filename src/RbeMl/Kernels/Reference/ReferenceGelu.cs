@@ -3,7 +3,7 @@ using System.Numerics;
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>GELU and its derivative, in double.</summary>
-public static unsafe class ReferenceGelu
+internal static unsafe class ReferenceGelu
 {
     private const double Root = 0.79788456080286535588; // sqrt(2 / π)
     private const double Cubic = 0.044715;

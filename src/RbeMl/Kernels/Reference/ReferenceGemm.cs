@@ -3,7 +3,7 @@ using System.Numerics;
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>C (+)= A B by three loops.</summary>
-public static unsafe class ReferenceGemm
+internal static unsafe class ReferenceGemm
 {
     /// <summary>c[m][n] = (accumulate ? c : 0) + sum over k of a[m * strideM + k * strideK] * b[k * ldb + n].</summary>
     public static void Multiply<T>(int m, int n, int k, T* a, long strideM, long strideK, T* b, long ldb, T* c, long ldc, bool accumulate)

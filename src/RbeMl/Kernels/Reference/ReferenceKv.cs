@@ -1,7 +1,7 @@
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>Plain storing of keys or values in a compressed format: the same bits as the fast <see cref="KvKernel"/>.</summary>
-public static unsafe class ReferenceKv
+internal static unsafe class ReferenceKv
 {
     /// <inheritdoc cref="KvKernel.Store"/>
     public static bool Store(in KvRows rows, int position, float* x, int features, int width, int lane, int count)

@@ -3,7 +3,7 @@ using System.Numerics;
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>LayerNorm over the features of each lane; x is <c>[features][width]</c>.</summary>
-public static unsafe class ReferenceLayerNorm
+internal static unsafe class ReferenceLayerNorm
 {
     /// <summary>mean[lane] and rstd[lane] = 1 / sqrt(var + eps), with the biased variance; NaN where that overflows.</summary>
     public static void Statistics<T>(T* x, T* mean, T* rstd, int features, int width, T eps)

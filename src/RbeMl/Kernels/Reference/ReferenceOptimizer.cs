@@ -3,7 +3,7 @@ using System.Numerics;
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>Passes over flat vectors.</summary>
-public static unsafe class ReferenceOptimizer
+internal static unsafe class ReferenceOptimizer
 {
     /// <summary>
     /// AdamW: m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g²; w = w (1 - rate * decay) - rate * (m / c1) / (sqrt(v / c2) + eps), g being

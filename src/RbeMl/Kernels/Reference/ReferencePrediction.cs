@@ -1,7 +1,7 @@
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>The plain twin of <see cref="PredictionKernel"/>, one row of logits at a time.</summary>
-public static class ReferencePrediction
+internal static class ReferencePrediction
 {
     /// <summary>Log-sum-exp in nats and the likeliest id, the lowest of equals.</summary>
     /// <param name="logits">[V].</param>

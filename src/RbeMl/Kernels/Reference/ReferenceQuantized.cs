@@ -4,7 +4,7 @@ using RbeMl.Codec;
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>Products with a quantised base by their definition. Blocks are <c>[tile][width]</c>; scratch holds one tile.</summary>
-public static unsafe class ReferenceQuantized
+internal static unsafe class ReferenceQuantized
 {
     /// <summary>y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j); x points at block <paramref name="first"/>.</summary>
     public static void Multiply<T>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, T* x, T* y, int width, T* scratch)

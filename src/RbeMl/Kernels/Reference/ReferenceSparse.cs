@@ -4,7 +4,7 @@ using RbeMl.Codec;
 namespace RbeMl.Kernels.Reference;
 
 /// <summary>Sparse products over the kept coefficients of a matrix, coefficient by coefficient. Blocks are <c>[tile][width]</c>.</summary>
-public static unsafe class ReferenceSparse
+internal static unsafe class ReferenceSparse
 {
     /// <summary>y += sum over tile columns j in [first, last) of C(tileRow, j) x(j); x points at block <paramref name="first"/>.</summary>
     public static void Multiply<T>(SparsePattern pattern, T* values, int tileRow, int first, int last, T* x, T* y, int width)

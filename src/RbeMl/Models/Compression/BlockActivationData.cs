@@ -15,11 +15,7 @@ public sealed record BlockActivationData
     public BlockActivationData(float[] values, int batch, int length, int width)
     {
         ArgumentNullException.ThrowIfNull(values);
-        if (batch < 1 || length < 1 || width < 1 || values.Length != (long)batch * length * width)
-        {
-            throw new ShapeMismatchException("activations", $"[{batch}, {length}, {width}] = {(long)batch * length * width} values", $"{values.Length}", "Pass row-major [batch, length, width].");
-        }
-
+        if (!Shape.Holds(values.Length, batch, length, width)) throw Shape.Mismatch("activations", values.Length, "Pass row-major [batch, length, width].", batch, length, width);
         (Values, Batch, Length, Width) = (values, batch, length, width);
     }
 
@@ -69,7 +65,7 @@ public sealed record BlockActivationData
         (int start, int count) = Positions.GetOffsetAndLength(Length);
         if (count == Length) return rows;
         int stride = Length * features, sequences = rows.Length / stride;
-        float[] counted = new float[sequences * count * features];
+        float[] counted = new float[checked(sequences * count * features)];
         for (int s = 0; s < sequences; s++) rows.Slice((s * stride) + (start * features), count * features).CopyTo(counted.AsSpan(s * count * features));
         return counted;
     }

@@ -73,7 +73,7 @@ public sealed partial class BlockCalibration
 
     private static void Add(SecondMoment moment, Panel<float> panel, BlockActivationData input, int threads)
     {
-        float[] rows = new float[panel.Tokens * panel.Features];
+        float[] rows = new float[checked(panel.Tokens * panel.Features)];
         panel.ToRowMajor(rows);
         ReadOnlySpan<float> counted = input.Counted(rows, panel.Features);
         moment.Add(counted, counted.Length / panel.Features, panel.Features, threads);

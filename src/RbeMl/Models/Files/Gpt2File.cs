@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using RbeMl.Codec;
 using RbeMl.Kernels;
 using RbeMl.Layers;
+using RbeMl.Memory;
 using RbeMl.Text;
 
 namespace RbeMl.Models.Files;
@@ -151,7 +152,7 @@ public static partial class Gpt2File
         if (unused.Count > 0) throw new InvalidSettingException("reports", unused.First(), "the model has no matrix of that name. Give reports by the names of Gpt2Model.Matrices.");
 
         HashSet<string> stored = [.. tensors.Select(t => t.Name)];
-        foreach (ParameterSlice slice in model.Parameters.Slices.Where(s => !stored.Contains(s.Name))) tensors.Add(RbeTensor.From(slice.Name, model.Parameters.At(slice), slice.Length));
+        foreach (ParameterSlice slice in model.Parameters.Slices.Where(s => !stored.Contains(s.Name))) tensors.Add(RbeTensor.From(model.Parameters, slice));
         JsonObject metadata = new() { ["kind"] = Kind, ["config"] = Describe(model.Config), ["matrices"] = matrices };
         if (tokenizer is not null) metadata["tokenizer"] = TokenizerJson.Save(tokenizer);
         return (metadata, tensors);
@@ -165,6 +166,7 @@ public static partial class Gpt2File
 
     internal static void CheckFinite(ParameterVector<float> parameters)
     {
+        using Hold held = parameters.Lease.Share();
         foreach (ParameterSlice slice in parameters.Slices)
         {
             ReadOnlySpan<float> values = parameters.Of(slice);

@@ -115,14 +115,14 @@ public static partial class Gpt2File
         TableWeights Table(string name) => matrices.ContainsKey(name) ? Shaped(name, config.Vocabulary, config.Width) : Values(name, config.Vocabulary);
     }
 
-    private static unsafe void ReadVectors(RbeContainer file, Gpt2Model<float> model, HashSet<string> read)
+    private static void ReadVectors(RbeContainer file, Gpt2Model<float> model, HashSet<string> read)
     {
         foreach (ParameterSlice slice in model.Parameters.Slices)
         {
             if (!read.Add(slice.Name)) continue;
-            float* values = model.Parameters.At(slice);
-            file.Read(slice.Name, values, slice.Length);
-            int bad = FiniteSearch.IndexOfNonFinite(new ReadOnlySpan<float>(values, slice.Length));
+            Span<float> values = model.Parameters.Of(slice);
+            file.Read(slice.Name, values);
+            int bad = FiniteSearch.IndexOfNonFinite(values);
             if (bad >= 0) throw RbeMatrixFile.NotFinite(slice.Name, values[bad], bad);
         }
     }

@@ -114,24 +114,23 @@ public sealed partial class RbeContainer : IDisposable
     {
         RbeTensorInfo info = Find(name);
         Require<T>(info, shape.Length == 0 ? null : shape);
-        if (info.Count > Array.MaxLength) throw new RbeFileException(Path, $"tensor \"{name}\" has {info.Count} elements, more than an array's {Array.MaxLength}. Read it into native memory.");
+        if (info.Count > Array.MaxLength) throw new RbeFileException(Path, $"tensor \"{name}\" has {info.Count} elements, more than an array's {Array.MaxLength}. Split it.");
         T[] data = GC.AllocateUninitializedArray<T>((int)info.Count);
         using MemoryHandleOf<T> pin = new(data);
         Load(info, pin.Address);
         return data;
     }
 
-    /// <summary>Reads and checks a tensor into native memory.</summary>
+    /// <summary>Reads and checks a vector.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="destination">Room for the product of <paramref name="shape"/>.</param>
-    /// <param name="shape">The shape required.</param>
+    /// <param name="destination">As many elements as the tensor is to have.</param>
     /// <exception cref="RbeFileException">Missing, of another type or shape, or damaged.</exception>
-    public unsafe void Read<T>(string name, T* destination, params long[] shape)
+    internal unsafe void Read<T>(string name, Span<T> destination)
         where T : unmanaged
     {
         RbeTensorInfo info = Find(name);
-        Require<T>(info, shape);
-        Load(info, (nint)destination);
+        Require<T>(info, [destination.Length]);
+        fixed (T* values = destination) Load(info, (nint)values);
     }
 
     /// <summary>

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
@@ -60,25 +61,28 @@ internal static class RbeMatrixFile
         if (matrix.HasAlphas) yield return RbeTensor.From($"{name}.alphas", matrix.Alphas, tiles, RbeMatrix.BasisCount);
         if (matrix.Support is { } support)
         {
-            yield return RbeTensor.From($"{name}.places", support.Starts, tiles, support.RunsPerTile);
+            yield return RbeTensor.From($"{name}.places", ArrayOf(support.Starts), tiles, support.RunsPerTile);
             yield return RbeTensor.From($"{name}.coefficients", matrix.Coefficients, tiles, support.CoefficientsPerTile);
         }
 
         if (matrix.Base is QuantizedTiles quantized)
         {
-            yield return RbeTensor.From($"{name}.scales", quantized.Scales, tiles, quantized.Scales.Length / tiles);
+            yield return RbeTensor.From($"{name}.scales", ArrayOf(quantized.Scales), tiles, quantized.Scales.Length / tiles);
             yield return RbeTensor.From($"{name}.codes", quantized.Codes, tiles, quantized.Codes.Length / tiles);
         }
         else if (matrix.Base is TrellisTiles trellis)
         {
-            yield return RbeTensor.From($"{name}.scales", trellis.Scales, tiles, 1);
+            yield return RbeTensor.From($"{name}.scales", ArrayOf(trellis.Scales), tiles, 1);
             yield return RbeTensor.From($"{name}.codes", trellis.Codes, trellis.Codes.Length);
         }
 
         if (matrix.Base?.Outliers is not { } outliers) yield break;
-        yield return RbeTensor.From($"{name}.outlierPlaces", outliers.Places, tiles, outliers.PerTile);
-        yield return RbeTensor.From($"{name}.outlierValues", outliers.Values, tiles, outliers.PerTile);
+        yield return RbeTensor.From($"{name}.outlierPlaces", ArrayOf(outliers.Places), tiles, outliers.PerTile);
+        yield return RbeTensor.From($"{name}.outlierValues", ArrayOf(outliers.Values), tiles, outliers.PerTile);
     }
+
+    // Only read, so no copy is needed.
+    private static T[] ArrayOf<T>(ImmutableArray<T> values) => ImmutableCollectionsMarshal.AsArray(values)!;
 
     /// <summary>Reads a matrix.</summary>
     /// <param name="file">The container.</param>

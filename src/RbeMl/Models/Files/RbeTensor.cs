@@ -1,5 +1,7 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
+using RbeMl.Layers;
+using RbeMl.Memory;
 
 namespace RbeMl.Models.Files;
 
@@ -152,24 +154,13 @@ public sealed class RbeTensor
     /// <summary>A tensor of bytes that are handed over while the file is written: twice, from the start each time.</summary>
     internal static RbeTensor From(string name, long byteLength, Action<BytesSink> read) => new(name, RbeElement.U8, [byteLength], byteLength, read);
 
-    /// <summary>A tensor of native memory, which must stay valid until the file is written.</summary>
-    /// <param name="name">Unique name.</param>
-    /// <param name="data">First of the elements, row-major.</param>
-    /// <param name="shape">Sides.</param>
-    public static unsafe RbeTensor From<T>(string name, T* data, params long[] shape)
-        where T : unmanaged
+    /// <summary>A tensor of a slice of parameters, read when the file is written.</summary>
+    internal static RbeTensor From(ParameterVector<float> parameters, ParameterSlice slice) => new(slice.Name, RbeElement.F32, [slice.Length], slice.Length, sink =>
     {
-        long count = 1;
-        foreach (long side in shape) count = checked(count * side);
-        nint address = (nint)data;
-        return new RbeTensor(name, RbeElements.Of<T>(), shape, count, sink =>
-        {
-            for (long start = 0; start < count; start += PartElements)
-            {
-                sink(new ReadOnlySpan<byte>((T*)address + start, (int)Math.Min(PartElements, count - start) * sizeof(T)));
-            }
-        });
-    }
+        using Hold held = parameters.Lease.Share();
+        ReadOnlySpan<float> values = parameters.Of(slice);
+        for (int start = 0; start < values.Length; start += PartElements) sink(MemoryMarshal.AsBytes(values.Slice(start, Math.Min(PartElements, values.Length - start))));
+    });
 }
 
 /// <summary>A tensor found in a file.</summary>

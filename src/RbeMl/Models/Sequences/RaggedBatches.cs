@@ -12,21 +12,27 @@ internal ref struct RaggedBatches
     // Sequences are padded to a multiple of this.
     private const int Step = 8;
 
-    private readonly ReadOnlySpan<int> _tokens, _lengths;
-    private readonly int _passTokens;
+    private readonly ReadOnlySpan<int> _tokens;
+    private readonly int _count, _passTokens;
     private readonly long[] _order;
-    private readonly int[] _starts, _padded;
+    private readonly int[] _lengths, _starts, _padded;
     private int _first;
 
-    /// <summary>Sorts the sequences by padded length; the arguments have been checked (<see cref="Check"/>).</summary>
-    public RaggedBatches(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, int positions, int passTokens)
+    /// <summary>Copies the lengths, checks (<see cref="Check"/>) and sorts the sequences by padded length.</summary>
+    public RaggedBatches(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, TransformerConfig config, int passTokens)
     {
+        int positions = config.MaxSequenceLength;
         _tokens = tokens;
-        _lengths = lengths;
         _passTokens = passTokens;
+        _count = lengths.Length;
+        _lengths = ArrayPool<int>.Shared.Rent(lengths.Length);
+        lengths.CopyTo(_lengths);
+        lengths = _lengths.AsSpan(0, _count);
+        Check(tokens, lengths, config);
         _order = ArrayPool<long>.Shared.Rent(lengths.Length);
         _starts = ArrayPool<int>.Shared.Rent(lengths.Length);
         int start = 0, longest = 1;
+        long all = 0;
         for (int row = 0; row < lengths.Length; row++)
         {
             int padded = PaddedLength(lengths[row], positions);
@@ -34,11 +40,15 @@ internal ref struct RaggedBatches
             _starts[row] = start;
             start += lengths[row];
             longest = Math.Max(longest, padded);
+            all += padded;
         }
 
         _order.AsSpan(0, lengths.Length).Sort();
-        _padded = ArrayPool<int>.Shared.Rent(Math.Max(longest, passTokens));
+        _padded = ArrayPool<int>.Shared.Rent((int)Math.Max(longest, Math.Min(passTokens, all)));
     }
+
+    /// <summary>Tokens of each sequence of the call.</summary>
+    public readonly ReadOnlySpan<int> Lengths => _lengths.AsSpan(0, _count);
 
     /// <summary>Sequences of this batch.</summary>
     public int Count { get; private set; }
@@ -66,10 +76,10 @@ internal ref struct RaggedBatches
     {
         _first += Count;
         Count = 0;
-        if (_first >= _lengths.Length) return false;
+        if (_first >= _count) return false;
         Length = (int)(_order[_first] >> 32);
         int most = Math.Max(1, _passTokens / Length);
-        while (Count < most && _first + Count < _lengths.Length && (int)(_order[_first + Count] >> 32) == Length) Count++;
+        while (Count < most && _first + Count < _count && (int)(_order[_first + Count] >> 32) == Length) Count++;
         for (int i = 0; i < Count; i++) Pad(_tokens.Slice(_starts[Row(i)], _lengths[Row(i)]), _padded.AsSpan(i * Length, Length));
         return true;
     }
@@ -78,6 +88,7 @@ internal ref struct RaggedBatches
     public readonly void Dispose()
     {
         ArrayPool<long>.Shared.Return(_order);
+        ArrayPool<int>.Shared.Return(_lengths);
         ArrayPool<int>.Shared.Return(_starts);
         ArrayPool<int>.Shared.Return(_padded);
     }

@@ -5,11 +5,13 @@ using RbeMl.Models;
 
 namespace RbeMl.Training.Classification;
 
-/// <summary>What training steps of a classifier work in: the model's activations and the head's rows. Made once and used again every step.</summary>
+/// <summary>What training steps of a classifier work in: the model's activations and the head's rows. Made once and used again every step, by one call at a time.</summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed class ClassifierContext<T> : IDisposable
+public sealed class ClassifierContext<T> : IDisposable, ILeased
     where T : unmanaged, IFloatingPointIeee754<T>
 {
+    private readonly SequenceClassifier<T> _classifier;
+
     /// <summary>Creates the context.</summary>
     /// <param name="classifier">The classifier.</param>
     /// <param name="workspace">Threads and scratch.</param>
@@ -19,6 +21,8 @@ public sealed class ClassifierContext<T> : IDisposable
     public ClassifierContext(SequenceClassifier<T> classifier, Workspace<T> workspace, ActivationSettings? settings = null)
     {
         ArgumentNullException.ThrowIfNull(classifier);
+        _classifier = classifier;
+        Lease = new Lease(this);
         Model = new Gpt2Context<T>(classifier.Model, workspace, settings ?? new ActivationSettings());
     }
 
@@ -29,7 +33,12 @@ public sealed class ClassifierContext<T> : IDisposable
     public Workspace<T> Workspace => Model.Workspace;
 
     /// <summary>Bytes of native memory of the head's rows.</summary>
-    public long AllocatedBytes => Tokens.AllocatedBytes + Places.AllocatedBytes + Pooled.AllocatedBytes + PooledGradient.AllocatedBytes + Logits.AllocatedBytes + Losses.AllocatedBytes;
+    public long AllocatedBytes => Tokens.AllocatedBytes + Rows.AllocatedBytes + Places.AllocatedBytes + Pooled.AllocatedBytes + PooledGradient.AllocatedBytes + Logits.AllocatedBytes + Losses.AllocatedBytes;
+
+    internal Lease Lease { get; }
+
+    /// <summary>[B] lengths, then [B] labels: copies, as what is checked must not change before it is used.</summary>
+    internal Slab<int> Rows { get; } = new();
 
     /// <summary>[B, T] padded ids.</summary>
     internal Slab<int> Tokens { get; } = new();
@@ -49,10 +58,18 @@ public sealed class ClassifierContext<T> : IDisposable
     /// <summary>[B] losses in nats.</summary>
     internal Slab<double> Losses { get; } = new();
 
-    /// <inheritdoc/>
-    public void Dispose()
+    internal void Require(SequenceClassifier<T> classifier)
+    {
+        if (!ReferenceEquals(classifier, _classifier)) throw new ShapeMismatchException("context", "one made for this classifier", "one of another", "Make a ClassifierContext for each classifier.");
+    }
+
+    /// <summary>Frees the memory, after the call that is using it.</summary>
+    public void Dispose() => Lease.Dispose();
+
+    void ILeased.Free()
     {
         Model.Dispose();
+        Rows.Dispose();
         Tokens.Dispose();
         Places.Dispose();
         foreach (Slab<T> slab in (Slab<T>[])[Pooled, PooledGradient, Logits]) slab.Dispose();

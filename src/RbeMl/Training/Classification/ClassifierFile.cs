@@ -82,7 +82,7 @@ public static class ClassifierFile
         ClassifierConfig config = classifier.Config;
         metadata["kind"] = Kind;
         metadata["classifier"] = new JsonObject { ["classes"] = config.Classes, ["pooling"] = config.Pooling.ToString(), ["headDropout"] = (double)config.Dropout };
-        foreach (ParameterSlice slice in classifier.Head.Slices) tensors.Add(RbeTensor.From(slice.Name, classifier.Head.At(slice), slice.Length));
+        foreach (ParameterSlice slice in classifier.Head.Slices) tensors.Add(RbeTensor.From(classifier.Head, slice));
         return (metadata, tensors);
     }
 

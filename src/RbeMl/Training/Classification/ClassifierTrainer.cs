@@ -7,9 +7,9 @@ namespace RbeMl.Training.Classification;
 
 /// <summary>
 /// Trains a classifier on examples in memory: epochs of batches of about one length, AdamW with warm-up and schedule, clipping, validation, early stopping. The same
-/// seed gives the same bits, for any number of threads.
+/// seed gives the same bits, for any number of threads. One call at a time.
 /// </summary>
-public sealed class ClassifierTrainer : IDisposable
+public sealed class ClassifierTrainer : IDisposable, ILeased
 {
     private readonly ExampleBatches _train;
     private readonly ExampleBatches? _validation;
@@ -22,6 +22,7 @@ public sealed class ClassifierTrainer : IDisposable
     private readonly AdamW<float> _headOptimizer;
     private readonly TrainerOptions _schedule;
     private readonly int _least;
+    private readonly Lease _lease;
     private long _residentBytes, _residentRead = long.MinValue;
     private (int Epoch, double Loss, double Accuracy) _best = (0, double.PositiveInfinity, double.NaN);
 
@@ -75,6 +76,7 @@ public sealed class ClassifierTrainer : IDisposable
             _least = settings.PartSequences > 0 ? longest : 0;
         }
 
+        _lease = new Lease(this);
         _workspace = new Workspace<float>(threads);
         _context = new ClassifierContext<float>(classifier, _workspace, settings);
         _headGradients = classifier.Head.CreateLike();
@@ -114,6 +116,7 @@ public sealed class ClassifierTrainer : IDisposable
     /// <exception cref="NonFiniteException">A layer or gradient became NaN or infinite; step and layer are named, the weights are those before the step.</exception>
     public ClassifierProgress Step()
     {
+        using Hold held = _lease.Claim();
         long started = Stopwatch.GetTimestamp();
         int step = StepsDone;
         (int epoch, int batch) = Math.DivRem(step, _train.Count);
@@ -147,6 +150,7 @@ public sealed class ClassifierTrainer : IDisposable
     public (double Loss, double Accuracy) Validate()
     {
         if (_validation is null) return (double.NaN, double.NaN);
+        using Hold held = _lease.Claim();
         double sum = 0;
         long right = 0;
         for (int batch = 0; batch < _validation.Count; batch++)
@@ -197,8 +201,10 @@ public sealed class ClassifierTrainer : IDisposable
         return new ClassifierResult(StepsDone, epochs, _best.Epoch, _best.Loss, _best.Accuracy, stopped, cancelled);
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Ends the threads and frees the memory, after the step that is using them.</summary>
+    public void Dispose() => _lease.Dispose();
+
+    void ILeased.Free()
     {
         _context.Dispose();
         _modelOptimizer?.Dispose();

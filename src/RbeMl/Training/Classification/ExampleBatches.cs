@@ -31,7 +31,7 @@ internal sealed class ExampleBatches
         _order = new long[examples.Count];
         Longest = examples.Max(e => e.Tokens.Length);
         Batch = Math.Min(batch, Math.Min(examples.Count, Math.Max(1, Array.MaxLength / 2 / Longest)));
-        _tokens = new int[Batch * Longest];
+        _tokens = new int[checked(Batch * Longest)];
         _lengths = new int[Batch];
         _labels = new int[_lengths.Length];
     }

@@ -50,7 +50,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         if (!model.Config.Causal) throw new InvalidSettingException(nameof(TransformerConfig.Causal), false, "sequences of different lengths are padded at the end, which a model that sees what follows would notice. Give a causal model.");
         Model = model;
         int c = config.Classes, d = model.Config.Width;
-        if (weight.Length != (long)c * d) throw new ShapeMismatchException("classifier weight", $"[{c}, {d}]", $"{weight.Length} values", "Give one row of Width a class.");
+        if (!Shape.Holds(weight.Length, c, d)) throw Shape.Mismatch("classifier weight", weight.Length, "Give one row of Width a class.", c, d);
         if (bias.Length != c) throw new ShapeMismatchException("classifier bias", $"{c} values", $"{bias.Length}", "Give one a class.");
         Head = new ParameterVector<T>();
         _weight = Head.Add("classifier.weight", ParameterKind.Embedding, weight);
@@ -92,6 +92,14 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         ParameterVector<T>? modelGradients, ParameterVector<T>? headGradients)
     {
         ArgumentNullException.ThrowIfNull(context);
+        context.Require(this);
+        using Hold weights = Model.Parameters.Lease.Share(), head = Head.Lease.Share(), kept = context.Lease.Claim(), activations = context.Model.Lease.Claim();
+        using Hold scratch = context.Workspace.Lease.Claim(), modelSums = Share(modelGradients), headSums = Share(headGradients);
+        Span<int> own = new(context.Rows.Ensure((long)lengths.Length + labels.Length), checked(lengths.Length + labels.Length));
+        lengths.CopyTo(own);
+        labels.CopyTo(own[lengths.Length..]);
+        labels = own[lengths.Length..];
+        lengths = own[..lengths.Length];
         RaggedBatches.Check(tokens, lengths, Model.Config);
         CheckLabels(labels, lengths.Length);
         if (headGradients is not null) Head.RequireLayout("classifier", headGradients);
@@ -114,9 +122,12 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         }
     }
 
+    private static Hold Share(ParameterVector<T>? gradients) => gradients is null ? default : gradients.Lease.Share();
+
     /// <summary>How many of the last batch that went through <see cref="Loss(ReadOnlySpan{int}, ReadOnlySpan{int}, ReadOnlySpan{int}, ClassifierContext{T}, DropoutStep?, ParameterVector{T}?, ParameterVector{T}?)"/> without gradients have their label as the likeliest class.</summary>
     internal int CountRight(ReadOnlySpan<int> labels, ClassifierContext<T> context)
     {
+        using Hold kept = context.Lease.Claim();
         int right = 0, classes = Config.Classes;
         for (int b = 0; b < labels.Length; b++)
         {
@@ -140,11 +151,12 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
     public void Scores(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, Workspace<T> workspace, Span<T> scores)
     {
         ArgumentNullException.ThrowIfNull(workspace);
-        if (scores.Length != (long)lengths.Length * Config.Classes) throw new ShapeMismatchException("scores", $"[{lengths.Length}, {Config.Classes}]", $"{scores.Length} values", "Pass room for one row a sequence.");
+        if (scores.Length != (long)lengths.Length * Config.Classes) throw Shape.Mismatch("scores", scores.Length, "Pass room for one row a sequence.", lengths.Length, Config.Classes);
         if (lengths.IsEmpty) return;
+        using Hold weights = Model.Parameters.Lease.Share(), head = Head.Lease.Share(), scratch = workspace.Lease.Claim();
         Panel<T> room = workspace.Panel("classifier.features").Reshape(lengths.Length, Width, Width);
         Span<T> features = new(room.Pointer, checked(lengths.Length * Width));
-        Model.Features(tokens, lengths, _features, workspace, features);
+        Model.PooledRows(tokens, lengths, _features, workspace, features);
         fixed (T* x = features, output = scores)
         {
             ScoreWork work = new(this, x, output);
@@ -169,7 +181,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         for (int b = 0; b < lengths.Length; b++) ClassifierHead.Probabilities(probabilities.Slice(b * Config.Classes, Config.Classes));
     }
 
-    /// <summary>Frees the head and the model.</summary>
+    /// <summary>Frees the head and the model, after the calls that are using them.</summary>
     public void Dispose()
     {
         Head.Dispose();

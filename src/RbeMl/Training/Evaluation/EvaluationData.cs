@@ -65,6 +65,10 @@ public sealed class EvaluationData
         }
     }
 
+    /// <summary>An id that is to be an index: the caller's arrays may have changed since the others were checked.</summary>
+    internal static int Require(int id, int vocabulary) =>
+        (uint)id < (uint)vocabulary ? id : throw new TokenException($"Token id {id} is outside the vocabulary 0 .. {vocabulary - 1}. Leave the sequences as they are during an evaluation.");
+
     /// <summary>UTF-8 bytes of a token; 0 where the data is no text.</summary>
     internal int BytesOf(int token) => _tokenizer?.Bytes(token).Length ?? 0;
 

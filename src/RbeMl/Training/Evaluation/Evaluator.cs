@@ -7,9 +7,9 @@ namespace RbeMl.Training.Evaluation;
 
 /// <summary>
 /// Measures a model on tokens, and against a reference model that has the same vocabulary. Sums are in double and in the order of the data, so the
-/// result is the same, bit for bit, for any number of threads. Logits exist for one chunk of 64 tokens a thread only.
+/// result is the same, bit for bit, for any number of threads. Logits exist for one chunk of 64 tokens a thread only. One evaluation at a time.
 /// </summary>
-public sealed unsafe class Evaluator : IDisposable
+public sealed unsafe class Evaluator : IDisposable, ILeased
 {
     private readonly ThreadTeam _team;
     private readonly Side _model;
@@ -17,6 +17,7 @@ public sealed unsafe class Evaluator : IDisposable
     private readonly EvaluationOptions _options;
     private readonly Slab<double> _losses = new(), _divergences = new();
     private readonly Slab<int> _targets = new();
+    private readonly Lease _lease;
 
     /// <summary>Prepares an evaluation.</summary>
     /// <param name="model">The model to measure.</param>
@@ -41,6 +42,7 @@ public sealed unsafe class Evaluator : IDisposable
 
         int positions = Math.Min(model.Config.MaxSequenceLength, reference?.Config.MaxSequenceLength ?? int.MaxValue);
         _options = (options ?? new EvaluationOptions()).Resolve(positions);
+        _lease = new Lease(this);
         _team = new ThreadTeam(threads);
         _model = new Side("model", model, _team);
         if (reference is not null) _reference = new Side("reference", reference, _team);
@@ -56,9 +58,11 @@ public sealed unsafe class Evaluator : IDisposable
     /// <exception cref="TokenException">An id is outside the vocabulary.</exception>
     /// <exception cref="NonFiniteException">A model made a NaN or an infinity.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled; the last progress holds the result so far.</exception>
+    /// <exception cref="ConcurrentUseException">Another evaluation is under way.</exception>
     public EvaluationResult Evaluate(EvaluationData data, IProgress<EvaluationProgress>? progress = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(data);
+        using Hold held = _lease.Claim(), weights = _model.Model.Parameters.Lease.Share(), others = _reference is null ? default : _reference.Model.Parameters.Lease.Share();
         data.Require(_model.Model.Config.Vocabulary);
         long total = Math.Min(data.Predictions, _options.Limit);
         EvaluationSums sums = default;
@@ -72,8 +76,10 @@ public sealed unsafe class Evaluator : IDisposable
         return Result(data, sums);
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Ends the threads and frees the memory, after the evaluation that is using them.</summary>
+    public void Dispose() => _lease.Dispose();
+
+    void ILeased.Free()
     {
         _model.Dispose();
         _reference?.Dispose();
@@ -96,7 +102,7 @@ public sealed unsafe class Evaluator : IDisposable
     // Shorter windows are filled up with token 0 at their end, where it changes nothing before it, and target -1.
     private void Pass(EvaluationData data, EvaluationWindow[] windows, ref EvaluationSums sums)
     {
-        int length = windows.Max(w => w.Length), count = windows.Length * length, room = Panel<float>.RoundUp(count, Panel<float>.WideWidth);
+        int length = windows.Max(w => w.Length), count = checked(windows.Length * length), room = Panel<float>.RoundUp(count, Panel<float>.WideWidth);
         int[] tokens = new int[count];
         int* targets = _targets.Ensure(room);
         new Span<int>(targets, room).Fill(-1);
@@ -105,7 +111,7 @@ public sealed unsafe class Evaluator : IDisposable
             EvaluationWindow window = windows[b];
             int[] sequence = data.Sequences[window.Sequence];
             sequence.AsSpan(window.Start, window.Length).CopyTo(tokens.AsSpan(b * length));
-            for (int i = window.Skip; i < window.Length; i++) targets[b * length + i] = sequence[window.Start + i + 1];
+            for (int i = window.Skip; i < window.Length; i++) targets[b * length + i] = EvaluationData.Require(sequence[window.Start + i + 1], _model.Model.Config.Vocabulary);
         }
 
         Panel<float> x = _model.Run(tokens, windows.Length, length, room);

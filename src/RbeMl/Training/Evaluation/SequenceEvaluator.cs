@@ -7,9 +7,9 @@ namespace RbeMl.Training.Evaluation;
 
 /// <summary>
 /// How well a model predicts each of many sequences: the mean loss of every one, whose exponential is its perplexity. A sequence's result is the same,
-/// bit for bit, whatever else is in the call and for any number of threads.
+/// bit for bit, whatever else is in the call and for any number of threads. One call at a time.
 /// </summary>
-public sealed unsafe class SequenceEvaluator : IDisposable
+public sealed unsafe class SequenceEvaluator : IDisposable, ILeased
 {
     // Padded tokens that go through the model at a time.
     private const int PassTokens = 2048;
@@ -18,6 +18,7 @@ public sealed unsafe class SequenceEvaluator : IDisposable
     private readonly bool _ownsWorkspace;
     private readonly Slab<double> _logSums = new();
     private readonly Slab<int> _best = new();
+    private readonly Lease _lease;
 
     /// <summary>Prepares evaluations on threads of its own.</summary>
     /// <param name="model">The model; it stays its owner's.</param>
@@ -33,6 +34,7 @@ public sealed unsafe class SequenceEvaluator : IDisposable
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(workspace);
         (_model, _workspace) = (model, workspace);
+        _lease = new Lease(this);
     }
 
     /// <summary>Mean negative log-likelihood of each sequence's tokens after its first.</summary>
@@ -44,11 +46,13 @@ public sealed unsafe class SequenceEvaluator : IDisposable
     /// <exception cref="ShapeMismatchException">Shapes do not fit together.</exception>
     /// <exception cref="InvalidSettingException">The model is not causal.</exception>
     /// <exception cref="NonFiniteException">A logit is NaN or infinite.</exception>
+    /// <exception cref="ConcurrentUseException">Another call is under way, here or on the workspace.</exception>
     public void SequenceLosses(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, Span<double> losses, Span<int> counts)
     {
         if (losses.Length != lengths.Length || counts.Length != lengths.Length) throw new ShapeMismatchException("losses and counts", $"{lengths.Length} values like the lengths", $"{losses.Length} and {counts.Length}", "Pass room for one value a sequence.");
-        RaggedBatches.Check(tokens, lengths, _model.Config);
-        using RaggedBatches batches = new(tokens, lengths, _model.Config.MaxSequenceLength, PassTokens);
+        using Hold held = _lease.Claim(), weights = _model.Parameters.Lease.Share(), scratch = _workspace.Lease.Claim();
+        using RaggedBatches batches = new(tokens, lengths, _model.Config, PassTokens);
+        lengths = batches.Lengths;
         while (batches.MoveNext())
         {
             Panel<float> x = _model.Hidden(batches.Tokens, batches.Count, batches.Length, _workspace);
@@ -71,8 +75,10 @@ public sealed unsafe class SequenceEvaluator : IDisposable
         }
     }
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Frees the memory, after the call that is using it.</summary>
+    public void Dispose() => _lease.Dispose();
+
+    void ILeased.Free()
     {
         _logSums.Dispose();
         _best.Dispose();

@@ -1,6 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using RbeMl.Memory;
+using RbeMl.Layers;
 
 namespace RbeMl.MLNet.Tests.Workout;
 
@@ -83,6 +83,14 @@ internal sealed class FaultyGetters(DataViewRow inner, FaultyTransformer parent,
         return isWrong ? 1 : 0;
     }
 
+    private static ParameterVector<float> NativeMemory()
+    {
+        ParameterVector<float> vector = new();
+        vector.Add("kept", ParameterKind.Bias, new float[2]);
+        vector.Freeze();
+        return vector;
+    }
+
     private void Compute()
     {
         if (Fault == Fault.ComputesTwice) FaultyEstimator.Forwards++;
@@ -95,7 +103,7 @@ internal sealed class FaultyGetters(DataViewRow inner, FaultyTransformer parent,
         _secondGetter!(ref _buffer);
         _buffer.CopyTo(_second);
         if (Fault == Fault.KeepsEveryRow) parent.Kept.Add(new byte[8]);
-        if (Fault == Fault.KeepsNativeMemory) parent.Kept.Add(new NativeBuffer<byte>(8));
+        if (Fault == Fault.KeepsNativeMemory) parent.Kept.Add(NativeMemory());
         if (Fault != Fault.CachesByPosition || isMapped) return;
         if (!parent.ByPosition.TryAdd(_position, ([.. _first], [.. _second])))
         {
