@@ -15,6 +15,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
 {
     private const int Moments = BasisFunctions.FactorCount;
     private readonly bool _causal;
+    private readonly RbeLinear<T>[] _all;
 
     /// <summary>Groups the four matrices.</summary>
     /// <param name="query">Query matrix.</param>
@@ -28,7 +29,8 @@ public sealed unsafe partial class MultiHeadAttention<T>
     public MultiHeadAttention(RbeLinear<T> query, RbeLinear<T> key, RbeLinear<T> value, RbeLinear<T> output, int heads, bool causal, T? scale = null)
     {
         int d = query.Inputs;
-        foreach (RbeLinear<T> linear in (RbeLinear<T>[])[query, key, value, output])
+        _all = [query, key, value, output];
+        foreach (RbeLinear<T> linear in _all)
         {
             if (linear.Inputs != d || linear.Outputs != d) throw new ShapeMismatchException(linear.Name, $"[{d}, {d}]", $"[{linear.Outputs}, {linear.Inputs}]", "The four matrices of attention are all D x D.");
         }
@@ -77,7 +79,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
     internal long ScratchElements(int chunks)
     {
         long most = 0, codes = 0;
-        foreach (RbeLinear<T> linear in (RbeLinear<T>[])[Query, Key, Value, Output])
+        foreach (RbeLinear<T> linear in _all)
         {
             most = Math.Max(most, linear.ScratchElementsOf(chunks));
             codes = Math.Max(codes, linear.CodeElements(linear.TileColumns, Panel<T>.WideWidth) * chunks);
