@@ -92,7 +92,9 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             Warmup = settings.Warmup ?? (settings.Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup),
         };
         using Trainer trainer = new(model, data.Train, data.Validation, options, settings.Threads);
-        if (trainer.Plan is { } plan) Say($"Memory: at most {plan.Estimate.Total >> 20} of {plan.LimitBytes >> 20} MiB; {plan.Describe()}");
+        Say(trainer.Plan is { } plan
+            ? $"Memory: at most {plan.Estimate.Total >> 20} of {plan.LimitBytes >> 20} MiB; {plan.Describe()}"
+            : $"Memory: about {trainer.Estimate.Total >> 20} MiB of the machine's {RuntimeFootprint.MachineBytes >> 20} MiB");
         TrainingView view = TrainingView.For(host, json.OnOutput, settings.Steps);
         Validate(trainer, view, ValidationBatches);
         host.Cancel.ThrowIfCancellationRequested();

@@ -1,6 +1,8 @@
 using RbeMl.Codec;
 using RbeMl.Layers;
+using RbeMl.Memory;
 using RbeMl.Models;
+using RbeMl.Training;
 
 namespace RbeMl.Cli.Finetune;
 
@@ -20,6 +22,12 @@ internal static class TrainingModel
             MaxSequenceLength = context,
             Dropout = (float)(settings.Dropout ?? 0),
         };
+        ActivationSettings? kept = settings.MemoryLimit is not null ? null : new ActivationSettings
+        {
+            Checkpointing = settings.Checkpointing ?? CheckpointPolicy.None,
+            Offload = settings.Offload ?? ActivationOffload.None,
+        };
+        NewModelMemory.Require(config, settings.Compression!, kept, settings.Batch, context, settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads);
         return new Gpt2Model<float>(Gpt2Weights.CreateUntrained(config, settings.Compression!, settings.Seed));
     }
 

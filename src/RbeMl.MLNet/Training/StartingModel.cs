@@ -3,6 +3,7 @@ using RbeMl.Layers;
 using RbeMl.Models;
 using RbeMl.Models.Files;
 using RbeMl.Text;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Training;
 
@@ -71,7 +72,8 @@ internal sealed class StartingModel : IDisposable
                 MaxSequenceLength = Context,
                 Dropout = (float)(_options.Dropout ?? 0),
             };
-            return new Gpt2Model<float>(Gpt2Weights.CreateUntrained(config.Validate(), compression ?? new RbeOptions(), seed));
+            NewModelMemory.Require(config);
+            return new Gpt2Model<float>(Gpt2Weights.CreateUntrained(config, compression ?? new RbeOptions(), seed));
         }
 
         Gpt2Weights weights = Weights(_given.Model);

@@ -68,6 +68,20 @@ public sealed class MemoryLimitException : RbeException
         (LimitBytes, LeastBytes) = (limitBytes, leastBytes);
     }
 
+    private MemoryLimitException(string message, long limitBytes, long leastBytes)
+        : base(message) => (LimitBytes, LeastBytes) = (limitBytes, leastBytes);
+
+    /// <summary>The error for what, without a limit of its own, does not fit into the machine.</summary>
+    /// <param name="machineBytes">What the process may have.</param>
+    /// <param name="bytes">What it would take.</param>
+    /// <param name="what">What that is made of, and the settings that were given.</param>
+    internal static MemoryLimitException OfMachine(long machineBytes, long bytes, string what) => new(
+        string.Create(
+            System.Globalization.CultureInfo.InvariantCulture,
+            $"this machine gives {machineBytes / MiB} MiB of memory: {(bytes + MiB - 1) / MiB} MiB are needed ({what}). Use fewer or shorter sequences or a smaller model; a memory limit finds the way to train that takes least."),
+        machineBytes,
+        bytes);
+
     /// <summary>The limit.</summary>
     public long LimitBytes { get; }
 

@@ -96,6 +96,17 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
         throw new MemoryLimitException(options.LimitBytes, least!.Estimate.Total, least.Describe());
     }
 
+    /// <summary>Predicts the bytes of one way, before anything of it is allocated, and refuses one that does not fit.</summary>
+    /// <param name="model">The model, which is in memory already.</param>
+    /// <param name="settings">The way.</param>
+    /// <param name="options">Batch, threads and optimiser; the limit is what the process may have, <see cref="RuntimeFootprint.MachineBytes"/>.</param>
+    /// <exception cref="MemoryLimitException">It takes more than the limit.</exception>
+    internal static MemoryEstimate Require(Gpt2Model<float> model, ActivationSettings settings, MemoryPlanOptions options)
+    {
+        MemoryPlan plan = new(settings, Predict(model, settings, options, options.RestingBytes ?? RuntimeFootprint.ResidentBytes), options.LimitBytes);
+        return plan.Estimate.Total <= plan.LimitBytes ? plan.Estimate : throw MemoryLimitException.OfMachine(plan.LimitBytes, plan.Estimate.Total, plan.Describe());
+    }
+
     /// <summary>Predicts the bytes of one way.</summary>
     /// <param name="model">The model.</param>
     /// <param name="settings">The way.</param>

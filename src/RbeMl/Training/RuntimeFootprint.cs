@@ -14,6 +14,9 @@ public static class RuntimeFootprint
     /// <summary>Resident bytes of the process now.</summary>
     public static long ResidentBytes => Environment.WorkingSet;
 
+    /// <summary>Bytes that the process may have: the machine's memory, or the limit of its container.</summary>
+    public static long MachineBytes => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+
     /// <summary>Most resident bytes of the process at any time so far.</summary>
     public static long PeakResidentBytes
     {

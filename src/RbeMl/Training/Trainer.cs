@@ -39,7 +39,7 @@ public sealed class Trainer : IDisposable, ILeased
     /// <param name="options">Settings.</param>
     /// <param name="threads">0 for one a processor.</param>
     /// <exception cref="InvalidSettingException">A setting is out of range.</exception>
-    /// <exception cref="MemoryLimitException">The run does not fit into <see cref="TrainerOptions.MemoryLimit"/>; it says the least that would do.</exception>
+    /// <exception cref="MemoryLimitException">The run does not fit into <see cref="TrainerOptions.MemoryLimit"/> (it says the least that would do), or, without one, into the machine.</exception>
     /// <exception cref="RbeFileException">The folder of a spill file cannot be used.</exception>
     /// <exception cref="TokenException">The context is longer than the model's positions, or a source has more ids than the model's vocabulary.</exception>
     public Trainer(Gpt2Model<float> model, ITokenSource train, ITokenSource? validation, TrainerOptions options, int threads = 0)
@@ -66,21 +66,24 @@ public sealed class Trainer : IDisposable, ILeased
         _validation = validation;
         if (threads < 0) throw new InvalidSettingException("threads", threads, "use 0 for one thread a processor, or a positive number.");
         ActivationSettings settings = new() { Checkpointing = options.Checkpointing ?? CheckpointPolicy.None, Offload = options.Offload ?? ActivationOffload.None, SpillFolder = options.SpillFolder };
-        if (options.MemoryLimit is { } limit)
+        MemoryPlanOptions needs = new()
         {
-            Plan = MemoryPlan.Create(model, new MemoryPlanOptions
-            {
-                LimitBytes = (long)limit << 20,
-                Batch = options.Batch,
-                Context = options.Context,
-                Threads = threads == 0 ? Environment.ProcessorCount : threads,
-                GradientVectors = GradientTree<float>.VectorsFor(options.Accumulate),
-                Checkpointing = options.Checkpointing,
-                Offload = options.Offload,
-                SpillFolder = options.SpillFolder,
-            });
+            LimitBytes = options.MemoryLimit is { } limit ? (long)limit << 20 : RuntimeFootprint.MachineBytes,
+            Batch = options.Batch,
+            Context = options.Context,
+            Threads = threads == 0 ? Environment.ProcessorCount : threads,
+            GradientVectors = GradientTree<float>.VectorsFor(options.Accumulate),
+            Checkpointing = options.Checkpointing,
+            Offload = options.Offload,
+            SpillFolder = options.SpillFolder,
+        };
+        if (options.MemoryLimit is not null)
+        {
+            Plan = MemoryPlan.Create(model, needs);
             settings = Plan.Settings;
         }
+
+        Estimate = Plan?.Estimate ?? MemoryPlan.Require(model, settings, needs);
 
         _lease = new Lease(this);
         _workspace = new Workspace<float>(threads);
@@ -109,6 +112,9 @@ public sealed class Trainer : IDisposable, ILeased
 
     /// <summary>What was chosen to keep <see cref="TrainerOptions.MemoryLimit"/>; null without one.</summary>
     public MemoryPlan? Plan { get; }
+
+    /// <summary>What the run was predicted to take before it allocated anything.</summary>
+    public MemoryEstimate Estimate { get; }
 
     /// <summary>Where the time of the steps went; null unless <see cref="TrainerOptions.Profile"/> is set. Validation is not counted.</summary>
     public StepProfile? Profile { get; }

@@ -57,23 +57,28 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         int longest = RaggedBatches.PaddedLength(Math.Max(_train.Longest, _validation?.Longest ?? 1), model.Config.MaxSequenceLength);
         ActivationSettings settings = new() { Checkpointing = options.Checkpointing ?? CheckpointPolicy.None, Offload = options.Offload ?? ActivationOffload.None, SpillFolder = options.SpillFolder };
         int batch = Math.Max(_train.Batch, _validation?.Batch ?? 1);
-        if (options.MemoryLimit is { } limit)
+        MemoryPlanOptions needs = new()
         {
-            Plan = MemoryPlan.Create(model, new MemoryPlanOptions
-            {
-                LimitBytes = (long)limit << 20,
-                Batch = batch,
-                Context = longest,
-                Threads = threads == 0 ? Environment.ProcessorCount : threads,
-                Checkpointing = options.Checkpointing,
-                Offload = options.Offload,
-                SpillFolder = options.SpillFolder,
-                GradientVectors = trainsModel ? 1 : 0,
-                OptimizerMoments = (trainsModel ? 2 : 0) + (keepsBest && trainsModel ? 1 : 0),
-                ExtraBytes = HeadBytes(classifier, batch, longest),
-            });
+            LimitBytes = options.MemoryLimit is { } limit ? (long)limit << 20 : RuntimeFootprint.MachineBytes,
+            Batch = batch,
+            Context = longest,
+            Threads = threads == 0 ? Environment.ProcessorCount : threads,
+            Checkpointing = options.Checkpointing,
+            Offload = options.Offload,
+            SpillFolder = options.SpillFolder,
+            GradientVectors = trainsModel ? 1 : 0,
+            OptimizerMoments = (trainsModel ? 2 : 0) + (keepsBest && trainsModel ? 1 : 0),
+            ExtraBytes = HeadBytes(classifier, batch, longest),
+        };
+        if (options.MemoryLimit is not null)
+        {
+            Plan = MemoryPlan.Create(model, needs);
             settings = Plan.Settings;
             _least = settings.PartSequences > 0 ? longest : 0;
+        }
+        else
+        {
+            MemoryPlan.Require(model, settings, needs);
         }
 
         _lease = new Lease(this);
