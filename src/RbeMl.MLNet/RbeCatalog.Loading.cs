@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using Microsoft.ML;
+using RbeMl.MLNet.Files;
 
 namespace RbeMl.MLNet;
 
@@ -39,6 +40,7 @@ public sealed partial class RbeCatalog
 
     private ITransformer Load(Stream stream, string name, out DataViewSchema? inputSchema)
     {
+        ModelArchive.Check(stream, name);
         try
         {
             return Context.Model.Load(stream, out inputSchema);

@@ -2,6 +2,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using RbeMl.Layers;
+using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Runtime;
 using RbeMl.Models.Files;
@@ -41,10 +42,11 @@ public sealed class TransformerBlockTransformer : RbeTransformer, ILoadable<Tran
 
     static TransformerBlockTransformer ILoadable<TransformerBlockTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {
-        string output = reader.ReadString(), input = reader.ReadString();
-        string? mask = reader.ReadBoolean() ? reader.ReadString() : null;
+        string output = ColumnName.Read(reader, nameof(BlockColumns.Output)), input = ColumnName.Read(reader, nameof(BlockColumns.Input));
+        string? mask = ColumnName.ReadOptional(reader, nameof(BlockColumns.Mask));
         BlockColumns columns = new(output, input, mask, reader.ReadBoolean(), reader.ReadInt32(), reader.ReadInt32());
         RunLimits.CheckTokens(nameof(BlockColumns.BatchTokens), columns.BatchTokens);
+        RunLimits.CheckThreads(columns.Threads);
         (TransformerConfig config, BlockWeights weights) = BlockFile.Load(reader.BaseStream);
         return new TransformerBlockTransformer(environment, columns, config, weights);
     }

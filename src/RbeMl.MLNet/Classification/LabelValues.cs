@@ -24,7 +24,7 @@ internal abstract class LabelValues
         new Codec<uint>(NumberDataViewType.UInt32, (w, v) => w.Write(v), r => r.ReadUInt32()),
         new Codec<ulong>(NumberDataViewType.UInt64, (w, v) => w.Write(v), r => r.ReadUInt64()),
         new Codec<bool>(BooleanDataViewType.Instance, (w, v) => w.Write(v), r => r.ReadBoolean()),
-        new Codec<DateTime>(DateTimeDataViewType.Instance, (w, v) => w.Write(v.ToBinary()), r => DateTime.FromBinary(r.ReadInt64())),
+        new Codec<DateTime>(DateTimeDataViewType.Instance, (w, v) => w.Write(v.ToBinary()), r => Date(r.ReadInt64())),
         new Codec<TimeSpan>(TimeSpanDataViewType.Instance, (w, v) => w.Write(v.Ticks), r => new TimeSpan(r.ReadInt64())),
     ];
 
@@ -58,6 +58,18 @@ internal abstract class LabelValues
     public abstract void AddTo(DataViewSchema.Annotations.Builder annotations, string name);
 
     private static Codec? Find(DataViewType type) => Codecs.FirstOrDefault(c => c.Type.Equals(type));
+
+    private static DateTime Date(long bits)
+    {
+        try
+        {
+            return DateTime.FromBinary(bits);
+        }
+        catch (ArgumentException error)
+        {
+            throw new FormatException($"a label is no date: {bits}", error);
+        }
+    }
 
     private static int IndexOf(Codec codec) => Codecs.TakeWhile(c => c != codec).Count();
 

@@ -39,11 +39,13 @@ internal sealed record TextClassificationModel(
     /// <summary>Reads what <see cref="Write"/> wrote.</summary>
     public static TextClassificationModel Read(BinaryReader reader, string component)
     {
-        string text = reader.ReadString();
-        ClassColumnNames names = new(reader.ReadString(), reader.ReadString(), reader.ReadString());
+        string text = ColumnName.Read(reader, nameof(TextColumn));
+        ClassColumnNames names = new(
+            ColumnName.Read(reader, nameof(ClassColumnNames.PredictedLabel)), ColumnName.Read(reader, nameof(ClassColumnNames.Score)), ColumnName.Read(reader, nameof(ClassColumnNames.Probability)));
         int count = reader.ReadInt32();
         if (count is < 2 or > Most) throw Damaged($"hold {count} classes");
         bool binary = reader.ReadBoolean();
+        if (binary && count != 2) throw Damaged($"hold {count} classes of a Boolean label, which has 2");
         LabelValues? values = reader.ReadBoolean() ? LabelValues.Read(reader, count, Damaged) : null;
         int context = reader.ReadInt32();
         bool keepEnd = reader.ReadBoolean();

@@ -70,7 +70,7 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
     static TextClassificationTransformer ILoadable<TextClassificationTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {
         TrainingSummary summary = TrainingSummary.Read(reader);
-        ScoringSettings scoring = ScoringSettings.Read(reader, Name);
+        ScoringSettings scoring = ScoringSettings.Read(reader);
         return new TextClassificationTransformer(environment, TextClassificationModel.Read(reader, Name), summary, scoring);
     }
 

@@ -54,7 +54,8 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
 
     static FeaturizeTransformer ILoadable<FeaturizeTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {
-        FeaturizeColumns columns = new(reader.ReadString(), reader.ReadString(), reader.ReadInt32(), reader.ReadBoolean(), reader.ReadInt32(), reader.ReadInt32());
+        FeaturizeColumns columns = new(
+            ColumnName.Read(reader, nameof(FeaturizeColumns.Output)), ColumnName.Read(reader, nameof(FeaturizeColumns.Input)), reader.ReadInt32(), reader.ReadBoolean(), reader.ReadInt32(), reader.ReadInt32());
         RunLimits.CheckRows(nameof(FeaturizeColumns.BatchRows), columns.BatchRows);
         RunLimits.CheckThreads(columns.Threads);
         FeatureOptions features = new() { Layer = reader.ReadInt32(), Pooling = (Pooling)reader.ReadInt32() };
@@ -62,16 +63,15 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
         try
         {
             SavedTokenizer.RequireRead(Name, bundle.TokenizerProblem);
+            features.Resolve(bundle.Model.Config.Layers);
             if (columns.MaxTokens >= 1 && columns.MaxTokens <= bundle.Model.Config.MaxSequenceLength) return new FeaturizeTransformer(environment, columns, features, bundle.Model, bundle.Tokenizer);
+            throw ComponentFile.Bad(Name, $"name {columns.MaxTokens} tokens for {bundle.Model.Config.MaxSequenceLength} positions. They are damaged; save the component again.");
         }
         catch
         {
             bundle.Dispose();
             throw;
         }
-
-        bundle.Dispose();
-        throw ComponentFile.Bad(Name, $"name {columns.MaxTokens} tokens for {bundle.Model.Config.MaxSequenceLength} positions. They are damaged; save the component again.");
     }
 
     private protected override RowMapping Bind(DataViewSchema input)

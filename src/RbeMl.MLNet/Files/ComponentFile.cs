@@ -36,8 +36,8 @@ internal static class ComponentFile
         pieces.End();
     }
 
-    /// <summary>Reads a component.</summary>
-    /// <exception cref="RbeFileException">The bytes are of something else, of a newer version, cut or damaged.</exception>
+    /// <summary>Reads a component, the last thing in its stream.</summary>
+    /// <exception cref="RbeFileException">The bytes are of something else, of a newer version, cut or damaged, or others follow.</exception>
     public static T Read<T>(Stream stream, string component, Func<BinaryReader, T> body)
     {
         try
@@ -54,14 +54,16 @@ internal static class ComponentFile
             using BinaryReader reader = new(pieces, Encoding.UTF8, leaveOpen: true);
             T result = body(reader);
             pieces.ExpectEnd();
+            if (stream.ReadByte() >= 0) throw Bad(component, "are followed by others, which no component wrote. Give a stream that ends with them; if it is a file, save the component again.");
             return result;
         }
         catch (EndOfStreamException e)
         {
             throw new RbeFileException(component, "the saved bytes end too early. Save the component again.", e);
         }
-        catch (Exception e) when (e is InvalidSettingException or TokenException or JsonException or FormatException)
+        catch (Exception e) when (e is InvalidSettingException or TokenException or JsonException or FormatException or IOException)
         {
+            // IOException: a text with a length below 0, or a stream that cannot be read.
             throw new RbeFileException(component, $"the saved bytes hold what no component wrote ({e.Message.TrimEnd('.')}). They are damaged; save the component again.", e);
         }
     }

@@ -1,3 +1,4 @@
+using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
 using RbeMl.Training;
@@ -72,7 +73,7 @@ public sealed class LanguageModelOptions : FineTuningOptions
         Require(Steps is null or (>= 1 and < int.MaxValue), nameof(Steps), Steps, "use at least 1 step, or null to go by epochs.");
         Require(Trains || ModelPath is not null || Model is not null || WarmStart is not null, nameof(Epochs), Epochs, $"a new model must be trained. Give a {nameof(ModelPath)}, {nameof(Model)} or {nameof(WarmStart)}, or some epochs.");
         Require(WarmupFraction is >= 0 and <= 1, nameof(WarmupFraction), WarmupFraction, "use a fraction from 0 to 1.");
-        Require(MaxNewTokens >= 1, nameof(MaxNewTokens), MaxNewTokens, "use at least 1 token.");
+        RunLimits.CheckNewTokens(nameof(MaxNewTokens), MaxNewTokens);
         _ = ToGeneration(0).Validate();
         _ = ToTrainer(0, 1, 1, 1).Validate();
     }

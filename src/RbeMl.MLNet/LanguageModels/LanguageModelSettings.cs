@@ -1,5 +1,6 @@
 using Microsoft.ML.Data;
 using RbeMl.MLNet.Columns;
+using RbeMl.MLNet.Runtime;
 using RbeMl.Models;
 
 namespace RbeMl.MLNet.LanguageModels;
@@ -45,8 +46,8 @@ internal sealed record LanguageModelSettings(string TextColumn, string? Perplexi
     /// <exception cref="InvalidSettingException">A setting of generation is out of range.</exception>
     public static LanguageModelSettings Read(BinaryReader reader)
     {
-        string text = reader.ReadString();
-        string? perplexity = Optional(), generated = Optional();
+        string text = ColumnName.Read(reader, nameof(TextColumn));
+        string? perplexity = ColumnName.ReadOptional(reader, nameof(Perplexity)), generated = ColumnName.ReadOptional(reader, nameof(GeneratedText));
         int context = reader.ReadInt32();
         GenerationOptions generation = new()
         {
@@ -56,8 +57,7 @@ internal sealed record LanguageModelSettings(string TextColumn, string? Perplexi
             TopP = reader.ReadDouble(),
             Seed = reader.ReadUInt64(),
         };
+        RunLimits.CheckNewTokens(nameof(generation.MaxTokens), generation.MaxTokens);
         return new LanguageModelSettings(text, perplexity, generated, context, generation.Validate());
-
-        string? Optional() => reader.ReadBoolean() ? reader.ReadString() : null;
     }
 }

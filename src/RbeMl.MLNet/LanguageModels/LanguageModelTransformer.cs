@@ -59,7 +59,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
     static LanguageModelTransformer ILoadable<LanguageModelTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {
         TrainingSummary summary = TrainingSummary.Read(reader);
-        ScoringSettings scoring = ScoringSettings.Read(reader, Name);
+        ScoringSettings scoring = ScoringSettings.Read(reader);
         LanguageModelSettings settings = LanguageModelSettings.Read(reader);
         Gpt2Bundle bundle = Gpt2File.Load(reader.BaseStream, Name);
         try

@@ -9,8 +9,11 @@ internal static class RunLimits
     /// <summary>Tokens that are computed together.</summary>
     public const int Tokens = 1 << 20;
 
-    /// <summary>Threads of a computation.</summary>
+    /// <summary>Threads that a setting or a file may ask for.</summary>
     public const int Threads = 1024;
+
+    /// <summary>Threads that are started at most: a model from a larger machine asks for more than this one has use for. No result depends on their number.</summary>
+    public static int MostThreads { get; } = Math.Min(Threads, 4 * Environment.ProcessorCount);
 
     /// <summary>Checks a number of rows.</summary>
     /// <exception cref="InvalidSettingException">It is outside 1 .. <see cref="Rows"/>.</exception>
@@ -24,6 +27,13 @@ internal static class RunLimits
     public static void CheckTokens(string setting, int tokens)
     {
         if (tokens is < 0 or > Tokens) throw new InvalidSettingException(setting, tokens, $"use 0 for row by row, or up to {Tokens}.");
+    }
+
+    /// <summary>Checks a number of tokens to generate.</summary>
+    /// <exception cref="InvalidSettingException">It is outside 1 .. <see cref="Tokens"/>.</exception>
+    public static void CheckNewTokens(string setting, int tokens)
+    {
+        if (tokens is < 1 or > Tokens) throw new InvalidSettingException(setting, tokens, $"use at least 1 token, at most {Tokens}.");
     }
 
     /// <summary>Checks a number of threads.</summary>

@@ -15,12 +15,12 @@ internal sealed class WorkspacePool
     private readonly int _threads;
 
     /// <summary>Creates an empty pool.</summary>
-    /// <param name="threads">Threads of a computation; 0 means one for each processor.</param>
+    /// <param name="threads">Threads of a computation; 0 means one for each processor. No more than <see cref="RunLimits.MostThreads"/> are started.</param>
     /// <exception cref="InvalidSettingException">They are fewer than 0 or more than <see cref="RunLimits.Threads"/>.</exception>
     public WorkspacePool(int threads)
     {
         RunLimits.CheckThreads(threads);
-        _threads = threads == 0 ? Environment.ProcessorCount : threads;
+        _threads = threads == 0 ? Environment.ProcessorCount : Math.Min(threads, RunLimits.MostThreads);
     }
 
     /// <summary>The threads of all pools of this number.</summary>

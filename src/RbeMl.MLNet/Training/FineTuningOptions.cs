@@ -121,8 +121,8 @@ public abstract class FineTuningOptions
         Require(Context is null or >= 1, nameof(Context), Context, "use at least 1 token.");
         if (BeginsNew) CheckShape();
         Require(BatchSize >= 1, nameof(BatchSize), BatchSize, "use at least 1.");
-        Require(Threads is >= 0 and <= ScoringSettings.MostThreads, nameof(Threads), Threads, $"use 0 for one thread a processor, or up to {ScoringSettings.MostThreads}.");
-        Require(BatchRows is >= 1 and <= ScoringSettings.MostRows, nameof(BatchRows), BatchRows, $"use 1 for row by row, or up to {ScoringSettings.MostRows}.");
+        RunLimits.CheckThreads(Threads);
+        RunLimits.CheckRows(nameof(BatchRows), BatchRows);
         Require(Dropout is null or (>= 0 and < 1), nameof(Dropout), Dropout, "use a probability from 0 up to, but not, 1.");
         Require(ValidationFraction is >= 0 and < 1, nameof(ValidationFraction), ValidationFraction, "use a fraction from 0 up to, but not, 1.");
         Require(ValidationFraction == 0 || Validation is null, nameof(ValidationFraction), ValidationFraction, $"{nameof(Validation)} is given too. Give one of them.");

@@ -96,7 +96,9 @@ public sealed record TrainingSummary
     private static List<EpochSummary> ReadEpochs(BinaryReader reader)
     {
         List<EpochSummary> epochs = [];
-        for (int count = reader.ReadInt32(); epochs.Count < count;) epochs.Add(new EpochSummary(reader.ReadDouble(), Optional(), Optional()));
+        int count = reader.ReadInt32();
+        if (count < 0) throw new FormatException($"there are {count} epochs");
+        while (epochs.Count < count) epochs.Add(new EpochSummary(reader.ReadDouble(), Optional(), Optional()));
         return epochs;
 
         double? Optional()

@@ -52,10 +52,10 @@ public sealed class ScoringTests
 
         foreach (ScoringSettings bad in (ScoringSettings[])[new(0, 1), new(65_537, 1), new(1, -1), new(1, int.MaxValue)])
         {
-            Assert.Throws<RbeFileException>(() => ScoringSettings.Read(new BinaryReader(Written(bad)), "Rbe"));
+            Assert.Throws<InvalidSettingException>(() => ScoringSettings.Read(new BinaryReader(Written(bad))));
         }
 
-        Assert.Equal(new ScoringSettings(1, 0), ScoringSettings.Read(new BinaryReader(Written(new ScoringSettings(1, 0))), "Rbe"));
+        Assert.Equal(new ScoringSettings(1, 0), ScoringSettings.Read(new BinaryReader(Written(new ScoringSettings(1, 0)))));
 
         static MemoryStream Written(ScoringSettings settings)
         {

@@ -20,7 +20,7 @@ public sealed class LanguageModelBadInputTests : IDisposable
         { "Context", o => o.Context = 1 },
         { "BatchSize =", o => o.BatchSize = 0 },
         { "BatchRows =", o => o.BatchRows = 65_537 },
-        { "Threads =", o => o.Threads = 4097 },
+        { "Threads =", o => o.Threads = 1025 },
         { "Layers =", o => o.Layers = 0 },
         { "Heads =", o => o.Heads = 5 },
         { "Heads =", o => o.Heads = 0 },
