@@ -15,7 +15,7 @@ internal abstract class ReferenceWeights : IDisposable
         if (Directory.Exists(path) && ModelSource.InFolder(path) is null) return new ModelReference(path, ModelSource.Load(path));
         return path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
             ? new DenseReference(SafetensorsFile.Open(path))
-            : new CompressedReference(RbeInspection.Read(path, verify: true));
+            : new CompressedReference(RbeContainer.Open(path));
     }
 
     /// <summary>The dense weights of a matrix, row-major.</summary>
@@ -29,33 +29,48 @@ internal abstract class ReferenceWeights : IDisposable
         new RbeFileException(path, $"matrix \"{name}\" of {rows} x {columns} is needed as a reference, the file has {actual}. Give the weights that the compressed file was made of.");
 
     /// <summary>Another compressed file; its dense tables serve too.</summary>
-    private sealed class CompressedReference(RbeInspection file) : ReferenceWeights
+    private sealed class CompressedReference(RbeContainer file) : ReferenceWeights
     {
-        private readonly RbeContainer _container = RbeContainer.Open(file.Path);
+        private readonly Dictionary<string, RbeMatrix> _matrices = Inspect(file);
 
         public override float[] Read(string name, int rows, int columns)
         {
-            if (file.Matrices.FirstOrDefault(m => m.Name == name)?.Matrix is { } matrix)
+            if (_matrices.TryGetValue(name, out RbeMatrix? matrix))
             {
                 return matrix.Rows == rows && matrix.Columns == columns ? matrix.ToDense() : throw Missing(file.Path, name, rows, columns, $"one of {matrix.Rows} x {matrix.Columns}");
             }
 
-            return _container.Contains(name) ? _container.Read<float>(name, (long)rows * columns) : throw Missing(file.Path, name, rows, columns, "none");
+            return file.Contains(name) ? file.Read<float>(name, (long)rows * columns) : throw Missing(file.Path, name, rows, columns, "none");
         }
 
-        public override void Dispose() => _container.Dispose();
+        public override void Dispose() => file.Dispose();
+
+        private static Dictionary<string, RbeMatrix> Inspect(RbeContainer file)
+        {
+            try
+            {
+                Dictionary<string, RbeMatrix> matrices = [];
+                foreach (RbeMatrixInspection found in RbeInspection.Read(file, verify: true).Matrices) matrices.TryAdd(found.Name, found.Matrix);
+                return matrices;
+            }
+            catch
+            {
+                file.Dispose();
+                throw;
+            }
+        }
     }
 
     /// <summary>A model, by the names its matrices have in a compressed file.</summary>
     private sealed class ModelReference(string path, Gpt2Bundle bundle) : ReferenceWeights
     {
         private readonly Dictionary<string, RbeMatrix> _matrices = bundle.Model.Matrices.ToDictionary(m => m.Name, m => m.Matrix);
+        private readonly Dictionary<string, ParameterSlice> _slices = bundle.Model.Parameters.Slices.ToDictionary(s => s.Name);
 
         public override float[] Read(string name, int rows, int columns)
         {
             if (_matrices.TryGetValue(name, out RbeMatrix? matrix)) return matrix.Rows == rows && matrix.Columns == columns ? matrix.ToDense() : throw Missing(path, name, rows, columns, $"one of {matrix.Rows} x {matrix.Columns}");
-            ParameterSlice? slice = bundle.Model.Parameters.Slices.FirstOrDefault(s => s.Name == name && s.Length == (long)rows * columns);
-            return slice is null ? throw Missing(path, name, rows, columns, "none") : bundle.Model.Parameters.ToFloats(slice);
+            return !_slices.TryGetValue(name, out ParameterSlice? slice) || slice.Length != (long)rows * columns ? throw Missing(path, name, rows, columns, "none") : bundle.Model.Parameters.ToFloats(slice);
         }
 
         public override void Dispose() => bundle.Dispose();

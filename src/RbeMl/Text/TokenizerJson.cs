@@ -31,12 +31,25 @@ public static class TokenizerJson
     /// <exception cref="TokenException">The JSON is of an unknown kind or damaged.</exception>
     public static ITokenizer Load(JsonElement json)
     {
+        try
+        {
+            return Read(json);
+        }
+        catch (InvalidOperationException)
+        {
+            // Escapes of unpaired surrogates are valid JSON, but reading such a text, or any property beside such a name, throws.
+            throw new TokenException("The tokenizer holds text that is no Unicode. Save it again.");
+        }
+    }
+
+    private static ITokenizer Read(JsonElement json)
+    {
         if (json.ValueKind != JsonValueKind.Object || !json.TryGetProperty("kind", out JsonElement kind) || kind.ValueKind != JsonValueKind.String)
         {
             throw new TokenException("The tokenizer has no kind. Save it again.");
         }
 
-        return Text(kind) switch
+        return kind.GetString() switch
         {
             "bytes" => new ByteTokenizer(),
             "characters" => Characters(json),
@@ -49,7 +62,7 @@ public static class TokenizerJson
     private static CharacterTokenizer Characters(JsonElement json)
     {
         if (!json.TryGetProperty("characters", out JsonElement text) || text.ValueKind != JsonValueKind.String) throw new TokenException("The tokenizer's characters are missing. Save it again.");
-        return new CharacterTokenizer([.. Text(text).EnumerateRunes()]);
+        return new CharacterTokenizer([.. text.GetString()!.EnumerateRunes()]);
     }
 
     private static JsonObject Save(Gpt2Tokenizer tokenizer)
@@ -86,7 +99,7 @@ public static class TokenizerJson
         if (!json.TryGetProperty(key, out JsonElement names) || names.ValueKind != JsonValueKind.Object) throw new TokenException($"The tokenizer's {key} tokens are missing. Save it again.");
         foreach (JsonProperty entry in names.EnumerateObject())
         {
-            string name = Name(entry);
+            string name = entry.Name;
             if (entry.Value.ValueKind != JsonValueKind.Number || !entry.Value.TryGetInt32(out int id) || !ids.TryAdd(name, id)) throw new TokenException($"The tokenizer's {key} token \"{name}\" has no id of its own. Save it again.");
         }
 
@@ -114,28 +127,4 @@ public static class TokenizerJson
     private static JsonObject Object(IReadOnlyDictionary<string, int> ids) => new(ids.Select(entry => KeyValuePair.Create(entry.Key, (JsonNode?)entry.Value)));
 
     private static JsonArray Array(IEnumerable<int> ids) => new([.. ids.Select(id => (JsonNode)id)]);
-
-    private static string Name(JsonProperty property)
-    {
-        try
-        {
-            return property.Name;
-        }
-        catch (InvalidOperationException)
-        {
-            throw new TokenException("The tokenizer holds a name that is no Unicode. Save it again.");
-        }
-    }
-
-    private static string Text(JsonElement value)
-    {
-        try
-        {
-            return value.GetString()!;
-        }
-        catch (InvalidOperationException)
-        {
-            throw new TokenException("The tokenizer holds text that is no Unicode. Save it again.");
-        }
-    }
 }

@@ -36,20 +36,20 @@ public static class DenseExport
     {
         ArgumentException.ThrowIfNullOrEmpty(output);
         path = ModelSource.FileOf(path);
-        string kind;
-        using (RbeContainer file = RbeContainer.Open(path)) kind = new JsonFields(path, "metadata", file.Metadata).Text("kind");
+        using RbeContainer file = RbeContainer.Open(path);
+        string kind = new JsonFields(path, "metadata", file.Metadata).Text("kind");
         bool single = output.EndsWith(Extension, StringComparison.OrdinalIgnoreCase);
         return kind switch
         {
             RbeMatrixSet.Kind when !single => throw new InvalidSettingException("output", output, $"{path} is a set of matrices, which is written as one file: give a name that ends in {Extension}."),
-            RbeMatrixSet.Kind => WriteSet(path, output, element),
-            _ => WriteModel(path, output, single, element), // its reader names other kinds
+            RbeMatrixSet.Kind => WriteSet(file, output, element),
+            _ => WriteModel(file, output, single, element), // its reader names other kinds
         };
     }
 
-    private static DenseExportResult WriteModel(string path, string output, bool single, SafetensorsElement element)
+    private static DenseExportResult WriteModel(RbeContainer file, string output, bool single, SafetensorsElement element)
     {
-        using Gpt2Bundle bundle = Gpt2File.Load(path);
+        using Gpt2Bundle bundle = Gpt2File.Load(file, new RbeLoadOptions());
         List<SafetensorsSource> sources = Gpt2Directory.Sources(bundle.Model, element);
         string? problem = bundle.TokenizerProblem;
         bool kept = !single && bundle.Tokenizer is Gpt2Tokenizer or BytePairTokenizer && CanWrite(bundle.Tokenizer, ref problem);
@@ -80,9 +80,9 @@ public static class DenseExport
         _ => "byte pairs",
     };
 
-    private static DenseExportResult WriteSet(string path, string output, SafetensorsElement element)
+    private static DenseExportResult WriteSet(RbeContainer file, string output, SafetensorsElement element)
     {
-        using RbeMatrixSet set = RbeMatrixSet.Open(path);
+        RbeMatrixSet set = RbeMatrixSet.Of(file);
         List<SafetensorsSource> sources = [];
         foreach (string name in set.Names)
         {
@@ -94,7 +94,7 @@ public static class DenseExport
         {
             if (!SafetensorsElements.TryParse(dense.Type, out SafetensorsElement type))
             {
-                throw new RbeFileException(path, $"its dense tensor \"{dense.Name}\" has type {dense.Type}, which safetensors files do not have. Read it with RbeMatrixSet.CopyDense.");
+                throw new RbeFileException(file.Path, $"its dense tensor \"{dense.Name}\" has type {dense.Type}, which safetensors files do not have. Read it with RbeMatrixSet.CopyDense.");
             }
 
             sources.Add(SafetensorsSource.From(dense.Name, type, [.. dense.Shape], sink => set.ReadDense(dense.Name, sink)));

@@ -64,8 +64,7 @@ internal static class FileReading
         ReadOnlyMemory<byte> json = bytes.AsSpan().StartsWith("\uFEFF"u8) ? bytes.AsMemory(3) : bytes;
         try
         {
-            using JsonDocument document = JsonDocument.Parse(json, Strict);
-            JsonElement root = document.RootElement.Clone();
+            JsonElement root = JsonDocument.Parse(json, Strict).RootElement; // on the file's own bytes, without a copy
             if (root.ValueKind != JsonValueKind.Object) throw new RbeFileException(path, $"holds no JSON object; {wanted} is needed. Write it again.");
             CheckTexts(root);
             return root;

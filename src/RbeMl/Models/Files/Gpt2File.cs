@@ -88,8 +88,7 @@ public static partial class Gpt2File
     {
         ArgumentNullException.ThrowIfNull(options);
         using RbeContainer file = RbeContainer.Open(path);
-        RequireKind(file);
-        return Read(file, options, []);
+        return Load(file, options);
     }
 
     /// <summary>
@@ -103,8 +102,14 @@ public static partial class Gpt2File
     public static Gpt2Bundle Load(Stream stream, string name = "stream")
     {
         using RbeContainer file = RbeContainer.Open(stream, name);
+        return Load(file, new RbeLoadOptions { Map = false });
+    }
+
+    /// <summary>The model of an open file, which stays open.</summary>
+    internal static Gpt2Bundle Load(RbeContainer file, RbeLoadOptions options)
+    {
         RequireKind(file);
-        return Read(file, new RbeLoadOptions { Map = false }, []);
+        return Read(file, options, []);
     }
 
     /// <summary>The model of an open container; <paramref name="read"/> are the tensors that belong to something else, and then all.</summary>

@@ -28,7 +28,9 @@ public static class RbeContainerWriter
 
     internal const uint KnownFeatures = AttentionScaleFeature;
     internal const int PrefaceLength = 32, HashedPreface = 24, Alignment = 64;
-    internal const long HeaderLimit = 64L << 20;
+
+    // Some 70,000 tensors: an entry has about 200 bytes with its share of the metadata. A tokenizer of 100,000 merges has 1.5 MB.
+    internal const long HeaderLimit = 16L << 20;
 
     internal static ReadOnlySpan<byte> Magic => [0x89, (byte)'R', (byte)'B', (byte)'E', 0x0D, 0x0A, 0x1A, 0x0A];
 

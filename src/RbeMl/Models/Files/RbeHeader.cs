@@ -21,8 +21,7 @@ internal sealed record RbeHeader(JsonElement Metadata, IReadOnlyList<RbeTensorIn
         JsonElement root;
         try
         {
-            using JsonDocument document = JsonDocument.Parse(json, Options);
-            root = document.RootElement.Clone();
+            root = JsonDocument.Parse(json, Options).RootElement; // lives as long as the metadata, on the header's own bytes
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {

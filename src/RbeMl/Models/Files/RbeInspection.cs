@@ -65,6 +65,17 @@ public sealed record RbeInspection
     {
         path = ModelSource.FileOf(path);
         using RbeContainer file = RbeContainer.Open(path);
+        return Read(file, verify);
+    }
+
+    /// <summary>Inspects an open file, which stays open.</summary>
+    /// <inheritdoc cref="Read(string, bool)"/>
+    /// <param name="file">The file.</param>
+    /// <param name="verify">Whether to check every checksum; without, those of codes and of dense values are not.</param>
+    public static RbeInspection Read(RbeContainer file, bool verify = false)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        string path = file.Path;
         if (verify) file.Verify();
         JsonFields metadata = new(path, "metadata", file.Metadata);
         string kind = file.Metadata.TryGetProperty("kind", out _) ? metadata.Text("kind") : "";

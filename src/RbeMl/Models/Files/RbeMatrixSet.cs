@@ -106,7 +106,7 @@ public sealed class RbeMatrixSet : IDisposable
         RbeContainer file = RbeContainer.Open(path);
         try
         {
-            return new RbeMatrixSet(file, options ?? new RbeLoadOptions());
+            return Of(file, options);
         }
         catch
         {
@@ -114,6 +114,9 @@ public sealed class RbeMatrixSet : IDisposable
             throw;
         }
     }
+
+    /// <summary>The set of an open file, whose owner it becomes.</summary>
+    internal static RbeMatrixSet Of(RbeContainer file, RbeLoadOptions? options = null) => new(file, options ?? new RbeLoadOptions());
 
     /// <summary>Reads a matrix; it stays valid after <see cref="Dispose"/>.</summary>
     /// <param name="name">One of <see cref="Names"/>.</param>

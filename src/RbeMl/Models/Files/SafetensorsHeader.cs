@@ -8,7 +8,9 @@ namespace RbeMl.Models.Files;
 internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Metadata, IReadOnlyList<SafetensorsTensor> Tensors)
 {
     public const int PrefaceLength = 8;
-    public const long Limit = 100_000_000;
+    /// <summary>Most bytes of a header: some 150,000 tensors, more than real models have. (The format allows 100,000,000.)</summary>
+    public const long Limit = 16L << 20;
+
     public const string MetadataName = "__metadata__";
     private const int MostSides = 64;
     private static readonly JsonDocumentOptions Options = new() { AllowDuplicateProperties = false };
@@ -23,7 +25,7 @@ internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Met
         if (fileLength < PrefaceLength) throw Foreign(path, handle) ?? Damaged(path, $"it has {fileLength} bytes, a safetensors file has at least {PrefaceLength}");
         Fill(path, handle, preface, 0);
         ulong length = BinaryPrimitives.ReadUInt64LittleEndian(preface);
-        if (length > Limit) throw Foreign(path, handle) ?? Damaged(path, $"its header claims {length} bytes, more than the format's limit of {Limit}, or it is no safetensors file");
+        if (length > Limit) throw Foreign(path, handle) ?? Damaged(path, $"its header claims {length} bytes, more than {Limit}, the most that is read, or it is no safetensors file");
         if ((long)length > fileLength - PrefaceLength) throw Foreign(path, handle) ?? Damaged(path, $"its header claims {length} bytes, but only {fileLength - PrefaceLength} follow");
         byte[] json = new byte[(int)length];
         Fill(path, handle, json, PrefaceLength);

@@ -14,7 +14,7 @@ public sealed class SafetensorsSet : IDisposable
     /// <summary>Name of the index of a model of several files.</summary>
     public const string IndexName = "model.safetensors.index.json";
 
-    private const int IndexLimit = 100_000_000;
+    private const int IndexLimit = (int)SafetensorsHeader.Limit;
     private readonly List<SafetensorsFile> _files;
     private readonly Dictionary<string, SafetensorsFile> _fileOf = new(StringComparer.Ordinal);
 
