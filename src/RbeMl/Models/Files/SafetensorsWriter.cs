@@ -24,7 +24,7 @@ public static class SafetensorsWriter
         ArgumentNullException.ThrowIfNull(tensors);
         SafetensorsSource[] ordered = [.. tensors.OrderByDescending(t => SafetensorsElements.Bits(t.Element)).ThenBy(t => t.Name, StringComparer.Ordinal)];
         byte[] header = Header(ordered, metadata);
-        if (header.Length > SafetensorsHeader.Limit) throw new RbeFileException(path, $"its header would be {header.Length} bytes, more than the format's limit of {SafetensorsHeader.Limit}. Write fewer tensors to a file.");
+        if (header.Length > SafetensorsHeader.Limit) throw new RbeFileException(path, $"its header would be {header.Length} bytes, more than {SafetensorsHeader.Limit}. Write fewer tensors to a file.");
         AtomicFile.Write(path, stream =>
         {
             Span<byte> preface = stackalloc byte[SafetensorsHeader.PrefaceLength];
