@@ -35,13 +35,15 @@ internal sealed class BytePairLearner
         List<TokenPair> merges = [];
         int[] lengths = [.. Enumerable.Repeat(1, 256)];
         List<int> tokenLength = [.. lengths];
+        long total = 0;
         while (merges.Count < limit && _queue.TryDequeue(out long key, out (long NegativeCount, long Pair) priority))
         {
             PairUse use = _pairs[key];
             if (use.Count != -priority.NegativeCount || use.Count < 2) continue;
             TokenPair pair = new((int)(key >> 32), (int)key);
             int length = tokenLength[pair.Left] + tokenLength[pair.Right];
-            if (length > BytePairTokenizer.LongestToken) continue;
+            if (length > BytePairTokenizer.LongestToken || total + length > TokenBytes.Most(merges.Count)) continue;
+            total += length;
             Apply(pair, use, 256 + merges.Count);
             merges.Add(pair);
             tokenLength.Add(length);

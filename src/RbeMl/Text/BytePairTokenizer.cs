@@ -29,6 +29,7 @@ public sealed class BytePairTokenizer : ITokenizer
         Merges = merges;
         _bytes = new byte[256 + merges.Count][];
         for (int b = 0; b < 256; b++) _bytes[b] = [(byte)b];
+        long total = 0;
         for (int i = 0; i < merges.Count; i++)
         {
             (int left, int right) = merges[i];
@@ -36,6 +37,7 @@ public sealed class BytePairTokenizer : ITokenizer
             if ((uint)left >= (uint)id || (uint)right >= (uint)id) throw new TokenException($"Merge {i} joins {left} and {right}, of which only 0 .. {id - 1} exist. List merges in the order they were made.");
             if (!_merged.TryAdd(Key(left, right), id)) throw new TokenException($"Merge {i} joins {left} and {right}, as an earlier one does. List each once.");
             if (_bytes[left].Length + _bytes[right].Length > LongestToken) throw new TokenException($"Merge {i} makes a token of {_bytes[left].Length + _bytes[right].Length} bytes, more than {LongestToken}. Leave it out.");
+            total = TokenBytes.Add(total, _bytes[left].Length + _bytes[right].Length, merges.Count);
             _bytes[id] = [.. _bytes[left], .. _bytes[right]];
         }
     }

@@ -26,6 +26,7 @@ public sealed class Gpt2Tokenizer : ITokenizer
     private readonly byte[]?[] _bytes;
     private readonly Dictionary<long, int> _rankOf;
     private readonly NamedTokens _added, _named;
+    private long _made; // bytes of what merges make
 
     /// <summary>Creates a tokenizer.</summary>
     /// <param name="byteIds">[256]: the id of each byte, -1 for a byte that has none.</param>
@@ -46,6 +47,7 @@ public sealed class Gpt2Tokenizer : ITokenizer
         int largest = ids.DefaultIfEmpty(-1).Max();
         if (largest < 0) throw new TokenException("The vocabulary has no tokens. Use a byte-level vocabulary.");
         if (largest >= MostTokens) throw OutOfRange("A token", largest);
+        TokenBytes.CheckGaps(largest, ids.Count());
         _bytes = new byte[largest + 1][];
         for (int b = 0; b < 256; b++)
         {
@@ -167,6 +169,7 @@ public sealed class Gpt2Tokenizer : ITokenizer
         if (!IsToken(merge.Left) || !IsToken(merge.Right)) return false;
         byte[] left = _bytes[merge.Left]!, right = _bytes[merge.Right]!;
         if (left.Length + right.Length > LongestToken) throw new TokenException($"Merge {index} makes a token of {left.Length + right.Length} bytes, more than {LongestToken}. Leave it out.");
+        _made = TokenBytes.Add(_made, left.Length + right.Length, Merges.Count);
         Place(merge.Result, [.. left, .. right], $"Merge {index}");
         return true;
     }

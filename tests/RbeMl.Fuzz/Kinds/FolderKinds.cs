@@ -25,6 +25,7 @@ internal sealed class ModelFolderKind : FuzzKind
             ".txt" => TextMutator.Mutate(bytes, dice),
             _ => SafetensorsParts.Mutate(bytes, dice, bytes),
         };
+        if (dice.Once(3)) return [.. files.Where(file => file.Name != Gpt2TokenizerFiles.JsonName)];
         return dice.Once(8) ? [.. files.Where((_, i) => i != index)] : files;
     }
 
@@ -53,19 +54,30 @@ internal sealed class ModelFolderKind : FuzzKind
     }
 }
 
-/// <summary>GPT-2's vocab.json and merges.txt.</summary>
+/// <summary>Tokenizer files of a folder: tokenizer.json, or vocab.json and merges.txt with what others say of added tokens.</summary>
 internal sealed class TokenizerFilesKind : FuzzKind
 {
-    private readonly Lazy<(string Vocabulary, string Merges)> _sample = new(() => Gpt2Vocabulary.Format(Samples.Tokenizers[3]));
+    private readonly Lazy<(string Name, byte[] Bytes)[]> _sample = new(() =>
+    {
+        (string vocabulary, string merges) = Gpt2Vocabulary.Format(Samples.Tokenizers[3]);
+        return
+        [
+            (Gpt2TokenizerFiles.JsonName, Samples.Utf8(Gpt2Vocabulary.FormatJson(Samples.Tokenizers[3]))),
+            (Gpt2TokenizerFiles.VocabularyName, Samples.Utf8(vocabulary)), (Gpt2TokenizerFiles.MergesName, Samples.Utf8(merges)),
+            ("added_tokens.json", Samples.Utf8("{\"<pad>\": 300}")), ("special_tokens_map.json", Samples.Utf8("{\"eos_token\": \"<|endoftext|>\", \"pad_token\": {\"content\": \"<pad>\", \"lstrip\": false}}")),
+            ("tokenizer_config.json", Samples.Utf8("{\"tokenizer_class\": \"GPT2Tokenizer\", \"add_prefix_space\": false, \"added_tokens_decoder\": {\"300\": {\"content\": \"<pad>\", \"special\": true, \"rstrip\": false}}}")),
+        ];
+    });
 
     public override string Name => "tokenizer-files";
 
     public override IReadOnlyList<(string Name, byte[] Bytes)> Make(Dice dice)
     {
-        (byte[] vocabulary, byte[] merges) = (Samples.Utf8(_sample.Value.Vocabulary), Samples.Utf8(_sample.Value.Merges));
-        if (dice.Once(2)) vocabulary = dice.Once(10) ? ByteMutator.Mutate(vocabulary, dice) : JsonMutator.Mutate(vocabulary, dice);
-        else merges = TextMutator.Mutate(merges, dice);
-        return [(Gpt2TokenizerFiles.VocabularyName, vocabulary), (Gpt2TokenizerFiles.MergesName, merges)];
+        (string Name, byte[] Bytes)[] files = dice.Once(2) ? _sample.Value[..1] : _sample.Value[1..];
+        int index = dice.Below(files.Length);
+        byte[] bytes = files[index].Bytes;
+        files[index].Bytes = files[index].Name.EndsWith(".txt", StringComparison.Ordinal) ? TextMutator.Mutate(bytes, dice) : dice.Once(10) ? ByteMutator.Mutate(bytes, dice) : JsonMutator.Mutate(bytes, dice);
+        return files;
     }
 
     public override object? Load(CaseFiles files, Dice dice) => Gpt2TokenizerFiles.LoadFolder(files.Written());

@@ -34,7 +34,7 @@ internal static class Samples
     /// <summary>A model.</summary>
     public static Gpt2Model<float> Model(int format, int vocabulary, LayerNormStorage norms = LayerNormStorage.Dense, bool tied = true)
     {
-        TransformerConfig config = new() { Width = 32, FeedForwardWidth = 48, Heads = 2, Layers = 1, Vocabulary = vocabulary, MaxSequenceLength = 8, LayerNorm = norms, TiedHead = tied };
+        TransformerConfig config = new() { Width = 32, FeedForwardWidth = 48, Heads = 2, Layers = 1, Vocabulary = vocabulary, MaxSequenceLength = 8, LayerNorm = norms, TiedHead = tied, ScaleAttention = format % 4 != 1, ScaleAttentionByLayer = format % 4 == 2 };
         return new Gpt2Model<float>(Gpt2Weights.CreateRandom(config, Formats[^1], 1).Recompress(Formats[format % Formats.Count]));
     }
 

@@ -27,17 +27,17 @@ internal sealed class RbeParts
             case 0:
                 return ByteMutator.Mutate(bytes, dice, other);
             case 1:
-                return Assemble(ByteMutator.Mutate(parts.Header, dice), parts.Data);
+                return parts.Assemble(ByteMutator.Mutate(parts.Header, dice), parts.Data);
             case 2:
                 return [.. bytes, .. new byte[1 + dice.Below(100)]];
             case 3:
-                return Assemble(parts.Header, Of(other).Data);
+                return parts.Assemble(parts.Header, Of(other).Data);
             case 4 or 5:
                 return parts.Table(dice, Of(other));
             case 6 or 7:
                 return parts.Payload(dice);
             default:
-                return Assemble(JsonMutator.Mutate(parts.Header, dice), parts.Data);
+                return parts.Assemble(JsonMutator.Mutate(parts.Header, dice), parts.Data);
         }
     }
 
@@ -117,12 +117,13 @@ internal sealed class RbeParts
     private static string Hash(ReadOnlySpan<byte> bytes) => System.IO.Hashing.XxHash3.HashToUInt64(bytes).ToString("x16", CultureInfo.InvariantCulture);
 
     // A file whose preface agrees with its header.
-    private static byte[] Assemble(byte[] header, byte[] data)
+    private byte[] Assemble(byte[] header, byte[] data)
     {
         int start = (int)RbeContainerWriter.Align(Preface + header.Length);
         byte[] bytes = new byte[data.Length == 0 ? Preface + header.Length : start + data.Length];
         RbeContainerWriter.Magic.CopyTo(bytes);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(8), RbeContainerWriter.Version);
+        _bytes.AsSpan(12, 4).CopyTo(bytes.AsSpan(12)); // features
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(16), (ulong)header.Length);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(24), RbeContainerWriter.HeaderHash(bytes.AsSpan(0, RbeContainerWriter.HashedPreface), header));
         header.CopyTo(bytes.AsSpan(Preface));

@@ -82,6 +82,46 @@ public sealed class LoaderWeaknessTests : IDisposable
     }
 
     [Fact]
+    public void Tokens_take_memory_in_proportion_to_what_lists_them()
+    {
+        // "aa", 4 a, ... 256 a, and that with one byte more, and one more: 8,000 tokens of 257 bytes and more.
+        List<int> merges = [];
+        for (int i = 0; i < 8; i++) merges.AddRange(i == 0 ? [97, 97] : [255 + i, 255 + i]);
+        for (int first = 0, count = 0; count < 8000; first++)
+        {
+            for (int b = 0; b < 256 && count < 8000; b++, count++) merges.AddRange([first == 0 ? 263 : 263 + first, b]);
+        }
+
+        foreach (string kind in (string[])["bpe", "gpt2"])
+        {
+            JsonObject json = new()
+            {
+                ["kind"] = kind,
+                ["merges"] = new JsonArray([.. merges.Select(id => (JsonNode)id)]),
+                ["bytes"] = new JsonArray([.. Enumerable.Range(0, 256).Select(id => (JsonNode)id)]),
+                ["special"] = new JsonObject(),
+            };
+            Assert.Contains("bytes together", Assert.Throws<TokenException>(() => TokenizerJson.Load(System.Text.Json.JsonSerializer.SerializeToElement(json))).Message);
+        }
+
+        TokenException gap = Assert.Throws<TokenException>(() => new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int> { ["<end>"] = 1_000_000 }));
+        Assert.Contains("id 1000000", gap.Message);
+        Assert.Contains("257 tokens", gap.Message);
+    }
+
+    [Fact]
+    public void What_is_learned_of_any_text_can_be_loaded_again()
+    {
+        // Words of 384 bytes, each twice: tokens of all lengths up to that.
+        Random random = new(3);
+        string[] words = [.. Enumerable.Range(0, 40).Select(_ => string.Concat(Enumerable.Range(0, 128).Select(_ => (char)random.Next(0x4E00, 0x9FA5))))];
+        BytePairTokenizer learned = BytePairTokenizer.Train(string.Join(' ', [.. words, .. words]), 20_000);
+        ITokenizer loaded = TokenizerJson.Load(System.Text.Json.JsonSerializer.SerializeToElement(TokenizerJson.Save(learned)));
+        Assert.Equal(learned.Vocabulary, loaded.Vocabulary);
+        Assert.InRange(learned.Merges.Count, 5000, 20_000);
+    }
+
+    [Fact]
     public void Many_tensors_are_read_in_time_and_memory_that_grow_with_them()
     {
         string container = _folder.File("many.rbe"), set = _folder.File("set.rbe"), safetensors = _folder.File("many.safetensors"), index = _folder.File("model.safetensors.index.json");
