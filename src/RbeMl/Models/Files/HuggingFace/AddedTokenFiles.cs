@@ -70,6 +70,7 @@ internal sealed class AddedTokenFiles
                 string? name = Name(token.Value);
                 if (name is null) continue;
                 Add(path, name, int.TryParse(token.Name, NumberStyles.None, CultureInfo.InvariantCulture, out int id) ? id : -1);
+                if (token.Value.ValueKind != JsonValueKind.Object) continue; // its name alone
                 if (token.Value.TryGetProperty("special", out JsonElement special) && special.ValueKind == JsonValueKind.True) _special.Add(name);
                 Plain(path, name, token.Value);
             }
