@@ -1,6 +1,5 @@
 using RbeMl.Layers;
 using RbeMl.Memory;
-using RbeMl.Tests.Support;
 using RbeMl.Training;
 
 namespace RbeMl.Tests.Training;

@@ -4,7 +4,6 @@ using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
 using RbeMl.Kernels;
-using RbeMl.Layers;
 
 namespace RbeMl.Models.Files;
 
