@@ -42,6 +42,14 @@ internal sealed record CommandHost(TextWriter Out, TextWriter Error)
     /// <summary>Cells of a line, or null where lines may be of any length: in files and pipes.</summary>
     public int? Columns => Width() is { } width ? Math.Max(LeastColumns, width) : null;
 
+    /// <summary>Writes a paragraph, broken between words where the terminal is narrower.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="hanging">Spaces in front of every line but the first.</param>
+    public void Say(string text, int hanging = 2)
+    {
+        foreach (string line in Wrap.Lines(text, Columns ?? int.MaxValue, hanging)) Out.WriteLine(line);
+    }
+
     /// <summary>Asks the verb to finish its step, save and return <see cref="ExitCode.Cancelled"/>.</summary>
     public CancellationToken Cancel { get; init; }
 

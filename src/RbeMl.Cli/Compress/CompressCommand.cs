@@ -138,7 +138,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         public void Report(CompressionProgress value)
         {
             double done = value.Total == 0 ? 1 : (double)value.Done / value.Total;
-            view.Show(done, $"{value.Name}  {Format.Left(done, watch.Elapsed)}");
+            view.Show(done, value.Name, Format.Left(done, watch.Elapsed));
         }
     }
 }

@@ -1,45 +1,40 @@
-using System.Text.RegularExpressions;
 using RbeMl.Cli.Output;
-using Spectre.Console;
 
 namespace RbeMl.Cli.Compress;
 
 /// <summary>What <c>rbeml compress</c> prints.</summary>
-internal static partial class CompressTables
+internal static class CompressTables
 {
     /// <summary>Prints a line for each kind of matrix, the other parts and the totals.</summary>
     public static void Write(CommandHost host, CompressRecord record)
     {
-        Table table = Tables.New(host, "matrices", "count", "shape", "format", "bits/weight", "error", "floor");
-        foreach (var kind in record.Tensors.GroupBy(t => (Name: Numbers().Replace(t.Name, "*"), t.Rows, t.Columns, t.Format)))
+        FigureTable table = new FigureTable("matrices").Column("count", 2).Column("shape", 1).Column("format", 3).Column("bits/weight", 6).Column("error", 7, Meanings.Error).Column("floor", 5, Meanings.Floor);
+        foreach (var kind in record.Tensors.GroupBy(t => (Name: MatrixKinds.Of(t.Name), t.Rows, t.Columns, t.Format)))
         {
             // All of one shape, so plain means are those of the weights.
             double bits = kind.Average(t => t.BitsPerWeight), error = Math.Sqrt(kind.Average(t => t.RelativeError * t.RelativeError));
             table.Row(kind.Count() == 1 ? kind.First().Name : kind.Key.Name, Format.Count(kind.Count()), $"{kind.Key.Rows} x {kind.Key.Columns}", kind.Key.Format, Format.Figure(bits), Format.Figure(error), Format.Figure(Math.Pow(2, -bits)));
         }
 
-        Tables.Console(host).Write(table);
+        table.Write(host);
         Part(host, "LayerNorms", record.LayerNorms);
         Part(host, "embeddings", record.Embeddings);
-        if (record.Copied is { Count: > 0 } copied) host.Out.WriteLine($"{Format.Count(copied.Count)} {(copied.Count == 1 ? "tensor" : "tensors")} copied unchanged");
+        if (record.Copied is { Count: > 0 } copied) host.Say($"{Format.Count(copied.Count)} {(copied.Count == 1 ? "tensor" : "tensors")} copied unchanged");
         if (record.BlockErrors is { } blocks)
         {
             string norms = record.LayerNorms?.Storage == "dense" ? "" : $" ({Format.Figure(blocks.WithDenseLayerNorms.Max())} with dense LayerNorms)";
-            host.Out.WriteLine($"Output error of blocks on {Format.Count(record.CalibrationTokens ?? 0)} calibration tokens: mean {Format.Figure(blocks.Errors.Average())}, worst {Format.Figure(blocks.Errors.Max())}{norms}");
+            host.Say($"Output error of blocks on {Format.Count(record.CalibrationTokens ?? 0)} calibration tokens: mean {Format.Figure(blocks.Errors.Average())}, worst {Format.Figure(blocks.Errors.Max())}{norms}");
         }
 
-        if (record.TokenizerProblem is { } problem) host.Out.WriteLine($"Without a tokenizer: the model's cannot be read ({problem})");
-        host.Out.WriteLine($"All matrices: {Format.Figure(record.BitsPerWeight)} bits a weight, {Format.Percent(record.SavedFraction)} of fp32 saved, relative error {Format.Figure(record.RelativeError)}");
-        host.Out.WriteLine($"{record.Output}: {Format.Bytes(record.Bytes)} for {Format.Bytes(record.DenseBytes)} dense, in {Format.Seconds(record.Seconds)}, peak memory {Format.Bytes(record.PeakBytes)}");
+        if (record.TokenizerProblem is { } problem) host.Say($"Without a tokenizer: the model's cannot be read ({problem})");
+        host.Say($"All matrices: {Format.Figure(record.BitsPerWeight)} bits a weight, {Format.Percent(record.SavedFraction)} of fp32 saved, relative error {Format.Figure(record.RelativeError)}");
+        host.Say($"{record.Output}: {Format.Bytes(record.Bytes)} for {Format.Bytes(record.DenseBytes)} dense, in {Format.Seconds(record.Seconds)}, peak memory {Format.Bytes(record.PeakBytes)}");
     }
 
     private static void Part(CommandHost host, string name, PartFigures? part)
     {
         if (part is null) return;
         string error = part.Storage == "dense" ? "" : $", relative error {Format.Figure(part.RelativeError)}; saves {100 * part.SavedOfModel:0.###} % of the dense model";
-        host.Out.WriteLine(FormattableString.Invariant($"{name}: {part.Storage}, {Format.Bytes(part.Bytes)} for {Format.Bytes(part.DenseBytes)} dense{error}"));
+        host.Say(FormattableString.Invariant($"{name}: {part.Storage}, {Format.Bytes(part.Bytes)} for {Format.Bytes(part.DenseBytes)} dense{error}"));
     }
-
-    [GeneratedRegex("(?<=\\.)[0-9]+(?=\\.)", RegexOptions.CultureInvariant)]
-    private static partial Regex Numbers();
 }

@@ -63,9 +63,9 @@ internal sealed class DecompressCommand
         DenseExportResult written = DenseExport.Write(path, output, Enum.Parse<SafetensorsElement>(type, ignoreCase: true));
         if (!json.OnOutput)
         {
-            host.Out.WriteLine($"{output}: {Format.Count(written.Tensors)} tensors, {Format.Bytes(written.Bytes)}{(written.Tokenizer ? ", with the tokenizer" : "")}");
-            if (written.LostTokenizer is { } lost) host.Out.WriteLine($"The model's tokenizer ({lost}) has no place in {(output.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) ? "a single file" : "Hugging Face's layout")}; keep {path} for it.");
-            if (written.TokenizerProblem is { } problem) host.Out.WriteLine($"Without a tokenizer: the model's cannot be read ({problem})");
+            host.Say($"{output}: {Format.Count(written.Tensors)} tensors, {Format.Bytes(written.Bytes)}{(written.Tokenizer ? ", with the tokenizer" : "")}");
+            if (written.LostTokenizer is { } lost) host.Say($"The model's tokenizer ({lost}) has no place in {(output.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) ? "a single file" : "Hugging Face's layout")}; keep {path} for it.");
+            if (written.TokenizerProblem is { } problem) host.Say($"Without a tokenizer: the model's cannot be read ({problem})");
         }
 
         json.Write(host, JsonSerializer.Serialize(

@@ -6,7 +6,6 @@ using RbeMl.Models.Files;
 using RbeMl.Text;
 using RbeMl.Training;
 using RbeMl.Training.Evaluation;
-using Spectre.Console;
 
 namespace RbeMl.Cli.Eval;
 
@@ -112,7 +111,8 @@ internal sealed class EvalCommand
 
     private static void Write(CommandHost host, EvalRecord record, EvaluationResult figures)
     {
-        Table table = Tables.New(host, record.Model, "");
+        FigureTable table = new FigureTable("measured").Column("figure");
+        host.Say($"{record.Model} on {record.Data}");
         table.Row("predicted tokens", Format.Count(record.Tokens));
         table.Row("loss, nats a token", Format.Loss(record.Nll));
         table.Row("perplexity", Format.Figure(figures.Perplexity));
@@ -120,10 +120,11 @@ internal sealed class EvalCommand
         table.Row("top-1 accuracy", Format.Percent(record.Top1Accuracy));
         if (record.Kl is { } kl) table.Row("KL(reference || model), nats a token", Format.Figure(kl));
         if (record.Top1Agreement is { } agreement) table.Row("top-1 agreement with reference", Format.Percent(agreement));
-        table.Row("weights in memory", $"{Format.Bytes(record.WeightsBytes)}, {Format.Figure(record.BitsPerWeight)} bits a weight");
-        table.Row("speed", $"{Format.Count(record.TokensPerSecond)} tokens/s");
-        Tables.Console(host).Write(table);
-        if (record.Cancelled) host.Out.WriteLine($"Stopped after {Format.Count(record.Tokens)} tokens.");
+        table.Row("weights in memory", Format.Bytes(record.WeightsBytes));
+        table.Row("bits a weight", Format.Figure(record.BitsPerWeight));
+        table.Row("tokens a second", Format.Count(record.TokensPerSecond));
+        table.Write(host);
+        if (record.Cancelled) host.Say($"Stopped after {Format.Count(record.Tokens)} tokens.");
     }
 
     private sealed class Reporter(ProgressView view, Stopwatch watch) : IProgress<EvaluationProgress>
@@ -134,7 +135,7 @@ internal sealed class EvalCommand
         {
             SoFar = value.SoFar;
             double done = (double)SoFar.Tokens / value.Total;
-            view.Show(done, $"{Format.Count(SoFar.Tokens)}/{Format.Count(value.Total)} tokens  loss {Format.Loss(SoFar.Nll)}  {Format.Count(SoFar.Tokens / watch.Elapsed.TotalSeconds)} tokens/s  {Format.Left(done, watch.Elapsed)}");
+            view.Show(done, $"{Format.Count(SoFar.Tokens)}/{Format.Count(value.Total)} tokens", $"loss {Format.Loss(SoFar.Nll)}", Format.Left(done, watch.Elapsed), $"{Format.Count(SoFar.Tokens / watch.Elapsed.TotalSeconds)} tokens/s");
         }
     }
 }

@@ -15,7 +15,16 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     private const int DefaultContext = 128, SampleTokens = 48, LongestWarmup = 100, ValidationBatches = 50, InterimBatches = 10;
     private const double ValidateEvery = 0.1, InterimShare = 0.02;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
-    private readonly RunRecord _run = new() { Seed = settings.Seed, Threads = settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads };
+    private readonly RunRecord _run = new()
+    {
+        Seed = settings.Seed,
+        Threads = settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads,
+        Command = settings.Command,
+        Settings = settings.Listed,
+        Version = MachineRecord.Version(),
+        Machine = MachineRecord.Here(),
+        ByTime = settings.Seconds is not null,
+    };
 
     private readonly RunFiles _files = new(settings.Out, settings.Overwrite);
 
@@ -150,8 +159,8 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     {
         if (_run.Validation.Count > 0 && _run.Validation[^1].Step == trainer.StepsDone) return;
         double loss = trainer.Validate(batches);
-        view.Validation = loss;
-        _run.Validation.Add(new ValidationRecord(trainer.StepsDone, loss));
+        view.Validation = new ValidationRecord(trainer.StepsDone, loss);
+        _run.Validation.Add(view.Validation);
     }
 
     private void Describe(Gpt2Model<float> model, TrainingData data, int context)
@@ -255,7 +264,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     private void Say(string line)
     {
         if (json.OnOutput) return;
-        host.Out.WriteLine(line);
+        host.Say(line);
         host.Out.Flush();
     }
 }

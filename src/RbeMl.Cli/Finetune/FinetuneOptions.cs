@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using RbeMl.Cli.Help;
 using RbeMl.Layers;
 using RbeMl.Memory;
@@ -102,9 +103,26 @@ internal sealed class FinetuneOptions
             MemoryLimit = result.GetValue(_memoryLimit),
             Profile = result.GetValue(_profile),
             Out = result.GetValue(_out)!,
+            Command = CommandLine.Of(result.Tokens.Select(token => token.Value)),
+            Listed = List(result),
             SaveMinutes = result.GetValue(_saveMinutes),
             Overwrite = result.GetValue(_overwrite),
         };
+    }
+
+    // In the order of the help page; those that nobody gave and that have no default are left to the run.
+    private static Dictionary<string, string> List(ParseResult result)
+    {
+        Dictionary<string, string> list = [];
+        foreach (Option option in result.CommandResult.Command.Options)
+        {
+            string? value = result.Given(option)
+                ? string.Join(' ', result.GetResult(option)!.Tokens.Select(token => token.Value)) is { Length: > 0 } words ? words : "on"
+                : option is { HasDefaultValue: true, ValueType.IsArray: false } && option.GetDefaultValue() is { } standard and not false ? Convert.ToString(standard, CultureInfo.InvariantCulture) : null;
+            if (value is not null) list[option.Name] = value;
+        }
+
+        return list;
     }
 
     private void CheckCombinations(ParseResult result)

@@ -98,6 +98,12 @@ internal sealed record FinetuneSettings
     /// <summary>Whether to measure where the time goes.</summary>
     public bool Profile { get; init; }
 
+    /// <summary>The command line, for the report.</summary>
+    public string Command { get; init; } = "";
+
+    /// <summary>The options as given or by default, for the report.</summary>
+    public IReadOnlyDictionary<string, string> Listed { get; init; } = new Dictionary<string, string>();
+
     /// <summary>Folder of the results.</summary>
     public string Out { get; init; } = "rbeml-out";
 

@@ -112,6 +112,22 @@ internal sealed record RunRecord
     /// <summary>Sequences, tokens a sequence and micro-batches of a step.</summary>
     public int[] StepShape { get; set; } = [];
 
+    /// <summary>Whether its length was given as time.</summary>
+    [JsonIgnore]
+    public bool ByTime { get; set; }
+
+    /// <summary>The command line.</summary>
+    public string Command { get; set; } = "";
+
+    /// <summary>Version of this program.</summary>
+    public string Version { get; set; } = "";
+
+    /// <summary>Where it ran.</summary>
+    public MachineRecord? Machine { get; set; }
+
+    /// <summary>The settings that make the result, as the options are called.</summary>
+    public IReadOnlyDictionary<string, string> Settings { get; set; } = new Dictionary<string, string>();
+
     /// <summary>Time of the training.</summary>
     public double TrainingSeconds { get; set; }
 

@@ -1,53 +1,74 @@
 using RbeMl.Cli.Output;
-using Spectre.Console;
 
 namespace RbeMl.Cli.Finetune;
 
 /// <summary>What a run prints at its end.</summary>
 internal static class Summary
 {
-    /// <summary>Prints losses, curve, memory and samples.</summary>
+    private const int ChartWidth = 64, ChartMargin = 10, LeastChart = 10, SampleIndent = 10;
+
+    /// <summary>Prints losses, curve, memory, samples, and what to do next.</summary>
     public static void Write(CommandHost host, RunRecord run)
     {
-        TextWriter output = host.Out;
         ValidationRecord first = run.Validation[0], last = run.Validation[^1];
-        output.WriteLine();
-        output.WriteLine($"Validation loss  {Format.Loss(first.Loss)} before, {Format.Loss(last.Loss)} after {last.Step} steps (nats a token; perplexity {Format.Perplexity(first.Loss)} -> {Format.Perplexity(last.Loss)})");
-        output.WriteLine();
-        if (run.Steps.Count > 1) output.WriteLine("Training loss\n" + LossChart.Draw([.. run.Steps.Select(step => step.Loss)]));
+        host.Out.WriteLine();
+        host.Say($"Validation loss  {Format.Loss(first.Loss)} before, {Format.Loss(last.Loss)} after {last.Step} steps in {Format.Seconds(run.TrainingSeconds)} (nats a token; perplexity {Format.Perplexity(first.Loss)} -> {Format.Perplexity(last.Loss)})");
+        host.Say(Verdict.Of(run), 0);
+        host.Out.WriteLine();
+        int chart = Math.Clamp((host.Columns ?? int.MaxValue) - ChartMargin, LeastChart, ChartWidth);
+        if (run.Steps.Count > 1)
+        {
+            host.Say("Training loss, nats a token");
+            host.Out.WriteLine(LossChart.Draw([.. run.Steps.Select(step => step.Loss)], chart));
+        }
+
         WriteBytes(host, run);
         if (run.Memory is { LimitBytes: { } limit, PredictedBytes: { } predicted } memory)
         {
             string parts = memory.PartSequences > 0 ? $", {memory.PartSequences} sequences at a time" : "";
-            output.WriteLine($"Memory limit {Format.Bytes(limit)}: predicted {Format.Bytes(predicted)}, measured {Format.Bytes(memory.PeakBytes)} (peak of the process); checkpointing {memory.Checkpointing}, offload {memory.Offload}{parts}");
+            host.Say($"Memory limit {Format.Bytes(limit)}: predicted {Format.Bytes(predicted)}, measured {Format.Bytes(memory.PeakBytes)} (peak of the process); checkpointing {memory.Checkpointing}, offload {memory.Offload}{parts}");
         }
 
         WriteProfile(host, run);
         foreach (SampleRecord sample in run.Samples)
         {
-            output.WriteLine();
-            output.WriteLine($"  before  {Fold(sample.Prompt)}|{Fold(sample.Before)}");
-            output.WriteLine($"  after   {Fold(sample.Prompt)}|{Fold(sample.After)}");
+            host.Out.WriteLine();
+            host.Say($"  before  {Fold(sample.Prompt)}|{Fold(sample.Before)}", SampleIndent);
+            host.Say($"  after   {Fold(sample.Prompt)}|{Fold(sample.After)}", SampleIndent);
         }
 
-        output.WriteLine();
-        foreach ((string kind, string file) in run.Files) output.WriteLine($"{kind,-8} {PlainText.Line(file)}");
+        host.Out.WriteLine();
+        foreach ((string kind, string file) in run.Files) host.Say($"{kind,-8} {PlainText.Line(file)}");
+        Next(host, run);
+    }
+
+    // Lines to copy, so they are not broken.
+    private static void Next(CommandHost host, RunRecord run)
+    {
+        if (!run.Files.TryGetValue("model", out string? model) || run.Model is not { } shape) return;
+        string name = CommandLine.Quote(model), prompt = run.Samples.Count > 0 ? run.Samples[0].Prompt.ReplaceLineEndings(" ") : "The";
+        host.Out.WriteLine();
+        host.Out.WriteLine("Next:");
+        host.Out.WriteLine($"  rbeml generate -m {name}{(shape.Tokenizer == "ids" ? " --tokens" : "")} -p {CommandLine.Quote(prompt)}");
+        host.Out.WriteLine($"  rbeml inspect {name} --html tiles.html");
     }
 
     private static void WriteBytes(CommandHost host, RunRecord run)
     {
-        Table table = Tables.New(host, "memory", "this run", "dense fp32", "saved");
+        FigureTable table = new FigureTable("memory").Column("this run", 3).Column("dense fp32", 1, "what the same model and training would take with every weight a 4-byte number. 1 MiB is 1,048,576 bytes.").Column("saved", 2);
         foreach (ByteRow row in ByteRow.Of(run)) table.Row(row.Name, row.Actual, row.Dense, row.Saved);
-        Tables.Console(host).Write(table);
+        table.Write(host);
     }
 
     private static void WriteProfile(CommandHost host, RunRecord run)
     {
         if (run.Profile is not { } profile) return;
-        host.Out.WriteLine($"Profile: {profile.Title}");
-        Table table = Tables.New(host, [.. ProfileRecord.Headings]);
-        foreach (string[] row in profile.Rows) table.Row(row);
-        Tables.Console(host).Write(table);
+        host.Out.WriteLine();
+        host.Say($"Profile: {profile.Title}");
+        FigureTable table = new(ProfileRecord.Headings[0]);
+        for (int i = 1; i < ProfileRecord.Headings.Count; i++) table.Column(ProfileRecord.Headings[i], i);
+        foreach (string[] row in profile.Rows) table.Row(row[0], row[1..]);
+        table.Write(host);
     }
 
     private static string Fold(string text) => text.ReplaceLineEndings(" ⏎ ");

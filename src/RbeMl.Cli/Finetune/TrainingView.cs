@@ -11,8 +11,8 @@ internal sealed class TrainingView
 
     private TrainingView(ProgressView view, int? steps) => (_view, _steps) = (view, steps);
 
-    /// <summary>Last validation loss.</summary>
-    public double? Validation { get; set; }
+    /// <summary>Last validation, which is of an earlier step than the loss beside it.</summary>
+    public ValidationRecord? Validation { get; set; }
 
     /// <summary>A view that fits the output, see <see cref="ProgressView.For"/>.</summary>
     public static TrainingView For(CommandHost host, bool quiet, int? steps) => new(ProgressView.For(host, quiet), steps);
@@ -26,9 +26,8 @@ internal sealed class TrainingView
     /// <param name="elapsed">Time so far.</param>
     public void Report(TrainingProgress progress, double done, TimeSpan elapsed)
     {
-        string loss = $"loss {Format.Loss(progress.Loss)}", validation = Validation is { } v ? $"validation {Format.Loss(v)}" : "";
+        string loss = $"loss {Format.Loss(progress.Loss)}", validation = Validation is { } v ? $"validation {Format.Loss(v.Loss)} at step {v.Step}" : "";
         string step = _steps is { } all ? $"step {progress.Step}/{all}" : $"step {progress.Step}";
-        string rest = $"{Format.Count(progress.TokensPerSecond)} tokens/s  {Format.Bytes(progress.ResidentBytes)}  {Format.Left(done, elapsed)}";
-        _view.Show(done, $"{step}  {loss}  {validation}  {rest}");
+        _view.Show(done, step, loss, validation, Format.Left(done, elapsed), $"{Format.Count(progress.TokensPerSecond)} tokens/s", Format.Bytes(progress.ResidentBytes));
     }
 }

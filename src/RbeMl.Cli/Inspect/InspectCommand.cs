@@ -9,6 +9,7 @@ internal sealed class InspectCommand
 {
     private readonly Argument<string> _file = FileOptions.Input("file.rbe", "Model or set of matrices (.rbe).");
     private readonly Option<bool> _verify = new("--verify") { Description = "Read everything and check every checksum." };
+    private readonly Option<bool> _all = new("--all") { Description = "A row for each matrix; without it those of a kind share one, with the least and the largest of their figures." };
     private readonly Option<string?> _html = Options.File("--html", "page", "Write a page that draws every tile: relative error, energy, and the share of it that the alphas carry.").Written();
     private readonly Option<string?> _reference = Options.File("--reference", "file", "Measure errors against these weights instead of taking those that the file itself has: a Hugging Face folder, a .safetensors file or another .rbe with the same matrices.");
     private readonly Option<string?> _json = Options.Json();
@@ -20,18 +21,19 @@ internal sealed class InspectCommand
         Command command = new(
             "inspect",
             """
-            Shows what a compressed file holds: each matrix with format, size and error, what the parts of the model take, configuration and tokenizer.
+            Shows what a compressed file holds: its matrices with format, size and error, what the parts of the model take, configuration and tokenizer.
 
             The floor (Shannon) is the least relative error that so many bits can give on independent Gaussian weights.
             Errors are those that compression measured, where the file has them; --reference measures them anew.
 
             Examples:
               rbeml inspect rbeml-out/model.rbe
+              rbeml inspect rbeml-out/model.rbe --all
               rbeml inspect rbeml-out/model.rbe --verify --json
               rbeml inspect small.rbe --reference gpt2 --html tiles.html
             """);
         command.Add(verb._file);
-        foreach (Option option in new Option[] { verb._verify, verb._html, verb._reference, verb._json }) command.Add(option);
+        foreach (Option option in new Option[] { verb._all, verb._verify, verb._html, verb._reference, verb._json }) command.Add(option);
         command.SetAction(result => verb.Run(result, host));
         return command;
     }
@@ -62,11 +64,11 @@ internal sealed class InspectCommand
         }
 
         InspectRecord record = InspectRecord.Of(file, matrices, verify, reference);
-        if (!json.OnOutput) InspectTables.Write(host, record);
+        if (!json.OnOutput) InspectTables.Write(host, record, result.GetValue(_all));
         if (page is not null)
         {
             AtomicFile.WriteText(page, TilePage.Html(record, matrices));
-            if (!json.OnOutput) host.Out.WriteLine($"page  {page}");
+            if (!json.OnOutput) host.Say($"page  {page}");
         }
 
         json.Write(host, record.ToJson());

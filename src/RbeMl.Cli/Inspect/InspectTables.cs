@@ -1,7 +1,6 @@
 using System.Globalization;
 using RbeMl.Cli.Output;
 using RbeMl.Layers;
-using Spectre.Console;
 
 namespace RbeMl.Cli.Inspect;
 
@@ -9,33 +8,39 @@ namespace RbeMl.Cli.Inspect;
 internal static class InspectTables
 {
     /// <summary>Prints header, matrices, parts and totals.</summary>
-    public static void Write(CommandHost host, InspectRecord record)
+    /// <param name="host">Where to.</param>
+    /// <param name="record">What.</param>
+    /// <param name="all">Whether each matrix has a row; otherwise those of a kind share one.</param>
+    public static void Write(CommandHost host, InspectRecord record, bool all)
     {
-        TextWriter output = host.Out;
-        output.WriteLine($"{record.File}: {(record.Kind.Length == 0 ? "a container" : record.Kind)}, {Format.Bytes(record.Bytes)}{(record.Verified ? ", every checksum is right" : "")}");
-        if (record.Config is { } config) output.WriteLine(Describe(config, record.Tokenizer));
-        if (record.TokenizerProblem is { } problem) output.WriteLine($"The tokenizer cannot be read: {problem}");
-        if (record.Tensors.Count > 0) Tables.Console(host).Write(Matrices(host, record));
+        host.Say($"{record.File}: {(record.Kind.Length == 0 ? "a container" : record.Kind)}, {Format.Bytes(record.Bytes)}{(record.Verified ? ", every checksum is right" : "")}");
+        if (record.Config is { } config) host.Say(Describe(config, record.Tokenizer));
+        if (record.TokenizerProblem is { } problem) host.Say($"The tokenizer cannot be read: {problem}");
+        if (record.Tensors.Count > 0) Matrices(record, all).Write(host);
         foreach (IGrouping<string, MatrixRecord> group in record.Tensors.GroupBy(m => $"{m.Format}: {m.Storage}; tiles of {m.Tile}, {m.Transform}"))
         {
-            output.WriteLine($"{group.Count()} {(group.Count() == 1 ? "matrix" : "matrices")} {group.Key}");
+            host.Say($"{group.Count()} {(group.Count() == 1 ? "matrix" : "matrices")} {group.Key}");
         }
 
         if (record.DenseTensors.Count > 0)
         {
-            Table dense = Tables.New(host, "dense tensor", "type", "shape", "bytes");
-            foreach (var tensor in record.DenseTensors) dense.Row(tensor.Name, tensor.Type, string.Join(" x ", tensor.Shape), Format.Bytes(tensor.ByteLength));
-            Tables.Console(host).Write(dense);
+            FigureTable dense = new FigureTable("dense tensor").Column("count", 1).Column("type", 3).Column("shape", 2).Column("bytes", 4);
+            foreach (var kind in record.DenseTensors.GroupBy(t => (Name: all ? t.Name : MatrixKinds.Of(t.Name), t.Type, Shape: string.Join(" x ", t.Shape))))
+            {
+                dense.Row(kind.Count() == 1 ? kind.First().Name : kind.Key.Name, Format.Count(kind.Count()), kind.Key.Type, kind.Key.Shape, Format.Bytes(kind.Sum(t => t.ByteLength)));
+            }
+
+            dense.Write(host);
         }
 
-        Table parts = Tables.New(host, "part", "tensors", "bytes", "share");
+        FigureTable parts = new FigureTable("part").Column("tensors", 1).Column("bytes", 3).Column("share", 2);
         foreach (PartRecord part in record.Parts) parts.Row(part.Part, part.Tensors == 0 ? "" : Format.Count(part.Tensors), Format.Bytes(part.Bytes), Format.Percent(part.Share));
-        Tables.Console(host).Write(parts);
+        parts.Write(host);
         if (record.BitsPerWeight is { } bits)
         {
             string error = record.RelativeError is { } e ? $", relative error {Format.Figure(e)}" : "";
             string alphas = record.AlphaShare is { } share ? $", alphas carry {Percent(share)} of the energy" : "";
-            output.WriteLine($"All matrices: {Format.Figure(bits)} bits a weight, {Format.Percent(record.SavedFraction!.Value)} of fp32 saved{error}{alphas}");
+            host.Say($"All matrices: {Format.Figure(bits)} bits a weight, {Format.Percent(record.SavedFraction!.Value)} of fp32 saved{error}{alphas}");
         }
     }
 
@@ -46,14 +51,17 @@ internal static class InspectTables
     public static string Describe(TransformerConfig config, string? tokenizer) =>
         $"GPT-2: {config.Layers} blocks, width {config.Width}, {config.Heads} heads, vocabulary {config.Vocabulary}, {config.MaxSequenceLength} positions, {(config.TiedHead ? "tied" : "untied")} head; tokenizer {tokenizer ?? "none"}";
 
-    private static Table Matrices(CommandHost host, InspectRecord record)
+    private static FigureTable Matrices(InspectRecord record, bool all)
     {
-        Table table = Tables.New(host, "matrix", "shape", "format", "bits/weight", "error", "floor", "alphas", "bytes");
-        foreach (MatrixRecord m in record.Tensors)
+        FigureTable table = new FigureTable("matrix").Column("count", 3).Column("shape", 2).Column("format", 4).Column("bits/weight", 7).Column("error", 8, Meanings.Error)
+            .Column("floor", 5, Meanings.Floor).Column("alphas", 1, Meanings.Alphas).Column("bytes", 6).UnknownMeans(Meanings.NoError);
+        foreach (var kind in record.Tensors.GroupBy(m => (Name: all ? m.Name : MatrixKinds.Of(m.Name), m.Rows, m.Columns, m.Format)))
         {
+            IEnumerable<double> errors = kind.Select(m => m.RelativeError).OfType<double>();
             table.Row(
-                m.Name, $"{m.Rows} x {m.Columns}", m.Format, Format.Figure(m.BitsPerWeight), m.RelativeError is { } error ? Format.Figure(error) : "-",
-                Format.Figure(m.ShannonFloor), Percent(m.AlphaShare), Format.Bytes(m.Bytes));
+                kind.Count() == 1 ? kind.First().Name : kind.Key.Name, Format.Count(kind.Count()), $"{kind.Key.Rows} x {kind.Key.Columns}", kind.Key.Format, MatrixKinds.Range(kind.Select(m => m.BitsPerWeight), Format.Figure),
+                errors.Count() == kind.Count() ? MatrixKinds.Range(errors, Format.Figure) : FigureTable.Unknown, MatrixKinds.Range(kind.Select(m => m.ShannonFloor), Format.Figure),
+                MatrixKinds.Range(kind.Select(m => m.AlphaShare), Percent), Format.Bytes(kind.Sum(m => m.Bytes)));
         }
 
         return table;

@@ -29,7 +29,15 @@ internal static class Format
     /// <summary>A figure with a few digits that count.</summary>
     public static string Figure(double value) => value.ToString("G4", CultureInfo.InvariantCulture);
 
-    public static string Seconds(double seconds) => seconds.ToString("F1", CultureInfo.InvariantCulture) + " s";
+    /// <summary>A time in the units people count it in: 9.9 s, 1 min 45 s, 2 h 3 min.</summary>
+    public static string Seconds(double seconds)
+    {
+        if (seconds < 59.95) return seconds.ToString("F1", CultureInfo.InvariantCulture) + " s";
+        TimeSpan time = TimeSpan.FromSeconds(Math.Round(seconds));
+        return time.TotalHours < 1
+            ? string.Create(CultureInfo.InvariantCulture, $"{time.Minutes} min {time.Seconds} s")
+            : string.Create(CultureInfo.InvariantCulture, $"{(long)time.TotalHours} h {time.Minutes} min");
+    }
 
     /// <summary>exp of a loss, one digit after the point: 6.6.</summary>
     public static string Perplexity(double loss) => Math.Exp(loss).ToString("N1", CultureInfo.InvariantCulture);

@@ -11,18 +11,23 @@ internal static class Wrap
     /// <param name="hanging">Spaces in front of every line but the first.</param>
     public static IEnumerable<string> Lines(string text, int width, int hanging = 0)
     {
-        string indent = new(' ', hanging), line = text[..(text.Length - text.TrimStart(' ').Length)];
+        string indent = new(' ', hanging), line = "", gap = "";
         bool empty = true;
-        foreach (string word in text.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        foreach (string word in text.Split(' '))
         {
-            if (!empty && Cells(line) + 1 + Cells(word) > width)
+            if (word.Length > 0 && !empty && Cells(line) + gap.Length + Cells(word) > width)
             {
                 yield return line;
-                (line, empty) = (indent, true);
+                (line, gap, empty) = (indent, "", true);
             }
 
-            line += empty ? word : $" {word}";
-            empty = false;
+            if (word.Length > 0)
+            {
+                line += gap + word;
+                (gap, empty) = ("", false);
+            }
+
+            gap += " "; // several stay several, but for those at the end of a line
         }
 
         yield return line;

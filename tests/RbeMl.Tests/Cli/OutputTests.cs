@@ -20,8 +20,8 @@ public sealed class OutputTests
     public void Numbers_read_the_same_everywhere()
     {
         Assert.Equal(
-            ["1,234,568", "1.2346", "512 B", "1.5 KiB", "2.0 MiB", "3.25 GiB", "84.1 %", "1:05", "2:00:01", "9.9 s"],
-            [Format.Count(1234567.8), Format.Loss(1.23456), Format.Bytes(512), Format.Bytes(1536), Format.Bytes(2 << 20), Format.Bytes(3.25 * (1 << 30)), Format.Percent(0.8412), Format.Time(TimeSpan.FromSeconds(65)), Format.Time(TimeSpan.FromSeconds(7201)), Format.Seconds(9.94)]);
+            ["1,234,568", "1.2346", "512 B", "1.5 KiB", "2.0 MiB", "3.25 GiB", "84.1 %", "1:05", "2:00:01", "9.9 s", "1 min 45 s", "2 h 3 min"],
+            [Format.Count(1234567.8), Format.Loss(1.23456), Format.Bytes(512), Format.Bytes(1536), Format.Bytes(2 << 20), Format.Bytes(3.25 * (1 << 30)), Format.Percent(0.8412), Format.Time(TimeSpan.FromSeconds(65)), Format.Time(TimeSpan.FromSeconds(7201)), Format.Seconds(9.94), Format.Seconds(105.2), Format.Seconds(7405)]);
     }
 
     [Theory]
@@ -67,14 +67,14 @@ public sealed class OutputTests
     {
         StringWriter output = new();
         TrainingView view = TrainingView.For(new CommandHost(output, TextWriter.Null), quiet: false, steps: 1000);
-        view.Validation = 2.5;
+        view.Validation = new ValidationRecord(400, 2.5);
         view.Run(() =>
         {
             for (int step = 1; step <= 1000; step++) view.Report(new TrainingProgress(step, 1000, 3.25, 1e-3, 1, 12345.6, 100 << 20, null, 768), step / 1000.0, TimeSpan.FromSeconds(step));
         });
         string[] lines = output.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.InRange(lines.Length, 20, 22);
-        Assert.Contains(lines, line => line.Contains("step 500/1000  loss 3.2500  validation 2.5000  12,346 tokens/s  100.0 MiB  8:20 left", StringComparison.Ordinal));
+        Assert.Contains(lines, line => line.Contains("step 500/1000  loss 3.2500  validation 2.5000 at step 400  8:20 left  12,346 tokens/s  100.0 MiB", StringComparison.Ordinal));
         StringWriter silent = new();
         TrainingView.For(new CommandHost(silent, TextWriter.Null), quiet: true, steps: 10).Report(default, 0.5, TimeSpan.Zero);
         Assert.Equal("", silent.ToString());
@@ -89,5 +89,41 @@ public sealed class OutputTests
         Assert.Contains("&lt;b&gt;&amp;", page);
         Assert.Contains("&lt;/blockquote&gt;", page);
         Assert.DoesNotContain("\u0001", page);
+    }
+
+    [Theory]
+    [InlineData("3 2 1.5 1.2", "still getting better", "hardly")]
+    [InlineData("3 1.205 1.203 1.202 1.2", "hardly got better towards the end", "more --steps would")]
+    [InlineData("3 1.2 1.5 1.9", "learn the text by heart", "better at the end")]
+    [InlineData("3 3.2", "got worse", "learnt")]
+    [InlineData("3 2.99", "hardly learnt", "worse")]
+    [InlineData("3 NaN", "of no use", "tokens")]
+    public void The_verdict_is_plain(string losses, string part, string other)
+    {
+        RunRecord run = new() { Model = new ModelRecord(1, 1, 32, 1024, 16, "", 32, "Dct", "bpe", 1, 1) };
+        double[] values = [.. losses.Split(' ').Select(v => double.Parse(v, System.Globalization.CultureInfo.InvariantCulture))];
+        run.Validation.AddRange(values.Select((loss, i) => new ValidationRecord(100 * i, loss)));
+        string verdict = Verdict.Of(run);
+        Assert.Contains(part, verdict);
+        Assert.DoesNotContain(other, verdict);
+        if (double.IsFinite(values[^1])) Assert.Contains($"{Format.Perplexity(values[^1])} equally likely tokens of 1,024", verdict);
+    }
+
+    [Theory]
+    [InlineData("rbeml finetune --text 'my book.txt'", "finetune", "--text", "my book.txt")]
+    [InlineData("rbeml generate -p 'it'\\''s'", "generate", "-p", "it's")]
+    [InlineData("rbeml eval -m a/b.rbe --limit 10", "eval", "-m", "a/b.rbe", "--limit", "10")]
+    public void A_command_line_can_be_typed_again(string line, params string[] args)
+    {
+        if (!OperatingSystem.IsWindows()) Assert.Equal(line, CommandLine.Of(args));
+    }
+
+    [Fact]
+    public void Text_is_broken_between_words_alone()
+    {
+        Assert.Equal(["model    a/very/long/name", "  that is whole"], Wrap.Lines("model    a/very/long/name that is whole", 25, 2));
+        Assert.Equal(["  a  b", "  c"], Wrap.Lines("  a  b c", 6, 2));
+        Assert.Equal(["日本 日本", "日本"], Wrap.Lines("日本 日本 日本", 9));
+        Assert.Equal([""], Wrap.Lines("", 9));
     }
 }

@@ -1,0 +1,17 @@
+namespace RbeMl.Cli;
+
+/// <summary>Command lines as people type them.</summary>
+internal static class CommandLine
+{
+    private const string Plain = "-_./\\:=,+@%";
+
+    /// <summary>The command with its words.</summary>
+    public static string Of(IEnumerable<string> args) => string.Join(' ', args.Select(Quote).Prepend("rbeml"));
+
+    /// <summary>A word, in quotes where a shell would make something else of it.</summary>
+    public static string Quote(string word)
+    {
+        if (word.Length > 0 && word.All(c => char.IsAsciiLetterOrDigit(c) || Plain.Contains(c, StringComparison.Ordinal))) return word;
+        return OperatingSystem.IsWindows() ? $"\"{word.Replace("\"", "\\\"", StringComparison.Ordinal)}\"" : $"'{word.Replace("'", "'\\''", StringComparison.Ordinal)}'";
+    }
+}
