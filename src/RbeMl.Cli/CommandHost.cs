@@ -36,6 +36,9 @@ internal sealed record CommandHost(TextWriter Out, TextWriter Error)
     /// <summary>Whether <see cref="Out"/> is a terminal that can redraw.</summary>
     public bool Interactive { get; init; }
 
+    /// <summary>What <c>--prompt -</c> reads.</summary>
+    public Stream In { get; init; } = Stream.Null;
+
     /// <summary>Width of the terminal, where there is one; tests set it.</summary>
     public Func<int?> Width { get; init; } = static () => null;
 

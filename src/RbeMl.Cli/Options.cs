@@ -65,14 +65,13 @@ internal static class Options
     /// <summary><c>--special</c>.</summary>
     public static Option<bool> Special() => new("--special") { Description = "Names of the tokenizer's special tokens in the text, such as <|endoftext|>, stand for these; without it they are plain text." };
 
-    /// <summary>How a tokenizer reads texts.</summary>
+    /// <summary>Whether a tokenizer is to find special tokens in texts.</summary>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="special">Whether <c>--special</c> was given.</param>
     /// <exception cref="InvalidSettingException">It was, and the tokenizer has no special tokens.</exception>
-    public static Func<string, int[]> Encoder(ITokenizer tokenizer, bool special)
+    public static bool FindsSpecial(ITokenizer tokenizer, bool special)
     {
-        if (!special) return tokenizer.Encode;
-        if (tokenizer is Gpt2Tokenizer { Special.Count: > 0 }) return tokenizer.EncodeWithSpecial;
+        if (!special || tokenizer is Gpt2Tokenizer { Special.Count: > 0 }) return special;
         throw new InvalidSettingException("--special", "on", "the model's tokenizer has no special tokens; leave it out.");
     }
 

@@ -23,6 +23,7 @@ internal static class Program
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         return Commands.Run(args, new CommandHost(Console.Out, Console.Error)
         {
+            In = Console.OpenStandardInput(),
             Interactive = !Console.IsOutputRedirected,
             Width = CommandHost.ConsoleWidth,
             Cancel = cancel.Token,

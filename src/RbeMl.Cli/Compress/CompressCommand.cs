@@ -7,6 +7,7 @@ using RbeMl.Models;
 using RbeMl.Models.Compression;
 using RbeMl.Models.Files;
 using RbeMl.Models.Files.HuggingFace;
+using RbeMl.Text;
 using RbeMl.Training;
 
 namespace RbeMl.Cli.Compress;
@@ -101,7 +102,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         bool ids = settings.CalibrationIds || file.EndsWith(".ids", StringComparison.OrdinalIgnoreCase);
         List<int[]> sequences = ids
             ? TokenFile.ReadSequences(file, config.Vocabulary, settings.TextOptions)
-            : [source.RequireTokenizer("--calibration", file, "give token ids, with --calibration-ids.").Encode(TokenFile.ReadText([file], settings.TextOptions))];
+            : [source.RequireTokenizer("--calibration", file, "give token ids, with --calibration-ids.").EncodeFor(TokenFile.ReadText([file], settings.TextOptions), config.Vocabulary)];
         return CalibrationWindows.Cut(sequences, config.MaxSequenceLength, settings.CalibrationTokens);
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using RbeMl.Cli.Output;
 using RbeMl.Codec;
 using RbeMl.Layers;
@@ -184,7 +185,9 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     {
         using Generator generator = new(model, settings.Threads);
         GenerationOptions options = new() { MaxTokens = SampleTokens, Temperature = 0.7, TopK = 40, Seed = settings.Seed };
-        return (data.Tokenizer is null ? " " : "") + Decode(data, [.. generator.Generate(prompt, options)]);
+        return data.Tokenizer is { } tokenizer
+            ? string.Concat(new TextGenerator(generator, tokenizer).Generate(prompt, options))
+            : string.Concat(generator.Generate(prompt, options).Select(id => string.Create(CultureInfo.InvariantCulture, $" {id}")));
     }
 
     private static string Decode(TrainingData data, int[] ids) => data.Tokenizer?.Decode(ids) ?? string.Join(' ', ids);

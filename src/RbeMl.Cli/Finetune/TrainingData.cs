@@ -7,7 +7,7 @@ namespace RbeMl.Cli.Finetune;
 /// <summary>What a run trains and validates on.</summary>
 /// <param name="Train">Training tokens.</param>
 /// <param name="Validation">Held-out tokens.</param>
-/// <param name="Tokenizer">Tokenizer, or null for ids.</param>
+/// <param name="Tokenizer">Tokenizer, also the one of a model that goes on with ids; null where there is none.</param>
 /// <param name="Vocabulary">Number of ids.</param>
 /// <param name="Source">Where the data comes from, for people: names of files without their folders.</param>
 /// <param name="Prompts">Beginnings to generate from, as ids.</param>
@@ -23,7 +23,7 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
     /// <param name="context">Tokens of a sequence.</param>
     public static TrainingData Load(FinetuneSettings settings, Gpt2Bundle? model, int context)
     {
-        TrainingData data = settings.Tokens is { } file ? FromTokens(settings, file, model?.Model.Config.Vocabulary) : FromText(settings, model);
+        TrainingData data = settings.Tokens is { } file ? FromTokens(settings, file, model) : FromText(settings, model);
         if (model is null && (long)data.Vocabulary * settings.Width > Array.MaxLength)
         {
             throw new InvalidSettingException("--width", settings.Width, $"{data.Vocabulary} token ids of {data.Source} times that are more than one embedding holds, {Array.MaxLength} values. Use a smaller width or fewer ids.");
@@ -34,8 +34,9 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
         return data;
     }
 
-    private static TrainingData FromTokens(FinetuneSettings settings, string file, int? vocabulary)
+    private static TrainingData FromTokens(FinetuneSettings settings, string file, Gpt2Bundle? model)
     {
+        int? vocabulary = model?.Model.Config.Vocabulary;
         int limit = vocabulary ?? settings.Vocabulary ?? FinetuneOptions.MostTokenIds;
         List<int[]> train = TokenFile.ReadSequences(file, limit, settings.TextOptions), validation;
         bool stream = train.Count == 1; // what is left of sequences after the split are sequences, even if it is one
@@ -52,7 +53,7 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
         int[][] prompts = [.. validation.Take(3).Select(sequence => sequence[..Math.Min(PromptIds, sequence.Length)])];
         TokenDataset trainSet = stream ? TokenDataset.FromStream(train[0], ids, settings.Seed) : TokenDataset.FromSequences(train, ids, settings.Seed);
         TokenDataset validationSet = stream && validation.Count == 1 ? TokenDataset.FromStream(validation[0], ids, settings.Seed + 1) : TokenDataset.FromSequences(validation, ids, settings.Seed + 1);
-        return new TrainingData(trainSet, validationSet, null, ids, Path.GetFileName(file), prompts);
+        return new TrainingData(trainSet, validationSet, model?.Tokenizer, ids, Path.GetFileName(file), prompts);
     }
 
     // The last tenth: of a stream's tokens, or of the sequences.
@@ -82,11 +83,11 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
             _ => BytePairTokenizer.Train(text.Train[..Math.Min(LearningCharacters, text.Train.Length)], settings.Vocabulary ?? DefaultVocabulary),
         };
         int vocabulary = model?.Model.Config.Vocabulary ?? tokenizer.Vocabulary;
-        Func<string, int[]> encode = Options.Encoder(tokenizer, settings.Special);
-        TokenDataset train = TokenDataset.FromStream(encode(text.Train), vocabulary, settings.Seed);
-        TokenDataset validation = TokenDataset.FromStream(encode(text.Validation), vocabulary, settings.Seed + 1);
+        bool special = Options.FindsSpecial(tokenizer, settings.Special);
+        TokenDataset train = TokenDataset.FromStream(tokenizer.EncodeFor(text.Train, vocabulary, special), vocabulary, settings.Seed);
+        TokenDataset validation = TokenDataset.FromStream(tokenizer.EncodeFor(text.Validation, vocabulary, special), vocabulary, settings.Seed + 1);
         bool documentation = settings.Text.Count == 0 && model is null;
-        int[][] prompts = [.. (documentation ? DocumentationPrompts : Beginnings(text.Validation)).Select(encode).Where(ids => ids.Length > 0)];
+        int[][] prompts = [.. (documentation ? DocumentationPrompts : Beginnings(text.Validation)).Select(prompt => tokenizer.EncodeFor(prompt, vocabulary, special)).Where(ids => ids.Length > 0)];
         return new TrainingData(train, validation, tokenizer, vocabulary, text.Source, prompts);
     }
 

@@ -117,12 +117,12 @@ internal readonly record struct TokenLimits(int Vocabulary, int Context, bool Ke
     /// <summary>What is kept of some ids.</summary>
     public ReadOnlySpan<int> Cut(ReadOnlySpan<int> ids) => ids.Length <= Context ? ids : KeepEnd ? ids[^Context..] : ids[..Context];
 
-    /// <summary>The ids of a text; none when it holds something that the tokenizer has no id for.</summary>
+    /// <summary>The ids of a text; none when it holds something that the tokenizer has no id for, or the model none of the tokenizer's.</summary>
     public ReadOnlySpan<int> Encode(ITokenizer tokenizer, string text)
     {
         try
         {
-            return tokenizer.Encode(text);
+            return tokenizer.EncodeFor(text, Vocabulary);
         }
         catch (TokenException)
         {

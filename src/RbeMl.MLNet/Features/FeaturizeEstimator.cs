@@ -44,7 +44,6 @@ public sealed class FeaturizeEstimator : IEstimator<FeaturizeTransformer>
             features.Resolve(config.Layers);
             int tokens = _options.MaxTokens ?? config.MaxSequenceLength;
             if (tokens < 1 || tokens > config.MaxSequenceLength) throw new InvalidSettingException(nameof(FeaturizeOptions.MaxTokens), tokens, $"use 1 to {config.MaxSequenceLength}, the model's positions.");
-            if (tokenizer?.Vocabulary > config.Vocabulary) throw new InvalidSettingException(nameof(FeaturizeOptions.Tokenizer), $"{tokenizer.Vocabulary} ids", $"the model knows {config.Vocabulary}. Use the model's own tokenizer.");
             if (!config.Causal) throw new InvalidSettingException(nameof(TransformerConfig.Causal), false, "texts of different lengths need a causal model.");
             FeaturizeColumns columns = new(_options.OutputColumnName, _options.InputColumnName, tokens, _options.KeepEnd, _options.BatchRows, _options.Threads);
             made = new FeaturizeTransformer(_environment, columns, features, bundle.Model, tokenizer);

@@ -15,16 +15,15 @@ internal sealed class GeneratorPool(Gpt2Model<float> model, WorkspacePool thread
     /// <summary>A text's continuation. It depends on the options and the text only: the random numbers are those of the seed and the text's ids.</summary>
     /// <param name="prompt">The text's ids, at least one.</param>
     /// <param name="options">How to draw.</param>
-    /// <param name="tokenizer">Gives the text; a GPT-2 tokenizer's end of text ends it.</param>
+    /// <param name="tokenizer">Gives the text.</param>
     /// <exception cref="NonFiniteException">A logit is NaN or infinite.</exception>
     public string Continue(int[] prompt, GenerationOptions options, ITokenizer tokenizer)
     {
-        int end = tokenizer is Gpt2Tokenizer gpt2 && gpt2.Special.TryGetValue(Gpt2Tokenizer.EndOfText, out int id) ? id : -1;
         GenerationOptions own = options with { Seed = XxHash3.HashToUInt64(MemoryMarshal.AsBytes<int>(prompt), (long)options.Seed) };
         Generator generator = _kept.TryTake(out Generator? kept) ? kept : new Generator(model, threads.Team);
         try
         {
-            return tokenizer.Decode([.. generator.Generate(prompt, own).TakeWhile(token => token != end && token < tokenizer.Vocabulary)]);
+            return string.Concat(new TextGenerator(generator, tokenizer).Generate(prompt, own));
         }
         finally
         {

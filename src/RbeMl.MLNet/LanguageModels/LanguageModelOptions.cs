@@ -31,8 +31,17 @@ public sealed class LanguageModelOptions : FineTuningOptions
     /// <summary>Optimiser steps in all, in place of <see cref="FineTuningOptions.Epochs"/>; null goes by epochs.</summary>
     public int? Steps { get; set; }
 
-    /// <summary>Tokens a text is continued by; fewer where GPT-2's end of text is drawn.</summary>
+    /// <summary>Tokens a text is continued by; fewer where an end token is drawn or a stop string comes.</summary>
     public int MaxNewTokens { get; set; } = 32;
+
+    /// <inheritdoc cref="GenerationOptions.EndTokens"/>
+    public IReadOnlyList<int>? EndTokens { get; set; }
+
+    /// <inheritdoc cref="GenerationOptions.IgnoreEnd"/>
+    public bool IgnoreEnd { get; set; }
+
+    /// <summary>Texts that end a continuation where one first is complete; what is before it is kept, itself it is not.</summary>
+    public IReadOnlyList<string> StopStrings { get; set; } = [];
 
     /// <summary>Logits are divided by it; 0 takes the most likely token.</summary>
     public double Temperature { get; set; } = 0.8;
@@ -42,6 +51,12 @@ public sealed class LanguageModelOptions : FineTuningOptions
 
     /// <summary>Only the most likely tokens that together have this probability are drawn from; 1 for all.</summary>
     public double TopP { get; set; } = 1;
+
+    /// <inheritdoc cref="GenerationOptions.MinP"/>
+    public double MinP { get; set; }
+
+    /// <inheritdoc cref="GenerationOptions.RepetitionPenalty"/>
+    public double RepetitionPenalty { get; set; } = 1;
 
     /// <summary>
     /// An earlier result to go on from: its model and tokenizer, in place of <see cref="FineTuningOptions.ModelPath"/> and
@@ -74,12 +89,26 @@ public sealed class LanguageModelOptions : FineTuningOptions
         Require(Trains || ModelPath is not null || Model is not null || WarmStart is not null, nameof(Epochs), Epochs, $"a new model must be trained. Give a {nameof(ModelPath)}, {nameof(Model)} or {nameof(WarmStart)}, or some epochs.");
         Require(WarmupFraction is >= 0 and <= 1, nameof(WarmupFraction), WarmupFraction, "use a fraction from 0 to 1.");
         RunLimits.CheckNewTokens(nameof(MaxNewTokens), MaxNewTokens);
+        Require(!(EndTokens?.Count > LanguageModelSettings.Most), nameof(EndTokens), EndTokens?.Count, $"use at most {LanguageModelSettings.Most}.");
+        Require(!(StopStrings?.Count > LanguageModelSettings.Most), nameof(StopStrings), StopStrings?.Count, $"use at most {LanguageModelSettings.Most}.");
         _ = ToGeneration(0).Validate();
         _ = ToTrainer(0, 1, 1, 1).Validate();
     }
 
     /// <summary>The settings of generation.</summary>
-    internal GenerationOptions ToGeneration(ulong seed) => new() { MaxTokens = MaxNewTokens, Temperature = Temperature, TopK = TopK, TopP = TopP, Seed = seed };
+    internal GenerationOptions ToGeneration(ulong seed) => new()
+    {
+        MaxTokens = MaxNewTokens,
+        Temperature = Temperature,
+        TopK = TopK,
+        TopP = TopP,
+        MinP = MinP,
+        RepetitionPenalty = RepetitionPenalty,
+        EndTokens = EndTokens is null ? null : [.. EndTokens],
+        IgnoreEnd = IgnoreEnd,
+        StopStrings = StopStrings?.ToArray()!, // null is refused where all is checked
+        Seed = seed,
+    };
 
     /// <summary>The settings of training.</summary>
     internal TrainerOptions ToTrainer(ulong seed, int steps, int batch, int context) => new()

@@ -13,6 +13,9 @@ namespace RbeMl.MLNet.LanguageModels;
 /// <param name="Generation">How texts are continued.</param>
 internal sealed record LanguageModelSettings(string TextColumn, string? Perplexity, string? GeneratedText, int Context, GenerationOptions Generation)
 {
+    /// <summary>Most end tokens, and most stop strings.</summary>
+    public const int Most = 1 << 10;
+
     /// <summary>The columns added; the perplexity comes first.</summary>
     public static IReadOnlyList<AddedColumn> Added(string? perplexity, string? generatedText)
     {
@@ -34,6 +37,13 @@ internal sealed record LanguageModelSettings(string TextColumn, string? Perplexi
         writer.Write(Generation.TopK);
         writer.Write(Generation.TopP);
         writer.Write(Generation.Seed);
+        writer.Write(Generation.MinP);
+        writer.Write(Generation.RepetitionPenalty);
+        writer.Write(Generation.IgnoreEnd);
+        writer.Write(Generation.EndTokens?.Count ?? -1);
+        foreach (int id in Generation.EndTokens ?? []) writer.Write(id);
+        writer.Write(Generation.StopStrings.Count);
+        foreach (string stop in Generation.StopStrings) writer.Write(stop);
 
         void Optional(string? name)
         {
@@ -43,8 +53,10 @@ internal sealed record LanguageModelSettings(string TextColumn, string? Perplexi
     }
 
     /// <summary>Reads what <see cref="Write"/> wrote.</summary>
+    /// <param name="reader">The bytes.</param>
+    /// <param name="version">The component's version; those before 2 have no more than seed and probabilities.</param>
     /// <exception cref="InvalidSettingException">A setting of generation is out of range.</exception>
-    public static LanguageModelSettings Read(BinaryReader reader)
+    public static LanguageModelSettings Read(BinaryReader reader, int version)
     {
         string text = ColumnName.Read(reader, nameof(TextColumn));
         string? perplexity = ColumnName.ReadOptional(reader, nameof(Perplexity)), generated = ColumnName.ReadOptional(reader, nameof(GeneratedText));
@@ -58,6 +70,24 @@ internal sealed record LanguageModelSettings(string TextColumn, string? Perplexi
             Seed = reader.ReadUInt64(),
         };
         RunLimits.CheckNewTokens(nameof(generation.MaxTokens), generation.MaxTokens);
+        if (version >= 2)
+        {
+            generation = generation with
+            {
+                MinP = reader.ReadDouble(),
+                RepetitionPenalty = reader.ReadDouble(),
+                IgnoreEnd = reader.ReadBoolean(),
+                EndTokens = Count(-1) is >= 0 and var ends ? [.. Enumerable.Range(0, ends).Select(_ => reader.ReadInt32())] : null,
+                StopStrings = Enumerable.Range(0, Count(0)).Select(_ => reader.ReadString()).ToArray(),
+            };
+        }
+
         return new LanguageModelSettings(text, perplexity, generated, context, generation.Validate());
+
+        int Count(int least)
+        {
+            int count = reader.ReadInt32();
+            return count >= least && count <= Most ? count : throw new InvalidSettingException("count", count, $"at most {Most} are kept.");
+        }
     }
 }

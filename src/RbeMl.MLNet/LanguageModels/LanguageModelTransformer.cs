@@ -20,11 +20,14 @@ namespace RbeMl.MLNet.LanguageModels;
 /// </summary>
 public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<LanguageModelTransformer>
 {
+    // 2: with end tokens, stop strings, repetition penalty and min-p.
+    private const ushort Version = 2;
 
     internal LanguageModelTransformer(
         IHostEnvironment environment, LanguageModelSettings settings, Gpt2Model<float> model, ITokenizer? tokenizer, TrainingSummary summary, ScoringSettings scoring)
-        : base(environment, Name)
+        : base(environment, Name, Version)
     {
+        settings.Generation.Validate(model.Config.Vocabulary);
         (Settings, Model, Tokenizer, Summary) = (settings, model, tokenizer, summary);
         Scoring = scoring;
         Pool = new WorkspacePool(scoring.Threads);
@@ -32,6 +35,8 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
     }
 
     static string ILoadable<LanguageModelTransformer>.Name => Name;
+
+    static ushort ILoadable<LanguageModelTransformer>.Version => Version;
 
     /// <summary>How it was trained.</summary>
     public TrainingSummary Summary { get; }
@@ -60,7 +65,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
     {
         TrainingSummary summary = TrainingSummary.Read(reader);
         ScoringSettings scoring = ScoringSettings.Read(reader);
-        LanguageModelSettings settings = LanguageModelSettings.Read(reader);
+        LanguageModelSettings settings = LanguageModelSettings.Read(reader, version);
         Gpt2Bundle bundle = Gpt2File.Load(reader.BaseStream, Name);
         try
         {

@@ -30,7 +30,6 @@ internal sealed class StartingModel : IDisposable
         if (_given is null) return;
         TransformerConfig config = _given.Model.Config;
         if (Context > config.MaxSequenceLength) Refuse(nameof(options.Context), Context, $"the model has {config.MaxSequenceLength} positions. Use at most that.");
-        if (Tokenizer?.Vocabulary > config.Vocabulary) Refuse(nameof(options.Tokenizer), $"{Tokenizer.Vocabulary} ids", $"the model knows {config.Vocabulary}. Use the model's own tokenizer.");
     }
 
     /// <summary>Tokens of a text that are used.</summary>
@@ -73,16 +72,19 @@ internal sealed class StartingModel : IDisposable
                 Dropout = (float)(_options.Dropout ?? 0),
             };
             NewModelMemory.Require(config);
-            return new Gpt2Model<float>(Gpt2Weights.CreateUntrained(config, compression ?? new RbeOptions(), seed));
+            return new Gpt2Model<float>(Known(Gpt2Weights.CreateUntrained(config, compression ?? new RbeOptions(), seed)));
         }
 
-        Gpt2Weights weights = Weights(_given.Model);
+        Gpt2Weights weights = Known(Weights(_given.Model));
         if (_options.Dropout is { } dropout) weights = weights with { Config = weights.Config.WithDropout((float)dropout) };
         return new Gpt2Model<float>(compression is null ? weights : weights.Recompress(compression));
     }
 
     /// <summary>Frees what was loaded; models that were made stay.</summary>
     public void Dispose() => _loaded?.Dispose();
+
+    // With the tokenizer's end of text and ids.
+    private Gpt2Weights Known(Gpt2Weights weights) => weights with { Tokens = weights.Tokens.With(Tokenizer, weights.Config.Vocabulary) };
 
     private static Gpt2Weights Weights(Gpt2Model<float> model)
     {

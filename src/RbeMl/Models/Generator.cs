@@ -1,53 +1,19 @@
-using RbeMl.Kernels;
+using System.Runtime.CompilerServices;
 using RbeMl.Layers;
 using RbeMl.Memory;
 
 namespace RbeMl.Models;
 
-/// <summary>How the next token is drawn.</summary>
-public sealed record GenerationOptions
-{
-    /// <summary>Most tokens to generate.</summary>
-    public int MaxTokens { get; init; } = 100;
-
-    /// <summary>Logits are divided by it; 0 takes the most likely token.</summary>
-    public double Temperature { get; init; } = 1;
-
-    /// <summary>Only the k most likely tokens are drawn from; 0 for all.</summary>
-    public int TopK { get; init; }
-
-    /// <summary>Only the most likely tokens that together have this probability are drawn from; 1 for all.</summary>
-    public double TopP { get; init; } = 1;
-
-    /// <summary>The same seed draws the same tokens.</summary>
-    public ulong Seed { get; init; } = 1;
-
-    /// <summary>How past keys and values are stored: smaller formats round them, so the text may differ.</summary>
-    public KvFormat KvFormat { get; init; } = KvFormat.F32;
-
-    /// <summary>Checks every value.</summary>
-    /// <exception cref="InvalidSettingException">A value is out of range.</exception>
-    public GenerationOptions Validate()
-    {
-        if (MaxTokens < 1) throw new InvalidSettingException(nameof(MaxTokens), MaxTokens, "use at least 1.");
-        if (!(Temperature >= 0 && double.IsFinite(Temperature))) throw new InvalidSettingException(nameof(Temperature), Temperature, "use 0 (most likely token) or a positive number such as 0.8.");
-        if (TopK < 0) throw new InvalidSettingException(nameof(TopK), TopK, "use 0 (all tokens) or a positive number.");
-        if (!(TopP > 0 && TopP <= 1)) throw new InvalidSettingException(nameof(TopP), TopP, "use a probability above 0 and up to 1.");
-        if (!Enum.IsDefined(KvFormat)) throw new InvalidSettingException(nameof(KvFormat), KvFormat, $"use one of {string.Join(", ", Enum.GetNames<KvFormat>())}.");
-        return this;
-    }
-}
-
 /// <summary>
-/// Generates tokens with a KV cache. When the model's positions are used up, the older half of the text is forgotten and the rest read again.
+/// Generates tokens with a KV cache. When the model's positions are used up, the older half of the text is forgotten and the rest read again. An end token
+/// ends the text and is not given; ids that stand for nothing (<see cref="ModelTokens.Unused"/>) are never drawn. <see cref="TextGenerator"/> gives text.
 /// </summary>
 public sealed class Generator : IDisposable, ILeased
 {
     private readonly Gpt2Model<float> _model;
     private readonly Workspace<float> _workspace;
     private readonly float[] _logits;
-    private readonly ulong[] _order;
-    private readonly double[] _probabilities;
+    private readonly TokenSampler _sampler;
 
     private readonly Lease _lease;
 
@@ -80,61 +46,47 @@ public sealed class Generator : IDisposable, ILeased
         _lease = new Lease(this);
         _workspace = workspace();
         _logits = new float[model.Config.Vocabulary];
-        _order = new ulong[model.Config.Vocabulary];
-        _probabilities = new double[model.Config.Vocabulary];
+        _sampler = new TokenSampler(model.Config.Vocabulary, model.Tokens);
     }
 
     /// <summary>Bytes of the cache of past keys and values: 0 before the first token.</summary>
     public long CacheBytes => _cache?.AllocatedBytes ?? 0;
+
+    /// <summary>Why the last text ended; null as long as it goes on, or when its reader went away.</summary>
+    public FinishReason? Finish { get; private set; }
+
+    internal Gpt2Model<float> Model => _model;
 
     internal Workspace<float> Workspace => _workspace;
 
     /// <summary>Yields new tokens one by one as they are drawn. One enumeration at a time: a second one ends the first.</summary>
     /// <param name="prompt">At least one token id; of a prompt beyond the model's positions the end is used.</param>
     /// <param name="options">How to draw.</param>
+    /// <param name="cancel">Ends the text, also while the prompt is read: between two blocks of the model.</param>
     /// <exception cref="TokenException">The prompt is empty or holds an id outside the vocabulary.</exception>
-    public IEnumerable<int> Generate(IReadOnlyList<int> prompt, GenerationOptions options)
-    {
-        ArgumentNullException.ThrowIfNull(prompt);
-        ArgumentNullException.ThrowIfNull(options);
-        options.Validate();
-        if (prompt.Count == 0) throw new TokenException("the prompt is empty. Give at least one token to continue from.");
-        for (int i = 0; i < prompt.Count; i++)
-        {
-            if ((uint)prompt[i] >= (uint)_model.Config.Vocabulary) throw new TokenException($"token id {prompt[i]} at position {i} of the prompt is outside the vocabulary 0 .. {_model.Config.Vocabulary - 1}. Use the model's own tokenizer.");
-        }
+    /// <exception cref="InvalidSettingException">An option is out of range, or stop strings are given: ids have no text.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled; thrown by the enumeration, after the tokens drawn so far.</exception>
+    public IEnumerable<int> Generate(IReadOnlyList<int> prompt, GenerationOptions options, CancellationToken cancel = default) =>
+        Generate(prompt, options, _model.Tokens, cancel);
 
-        return Draw([.. prompt.Skip(prompt.Count - _model.Config.MaxSequenceLength)], options);
-    }
+    /// <summary>The same, each token computed on a thread of the pool.</summary>
+    /// <inheritdoc cref="Generate(IReadOnlyList{int}, GenerationOptions, CancellationToken)"/>
+    public IAsyncEnumerable<int> GenerateAsync(IReadOnlyList<int> prompt, GenerationOptions options, CancellationToken cancel = default) =>
+        GenerateAsync(prompt, options, _model.Tokens, cancel);
 
-    /// <summary>Draws from logits [V] with the options' rules; the seed and the position fix the random number.</summary>
+    /// <summary>
+    /// Draws from logits [V] with the options' rules; the seed and the position fix the random number. The repetition penalty, which needs the text before, is
+    /// not among them.
+    /// </summary>
+    /// <exception cref="ShapeMismatchException">There are more or fewer logits than ids.</exception>
+    /// <exception cref="NonFiniteException">A logit is NaN or infinite.</exception>
+    /// <exception cref="InvalidSettingException">An option is out of range.</exception>
     public int Sample(ReadOnlySpan<float> logits, GenerationOptions options, long position)
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        if (logits.Length != _order.Length) throw new ShapeMismatchException("logits", $"{_order.Length}, one a token of the vocabulary", $"{logits.Length}", "Pass the logits of one position.");
-        for (int i = 0; i < logits.Length; i++)
-        {
-            if (!float.IsFinite(logits[i])) throw new NonFiniteException("head", $"logit {logits[i]} of token {i}. The model's weights are damaged or its training diverged.");
-        }
-
-        if (options.Temperature == 0) return IndexOfMax(logits);
-        for (int i = 0; i < logits.Length; i++) _order[i] = ((ulong)Descending(logits[i]) << 32) | (uint)i;
-        Array.Sort(_order);
-        int count = options.TopK > 0 ? Math.Min(options.TopK, logits.Length) : logits.Length;
-        double sum = 0, max = logits[Token(0)];
-        for (int i = 0; i < count; i++) sum += _probabilities[i] = Math.Exp((logits[Token(i)] - max) / options.Temperature);
-        double kept = 0;
-        int last = 0;
-        while (last < count && (last == 0 || kept < options.TopP * sum)) kept += _probabilities[last++];
-        double target = Philox.ToUnit(Philox.Word(new RandomKey(options.Seed, 0, 0, DropoutSite.Other), (ulong)position, 0)) * kept;
-        for (int i = 0; i < last; i++)
-        {
-            target -= _probabilities[i];
-            if (target < 0) return Token(i);
-        }
-
-        return Token(last - 1);
+        _sampler.Check(logits);
+        return _sampler.Draw(logits, options, position);
     }
 
     /// <summary>Ends the threads and frees the memory, after the token that is being computed.</summary>
@@ -146,34 +98,81 @@ public sealed class Generator : IDisposable, ILeased
         _workspace.Dispose();
     }
 
-    private static int IndexOfMax(ReadOnlySpan<float> values)
+    internal IEnumerable<int> Generate(IReadOnlyList<int> prompt, GenerationOptions options, ModelTokens tokens, CancellationToken cancel) =>
+        Draw(Checked(prompt, options), options, tokens, cancel);
+
+    internal IAsyncEnumerable<int> GenerateAsync(IReadOnlyList<int> prompt, GenerationOptions options, ModelTokens tokens, CancellationToken cancel) =>
+        DrawAsync(Checked(prompt, options), options, tokens, cancel);
+
+    private int[] Checked(IReadOnlyList<int> prompt, GenerationOptions options)
     {
-        int best = 0;
-        for (int i = 1; i < values.Length; i++)
+        ArgumentNullException.ThrowIfNull(prompt);
+        ArgumentNullException.ThrowIfNull(options);
+        int vocabulary = _model.Config.Vocabulary;
+        options.Validate(vocabulary);
+        if (options.StopStrings.Count > 0) throw new InvalidSettingException(nameof(options.StopStrings), options.StopStrings[0], "token ids have no text to find it in. Use a TextGenerator.");
+        if (prompt.Count == 0) throw new TokenException("the prompt is empty. Give at least one token to continue from.");
+        for (int i = 0; i < prompt.Count; i++)
         {
-            if (values[i] > values[best]) best = i;
+            if ((uint)prompt[i] >= (uint)vocabulary) throw new TokenException($"token id {prompt[i]} at position {i} of the prompt is outside the vocabulary 0 .. {vocabulary - 1}. Use the model's own tokenizer.");
         }
 
-        return best;
+        return [.. prompt.Skip(prompt.Count - _model.Config.MaxSequenceLength)];
     }
 
-    // Bits that order as the logits do, the largest first.
-    private static uint Descending(float logit)
-    {
-        uint bits = BitConverter.SingleToUInt32Bits(logit + 0f); // one zero, not two
-        return (bits & 0x80000000) != 0 ? bits : ~bits & 0x7FFFFFFF;
-    }
+    private static int[] Ends(GenerationOptions options, ModelTokens tokens) => options.IgnoreEnd ? [] : [.. options.EndTokens ?? tokens.EndTokens ?? []];
 
-    private int Token(int rank) => (int)(uint)_order[rank];
-
-    private IEnumerable<int> Draw(int[] prompt, GenerationOptions options)
+    private IEnumerable<int> Draw(int[] prompt, GenerationOptions options, ModelTokens tokens, CancellationToken cancel)
     {
-        int generation = ++_generation;
-        Start(prompt, options);
+        int generation = Begin(prompt, options, tokens);
+        int[] ends = Ends(options, tokens);
         for (int n = 0; n < options.MaxTokens; n++)
         {
-            if (generation != _generation) throw new InvalidOperationException("Another Generate of this generator was started. Finish one before the next, or use a generator each.");
-            yield return Next(options, n);
+            if (Step(generation, options, n, ends, cancel) is not { } token) yield break;
+            yield return token;
+        }
+
+        Finish = FinishReason.Length;
+    }
+
+    private async IAsyncEnumerable<int> DrawAsync(int[] prompt, GenerationOptions options, ModelTokens tokens, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        int generation = Begin(prompt, options, tokens);
+        int[] ends = Ends(options, tokens);
+        for (int n = 0; n < options.MaxTokens; n++)
+        {
+            int position = n;
+            int? drawn = await Task.Run(() => Step(generation, options, position, ends, cancel), CancellationToken.None).ConfigureAwait(false);
+            if (drawn is not { } token) yield break;
+            yield return token;
+        }
+
+        Finish = FinishReason.Length;
+    }
+
+    private int Begin(int[] prompt, GenerationOptions options, ModelTokens tokens)
+    {
+        Finish = null;
+        _sampler.Use(tokens);
+        Start(prompt, options);
+        return ++_generation;
+    }
+
+    // The next token; null for an end token.
+    private int? Step(int generation, GenerationOptions options, int position, int[] ends, CancellationToken cancel)
+    {
+        if (generation != _generation) throw new InvalidOperationException("Another Generate of this generator was started. Finish one before the next, or use a generator each.");
+        try
+        {
+            int token = Next(options, position, cancel);
+            if (!ends.Contains(token)) return token;
+            Finish = FinishReason.EndToken;
+            return null;
+        }
+        catch (OperationCanceledException)
+        {
+            Finish = FinishReason.Cancelled;
+            throw;
         }
     }
 
@@ -194,9 +193,10 @@ public sealed class Generator : IDisposable, ILeased
     }
 
     /// <summary>Reads what is not in the cache yet and draws the next token; allocates nothing but at the first call of a shape.</summary>
-    internal int Next(GenerationOptions options, long position)
+    internal int Next(GenerationOptions options, long position, CancellationToken cancel = default)
     {
         using Hold held = _lease.Claim();
+        cancel.ThrowIfCancellationRequested();
         int limit = _model.Config.MaxSequenceLength;
         if (_count > limit)
         {
@@ -207,9 +207,11 @@ public sealed class Generator : IDisposable, ILeased
         }
 
         ReadOnlySpan<int> unread = _text.AsSpan(_cache!.Length, _count - _cache.Length);
-        _model.LastLogits(unread, 1, unread.Length, _workspace, _cache, _logits);
+        _model.LastLogits(unread, 1, unread.Length, _workspace, _cache, _logits, cancel);
+        _sampler.Check(_logits);
+        if (options.RepetitionPenalty != 1) _sampler.Penalize(_logits, _text.AsSpan(0, _count), options.RepetitionPenalty);
         MakeRoom(_count + 1);
-        return _text[_count++] = Sample(_logits, options, position);
+        return _text[_count++] = _sampler.Draw(_logits, options, position);
     }
 
     // Room in the text for so many tokens: twice what there was, at least 256, at most one more than the model's positions.

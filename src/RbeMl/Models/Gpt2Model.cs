@@ -26,6 +26,8 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
     {
         ArgumentNullException.ThrowIfNull(weights);
         Config = weights.Config.Validate();
+        Tokens = weights.Tokens;
+        Tokens.Check(Config.Vocabulary);
         int v = Config.Vocabulary, d = Config.Width;
         Parameters = new ParameterVector<T>();
         Check("blocks", Config.Layers, weights.Blocks.Count, "Give one BlockWeights a layer.");
@@ -59,6 +61,9 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
 
     /// <summary>Shapes.</summary>
     public TransformerConfig Config { get; }
+
+    /// <summary>Which ids end a text, and which stand for nothing: what generation needs. All copies of the model keep it.</summary>
+    public ModelTokens Tokens { get; }
 
     /// <summary>All trainable values.</summary>
     public ParameterVector<T> Parameters { get; }
@@ -95,6 +100,7 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         FinalGamma = _finalNorm.Gamma.ToFloats(),
         FinalBeta = _finalNorm.Beta.ToFloats(),
         Head = Config.TiedHead ? null : _head.ToWeights(),
+        Tokens = Tokens,
     };
 
     /// <summary>Logits of every token.</summary>
@@ -120,8 +126,10 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
     }
 
     /// <summary>Logits of the last token of every sequence, [B, V] row-major into <paramref name="logits"/>: what generation needs.</summary>
+    /// <exception cref="OperationCanceledException">Cancelled between two blocks; the cache holds what it held.</exception>
     /// <inheritdoc cref="Logits"/>
-    public void LastLogits(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache, Span<T> logits)
+    public void LastLogits(
+        ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache, Span<T> logits, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(workspace);
         if (!Shape.Holds(logits.Length, batch, Config.Vocabulary)) throw Shape.Mismatch("logits", logits.Length, "Pass room for one row a sequence.", batch, Config.Vocabulary);
@@ -132,7 +140,7 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
             return;
         }
 
-        Panel<T> x = Hidden(tokens, batch, length, workspace, cache);
+        Panel<T> x = HiddenAfter(tokens, batch, length, workspace, cache, Blocks.Count, cancel);
         Panel<T> last = workspace.Panel("model.last").Reshape(batch, Width, PaddedWidth, clear: true);
         last.Clear();
         for (int b = 0; b < batch; b++)
@@ -150,7 +158,8 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         HiddenAfter(tokens, batch, length, workspace, cache, Blocks.Count);
 
     // The same after the first so many blocks.
-    private Panel<T> HiddenAfter(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache, int blocks)
+    private Panel<T> HiddenAfter(
+        ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache, int blocks, CancellationToken cancel = default)
     {
         int past = cache?.Length ?? 0;
         tokens = workspace.Own(tokens);
@@ -163,6 +172,7 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         {
             for (int l = 0; l < blocks; l++, (x, y) = (y, x))
             {
+                cancel.ThrowIfCancellationRequested();
                 y.Reshape(batch * length, Width, PaddedWidth);
                 Blocks[l].Forward(x, y, batch, length, cache?.Options(l), null, workspace);
             }

@@ -39,6 +39,9 @@ public sealed record Gpt2Weights
     /// <summary>[V, D]; null with a tied head.</summary>
     public TableWeights? Head { get; init; }
 
+    /// <summary>Which ids end a text, and which stand for nothing.</summary>
+    public ModelTokens Tokens { get; init; } = ModelTokens.Unknown;
+
     /// <summary>
     /// Untrained weights as GPT-2 initialises them: every decoded weight N(0, 0.02²), projections back to the residual stream scaled by 1 / sqrt(2 L).
     /// </summary>

@@ -23,6 +23,7 @@ public sealed class Gpt2Tokenizer : ITokenizer
 
     internal const int LongestToken = 1024;
     private const int CachedPieces = 1 << 16, LongestCached = 64;
+    private static readonly string[] EndNames = [EndOfText, "</s>", "<eos>"];
     private readonly byte[]?[] _bytes;
     private readonly Dictionary<long, int> _rankOf;
     private readonly NamedTokens _added, _named;
@@ -80,11 +81,17 @@ public sealed class Gpt2Tokenizer : ITokenizer
     /// <summary>Special tokens: id by name.</summary>
     public IReadOnlyDictionary<string, int> Special { get; }
 
+    /// <summary>The id of the special or added token that ends a text: one named as GPT-2 does, else as others do; null when there is none.</summary>
+    public int? EndToken => EndNames.Select(Named).FirstOrDefault(id => id is not null);
+
     /// <summary>Added tokens, which every text is searched for: id by name.</summary>
     public IReadOnlyDictionary<string, int> Added { get; }
 
     /// <summary>The token for bytes that have none, or null.</summary>
     public int? Unknown { get; }
+
+    /// <summary>The id of a special or added token; null when there is none of the name.</summary>
+    internal int? Named(string name) => Special.TryGetValue(name, out int id) || Added.TryGetValue(name, out id) ? id : null;
 
     /// <inheritdoc/>
     public bool IsToken(int token) => (uint)token < (uint)_bytes.Length && _bytes[token] is not null;

@@ -9,6 +9,9 @@ public interface ITokenizer
     /// <summary>Number of token ids.</summary>
     int Vocabulary { get; }
 
+    /// <summary>The id that ends a text; null where there is none.</summary>
+    int? EndToken => null;
+
     /// <summary>
     /// Whether an id is a token. Ids of a vocabulary with gaps that belong to none decode to nothing, no text is encoded to them, and they are not drawn.
     /// </summary>
@@ -27,12 +30,12 @@ public interface ITokenizer
     /// <exception cref="TokenException">The id is outside the vocabulary.</exception>
     ReadOnlySpan<byte> Bytes(int token);
 
-    /// <summary>The text of some ids. Bytes that are no UTF-8 become U+FFFD.</summary>
-    /// <exception cref="TokenException">An id is outside the vocabulary.</exception>
+    /// <summary>The text of some ids. Bytes that are no UTF-8 become U+FFFD; an id that stands for nothing is nothing, see <see cref="ModelIds.BytesOf"/>.</summary>
+    /// <exception cref="TokenException">An id is negative.</exception>
     string Decode(ReadOnlySpan<int> tokens)
     {
         ArrayBufferWriter<byte> bytes = new();
-        foreach (int token in tokens) bytes.Write(Bytes(token));
+        foreach (int token in tokens) bytes.Write(this.BytesOf(token));
         return Encoding.UTF8.GetString(bytes.WrittenSpan);
     }
 }
@@ -45,11 +48,8 @@ public sealed class StreamingDecoder(ITokenizer tokenizer)
     private char[] _characters = new char[64];
 
     /// <summary>The text that <paramref name="token"/> completes; may be empty.</summary>
-    public string Push(int token)
-    {
-        ReadOnlySpan<byte> bytes = tokenizer.Bytes(token);
-        return Convert(bytes, flush: false);
-    }
+    /// <exception cref="TokenException">The id is negative.</exception>
+    public string Push(int token) => Convert(tokenizer.BytesOf(token), flush: false);
 
     /// <summary>What is left of an unfinished character, as U+FFFD; may be empty.</summary>
     public string Flush() => Convert([], flush: true);

@@ -51,8 +51,38 @@ public sealed class GenerationTests : IDisposable
         Assert.NotEqual(plain, Texts(o => o.TopK = 2));
         Assert.NotEqual(plain, Texts(o => o.TopP = 0.2));
         Assert.NotEqual(plain, Texts(o => o.Temperature = 5));
+        Assert.Equal(likeliest, Texts(o => o.MinP = 1));
+        Assert.NotEqual(plain, Texts(o => o.RepetitionPenalty = 3));
+        Assert.Equal(plain.Select(t => t.Split('a')[0]), Texts(o => o.StopStrings = ["a"]).Select(t => t ?? ""));
+        int a = _bundle.Tokenizer!.Encode("a")[0];
+        Assert.Contains(plain, t => t.Contains('a'));
+        Assert.Equal(plain.Select(t => t.Split('a')[0]), Texts(o => o.EndTokens = [a]).Select(t => t ?? ""));
+        Assert.Equal(plain, Texts(o => (o.EndTokens, o.IgnoreEnd) = ([a], true)));
 
         string[] Texts(Action<LanguageModelOptions>? change = null) => Score(change).Texts(Verses.View(_ml, lines));
+    }
+
+    [Fact]
+    public void TheSettingsAreSavedAndBadOnesRefused()
+    {
+        LanguageModelTransformer model = Score(o => (o.MinP, o.RepetitionPenalty, o.StopStrings, o.EndTokens, o.IgnoreEnd) = (0.1, 1.5, ["a", "bc"], [1, 2], true));
+        using MemoryStream stream = new();
+        model.Save(stream);
+        stream.Position = 0;
+        LanguageModelTransformer again = _ml.Rbe.LoadLanguageModel(stream);
+        GenerationOptions saved = again.Settings.Generation;
+        Assert.Equal((0.1, 1.5, true), (saved.MinP, saved.RepetitionPenalty, saved.IgnoreEnd));
+        Assert.Equal(["a", "bc"], saved.StopStrings);
+        Assert.Equal([1, 2], saved.EndTokens!);
+        Assert.Equal(model.Texts(Verses.View(_ml)), again.Texts(Verses.View(_ml)));
+        Refuses("MinP", o => o.MinP = -1);
+        Refuses("RepetitionPenalty", o => o.RepetitionPenalty = 0);
+        Refuses("StopStrings", o => o.StopStrings = [""]);
+        Refuses("StopStrings", o => o.StopStrings = null!);
+        Refuses("EndTokens", o => o.EndTokens = [-1]);
+        Refuses("EndTokens", o => o.EndTokens = [100_000]);
+
+        void Refuses(string setting, Action<LanguageModelOptions> change) => Assert.Equal(setting, Assert.Throws<InvalidSettingException>(() => Score(change)).Setting);
     }
 
     private LanguageModelTransformer Score(Action<LanguageModelOptions>? change = null) => Verses.Score(_ml, _bundle, change);

@@ -83,7 +83,6 @@ public sealed class LanguageModelBadInputTests : IDisposable
     {
         Assert.Contains("16 positions", Assert.Throws<InvalidSettingException>(() => Verses.Score(_ml, _bundle, o => o.Context = 17)).Message);
         Assert.Contains("no tokenizer", Assert.Throws<InvalidSettingException>(() => Verses.Score(_ml, new Gpt2Bundle(_bundle.Model, null))).Message);
-        Assert.Contains("256 ids", Assert.Throws<InvalidSettingException>(() => Verses.Score(_ml, Verses.Bundle(CharacterTokenizer.FromText("abc")), o => o.Tokenizer = new ByteTokenizer())).Message);
         Assert.Throws<RbeFileException>(() => _ml.Rbe.LanguageModel(modelPath: "nowhere.rbe").Fit(Verses.View(_ml)));
     }
 

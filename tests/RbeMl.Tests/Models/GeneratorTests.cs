@@ -22,6 +22,17 @@ public class GeneratorTests
         Assert.Equal([1, 2, 3], Draws(new GenerationOptions { TopP = 0.95 }).Distinct().Order());
     }
 
+    [Fact]
+    public void Min_p_keeps_what_is_that_part_as_likely_as_the_likeliest()
+    {
+        // 0.032, 0.638, 0.086, 0.235, 0.012 of 0.638: 0.05, 1, 0.135, 0.368, 0.018
+        Assert.Equal([1], Draws(new GenerationOptions { MinP = 0.5 }).Distinct());
+        Assert.Equal([1, 3], Draws(new GenerationOptions { MinP = 0.3 }).Distinct().Order());
+        Assert.Equal([1, 2, 3], Draws(new GenerationOptions { MinP = 0.1 }).Distinct().Order());
+        Assert.Equal([1, 3], Draws(new GenerationOptions { MinP = 0.1, TopK = 2 }).Distinct().Order());
+        Assert.Equal([1, 3], Draws(new GenerationOptions { MinP = 0.1, TopP = 0.8 }).Distinct().Order());
+    }
+
     /// <summary>Frequencies of 4000 draws against the softmax: five standard deviations of a binomial count.</summary>
     [Theory]
     [InlineData(1)]
@@ -107,6 +118,12 @@ public class GeneratorTests
         Assert.Equal("Temperature", Assert.Throws<InvalidSettingException>(() => generator.Generate([1], new GenerationOptions { Temperature = -1 })).Setting);
         Assert.Equal("TopP", Assert.Throws<InvalidSettingException>(() => generator.Generate([1], new GenerationOptions { TopP = 0 })).Setting);
         Assert.Equal("MaxTokens", Assert.Throws<InvalidSettingException>(() => generator.Generate([1], new GenerationOptions { MaxTokens = 0 })).Setting);
+        Refuses("MinP", new GenerationOptions { MinP = 1.1 });
+        Refuses("RepetitionPenalty", new GenerationOptions { RepetitionPenalty = 0 });
+        Refuses("RepetitionPenalty", new GenerationOptions { RepetitionPenalty = double.NaN });
+        Refuses("EndTokens", new GenerationOptions { EndTokens = [3, 11] });
+        Refuses("StopStrings", new GenerationOptions { StopStrings = ["end"] }); // ids have no text
+        void Refuses(string setting, GenerationOptions options) => Assert.Equal(setting, Assert.Throws<InvalidSettingException>(() => generator.Generate([1], options)).Setting);
         float[] bad = [.. s_logits];
         bad[3] = float.NaN;
         Assert.Throws<NonFiniteException>(() => generator.Sample(bad, new GenerationOptions(), 0));

@@ -92,6 +92,7 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         Tell("done");
         Gpt2Weights weights = new()
         {
+            Tokens = source.Tokens,
             Config = _stored,
             TokenEmbedding = tokens,
             PositionEmbedding = positions,

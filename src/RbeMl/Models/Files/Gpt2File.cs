@@ -40,6 +40,7 @@ public sealed record Gpt2Bundle(Gpt2Model<float> Model, ITokenizer? Tokenizer) :
 public static partial class Gpt2File
 {
     internal const string Kind = "rbeml-gpt2";
+    private const string EndTokensKey = "endTokens";
 
     /// <summary>Saves a model, as a whole or not at all.</summary>
     /// <param name="path">The file.</param>
@@ -127,7 +128,7 @@ public static partial class Gpt2File
             if (!matrices.TryAdd(name, matrix)) throw new RbeFileException(path, $"matrix \"{name}\" is listed twice. Write the file again.");
         }
 
-        Gpt2Model<float> model = Build(file, config, matrices);
+        Gpt2Model<float> model = Build(file, config, matrices, () => ReadTokens(metadata, tokenizer, config.Vocabulary));
         try
         {
             ReadVectors(file, model, read);
@@ -160,7 +161,15 @@ public static partial class Gpt2File
         foreach (ParameterSlice slice in model.Parameters.Slices.Where(s => !stored.Contains(s.Name))) tensors.Add(RbeTensor.From(model.Parameters, slice));
         JsonObject metadata = new() { ["kind"] = Kind, ["config"] = Describe(model.Config), ["matrices"] = matrices };
         if (tokenizer is not null) metadata["tokenizer"] = TokenizerJson.Save(tokenizer);
+        if (EndTokens(model, tokenizer) is { } ends) metadata[EndTokensKey] = new JsonArray([.. ends.Select(id => (JsonNode)id)]);
         return (metadata, tensors);
+    }
+
+    // The model's end tokens where the tokenizer does not say the same; null writes nothing.
+    private static IReadOnlyList<int>? EndTokens(Gpt2Model<float> model, ITokenizer? tokenizer)
+    {
+        IReadOnlyList<int> unsaid = ModelTokens.Unknown.With(tokenizer, model.Config.Vocabulary).EndTokens ?? [];
+        return model.Tokens.EndTokens is { } ends && !ends.SequenceEqual(unsaid) ? ends : null;
     }
 
     private static void RequireKind(RbeContainer file)

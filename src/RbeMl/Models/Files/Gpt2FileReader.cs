@@ -8,7 +8,7 @@ namespace RbeMl.Models.Files;
 /// <content>The parts of reading.</content>
 public static partial class Gpt2File
 {
-    private const int LargestWidth = 1 << 16, LargestVocabulary = 1 << 24, LargestLength = 1 << 24, MostLayers = 1 << 12;
+    private const int LargestWidth = 1 << 16, LargestVocabulary = 1 << 24, LargestLength = 1 << 24, MostLayers = 1 << 12, MostEndTokens = 1 << 10;
 
     internal static TransformerConfig ReadConfig(JsonFields fields)
     {
@@ -55,8 +55,11 @@ public static partial class Gpt2File
         }
     }
 
+    private static ModelTokens ReadTokens(JsonFields metadata, ITokenizer? tokenizer, int vocabulary) =>
+        new ModelTokens { EndTokens = metadata.OptionalIds(EndTokensKey, vocabulary, MostEndTokens) }.With(tokenizer, vocabulary);
+
     // The matrices come from the file; vectors are placeholders of the right length until ReadVectors fills them.
-    private static Gpt2Model<float> Build(RbeContainer file, TransformerConfig config, Dictionary<string, RbeMatrix> matrices)
+    private static Gpt2Model<float> Build(RbeContainer file, TransformerConfig config, Dictionary<string, RbeMatrix> matrices, Func<ModelTokens> tokens)
     {
         BlockWeights[] blocks = new BlockWeights[config.Layers];
         for (int i = 0; i < blocks.Length; i++)
@@ -82,6 +85,7 @@ public static partial class Gpt2File
             FinalGamma = new float[config.Width],
             FinalBeta = new float[config.Width],
             Head = config.TiedHead ? null : Table("head"),
+            Tokens = tokens(), // now that the table has shown that there are so many
         };
         if (matrices.Count > 0) throw new RbeFileException(file.Path, $"matrix \"{matrices.Keys.First()}\" belongs to no part of the model. Write the file again.");
         try

@@ -55,6 +55,21 @@ internal readonly record struct JsonFields(string Path, string Where, JsonElemen
         return sides;
     }
 
+    /// <summary>An array of at most <paramref name="most"/> token ids, or null when there is none.</summary>
+    public int[]? OptionalIds(string key, int vocabulary, int most)
+    {
+        if (!Json.TryGetProperty(key, out JsonElement value) || value.ValueKind == JsonValueKind.Null) return null;
+        string expected = $"an array of at most {most} ids from 0 to {vocabulary - 1}";
+        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() > most) throw Wrong(key, expected);
+        List<int> ids = [];
+        foreach (JsonElement item in value.EnumerateArray())
+        {
+            ids.Add(item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int id) && id >= 0 && id < vocabulary ? id : throw Wrong(key, expected));
+        }
+
+        return [.. ids];
+    }
+
     /// <summary>A whole number in a range.</summary>
     public int Whole(string key, int least, int most) =>
         Find(key, JsonValueKind.Number) is { } value && value.TryGetInt32(out int number) && number >= least && number <= most

@@ -28,13 +28,14 @@ public sealed class EvaluationData
     /// <summary>A text as one sequence.</summary>
     /// <param name="text">The text.</param>
     /// <param name="tokenizer">The model's tokenizer.</param>
-    /// <param name="encode">How it reads the text, such as <see cref="ITokenizer.EncodeWithSpecial"/>; null for <see cref="ITokenizer.Encode"/>.</param>
-    /// <exception cref="TokenException">The text has fewer than 2 tokens, or holds something that has no id.</exception>
-    public static EvaluationData FromText(string text, ITokenizer tokenizer, Func<string, int[]>? encode = null)
+    /// <param name="vocabulary">Ids of the model.</param>
+    /// <param name="special">Whether names of special tokens in the text stand for these.</param>
+    /// <exception cref="TokenException">The text has fewer than 2 tokens, or holds something that has no id, or none of the model's.</exception>
+    public static EvaluationData FromText(string text, ITokenizer tokenizer, int vocabulary = int.MaxValue, bool special = false)
     {
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(tokenizer);
-        int[] ids = (encode ?? tokenizer.Encode)(text);
+        int[] ids = tokenizer.EncodeFor(text, vocabulary, special);
         if (ids.Length < 2) throw new TokenException($"The text has {ids.Length} tokens, at least 2 are needed to predict one from another. Give a longer text.");
         return new EvaluationData([ids], tokenizer);
     }
@@ -70,7 +71,7 @@ public sealed class EvaluationData
         (uint)id < (uint)vocabulary ? id : throw new TokenException($"Token id {id} is outside the vocabulary 0 .. {vocabulary - 1}. Leave the sequences as they are during an evaluation.");
 
     /// <summary>UTF-8 bytes of a token; 0 where the data is no text.</summary>
-    internal int BytesOf(int token) => _tokenizer?.Bytes(token).Length ?? 0;
+    internal int BytesOf(int token) => _tokenizer is null ? 0 : _tokenizer.BytesOf(token).Length;
 
     /// <summary>
     /// The windows in order: T inputs that predict the T tokens after each of them; the next window starts a stride later and skips the predictions

@@ -36,6 +36,7 @@ public sealed partial class Gpt2Directory
         Gpt2File.CheckFinite(model.Parameters);
         List<SafetensorsSource> sources = Sources(model, element);
         JsonObject json = Gpt2ConfigJson.Write(config);
+        if (model.Tokens.With(tokenizer, config.Vocabulary).EndTokens is { Count: > 0 } ends) json[EndTokenFiles.Key] = EndTokenFiles.Write(ends);
         json["torch_dtype"] = element switch { SafetensorsElement.F16 => "float16", SafetensorsElement.BF16 => "bfloat16", _ => "float32" };
         AtomicFolder.Write(folder, MayReplace, target =>
         {

@@ -14,9 +14,11 @@ public sealed partial class Gpt2Directory : IDisposable
 {
     private readonly SafetensorsSet _tensors;
     private readonly Gpt2TensorNames _names;
+    private readonly IReadOnlyList<int>? _ends;
 
-    private Gpt2Directory(string path, SafetensorsSet tensors, Gpt2TensorNames names)
+    private Gpt2Directory(string path, SafetensorsSet tensors, Gpt2TensorNames names, IReadOnlyList<int>? ends)
     {
+        _ends = ends;
         Path = path;
         try
         {
@@ -42,6 +44,12 @@ public sealed partial class Gpt2Directory : IDisposable
 
     /// <summary>Why the tokenizer that is there cannot be read, in a sentence; null when it was read, or when there is none.</summary>
     public string? TokenizerProblem { get; }
+
+    /// <summary>
+    /// Which ids end a text: <c>eos_token_id</c> of generation_config.json, else of config.json, else the <c>eos_token</c> that the tokenizer's files name, else the
+    /// tokenizer's own; and which stand for nothing.
+    /// </summary>
+    public ModelTokens Tokens => new ModelTokens { EndTokens = _ends ?? EndTokenFiles.Named(Path, Tokenizer, Config.Vocabulary) }.With(Tokenizer, Config.Vocabulary);
 
     /// <summary>The tensors as they are stored.</summary>
     public SafetensorsSet Tensors => _tensors;
@@ -72,7 +80,7 @@ public sealed partial class Gpt2Directory : IDisposable
                 throw new RbeFileException(path, $"{Gpt2ConfigJson.FileName} ties the head to the token embedding, but {head} differs from {embedding}. Set tie_word_embeddings to false to use the head, or remove it.");
             }
 
-            return new Gpt2Directory(path, tensors, names);
+            return new Gpt2Directory(path, tensors, names, EndTokenFiles.Read(path, config.Vocabulary));
         }
         catch
         {
@@ -163,6 +171,7 @@ public sealed partial class Gpt2Directory : IDisposable
             FinalGamma = gamma,
             FinalBeta = beta,
             Head = ReadHead() is { } head ? (TableWeights)head : null,
+            Tokens = Tokens,
         };
     }
 
