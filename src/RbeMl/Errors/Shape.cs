@@ -27,6 +27,9 @@ internal static class Shape
     /// <param name="length">Its length.</param>
     /// <param name="mend">What the caller can do about it.</param>
     /// <param name="sides">The shape.</param>
-    public static ShapeMismatchException Mismatch(string what, long length, string mend, params ReadOnlySpan<int> sides) =>
-        new(what, FormattableString.Invariant($"[{string.Join(", ", sides.ToArray())}] = {Count(sides)} values"), FormattableString.Invariant($"{length}"), mend);
+    public static ShapeMismatchException Mismatch(string what, long length, string mend, params ReadOnlySpan<int> sides)
+    {
+        string shape = string.Join(", ", sides.ToArray());
+        return new ShapeMismatchException(what, FormattableString.Invariant($"[{shape}] = {Count(sides)} values"), FormattableString.Invariant($"{length}"), mend);
+    }
 }

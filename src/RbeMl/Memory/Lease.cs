@@ -8,9 +8,9 @@ internal interface ILeased
 }
 
 /// <summary>
-/// Counts the calls inside an object that owns native memory: disposing it while another thread is in the middle of a call frees the memory when that call
-/// leaves, and later calls are refused. Each public call takes it once, kernels never do. What holds the state of one call at a time (a workspace, a context, a cache)
-/// is claimed, so that a second call is refused; what is only read (weights) is shared.
+/// Counts the calls inside an object that owns native memory: disposing it while another thread is in the middle of a call frees the
+/// memory when that call leaves, and later calls are refused. Each public call takes it once, kernels never do. What holds the state of
+/// one call at a time (a workspace, a context, a cache) is claimed, so that a second call is refused; what is only read (weights) is shared.
 /// </summary>
 internal sealed class Lease(ILeased owner)
 {

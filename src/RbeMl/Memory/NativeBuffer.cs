@@ -60,12 +60,16 @@ internal sealed unsafe class NativeBuffer<T> : IDisposable
     }
 
     /// <summary>
-    /// Takes the elements as rows of <paramref name="from"/> and gives each row <paramref name="to"/> elements: its first <paramref name="used"/> are kept, the others zero.
-    /// Makes no managed object.
+    /// Takes the elements as rows of <paramref name="from"/> and gives each row <paramref name="to"/> elements: its first
+    /// <paramref name="used"/> are kept, the others zero. Makes no managed object.
     /// </summary>
     public void Widen(long rows, long from, long to, long used)
     {
-        if (rows < 0 || used < 0 || used > from || from > to || checked(rows * from) != Length) throw new ArgumentException($"{Length} elements are not {rows} rows of {from}, or do not widen to {to}.", nameof(rows));
+        if (rows < 0 || used < 0 || used > from || from > to || checked(rows * from) != Length)
+        {
+            throw new ArgumentException($"{Length} elements are not {rows} rows of {from}, or do not widen to {to}.", nameof(rows));
+        }
+
         long length = checked(rows * to), before = AllocatedBytes;
         (nint address, long bytes) = Allocate(length);
         T* source = Pointer, target = (T*)address;

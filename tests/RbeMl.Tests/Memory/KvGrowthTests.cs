@@ -3,7 +3,6 @@ using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models;
-using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Memory;
 

@@ -1,7 +1,6 @@
 using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models;
-using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Memory;
 

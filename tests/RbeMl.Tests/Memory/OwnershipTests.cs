@@ -1,5 +1,4 @@
 using RbeMl.Layers;
-using RbeMl.Memory;
 using RbeMl.Models;
 using RbeMl.Tests.Support;
 using RbeMl.Training;
