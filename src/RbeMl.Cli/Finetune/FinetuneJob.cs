@@ -174,7 +174,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         _run.TrainTokens = data.Train.Tokens;
         _run.ValidationTokens = data.Validation.Tokens;
         _run.StepShape = [settings.Batch, context, settings.Accumulate];
-        string tokenizer = data.Tokenizer switch { ByteTokenizer => "bytes", CharacterTokenizer => "characters", BytePairTokenizer => "bpe", _ => "ids" };
+        string tokenizer = data.Tokenizer switch { ByteTokenizer => "bytes", CharacterTokenizer => "characters", BytePairTokenizer => "bpe", null => "ids", _ => "gpt2" };
         _run.Model = new ModelRecord(
             config.Layers, config.Heads, config.Width, config.Vocabulary, context, TrainingModel.Describe(matrices[0]), matrices[0].Tile, matrices[0].Transform.ToString(), tokenizer, dense, trainable);
         Say($"Model: {config.Layers} blocks, width {config.Width}, {config.Heads} heads, vocabulary {config.Vocabulary} ({tokenizer}), context {context}; {TrainingModel.Describe(matrices[0])}: {Format.Count(trainable)} trained values for {Format.Count(dense)} dense ones");

@@ -40,7 +40,7 @@ public static class TiktokenRanks
     /// <summary>The tokenizer of a vocabulary.</summary>
     /// <param name="ranks">Tokens and their ranks.</param>
     /// <param name="special">Special tokens by name; null for none.</param>
-    /// <exception cref="TokenException">A byte has no rank, a token occurs twice or cannot be put together from earlier ones, or ranks leave gaps.</exception>
+    /// <exception cref="TokenException">A byte has no rank, or a token occurs twice or cannot be put together from earlier ones.</exception>
     public static Gpt2Tokenizer Create(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, int>> ranks, IReadOnlyDictionary<string, int>? special = null)
     {
         ArgumentNullException.ThrowIfNull(ranks);

@@ -103,6 +103,24 @@ public sealed class HuggingFaceTokenizerTests : IDisposable
         Assert.Equal(File.ReadAllText(SharedData.PathOf("gpt2-tokenizer", "vocab.bpe")).TrimEnd(), File.ReadAllText(_folder.File(Gpt2TokenizerFiles.MergesName)).TrimEnd());
     }
 
+    [SharedDataFact]
+    public void Gpt2s_own_merges_cut_anywhere_are_named()
+    {
+        string vocabulary = SharedData.PathOf("gpt2-tokenizer", "encoder.json"), text = File.ReadAllText(SharedData.PathOf("gpt2-tokenizer", "vocab.bpe"));
+        foreach (double part in (double[])[0.999, 0.5, 0.01])
+        {
+            string merges = _folder.Write("merges.txt", text[..text.LastIndexOf('\n', (int)(text.Length * part))]);
+            Assert.Contains("No merge makes the token", Assert.Throws<RbeFileException>(() => Gpt2TokenizerFiles.Load(vocabulary, merges)).Message);
+        }
+
+        // What transformers writes of the same tokenizer has the same ids.
+        Gpt2Tokenizer tokenizer = Gpt2TokenizerFiles.Load(vocabulary, SharedData.PathOf("gpt2-tokenizer", "vocab.bpe"));
+        Gpt2TokenizerFiles.Save(_folder.Path, tokenizer);
+        Gpt2Tokenizer json = Gpt2TokenizerFiles.LoadJson(_folder.File(Gpt2TokenizerFiles.JsonName));
+        Assert.Equal(tokenizer.Merges, json.Merges);
+        Assert.Equal([50256, 15496], json.EncodeWithSpecial("<|endoftext|>Hello"));
+    }
+
     // GPT-2's pattern. .NET's \p{L} sees halves of surrogate pairs, so characters beyond the basic plane are replaced by ones of their kind and put back.
     private static IEnumerable<string> Pieces(string text)
     {
