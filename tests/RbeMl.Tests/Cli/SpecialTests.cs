@@ -1,5 +1,4 @@
 using System.Text.Json;
-using RbeMl.Models.Files;
 using RbeMl.Models.Files.HuggingFace;
 using RbeMl.Tests.Files;
 using RbeMl.Text;

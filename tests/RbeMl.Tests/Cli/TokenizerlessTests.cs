@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using RbeMl.Models;
 using RbeMl.Models.Files;
 using RbeMl.Models.Files.HuggingFace;
 using RbeMl.Tests.Files;

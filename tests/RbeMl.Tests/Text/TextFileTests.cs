@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Text;
 using System.Text.Unicode;
-using RbeMl.Models.Files;
 using RbeMl.Models.Files.HuggingFace;
 using RbeMl.Tests.Files;
 using RbeMl.Text;
