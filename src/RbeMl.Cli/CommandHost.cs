@@ -56,6 +56,9 @@ internal sealed record CommandHost(TextWriter Out, TextWriter Error)
     /// <summary>Asks the verb to finish its step, save and return <see cref="ExitCode.Cancelled"/>.</summary>
     public CancellationToken Cancel { get; init; }
 
+    /// <summary>What else is known about stopping; null in tests.</summary>
+    public Stopping? Stopping { get; init; }
+
     /// <summary>Whether errors show their stack trace.</summary>
     public bool Debug { get; init; }
 
@@ -63,10 +66,10 @@ internal sealed record CommandHost(TextWriter Out, TextWriter Error)
     public CommandHost Plain() => this with { Raw = Out, Out = new PlainWriter(Out), Error = new PlainWriter(Error) };
 }
 
-/// <summary>Exit codes of the command.</summary>
+/// <summary>Exit codes of the command; 141, as of a program that the system ended for it, when nobody reads standard output any more.</summary>
 internal static class ExitCode
 {
-    public const int Done = 0, Failed = 1, Usage = 2, Cancelled = 130;
+    public const int Done = 0, Failed = 1, Usage = 2, Cancelled = 130, PipeClosed = 141;
 }
 
 /// <summary>Options that contradict each other; ends the command with <see cref="ExitCode.Usage"/>.</summary>

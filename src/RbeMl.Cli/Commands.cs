@@ -9,6 +9,7 @@ using RbeMl.Cli.Finetune;
 using RbeMl.Cli.Generate;
 using RbeMl.Cli.Help;
 using RbeMl.Cli.Inspect;
+using RbeMl.Cli.Output;
 
 namespace RbeMl.Cli;
 
@@ -62,7 +63,12 @@ internal static partial class Commands
 
         try
         {
-            return parsed.Invoke(new InvocationConfiguration { Output = host.Out, Error = host.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+            int done = parsed.Invoke(new InvocationConfiguration { Output = host.Out, Error = host.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+            return done == ExitCode.Cancelled && host.Stopping is { PipeClosed: true } ? ExitCode.PipeClosed : done;
+        }
+        catch (Exception error) when (host.Stopping is { PipeClosed: true } || (error as SavedWorkException)?.InnerException is PipeClosedException)
+        {
+            return error is SavedWorkException ? Fail(host, ExitCode.PipeClosed, error.Message) : ExitCode.PipeClosed;
         }
         catch (Exception error) when (!host.Debug)
         {
@@ -113,7 +119,7 @@ internal static partial class Commands
         {
             host.Error.WriteLine($"rbeml: {string.Join(' ', message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))}");
         }
-        catch (IOException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             // Nobody can be told; the exit code still says it.
         }

@@ -1,5 +1,5 @@
-using System.Runtime.InteropServices;
 using System.Text;
+using RbeMl.Cli.Output;
 
 namespace RbeMl.Cli;
 
@@ -10,23 +10,21 @@ internal static class Program
     {
         // Both standard output and standard error, whatever the locale says; without a mark.
         Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
-        using CancellationTokenSource cancel = new();
-
-        // The first Ctrl-C lets the current step finish and saves; a second one ends the process at once.
-        void Stop(PosixSignalContext context)
+        using Stopping stopping = new();
+        TextWriter output = Console.Out;
+        if (!OperatingSystem.IsWindows())
         {
-            context.Cancel = !cancel.IsCancellationRequested;
-            cancel.Cancel();
+            output = TextWriter.Synchronized(new StreamWriter(new StandardOutput { OnPipeClosed = stopping.OnPipeClosed }, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)) { AutoFlush = true });
+            stopping.WatchOutput();
         }
 
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-        return Commands.Run(args, new CommandHost(Console.Out, Console.Error)
+        return Commands.Run(args, new CommandHost(output, Console.Error)
         {
             In = Console.OpenStandardInput(),
             Interactive = !Console.IsOutputRedirected,
             Width = CommandHost.ConsoleWidth,
-            Cancel = cancel.Token,
+            Cancel = stopping.Token,
+            Stopping = stopping,
             Debug = Environment.GetEnvironmentVariable("RBEML_DEBUG") is { Length: > 0 },
         });
     }

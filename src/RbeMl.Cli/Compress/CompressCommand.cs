@@ -47,8 +47,13 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
     {
         CheckFiles();
         CompressRecord record = Directory.Exists(settings.Input) ? CompressModel() : CompressFile();
-        if (!json.OnOutput) CompressTables.Write(host, record);
-        json.Write(host, record.ToJson());
+        LaterWork later = new();
+        later.Do(() =>
+        {
+            if (!json.OnOutput) CompressTables.Write(host, record);
+        });
+        later.Do(() => json.Write(host, record.ToJson()));
+        later.ThrowFirst($"The compressed file is saved, {settings.Output}.");
         return ExitCode.Done;
     }
 

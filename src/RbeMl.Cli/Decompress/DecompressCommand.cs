@@ -61,15 +61,19 @@ internal sealed class DecompressCommand
         string type = result.GetValue(_type)!;
         Stopwatch watch = Stopwatch.StartNew();
         DenseExportResult written = DenseExport.Write(path, output, Enum.Parse<SafetensorsElement>(type, ignoreCase: true));
-        if (!json.OnOutput)
+        LaterWork later = new();
+        later.Do(() =>
         {
-            host.Say($"{output}: {Format.Count(written.Tensors)} tensors, {Format.Bytes(written.Bytes)}{(written.Tokenizer ? ", with the tokenizer" : "")}");
-            if (written.LostTokenizer is { } lost) host.Say($"The model's tokenizer ({lost}) has no place in {(output.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) ? "a single file" : "Hugging Face's layout")}; keep {path} for it.");
-            if (written.TokenizerProblem is { } problem) host.Say($"Without a tokenizer: the model's cannot be read ({problem})");
-        }
-
-        json.Write(host, JsonSerializer.Serialize(
-            new { File = path, Output = output, written.Kind, Dtype = type, written.Tensors, written.Bytes, written.Tokenizer, written.LostTokenizer, written.TokenizerProblem, Seconds = watch.Elapsed.TotalSeconds }, JsonStyle));
+            if (!json.OnOutput)
+            {
+                host.Say($"{output}: {Format.Count(written.Tensors)} tensors, {Format.Bytes(written.Bytes)}{(written.Tokenizer ? ", with the tokenizer" : "")}");
+                if (written.LostTokenizer is { } lost) host.Say($"The model's tokenizer ({lost}) has no place in {(output.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) ? "a single file" : "Hugging Face's layout")}; keep {path} for it.");
+                if (written.TokenizerProblem is { } problem) host.Say($"Without a tokenizer: the model's cannot be read ({problem})");
+            }
+        });
+        later.Do(() => json.Write(host, JsonSerializer.Serialize(
+            new { File = path, Output = output, written.Kind, Dtype = type, written.Tensors, written.Bytes, written.Tokenizer, written.LostTokenizer, written.TokenizerProblem, Seconds = watch.Elapsed.TotalSeconds }, JsonStyle)));
+        later.ThrowFirst($"The dense weights are saved, {output}.");
         return ExitCode.Done;
     }
 }

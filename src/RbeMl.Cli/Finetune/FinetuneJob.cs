@@ -139,6 +139,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             if (host.Cancel.IsCancellationRequested && trainer.StepsDone > 0) return;
             TrainingProgress progress = trainer.Step(clock.Fraction(trainer.StepsDone));
             _run.Add(progress);
+            if (host.Stopping is { } stopping) stopping.HasWork = true;
             double done = clock.Fraction(trainer.StepsDone);
             if (done >= nextValidation && done < 1)
             {

@@ -64,14 +64,16 @@ internal sealed class InspectCommand
         }
 
         InspectRecord record = InspectRecord.Of(file, matrices, verify, reference);
-        if (!json.OnOutput) InspectTables.Write(host, record, result.GetValue(_all));
-        if (page is not null)
+        if (page is not null) AtomicFile.WriteText(page, TilePage.Html(record, matrices));
+        LaterWork later = new();
+        later.Do(() => json.Write(host, record.ToJson()));
+        later.Do(() =>
         {
-            AtomicFile.WriteText(page, TilePage.Html(record, matrices));
-            if (!json.OnOutput) host.Say($"page  {page}");
-        }
-
-        json.Write(host, record.ToJson());
+            if (json.OnOutput) return;
+            InspectTables.Write(host, record, result.GetValue(_all));
+            if (page is not null) host.Say($"page  {page}");
+        });
+        later.ThrowFirst(page is null ? "The file was read to its end." : $"The page is saved, {page}.");
         return ExitCode.Done;
     }
 }

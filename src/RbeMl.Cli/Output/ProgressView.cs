@@ -60,8 +60,15 @@ internal abstract class ProgressView
             int part = (int)(done * Lines);
             if (part == _shown) return;
             _shown = part;
-            host.Say($"{done * 100,3:F0} %  {string.Join("  ", parts.Where(text => text.Length > 0).Select(PlainText.Line))}", 7);
-            host.Out.Flush();
+            try
+            {
+                host.Say($"{done * 100,3:F0} %  {string.Join("  ", parts.Where(text => text.Length > 0).Select(PlainText.Line))}", 7);
+                host.Out.Flush();
+            }
+            catch (IOException)
+            {
+                // A line that cannot be shown ends no work; what is written at its end reports it.
+            }
         }
     }
 
@@ -73,7 +80,7 @@ internal abstract class ProgressView
 
         public override void Run(Action work)
         {
-            IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(host.Raw) });
+            IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(new ForgivingWriter(host.Raw)) });
             console.Progress().AutoClear(false).Columns(new BarColumn(this)).Start(context =>
             {
                 _task = context.AddTask("work", maxValue: 1);

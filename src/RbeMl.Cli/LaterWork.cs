@@ -1,4 +1,4 @@
-namespace RbeMl.Cli.Finetune;
+namespace RbeMl.Cli;
 
 /// <summary>Work after the model was saved: every part is done, whatever becomes of the others, and the first failure is reported at the end.</summary>
 internal sealed class LaterWork

@@ -1,0 +1,70 @@
+using System.Runtime.InteropServices;
+using RbeMl.Cli.Output;
+
+namespace RbeMl.Cli;
+
+/// <summary>
+/// Ends a verb at Ctrl-C, TERM, a terminal that goes away, or when nobody reads standard output any more. The verb is asked first, and ends by itself at
+/// its next look; one that does not within a moment is ended, unless it has work to save. Files are written as a whole or not at all, so nothing is lost.
+/// A second signal ends the process at once.
+/// </summary>
+internal sealed class Stopping : IDisposable
+{
+    private const int PatienceMilliseconds = 800;
+    private readonly CancellationTokenSource _cancel = new();
+    private readonly List<PosixSignalRegistration> _signals = [];
+    private int _stopped;
+
+    /// <summary>Listens to signals.</summary>
+    public Stopping()
+    {
+        foreach (PosixSignal signal in new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP }) _signals.Add(PosixSignalRegistration.Create(signal, OnSignal));
+    }
+
+    /// <summary>Asks the verb to stop.</summary>
+    public CancellationToken Token => _cancel.Token;
+
+    /// <summary>Whether the verb has work that it saves when it is asked to stop: it gets the time for that.</summary>
+    public bool HasWork { get; set; }
+
+    /// <summary>Whether nobody reads standard output any more.</summary>
+    public bool PipeClosed { get; private set; }
+
+    /// <summary>Notices when the reader of standard output goes away, though nothing is written.</summary>
+    public void WatchOutput() => new Thread(() =>
+    {
+        if (StandardOutput.WaitForClosedPipe()) OnPipeClosed();
+    }) { IsBackground = true, Name = "standard output" }.Start();
+
+    /// <summary>Stops because nobody reads any more.</summary>
+    public void OnPipeClosed()
+    {
+        PipeClosed = true;
+        Stop(ExitCode.PipeClosed, "");
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (PosixSignalRegistration signal in _signals) signal.Dispose();
+    }
+
+    private void OnSignal(PosixSignalContext context)
+    {
+        context.Cancel = !_cancel.IsCancellationRequested || PipeClosed;
+        Stop(ExitCode.Cancelled, "rbeml: cancelled before there was anything to save.");
+    }
+
+    private void Stop(int code, string message)
+    {
+        if (Interlocked.Exchange(ref _stopped, 1) != 0) return;
+        _cancel.Cancel();
+        new Thread(() =>
+        {
+            Thread.Sleep(PatienceMilliseconds);
+            if (HasWork) return;
+            if (message.Length > 0) Console.Error.WriteLine(message);
+            Environment.Exit(code);
+        }) { IsBackground = true, Name = "stopping" }.Start();
+    }
+}

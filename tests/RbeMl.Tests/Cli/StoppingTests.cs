@@ -1,0 +1,102 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using RbeMl.Models.Files;
+using RbeMl.Tests.Files;
+
+namespace RbeMl.Tests.Cli;
+
+/// <summary>Verbs as processes that are stopped, or whose output nobody takes. Linux and macOS: needs a shell and signals.</summary>
+public sealed class StoppingTests : IDisposable
+{
+    private const int Interrupt = 2, Terminate = 15;
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    private string Model()
+    {
+        TinyJob.Run(_folder, "--steps", "2");
+        File.WriteAllText(_folder.File("long.txt"), string.Concat(Enumerable.Repeat(TinyJob.Text, 40000)));
+        return _folder.File("out/model.rbe");
+    }
+
+    // Work that goes on for minutes.
+    private string[] Long(string verb) => verb switch
+    {
+        "generate" => ["generate", "--model", Model(), "--prompt", "the", "--max-tokens", "100000000", "--threads", "1"],
+        _ => ["eval", "--model", Model(), "--text", _folder.File("long.txt"), "--stride", "1", "--batch", "1", "--threads", "1"],
+    };
+
+    [Theory]
+    [InlineData("generate", Interrupt)]
+    [InlineData("generate", Terminate)]
+    [InlineData("eval", Interrupt)]
+    [InlineData("eval", Terminate)]
+    public async Task A_signal_ends_a_verb_with_130(string verb, int signal)
+    {
+        if (OperatingSystem.IsWindows()) return; // a console signal would reach the test runner too
+        using CancellationTokenSource minute = new(TimeSpan.FromSeconds(60));
+        using Process process = ProcessTests.Start(Long(verb));
+        Task<string> error = process.StandardError.ReadToEndAsync(minute.Token);
+        Assert.Equal(1, await process.StandardOutput.ReadAsync(new char[1], minute.Token)); // it works
+        Task<string> rest = process.StandardOutput.ReadToEndAsync(minute.Token);
+        Assert.Equal(0, Send(process.Id, signal));
+        await process.WaitForExitAsync(minute.Token);
+        Assert.Equal(130, process.ExitCode);
+        await rest;
+        Assert.DoesNotContain("   at ", await error);
+    }
+
+    [Theory]
+    [InlineData("generate", "| head -c 20")]
+    [InlineData("generate", "| true")]
+    [InlineData("eval", "| true")]
+    [InlineData("eval", "--json | true")]
+    public async Task A_closed_pipe_ends_a_verb_without_a_message(string verb, string pipe)
+    {
+        if (OperatingSystem.IsWindows()) return; // no shell of this kind
+        string[] words = pipe.Split('|');
+        Assert.Equal("141\n", await Shell($"{{ {Command([.. Long(verb)])} {words[0]}; echo $? >&2; }} |{words[1]}"));
+    }
+
+    [Fact]
+    public async Task A_closed_pipe_lets_finetune_save()
+    {
+        if (OperatingSystem.IsWindows()) return;
+        string error = await Shell($"{{ {Command(TinyJob.Args(_folder, "--steps", "100000000"))}; echo $? >&2; }} | grep -m 1 'step '");
+        Assert.Matches("^rbeml: The model after [0-9]+ steps is saved in .*\n141\n$", error);
+        Gpt2File.Load(_folder.File("out/model.rbe")).Dispose();
+    }
+
+    [Theory]
+    [InlineData(">&-", "standard output is closed")]
+    [InlineData("> /dev/full", "standard output: No space left on device")]
+    public async Task An_output_that_takes_nothing_is_named(string to, string message)
+    {
+        if (!File.Exists("/dev/full")) return; // Linux
+        string model = Model();
+        foreach (string[] verb in new string[][] { ["inspect", model], ["generate", "--model", model, "--prompt", "the"], ["eval", "--model", model, "--text", _folder.File("text.txt")], TinyJob.Args(_folder), ["--help"] })
+        {
+            string error = await Shell($"{Command(verb)} {to}; echo $? >&2");
+            Assert.StartsWith($"rbeml: reading or writing failed: {message}. Check where standard output goes", error);
+            Assert.EndsWith("\n1\n", error);
+            Assert.Equal(2, error.Count(c => c == '\n'));
+        }
+    }
+
+    private static string Command(string[] args) => string.Join(' ', new[] { "dotnet", Path.Combine(AppContext.BaseDirectory, "RbeMl.Cli.dll") }.Concat(args).Select(word => $"'{word}'"));
+
+    private static async Task<string> Shell(string command)
+    {
+        using CancellationTokenSource minute = new(TimeSpan.FromSeconds(60));
+        using Process shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", command]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        Task<string> output = shell.StandardOutput.ReadToEndAsync(minute.Token);
+        string error = await shell.StandardError.ReadToEndAsync(minute.Token);
+        await output;
+        await shell.WaitForExitAsync(minute.Token);
+        return error;
+    }
+
+    [DllImport("libc", EntryPoint = "kill")]
+    private static extern int Send(int process, int signal);
+}
