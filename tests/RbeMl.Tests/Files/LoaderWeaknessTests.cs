@@ -136,9 +136,9 @@ public sealed class LoaderWeaknessTests : IDisposable
         Assert.Equal(Many, RbeInspection.Read(container).Tensors.Count);
         DenseExport.Write(set, _folder.File("out.safetensors"));
 
-        // Ten times the tensors, about ten times the memory.
+        // Ten times the tensors, about ten times the memory: a hundred would be quadratic. (Lists and tables double as they grow.)
         double few = Allocated(Many / 10), many = Allocated(Many);
-        Assert.InRange(many / few, 5, 15);
+        Assert.InRange(many / few, 5, 30);
 
         double Allocated(int count)
         {

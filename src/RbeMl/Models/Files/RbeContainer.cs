@@ -159,11 +159,11 @@ public sealed partial class RbeContainer : IDisposable
     public void CopyTo(string name, Stream destination)
     {
         ArgumentNullException.ThrowIfNull(destination);
-        Scan(Find(name), new byte[PartBytes], destination.Write);
+        Scan(Find(name), destination.Write);
     }
 
     /// <summary>Gives the bytes of a tensor part by part and checks them; damage shows after the last part.</summary>
-    internal void Read(string name, BytesSink sink) => Scan(Find(name), new byte[PartBytes], sink);
+    internal void Read(string name, BytesSink sink) => Scan(Find(name), sink);
 
     /// <summary>Reads every payload and checks its checksum.</summary>
     /// <exception cref="RbeFileException">A payload is damaged.</exception>
@@ -176,7 +176,7 @@ public sealed partial class RbeContainer : IDisposable
     /// <summary>Reads one payload and checks its checksum.</summary>
     /// <param name="name">The tensor.</param>
     /// <exception cref="RbeFileException">It is missing or damaged.</exception>
-    public void Verify(string name) => Scan(Find(name), new byte[PartBytes], null);
+    public void Verify(string name) => Scan(Find(name), null);
 
     /// <summary>Closes the file; memory that <see cref="Map"/> gave stays valid.</summary>
     public void Dispose()
@@ -210,6 +210,9 @@ public sealed partial class RbeContainer : IDisposable
 
         CheckHash(info, hash);
     }
+
+    // A small tensor needs no large buffer.
+    private void Scan(RbeTensorInfo info, BytesSink? sink) => Scan(info, new byte[Math.Min(PartBytes, info.ByteLength)], sink);
 
     private void Scan(RbeTensorInfo info, byte[] part, BytesSink? sink)
     {
