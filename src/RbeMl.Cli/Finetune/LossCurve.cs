@@ -7,8 +7,8 @@ namespace RbeMl.Cli.Finetune;
 /// <summary>Training and validation loss as an SVG picture.</summary>
 internal static class LossCurve
 {
-    private const double Width = 860, Height = 320, Left = 48, Right = 24, Top = 10, Bottom = 28;
-    private const int MaxPoints = 430;
+    private const double Width = 720, Height = 480, Left = 62, Right = 20, Top = 14, Bottom = 46;
+    private const int MaxPoints = 240;
 
     /// <summary>The picture.</summary>
     public static string Svg(RunRecord run)
@@ -28,19 +28,23 @@ internal static class LossCurve
 
         foreach (double tick in Ticks(0, steps))
         {
-            svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{X(tick):F1}\" y=\"{Height - 8}\" text-anchor=\"middle\">{tick:0}</text>");
+            svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{X(tick):F1}\" y=\"{Height - Bottom + 18}\" text-anchor=\"middle\">{tick:0}</text>");
         }
+
+        svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{(Left + Width - Right) / 2}\" y=\"{Height - 6}\" text-anchor=\"middle\">optimiser step</text>");
+        svg.Append(CultureInfo.InvariantCulture, $"<text transform=\"translate(14 {(Top + Height - Bottom) / 2}) rotate(-90)\" text-anchor=\"middle\">loss, nats a token</text>");
 
         if (means.Length > 0)
         {
             string points = string.Join(' ', means.Select((loss, i) => Point(X((i + 1.0) * steps / means.Length), Y(loss))));
-            svg.Append(CultureInfo.InvariantCulture, $"<polyline points=\"{points}\" fill=\"none\" stroke=\"var(--train)\" stroke-width=\"1.5\" stroke-linejoin=\"round\"/>");
+            svg.Append(CultureInfo.InvariantCulture, $"<polyline points=\"{points}\" fill=\"none\" stroke=\"var(--train)\" stroke-width=\"1\" stroke-opacity=\".5\" stroke-linejoin=\"round\"/>");
+            for (int i = 0; i < means.Length; i++) svg.Append(CultureInfo.InvariantCulture, $"<circle cx=\"{X((i + 1.0) * steps / means.Length):F1}\" cy=\"{Y(means[i]):F1}\" r=\"1.7\" fill=\"var(--train)\"/>");
         }
 
-        svg.Append(CultureInfo.InvariantCulture, $"<polyline points=\"{string.Join(' ', run.Validation.Select(v => Point(X(v.Step), Y(v.Loss))))}\" fill=\"none\" stroke=\"var(--valid)\" stroke-width=\"2.5\" stroke-linejoin=\"round\"/>");
+        svg.Append(CultureInfo.InvariantCulture, $"<polyline points=\"{string.Join(' ', run.Validation.Select(v => Point(X(v.Step), Y(v.Loss))))}\" fill=\"none\" stroke=\"var(--valid)\" stroke-width=\"1.5\" stroke-linejoin=\"round\"/>");
         foreach (ValidationRecord v in run.Validation)
         {
-            svg.Append(CultureInfo.InvariantCulture, $"<circle cx=\"{X(v.Step):F1}\" cy=\"{Y(v.Loss):F1}\" r=\"3.5\" fill=\"var(--valid)\"><title>step {v.Step}: {Format.Loss(v.Loss)}</title></circle>");
+            svg.Append(CultureInfo.InvariantCulture, $"<circle cx=\"{X(v.Step):F1}\" cy=\"{Y(v.Loss):F1}\" r=\"4.5\" fill=\"var(--valid)\"><title>step {v.Step}: {Format.Loss(v.Loss)}</title></circle>");
         }
 
         return svg.Append("</svg>").ToString();

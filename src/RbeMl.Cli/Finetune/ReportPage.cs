@@ -19,6 +19,9 @@ internal static class ReportPage
         th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 500; }
         svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
         blockquote { margin: 0 0 1rem; padding: .1rem 0 .1rem 1rem; border-left: 3px solid var(--line); white-space: pre-wrap; overflow-wrap: anywhere; } blockquote b { color: var(--valid); font-weight: 600; }
+        section { overflow-x: auto; } pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0 0 1rem; font: .9rem/1.5 ui-monospace, monospace; }
+        .settings { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; margin: 0 0 1rem; font-size: .9rem; } .settings b { font-weight: 500; color: var(--soft); }
+        @media (max-width: 40rem) { body { padding: 1rem .5rem; } section { padding: .8rem; } svg text { font-size: 20px; } }
         .key { font-size: .85rem; color: var(--soft); } .key i { display: inline-block; width: 1.4em; height: 3px; vertical-align: middle; margin: 0 .4em 0 1em; }
         """;
 
@@ -43,8 +46,10 @@ internal static class ReportPage
         if (model is not null) Figure(page, Format.Count(model.TrainableValues), $"trained values of {Format.Count(model.DenseParameters)} dense");
         Figure(page, Format.Seconds(run.TrainingSeconds), "training time");
         if (run.Steps.Count > 0) Figure(page, Format.Count(run.TokensPerSecond), "tokens a second");
-        page.Append("</section>\n<section><h2>Loss by step, nats a token</h2>").Append(LossCurve.Svg(run))
-            .Append("<div class=\"key\"><i style=\"background:var(--train)\"></i>training<i style=\"background:var(--valid)\"></i>validation</div></section>\n");
+        page.Append(CultureInfo.InvariantCulture, $"</section>\n<section>{Text(Verdict.Of(run))}");
+        page.Append("</section>\n<section><h2>Loss by step</h2>").Append(LossCurve.Svg(run))
+            .Append("<div class=\"key\"><i style=\"background:var(--train)\"></i>training, mean of the steps of a dot<i style=\"background:var(--valid)\"></i>validation, at the step it was measured</div>");
+        page.Append("<table><tr><th>validation after step</th>").AppendJoin("", run.Validation.Select(v => $"<td>{v.Step}</td>")).Append("</tr><tr><th>loss</th>").AppendJoin("", run.Validation.Select(v => $"<td>{Format.Loss(v.Loss)}</td>")).Append("</tr></table></section>\n");
         page.Append("<section><h2>Memory</h2><table><tr><th></th><th>this run</th><th>dense fp32</th><th>saved</th></tr>");
         foreach (ByteRow row in ByteRow.Of(run)) page.Append(CultureInfo.InvariantCulture, $"<tr><td>{row.Name}</td><td>{row.Actual}</td><td>{row.Dense}</td><td>{row.Saved}</td></tr>");
         page.Append("</table></section>\n");
@@ -58,8 +63,24 @@ internal static class ReportPage
             page.Append("</section>\n");
         }
 
+        Origin(page, run);
         page.Append(CultureInfo.InvariantCulture, $"<p class=\"key\">Seed {run.Seed}, {run.Threads} threads, {Format.Count(run.TrainTokens)} training and {Format.Count(run.ValidationTokens)} validation tokens, {Format.Seconds(run.Seconds)} in all.</p>\n");
         return page.Append("</main></body></html>\n").ToString();
+    }
+
+    // How to make it again, and where it was made.
+    private static void Origin(StringBuilder page, RunRecord run)
+    {
+        page.Append(CultureInfo.InvariantCulture, $"<section><h2>Command</h2><pre>{Text(run.Command)}</pre><h2>Settings</h2><p class=\"settings\">");
+        foreach ((string name, string value) in run.Settings) page.Append(CultureInfo.InvariantCulture, $"<span><b>{Text(name)}</b> {Text(value)}</span> ");
+        page.Append("</p>");
+        if (run.Machine is { } machine)
+        {
+            string vectors = machine.VectorBits == 0 ? "no vectors" : FormattableString.Invariant($"vectors of {machine.VectorBits} bits");
+            page.Append(CultureInfo.InvariantCulture, $"<h2>Machine</h2><p>{Text($"{machine.Processor}, {machine.Processors} logical processors, {vectors}; {machine.System}; {machine.Runtime}; rbeml {run.Version}")}</p>");
+        }
+
+        page.Append("</section>\n");
     }
 
     private static void Figure(StringBuilder page, string value, string label) => page.Append(CultureInfo.InvariantCulture, $"<div><b>{Text(value)}</b><span>{Text(label)}</span></div>");

@@ -126,4 +126,16 @@ public sealed class OutputTests
         Assert.Equal(["日本 日本", "日本"], Wrap.Lines("日本 日本 日本", 9));
         Assert.Equal([""], Wrap.Lines("", 9));
     }
+
+    [Fact]
+    public void The_report_says_how_it_was_made_and_draws_what_was_measured()
+    {
+        RunRecord run = new() { Command = "rbeml finetune --text '<a>'", Version = "1.2.3", Settings = new Dictionary<string, string> { ["--seed"] = "77" }, Machine = new MachineRecord("A <processor>", 2, 256, "Some system", ".NET 10") };
+        run.Validation.AddRange([new ValidationRecord(0, 3), new ValidationRecord(40, 2)]);
+        for (int step = 1; step <= 40; step++) run.Steps.Add(new StepRecord(step, 3 - (step / 40.0), 1e-3, 1, 1, 1, 1));
+        string page = ReportPage.Html(run);
+        Assert.All(["&lt;a&gt;", "rbeml 1.2.3", "--seed", "77", "A &lt;processor&gt;, 2 logical processors, vectors of 256 bits; Some system; .NET 10", "optimiser step", "loss, nats a token", "viewBox=\"0 0 720 480\""], part => Assert.Contains(part, page));
+        Assert.Equal(42, System.Text.RegularExpressions.Regex.Count(page, "<circle"));
+        Assert.DoesNotContain("<processor>", page);
+    }
 }
