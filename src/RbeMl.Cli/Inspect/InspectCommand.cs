@@ -53,7 +53,7 @@ internal sealed class InspectCommand
 
         bool verify = result.GetValue(_verify);
         RbeInspection file = RbeInspection.Read(path, verify);
-        RunMixture.Warn(host, path, RunMark.Of(file.Metadata));
+        RunMixture.Warn(host, ModelSource.FileOf(path), RunMark.Of(file.Metadata));
         host.Cancel.ThrowIfCancellationRequested();
         using ReferenceWeights? weights = reference is null ? null : ReferenceWeights.Open(reference);
         List<MatrixFigures> matrices = [];

@@ -15,7 +15,7 @@ internal abstract class ReferenceWeights : IDisposable
         if (Directory.Exists(path) && ModelSource.InFolder(path) is null) return new ModelReference(path, ModelSource.Load(path));
         return path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
             ? new DenseReference(SafetensorsFile.Open(path))
-            : new CompressedReference(RbeContainer.Open(path));
+            : new CompressedReference(RbeContainer.Open(ModelSource.FileOf(path)));
     }
 
     /// <summary>The dense weights of a matrix, row-major.</summary>

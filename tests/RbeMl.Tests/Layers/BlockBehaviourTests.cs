@@ -236,7 +236,7 @@ public class BlockBehaviourTests
         using BlockFixture<float> f = new(s_config, BlockGradientTests.OptionsOf("runs4"), 1, 5);
         RbeTransformerBlock<float> block = new(f.Config, f.Weights);
         block.Dispose();
-        Assert.Equal("parameters", Assert.Throws<ObjectDisposedException>(() => block.Forward(f.X, 1, 5, null, null, f.Workspace)).ObjectName);
+        Assert.Equal("ParameterVector", Assert.Throws<ObjectDisposedException>(() => block.Forward(f.X, 1, 5, null, null, f.Workspace)).ObjectName);
     }
 
     [Fact]

@@ -81,7 +81,10 @@ public class DivisionTests
         double loss = model.Loss(inputs, targets, 4, 16, context, new DropoutStep(s_options.Seed, 0), gradients);
         double norm = optimizer.Step(gradients, 1, workspace.Team);
         Assert.Equal((loss, norm), (progress.Loss, progress.GradientNorm));
-        foreach (ParameterSlice slice in model.Parameters.Slices) Assert.Equal(model.Parameters.ToFloats(slice), trainer.Model.Parameters.ToFloats(slice));
+        foreach ((ParameterSlice one, ParameterSlice other) in model.Parameters.Slices.Zip(trainer.Model.Parameters.Slices))
+        {
+            Assert.Equal(model.Parameters.ToFloats(one), trainer.Model.Parameters.ToFloats(other));
+        }
     }
 
     [Theory]
