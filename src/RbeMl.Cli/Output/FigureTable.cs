@@ -3,8 +3,8 @@ using System.Text;
 namespace RbeMl.Cli.Output;
 
 /// <summary>
-/// A table of names and their figures that fits the terminal. What does not fit is settled by one rule: headings break between words, then names at their dots, then the
-/// least important columns are left out and a line below says which. A number is never broken.
+/// A table of names and their figures that fits the terminal. What does not fit is settled by one rule: headings break between words, then the least important columns are
+/// left out and a line below says which; a name that would take more than half of the line breaks at its dots. A number is never broken.
 /// </summary>
 /// <param name="heading">Heading of the names, which stand left; figures stand right.</param>
 internal sealed class FigureTable(string heading)
@@ -51,8 +51,9 @@ internal sealed class FigureTable(string heading)
         List<int> shown = [.. Enumerable.Range(0, _columns.Count)];
         int[] least = [.. shown.Select(c => Widest(_columns[c].Title, HeadingBreaks, c, CellBreaks))], full = [.. shown.Select(c => Widest(_columns[c].Title, [], c, []))];
         int wholeName = _rows.Select(row => Wrap.Cells(row.Name)).Append(Wrap.Cells(heading)).Max();
-        int name = Math.Min(wholeName, Math.Max(BrokenName, _rows.SelectMany(row => Pieces(row.Name, NameBreaks)).Select(Wrap.Cells).DefaultIfEmpty().Max()));
-        int needed = name + least.Sum(w => w + Gap), room = width ?? int.MaxValue;
+        int room = width ?? int.MaxValue, brokenName = Math.Min(wholeName, Math.Max(BrokenName, _rows.SelectMany(row => Pieces(row.Name, NameBreaks)).Select(Wrap.Cells).DefaultIfEmpty().Max()));
+        int figures = least.Sum(w => w + Gap), needed = Math.Min(wholeName + figures, Math.Max(brokenName + figures, 2 * figures - 1));
+        int name = Math.Max(brokenName, Math.Min(wholeName, room / 2));
         while (shown.Count > 1 && name + shown.Sum(c => least[c] + Gap) > room) shown.Remove(shown.MinBy(c => (_columns[c].Importance, -c)));
         name = Math.Max(LeastName, Math.Min(name, room - shown.Sum(c => least[c] + Gap)));
 
