@@ -69,7 +69,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
         foreach (string file in written) AtomicFile.CheckFile(file);
         _run.Kept = _files.Kept;
-        if (_files.Number is { } number) Say($"The files of an earlier run in {settings.Out} are kept: {string.Join(", ", _files.Kept!.Select(file => $"{file.Key} as {Path.GetFileName(file.Value)}"))}");
+        if (_files.Earlier is { } earlier) Say(earlier);
     }
 
     private int Context(TransformerConfig? model)
@@ -96,6 +96,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             Offload = settings.Offload,
             SpillFolder = settings.Out,
             MemoryLimit = settings.MemoryLimit,
+            ExtraBytes = settings.MemoryLimit is null ? 0 : RehearseSaving(model, data),
             Profile = settings.Profile,
             ValidationBatches = ValidationBatches,
             Steps = settings.Steps ?? int.MaxValue,
@@ -193,16 +194,30 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
     private static string Decode(TrainingData data, int[] ids) => data.Tokenizer?.Decode(ids) ?? string.Join(' ', ids);
 
-    private string Saved => $"The model after {_run.Steps.Count} steps is saved in {_files.Model}.";
+    private string Saved => $"The model after {_run.Steps.Count} steps is saved in {_files.Model}.{(_files.Earlier is { } earlier ? " " + earlier : "")}";
 
-    // First of all, and with it the figures so far: whatever comes after may fail.
+    // First of all, and with it the figures so far: whatever comes after may fail. The earlier run keeps its names until the new model is whole beside it.
     private void SaveModel(Gpt2Model<float> model, TrainingData data)
     {
-        _files.KeepEarlier();
         RunMark mark = new(_run.RunId, RunMark.HashOf(model));
-        Gpt2File.Save(_files.Model, model, data.Tokenizer, run: mark);
+        AtomicFile.Write(_files.Model, stream =>
+        {
+            Gpt2File.Save(stream, model, data.Tokenizer, run: mark);
+            _files.KeepEarlier();
+        });
         _run.WeightsHash = mark.WeightsHash;
         _run.Files["model"] = _files.Model;
+    }
+
+    // A model may be saved while the training fills its limit. So the code of it is compiled, and counted with the process at rest, before the plan is made; what it allocates is
+    // known from doing it once, to nowhere.
+    private long RehearseSaving(Gpt2Model<float> model, TrainingData data)
+    {
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        RunMark mark = new(_run.RunId, RunMark.HashOf(model));
+        Gpt2File.Save(Stream.Null, model, data.Tokenizer, run: mark);
+        _run.Write(Stream.Null);
+        return GC.GetAllocatedBytesForCurrentThread() - before;
     }
 
     // A disk that is full for a while ends no training.
@@ -211,7 +226,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         try
         {
             SaveModel(model, data);
-            AtomicFile.WriteText(_files.Metrics, _run.ToJson() + "\n");
+            AtomicFile.Write(_files.Metrics, _run.Write);
         }
         catch (RbeFileException error)
         {
@@ -224,7 +239,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         try
         {
             SaveModel(model, data);
-            AtomicFile.WriteText(_files.Metrics, _run.ToJson() + "\n");
+            AtomicFile.Write(_files.Metrics, _run.Write);
         }
         catch (RbeException error)
         {

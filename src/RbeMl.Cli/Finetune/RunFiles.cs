@@ -32,7 +32,7 @@ internal sealed class RunFiles
         _earlier = overwrite ? [] : present;
         if (_earlier.Length == 0) return;
         Number = 1;
-        while (All.Any(file => Path.Exists(Earlier(file)))) Number++;
+        while (All.Any(file => Path.Exists(Numbered(file)))) Number++;
     }
 
     public string Model => Path.Combine(_folder, ModelName);
@@ -50,7 +50,12 @@ internal sealed class RunFiles
     public int? Number { get; }
 
     /// <summary>Where the files of the earlier run are once this one has written, by their kind.</summary>
-    public IReadOnlyDictionary<string, string>? Kept => _earlier.Length == 0 ? null : _earlier.ToDictionary(file => Path.GetFileName(file)!, Earlier);
+    public IReadOnlyDictionary<string, string>? Kept => _earlier.Length == 0 ? null : _earlier.ToDictionary(file => Path.GetFileName(file)!, Numbered);
+
+    /// <summary>A sentence that says where they are; null when there are none.</summary>
+    public string? Earlier => Kept is { } kept
+        ? $"The files of an earlier run in {_folder} are kept: {string.Join(", ", kept.Select(file => $"{file.Key} as {Path.GetFileName(file.Value)}"))}."
+        : null;
 
     /// <summary>Renames the files of the earlier run, before the first of this one is written. Its model has both names until then, so that one is always there.</summary>
     /// <exception cref="RbeFileException">They cannot be renamed; nothing is lost.</exception>
@@ -58,13 +63,13 @@ internal sealed class RunFiles
     {
         foreach (string file in _earlier.Where(file => !_kept.Contains(file)))
         {
-            if (file == Model) AtomicFile.Link(file, Earlier(file));
-            else AtomicFile.Move(file, Earlier(file));
+            if (file == Model) AtomicFile.Link(file, Numbered(file));
+            else AtomicFile.Move(file, Numbered(file));
             _kept.Add(file);
         }
     }
 
-    private string Earlier(string file) => Path.Combine(_folder, string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileNameWithoutExtension(file)}-{Number}{Path.GetExtension(file)}"));
+    private string Numbered(string file) => Path.Combine(_folder, string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileNameWithoutExtension(file)}-{Number}{Path.GetExtension(file)}"));
 
     // By how it begins.
     private static bool IsOurs(string file)

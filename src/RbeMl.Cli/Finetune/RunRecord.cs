@@ -153,4 +153,11 @@ internal sealed record RunRecord
 
     /// <summary>The JSON document.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, Json);
+
+    /// <summary>Writes the document and a line's end, in pieces: that of a long run is no copy in memory.</summary>
+    public void Write(Stream stream)
+    {
+        JsonSerializer.Serialize(stream, this, Json);
+        stream.WriteByte((byte)'\n');
+    }
 }

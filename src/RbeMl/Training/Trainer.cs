@@ -76,6 +76,7 @@ public sealed class Trainer : IDisposable, ILeased
             Checkpointing = options.Checkpointing,
             Offload = options.Offload,
             SpillFolder = options.SpillFolder,
+            ExtraBytes = options.ExtraBytes,
         };
         if (options.MemoryLimit is not null)
         {

@@ -88,6 +88,9 @@ public sealed record TrainerOptions
     /// <summary>Most memory in MiB that the process may have resident; null sets no limit.</summary>
     public int? MemoryLimit { get; init; }
 
+    /// <summary>Bytes that the caller allocates while the training lasts, to save the model for instance; the memory plan counts them.</summary>
+    public long ExtraBytes { get; init; }
+
     /// <summary>Whether to measure where the time of the steps goes, see <see cref="Trainer.Profile"/>.</summary>
     public bool Profile { get; init; }
 
@@ -111,6 +114,7 @@ public sealed record TrainerOptions
         Require(Epsilon is >= 1e-30 and < 1, nameof(Epsilon), Epsilon, "use a small positive number such as 1e-8, at least 1e-30.");
         Require(Clip >= 0, nameof(Clip), Clip, "use 0 for no clipping, or a positive norm.");
         Require(Enum.IsDefined(Schedule), nameof(Schedule), Schedule, $"use one of {string.Join(", ", Enum.GetNames<RateSchedule>())}.");
+        Require(ExtraBytes >= 0, nameof(ExtraBytes), ExtraBytes, "use a number of bytes, 0 for none.");
         Require(MemoryLimit is null or >= 1, nameof(MemoryLimit), MemoryLimit, "use a number of MiB such as 512, or leave it out.");
         Require(Offload is null || Enum.IsDefined(Offload.Value), nameof(Offload), Offload, $"use one of {string.Join(", ", Enum.GetNames<ActivationOffload>())}.");
         Require(Checkpointing is null || Enum.IsDefined(Checkpointing.Value), nameof(Checkpointing), Checkpointing, $"use one of {string.Join(", ", Enum.GetNames<CheckpointPolicy>())}.");

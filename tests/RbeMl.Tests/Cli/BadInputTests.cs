@@ -1,4 +1,6 @@
+using System.Text.Json;
 using RbeMl.Cli;
+using RbeMl.Models.Files;
 using RbeMl.Tests.Files;
 
 namespace RbeMl.Tests.Cli;
@@ -6,6 +8,7 @@ namespace RbeMl.Tests.Cli;
 /// <summary>Bad input ends with one line, the right exit code, and whatever was in the output folder untouched.</summary>
 public sealed class BadInputTests : IDisposable
 {
+    private static readonly string[] s_files = ["model.rbe", "model.zip", "metrics.json", "report.html"];
     private readonly TemporaryFolder _folder = new();
     private readonly string _out;
 
@@ -13,7 +16,7 @@ public sealed class BadInputTests : IDisposable
     {
         _out = _folder.File("out");
         Directory.CreateDirectory(_out);
-        foreach (string name in new[] { "model.rbe", "model.zip", "metrics.json", "report.html" }) File.WriteAllText(Path.Combine(_out, name), "precious");
+        foreach (string name in s_files) File.WriteAllText(Path.Combine(_out, name), "precious");
     }
 
     public void Dispose() => _folder.Dispose();
@@ -90,10 +93,27 @@ public sealed class BadInputTests : IDisposable
     }
 
     [Fact]
-    public void A_run_that_diverges_names_the_step_and_keeps_the_old_files()
+    public void A_run_that_diverges_names_the_step_saves_the_last_whole_one_and_keeps_the_old_files()
     {
         string text = _folder.Write("text.txt", string.Concat(Enumerable.Repeat(TinyJob.Text, 40)));
-        Fails("step ", Finetune("--text", text, "--steps", "400", "--learning-rate", "10", "--clip", "0", "--warmup", "0", "--weight-decay", "9.9"));
+        string[] args = Finetune("--text", text, "--steps", "400", "--learning-rate", "10", "--clip", "0", "--warmup", "0", "--weight-decay", "9.9");
+        CommandRun run = CommandRun.Of(args).Fails(1, "step ");
+        string kept = string.Join(", ", s_files.Select(file => $"{file} as {Kept(file)}"));
+        Assert.Contains($"The files of an earlier run in {_out} are kept: {kept}.", run.Error);
+        Assert.All(s_files, file => Assert.Equal("precious", File.ReadAllText(Path.Combine(_out, Kept(file)))));
+
+        // What the run itself could still write: a model that is finite and loads, and the figures of as many steps as the message says.
+        string[] expected = [.. s_files.Select(Kept), "model.rbe", "metrics.json"];
+        Assert.Equal(expected.Order(StringComparer.Ordinal), Directory.GetFileSystemEntries(_out).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        string model = Path.Combine(_out, "model.rbe");
+        using (Gpt2Bundle saved = Gpt2File.Load(model))
+        {
+            JsonElement metrics = JsonDocument.Parse(File.ReadAllText(Path.Combine(_out, "metrics.json"))).RootElement;
+            Assert.Contains(FormattableString.Invariant($"The model after {metrics.GetProperty("steps").GetArrayLength()} steps is saved in {model}."), run.Error);
+            Assert.Equal((saved.Run!.RunId, saved.Run.WeightsHash), (metrics.GetProperty("runId").GetString(), metrics.GetProperty("weightsHash").GetString()));
+        }
+
+        static string Kept(string file) => $"{Path.GetFileNameWithoutExtension(file)}-1{Path.GetExtension(file)}";
     }
 
     [Fact]
@@ -109,7 +129,7 @@ public sealed class BadInputTests : IDisposable
     public void A_file_of_the_command_is_not_replaced_by_another()
     {
         string text = _folder.Write("text.txt", "precious");
-        foreach (string file in new[] { "model.rbe", "model.zip", "metrics.json", "report.html" }) Clash(Finetune("--text", text, "--json", Path.Combine(_out, file)));
+        foreach (string file in s_files) Clash(Finetune("--text", text, "--json", Path.Combine(_out, file)));
         Clash(Finetune("--text", text, "--json", text));
         Clash(Finetune("--text", Path.Combine(_out, "metrics.json")));
         Clash(Finetune("--tokens", Path.Combine(_out, "report.html")));
