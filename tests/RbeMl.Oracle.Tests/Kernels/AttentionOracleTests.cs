@@ -53,9 +53,12 @@ public abstract unsafe class AttentionOracleTests<T> : OracleTest
         Tensor k = Tensors.Leaf(Numbers.Normal(headWidth * keys, 2), headWidth, keys);
         Tensor v = Tensors.Leaf(Numbers.Normal(headWidth * keys, 3), headWidth, keys);
         double[] outputGradient = Numbers.Normal(headWidth * queries, 4);
-        Tensor scores = TorchGpt2.Scores(
-            Head(q), Head(k), causal, padding is null ? null : tensor(padding).to(@bool).reshape(1, keys),
-            additive is null ? null : Tensors.From(additive, 1, 1, queries, keys));
+        Tensor scores = TorchGpt2.Scores(Head(q), Head(k), new TorchBlockOptions(1)
+        {
+            Causal = causal,
+            KeyPadding = padding is null ? null : tensor(padding).to(@bool).reshape(1, keys),
+            AdditiveMask = additive is null ? null : Tensors.From(additive, 1, 1, queries, keys),
+        });
         Tensor probabilities = TorchGpt2.Probabilities(scores);
         Tensor output = probabilities.matmul(Head(v));
         output.backward([Head(Tensors.From(outputGradient, headWidth, queries))]);

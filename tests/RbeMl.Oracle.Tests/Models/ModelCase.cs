@@ -20,6 +20,12 @@ public sealed record ModelCase(RbeOptions Options)
     /// <summary>Whether the head is the token embedding.</summary>
     public bool Tied { get; init; } = true;
 
+    /// <summary>Whether scores of attention are divided by sqrt(D / H).</summary>
+    public bool ScaleScores { get; init; } = true;
+
+    /// <summary>Whether scores of attention are scaled by layer.</summary>
+    public bool ScaleByLayer { get; init; }
+
     /// <summary>Whether alpha gradients are preconditioned.</summary>
     public bool Precondition { get; init; }
 
@@ -39,7 +45,12 @@ public sealed record ModelCase(RbeOptions Options)
         Vocabulary = 37,
         MaxSequenceLength = Positions,
         TiedHead = Tied,
+        ScaleAttention = ScaleScores,
+        ScaleAttentionByLayer = ScaleByLayer,
     };
+
+    /// <summary>What torch's forward needs of it.</summary>
+    internal TorchBlockOptions TorchOptions => new(Config.Heads) { ScaleScores = ScaleScores, ScaleByLayer = ScaleByLayer };
 
     /// <summary>How it is trained.</summary>
     public TrainerOptions Training => new() { LearningRate = 1e-3, WeightDecay = 0.1, Clip = Clip, PreconditionAlphas = Precondition };
@@ -62,6 +73,9 @@ public sealed record ModelCase(RbeOptions Options)
         ["all coefficients"] = new(Tile32(RbeFormat.Sparse(1024))) { Tied = false },
         ["runs of 4 and alphas"] = new(Tile32(RbeFormat.Sparse(100, SupportRule.Runs(4)))),
         ["largest and preconditioned alphas, clipped"] = new(Tile32(RbeFormat.Sparse(100, SupportRule.TopK))) { Precondition = true, Clip = 0.5, Tied = false, Policy = CheckpointPolicy.Full },
+        ["scores scaled by layer"] = new(Tile32(RbeFormat.Sparse(1024))) { ScaleByLayer = true, Policy = CheckpointPolicy.Selective },
+        ["scores not scaled"] = new(Tile32(RbeFormat.Sparse(1024))) { ScaleScores = false },
+        ["scores scaled by layer only"] = new(Tile32(RbeFormat.Sparse(100, SupportRule.Runs(4)))) { ScaleScores = false, ScaleByLayer = true, Policy = CheckpointPolicy.Full },
         ["4 bits and delta"] = new(Tile32(RbeFormat.Quantized(4) with { Delta = (SparseFormat)RbeFormat.Sparse(100) })) { Policy = CheckpointPolicy.Selective },
     };
 

@@ -46,7 +46,7 @@ public abstract class ModelOracleTests<T> : OracleTest
         Dictionary<string, Tensor> leaves = torchModel.Parameters.ToDictionary(p => p.Name, p => p.Tensor);
         Assert.Equal(leaves.Keys.Order(), parameters.Slices.Select(s => s.Name).Order());
         TorchTrainer trainer = new(torchModel, parameters.Slices.ToDictionary(s => s.Name), c.Training);
-        TorchBlockOptions options = new(c.Config.Heads);
+        TorchBlockOptions options = c.TorchOptions;
         using Workspace<T> workspace = new(1);
         using Gpt2Context<T> context = new(model, workspace, c.Policy);
         using AdamW<T> optimizer = new(parameters, c.Training);
@@ -89,7 +89,7 @@ public abstract class ModelOracleTests<T> : OracleTest
         for (int step = 0; step < Steps; step++)
         {
             (int[] tokens, int[] targets) = c.Data(step);
-            double expected = trainer.LossAndGradients(Ids(tokens), Ids(targets), new TorchBlockOptions(c.Config.Heads));
+            double expected = trainer.LossAndGradients(Ids(tokens), Ids(targets), c.TorchOptions);
             gradients.Clear();
             Check($"loss before step {step + 1}", Math.Abs(model.Loss(tokens, targets, B, L, context, null, gradients) - expected), LossTolerance);
             trainer.Step();
@@ -103,14 +103,17 @@ public abstract class ModelOracleTests<T> : OracleTest
         }
     }
 
-    [Fact]
-    public void CachedStepsGiveTorchsLogits()
+    [Theory]
+    [InlineData("runs of 4 and alphas")]
+    [InlineData("scores scaled by layer")]
+    [InlineData("scores scaled by layer only")]
+    public void CachedStepsGiveTorchsLogits(string name)
     {
-        ModelCase c = ModelCase.All["runs of 4 and alphas"];
+        ModelCase c = ModelCase.All[name];
         Gpt2Weights weights = c.Dense.ToLibrary(c.Config, c.Options);
         int[] tokens = c.Data(0).Tokens;
         double[] expected;
-        using (no_grad()) expected = TorchGpt2.Logits(Ids(tokens), c.Dense.ToTorch(float64, weights.Blocks), new TorchBlockOptions(c.Config.Heads)).ToDoubles();
+        using (no_grad()) expected = TorchGpt2.Logits(Ids(tokens), c.Dense.ToTorch(float64, weights.Blocks), c.TorchOptions).ToDoubles();
         Gpt2Model<T> model = new(weights);
         using ParameterVector<T> parameters = model.Parameters;
         using Workspace<T> workspace = new(1);

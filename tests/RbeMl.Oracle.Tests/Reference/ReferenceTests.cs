@@ -17,7 +17,7 @@ public sealed class ReferenceTests(ITestOutputHelper output) : OracleTest(output
         Tensor q = Tensors.From(Numbers.Normal(2 * 3 * queries * 8, 1), 2, 3, queries, 8);
         Tensor k = Tensors.From(Numbers.Normal(2 * 3 * keys * 8, 2), 2, 3, keys, 8), v = Tensors.From(Numbers.Normal(2 * 3 * keys * 8, 3), 2, 3, keys, 8);
         Tensor expected = nn.functional.scaled_dot_product_attention(q, k, v, is_casual: causal);
-        Tensor actual = TorchGpt2.Probabilities(TorchGpt2.Scores(q, k, causal, null, null)).matmul(v);
+        Tensor actual = TorchGpt2.Probabilities(TorchGpt2.Scores(q, k, new TorchBlockOptions(3) { Causal = causal })).matmul(v);
         Check("attention", Numbers.RelativeError<double, double>(expected.ToDoubles(), actual.ToDoubles()), Numbers.Tolerance<double>(8 + keys));
     }
 
@@ -33,7 +33,7 @@ public sealed class ReferenceTests(ITestOutputHelper output) : OracleTest(output
     {
         Tensor q = Tensors.Leaf(Numbers.Normal(24, 1), 1, 1, 3, 8), k = Tensors.Leaf(Numbers.Normal(24, 2), 1, 1, 3, 8);
         Tensor padding = tensor([false, true, true]).reshape(1, 3); // with the causal mask, token 0 sees nothing
-        Tensor probabilities = TorchGpt2.Probabilities(TorchGpt2.Scores(q, k, true, padding, null));
+        Tensor probabilities = TorchGpt2.Probabilities(TorchGpt2.Scores(q, k, new TorchBlockOptions(1) { KeyPadding = padding }));
         (probabilities * Tensors.From(Numbers.Normal(9, 3), 3, 3)).sum().backward();
         double[] values = probabilities.ToDoubles();
         Assert.Equal([0, 0, 0, 0, 1, 0], values[..6]);

@@ -35,6 +35,15 @@ internal sealed record TorchBlockOptions(int Heads)
     /// <summary>Epsilon of both LayerNorms.</summary>
     public double Eps { get; init; } = 1e-5;
 
+    /// <summary>Whether scores are divided by sqrt(D / H).</summary>
+    public bool ScaleScores { get; init; } = true;
+
+    /// <summary>What scores are divided by besides.</summary>
+    public double ScoreDivisor { get; init; } = 1;
+
+    /// <summary>Whether a model's scores are divided by the number of their block, counted from 1.</summary>
+    public bool ScaleByLayer { get; init; }
+
     /// <summary>Which GELU.</summary>
     public GeluKind Gelu { get; init; } = GeluKind.Tanh;
 

@@ -18,13 +18,13 @@ internal static class TorchGpt2
         : 0.5 * x * (1 + erf(x / Math.Sqrt(2)));
 
     /// <summary>Scores of q [B, H, T, D/H] and k [B, H, S, D/H] -> [B, H, T, S], scaled and masked; hidden keys are -infinity. Query t has position S - T + t.</summary>
-    public static Tensor Scores(Tensor q, Tensor k, bool causal, Tensor? keyPadding, Tensor? additiveMask)
+    public static Tensor Scores(Tensor q, Tensor k, TorchBlockOptions options)
     {
         (long queries, long keys) = (q.shape[2], k.shape[2]);
-        Tensor scores = q.matmul(k.transpose(2, 3)) / Math.Sqrt(q.shape[3]);
-        if (additiveMask is not null) scores += additiveMask;
-        if (causal) scores = scores.masked_fill(ones([queries, keys], @bool).triu(keys - queries + 1), double.NegativeInfinity);
-        if (keyPadding is not null) scores = scores.masked_fill(keyPadding.logical_not().reshape(-1, 1, 1, keys), double.NegativeInfinity);
+        Tensor scores = q.matmul(k.transpose(2, 3)) / ((options.ScaleScores ? Math.Sqrt(q.shape[3]) : 1) * options.ScoreDivisor);
+        if (options.AdditiveMask is not null) scores += options.AdditiveMask;
+        if (options.Causal) scores = scores.masked_fill(ones([queries, keys], @bool).triu(keys - queries + 1), double.NegativeInfinity);
+        if (options.KeyPadding is not null) scores = scores.masked_fill(options.KeyPadding.logical_not().reshape(-1, 1, 1, keys), double.NegativeInfinity);
         return scores;
     }
 
@@ -41,7 +41,7 @@ internal static class TorchGpt2
         (long batch, long tokens, long width) = (x.shape[0], x.shape[1], x.shape[2]);
         Tensor Split(Tensor y) => y.reshape(batch, tokens, options.Heads, width / options.Heads).transpose(1, 2);
         Tensor q = Split(block.Query.Forward(x)), k = Split(block.Key.Forward(x)), v = Split(block.Value.Forward(x));
-        Tensor probabilities = Drop(Probabilities(Scores(q, k, options.Causal, options.KeyPadding, options.AdditiveMask)), options.Dropout?.Attention);
+        Tensor probabilities = Drop(Probabilities(Scores(q, k, options)), options.Dropout?.Attention);
         return block.Output.Forward(probabilities.matmul(v).transpose(1, 2).reshape(batch, tokens, width));
     }
 
@@ -61,7 +61,7 @@ internal static class TorchGpt2
     public static Tensor Hidden(Tensor ids, TorchModel model, TorchBlockOptions options)
     {
         Tensor x = model.Tokens.index_select(0, ids.reshape(-1)).reshape(ids.shape[0], ids.shape[1], -1) + model.Positions.narrow(0, 0, ids.shape[1]);
-        foreach (TorchBlock block in model.Blocks) x = Block(x, block, options);
+        for (int l = 0; l < model.Blocks.Length; l++) x = Block(x, model.Blocks[l], options.ScaleByLayer ? options with { ScoreDivisor = l + 1 } : options);
         return LayerNorm(x, model.FinalGamma, model.FinalBeta, options.Eps);
     }
 
