@@ -13,7 +13,7 @@ internal static class LossCurve
     /// <summary>The picture.</summary>
     public static string Svg(RunRecord run)
     {
-        double[] losses = [.. run.Steps.Select(step => step.Loss)];
+        (double Loss, long Tokens)[] losses = [.. run.Losses];
         double[] means = losses.Length == 0 ? [] : LossChart.Columns(losses, Math.Min(MaxPoints, losses.Length));
         int steps = Math.Max(1, run.Steps.Count);
         double[] all = [.. means, .. run.Validation.Select(v => v.Loss)];

@@ -147,6 +147,10 @@ internal sealed record RunRecord
     [JsonIgnore]
     public double TokensPerSecond => Steps.Sum(step => step.Tokens) / Steps.Sum(step => step.Tokens / step.TokensPerSecond);
 
+    /// <summary>The loss of each step with its weight in a mean over steps, for charts.</summary>
+    [JsonIgnore]
+    public IEnumerable<(double Loss, long Tokens)> Losses => Steps.Select(step => (step.Loss, step.Tokens));
+
     /// <summary>Adds what the trainer reports.</summary>
     public void Add(TrainingProgress progress) =>
         Steps.Add(new StepRecord(progress.Step, progress.Loss, progress.LearningRate, progress.GradientNorm, progress.TokensPerSecond, progress.ResidentBytes, progress.Tokens));

@@ -19,7 +19,7 @@ internal static class Summary
         if (run.Steps.Count > 1)
         {
             host.Say("Training loss, nats a token");
-            host.Out.WriteLine(LossChart.Draw([.. run.Steps.Select(step => step.Loss)], chart));
+            host.Out.WriteLine(LossChart.Draw([.. run.Losses], chart));
         }
 
         WriteBytes(host, run);

@@ -10,10 +10,12 @@ internal static class LossChart
     private static readonly int[,] Dots = { { 0x01, 0x08 }, { 0x02, 0x10 }, { 0x04, 0x20 }, { 0x40, 0x80 } };
 
     /// <summary>Draws losses by step.</summary>
-    /// <param name="losses">At least one loss; several steps that fall on a dot are averaged.</param>
+    /// <param name="losses">
+    /// At least one loss, each with the tokens it is a mean over; several steps that fall on a dot become the mean over their tokens.
+    /// </param>
     /// <param name="width">Characters across.</param>
     /// <param name="height">Characters up.</param>
-    public static string Draw(IReadOnlyList<double> losses, int width = 64, int height = 12)
+    public static string Draw(IReadOnlyList<(double Loss, long Tokens)> losses, int width = 64, int height = 12)
     {
         double[] columns = losses.Count > width * 2 ? Columns(losses, width * 2) : Between(losses, width * 2);
         double low = columns.Min(), high = columns.Max();
@@ -43,27 +45,29 @@ internal static class LossChart
     }
 
     // Values on the straight lines between neighbours.
-    private static double[] Between(IReadOnlyList<double> values, int count)
+    private static double[] Between(IReadOnlyList<(double Loss, long Tokens)> values, int count)
     {
         double[] points = new double[count];
         for (int c = 0; c < count; c++)
         {
             double place = (double)c * (values.Count - 1) / (count - 1);
             int left = (int)place, right = Math.Min(left + 1, values.Count - 1);
-            points[c] = values[left] + (values[right] - values[left]) * (place - left);
+            points[c] = values[left].Loss + (values[right].Loss - values[left].Loss) * (place - left);
         }
 
         return points;
     }
 
-    /// <summary>Means of <paramref name="count"/> equal parts.</summary>
-    internal static double[] Columns(IReadOnlyList<double> values, int count)
+    /// <summary>Means over the tokens of <paramref name="count"/> parts of as many steps each.</summary>
+    internal static double[] Columns(IReadOnlyList<(double Loss, long Tokens)> values, int count)
     {
         double[] means = new double[count];
         for (int c = 0; c < count; c++)
         {
             int from = (int)((long)c * values.Count / count), to = Math.Max(from + 1, (int)((long)(c + 1) * values.Count / count));
-            for (int i = from; i < to; i++) means[c] += values[i] / (to - from);
+            double sum = 0, tokens = 0;
+            for (int i = from; i < to; i++) (sum, tokens) = (sum + (values[i].Loss * values[i].Tokens), tokens + values[i].Tokens);
+            means[c] = sum / Math.Max(1, tokens);
         }
 
         return means;

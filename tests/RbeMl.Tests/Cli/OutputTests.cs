@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
 using RbeMl.Cli;
 using RbeMl.Cli.Finetune;
 using RbeMl.Cli.Output;
@@ -31,7 +33,8 @@ public sealed class OutputTests
     [InlineData(5000)]
     public void A_falling_loss_is_drawn_from_the_upper_left_to_the_lower_right(int count)
     {
-        string[] lines = LossChart.Draw([.. Enumerable.Range(0, count).Select(i => 5 - (4.0 * i / Math.Max(1, count - 1)))], 20, 6).Split('\n');
+        (double, long)[] falling = [.. Enumerable.Range(0, count).Select(i => (5 - (4.0 * i / Math.Max(1, count - 1)), 1L))];
+        string[] lines = LossChart.Draw(falling, 20, 6).Split('\n');
         string[] rows = [.. lines[..6].Select(line => line[(line.IndexOf('│', StringComparison.Ordinal) + 1)..])];
         Assert.All(rows, row => Assert.Equal(20, row.Length));
         if (count == 1)
@@ -44,7 +47,28 @@ public sealed class OutputTests
         Assert.NotEqual('\u2800', rows[5][19]);
         Assert.Equal('\u2800', rows[0][19]);
         Assert.Equal('\u2800', rows[5][0]);
-        Assert.InRange(double.Parse(lines[0][..7], System.Globalization.CultureInfo.InvariantCulture), 4.9, 5);
+        Assert.InRange(double.Parse(lines[0][..7], CultureInfo.InvariantCulture), 4.9, 5);
+    }
+
+    [Fact]
+    public void Steps_that_share_a_dot_weigh_by_their_tokens()
+    {
+        // Each dot is of two steps: 4 nats over 30 tokens and 1 nat over 10 are 3.25 nats a token, not 2.5; the first are of 5.
+        (double, long)[] losses = [.. Enumerable.Range(0, 80).Select(i => i < 2 ? (5.0, 7L) : i % 2 == 0 ? (4.0, 30L) : (1.0, 10L))];
+        Assert.Equal([5, .. Enumerable.Repeat(3.25, 39)], LossChart.Columns(losses, 40));
+        string[] lines = LossChart.Draw(losses, 20, 6).Split('\n');
+        Assert.StartsWith("   5.00 │", lines[0]);
+        Assert.StartsWith("   3.25 │", lines[5]);
+
+        // The report has 240 dots; validation before and after spans the axis from 1 to 5.
+        RunRecord run = new();
+        run.Validation.AddRange([new ValidationRecord(0, 5), new ValidationRecord(480, 1)]);
+        for (int i = 0; i < 480; i++) run.Steps.Add(new StepRecord(i + 1, i % 2 == 0 ? 4 : 1, 1e-3, 1, 1, 1, i % 2 == 0 ? 30 : 10));
+        MatchCollection dots = Regex.Matches(LossCurve.Svg(run), "cy=\"([0-9.]+)\"");
+        double[] heights = [.. dots.Select(dot => double.Parse(dot.Groups[1].Value, CultureInfo.InvariantCulture))];
+        Assert.Equal(242, heights.Length);
+        double first = heights[240], last = heights[241];
+        Assert.All(heights[..240], y => Assert.Equal(first + ((5 - 3.25) / 4 * (last - first)), y, 0.15));
     }
 
     [Theory]
@@ -101,7 +125,7 @@ public sealed class OutputTests
     public void The_verdict_is_plain(string losses, string part, string other)
     {
         RunRecord run = new() { Model = new ModelRecord(1, 1, 32, 1024, 16, "", 32, "Dct", "bpe", 1, 1) };
-        double[] values = [.. losses.Split(' ').Select(v => double.Parse(v, System.Globalization.CultureInfo.InvariantCulture))];
+        double[] values = [.. losses.Split(' ').Select(v => double.Parse(v, CultureInfo.InvariantCulture))];
         run.Validation.AddRange(values.Select((loss, i) => new ValidationRecord(100 * i, loss)));
         string verdict = Verdict.Of(run);
         Assert.Contains(part, verdict);
@@ -135,7 +159,7 @@ public sealed class OutputTests
         for (int step = 1; step <= 40; step++) run.Steps.Add(new StepRecord(step, 3 - (step / 40.0), 1e-3, 1, 1, 1, 1));
         string page = ReportPage.Html(run);
         Assert.All(["&lt;a&gt;", "rbeml 1.2.3", "--seed", "77", "A &lt;processor&gt;, 2 logical processors, vectors of 256 bits; Some system; .NET 10", "optimiser step", "loss, nats a token", "viewBox=\"0 0 720 480\""], part => Assert.Contains(part, page));
-        Assert.Equal(42, System.Text.RegularExpressions.Regex.Count(page, "<circle"));
+        Assert.Equal(42, Regex.Count(page, "<circle"));
         Assert.DoesNotContain("<processor>", page);
     }
 }
