@@ -32,6 +32,24 @@ public sealed class ModelIdTests
     }
 
     [Fact]
+    public void AGapOfTheVocabularyIsNeverDrawn()
+    {
+        // 256 to 259 are no tokens, 260 is one: the likeliest id is in the gap, then an a.
+        Gpt2Tokenizer tokenizer = new([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int> { ["<end>"] = 260 });
+        using Gpt2Bundle bundle = Bundle(261, tokenizer, (258, 20), (257, 15), ('a', 10));
+        foreach (double temperature in (double[])[0, 1])
+        {
+            LanguageModelTransformer model = Verses.Score(_ml, bundle, o => o.Temperature = temperature);
+            Assert.Equal(["aaaaaa"], model.Texts(Verses.View(_ml, "the cat")));
+            Assert.Equal(["aaaaaa"], Saved(model).Texts(Verses.View(_ml, "the cat")));
+        }
+
+        LanguageModelTransformer trained = Verses.Fit(_ml, Verses.View(_ml), o => (o.Model, o.Compression, o.Context) = (bundle, null, null));
+        Assert.Equal([256, 257, 258, 259], trained.Model.Tokens.Unused);
+        Assert.Equal([256, 257, 258, 259], Saved(trained).Model.Tokens.Unused);
+    }
+
+    [Fact]
     public void ATokenizerWithMoreIdsReadsTheTextsThatTheModelKnows()
     {
         // "ab" is the token 256, "ba" the token 257 of a model of 257 ids.

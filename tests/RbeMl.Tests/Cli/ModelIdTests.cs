@@ -55,6 +55,52 @@ public sealed class ModelIdTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
+    public void A_gap_of_the_vocabulary_is_never_drawn_and_decodes_to_nothing(bool folder)
+    {
+        // 256 to 259 are no tokens, 260 is one: the likeliest id is in the gap, then an a.
+        Gpt2Tokenizer tokenizer = new([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int> { ["<end>"] = 260 });
+        Assert.Equal("ab", ((ITokenizer)tokenizer).Decode(['a', 258, 'b']));
+        using Gpt2Model<float> made = ScriptedModel.Create(261, (258, 20), (257, 15), ('a', 10));
+        string model = Store(made, tokenizer, folder), text = _folder.Write("text.txt", string.Concat(Enumerable.Repeat(Text, 40)));
+        using (Gpt2Bundle bundle = ModelSource.Load(model)) Assert.Equal([256, 257, 258, 259], bundle.Model.Tokens.Unused);
+        foreach (string temperature in new[] { "0", "1" })
+        {
+            JsonElement drawn = Generate(model, "ab", "--temperature", temperature, "--max-tokens", "20");
+            Assert.Equal(new string('a', 20), drawn.GetProperty("text").GetString());
+            string ids = Run("generate", "-m", model, "--tokens", "-p", "97 258", "--temperature", temperature, "--max-tokens", "5").Out;
+            Assert.EndsWith("97 97 97 97 97", ids.TrimEnd());
+        }
+
+        Run("eval", "--model", model, "--text", text);
+        string[] training = ["--steps", "2", "--batch", "2", "--context", "8", "--threads", "1"];
+        Run(["finetune", "--model", model, "--text", text, "--out", _folder.File("out"), .. training]);
+        string tuned = _folder.File("out/model.rbe");
+        using (Gpt2Bundle bundle = ModelSource.Load(tuned)) Assert.Equal([256, 257, 258, 259], bundle.Model.Tokens.Unused);
+        JsonElement.ArrayEnumerator after = Generate(tuned, "ab", "--max-tokens", "40").GetProperty("tokens").EnumerateArray();
+        Assert.DoesNotContain(after, id => id.GetInt32() is >= 256 and < 260);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    [InlineData(false, "--dropout", "0.1", "--format", "quantized", "--bits", "8", "--tile", "32", "--coefficients", "64")]
+    public void End_tokens_that_the_model_names_survive_fine_tuning(bool ids, params string[] more)
+    {
+        // Not the tokenizer's own, which is 256.
+        Gpt2Tokenizer tokenizer = ScriptedModel.Bytes(Gpt2Tokenizer.EndOfText, "<|im_end|>");
+        ModelTokens tokens = new() { EndTokens = ['b', 257] };
+        using Gpt2Model<float> made = new(ScriptedModel.Create(258, ('a', 20)).GetWeights() with { Tokens = tokens });
+        string model = Store(made, tokenizer, folder: false);
+        string data = _folder.Write(ids ? "data.ids" : "data.txt", string.Concat(Enumerable.Repeat(ids ? "97 97 99 " : "aac ", 200)));
+        string[] training = ["--steps", "2", "--batch", "2", "--context", "8", "--threads", "1"];
+        Run(["finetune", "--model", model, ids ? "--tokens" : "--text", data, "--out", _folder.File("out"), .. training, .. more]);
+        using Gpt2Bundle bundle = ModelSource.Load(_folder.File("out/model.rbe"));
+        Assert.Equal(['b', 257], bundle.Model.Tokens.EndTokens!);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
     public void A_tokenizer_with_more_ids_than_the_model_reads_what_the_model_knows(bool folder)
     {
         // Merges make "ab" the token 256 and "abba" 257 and 258 of a model of 257 ids.
