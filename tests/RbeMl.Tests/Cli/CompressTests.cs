@@ -118,6 +118,31 @@ public sealed class CompressTests : IDisposable
         Assert.Equal(0, CommandRun.Of("generate", "--model", Output, "--tokens", "--prompt", "1 2", "--max-tokens", "3").Code);
     }
 
+    [Theory]
+    [InlineData("transformer.h.1.mlp.c_fc.weight", 1e6f, "blocks.1.feedforward.expand", "--format", "quantized", "--bits", "8")]
+    [InlineData("transformer.h.0.attn.c_proj.weight", 1e-9f, "blocks.0.attention.output", "--format", "trellis", "--bits", "4")]
+    [InlineData("transformer.h.0.attn.c_proj.weight", 1e-9f, "blocks.0.attention.output", "--format", "quantized", "--calibration", "calibration.ids")]
+    [InlineData("transformer.wte.weight", 1e6f, "embedding.tokens", "--embeddings", "quantized")]
+    [InlineData("transformer.wte.weight", 1e-9f, "embedding.tokens", "--embeddings", "trellis")]
+    public void A_matrix_of_a_model_beyond_fp16_is_refused_by_name_and_kept_sparse(string tensor, float scale, string matrix, params string[] format)
+    {
+        HuggingFaceModel model = new(64, 96);
+        float[] values = model.Tensors[tensor].Values;
+        for (int i = 0; i < values.Length; i++) values[i] *= scale;
+        string folder = model.Write(_folder.File("hf")), ids = Ids();
+        IEnumerable<string> options = format.Select(option => option == "calibration.ids" ? ids : option);
+        CommandRun run = CommandRun.Of(["compress", folder, "-o", Output, .. options]).Fails(1, matrix);
+        Assert.All(["root mean square", "fp16"], part => Assert.Contains(part, run.Error));
+        Assert.False(File.Exists(Output));
+
+        // All coefficients of a matrix in fp32 hold it, and so do the largest of a table.
+        Compress(folder, "-o", Output, "--format", "sparse", "--coefficients", "4096", "--embeddings", "sparse", "--embedding-bits", "8");
+        string back = _folder.File("back");
+        Assert.Equal(0, CommandRun.Of("decompress", Output, "-o", back).Code);
+        using SafetensorsSet after = SafetensorsSet.Open(back);
+        Assert.InRange(Numbers.RelativeError(values, after.ReadFloats(tensor)), 0, matrix == "embedding.tokens" ? 0.9 : 1e-5);
+    }
+
     [Fact]
     public void Generate_and_finetune_take_a_folder()
     {

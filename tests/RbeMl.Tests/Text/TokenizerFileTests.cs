@@ -133,6 +133,56 @@ public sealed class TokenizerFileTests : IDisposable
         Assert.StartsWith(_folder.File("tokenizer.json"), error.Message);
     }
 
+    /// <summary>Escapes of halves of surrogate pairs are sound JSON, but no text: reading such a text, or a property beside such a name, throws.</summary>
+    [Theory]
+    [InlineData("{'kind':'\\ud800'}")]
+    [InlineData("{'kind':'characters','characters':'a\\udc00b'}")]
+    [InlineData("{'kind':'bytes','\\ud83d':1}")]
+    [InlineData("{'kind':'gpt2','bytes':[],'merges':[],'special':{'<\\ud800>':256}}")]
+    [InlineData("{'kind':'bytelevel','bytes':[],'merges':[],'special':{},'added':{'\\ude00':256}}")]
+    public void Half_a_surrogate_pair_in_a_kept_tokenizer_is_refused(string json)
+    {
+        using JsonDocument document = JsonDocument.Parse(json.Replace('\'', '"'));
+        Assert.Contains("no Unicode", Assert.Throws<TokenException>(() => TokenizerJson.Load(document.RootElement)).Message);
+    }
+
+    [Theory]
+    [InlineData("tokenizer.json", "'type':'BPE'", "'type':'\\udfff'")]
+    [InlineData("tokenizer.json", "'content':'", "'content':'\\ud800")]
+    [InlineData("tokenizer.json", "'version':", "'\\ud83d':")]
+    [InlineData("vocab.json", "'hell':", "'h\\ude00':")]
+    [InlineData("added_tokens.json", "{", "{'\\ud800':300")]
+    [InlineData("special_tokens_map.json", "{", "{'pad_token':'\\udc00'")]
+    [InlineData("tokenizer_config.json", "{", "{'added_tokens_decoder':{'300':{'content':'\\ud800'}}")]
+    public void Half_a_surrogate_pair_in_a_file_is_refused(string file, string text, string broken)
+    {
+        (text, broken) = (text.Replace('\'', '"'), broken.Replace('\'', '"'));
+        if (file != "tokenizer.json")
+        {
+            _folder.Write("vocab.json", Vocabulary().ToJsonString());
+            _folder.Write("merges.txt", MergesText);
+        }
+
+        string sound = file switch { "tokenizer.json" => Json().ToJsonString(), "vocab.json" => Vocabulary().ToJsonString(), _ => "{}" };
+        Assert.Contains(text, sound);
+        string path = _folder.Write(file, sound.Replace(text, broken, StringComparison.Ordinal));
+        Assert.StartsWith(path, Assert.Throws<RbeFileException>(() => Gpt2TokenizerFiles.LoadFolder(_folder.Path)).Message);
+    }
+
+    [Theory]
+    [InlineData("\"<y>\"")] // its name alone
+    [InlineData("{\"content\":\"<y>\"}")]
+    [InlineData("{\"content\":\"<y>\",\"special\":true}", true)]
+    public void An_added_token_may_be_described_by_its_name_alone(string token, bool special = false)
+    {
+        _folder.Write("vocab.json", Vocabulary().ToJsonString());
+        _folder.Write("merges.txt", MergesText);
+        _folder.Write("tokenizer_config.json", $"{{\"added_tokens_decoder\":{{\"402\":{token},\"403\":7,\"404\":null}}}}");
+        Gpt2Tokenizer tokenizer = Gpt2TokenizerFiles.LoadFolder(_folder.Path)!;
+        Assert.Equal(402, Assert.Contains("<y>", special ? tokenizer.Special : tokenizer.Added));
+        Assert.Equal(403, tokenizer.Vocabulary);
+    }
+
     [Theory]
     [InlineData("\uFEFF#version: 0.2\r\n", "\r\n", "")]
     [InlineData("#version: 0.2 - Trained by `huggingface/tokenizers`\n\n  \n", "\n\n", "\n\n")]
