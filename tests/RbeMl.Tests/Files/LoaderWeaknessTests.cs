@@ -20,7 +20,7 @@ public sealed class LoaderWeaknessTests : IDisposable
 {
     // What a load takes beside the file: buffers of a fixed size.
     private const long Room = 3 << 20;
-    private const int Many = 50_000;
+    private const int Many = 50_000, Tensors = 10_000;
 
     private readonly TemporaryFolder _folder = new();
 
@@ -114,11 +114,11 @@ public sealed class LoaderWeaknessTests : IDisposable
     {
         // Words of 384 bytes, each twice: tokens of all lengths up to that.
         Random random = new(3);
-        string[] words = [.. Enumerable.Range(0, 40).Select(_ => string.Concat(Enumerable.Range(0, 128).Select(_ => (char)random.Next(0x4E00, 0x9FA5))))];
+        string[] words = [.. Enumerable.Range(0, 20).Select(_ => string.Concat(Enumerable.Range(0, 128).Select(_ => (char)random.Next(0x4E00, 0x9FA5))))];
         BytePairTokenizer learned = BytePairTokenizer.Train(string.Join(' ', [.. words, .. words]), 20_000);
         ITokenizer loaded = TokenizerJson.Load(System.Text.Json.JsonSerializer.SerializeToElement(TokenizerJson.Save(learned)));
         Assert.Equal(learned.Vocabulary, loaded.Vocabulary);
-        Assert.InRange(learned.Merges.Count, 5000, 20_000);
+        Assert.InRange(learned.Merges.Count, 2500, 20_000);
     }
 
     [Fact]
@@ -126,18 +126,18 @@ public sealed class LoaderWeaknessTests : IDisposable
     {
         string container = _folder.File("many.rbe"), set = _folder.File("set.rbe"), safetensors = _folder.File("many.safetensors"), index = _folder.File("model.safetensors.index.json");
         byte[] one = [1];
-        RbeContainerWriter.Write(container, [], [.. Names(Many).Select(name => RbeTensor.From(name, one, 1))]);
-        RbeMatrixSet.Save(set, [], Names(Many).Select(name => RbeDenseTensor.From(name, "U8", [1], one)));
-        SafetensorsWriter.Write(safetensors, Names(Many).Select(name => SafetensorsSource.From(name, SafetensorsElement.U8, [1], sink => sink(one))), null);
-        File.WriteAllText(index, new JsonObject { ["weight_map"] = new JsonObject(Names(Many).Select(name => KeyValuePair.Create(name, (JsonNode?)"many.safetensors"))) }.ToJsonString());
-        using (RbeContainer file = RbeContainer.Open(container)) Assert.All(Names(Many), name => Assert.True(file.Contains(name)));
+        RbeContainerWriter.Write(container, [], [.. Names(Tensors).Select(name => RbeTensor.From(name, one, 1))]);
+        RbeMatrixSet.Save(set, [], Names(Tensors).Select(name => RbeDenseTensor.From(name, "U8", [1], one)));
+        SafetensorsWriter.Write(safetensors, Names(Tensors).Select(name => SafetensorsSource.From(name, SafetensorsElement.U8, [1], sink => sink(one))), null);
+        File.WriteAllText(index, new JsonObject { ["weight_map"] = new JsonObject(Names(Tensors).Select(name => KeyValuePair.Create(name, (JsonNode?)"many.safetensors"))) }.ToJsonString());
+        using (RbeContainer file = RbeContainer.Open(container)) Assert.All(Names(Tensors), name => Assert.True(file.Contains(name)));
         using (RbeMatrixSet file = RbeMatrixSet.Open(set)) file.DenseTensors.ToList().ForEach(tensor => file.CopyDense(tensor.Name, Stream.Null));
-        using (SafetensorsSet file = SafetensorsSet.Open(index)) Assert.Equal(Many, file.Tensors.Count(tensor => file.Find(tensor.Name).ByteLength == 1));
-        Assert.Equal(Many, RbeInspection.Read(container).Tensors.Count);
+        using (SafetensorsSet file = SafetensorsSet.Open(index)) Assert.Equal(Tensors, file.Tensors.Count(tensor => file.Find(tensor.Name).ByteLength == 1));
+        Assert.Equal(Tensors, RbeInspection.Read(container).Tensors.Count);
         DenseExport.Write(set, _folder.File("out.safetensors"));
 
         // Ten times the tensors, about ten times the memory: a hundred would be quadratic. (Lists and tables double as they grow.)
-        double few = Allocated(Many / 10), many = Allocated(Many);
+        double few = Allocated(Tensors / 10), many = Allocated(Tensors);
         Assert.InRange(many / few, 5, 30);
 
         double Allocated(int count)
