@@ -107,8 +107,14 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         bool ids = settings.CalibrationIds || file.EndsWith(".ids", StringComparison.OrdinalIgnoreCase);
         List<int[]> sequences = ids
             ? TokenFile.ReadSequences(file, config.Vocabulary, settings.TextOptions)
-            : [source.RequireTokenizer("--calibration", file, "give token ids, with --calibration-ids.").EncodeFor(TokenFile.ReadText([file], settings.TextOptions), config.Vocabulary)];
+            : [Read(file, source.RequireTokenizer("--calibration", file, "give token ids, with --calibration-ids."), config.Vocabulary)];
         return CalibrationWindows.Cut(sequences, config.MaxSequenceLength, settings.CalibrationTokens);
+    }
+
+    private int[] Read(string file, ITokenizer tokenizer, int vocabulary)
+    {
+        TextSource text = TextSource.OfFiles([file], settings.TextOptions);
+        return ReadingView.Read(host, json.OnOutput, view => TokenPieces.Encode(tokenizer, text.Pieces(view, host.Cancel), file, vocabulary));
     }
 
     private CompressRecord Record(IReadOnlyList<MatrixOutcome> matrices, long denseBytes)

@@ -67,7 +67,7 @@ internal sealed class EvalCommand
         using Gpt2Bundle? compared = reference is null ? null : ModelInput.Load(host, reference);
         EvaluationData data = tokens is not null
             ? EvaluationData.FromSequences(TokenFile.ReadSequences(tokens, bundle.Model.Config.Vocabulary, input))
-            : Text(bundle.RequireTokenizer("--text", texts[0], path, "give token ids with --tokens."), TokenFile.ReadText(texts, input), bundle.Model.Config.Vocabulary, result.GetValue(_special));
+            : Read(host, json.OnOutput, texts, input, bundle.RequireTokenizer("--text", texts[0], path, "give token ids with --tokens."), bundle.Model.Config.Vocabulary, result.GetValue(_special));
         EvaluationOptions options = Windows(result, bundle.Model, compared?.Model);
         using Evaluator evaluator = new(bundle.Model, compared?.Model, options, result.GetValue(_threads));
         Stopwatch watch = Stopwatch.StartNew();
@@ -78,8 +78,11 @@ internal sealed class EvalCommand
         return cancelled ? ExitCode.Cancelled : ExitCode.Done;
     }
 
-    private static EvaluationData Text(ITokenizer tokenizer, string text, int vocabulary, bool special) =>
-        EvaluationData.FromText(text, tokenizer, vocabulary, Options.FindsSpecial(tokenizer, special));
+    private static EvaluationData Read(CommandHost host, bool quiet, string[] texts, TextOptions input, ITokenizer tokenizer, int vocabulary, bool special)
+    {
+        bool finds = Options.FindsSpecial(tokenizer, special);
+        return ReadingView.Read(host, quiet, view => EvaluationData.FromText(TextSource.OfFiles(texts, input), tokenizer, vocabulary, view, host.Cancel, finds));
+    }
 
     private EvaluationOptions Windows(ParseResult result, Gpt2Model<float> model, Gpt2Model<float>? reference)
     {

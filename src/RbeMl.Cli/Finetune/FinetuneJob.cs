@@ -37,7 +37,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         using Gpt2Bundle? loaded = settings.Model is { } file ? ModelInput.Load(host, file) : null;
         int context = Context(loaded?.Model.Config);
         Say($"Loading {(settings.Tokens ?? (settings.Text.Count > 0 ? string.Join(", ", settings.Text) : "the SDK's documentation"))}");
-        TrainingData data = TrainingData.Load(settings, loaded, context);
+        TrainingData data = ReadingView.Read(host, json.OnOutput, view => TrainingData.Load(settings, loaded, context, view, host.Cancel));
         Gpt2Model<float> model = TrainingModel.Create(settings, loaded?.Model, data.Vocabulary, context);
         Describe(model, data, context);
         host.Cancel.ThrowIfCancellationRequested();

@@ -1,3 +1,4 @@
+using RbeMl.Cli.Output;
 using RbeMl.Models.Files;
 using RbeMl.Text;
 using RbeMl.Training;
@@ -13,7 +14,7 @@ namespace RbeMl.Cli.Finetune;
 /// <param name="Prompts">Beginnings to generate from, as ids.</param>
 internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation, ITokenizer? Tokenizer, int Vocabulary, string Source, IReadOnlyList<int[]> Prompts)
 {
-    private const int DocumentationCharacters = 5_000_000, LearningCharacters = 1_000_000, DefaultVocabulary = 1024, PromptIds = 4;
+    private const int DocumentationCharacters = 5_000_000, LearningCharacters = 1_000_000, DefaultVocabulary = 1024, PromptCharacters = 1 << 20, PromptIds = 4;
     private const double TrainFraction = 0.9;
     private static readonly string[] DocumentationPrompts = ["Gets or sets the", "Returns a new", "Initializes a new instance of"];
 
@@ -21,9 +22,11 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
     /// <param name="settings">What was asked for.</param>
     /// <param name="model">The model to continue with, or null.</param>
     /// <param name="context">Tokens of a sequence.</param>
-    public static TrainingData Load(FinetuneSettings settings, Gpt2Bundle? model, int context)
+    /// <param name="view">Told how much is read.</param>
+    /// <param name="cancel">Ends the reading.</param>
+    public static TrainingData Load(FinetuneSettings settings, Gpt2Bundle? model, int context, ReadingView view, CancellationToken cancel)
     {
-        TrainingData data = settings.Tokens is { } file ? FromTokens(settings, file, model) : FromText(settings, model);
+        TrainingData data = settings.Tokens is { } file ? FromTokens(settings, file, model) : FromText(settings, model, view, cancel);
         if (model is null && (long)data.Vocabulary * settings.Width > Array.MaxLength)
         {
             throw new InvalidSettingException("--width", settings.Width, $"{data.Vocabulary} token ids of {data.Source} times that are more than one embedding holds, {Array.MaxLength} values. Use a smaller width or fewer ids.");
@@ -72,36 +75,38 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
             : throw new TokenException($"{stream.Length} token ids are too few to set a tenth aside for validation. Give more, or a --validation file.");
     }
 
-    private static TrainingData FromText(FinetuneSettings settings, Gpt2Bundle? model)
+    private static TrainingData FromText(FinetuneSettings settings, Gpt2Bundle? model, ReadingView view, CancellationToken cancel)
     {
         ITokenizer? own = model?.RequireTokenizer("--model", settings.Model, "it", "give its token ids with --tokens.");
-        SplitText text = Text(settings);
+        bool documentation = settings.Text.Count == 0;
+        SplitText? sentences = documentation ? SdkDocumentation.Load(DocumentationCharacters, seed: settings.Seed) : null;
+        TextSource source = sentences is null ? TextSource.OfFiles(settings.Text, settings.TextOptions) : TextSource.Of(sentences.Train, sentences.Source);
+        TextSource? held = sentences is not null ? TextSource.Of(sentences.Validation, sentences.Source) : settings.Validation is { } file ? TextSource.OfFiles([file], settings.TextOptions) : null;
+        bool learns = own is null && settings.Tokenizer is not ("bytes" or "characters");
+        TrainingText text = new(source, held, learns ? LearningCharacters : 0, own is null && settings.Tokenizer == "characters", view, cancel);
         ITokenizer tokenizer = own ?? settings.Tokenizer switch
         {
             "bytes" => new ByteTokenizer(),
-            "characters" => CharacterTokenizer.FromText(text.Train + text.Validation),
-            _ => BytePairTokenizer.Train(text.Train[..Math.Min(LearningCharacters, text.Train.Length)], settings.Vocabulary ?? DefaultVocabulary),
+            "characters" => new CharacterTokenizer(text.Alphabet),
+            _ => Learn(text.Head, settings.Vocabulary ?? DefaultVocabulary, view),
         };
         int vocabulary = model?.Model.Config.Vocabulary ?? tokenizer.Vocabulary;
         bool special = Options.FindsSpecial(tokenizer, settings.Special);
-        TokenDataset train = TokenDataset.FromStream(tokenizer.EncodeFor(text.Train, vocabulary, special), vocabulary, settings.Seed);
-        TokenDataset validation = TokenDataset.FromStream(tokenizer.EncodeFor(text.Validation, vocabulary, special), vocabulary, settings.Seed + 1);
-        bool documentation = settings.Text.Count == 0 && model is null;
-        int[][] prompts = [.. (documentation ? DocumentationPrompts : Beginnings(text.Validation)).Select(prompt => tokenizer.EncodeFor(prompt, vocabulary, special)).Where(ids => ids.Length > 0)];
-        return new TrainingData(train, validation, tokenizer, vocabulary, text.Source, prompts);
+        TokenDataset train = TokenDataset.FromStream(TokenPieces.Encode(tokenizer, text.Train(view, cancel), source.Name, vocabulary, special), vocabulary, settings.Seed);
+        TokenDataset validation = TokenDataset.FromStream(TokenPieces.Encode(tokenizer, text.Validation(view, cancel), (held ?? source).Name, vocabulary, special), vocabulary, settings.Seed + 1);
+        IEnumerable<string> beginnings = documentation && model is null ? DocumentationPrompts : Beginnings(text.ValidationLines(PromptCharacters));
+        int[][] prompts = [.. beginnings.Select(prompt => tokenizer.EncodeFor(prompt, vocabulary, special)).Where(ids => ids.Length > 0)];
+        return new TrainingData(train, validation, tokenizer, vocabulary, sentences?.Source ?? string.Join(", ", settings.Text.Select(Path.GetFileName)), prompts);
     }
 
-    private static SplitText Text(FinetuneSettings settings)
+    private static BytePairTokenizer Learn(string head, int vocabulary, ReadingView view)
     {
-        if (settings.Text.Count == 0) return SdkDocumentation.Load(DocumentationCharacters, seed: settings.Seed);
-        string text = TokenFile.ReadText(settings.Text, settings.TextOptions), source = string.Join(", ", settings.Text.Select(Path.GetFileName));
-        if (settings.Validation is { } held) return new SplitText(text, TokenFile.ReadText([held], settings.TextOptions), source);
-        (string train, string validation) = TokenDataset.SplitTail(text);
-        return new SplitText(train, validation, source);
+        view.Say(FormattableString.Invariant($"Learning a tokenizer of {vocabulary} byte pairs from {Format.Count(head.Length)} characters"));
+        return BytePairTokenizer.Train(head, vocabulary);
     }
 
     // The first words of a few held-out lines.
-    private static IEnumerable<string> Beginnings(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+    private static IEnumerable<string> Beginnings(IEnumerable<string> lines) => lines
         .Select(line => string.Join(' ', line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Take(3)))
         .Where(words => words.Length is > 3 and < 60).Distinct().Take(3);
 }

@@ -88,6 +88,9 @@ public sealed class BytePairTokenizer : ITokenizer
     }
 
     /// <inheritdoc/>
+    public int SafeCut(ReadOnlySpan<char> text, bool special = false) => WordSplitter.SafeCut(text);
+
+    /// <inheritdoc/>
     public ReadOnlySpan<byte> Bytes(int token) => _bytes[TokenIds.Check(token, Vocabulary)];
 
     internal static long Key(int left, int right) => (long)left << 32 | (uint)right;

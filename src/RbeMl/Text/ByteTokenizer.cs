@@ -18,6 +18,9 @@ public sealed class ByteTokenizer : ITokenizer
     }
 
     /// <inheritdoc/>
+    public int SafeCut(ReadOnlySpan<char> text, bool special = false) => WordSplitter.WholeCharacters(text);
+
+    /// <inheritdoc/>
     public ReadOnlySpan<byte> Bytes(int token) => All.AsSpan(TokenIds.Check(token, Vocabulary), 1);
 }
 

@@ -58,6 +58,9 @@ public sealed class CharacterTokenizer : ITokenizer
     }
 
     /// <inheritdoc/>
+    public int SafeCut(ReadOnlySpan<char> text, bool special = false) => WordSplitter.WholeCharacters(text);
+
+    /// <inheritdoc/>
     public ReadOnlySpan<byte> Bytes(int token) => _bytes[TokenIds.Check(token, Vocabulary)];
 
     /// <summary>A character for messages.</summary>

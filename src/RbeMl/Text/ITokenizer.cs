@@ -26,6 +26,14 @@ public interface ITokenizer
     /// <exception cref="TokenException">The text holds something that has no id.</exception>
     int[] EncodeWithSpecial(string text) => Encode(text);
 
+    /// <summary>
+    /// A place in a text, the later the better, where it can be cut: the ids of the two parts are those of the whole, whatever follows the text. 0 where none is
+    /// known; then a text is encoded at once.
+    /// </summary>
+    /// <param name="text">The start of a text.</param>
+    /// <param name="special">Whether names of special tokens stand for these.</param>
+    int SafeCut(ReadOnlySpan<char> text, bool special = false) => 0;
+
     /// <summary>The UTF-8 bytes of one token; a token may end inside a character.</summary>
     /// <exception cref="TokenException">The id is outside the vocabulary.</exception>
     ReadOnlySpan<byte> Bytes(int token);

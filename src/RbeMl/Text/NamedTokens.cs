@@ -15,6 +15,12 @@ internal sealed class NamedTokens
         _starts = SearchValues.Create([.. _byStart.Keys]);
     }
 
+    /// <summary>Whether there are no names.</summary>
+    public bool IsEmpty => _byStart.Count == 0;
+
+    /// <summary>Whether a name holds white space.</summary>
+    public bool HoldSpace => _byStart.Values.Any(names => names.Any(name => name.Key.Any(char.IsWhiteSpace)));
+
     /// <summary>The next name in a text.</summary>
     public bool TryFind(ReadOnlySpan<char> text, out int place, out int length, out int id)
     {

@@ -20,18 +20,29 @@ public static class TextFile
     public static TextFileReader Open(string path, TextOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(path);
-        (options ?? TextOptions.Default).Check();
+        Check(path, options ?? TextOptions.Default);
+        return new TextFileReader(OpenStream(path), path, options);
+    }
+
+    /// <summary>Refuses encodings, folders and devices.</summary>
+    internal static void Check(string path, TextOptions options)
+    {
+        options.Check();
         switch (FileKinds.Of(path))
         {
             case FileKind.Folder: throw new RbeFileException(path, "is a folder, where a text file is needed. Give a file in it.");
             case FileKind.Device: throw new RbeFileException(path, "is a device, where a text file or a pipe is needed. Give one of them.");
         }
+    }
 
+    /// <summary>The bytes of a file or pipe.</summary>
+    internal static FileStream OpenStream(string path)
+    {
         SafeFileHandle handle = FileReading.Open(path, "a text file");
         try
         {
             if (FileKinds.Of(path) == FileKind.Plain) ForeignFile.RequireNoPointer(path, handle);
-            return new TextFileReader(new FileStream(handle, FileAccess.Read, bufferSize: 0), path, options);
+            return new FileStream(handle, FileAccess.Read, bufferSize: 0);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
@@ -65,11 +76,11 @@ public static class TextFile
         ArgumentNullException.ThrowIfNull(reader);
         char[] text = new char[Math.Min(FirstRoom, most)];
         int length = 0;
-        for (ReadOnlySpan<char> piece = reader.ReadPiece(); !piece.IsEmpty; piece = reader.ReadPiece())
+        for (ReadOnlyMemory<char> piece = reader.ReadPiece(); !piece.IsEmpty; piece = reader.ReadPiece())
         {
             if (piece.Length > most - length) throw new RbeFileException(reader.Name, string.Create(CultureInfo.InvariantCulture, $"has more than {most} characters, the most that is read here. Give a shorter text."));
             if (length + piece.Length > text.Length) Array.Resize(ref text, (int)Math.Min(most, Math.Max(2L * text.Length, (long)length + piece.Length)));
-            piece.CopyTo(text.AsSpan(length));
+            piece.Span.CopyTo(text.AsSpan(length));
             length += piece.Length;
         }
 

@@ -45,10 +45,10 @@ public sealed class TextFileReader : TextReader
 
     /// <summary>The next characters, at least one; empty at the end. They are valid until the next read.</summary>
     /// <exception cref="RbeFileException">The bytes cannot be read or are not of the encoding.</exception>
-    public ReadOnlySpan<char> ReadPiece()
+    public ReadOnlyMemory<char> ReadPiece()
     {
-        if (!Fill()) return [];
-        ReadOnlySpan<char> piece = _characters.AsSpan(_next, _count - _next);
+        if (!Fill()) return ReadOnlyMemory<char>.Empty;
+        ReadOnlyMemory<char> piece = _characters.AsMemory(_next, _count - _next);
         _next = _count;
         return piece;
     }

@@ -39,6 +39,28 @@ internal ref struct WordSplitter(ReadOnlySpan<char> text, int longest = WordSpli
         return true;
     }
 
+    /// <summary>
+    /// The last place where a piece ends whatever is before and after it: where white space follows anything else, or a mark follows a letter or digit. 0 where
+    /// there is none.
+    /// </summary>
+    /// <param name="text">The text.</param>
+    /// <param name="atSpaces">Whether only white space counts.</param>
+    public static int SafeCut(ReadOnlySpan<char> text, bool atSpaces = false)
+    {
+        for (int place = text.Length - 1; place > 0; place--)
+        {
+            char before = text[place - 1], after = text[place];
+            if (char.IsSurrogate(before) || char.IsSurrogate(after)) continue;
+            Kind left = KindOf(before), right = KindOf(after);
+            if ((right == Kind.Space && left != Kind.Space) || (!atSpaces && right == Kind.Other && left is Kind.Letter or Kind.Digit)) return place;
+        }
+
+        return 0;
+    }
+
+    /// <summary>The end of a text that may be cut between any two characters.</summary>
+    public static int WholeCharacters(ReadOnlySpan<char> text) => !text.IsEmpty && char.IsHighSurrogate(text[^1]) ? text.Length - 1 : text.Length;
+
     private readonly int Length(ReadOnlySpan<char> text)
     {
         if (text[0] == '\'')

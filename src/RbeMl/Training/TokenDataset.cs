@@ -76,13 +76,24 @@ public sealed class TokenDataset : ITokenSource
     public static (string Train, string Validation) SplitTail(string text, double validationFraction = 0.1)
     {
         ArgumentNullException.ThrowIfNull(text);
-        if (!(validationFraction > 0 && validationFraction < 1)) throw new InvalidSettingException(nameof(validationFraction), validationFraction, "use a fraction between 0 and 1.");
-        int cut = (int)(text.Length * (1 - validationFraction));
-        if (cut > 0 && cut < text.Length && char.IsLowSurrogate(text[cut])) cut--;
-        return cut > 0 && cut < text.Length
-            ? (text[..cut], text[cut..])
-            : throw new TokenException($"The text has {text.Length} characters, too few to set a part of {validationFraction:P0} aside for validation. Give a longer text or a validation file.");
+        int cut = (int)TailStart(text.Length, validationFraction);
+        if (char.IsLowSurrogate(text[cut])) cut--;
+        return cut > 0 ? (text[..cut], text[cut..]) : throw TooShort(text.Length, validationFraction);
     }
+
+    /// <summary>Where the tail of a text starts that is set aside for validation.</summary>
+    /// <param name="characters">Length of the text.</param>
+    /// <param name="validationFraction">Fraction of the tail, above 0 and below 1.</param>
+    /// <exception cref="TokenException">The text is too short for two parts.</exception>
+    public static long TailStart(long characters, double validationFraction = 0.1)
+    {
+        if (!(validationFraction > 0 && validationFraction < 1)) throw new InvalidSettingException(nameof(validationFraction), validationFraction, "use a fraction between 0 and 1.");
+        long cut = (long)(characters * (1 - validationFraction));
+        return cut > 0 && cut < characters ? cut : throw TooShort(characters, validationFraction);
+    }
+
+    private static TokenException TooShort(long characters, double fraction)
+        => new(FormattableString.Invariant($"The text has {characters} characters, too few to set a part of {fraction:P0} aside for validation. Give a longer text or a validation file."));
 
     /// <summary>The same data in another order.</summary>
     public TokenDataset Reorder(ulong seed, TokenOrder order) => new(_tokens, _starts, IsStream, Vocabulary, seed, order);

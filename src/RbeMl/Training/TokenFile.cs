@@ -2,7 +2,7 @@ using RbeMl.Text;
 
 namespace RbeMl.Training;
 
-/// <summary>Reads files of texts and token ids.</summary>
+/// <summary>Reads files of token ids.</summary>
 public static class TokenFile
 {
     /// <summary>Reads ids: a line is a sequence, empty lines are skipped, numbers are separated by spaces, tabs, commas or semicolons.</summary>
@@ -15,7 +15,7 @@ public static class TokenFile
     {
         using TextFileReader reader = TextFile.Open(path, options);
         TokenLines lines = new(path, vocabulary ?? int.MaxValue);
-        for (ReadOnlySpan<char> piece = reader.ReadPiece(); !piece.IsEmpty; piece = reader.ReadPiece()) lines.Add(piece);
+        for (ReadOnlyMemory<char> piece = reader.ReadPiece(); !piece.IsEmpty; piece = reader.ReadPiece()) lines.Add(piece.Span);
         return lines.End();
     }
 
@@ -28,16 +28,5 @@ public static class TokenFile
     {
         List<int[]> sequences = ReadSequences(path, vocabulary, options);
         return sequences.Count == 1 ? TokenDataset.FromStream(sequences[0], vocabulary, seed) : TokenDataset.FromSequences(sequences, vocabulary, seed);
-    }
-
-    /// <summary>Reads one or several text files, joined by line breaks.</summary>
-    /// <param name="paths">The files.</param>
-    /// <param name="options">How their bytes are read; null for strict UTF-8.</param>
-    /// <exception cref="RbeFileException">A file cannot be read or is no text, or all are empty.</exception>
-    public static string ReadText(IReadOnlyList<string> paths, TextOptions? options = null)
-    {
-        ArgumentNullException.ThrowIfNull(paths);
-        string text = string.Join('\n', paths.Select(path => TextFile.ReadAll(path, options)));
-        return text.AsSpan().Trim().Length > 0 ? text : throw new RbeFileException(string.Join(", ", paths), "is empty. Give a text to learn from.");
     }
 }

@@ -1,3 +1,4 @@
+using RbeMl.Text;
 using RbeMl.Fuzz.Mutation;
 using RbeMl.Training;
 
@@ -20,7 +21,7 @@ internal sealed class TextKind() : SingleFileKind(() => [Samples.Utf8(Samples.Te
 {
     public override string Name => "text";
 
-    public override object Load(CaseFiles files, Dice dice) => TokenFile.ReadText([files.WrittenFile()]);
+    public override object Load(CaseFiles files, Dice dice) => TextFile.ReadAll(files.WrittenFile());
 
     public override void Use(object loaded, Dice dice)
     {

@@ -83,7 +83,7 @@ public sealed class TextFileTests : IDisposable
             () => TextFile.ReadAll(path),
             () => TextFile.ReadLines(path).ToList(),
             () => TextFile.Decode(bytes, path),
-            () => TokenFile.ReadText([path]),
+            () => TextSource.OfFiles([path]).Pieces().Count(),
             () => TokenFile.ReadSequences(path, null),
             () => Gpt2TokenizerFiles.Load(_folder.Write("vocab.json", "{}"), path),
         })

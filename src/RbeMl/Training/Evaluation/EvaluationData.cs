@@ -10,10 +10,15 @@ public sealed class EvaluationData
 {
     private readonly ITokenizer? _tokenizer;
 
-    private EvaluationData(IReadOnlyList<int[]> sequences, ITokenizer? tokenizer)
+    private readonly double _bytesOfText = 1; // for each UTF-8 byte of a token
+
+    private EvaluationData(IReadOnlyList<int[]> sequences, ITokenizer? tokenizer, long? textBytes = null)
     {
         Sequences = sequences;
         _tokenizer = tokenizer;
+        if (tokenizer is null || textBytes is not { } bytes) return;
+        long utf8 = sequences.Sum(s => s.Sum(token => (long)tokenizer.Bytes(token).Length));
+        if (utf8 > 0) _bytesOfText = (double)bytes / utf8;
     }
 
     /// <summary>The sequences, each of at least 2 ids.</summary>
@@ -38,6 +43,25 @@ public sealed class EvaluationData
         int[] ids = tokenizer.EncodeFor(text, vocabulary, special);
         if (ids.Length < 2) throw new TokenException($"The text has {ids.Length} tokens, at least 2 are needed to predict one from another. Give a longer text.");
         return new EvaluationData([ids], tokenizer);
+    }
+
+    /// <summary>A text as one sequence, read in pieces.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="tokenizer">The model's tokenizer.</param>
+    /// <param name="vocabulary">Ids of the model.</param>
+    /// <param name="progress">Told how much is read.</param>
+    /// <param name="cancel">Ends the reading.</param>
+    /// <param name="special">Whether names of special tokens stand for these.</param>
+    /// <remarks>Bits a byte count the bytes of the files, whatever their encoding, without byte order marks; a token has its share of them by its UTF-8 bytes.</remarks>
+    /// <exception cref="TokenException">The text has fewer than 2 tokens, or holds something that has no id, or none of the model's.</exception>
+    /// <exception cref="RbeFileException">A file cannot be read, is not of its encoding, or has more tokens than can be held.</exception>
+    public static EvaluationData FromText(TextSource text, ITokenizer tokenizer, int vocabulary = int.MaxValue, IProgress<TextProgress>? progress = null, CancellationToken cancel = default, bool special = false)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        int[] ids = TokenPieces.Encode(tokenizer, text.Pieces(progress, cancel), text.Name, vocabulary, special);
+        if (ids.Length < 2) throw new TokenException($"{text.Name} is empty or nearly so: it has {ids.Length} tokens, at least 2 are needed to predict one from another. Give a longer text.");
+        return new EvaluationData([ids], tokenizer, text.TextBytes);
     }
 
     /// <summary>Independent sequences; one long stream is a list of one.</summary>
@@ -69,6 +93,9 @@ public sealed class EvaluationData
     /// <summary>An id that is to be an index: the caller's arrays may have changed since the others were checked.</summary>
     internal static int Require(int id, int vocabulary) =>
         (uint)id < (uint)vocabulary ? id : throw new TokenException($"Token id {id} is outside the vocabulary 0 .. {vocabulary - 1}. Leave the sequences as they are during an evaluation.");
+
+    /// <summary>Bytes of the text that make so many UTF-8 bytes of its tokens.</summary>
+    internal long TextBytes(long utf8) => (long)Math.Round(utf8 * _bytesOfText);
 
     /// <summary>UTF-8 bytes of a token; 0 where the data is no text.</summary>
     internal int BytesOf(int token) => _tokenizer is null ? 0 : _tokenizer.BytesOf(token).Length;

@@ -15,7 +15,7 @@ public sealed record EvaluationResult
     /// <summary>Share of the tokens that the model holds likeliest.</summary>
     public required double Top1Accuracy { get; init; }
 
-    /// <summary>UTF-8 bytes of the predicted tokens; null where the data is no text.</summary>
+    /// <summary>Bytes of the predicted tokens: of UTF-8, or of the files they were read from in another encoding; null where the data is no text.</summary>
     public long? Bytes { get; init; }
 
     /// <summary>Total nats / ln 2 / <see cref="Bytes"/>; null where the data is no text.</summary>

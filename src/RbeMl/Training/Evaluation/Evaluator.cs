@@ -94,7 +94,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
         Tokens = sums.Tokens,
         Nll = sums.Loss / sums.Tokens,
         Top1Accuracy = (double)sums.Correct / sums.Tokens,
-        Bytes = data.IsText ? sums.Bytes : null,
+        Bytes = data.IsText ? data.TextBytes(sums.Bytes) : null,
         Kl = _reference is null ? null : sums.Divergence / sums.Tokens,
         Top1Agreement = _reference is null ? null : (double)sums.Agreed / sums.Tokens,
     };
