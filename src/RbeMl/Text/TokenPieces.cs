@@ -9,7 +9,7 @@ namespace RbeMl.Text;
 /// </summary>
 public static class TokenPieces
 {
-    private const int PieceCharacters = 1 << 22, BlockIds = 1 << 20;
+    private const int PieceCharacters = 1 << 22, FirstCharacters = 1 << 14, BlockIds = 1 << 17;
 
     /// <summary>The ids of a text.</summary>
     /// <param name="tokenizer">The tokenizer.</param>
@@ -28,7 +28,7 @@ public static class TokenPieces
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(pieces);
         using Blocks ids = new(name, Math.Min(most, Array.MaxLength));
-        char[] text = new char[size];
+        char[] text = new char[Math.Min(size, FirstCharacters)];
         int count = 0, next = size;
         long done = 0;
         foreach (ReadOnlyMemory<char> piece in pieces)
@@ -43,10 +43,10 @@ public static class TokenPieces
                     (count, done) = (count - cut, done + cut);
                     next = cut > 0 && count < size ? size : (int)Math.Min(2L * count, TextFile.MostCharacters);
                     if (count == next) throw new RbeFileException(name, string.Create(CultureInfo.InvariantCulture, $"has {count} characters on end that its tokenizer takes as one word, the most that is held. Break it up."));
-                    if (next > text.Length) Array.Resize(ref text, next);
                 }
 
                 int some = Math.Min(piece.Length - start, next - count);
+                if (count + some > text.Length) Array.Resize(ref text, (int)Math.Min(next, Math.Max(2L * text.Length, count + some)));
                 piece.Span.Slice(start, some).CopyTo(text.AsSpan(count));
                 (start, count) = (start + some, count + some);
             }
