@@ -40,6 +40,7 @@ internal static partial class Commands
                   makes such a model of a Hugging Face GPT-2
 
             'rbeml <command> --help' explains every option, with examples.
+            Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or a signal, 141 nobody reads the output any more.
             """)
         {
             HelpName = "rbeml",

@@ -10,7 +10,7 @@ namespace RbeMl.Cli;
 /// </summary>
 internal sealed class Stopping : IDisposable
 {
-    private const int PatienceMilliseconds = 800;
+    private const int PatienceMilliseconds = 600;
     private readonly CancellationTokenSource _cancel = new();
     private readonly List<PosixSignalRegistration> _signals = [];
     private int _stopped;

@@ -60,7 +60,7 @@ internal sealed class DecompressCommand
 
         string type = result.GetValue(_type)!;
         Stopwatch watch = Stopwatch.StartNew();
-        DenseExportResult written = DenseExport.Write(path, output, Enum.Parse<SafetensorsElement>(type, ignoreCase: true));
+        DenseExportResult written = DenseExport.Write(path, output, Enum.Parse<SafetensorsElement>(type, ignoreCase: true), host.Cancel);
         LaterWork later = new();
         later.Do(() =>
         {

@@ -12,6 +12,7 @@ namespace RbeMl.Cli.Eval;
 /// <summary><c>rbeml eval</c>: how well a model predicts a text, and how far it is from a reference model.</summary>
 internal sealed class EvalCommand
 {
+    private const int PatienceMilliseconds = 300; // less than that of Stopping
     private readonly Option<string> _model = FileOptions.Model("Model to measure: a .rbe file, or the folder of a Hugging Face GPT-2.");
     private readonly Option<string[]> _text = new Option<string[]>("--text") { Description = "Text files to predict, read as one stream.", HelpName = "files", AllowMultipleArgumentsPerToken = true }.Named();
     private readonly TextInput _input = new();
@@ -94,23 +95,18 @@ internal sealed class EvalCommand
         return new EvaluationOptions { Context = context, Stride = stride, Batch = result.GetValue(_batch) ?? 0, Limit = result.GetValue(_limit) ?? 0 };
     }
 
-    // Cancelled after the first pass, the figures so far are the result.
+    // Cancelled after the first pass, the figures so far are the result; a pass that does not end within a moment is left behind.
     private static (EvaluationResult Figures, bool Cancelled) Measure(Evaluator evaluator, EvaluationData data, ProgressView view, Stopwatch watch, CancellationToken cancel)
     {
         Reporter reporter = new(view, watch);
-        EvaluationResult? figures = null;
+        Task<EvaluationResult> work = Task.Factory.StartNew(() => evaluator.Evaluate(data, reporter, cancel), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         view.Run(() =>
         {
-            try
-            {
-                figures = evaluator.Evaluate(data, reporter, cancel);
-            }
-            catch (OperationCanceledException) when (reporter.SoFar is not null)
-            {
-                // The figures so far are kept.
-            }
+            WaitHandle.WaitAny([((IAsyncResult)work).AsyncWaitHandle, cancel.WaitHandle]);
+            if (!work.IsCompleted) Task.WhenAny(work, Task.Delay(PatienceMilliseconds, CancellationToken.None)).Wait(CancellationToken.None);
         });
-        return (figures ?? reporter.SoFar!, figures is null);
+        if (work.IsCompleted && work.Exception?.InnerException is not OperationCanceledException) return (work.GetAwaiter().GetResult(), false);
+        return reporter.Stop() is { } soFar ? (soFar, true) : throw new OperationCanceledException(cancel);
     }
 
     private static void Write(CommandHost host, EvalRecord record, EvaluationResult figures)
@@ -133,13 +129,32 @@ internal sealed class EvalCommand
 
     private sealed class Reporter(ProgressView view, Stopwatch watch) : IProgress<EvaluationProgress>
     {
-        public EvaluationResult? SoFar { get; private set; }
+        private readonly Lock _gate = new();
+        private EvaluationResult? _soFar;
+        private bool _stopped;
+
+        /// <summary>The figures so far; nothing is shown any more.</summary>
+        public EvaluationResult? Stop()
+        {
+            lock (_gate)
+            {
+                _stopped = true;
+                return _soFar;
+            }
+        }
 
         public void Report(EvaluationProgress value)
         {
-            SoFar = value.SoFar;
-            double done = (double)SoFar.Tokens / value.Total;
-            view.Show(done, $"{Format.Count(SoFar.Tokens)}/{Format.Count(value.Total)} tokens", $"loss {Format.Loss(SoFar.Nll)}", Format.Left(done, watch.Elapsed), $"{Format.Count(SoFar.Tokens / watch.Elapsed.TotalSeconds)} tokens/s");
+            lock (_gate)
+            {
+                if (!_stopped) Show(_soFar = value.SoFar, value.Total);
+            }
+        }
+
+        private void Show(EvaluationResult soFar, long total)
+        {
+            double done = (double)soFar.Tokens / total;
+            view.Show(done, $"{Format.Count(soFar.Tokens)}/{Format.Count(total)} tokens", $"loss {Format.Loss(soFar.Nll)}", Format.Left(done, watch.Elapsed), $"{Format.Count(soFar.Tokens / watch.Elapsed.TotalSeconds)} tokens/s");
         }
     }
 }

@@ -115,6 +115,10 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         {
             view.Run(() => Steps(trainer, data, view, clock));
         }
+        catch (OperationCanceledException) when (trainer.StepsDone > 0)
+        {
+            // The step under way is given up; the weights are those of the last one that was done.
+        }
         catch (Exception error) when (trainer.StepsDone > 0)
         {
             SaveAfter(error, model, data); // the weights are those of the last step that was done
@@ -123,6 +127,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         _run.Cancelled = host.Cancel.IsCancellationRequested && !clock.IsOver(trainer.StepsDone);
         _run.TrainingSeconds = clock.Elapsed.TotalSeconds;
         SaveModel(model, data);
+        if (_run.Cancelled) later.Do(() => Say($"Stopping: the model after {_run.Steps.Count} steps is saved in {_files.Model}. Figures and report follow; a second Ctrl-C leaves them out."));
         later.Do(() => Validate(trainer, view, ValidationBatches));
         _run.Profile = ProfileRecord.Of(trainer.Profile);
         TrainingBytes bytes = trainer.Bytes;
@@ -137,8 +142,8 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         TimeSpan saveEvery = settings.SaveMinutes > 0 ? TimeSpan.FromMinutes(settings.SaveMinutes) : TimeSpan.MaxValue, saved = TimeSpan.Zero;
         while (!clock.IsOver(trainer.StepsDone))
         {
-            if (host.Cancel.IsCancellationRequested && trainer.StepsDone > 0) return;
-            TrainingProgress progress = trainer.Step(clock.Fraction(trainer.StepsDone));
+            host.Cancel.ThrowIfCancellationRequested();
+            TrainingProgress progress = trainer.Step(clock.Fraction(trainer.StepsDone), host.Cancel);
             _run.Add(progress);
             if (host.Stopping is { } stopping) stopping.HasWork = true;
             double done = clock.Fraction(trainer.StepsDone);

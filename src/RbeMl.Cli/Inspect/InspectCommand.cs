@@ -52,7 +52,7 @@ internal sealed class InspectCommand
         }
 
         bool verify = result.GetValue(_verify);
-        RbeInspection file = RbeInspection.Read(path, verify);
+        RbeInspection file = RbeInspection.Read(path, verify, host.Cancel);
         RunMixture.Warn(host, ModelSource.FileOf(path), RunMark.Of(file.Metadata));
         host.Cancel.ThrowIfCancellationRequested();
         using ReferenceWeights? weights = reference is null ? null : ReferenceWeights.Open(reference);

@@ -63,7 +63,7 @@ public static partial class RbeCompressor
         }
 
         CheckFinite(weights, columns);
-        FeedbackFactor factor = calibration.FactorFor(options.Transform, options.Tile, FeedbackCoder.GroupOf(plan), Math.Max(0, parallel.MaxDegreeOfParallelism));
+        FeedbackFactor factor = calibration.FactorFor(options.Transform, options.Tile, FeedbackCoder.GroupOf(plan), parallel);
         return WeightRange.Compress(weights, plan, options, parallel, values => Encode(values, rows, columns, plan, options, factor, parallel));
     }
 

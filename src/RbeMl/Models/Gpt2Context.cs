@@ -103,6 +103,9 @@ public sealed unsafe class Gpt2Context<T> : IDisposable, ILeased
     /// <summary>Options of the blocks' forwards; kept so that a step allocates nothing.</summary>
     internal ForwardOptions<T> Options { get; } = new();
 
+    /// <summary>Ends the call under way between two blocks.</summary>
+    internal CancellationToken Cancel { get; set; }
+
     /// <summary>Makes room in the spill file for all blocks.</summary>
     internal void PrepareOffload(int batch, int length)
     {

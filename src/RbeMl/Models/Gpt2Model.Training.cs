@@ -126,6 +126,7 @@ public sealed unsafe partial class Gpt2Model<T>
         {
             for (int l = 0; l < Blocks.Count; l++)
             {
+                context.Cancel.ThrowIfCancellationRequested();
                 x[l + 1].Reshape(tokens.Length, Width, PaddedWidth);
                 Blocks[l].Forward(x[l], x[l + 1], batch, length, context.Options, keep ? context.Blocks[l] : null, workspace);
             }
@@ -144,6 +145,7 @@ public sealed unsafe partial class Gpt2Model<T>
         Panel<T> dy = context.GradientA, dx = context.GradientB;
         for (int l = Blocks.Count - 1; l >= 0; l--, (dy, dx) = (dx, dy))
         {
+            context.Cancel.ThrowIfCancellationRequested();
             dx.Reshape(tokens, Width, PaddedWidth);
             Blocks[l].Backward(dy, dx, context.Blocks[l], gradients, context.Workspace);
         }

@@ -154,8 +154,8 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
 
     /// <summary>The residual stream after the last block, before the final LayerNorm: a panel of the workspace, valid until its next use. The caller holds what the call uses.</summary>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named, and the cache is as before.</exception>
-    internal Panel<T> Hidden(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null) =>
-        HiddenAfter(tokens, batch, length, workspace, cache, Blocks.Count);
+    internal Panel<T> Hidden(ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null, CancellationToken cancel = default) =>
+        HiddenAfter(tokens, batch, length, workspace, cache, Blocks.Count, cancel);
 
     // The same after the first so many blocks.
     private Panel<T> HiddenAfter(

@@ -148,9 +148,11 @@ public sealed class Trainer : IDisposable, ILeased
     /// counts for nothing.
     /// </summary>
     /// <param name="progress">Fraction of the run that is done, for the schedule; steps done / steps when null.</param>
+    /// <param name="cancel">Ends the step between two blocks, as if it had never begun.</param>
     /// <exception cref="TokenException">The whole step predicts nothing, or an id is outside the vocabulary.</exception>
     /// <exception cref="NonFiniteException">A layer or gradient became NaN or infinite; step and layer are named, the weights are those before the step.</exception>
-    public TrainingProgress Step(double? progress = null)
+    /// <exception cref="OperationCanceledException">Cancelled; the weights are those before the step.</exception>
+    public TrainingProgress Step(double? progress = null, CancellationToken cancel = default)
     {
         using Hold held = _lease.Claim();
         long started = Stopwatch.GetTimestamp();
@@ -162,6 +164,7 @@ public sealed class Trainer : IDisposable, ILeased
         if (!_cleared) _gradients.Clear(); // a step that failed left them
         _cleared = false;
         _workspace.Profile = Profile;
+        _context.Cancel = cancel;
         try
         {
             predicted = CountTargets(first);
@@ -194,6 +197,7 @@ public sealed class Trainer : IDisposable, ILeased
         {
             Profile?.EndStep(started);
             _workspace.Profile = null;
+            _context.Cancel = default;
         }
 
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;

@@ -13,8 +13,8 @@ public sealed class CalibrationTests
     public void CholeskyTimesItselfIsTheMatrixForAnyNumberOfThreads(int n)
     {
         double[] a = PositiveDefinite(n, 1), one = [.. a], three = [.. a];
-        CholeskyFactor.Factor(one, n, threads: 1);
-        CholeskyFactor.Factor(three, n, threads: 3);
+        CholeskyFactor.Factor(one, n, RbeCompressor.Threads(1));
+        CholeskyFactor.Factor(three, n, RbeCompressor.Threads(3));
         double largest = a.Max(Math.Abs);
         for (int i = 0; i < n; i++)
         {
@@ -97,7 +97,7 @@ public sealed class CalibrationTests
         const double damping = 0.02;
         SecondMoment moment = Correlated(features, 200, 5);
         FeedbackFactor factor = FeedbackFactor.Create(moment, centered: true, transform, tile, damping);
-        if (group > 1) factor = factor.Grouped(group);
+        if (group > 1) factor = factor.Grouped(group, new ParallelOptions());
         int size = factor.Size;
         double[] h = TransformedMoment(moment, transform, tile, size, damping), inverse = InverseOfUnitUpper(factor), half = new double[size * size];
 

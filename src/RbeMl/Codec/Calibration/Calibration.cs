@@ -84,12 +84,12 @@ public sealed class Calibration
     }
 
     /// <summary>The factor in the coefficient domain of a transform, for columns that are rounded <paramref name="group"/> at a time.</summary>
-    internal FeedbackFactor FactorFor(TileTransform transform, int tile, int group, int threads)
+    internal FeedbackFactor FactorFor(TileTransform transform, int tile, int group, ParallelOptions parallel)
     {
         lock (_factors)
         {
             if (_factors.TryGetValue((transform, tile, group), out FeedbackFactor? factor)) return factor;
-            factor = group == 1 ? FeedbackFactor.Create(Moment, Centered, transform, tile, Damping, threads) : FactorFor(transform, tile, 1, threads).Grouped(group);
+            factor = group == 1 ? FeedbackFactor.Create(Moment, Centered, transform, tile, Damping, parallel) : FactorFor(transform, tile, 1, parallel).Grouped(group, parallel);
             return _factors[(transform, tile, group)] = factor;
         }
     }

@@ -12,13 +12,13 @@ internal static unsafe class CholeskyFactor
     /// <summary>Replaces the upper triangle of A by R; what lies below the diagonal becomes meaningless.</summary>
     /// <param name="matrix"><c>[size, size]</c> row-major; only its upper triangle is read.</param>
     /// <param name="size">Rows; a multiple of 16.</param>
-    /// <param name="threads">Threads, 0 for all.</param>
+    /// <param name="parallel">Threads and cancellation; null for all processors.</param>
     /// <exception cref="NonFiniteException">The matrix is not positive definite to working precision.</exception>
-    public static void Factor(double[] matrix, int size, int threads = 0)
+    public static void Factor(double[] matrix, int size, ParallelOptions? parallel = null)
     {
         if (size % SymmetricUpdate.Strip != 0 || matrix.LongLength != (long)size * size) throw new ArgumentException("A square matrix of a multiple of 16 rows is needed.", nameof(matrix));
         double[] packed = new double[size * Block];
-        ParallelOptions parallel = new() { MaxDegreeOfParallelism = threads == 0 ? -1 : threads };
+        parallel ??= new ParallelOptions();
         fixed (double* a = matrix, p = packed)
         {
             nint address = (nint)a, packedAddress = (nint)p;
@@ -33,7 +33,7 @@ internal static unsafe class CholeskyFactor
                     Solve((double*)address, size, from, rows, first, columns);
                     Pack((double*)address, size, from, rows, first, columns, (double*)packedAddress + (long)(first - next) * rows);
                 });
-                SymmetricUpdate.Add(p, rows, a, size, next, -1, threads);
+                SymmetricUpdate.Add(p, rows, a, size, next, -1, parallel);
             }
         }
     }

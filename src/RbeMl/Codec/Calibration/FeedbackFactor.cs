@@ -26,24 +26,25 @@ internal sealed class FeedbackFactor
     /// <param name="transform">An orthonormal transform.</param>
     /// <param name="tile">B.</param>
     /// <param name="damping">Share of the mean diagonal that is added to the diagonal.</param>
-    /// <param name="threads">Threads, 0 for all.</param>
+    /// <param name="parallel">Threads and cancellation; null for all processors.</param>
     /// <exception cref="InvalidSettingException">The transform is not orthonormal: then rows of coefficients do not err independently.</exception>
-    public static FeedbackFactor Create(SecondMoment moment, bool centered, TileTransform transform, int tile, double damping, int threads = 0)
+    public static FeedbackFactor Create(SecondMoment moment, bool centered, TileTransform transform, int tile, double damping, ParallelOptions? parallel = null)
     {
         if (!Enum.IsDefined(transform) || !TransformMatrix.IsOrthonormal(transform))
         {
             throw new InvalidSettingException("transform", transform, "calibration of a quantised format needs an orthonormal one: use Dct, WalshHadamard, Haar or None.");
         }
 
+        parallel ??= new ParallelOptions();
         int tiles = (moment.Features + tile - 1) / tile, size = tiles * tile;
-        double[] matrix = Transformed(moment, centered, transform, tile, tiles, threads);
+        double[] matrix = Transformed(moment, centered, transform, tile, tiles, parallel);
         double trace = 0;
         for (int i = 0; i < size; i++) trace += matrix[(long)i * size + i];
         double added = trace > 0 ? damping * trace / moment.Features : 1;
         for (int i = 0; i < size; i++) matrix[(long)i * size + i] += added;
-        CholeskyFactor.Factor(matrix, size, threads);
+        CholeskyFactor.Factor(matrix, size, parallel);
         float[] rows = new float[matrix.Length];
-        Parallel.For(0, size, Options(threads), k =>
+        Parallel.For(0, size, parallel, k =>
         {
             long row = (long)(size - 1 - k) * size;
             double inverse = 1 / matrix[row + size - 1 - k];
@@ -57,10 +58,11 @@ internal sealed class FeedbackFactor
     /// each group are multiplied by the inverse of their own block of M.
     /// </summary>
     /// <param name="group">Columns of a group; the tile is a multiple.</param>
-    public FeedbackFactor Grouped(int group)
+    /// <param name="parallel">Threads and cancellation.</param>
+    public FeedbackFactor Grouped(int group, ParallelOptions parallel)
     {
         float[] rows = new float[Rows.Length];
-        Parallel.For(0, Size / group, g =>
+        Parallel.For(0, Size / group, parallel, g =>
         {
             double[] sum = new double[Size];
             double[] weights = new double[group];
@@ -89,7 +91,7 @@ internal sealed class FeedbackFactor
     }
 
     // T H T' with rows and columns in reverse order, upper triangle: the usual Cholesky factor of the reversed matrix is M sqrt(D), reversed and transposed.
-    private static double[] Transformed(SecondMoment moment, bool centered, TileTransform transform, int tile, int tiles, int threads)
+    private static double[] Transformed(SecondMoment moment, bool centered, TileTransform transform, int tile, int tiles, ParallelOptions parallel)
     {
         int size = tiles * tile, features = moment.Features;
         double[] matrix = new double[checked(size * size)], mean = moment.Mean();
@@ -97,7 +99,7 @@ internal sealed class FeedbackFactor
         Parallel.For(
             0,
             tiles * tiles,
-            Options(threads),
+            parallel,
             () => (Transformer: new TileTransformer(transform, tile), Block: new double[tile * tile]),
             (t, _, scratch) =>
             {
@@ -122,6 +124,4 @@ internal sealed class FeedbackFactor
             static _ => { });
         return matrix;
     }
-
-    private static ParallelOptions Options(int threads) => new() { MaxDegreeOfParallelism = threads == 0 ? -1 : threads };
 }

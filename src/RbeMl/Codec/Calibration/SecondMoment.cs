@@ -57,9 +57,11 @@ public sealed unsafe class SecondMoment
     /// <param name="tokens">Rows.</param>
     /// <param name="stride">Values from one row to the next; 0 means n.</param>
     /// <param name="threads">Threads, 0 for all.</param>
+    /// <param name="cancel">Ends the work; the sums then hold part of the tokens.</param>
     /// <exception cref="ShapeMismatchException">The span does not hold tokens x stride values, or a row is shorter than n.</exception>
     /// <exception cref="NonFiniteException">A value is NaN or infinite; nothing of the call is added.</exception>
-    public void Add(ReadOnlySpan<float> rows, int tokens, int stride = 0, int threads = 0)
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public void Add(ReadOnlySpan<float> rows, int tokens, int stride = 0, int threads = 0, CancellationToken cancel = default)
     {
         if (stride == 0) stride = Features;
         if (tokens < 0 || stride < Features || rows.Length != (long)tokens * stride)
@@ -74,9 +76,10 @@ public sealed unsafe class SecondMoment
         {
             for (int t = 0; t < tokens; t += SymmetricUpdate.Depth)
             {
+                cancel.ThrowIfCancellationRequested();
                 int count = Math.Min(SymmetricUpdate.Depth, tokens - t);
                 Pack(source + (long)t * stride, count, stride, packed);
-                SymmetricUpdate.Add(packed, count, products, Stride, 0, 1, threads);
+                SymmetricUpdate.Add(packed, count, products, Stride, 0, 1, RbeCompressor.Threads(threads));
             }
         }
 

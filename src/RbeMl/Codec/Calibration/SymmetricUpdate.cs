@@ -24,11 +24,11 @@ internal static unsafe class SymmetricUpdate
     /// <param name="size">Rows of C; a multiple of 16.</param>
     /// <param name="first">Where the updated part begins: m = size - first; a multiple of 16.</param>
     /// <param name="scale">s.</param>
-    /// <param name="threads">Threads, 0 for all.</param>
-    public static void Add(double* packed, int depth, double* target, int size, int first, double scale, int threads)
+    /// <param name="parallel">Threads and cancellation.</param>
+    public static void Add(double* packed, int depth, double* target, int size, int first, double scale, ParallelOptions parallel)
     {
         nint source = (nint)packed, goal = (nint)target;
-        Parallel.For(0, (size - first) / Strip, new ParallelOptions { MaxDegreeOfParallelism = threads == 0 ? -1 : threads }, i => Row((double*)source, depth, (double*)goal, size, first, i, scale));
+        Parallel.For(0, (size - first) / Strip, parallel, i => Row((double*)source, depth, (double*)goal, size, first, i, scale));
     }
 
     private static void Row(double* packed, int depth, double* target, int size, int first, int i, double scale)

@@ -87,11 +87,14 @@ public sealed record BlockExample(BlockActivationData Input, BlockActivationData
     /// <param name="config">Shapes; causal or not.</param>
     /// <param name="input">Activations.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
-    public static BlockExample Run(DenseBlockWeights dense, TransformerConfig config, BlockActivationData input, Workspace<float>? workspace = null)
+    /// <param name="cancel">Ends the work.</param>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static BlockExample Run(
+        DenseBlockWeights dense, TransformerConfig config, BlockActivationData input, Workspace<float>? workspace = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(input);
         using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
-        float[] output = BlockRunner.Run(BlockWeights.Compress(dense, config, RbeOptions.Dense), config, input, workspace ?? own!);
+        float[] output = BlockRunner.Run(BlockWeights.Compress(dense, config, RbeOptions.Dense), config, input, workspace ?? own!, cancel: cancel);
         return new BlockExample(input, input.With(output));
     }
 }
@@ -102,7 +105,8 @@ internal static class BlockRunner
     private const int TokensPerPass = 2048;
 
     /// <summary>Output of the block, [B, T, D]; <paramref name="observe"/> sees what each pass leaves, with its number of tokens.</summary>
-    public static float[] Run(BlockWeights weights, TransformerConfig config, BlockActivationData x, Workspace<float> workspace, Action<BlockActivations<float>, int>? observe = null)
+    public static float[] Run(
+        BlockWeights weights, TransformerConfig config, BlockActivationData x, Workspace<float> workspace, Action<BlockActivations<float>, int>? observe = null, CancellationToken cancel = default)
     {
         if (x.Width != config.Width) throw new ShapeMismatchException("activations", $"{config.Width} features", $"{x.Width}", "Pass the input of a block of this configuration.");
         using RbeTransformerBlock<float> block = new(config, weights);
@@ -111,6 +115,7 @@ internal static class BlockRunner
         int sequences = Math.Max(1, TokensPerPass / x.Length);
         for (int first = 0; first < x.Batch; first += sequences)
         {
+            cancel.ThrowIfCancellationRequested();
             int count = Math.Min(sequences, x.Batch - first);
             block.Forward(x.Sequences(first, count), count, x.Length, null, context, workspace).Output.CopyTo(output, first * x.Length * x.Width);
             observe?.Invoke(context!.Saved, count * x.Length);

@@ -42,10 +42,13 @@ public sealed partial class BlockCalibration
     /// <param name="input">Activations, [B, T, D]; the positions that count are collected.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
     /// <param name="damping">See <see cref="Calibration"/>.</param>
+    /// <param name="cancel">Ends the work.</param>
     /// <exception cref="ShapeMismatchException">A shape does not fit.</exception>
     /// <exception cref="TokenException">A sequence is longer than the configuration's maximum.</exception>
     /// <exception cref="NonFiniteException">A weight or an activation is NaN or infinite.</exception>
-    public static BlockCalibration Run(DenseBlockWeights dense, TransformerConfig config, BlockActivationData input, Workspace<float>? workspace = null, double? damping = null)
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static BlockCalibration Run(
+        DenseBlockWeights dense, TransformerConfig config, BlockActivationData input, Workspace<float>? workspace = null, double? damping = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(dense);
         ArgumentNullException.ThrowIfNull(config);
@@ -57,11 +60,11 @@ public sealed partial class BlockCalibration
         float[] output = BlockRunner.Run(BlockWeights.Compress(dense, config, RbeOptions.Dense), config, input, workspace, (saved, _) =>
         {
             // Without a transform the coefficient domain is the plain one.
-            Add(normalized, saved.X1Hat, input, threads);
-            Add(attended, saved.AttHat, input, threads);
-            Add(expanded, saved.X2Hat, input, threads);
-            Add(contracted, saved.HiddenHat, input, threads);
-        });
+            Add(normalized, saved.X1Hat, input, threads, cancel);
+            Add(attended, saved.AttHat, input, threads, cancel);
+            Add(expanded, saved.X2Hat, input, threads, cancel);
+            Add(contracted, saved.HiddenHat, input, threads, cancel);
+        }, cancel);
         return new BlockCalibration(
             new BlockExample(input, input.With(output)),
             new Calibration(normalized, damping),
@@ -71,11 +74,11 @@ public sealed partial class BlockCalibration
         { Damping = damping };
     }
 
-    private static void Add(SecondMoment moment, Panel<float> panel, BlockActivationData input, int threads)
+    private static void Add(SecondMoment moment, Panel<float> panel, BlockActivationData input, int threads, CancellationToken cancel)
     {
         float[] rows = new float[checked(panel.Tokens * panel.Features)];
         panel.ToRowMajor(rows);
         ReadOnlySpan<float> counted = input.Counted(rows, panel.Features);
-        moment.Add(counted, counted.Length / panel.Features, panel.Features, threads);
+        moment.Add(counted, counted.Length / panel.Features, panel.Features, threads, cancel);
     }
 }

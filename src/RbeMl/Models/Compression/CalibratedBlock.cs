@@ -79,10 +79,12 @@ public sealed record CalibratedBlock(BlockWeights Weights, PerMatrix<Compression
     /// <param name="config">Shapes.</param>
     /// <param name="example">What goes into the block, and y0, what the dense block makes of it.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
-    public double OutputError(TransformerConfig config, BlockExample example, Workspace<float>? workspace = null)
+    /// <param name="cancel">Ends the work.</param>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public double OutputError(TransformerConfig config, BlockExample example, Workspace<float>? workspace = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(example);
         using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
-        return example.Expected.RelativeErrorOf(BlockRunner.Run(Weights, config, example.Input, workspace ?? own!));
+        return example.Expected.RelativeErrorOf(BlockRunner.Run(Weights, config, example.Input, workspace ?? own!, cancel: cancel));
     }
 }

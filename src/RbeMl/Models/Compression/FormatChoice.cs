@@ -49,7 +49,7 @@ public static partial class FormatChoice
         settings ??= new ChoiceSettings();
         using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
         workspace ??= own!;
-        BlockExample example = heldOut is null ? calibration.Example : BlockExample.Run(dense, config, heldOut, workspace);
+        BlockExample example = heldOut is null ? calibration.Example : BlockExample.Run(dense, config, heldOut, workspace, settings.Parallel.CancellationToken);
         BlockSensitivity known = BlockSensitivity.Measure(dense, config, calibration, example, settings, workspace);
         BlockWork work = new(dense, config, calibration, example, settings, workspace);
         if (target.Error is { } error) return WithinError(work, known, error);
@@ -140,6 +140,6 @@ public static partial class FormatChoice
     {
         PerMatrix<RbeOptions> options = new(m => work.Settings.Candidates[allocation.Choices[(int)m]]);
         CalibratedBlock block = CalibratedBlock.Compress(work.Dense, work.Config, options, work.Calibration, work.Settings.Parallel);
-        return new BlockChoice(options, block, allocation.Error, block.OutputError(work.Config, work.Example, work.Workspace));
+        return new BlockChoice(options, block, allocation.Error, block.OutputError(work.Config, work.Example, work.Workspace, work.Settings.Parallel.CancellationToken));
     }
 }

@@ -33,7 +33,7 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         {
             Tell($"block {layer}");
             DenseBlockWeights dense = Read(layer);
-            BlockCalibration? calibration = input is null ? null : BlockCalibration.Run(dense, _config.OfBlock(layer), input, workspace);
+            BlockCalibration? calibration = input is null ? null : BlockCalibration.Run(dense, _config.OfBlock(layer), input, workspace, cancel: cancel);
             int at = layer;
             RbeOptions options = request.MeasureTransform ? request.Options with { Transform = TransformOf(layer, dense, calibration is not null) } : request.Options;
             RbeOptions exact = options with { Format = RbeFormat.Sparse(options.Tile * options.Tile), Alphas = false };
@@ -151,8 +151,8 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
 
     private void Measure(int layer, CalibratedBlock block, BlockExample example)
     {
-        _errors.Add(block.OutputError(_stored.OfBlock(layer), example, workspace));
-        _errorsDenseNorms.Add(request.LayerNorm == LayerNormStorage.Dense ? _errors[^1] : block.OutputError(_config.OfBlock(layer), example, workspace));
+        _errors.Add(block.OutputError(_stored.OfBlock(layer), example, workspace, cancel));
+        _errorsDenseNorms.Add(request.LayerNorm == LayerNormStorage.Dense ? _errors[^1] : block.OutputError(_config.OfBlock(layer), example, workspace, cancel));
     }
 
     // Chosen blocks, against the dense ones once more.
@@ -161,7 +161,7 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         for (int layer = 0; layer < _config.Layers; layer++)
         {
             cancel.ThrowIfCancellationRequested();
-            BlockExample example = BlockExample.Run(source.ReadBlock(layer), _config.OfBlock(layer), input, workspace);
+            BlockExample example = BlockExample.Run(source.ReadBlock(layer), _config.OfBlock(layer), input, workspace, cancel);
             Measure(layer, new CalibratedBlock(_blocks[layer], new PerMatrix<CompressionReport>(m => _outcomes[(layer * PerMatrix.All.Count) + (int)m].Report)), example);
             input = example.Expected;
         }
@@ -174,6 +174,7 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         Dictionary<TileTransform, long> votes = [];
         foreach (BlockMatrix m in PerMatrix.All)
         {
+            cancel.ThrowIfCancellationRequested();
             (int rows, int columns) = PerMatrix.ShapeOf(_config, m);
             TileTransform best = WeightRange.Named(
                 ModelCompressor.NameOf(layer, m), () => TransformChoice.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, request.Options, candidates, 16, request.Seed + 1, out _));

@@ -29,10 +29,12 @@ public static class DenseExport
     /// set the names they were compressed under; its dense tensors keep their type and bytes.
     /// </param>
     /// <param name="element">Type of the decoded weights: F32, F16 or BF16.</param>
+    /// <param name="cancel">Ends the work.</param>
     /// <exception cref="RbeFileException">The file is damaged or of another kind, or the output cannot be written.</exception>
     /// <exception cref="InvalidSettingException">The output does not suit the kind of file.</exception>
     /// <exception cref="NonFiniteException">A weight is beyond the range of the element type.</exception>
-    public static DenseExportResult Write(string path, string output, SafetensorsElement element = SafetensorsElement.F32)
+    /// <exception cref="OperationCanceledException">Cancelled; nothing is written.</exception>
+    public static DenseExportResult Write(string path, string output, SafetensorsElement element = SafetensorsElement.F32, CancellationToken cancel = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(output);
         path = ModelSource.FileOf(path);
@@ -42,19 +44,20 @@ public static class DenseExport
         return kind switch
         {
             RbeMatrixSet.Kind when !single => throw new InvalidSettingException("output", output, $"{path} is a set of matrices, which is written as one file: give a name that ends in {Extension}."),
-            RbeMatrixSet.Kind => WriteSet(file, output, element),
-            _ => WriteModel(file, output, single, element), // its reader names other kinds
+            RbeMatrixSet.Kind => WriteSet(file, output, element, cancel),
+            _ => WriteModel(file, output, single, element, cancel), // its reader names other kinds
         };
     }
 
-    private static DenseExportResult WriteModel(RbeContainer file, string output, bool single, SafetensorsElement element)
+    private static DenseExportResult WriteModel(RbeContainer file, string output, bool single, SafetensorsElement element, CancellationToken cancel)
     {
         using Gpt2Bundle bundle = Gpt2File.Load(file, new RbeLoadOptions());
+        cancel.ThrowIfCancellationRequested();
         List<SafetensorsSource> sources = Gpt2Directory.Sources(bundle.Model, element);
         string? problem = bundle.TokenizerProblem;
         bool kept = !single && bundle.Tokenizer is Gpt2Tokenizer or BytePairTokenizer && CanWrite(bundle.Tokenizer, ref problem);
-        if (single) WriteFile(output, sources);
-        else Gpt2Directory.Save(output, bundle.Model, kept ? bundle.Tokenizer : null, element);
+        if (single) WriteFile(output, sources, cancel);
+        else Gpt2Directory.Save(output, bundle.Model, kept ? bundle.Tokenizer : null, element, cancel);
         return new DenseExportResult(Gpt2File.Kind, sources.Count, sources.Sum(s => s.ByteLength), kept, kept || bundle.Tokenizer is null ? null : Describe(bundle.Tokenizer)) { TokenizerProblem = problem };
     }
 
@@ -80,12 +83,13 @@ public static class DenseExport
         _ => "byte pairs",
     };
 
-    private static DenseExportResult WriteSet(RbeContainer file, string output, SafetensorsElement element)
+    private static DenseExportResult WriteSet(RbeContainer file, string output, SafetensorsElement element, CancellationToken cancel)
     {
         RbeMatrixSet set = RbeMatrixSet.Of(file);
         List<SafetensorsSource> sources = [];
         foreach (string name in set.Names)
         {
+            cancel.ThrowIfCancellationRequested();
             RbeMatrix matrix = set.ReadMatrix(name);
             sources.Add(SafetensorsSource.From(name, () => FiniteSearch.Require(name, set.ReadMatrix(name).ToDense()), [matrix.Rows, matrix.Columns], element));
         }
@@ -100,9 +104,10 @@ public static class DenseExport
             sources.Add(SafetensorsSource.From(dense.Name, type, [.. dense.Shape], sink => set.ReadDense(dense.Name, sink)));
         }
 
-        WriteFile(output, sources);
+        WriteFile(output, sources, cancel);
         return new DenseExportResult(RbeMatrixSet.Kind, sources.Count, sources.Sum(s => s.ByteLength), false, null);
     }
 
-    private static void WriteFile(string output, List<SafetensorsSource> sources) => SafetensorsWriter.Write(output, sources, new Dictionary<string, string> { ["format"] = "pt" });
+    private static void WriteFile(string output, List<SafetensorsSource> sources, CancellationToken cancel) =>
+        SafetensorsWriter.Write(output, sources, new Dictionary<string, string> { ["format"] = "pt" }, cancel);
 }

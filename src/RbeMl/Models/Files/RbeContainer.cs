@@ -166,11 +166,13 @@ public sealed partial class RbeContainer : IDisposable
     internal void Read(string name, BytesSink sink) => Scan(Find(name), sink);
 
     /// <summary>Reads every payload and checks its checksum.</summary>
+    /// <param name="cancel">Ends the reading.</param>
     /// <exception cref="RbeFileException">A payload is damaged.</exception>
-    public void Verify()
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public void Verify(CancellationToken cancel = default)
     {
         byte[] part = new byte[PartBytes];
-        foreach (RbeTensorInfo info in Tensors) Scan(info, part, null);
+        foreach (RbeTensorInfo info in Tensors) Scan(info, part, _ => cancel.ThrowIfCancellationRequested());
     }
 
     /// <summary>Reads one payload and checks its checksum.</summary>

@@ -59,24 +59,27 @@ public sealed record RbeInspection
     /// <summary>Inspects a file.</summary>
     /// <param name="path">The file, or the folder that <c>finetune</c> wrote.</param>
     /// <param name="verify">Whether to check every checksum; without, those of codes and of dense values are not.</param>
+    /// <param name="cancel">Ends the reading.</param>
     /// <exception cref="RbeFileException">The file is no container, damaged, or its parts do not fit together.</exception>
     /// <exception cref="NonFiniteException">A stored value is NaN or infinite.</exception>
-    public static RbeInspection Read(string path, bool verify = false)
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static RbeInspection Read(string path, bool verify = false, CancellationToken cancel = default)
     {
         path = ModelSource.FileOf(path);
         using RbeContainer file = RbeContainer.Open(path);
-        return Read(file, verify);
+        return Read(file, verify, cancel);
     }
 
     /// <summary>Inspects an open file, which stays open.</summary>
-    /// <inheritdoc cref="Read(string, bool)"/>
+    /// <inheritdoc cref="Read(string, bool, CancellationToken)"/>
     /// <param name="file">The file.</param>
     /// <param name="verify">Whether to check every checksum; without, those of codes and of dense values are not.</param>
-    public static RbeInspection Read(RbeContainer file, bool verify = false)
+    /// <param name="cancel">Ends the reading.</param>
+    public static RbeInspection Read(RbeContainer file, bool verify = false, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(file);
         string path = file.Path;
-        if (verify) file.Verify();
+        if (verify) file.Verify(cancel);
         JsonFields metadata = new(path, "metadata", file.Metadata);
         string kind = file.Metadata.TryGetProperty("kind", out _) ? metadata.Text("kind") : "";
         RbeInspection found = new() { Path = path, Length = file.Length, Kind = kind, Metadata = file.Metadata, Tensors = file.Tensors };
@@ -86,15 +89,16 @@ public sealed record RbeInspection
             {
                 Config = Gpt2File.ReadConfig(metadata.Object("config")),
                 TokenizerProblem = Gpt2File.ReadTokenizer(metadata).Problem,
-                Matrices = ReadMatrices(file, metadata),
+                Matrices = ReadMatrices(file, metadata, cancel),
             },
-            RbeMatrixSet.Kind => found with { Matrices = ReadMatrices(file, metadata), DenseTensors = [.. metadata.Objects("dense").Select(entry => RbeDenseInfo.Read(file, entry).Info)] },
+            RbeMatrixSet.Kind => found with { Matrices = ReadMatrices(file, metadata, cancel), DenseTensors = [.. metadata.Objects("dense").Select(entry => RbeDenseInfo.Read(file, entry).Info)] },
             _ => found,
         };
     }
 
-    private static RbeMatrixInspection[] ReadMatrices(RbeContainer file, JsonFields metadata) => [.. metadata.Objects("matrices").Select(fields =>
+    private static RbeMatrixInspection[] ReadMatrices(RbeContainer file, JsonFields metadata, CancellationToken cancel) => [.. metadata.Objects("matrices").Select(fields =>
     {
+        cancel.ThrowIfCancellationRequested();
         (string name, RbeMatrix matrix) = RbeMatrixFile.Read(file, fields, new HashSet<string>(), new RbeLoadOptions { Verify = false });
         (double RelativeError, float[] TileErrors)? report = RbeReportFile.Read(file, fields, name, matrix.TileCount);
         return new RbeMatrixInspection(name, matrix, CompressionReport.CountBits(matrix), report?.RelativeError, report?.TileErrors);

@@ -16,10 +16,13 @@ public static class SafetensorsWriter
     /// <param name="path">The file.</param>
     /// <param name="tensors">The tensors; names are unique.</param>
     /// <param name="metadata">Free texts for <c>__metadata__</c>; null for none.</param>
+    /// <param name="cancel">Ends the work.</param>
     /// <exception cref="RbeFileException">The file cannot be written, or its header would be longer than the format allows.</exception>
     /// <exception cref="InvalidSettingException">A name occurs twice, is reserved or is no Unicode.</exception>
     /// <exception cref="NonFiniteException">A value is beyond the range of F16 or BF16.</exception>
-    public static void Write(string path, IEnumerable<SafetensorsSource> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    /// <exception cref="OperationCanceledException">Cancelled; nothing is written.</exception>
+    public static void Write(
+        string path, IEnumerable<SafetensorsSource> tensors, IReadOnlyDictionary<string, string>? metadata = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(tensors);
         SafetensorsSource[] ordered = [.. tensors.OrderByDescending(t => SafetensorsElements.Bits(t.Element)).ThenBy(t => t.Name, StringComparer.Ordinal)];
@@ -34,8 +37,10 @@ public static class SafetensorsWriter
             foreach (SafetensorsSource tensor in ordered)
             {
                 long written = 0;
+                cancel.ThrowIfCancellationRequested();
                 tensor.Read(part =>
                 {
+                    cancel.ThrowIfCancellationRequested();
                     stream.Write(part);
                     written += part.Length;
                 });

@@ -54,7 +54,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
     /// <summary>Measures.</summary>
     /// <param name="data">What to predict.</param>
     /// <param name="progress">Told after every pass, on the calling thread.</param>
-    /// <param name="cancel">Ends the evaluation between two passes.</param>
+    /// <param name="cancel">Ends the evaluation between two blocks or two chunks of tokens.</param>
     /// <exception cref="TokenException">An id is outside the vocabulary.</exception>
     /// <exception cref="NonFiniteException">A model made a NaN or an infinity.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled; the last progress holds the result so far.</exception>
@@ -69,7 +69,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
         foreach (EvaluationWindow[] windows in data.Windows(_options.Context, _options.Stride, _options.Limit).Chunk(_options.Batch))
         {
             cancel.ThrowIfCancellationRequested();
-            Pass(data, windows, ref sums);
+            Pass(data, windows, ref sums, cancel);
             progress?.Report(new EvaluationProgress(Result(data, sums), total));
         }
 
@@ -100,7 +100,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
     };
 
     // Shorter windows are filled up with token 0 at their end, where it changes nothing before it, and target -1.
-    private void Pass(EvaluationData data, EvaluationWindow[] windows, ref EvaluationSums sums)
+    private void Pass(EvaluationData data, EvaluationWindow[] windows, ref EvaluationSums sums, CancellationToken cancel)
     {
         int length = windows.Max(w => w.Length), count = checked(windows.Length * length), room = Panel<float>.RoundUp(count, Panel<float>.WideWidth);
         int[] tokens = new int[count];
@@ -114,12 +114,13 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
             for (int i = window.Skip; i < window.Length; i++) targets[b * length + i] = EvaluationData.Require(sequence[window.Start + i + 1], _model.Model.Config.Vocabulary);
         }
 
-        Panel<float> x = _model.Run(tokens, windows.Length, length, room);
-        _reference?.Run(tokens, windows.Length, length, room);
+        Panel<float> x = _model.Run(tokens, windows.Length, length, room, cancel);
+        _reference?.Run(tokens, windows.Length, length, room, cancel);
         _losses.Ensure(room);
         _divergences.Ensure(room);
-        ScoreWork work = new(this);
+        ScoreWork work = new(this, cancel);
         _team.For(x.Chunks, ref work);
+        cancel.ThrowIfCancellationRequested();
         Add(data, count, ref sums);
     }
 
@@ -166,9 +167,12 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
         PredictionKernel.Divergence(expected, _reference.LogSums.Pointer + first, logits, logSums, vocabulary, width, _divergences.Pointer + first);
     }
 
-    private readonly struct ScoreWork(Evaluator evaluator) : IParallelWork
+    private readonly struct ScoreWork(Evaluator evaluator, CancellationToken cancel) : IParallelWork
     {
-        public void Execute(int item, int worker) => evaluator.Score(item, worker);
+        public void Execute(int item, int worker)
+        {
+            if (!cancel.IsCancellationRequested) evaluator.Score(item, worker);
+        }
     }
 
     /// <summary>Running sums of an evaluation.</summary>
@@ -193,11 +197,11 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
 
         public Slab<int> Best { get; } = new();
 
-        public Panel<float> Run(int[] tokens, int batch, int length, int room)
+        public Panel<float> Run(int[] tokens, int batch, int length, int room, CancellationToken cancel)
         {
             try
             {
-                Hidden = Model.Hidden(tokens, batch, length, Workspace);
+                Hidden = Model.Hidden(tokens, batch, length, Workspace, cancel: cancel);
             }
             catch (NonFiniteException error)
             {

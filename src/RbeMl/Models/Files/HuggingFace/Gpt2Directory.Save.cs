@@ -22,10 +22,13 @@ public sealed partial class Gpt2Directory
     /// <param name="model">The model.</param>
     /// <param name="tokenizer">A <see cref="Gpt2Tokenizer"/> or <see cref="BytePairTokenizer"/> to write too; null for none.</param>
     /// <param name="element">F32, F16 or BF16.</param>
+    /// <param name="cancel">Ends the work.</param>
     /// <exception cref="RbeFileException">The folder holds other files, or cannot be written.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
     /// <exception cref="InvalidSettingException">The model is not causal, or the tokenizer is of another kind.</exception>
-    public static void Save(string folder, Gpt2Model<float> model, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32)
+    /// <exception cref="OperationCanceledException">Cancelled; nothing is written.</exception>
+    public static void Save(
+        string folder, Gpt2Model<float> model, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32, CancellationToken cancel = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         ArgumentNullException.ThrowIfNull(model);
@@ -42,7 +45,7 @@ public sealed partial class Gpt2Directory
         {
             AtomicFile.WriteText(System.IO.Path.Combine(target, Gpt2ConfigJson.FileName), json.ToJsonString(Indented) + "\n");
             if (tokenizer is not null) Gpt2TokenizerFiles.Save(target, tokenizer);
-            SafetensorsWriter.Write(System.IO.Path.Combine(target, SafetensorsSet.SingleName), sources, new Dictionary<string, string> { ["format"] = "pt" });
+            SafetensorsWriter.Write(System.IO.Path.Combine(target, SafetensorsSet.SingleName), sources, new Dictionary<string, string> { ["format"] = "pt" }, cancel);
         });
     }
 
