@@ -63,7 +63,7 @@ internal sealed class Stopping : IDisposable
         {
             Thread.Sleep(PatienceMilliseconds);
             if (HasWork) return;
-            if (message.Length > 0) Console.Error.WriteLine(message);
+            if (message.Length > 0) new ForgivingWriter(Console.Error).WriteLine(message);
             Environment.Exit(code);
         }) { IsBackground = true, Name = "stopping" }.Start();
     }

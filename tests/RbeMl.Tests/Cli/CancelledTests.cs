@@ -12,7 +12,7 @@ namespace RbeMl.Tests.Cli;
 /// <summary>Verbs stopped in the middle of work that takes long, as processes: nothing half written, nothing left.</summary>
 public sealed class CancelledTests : IDisposable
 {
-    private const int Side = 2048, Matrices = 200, Interrupt = 2;
+    private const int Side = 2048, Matrices = 200, Interrupt = 2, Hangup = 1;
     private readonly TemporaryFolder _folder = new();
 
     private string Out => _folder.File("new");
@@ -65,6 +65,23 @@ public sealed class CancelledTests : IDisposable
         Assert.Equal(130, process.ExitCode);
         Assert.Empty(Directory.GetFileSystemEntries(Out));
         await output;
+    }
+
+    // As when the terminal went away: there is nobody to tell, and the exit code still says it.
+    [Theory]
+    [InlineData("inspect --verify")]
+    [InlineData("compress")]
+    public async Task Errors_that_nobody_takes_change_no_exit_code(string verb)
+    {
+        if (!File.Exists("/dev/full")) return; // Linux
+        using CancellationTokenSource minute = new(TimeSpan.FromSeconds(60));
+        string command = string.Join(' ', new[] { "dotnet", Path.Combine(AppContext.BaseDirectory, "RbeMl.Cli.dll") }.Concat(Long(verb)).Append("--json").Append(Path.Combine(Out, "figures.json")).Select(word => $"'{word}'"));
+        using Process process = Process.Start("/bin/sh", ["-c", $"exec {command} > /dev/full 2> /dev/full"]);
+        while (!Directory.Exists(Out) && !process.HasExited) await Task.Delay(1, minute.Token);
+        Assert.Equal(0, Send(process.Id, Hangup));
+        await process.WaitForExitAsync(minute.Token);
+        Assert.Equal(130, process.ExitCode);
+        Assert.Empty(Directory.GetFileSystemEntries(Out));
     }
 
     [Fact]
