@@ -126,7 +126,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
         _run.Cancelled = host.Cancel.IsCancellationRequested && !clock.IsOver(trainer.StepsDone);
         _run.TrainingSeconds = clock.Elapsed.TotalSeconds;
-        SaveModel(model, data);
+        SaveLast(model, data);
         if (_run.Cancelled) later.Do(() => Say($"Stopping: the model after {_run.Steps.Count} steps is saved in {_files.Model}. Figures and report follow; a second Ctrl-C leaves them out."));
         later.Do(() => Validate(trainer, view, ValidationBatches));
         _run.Profile = ProfileRecord.Of(trainer.Profile);
@@ -239,6 +239,20 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         }
     }
 
+    private string EarlierState => $"An earlier state of the model is in {_files.Model}.";
+
+    private void SaveLast(Gpt2Model<float> model, TrainingData data)
+    {
+        try
+        {
+            SaveModel(model, data);
+        }
+        catch (RbeFileException error) when (_run.WeightsHash is not null)
+        {
+            throw new SavedWorkException(error, EarlierState);
+        }
+    }
+
     private void SaveAfter(Exception failure, Gpt2Model<float> model, TrainingData data)
     {
         try
@@ -248,7 +262,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         }
         catch (RbeException error)
         {
-            throw new SavedWorkException(failure, _run.WeightsHash is null ? $"Saving failed too: {error.Message}" : $"Saving failed too: {error.Message} An earlier state of the model is in {_files.Model}.");
+            throw new SavedWorkException(failure, $"Saving failed too: {error.Message}{(_run.WeightsHash is null ? "" : $" {EarlierState}")}");
         }
 
         throw new SavedWorkException(failure, Saved);
