@@ -73,6 +73,7 @@ internal sealed class EvalCommand
         using Evaluator evaluator = new(bundle.Model, compared?.Model, options, result.GetValue(_threads));
         Stopwatch watch = Stopwatch.StartNew();
         (EvaluationResult figures, bool cancelled) = Measure(evaluator, data, ProgressView.For(host, json.OnOutput), watch, host.Cancel);
+        if (cancelled && host.Stopping is { } stopping) stopping.HasWork = true; // what there is takes the time it takes
         EvalRecord record = new(path, reference, tokens ?? string.Join(", ", texts), figures, options, watch.Elapsed.TotalSeconds, ModelSize.Of(bundle.Model), cancelled);
         if (!json.OnOutput) Write(host, record, figures);
         json.Write(host, record.ToJson());

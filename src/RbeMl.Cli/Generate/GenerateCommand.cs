@@ -84,6 +84,7 @@ internal sealed class GenerateCommand
         else text.Add(new TextGenerator(generator, tokenizer!), start, options, host.Cancel);
         double seconds = watch.Elapsed.TotalSeconds;
         bool cancelled = text.Finish is FinishReason.Cancelled;
+        if (cancelled && host.Stopping is { } stopping) stopping.HasWork = true; // what there is takes the time it takes
         json.Write(host, JsonSerializer.Serialize(
             new { Model = path, Prompt = prompt, Text = ids ? null : text.Text, PromptTokens = start, text.Tokens, Finish = Name(text.Finish), options.Seed, KvCache = result.GetValue(_kvCache), CacheBytes = generator.CacheBytes, Seconds = seconds, TokensPerSecond = text.Tokens.Count / seconds, Cancelled = cancelled },
             JsonStyle));
