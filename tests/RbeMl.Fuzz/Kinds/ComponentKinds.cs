@@ -1,7 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using RbeMl.Fuzz.Mutation;
-using RbeMl.Layers;
 using RbeMl.MLNet;
 using RbeMl.MLNet.Blocks;
 using RbeMl.MLNet.Classification;

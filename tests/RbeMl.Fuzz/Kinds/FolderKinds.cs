@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using RbeMl.Fuzz.Mutation;
 using RbeMl.Models;
 using RbeMl.Models.Files;

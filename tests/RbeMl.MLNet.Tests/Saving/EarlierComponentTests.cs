@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using RbeMl.Tests.Files;
 
 namespace RbeMl.MLNet.Tests.Saving;
 

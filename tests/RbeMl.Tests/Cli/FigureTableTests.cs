@@ -4,7 +4,6 @@ using RbeMl.Cli.Output;
 using RbeMl.Codec;
 using RbeMl.Models.Files;
 using RbeMl.Tests.Files;
-using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Cli;
 

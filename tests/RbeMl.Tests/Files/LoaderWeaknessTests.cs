@@ -1,7 +1,6 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
-using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models;
 using RbeMl.Models.Files;
