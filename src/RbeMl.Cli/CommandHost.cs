@@ -9,18 +9,11 @@ internal sealed record CommandHost(TextWriter Out, TextWriter Error)
 {
     private const int LeastColumns = 20, UsualColumns = 80;
 
-    /// <summary>The width of the console as it is now; terminals that do not know theirs say 0.</summary>
-    public static int? ConsoleWidth()
-    {
-        try
-        {
-            return Console.IsOutputRedirected ? null : Console.WindowWidth is > 0 and int width ? width : UsualColumns;
-        }
-        catch (IOException)
-        {
-            return UsualColumns;
-        }
-    }
+    /// <summary>The width of the console as it is now; null where <see cref="Out"/> goes elsewhere. Terminals that do not know theirs say 0.</summary>
+    public static int? ConsoleWidth() => Console.IsOutputRedirected ? null : TerminalWidth();
+
+    /// <summary>The same for <see cref="Error"/>.</summary>
+    public static int? ErrorConsoleWidth() => Console.IsErrorRedirected ? null : TerminalWidth();
 
     /// <summary>
     /// <see cref="Out"/> without what keeps control characters off the screen: for what draws on a terminal, of texts that are plain already, and for
@@ -53,6 +46,19 @@ internal sealed record CommandHost(TextWriter Out, TextWriter Error)
         foreach (string line in Wrap.Lines(text, Columns ?? int.MaxValue, hanging)) Out.WriteLine(line);
     }
 
+    /// <summary>Width of the terminal that shows errors, where there is one.</summary>
+    public Func<int?> ErrorWidth { get; init; } = static () => null;
+
+    /// <summary>
+    /// Writes a line to <see cref="Error"/>, broken between words where that is a terminal that is narrower; in files and pipes it is one line. Where nobody takes
+    /// it, the work goes on and the exit code says it.
+    /// </summary>
+    public void Complain(string line)
+    {
+        ForgivingWriter error = new(Error);
+        foreach (string part in Wrap.Lines(line, ErrorWidth() is { } width ? Math.Max(LeastColumns, width) : int.MaxValue, hanging: 2)) error.WriteLine(part);
+    }
+
     /// <summary>Asks the verb to finish its step, save and return <see cref="ExitCode.Cancelled"/>.</summary>
     public CancellationToken Cancel { get; init; }
 
@@ -64,6 +70,18 @@ internal sealed record CommandHost(TextWriter Out, TextWriter Error)
 
     /// <summary>The same host, whose <see cref="Out"/> and <see cref="Error"/> let no control characters of names and models through.</summary>
     public CommandHost Plain() => this with { Raw = Out, Out = new PlainWriter(Out), Error = new PlainWriter(Error) };
+
+    private static int TerminalWidth()
+    {
+        try
+        {
+            return Console.WindowWidth is > 0 and int width ? width : UsualColumns;
+        }
+        catch (IOException)
+        {
+            return UsualColumns;
+        }
+    }
 }
 
 /// <summary>Exit codes of the command; 141, as of a program that the system ended for it, when nobody reads standard output any more.</summary>

@@ -118,7 +118,7 @@ internal static partial class Commands
     {
         try
         {
-            host.Error.WriteLine($"rbeml: {string.Join(' ', message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))}");
+            host.Complain($"rbeml: {string.Join(' ', message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))}");
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

@@ -23,6 +23,7 @@ internal static class Program
             In = Console.OpenStandardInput(),
             Interactive = !Console.IsOutputRedirected,
             Width = CommandHost.ConsoleWidth,
+            ErrorWidth = CommandHost.ErrorConsoleWidth,
             Cancel = stopping.Token,
             Stopping = stopping,
             Debug = Environment.GetEnvironmentVariable("RBEML_DEBUG") is { Length: > 0 },

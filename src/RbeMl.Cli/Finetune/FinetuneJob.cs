@@ -235,7 +235,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         }
         catch (RbeFileException error)
         {
-            new ForgivingWriter(host.Error).WriteLine($"rbeml: note: saving after {_run.Steps.Count} steps failed, and training goes on: {error.Message}");
+            host.Complain($"rbeml: note: saving after {_run.Steps.Count} steps failed, and training goes on: {error.Message}");
         }
     }
 

@@ -26,7 +26,7 @@ internal static class RunMixture
         if (Path.GetFileName(model) != RunFiles.ModelName) return;
         RunFiles files = new(Path.GetDirectoryName(model) ?? "", overwrite: false);
         string[] others = [.. files.All.Where(file => file != files.Model && File.Exists(file) && MarkOf(file) is { } other && other != mark).Select(file => Path.GetFileName(file)!)];
-        if (others.Length > 0) new ForgivingWriter(host.Error).WriteLine($"rbeml: note: {string.Join(" and ", others)} beside {model} {(others.Length == 1 ? "is" : "are")} of other weights: from another run, or one that ended early.");
+        if (others.Length > 0) host.Complain($"rbeml: note: {string.Join(" and ", others)} beside {model} {(others.Length == 1 ? "is" : "are")} of other weights: from another run, or one that ended early.");
     }
 
     // Null for a file that says nothing, or cannot be read: there is nothing to say about it then.

@@ -33,13 +33,16 @@ internal static class Summary
         foreach (SampleRecord sample in run.Samples)
         {
             host.Out.WriteLine();
-            host.Say($"  before  {Fold(sample.Prompt)}|{Fold(sample.Before)}", SampleIndent);
-            host.Say($"  after   {Fold(sample.Prompt)}|{Fold(sample.After)}", SampleIndent);
+            Sample("before", $"{Fold(sample.Prompt)}|{Fold(sample.Before)}");
+            Sample("after", $"{Fold(sample.Prompt)}|{Fold(sample.After)}");
         }
 
         host.Out.WriteLine();
         foreach ((string kind, string file) in run.Files) host.Say($"{kind,-8} {PlainText.Line(file)}");
         Next(host, run);
+
+        // What an untrained model writes may be one word of many lines.
+        void Sample(string when, string text) => host.Say($"  {when,-8}{(host.Columns is { } width ? Wrap.Cut(text, Math.Max(1, width - SampleIndent)) : text)}", SampleIndent);
     }
 
     // Lines to copy, so they are not broken.

@@ -33,9 +33,7 @@ internal static class InspectTables
             dense.Write(host);
         }
 
-        FigureTable parts = new FigureTable("part").Column("tensors", 1).Column("bytes", 3).Column("share", 2);
-        foreach (PartRecord part in record.Parts) parts.Row(part.Part, part.Tensors == 0 ? "" : Format.Count(part.Tensors), Format.Bytes(part.Bytes), Format.Percent(part.Share));
-        parts.Write(host);
+        Parts(record).Write(host);
         if (record.BitsPerWeight is { } bits)
         {
             string error = record.RelativeError is { } e ? $", relative error {Format.Figure(e)}" : "";
@@ -51,9 +49,19 @@ internal static class InspectTables
     public static string Describe(TransformerConfig config, string? tokenizer) =>
         $"GPT-2: {config.Layers} blocks, width {config.Width}, {config.Heads} heads, vocabulary {config.Vocabulary}, {config.MaxSequenceLength} positions, {(config.TiedHead ? "tied" : "untied")} head; tokenizer {tokenizer ?? "none"}";
 
-    private static FigureTable Matrices(InspectRecord record, bool all)
+    /// <summary>What the parts of the model take in the file.</summary>
+    public static FigureTable Parts(InspectRecord record)
     {
-        FigureTable table = new FigureTable("matrix").Column("count", 3).Column("shape", 2).Column("format", 4).Column("bits/weight", 7).Column("error", 8, Meanings.Error)
+        FigureTable parts = new FigureTable("part").Column("tensors", 1).Column("bytes", 3).Column("share", 2);
+        foreach (PartRecord part in record.Parts) parts.Row(part.Part, part.Tensors == 0 ? "" : Format.Count(part.Tensors), Format.Bytes(part.Bytes), Format.Percent(part.Share));
+        return parts;
+    }
+
+    /// <summary>The matrices, with a row for each, or one for all of a kind.</summary>
+    public static FigureTable Matrices(InspectRecord record, bool all)
+    {
+        int error = record.Tensors.Any(m => m.RelativeError is not null) ? 8 : 0; // a column of nothing but dashes goes first
+        FigureTable table = new FigureTable("matrix").Column("count", 3).Column("shape", 2).Column("format", 4).Column("bits/weight", 7).Column("error", error, Meanings.Error)
             .Column("floor", 5, Meanings.Floor).Column("alphas", 1, Meanings.Alphas).Column("bytes", 6).UnknownMeans(Meanings.NoError);
         foreach (var kind in record.Tensors.GroupBy(m => (Name: all ? m.Name : MatrixKinds.Of(m.Name), m.Rows, m.Columns, m.Format)))
         {

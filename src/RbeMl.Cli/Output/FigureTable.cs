@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace RbeMl.Cli.Output;
@@ -42,6 +43,15 @@ internal sealed class FigureTable(string heading)
     public void Write(CommandHost host)
     {
         foreach (string line in Lines(host.Columns)) host.Out.WriteLine(line);
+    }
+
+    /// <summary>Writes it as a table of HTML, whole, with its notes below.</summary>
+    public void Html(StringBuilder page)
+    {
+        page.Append(CultureInfo.InvariantCulture, $"<table><tr><th>{Page.Text(heading)}</th>").AppendJoin("", _columns.Select(c => $"<th>{Page.Text(c.Title)}</th>")).Append("</tr>");
+        foreach ((string name, string[] cells) in _rows) page.Append(CultureInfo.InvariantCulture, $"<tr><td>{Page.Text(name)}</td>").AppendJoin("", cells.Select(cell => $"<td>{Page.Text(cell)}</td>")).Append("</tr>");
+        page.Append("</table>");
+        foreach (string note in Notes([.. Enumerable.Range(0, _columns.Count)], 0)) page.Append(CultureInfo.InvariantCulture, $"<p class=\"notes\">{Page.Text(note)}</p>");
     }
 
     /// <summary>Its lines.</summary>

@@ -1,3 +1,4 @@
+using System.Text;
 using Spectre.Console;
 
 namespace RbeMl.Cli.Output;
@@ -31,6 +32,27 @@ internal static class Wrap
         }
 
         yield return line;
+    }
+
+    /// <summary>The text with its words cut where they are wider than so many cells: for what is read and not copied.</summary>
+    public static string Cut(string text, int width)
+    {
+        StringBuilder cut = new();
+        int used = 0;
+        foreach (Rune rune in text.EnumerateRunes())
+        {
+            string character = rune.ToString();
+            used = character == " " ? 0 : used + Cells(character);
+            if (used > width)
+            {
+                cut.Append(' ');
+                used = Cells(character);
+            }
+
+            cut.Append(character);
+        }
+
+        return cut.ToString();
     }
 
     /// <summary>Cells a text takes on a terminal; East Asian characters take two.</summary>

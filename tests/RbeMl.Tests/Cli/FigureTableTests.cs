@@ -88,6 +88,15 @@ public sealed partial class FigureTableTests : IClassFixture<FigureTableTests.Fi
         if (width == 200) Assert.Single(lines);
     }
 
+    [Fact]
+    public void A_text_without_spaces_is_cut_at_the_width_and_loses_nothing()
+    {
+        string text = "one " + new string('x', 95) + "日本語 end", cut = Wrap.Cut(text, 30);
+        Assert.All(cut.Split(' '), word => Assert.InRange(Wrap.Cells(word), 1, 30));
+        Assert.Equal(Squeezed(text), Squeezed(cut));
+        Assert.Equal("words that fit stay", Wrap.Cut("words that fit stay", 5));
+    }
+
     private static string Squeezed(string text) => Regex.Replace(text, "\\s", "");
 
     // The rows below a rule, up to the first line that is none.

@@ -95,10 +95,10 @@ public sealed class InspectTests : IDisposable
         Assert.Equal((0, ""), (run.Code, run.Error));
         string html = File.ReadAllText(page);
         Assert.All(["http:", "https:", "src=", "<link", "@import", "NaN", "<0>"], part => Assert.DoesNotContain(part, html));
-        Assert.All(["layer.&lt;0&gt;.weight", "Parts of the file", "mousemove"], part => Assert.Contains(part, html));
+        Assert.All(["layer.&lt;0&gt;.weight", "Parts of the file", "pointermove", "One scale for all 10 tiles", "One scale for all 9 tiles"], part => Assert.Contains(part, html));
         (string Name, int Rows, int Columns, double[] Values)[] maps = [.. Regex.Matches(html, "data-name=\"(\\w+)\" data-unit=\"[^\"]*\" data-rows=\"(\\d+)\" data-columns=\"(\\d+)\" data-values=\"([^\"]*)\"").Select(m =>
             (m.Groups[1].Value, int.Parse(m.Groups[2].Value, CultureInfo.InvariantCulture), int.Parse(m.Groups[3].Value, CultureInfo.InvariantCulture), m.Groups[4].Value.Split(' ').Select(v => double.Parse(v, CultureInfo.InvariantCulture)).ToArray()))];
-        Assert.Equal(["error", "norm", "alphas", "norm", "alphas"], maps.Select(m => m.Name));
+        Assert.Equal(["error", "norm", "norm", "alphas", "alphas"], maps.Select(m => m.Name));
         Assert.All(maps, m => Assert.Equal(m.Rows * m.Columns, m.Values.Length));
         using RbeMatrixSet set = RbeMatrixSet.Open(_set);
         RbeMatrix matrix = set.ReadMatrix("layer.<0>.weight");
@@ -109,11 +109,66 @@ public sealed class InspectTests : IDisposable
             // Four digits of each.
             Assert.Equal(errors[t], maps[0].Values[t], 1e-3 * errors[t]);
             Assert.Equal(tiles.NormOf(t), maps[1].Values[t], 1e-3 * tiles.NormOf(t));
-            Assert.Equal(100 * tiles.AlphaShareOf(t), maps[2].Values[t], 1e-1 * tiles.AlphaShareOf(t));
+            Assert.Equal(100 * tiles.AlphaShareOf(t), maps[3].Values[t], 1e-1 * tiles.AlphaShareOf(t));
         }
 
         CommandRun.Of("inspect", _set, "--html", page, "--reference", _dense);
         Assert.Equal(2, Regex.Count(File.ReadAllText(page), "data-name=\"error\""));
+    }
+
+    [Fact]
+    public void The_page_has_a_scale_a_quantity_and_the_matrices_of_a_block_side_by_side()
+    {
+        TinyJob.Run(_folder, "--layers", "3", "--format", "quantized");
+        string page = _folder.File("tiles.html");
+        CommandRun.Of("inspect", _folder.File("out/model.rbe"), "--html", page).Succeeds();
+        string html = File.ReadAllText(page);
+        Assert.True(html.IndexOf("<table>", StringComparison.Ordinal) < html.IndexOf("<canvas", StringComparison.Ordinal), "the table comes first");
+        string[] quantities = html.Split("<details ")[1..];
+        Assert.Equal(["norm", "alphas"], quantities.Select(q => Regex.Match(q, "data-name=\"(\\w+)\"").Groups[1].Value)); // training leaves no errors
+        Assert.All(quantities, quantity =>
+        {
+            Assert.Single(Regex.Matches(quantity, "class=\"bar\""));
+            (double low, double high) = (Figure(quantity, "data-low"), Figure(quantity, "data-high"));
+            double[] values = [.. Regex.Matches(quantity, "data-values=\"([^\"]*)\"").SelectMany(m => m.Groups[1].Value.Split(' ')).Select(v => double.Parse(v, CultureInfo.InvariantCulture))];
+            Assert.Equal((values.Min(), values.Max()), (low, high));
+            string[] blocks = quantity.Split("<h3>")[1..];
+            Assert.Equal(["blocks.0", "blocks.1", "blocks.2"], blocks.Select(b => b[..b.IndexOf('<', StringComparison.Ordinal)]));
+            Assert.All(blocks, b => Assert.Equal(6, Regex.Count(b, "<canvas")));
+        });
+
+        static double Figure(string text, string name) => double.Parse(Regex.Match(text, $"{name}=\"([^\"]*)\"").Groups[1].Value, CultureInfo.InvariantCulture);
+    }
+
+    [Fact]
+    public void Rows_of_a_kind_are_those_of_all_in_count_and_range()
+    {
+        TinyJob.Run(_folder, "--layers", "12", "--format", "quantized");
+        string model = _folder.File("out/model.rbe");
+        Dictionary<string, string[]> kinds = Rows(CommandRun.Of("inspect", model).Out), all = Rows(CommandRun.Of("inspect", model, "--all").Out);
+        Assert.Equal((6, 72), (kinds.Count, all.Count));
+        int ranges = 0;
+        foreach ((string kind, string[] cells) in kinds)
+        {
+            string[][] rows = [.. all.Where(row => Regex.IsMatch(row.Key, "^" + Regex.Escape(kind).Replace("\\*", "[0-9]+", StringComparison.Ordinal) + "$")).Select(row => row.Value)];
+            Assert.Equal(("12", 12), (cells[0], rows.Length));
+            Assert.All(rows, row => Assert.Equal(("1", cells[1], cells[2]), (row[0], row[1], row[2])));
+            for (int c = 3; c < 7; c++)
+            {
+                double[] values = [.. rows.Where(row => row[c] != "-").Select(row => Value(row[c]))];
+                string[] ends = cells[c].Split(" to ");
+                Assert.Equal(values.Length == 0, cells[c] == "-");
+                if (values.Length == 0) continue;
+                Assert.Equal((values.Min(), values.Max()), (Value(ends[0]), Value(ends[^1])));
+                if (ends.Length == 2) ranges++;
+            }
+        }
+
+        Assert.InRange(ranges, 1, int.MaxValue); // the alphas of blocks differ
+
+        static Dictionary<string, string[]> Rows(string text) => text.Split('\n').Where(line => line.StartsWith("blocks.", StringComparison.Ordinal))
+            .Select(line => Regex.Split(line.Trim(), " {2,}")).ToDictionary(cells => cells[0], cells => cells[1..]);
+        static double Value(string text) => double.Parse(text.TrimEnd('%', ' '), CultureInfo.InvariantCulture);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using RbeMl.Cli;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Cli;
@@ -24,6 +25,18 @@ public sealed class UsageTests
         {
             System.Globalization.CultureInfo.CurrentCulture = before;
         }
+    }
+
+    [Fact]
+    public void An_error_breaks_between_words_on_a_terminal_and_is_one_line_elsewhere()
+    {
+        string[] args = ["finetune", "--learning-rate", "0,001"];
+        StringWriter error = new();
+        Assert.Equal(2, Commands.Run(args, new CommandHost(new StringWriter(), error) { ErrorWidth = () => 40 }));
+        string[] lines = error.ToString().TrimEnd().Split('\n');
+        Assert.InRange(lines.Length, 3, 9);
+        Assert.All(lines, line => Assert.InRange(line.Length, 1, 40));
+        Assert.Equal(CommandRun.Of(args).Error.TrimEnd(), string.Join(' ', lines.Select(line => line.Trim())));
     }
 
     [Theory]
