@@ -16,13 +16,13 @@ internal static class ReportPage
         section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1.2rem 1.4rem; margin-bottom: 1.2rem; }
         .figures { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; } .figures b { display: block; font-size: 1.5rem; font-weight: 600; } .figures span { color: var(--soft); font-size: .85rem; }
         table { border-collapse: collapse; width: 100%; } th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
-        th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 500; }
+        td { white-space: nowrap; } th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 500; }
         svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
         blockquote { margin: 0 0 1rem; padding: .1rem 0 .1rem 1rem; border-left: 3px solid var(--line); white-space: pre-wrap; overflow-wrap: anywhere; } blockquote b { color: var(--valid); font-weight: 600; }
         section { overflow-x: auto; } pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0 0 1rem; font: .9rem/1.5 ui-monospace, monospace; }
         .settings { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; margin: 0 0 1rem; font-size: .9rem; } .settings b { font-weight: 500; color: var(--soft); }
-        @media (max-width: 40rem) { body { padding: 1rem .5rem; } section { padding: .8rem; } svg text { font-size: 20px; } }
-        .key { font-size: .85rem; color: var(--soft); } .key i { display: inline-block; width: 1.4em; height: 3px; vertical-align: middle; margin: 0 .4em 0 1em; }
+        @media (max-width: 40rem) { body { padding: 1rem .5rem; } section { padding: .8rem; } th, td { padding: .3rem .4rem; font-size: .85rem; } svg text { font-size: 20px; } }
+        .key { font-size: .85rem; color: var(--soft); } .key span { display: inline-block; } .key i { display: inline-block; width: 1.4em; height: 3px; vertical-align: middle; margin: 0 .4em 0 1em; }
         """;
 
     /// <summary>The page.</summary>
@@ -48,7 +48,7 @@ internal static class ReportPage
         if (run.Steps.Count > 0) Figure(page, Format.Count(run.TokensPerSecond), "tokens a second");
         page.Append(CultureInfo.InvariantCulture, $"</section>\n<section>{Text(Verdict.Of(run))}");
         page.Append("</section>\n<section><h2>Loss by step</h2>").Append(LossCurve.Svg(run))
-            .Append("<div class=\"key\"><i style=\"background:var(--train)\"></i>training, mean of the steps of a dot<i style=\"background:var(--valid)\"></i>validation, at the step it was measured</div>");
+            .Append("<div class=\"key\"><span><i style=\"background:var(--train)\"></i>training, mean of the steps of a dot</span> <span><i style=\"background:var(--valid)\"></i>validation, at the step it was measured</span></div>");
         page.Append("<table><tr><th>validation after step</th>").AppendJoin("", run.Validation.Select(v => $"<td>{v.Step}</td>")).Append("</tr><tr><th>loss</th>").AppendJoin("", run.Validation.Select(v => $"<td>{Format.Loss(v.Loss)}</td>")).Append("</tr></table></section>\n");
         page.Append("<section><h2>Memory</h2><table><tr><th></th><th>this run</th><th>dense fp32</th><th>saved</th></tr>");
         foreach (ByteRow row in ByteRow.Of(run)) page.Append(CultureInfo.InvariantCulture, $"<tr><td>{row.Name}</td><td>{row.Actual}</td><td>{row.Dense}</td><td>{row.Saved}</td></tr>");
