@@ -29,7 +29,7 @@ internal static class Shape
     /// <param name="sides">The shape.</param>
     public static ShapeMismatchException Mismatch(string what, long length, string mend, params ReadOnlySpan<int> sides)
     {
-        string shape = string.Join(", ", sides.ToArray());
+        string shape = string.Join(", ", sides.ToArray().Select(side => $"{side}"));
         return new ShapeMismatchException(what, FormattableString.Invariant($"[{shape}] = {Count(sides)} values"), FormattableString.Invariant($"{length}"), mend);
     }
 }

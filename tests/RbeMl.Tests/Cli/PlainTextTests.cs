@@ -157,10 +157,36 @@ public sealed class PlainTextTests : IDisposable
         Assert.Contains("sqrt(B²/K)", new UTF8Encoding(false, true).GetString(output));
     }
 
-    private static async Task<(byte[] Output, byte[] Error)> Bytes(ProcessStartInfo start)
+    [Theory]
+    [InlineData("C")]
+    [InlineData("de_DE.ISO-8859-1")]
+    public async Task Standard_input_is_utf_8_in_every_locale(string locale)
+    {
+        if (OperatingSystem.IsWindows()) return;
+        const string Prompt = "nö\u65E5 😀";
+        string text = _folder.Write("letters.txt", string.Concat(Enumerable.Repeat(Prompt + " ab\n", 60)));
+        CommandRun.Of(TinyJob.Args(_folder, "--text", text, "--steps", "1")).Succeeds();
+        ProcessStartInfo start = ProcessTests.Info("generate", "--model", _folder.File("out/model.rbe"), "--prompt", "-", "--max-tokens", "1", "--json");
+        start.Environment["LC_ALL"] = locale;
+        (byte[] output, byte[] error) = await Bytes(start, Encoding.UTF8.GetBytes(Prompt + "\n"));
+        Assert.Empty(error);
+        Assert.Equal(Prompt, JsonDocument.Parse(output).RootElement.GetProperty("prompt").GetString());
+        (output, error) = await Bytes(start, [0x6E, 0xF6, 0x62]);
+        Assert.Empty(output);
+        Assert.StartsWith("rbeml: standard input: byte 1 (F6) is not UTF-8. ", Encoding.UTF8.GetString(error));
+    }
+
+    private static async Task<(byte[] Output, byte[] Error)> Bytes(ProcessStartInfo start, byte[]? input = null)
     {
         using CancellationTokenSource minute = new(TimeSpan.FromSeconds(60));
+        start.RedirectStandardInput = input is not null;
         using Process process = Process.Start(start)!;
+        if (input is not null)
+        {
+            await process.StandardInput.BaseStream.WriteAsync(input, minute.Token);
+            process.StandardInput.Close();
+        }
+
         using MemoryStream output = new(), error = new();
         await Task.WhenAll(process.StandardOutput.BaseStream.CopyToAsync(output, minute.Token), process.StandardError.BaseStream.CopyToAsync(error, minute.Token));
         await process.WaitForExitAsync(minute.Token);

@@ -14,7 +14,7 @@ public sealed class RbeDenseTensor
         ArgumentException.ThrowIfNullOrEmpty(type);
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentOutOfRangeException.ThrowIfNegative(byteLength);
-        if (shape.Length > MostSides || shape.Any(side => side < 0)) throw new ShapeMismatchException(name, $"at most {MostSides} sides of 0 or more", $"[{string.Join(", ", shape)}]", "Give the true shape.");
+        if (shape.Length > MostSides || shape.Any(side => side < 0)) throw new ShapeMismatchException(name, $"at most {MostSides} sides of 0 or more", $"[{string.Join(", ", shape.Select(side => $"{side}"))}]", "Give the true shape.");
         Info = new RbeDenseInfo(name, type, shape, byteLength);
         Payload = payload;
     }

@@ -83,7 +83,7 @@ internal sealed record RbeHeader(JsonElement Metadata, IReadOnlyList<RbeTensorIn
             size = size > long.MaxValue ? size : size * shape[i];
         }
 
-        return size == bytes ? shape : throw RbeContainer.Damaged(path, $"tensor \"{name}\": its shape [{string.Join(", ", shape)}] does not need {bytes} bytes");
+        return size == bytes ? shape : throw RbeContainer.Damaged(path, $"tensor \"{name}\": its shape [{string.Join(", ", shape.Select(side => $"{side}"))}] does not need {bytes} bytes");
     }
 
     private static string? Text(JsonElement entry, string key) =>

@@ -70,7 +70,7 @@ public sealed class RbeTensor
         ArgumentException.ThrowIfNullOrEmpty(name);
         long expected = 1;
         foreach (long side in shape) expected = side >= 0 ? checked(expected * side) : throw new ShapeMismatchException(name, "sides of 0 or more", $"{side}", "Give the true shape.");
-        if (expected != count) throw new ShapeMismatchException(name, $"[{string.Join(", ", shape)}] = {expected} elements", $"{count}", "Give the shape of the data.");
+        if (expected != count) throw new ShapeMismatchException(name, $"[{string.Join(", ", shape.Select(side => $"{side}"))}] = {expected} elements", $"{count}", "Give the shape of the data.");
         Name = name;
         Element = element;
         Shape = shape;

@@ -18,7 +18,7 @@ public sealed class SafetensorsSource
             if (side < 0) throw new ShapeMismatchException(name, "sides of 0 or more", $"{side}", "Give the true shape.");
         }
 
-        ByteLength = SafetensorsElements.ByteLength(element, shape) ?? throw new ShapeMismatchException(name, "less than 2^63 bytes", $"[{string.Join(", ", shape)}]", "Give the true shape.");
+        ByteLength = SafetensorsElements.ByteLength(element, shape) ?? throw new ShapeMismatchException(name, "less than 2^63 bytes", $"[{string.Join(", ", shape.Select(side => $"{side}"))}]", "Give the true shape.");
         Name = name;
         Element = element;
         Read = read;
