@@ -16,6 +16,9 @@ namespace RbeMl.Cli;
 /// <summary>The verbs and what they have in common: exit codes and one-line errors.</summary>
 internal static partial class Commands
 {
+    // A word that starts with @ is that word, such as a prompt's, and no name of a file with more of them.
+    private static readonly ParserConfiguration s_asTheyStand = new() { ResponseFileTokenReplacer = null };
+
     /// <summary>Runs a command line.</summary>
     /// <param name="args">Its words.</param>
     /// <param name="host">Output, errors and cancellation.</param>
@@ -54,12 +57,14 @@ internal static partial class Commands
         HelpPage help = new(host);
         root.Options.OfType<HelpOption>().Single().Action = help;
         root.SetAction(help.Invoke);
-        ParseResult parsed = root.Parse(args);
+        ParseResult parsed = root.Parse(args, s_asTheyStand);
         if (parsed.Errors.Count > 0 && parsed.Action != help)
         {
             string verb = parsed.CommandResult.Command == root ? "" : $" {parsed.CommandResult.Command.Name}";
-            string message = FirstError(parsed);
-            return Fail(host, ExitCode.Usage, $"{message}{DidYouMean(root, parsed.CommandResult.Command, message)} See 'rbeml{verb} --help'.");
+            string message = parsed.CommandResult.Command == root && UnknownVerb(args) is { } word ? $"Unrecognized command or argument '{word}'." : FirstError(parsed);
+            string mend = DidYouMean(root, parsed.CommandResult.Command, message);
+            if (mend.Length == 0 && verb.Length == 0) mend = $" The commands are {string.Join(", ", root.Subcommands.Select(c => c.Name))}.";
+            return Fail(host, ExitCode.Usage, $"{message}{mend} See 'rbeml{verb} --help'.");
         }
 
         try
@@ -78,6 +83,9 @@ internal static partial class Commands
         }
     }
 
+    // Options after a word that is no command are not what is wrong.
+    private static string? UnknownVerb(string[] args) => args is [{ Length: > 0 } word, ..] && word[0] != '-' ? word : null;
+
     private static (int Code, string Message) Explain(Exception error, string verb) => error switch
     {
         UsageException => (ExitCode.Usage, $"{error.Message} See 'rbeml {verb} --help'."),
@@ -94,7 +102,7 @@ internal static partial class Commands
     {
         if (Unrecognized().Match(message) is not { Success: true } match) return "";
         string word = match.Groups[1].Value.Split('=')[0];
-        ParseResult alone = root.Parse(command == root ? [word] : [command.Name, "argument", word]);
+        ParseResult alone = root.Parse(command == root ? [word] : [command.Name, "argument", word], s_asTheyStand);
         if (alone.Action is not ParseErrorAction action) return "";
         (action.ShowHelp, action.ShowTypoCorrections) = (false, true);
         using StringWriter text = new();

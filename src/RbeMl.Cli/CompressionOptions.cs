@@ -65,7 +65,8 @@ internal sealed class CompressionOptions
         int bits = result.GetValue(Bits), coefficients = result.GetValue(Coefficients), tile = TileOf(result);
         Option? frozen = result.Given(Bits) ? Bits : result.Given(Outliers) ? Outliers : null;
         Option? placed = format switch { "seed" when result.Given(Support) => Support, "auto" when result.Given(Support) => Support, "auto" when result.Given(Coefficients) => Coefficients, _ => null };
-        if (format is "sparse" or "seed" or "auto" && frozen is not null) throw new UsageException($"{frozen.Name} is for --format quantized or trellis. Add one, or leave out {frozen.Name}.");
+        if (format is "auto" && frozen is not null) throw new UsageException($"{frozen.Name} is for --format quantized or trellis; auto chooses for a size, --target-bits, or an error, --target-error. Leave out {frozen.Name}.");
+        if (format is "sparse" or "seed" && frozen is not null) throw new UsageException($"{frozen.Name} is for --format quantized or trellis. Add one, or leave out {frozen.Name}.");
         if (placed is not null) throw new UsageException($"{placed.Name} is not for --format {format}. Leave out one of them.");
         if (format == "quantized" && bits < 3) throw new UsageException($"--bits {bits}: --format quantized has 3 to 8.");
         if (format == "trellis" && bits == 7) throw new UsageException($"--bits {bits}: --format trellis has 2 to 6, or 8.");

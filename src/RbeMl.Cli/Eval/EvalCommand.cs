@@ -13,7 +13,7 @@ namespace RbeMl.Cli.Eval;
 internal sealed class EvalCommand
 {
     private const int PatienceMilliseconds = 300; // less than that of Stopping
-    private readonly Option<string> _model = FileOptions.Model("Model to measure: a .rbe file, or the folder of a Hugging Face GPT-2.");
+    private readonly Option<string> _model = FileOptions.Model("Model to measure: a .rbe file, the folder that finetune wrote, or the folder of a Hugging Face GPT-2.");
     private readonly Option<string[]> _text = new Option<string[]>("--text") { Description = "Text files to predict, read as one stream.", HelpName = "files", AllowMultipleArgumentsPerToken = true }.Named();
     private readonly TextInput _input = new();
     private readonly Option<string?> _tokens = Options.File("--tokens", "file", "Token ids to predict instead of text: a line is a sequence of its own, whose first id is context only; a single line is a stream.");

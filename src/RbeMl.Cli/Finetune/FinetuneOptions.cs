@@ -12,7 +12,7 @@ internal sealed class FinetuneOptions
     /// <summary>Largest vocabulary of a new model.</summary>
     public const int MostTokenIds = 1 << 20;
 
-    private readonly Option<string?> _model = Options.File("--model", "model", "Continue with this model, a .rbe file or the folder of a Hugging Face GPT-2 (shape, formats and tokenizer come from it; a folder's weights are dense unless --format compresses them). Without it a new model is trained.", "-m");
+    private readonly Option<string?> _model = Options.File("--model", "model", "Continue with this model, a .rbe file, the folder that finetune wrote, or the folder of a Hugging Face GPT-2 (shape, formats and tokenizer come from it; a folder's weights are dense unless --format compresses them). Without it a new model is trained.", "-m");
     private readonly Option<int> _layers = Options.Whole("--layers", 4, 1, "Blocks of a new model.", 1024);
     private readonly Option<int> _heads = Options.Whole("--heads", 4, 1, "Attention heads of a new model; the width is a multiple of it.", 1024);
     private readonly Option<int> _width = Options.Whole("--width", 256, 1, "Width of a new model.", 65536);
@@ -42,7 +42,7 @@ internal sealed class FinetuneOptions
     private readonly Option<string> _offload = Options.Word("--offload", "none", "Where what is kept for the backward waits: in memory as it is, in memory as bf16 (gradients change by its rounding), or in a file in --out. With --memory-limit none or spill, whichever fits, unless given.", "none", "bf16", "spill");
     private readonly Option<int?> _memoryLimit = Options.OptionalWhole("--memory-limit", 1, "Most memory in MiB that training may make the process take, everything included. Chooses how much of a batch is done at a time, --checkpointing and --offload; the model stays the same, bit for bit.", 1 << 30);
     private readonly Option<bool> _profile = new("--profile") { Description = "Measure where the time of the steps goes: a table at the end, in metrics.json and in report.html." };
-    private readonly Option<string?> _out = new Option<string?>("--out", "-o", "--output") { Description = "Folder for model.rbe, metrics.json and report.html; created when missing.", HelpName = "folder", DefaultValueFactory = _ => "rbeml-out" }.Named().Written();
+    private readonly Option<string?> _out = new Option<string?>("--out", "-o", "--output") { Description = "Folder for model.rbe, model.zip, metrics.json and report.html; created when missing.", HelpName = "folder", DefaultValueFactory = _ => "rbeml-out" }.Named().Written();
     private readonly Option<double> _saveMinutes = Options.Real("--save-minutes", 10, 0, 1e6, "Minutes from one save of model.rbe and metrics.json to the next while training; 0 saves at the end and at Ctrl-C only.");
     private readonly Option<bool> _overwrite = new("--overwrite") { Description = "Replace the files of an earlier run in --out. Without it they are kept, as model-1.rbe, metrics-1.json and so on with the next free number." };
 

@@ -1,7 +1,6 @@
 using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
-using RbeMl.Cli.Output;
 using RbeMl.Models.Files;
 
 namespace RbeMl.Cli.Finetune;

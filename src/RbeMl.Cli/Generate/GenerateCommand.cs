@@ -15,7 +15,7 @@ internal sealed class GenerateCommand
 {
     private static readonly JsonSerializerOptions JsonStyle = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = true };
 
-    private readonly Option<string> _model = FileOptions.Model("Model: a .rbe file, or the folder of a Hugging Face GPT-2.");
+    private readonly Option<string> _model = FileOptions.Model("Model: a .rbe file, the folder that finetune wrote, or the folder of a Hugging Face GPT-2.");
     private readonly Option<string> _prompt = new("--prompt", "-p") { Description = "Text to continue, with --tokens its ids, such as \"12 5 77\"; - reads it from standard input, without the line end it ends in.", HelpName = "text", Required = true };
     private readonly Option<int> _maxTokens = Options.Whole("--max-tokens", 100, 1, "Tokens to generate, fewer where the model ends the text. When the model's positions run out, it forgets the older half of the text.");
     private readonly Option<double> _temperature = Options.Real("--temperature", 0.8, 0, 100, "Spread of the choice: 0 always takes the likeliest token, 1 the model's own probabilities.");

@@ -10,7 +10,7 @@ namespace RbeMl.Codec;
 /// 4 .. 11: eigenvectors of the matrix d, scaled by sqrt|λ|, with the sign of λ in <see cref="DistanceSigns"/>. Eight of them give d
 /// to 1e-6 of its norm (3e-6 at B = 128), so that in the coefficient domain a tile's alphas cost 16 multiplications a token.
 /// </summary>
-internal sealed class BasisFunctions
+public sealed class BasisFunctions
 {
     /// <summary>Eigenvectors kept of d.</summary>
     public const int DistanceRank = 8;
@@ -38,22 +38,32 @@ internal sealed class BasisFunctions
     public int Tile { get; }
 
     /// <summary><c>[12][B]</c>: the 1-D factors on the grid.</summary>
-    public double[][] Factors { get; }
+    internal double[][] Factors { get; }
 
     /// <summary><c>[12][B]</c>: the 1-D factors in the transform's domain, A f.</summary>
-    public double[][] TransformedFactors { get; }
+    internal double[][] TransformedFactors { get; }
 
     /// <summary>Signs of the eigenvalues of d.</summary>
-    public double[] DistanceSigns { get; }
+    internal double[] DistanceSigns { get; }
 
     /// <summary><c>[8][B * B]</c>: the functions on the grid, row-major (row = y).</summary>
-    public double[][] Functions { get; }
+    internal double[][] Functions { get; }
 
     /// <summary><c>[8][B * B]</c>: the functions in the transform's domain, A φ A', of which synthesis makes φ; row-major (row = output frequency).</summary>
-    public double[][] TransformedFunctions { get; }
+    internal double[][] TransformedFunctions { get; }
 
     /// <summary><c>[8 * 8]</c>: inner products of the functions over a whole tile.</summary>
-    public double[] Gram { get; }
+    internal double[] Gram { get; }
+
+    /// <summary>Function <paramref name="k"/> on the grid, <c>[B * B]</c>, row-major (row = y).</summary>
+    /// <param name="k">0 .. 7, in the order above.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such function.</exception>
+    public ReadOnlySpan<double> Function(int k)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(k);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(k, Functions.Length);
+        return Functions[k];
+    }
 
     /// <summary>The functions for a transform and tile.</summary>
     public static BasisFunctions Get(TileTransform transform, int tile) => s_cache.GetOrAdd((transform, tile), static key => new(key.Item1, key.Item2));

@@ -16,12 +16,12 @@ public sealed record GenerationOptions
     /// <summary>Only the k most likely tokens are drawn from; 0 for all.</summary>
     public int TopK { get; init; }
 
-    /// <summary>Only the most likely tokens that together have this probability are drawn from; 1 for all.</summary>
+    /// <summary>Only the most likely tokens that together have this part of the probability that <see cref="TopK"/> leaves are drawn from; 1 for all.</summary>
     public double TopP { get; init; } = 1;
 
     /// <summary>
-    /// Only tokens whose probability, at the temperature, is at least this part of the likeliest token's are drawn from; 0 for all. Of this rule,
-    /// <see cref="TopK"/> and <see cref="TopP"/> the strictest counts.
+    /// Only tokens whose probability, at the temperature, is at least this part of the likeliest token's are drawn from; 0 for all. Tokens that
+    /// <see cref="TopK"/> or <see cref="TopP"/> rules out are not drawn either.
     /// </summary>
     public double MinP { get; init; }
 

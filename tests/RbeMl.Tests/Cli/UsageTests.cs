@@ -7,6 +7,10 @@ public sealed class UsageTests
 {
     private static readonly string[] Verbs = ["finetune", "generate", "eval", "compress", "inspect", "decompress"];
 
+    [Fact]
+    public void A_word_that_starts_with_an_at_sign_is_no_file_of_arguments() =>
+        CommandRun.Of("generate", "--model", "none.rbe", "--prompt", "@param name").Fails(1, "none.rbe");
+
     [Theory]
     [InlineData("de-DE")]
     [InlineData("ar-SA")]
@@ -118,7 +122,9 @@ public sealed class UsageTests
     public void Standard_output_is_for_json_alone(string line, string option) => CommandRun.Of(line.Split(' ')).Fails(2, $"{option}: only --json writes to standard output");
 
     [Theory]
-    [InlineData("squeeze", "Unrecognized command or argument 'squeeze'")]
+    [InlineData("squeeze", "Unrecognized command or argument 'squeeze'. The commands are finetune, generate,")]
+    [InlineData("train --text t.txt", "Unrecognized command or argument 'train'. The commands are finetune, generate,")]
+    [InlineData("compress g -o g.rbe --format auto --bits 4", "auto chooses for a size, --target-bits")]
     [InlineData("finetune --resume x", "'--resume'")]
     [InlineData("finetune --steps 0", "--steps 0: use 1 or more")]
     [InlineData("finetune --steps many", "--steps many: write a whole number in digits")]

@@ -26,7 +26,7 @@ internal static class ForeignFile
         if (KindOf(start) is { } kind) return $"is no .rbe file; it looks like {kind}.";
         return start.ContainsAnyExcept(Text)
             ? "is no .rbe file, or its start is damaged."
-            : "is no .rbe file; it looks like text. Pass text with --text and a model with --model.";
+            : "is no .rbe file; it looks like text. Give a model here, and the text where texts are asked for.";
     }
 
     /// <summary>What is wrong with a file that should be a safetensors file; null when its first bytes do not tell.</summary>
