@@ -34,7 +34,8 @@ internal sealed class Stopping : IDisposable
     public void WatchOutput() => new Thread(() =>
     {
         if (StandardOutput.WaitForClosedPipe()) OnPipeClosed();
-    }) { IsBackground = true, Name = "standard output" }.Start();
+    })
+    { IsBackground = true, Name = "standard output" }.Start();
 
     /// <summary>Stops because nobody reads any more.</summary>
     public void OnPipeClosed()
@@ -65,6 +66,7 @@ internal sealed class Stopping : IDisposable
             if (HasWork) return;
             if (message.Length > 0) new ForgivingWriter(Console.Error).WriteLine(message);
             Environment.Exit(code);
-        }) { IsBackground = true, Name = "stopping" }.Start();
+        })
+        { IsBackground = true, Name = "stopping" }.Start();
     }
 }

@@ -45,7 +45,7 @@ public sealed class TextGenerator
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        return Stream(_generator.Generate(prompt, options with { StopStrings = [] }, _meaning, cancel), options.StopStrings);
+        return Stream(_generator.Generate(prompt, options with { StopStrings = [] }, _meaning, cancel), [.. options.StopStrings]);
     }
 
     /// <summary>The same, each token computed on a thread of the pool.</summary>
@@ -57,7 +57,7 @@ public sealed class TextGenerator
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        return StreamAsync(_generator.GenerateAsync(prompt, options with { StopStrings = [] }, _meaning, cancel), options.StopStrings);
+        return StreamAsync(_generator.GenerateAsync(prompt, options with { StopStrings = [] }, _meaning, cancel), [.. options.StopStrings]);
     }
 
     private int[] Encode(string prompt)

@@ -103,7 +103,7 @@ public sealed class Gpt2Tokenizer : ITokenizer
     public int[] EncodeWithSpecial(string text) => Encode(text, _named);
 
     /// <inheritdoc/>
-    public int SafeCut(ReadOnlySpan<char> text, bool special = false) 
+    public int SafeCut(ReadOnlySpan<char> text, bool special = false)
     {
         NamedTokens names = special ? _named : _added;
         return names.HoldSpace ? 0 : WordSplitter.SafeCut(text, atSpaces: !names.IsEmpty); // not within a name

@@ -108,6 +108,8 @@ public sealed unsafe class AdamW<T> : IDisposable, ILeased
         ArgumentNullException.ThrowIfNull(gradients);
         ArgumentNullException.ThrowIfNull(team);
         _parameters.RequireLayout("optimizer", gradients);
+        if (!(rateFactor >= 0 && double.IsFinite(rateFactor))) throw new InvalidSettingException(nameof(rateFactor), rateFactor, "use a factor of the learning rate, 0 or more.");
+        if (!(norm >= 0 && double.IsFinite(norm))) throw new InvalidSettingException(nameof(norm), norm, "pass the norm that GradientNorm gives.");
         RequireSquares(gradients, norm);
         using Hold values = _parameters.Lease.Share(), sums = gradients.Lease.Share(), first = _first.Lease.Share(), second = _second.Lease.Share(), own = Lease.Claim();
         double scale = Scale(norm);

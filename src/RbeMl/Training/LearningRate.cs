@@ -10,9 +10,11 @@ public static class LearningRate
     /// <param name="options">Warm-up, schedule and final fraction.</param>
     /// <param name="step">Step about to be done, from 0.</param>
     /// <param name="progress">Fraction of the run that is done, 0 to 1: step / steps, or more when the run is limited by time.</param>
+    /// <exception cref="InvalidSettingException">The progress is no number.</exception>
     public static double Factor(TrainerOptions options, int step, double progress)
     {
         ArgumentNullException.ThrowIfNull(options);
+        if (double.IsNaN(progress)) throw new InvalidSettingException(nameof(progress), progress, "use the fraction of the run that is done, 0 to 1.");
         double start = options.Steps == int.MaxValue ? TimedWarmup : Math.Min(1, options.Warmup / (double)options.Steps);
         if (step < options.Warmup && progress < start) return Math.Max((step + 1.0) / (options.Warmup + 1.0), progress / start);
         double done = start >= 1 ? 1 : Math.Clamp((progress - start) / (1 - start), 0, 1);

@@ -61,6 +61,7 @@ public sealed class TokenDataset : ITokenSource
         long[] starts = new long[sequences.Count + 1];
         for (int i = 0; i < sequences.Count; i++)
         {
+            ArgumentNullException.ThrowIfNull(sequences[i]);
             if (sequences[i].Length < 2) throw new TokenException($"Sequence {i + 1} has {sequences[i].Length} tokens, at least 2 are needed to predict one from another. Leave it out or make it longer.");
             CheckIds(sequences[i], vocabulary, i + 1);
             starts[i + 1] = starts[i] + sequences[i].Length;
@@ -156,6 +157,7 @@ public sealed class TokenDataset : ITokenSource
 
     private static void CheckIds(ReadOnlySpan<int> tokens, int vocabulary, int sequence)
     {
+        if (vocabulary < 1) throw new InvalidSettingException(nameof(vocabulary), vocabulary, "use the number of ids, at least 1.");
         for (int i = 0; i < tokens.Length; i++)
         {
             if ((uint)tokens[i] >= (uint)vocabulary) throw new TokenException($"Token id {tokens[i]} (sequence {sequence}, place {i + 1}) is outside the vocabulary 0 .. {vocabulary - 1}. Use a larger vocabulary or other ids.");

@@ -57,7 +57,16 @@ internal sealed class ComponentKind(string name, Func<IReadOnlyList<RbeTransform
 
     private static TrainingSummary Summary => new()
     {
-        Seed = 1, Examples = 2, ValidationExamples = 1, SkippedRows = 0, Steps = 3, Seconds = 1, Epochs = [new EpochSummary(1, 2, 0.5), new EpochSummary(1)], BestEpoch = 1, StoppedEarly = false, Cancelled = false,
+        Seed = 1,
+        Examples = 2,
+        ValidationExamples = 1,
+        SkippedRows = 0,
+        Steps = 3,
+        Seconds = 1,
+        Epochs = [new EpochSummary(1, 2, 0.5), new EpochSummary(1)],
+        BestEpoch = 1,
+        StoppedEarly = false,
+        Cancelled = false,
     };
 
     private static IReadOnlyList<RbeTransformer> Blocks()

@@ -1,5 +1,5 @@
-using RbeMl.Text;
 using RbeMl.Fuzz.Mutation;
+using RbeMl.Text;
 using RbeMl.Training;
 
 namespace RbeMl.Fuzz.Kinds;

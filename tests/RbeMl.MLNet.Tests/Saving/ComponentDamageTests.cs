@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 using Microsoft.ML;
+using RbeMl.Codec;
+using RbeMl.Layers;
 using RbeMl.MLNet.Blocks;
 using RbeMl.MLNet.Classification;
 using RbeMl.MLNet.Columns;
@@ -10,11 +12,9 @@ using RbeMl.MLNet.LanguageModels;
 using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Tokens;
 using RbeMl.MLNet.Training;
-using RbeMl.Codec;
-using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Text;
 using RbeMl.Tests.Files;
+using RbeMl.Text;
 using RbeMl.Training.Classification;
 
 namespace RbeMl.MLNet.Tests.Saving;

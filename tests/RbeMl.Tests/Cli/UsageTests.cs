@@ -8,6 +8,10 @@ public sealed class UsageTests
     private static readonly string[] Verbs = ["finetune", "generate", "eval", "compress", "inspect", "decompress"];
 
     [Fact]
+    public void A_name_too_long_is_refused_before_any_work() =>
+        CommandRun.Of("compress", "none", "-o", new string('n', 252) + ".rbe").Fails(1, "has a name of 256 bytes, at most 255 fit");
+
+    [Fact]
     public void A_word_that_starts_with_an_at_sign_is_no_file_of_arguments() =>
         CommandRun.Of("generate", "--model", "none.rbe", "--prompt", "@param name").Fails(1, "none.rbe");
 

@@ -202,6 +202,24 @@ public class TrainerTests
     }
 
     [Fact]
+    public void A_rate_or_norm_that_is_no_number_is_refused_and_changes_nothing()
+    {
+        using Trainer trainer = new(Model(), new Counting(11), null, s_training, 1);
+        ParameterVector<float> values = trainer.Model.Parameters;
+        float[][] Values() => [.. values.Slices.Select(values.ToFloats)];
+        float[][] before = Values();
+        Assert.Throws<InvalidSettingException>(() => trainer.Step(double.NaN));
+        using ParameterVector<float> gradients = values.CreateLike();
+        foreach (double factor in (double[])[double.NaN, double.PositiveInfinity, -1]) Assert.Throws<InvalidSettingException>(() => trainer.Optimizer.Step(gradients, factor, trainer.Workspace.Team));
+        Assert.Throws<InvalidSettingException>(() => trainer.Optimizer.Step(gradients, 1, trainer.Workspace.Team, double.NaN));
+        Assert.Equal(before, Values());
+        Assert.Equal(0, trainer.StepsDone);
+    }
+
+    [Fact]
+    public void A_vocabulary_below_one_is_refused() => Assert.Throws<InvalidSettingException>(() => TokenDataset.FromStream([1, 2, 3000, 4], -1));
+
+    [Fact]
     public void Bad_settings_are_refused()
     {
         Gpt2Model<float> model = Model();

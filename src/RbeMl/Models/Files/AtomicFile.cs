@@ -11,6 +11,8 @@ namespace RbeMl.Models.Files;
 /// </summary>
 public static partial class AtomicFile
 {
+    private const int LongestName = 255; // bytes, in the file systems of Linux, macOS and Windows
+
     /// <summary>Writes a file.</summary>
     /// <param name="path">The file; an existing one is replaced, a link is followed. What cannot be replaced (a device, a pipe) is written to as it is.</param>
     /// <param name="write">Writes the content. Its errors pass through unchanged, except failures of input and output.</param>
@@ -90,6 +92,8 @@ public static partial class AtomicFile
         (string target, bool stream) = Follow(path);
         if (stream) return;
         if (Directory.Exists(target)) throw new RbeFileException(path, "is a folder where a file is to be written. Remove it, or choose another name.");
+        int bytes = Encoding.UTF8.GetByteCount(Path.GetFileName(target));
+        if (bytes > LongestName) throw new RbeFileException(path, $"has a name of {bytes} bytes, at most {LongestName} fit. Choose a shorter one.");
         CheckFolder(Path.GetDirectoryName(target) ?? target);
     }
 
