@@ -124,6 +124,7 @@ internal static partial class Commands
 
     private static int Fail(CommandHost host, int code, string message)
     {
+        if (host.Stopping is { } stopping && !stopping.MayTell()) return code;
         try
         {
             host.Complain($"rbeml: {string.Join(' ', message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))}");

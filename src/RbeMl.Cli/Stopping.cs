@@ -13,7 +13,7 @@ internal sealed class Stopping : IDisposable
     private const int PatienceMilliseconds = 600;
     private readonly CancellationTokenSource _cancel = new();
     private readonly List<PosixSignalRegistration> _signals = [];
-    private int _stopped;
+    private int _stopped, _told;
 
     /// <summary>Listens to signals.</summary>
     public Stopping()
@@ -29,6 +29,9 @@ internal sealed class Stopping : IDisposable
 
     /// <summary>Whether nobody reads standard output any more.</summary>
     public bool PipeClosed { get; private set; }
+
+    /// <summary>Whether the caller may write the one line that says how it ended: true once.</summary>
+    public bool MayTell() => Interlocked.Exchange(ref _told, 1) == 0;
 
     /// <summary>Notices when the reader of standard output goes away, though nothing is written.</summary>
     public void WatchOutput() => new Thread(() =>
@@ -63,7 +66,7 @@ internal sealed class Stopping : IDisposable
         new Thread(() =>
         {
             Thread.Sleep(PatienceMilliseconds);
-            if (HasWork) return;
+            if (HasWork || !MayTell()) return;
             if (message.Length > 0) new ForgivingWriter(Console.Error).WriteLine(message);
             Environment.Exit(code);
         })

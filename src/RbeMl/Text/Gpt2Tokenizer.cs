@@ -195,5 +195,5 @@ public sealed class Gpt2Tokenizer : ITokenizer
         _bytes[id] = value;
     }
 
-    private static TokenException OutOfRange(string what, int id) => new($"{what} has the id {id}, outside 0 .. {MostTokens - 1}. Number the tokens from 0.");
+    internal static TokenException OutOfRange(string what, int id) => new($"{what} has the id {id}, outside 0 .. {MostTokens - 1}. Number the tokens from 0.");
 }

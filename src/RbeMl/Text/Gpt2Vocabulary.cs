@@ -141,7 +141,8 @@ public static class Gpt2Vocabulary
         Dictionary<string, int> ids = new(StringComparer.Ordinal);
         foreach (JsonProperty entry in vocabulary.EnumerateObject())
         {
-            if (entry.Value.ValueKind != JsonValueKind.Number || !entry.Value.TryGetInt32(out int id) || id < 0) throw new TokenException($"The token \"{entry.Name}\" of the vocabulary has no id of 0 or more. Give vocab.json as GPT-2 has it.");
+            if (entry.Value.ValueKind != JsonValueKind.Number || !entry.Value.TryGetInt32(out int id)) throw new TokenException($"The token \"{entry.Name}\" of the vocabulary has no id. Give vocab.json as GPT-2 has it.");
+            if (id < 0) throw Gpt2Tokenizer.OutOfRange($"The token \"{entry.Name}\"", id);
             if (!ids.TryAdd(entry.Name, id)) throw new TokenException($"The token \"{entry.Name}\" is twice in the vocabulary. List each once.");
         }
 

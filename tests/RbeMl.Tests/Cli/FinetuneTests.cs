@@ -47,8 +47,8 @@ public sealed class FinetuneTests : IDisposable
         string page = File.ReadAllText(Out("report.html"));
         Assert.All(["<!DOCTYPE html>", "<svg", "<polyline", "dense fp32", "Samples after training"], part => Assert.Contains(part, page));
         Assert.Contains("Data: text.txt.", page);
-        int command = page.IndexOf("<h2>Command</h2>", StringComparison.Ordinal), settings = page.IndexOf("<h2>Settings</h2>", StringComparison.Ordinal);
-        Assert.DoesNotContain(_folder.Path, page.Remove(command, settings - command)); // folders are named as they were given, nowhere else
+        int command = page.IndexOf("<h2>Command</h2>", StringComparison.Ordinal), machine = page.IndexOf("<h2>Machine</h2>", StringComparison.Ordinal);
+        Assert.DoesNotContain(_folder.Path, page.Remove(command, machine - command)); // command and settings name files as they were given
         Assert.All(["http:", "https:", "<script", "src=", "<link"], part => Assert.DoesNotContain(part, page));
         System.Xml.Linq.XElement svg = System.Xml.Linq.XElement.Parse(page[page.IndexOf("<svg", StringComparison.Ordinal)..(page.IndexOf("</svg>", StringComparison.Ordinal) + 6)]);
         Assert.Equal(2, svg.Elements("polyline").Count());

@@ -109,6 +109,7 @@ public sealed class Gpt2TokenizerTests
         Refuses("which another token has", v => v["he"] = 3);
         Refuses("which another token has", v => v["a"] = 3);
         Refuses("outside 0 .. 1048575", v => v["he"] = -1);
+        Refuses("outside 0 .. 1048575", v => v["b"] = -1);
         Refuses("outside 0 .. 1048575", v => v["<|endoftext|>"] = int.MaxValue);
         Refuses("No merge makes the token \"hex\" (id 268)", v => v["hex"] = 268);
         Refuses("has no id", v => v["he"] = "1");
