@@ -4,8 +4,8 @@ using RbeMl.Memory;
 namespace RbeMl.Text;
 
 /// <summary>
-/// Encodes a text piece by piece, to the ids of the whole: it is cut where the tokenizer's rule allows (<see cref="ITokenizer.SafeCut"/>). In memory are the ids
-/// and a few million characters, or all where a tokenizer knows no place to cut.
+/// Encodes a text piece by piece, to the ids of the whole: it is cut where the tokenizer's rule allows (<see cref="ITokenizer.SafeCut"/>). In memory are the ids,
+/// twice while they are put together, and a few million characters, or all where a tokenizer knows no place to cut.
 /// </summary>
 public static class TokenPieces
 {
@@ -70,7 +70,7 @@ public static class TokenPieces
         }
     }
 
-    /// <summary>Ids outside the managed heap, so that they are given back while they are put together.</summary>
+    /// <summary>Ids outside the managed heap, whose arrays would double; putting them together takes as much again.</summary>
     private sealed class Blocks(string name, long most) : IDisposable
     {
         private readonly List<NativeBuffer<int>> _blocks = [];
