@@ -13,9 +13,9 @@ public sealed class KilledTests : IDisposable
     [Theory]
     [InlineData(KilledWork.File, true, 3)]
     [InlineData(KilledWork.Model, true, 3)]
-    [InlineData(KilledWork.Folder, true, 7)]
-    [InlineData(KilledWork.Folder, false, 8)]
-    [InlineData(KilledWork.HuggingFace, true, 10)]
+    [InlineData(KilledWork.Folder, true, 9)]
+    [InlineData(KilledWork.Folder, false, 11)]
+    [InlineData(KilledWork.HuggingFace, true, 12)]
     [InlineData(KilledWork.Run, true, 10)]
     public void At_every_step_the_old_or_the_new_is_whole(string work, bool exchange, int steps)
     {

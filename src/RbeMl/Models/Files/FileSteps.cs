@@ -11,30 +11,28 @@ internal static class FileSteps
     /// <summary>Told the name of each step before it is taken: a test ends its process there.</summary>
     internal static Action<string>? Before { get; set; }
 
+    /// <summary>Told each step that was taken: its name, what it worked on, and whether the system did it.</summary>
+    internal static Action<string, string, bool>? After { get; set; }
+
     /// <summary>Whether names may be exchanged at once; a test says no, as some file systems do.</summary>
     internal static bool MayExchange { get; set; } = true;
 
     /// <summary>Waits until what was written is on the disk.</summary>
-    public static void Sync(FileStream file)
-    {
-        Before?.Invoke("sync a file");
-        file.Flush(flushToDisk: true);
-    }
+    public static void Sync(FileStream file) => Take("sync a file", file.Name, () => file.Flush(flushToDisk: true));
 
     /// <summary>Waits until all files of a folder, and their names, are on the disk.</summary>
     public static void SyncTree(string folder)
     {
-        Before?.Invoke("sync a folder's files");
         foreach (string file in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
         {
             if (!OperatingSystem.IsWindows())
             {
-                UnixFiles.Sync(file);
+                Take("sync a file", file, () => UnixFiles.Sync(file));
                 continue;
             }
 
             using FileStream stream = new(file, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
-            stream.Flush(flushToDisk: true);
+            Sync(stream);
         }
 
         foreach (string inner in Directory.EnumerateDirectories(folder, "*", SearchOption.AllDirectories)) SyncFolder(inner);
@@ -44,8 +42,7 @@ internal static class FileSteps
     /// <summary>Gives a temporary file its name, replacing what is there.</summary>
     public static void Publish(string temporary, string target) => Final(target, () =>
     {
-        Before?.Invoke("rename a file");
-        File.Move(temporary, target, overwrite: true);
+        Take("rename a file", target, () => File.Move(temporary, target, overwrite: true));
         TemporaryNames.Release(temporary);
     });
 
@@ -57,57 +54,48 @@ internal static class FileSteps
         {
             if (!Directory.Exists(target))
             {
-                Before?.Invoke("rename a folder");
-                Directory.Move(temporary, target);
+                Take("rename a folder", target, () => Directory.Move(temporary, target));
                 TemporaryNames.Release(temporary);
                 return;
             }
 
-            Before?.Invoke("exchange folders");
-            if (MayExchange && !OperatingSystem.IsWindows() && UnixFiles.TryExchange(temporary, target))
+            if (Take("exchange folders", target, () => MayExchange && !OperatingSystem.IsWindows() && UnixFiles.TryExchange(temporary, target)))
             {
                 old = temporary;
                 return;
             }
 
             // Where names cannot be exchanged there is a moment without the folder; the next write of it finds what it was, see AtomicFolder.
-            old = TemporaryNames.NewReplaced(Path.GetDirectoryName(target)!, Path.GetFileName(target));
-            Directory.Move(target, old);
+            string kept = TemporaryNames.NewReplaced(Path.GetDirectoryName(target)!, Path.GetFileName(target));
+            Take("rename the old folder", target, () => Directory.Move(target, kept));
+            old = kept;
             try
             {
-                Before?.Invoke("rename a folder to a name that is gone");
-                Directory.Move(temporary, target);
+                Take("rename a folder to a name that is gone", target, () => Directory.Move(temporary, target));
                 TemporaryNames.Release(temporary);
             }
             catch
             {
-                Directory.Move(old, target);
+                Directory.Move(kept, target);
                 throw;
             }
         });
-        if (old is null) return;
-        Before?.Invoke("delete the old folder");
-        TemporaryNames.Discard(old);
+        if (old is { } replaced) Take("delete the old folder", replaced, () => TemporaryNames.Discard(replaced));
     }
 
     /// <summary>Renames a file or folder within its folder; nothing is replaced.</summary>
-    public static void Rename(string path, string to) => Final(to, () =>
+    public static void Rename(string path, string to) => Final(to, () => Take("rename", to, () =>
     {
-        Before?.Invoke("rename");
         if (Directory.Exists(path)) Directory.Move(path, to);
         else File.Move(path, to);
-    });
+    }));
 
     /// <summary>Gives a file a second name in its folder.</summary>
     /// <returns>False where the file system cannot.</returns>
     public static bool TryLink(string path, string to)
     {
         bool done = false;
-        Final(to, () =>
-        {
-            Before?.Invoke("link");
-            done = !OperatingSystem.IsWindows() && UnixFiles.TryLink(path, to);
-        });
+        Final(to, () => done = Take("link", to, () => !OperatingSystem.IsWindows() && UnixFiles.TryLink(path, to)));
         return done;
     }
 
@@ -120,12 +108,24 @@ internal static class FileSteps
             step();
         }
 
-        Before?.Invoke("sync the folder");
         SyncFolder(Path.GetDirectoryName(target)!);
     }
 
-    private static void SyncFolder(string folder)
+    // Some file systems refuse it, and Windows has no such call.
+    private static void SyncFolder(string folder) => Take("sync a folder", folder, () => !OperatingSystem.IsWindows() && UnixFiles.Sync(folder));
+
+    // Every step is taken here and nowhere else: none is told of that is not taken, none is taken that is not told of.
+    private static bool Take(string step, string path, Func<bool> act)
     {
-        if (!OperatingSystem.IsWindows()) UnixFiles.Sync(folder);
+        Before?.Invoke(step);
+        bool done = act();
+        After?.Invoke(step, path, done);
+        return done;
     }
+
+    private static void Take(string step, string path, Action act) => Take(step, path, () =>
+    {
+        act();
+        return true;
+    });
 }
