@@ -1,27 +1,26 @@
 using System.Runtime.CompilerServices;
-using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models;
 using RbeMl.Tests.Support;
-using RbeMl.Training;
+using RbeMl.Training.Classification;
 
 namespace RbeMl.Tests.Memory;
 
-/// <summary>Threads and memory of objects that nobody disposed.</summary>
+/// <summary>Threads and memory end with their owner, whether it is disposed or nobody holds it any more.</summary>
 public sealed class CollectedTests
 {
     private const int Objects = 300;
 
+    public static TheoryData<string> Kinds => [.. ThreadOwners.Kinds];
+
     [Theory]
-    [InlineData("team")]
-    [InlineData("workspace")]
-    [InlineData("generator")]
-    [InlineData("trainer")]
-    public void Threads_and_memory_end_with_their_owner(string kind)
+    [MemberData(nameof(Kinds))]
+    public void Threads_and_memory_end_with_an_owner_that_nobody_disposed(string kind)
     {
         using Gpt2Model<float> model = SmallModel.Create(dropout: 0);
+        using SequenceClassifier<float> classifier = new(model, new ClassifierConfig { Classes = 2 }, 1);
         using MemoryCounter counter = MemoryCounter.Open();
-        List<WeakReference<Thread>> threads = Make(kind, model);
+        List<WeakReference<Thread>> threads = Make(kind, model, classifier);
         long buffers = counter.LiveBuffers;
 
         // Collections free what nobody holds, finalizers stop the threads, and these end when they get to run: a condition, not a time.
@@ -36,61 +35,35 @@ public sealed class CollectedTests
         Assert.InRange(counter.LiveBuffers, 0, buffers / 20);
     }
 
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void Dispose_ends_the_threads_and_frees_every_buffer(string kind)
+    {
+        using Gpt2Model<float> model = SmallModel.Create(dropout: 0);
+        using SequenceClassifier<float> classifier = new(model, new ClassifierConfig { Classes = 2 }, 1);
+        IDisposable first = ThreadOwners.Create(kind, model, classifier); // the model keeps tables from its first use on
+        using MemoryCounter counter = MemoryCounter.Open();
+        IDisposable owner = ThreadOwners.Create(kind, model, classifier);
+        Thread thread = ThreadOwners.ThreadOf(owner);
+        Assert.True(thread.IsAlive && (kind == "team" || counter.LiveBuffers > 0), "nothing is held");
+        owner.Dispose();
+        Assert.False(thread.IsAlive, "a thread goes on");
+        Assert.Equal((0, 0), (counter.LiveBuffers, counter.Bytes));
+        first.Dispose();
+    }
+
     // In a method of its own, so that no local keeps an object.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static List<WeakReference<Thread>> Make(string kind, Gpt2Model<float> model)
+    private static List<WeakReference<Thread>> Make(string kind, Gpt2Model<float> model, SequenceClassifier<float> classifier)
     {
         List<WeakReference<Thread>> threads = [];
-        for (int i = 0; i < Objects; i++) threads.Add(MakeOne(kind, model));
+        for (int i = 0; i < Objects; i++) threads.Add(MakeOne(kind, model, classifier));
         return threads;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static WeakReference<Thread> MakeOne(string kind, Gpt2Model<float> model)
-    {
-        ThreadTeam team;
-        switch (kind)
-        {
-            case "generator":
-                Generator generator = new(model, 2);
-                generator.Start([1, 2], new GenerationOptions());
-                generator.Next(new GenerationOptions(), 0);
-                team = generator.Workspace.Team;
-                break;
-            case "trainer":
-                Trainer trainer = new(model, new CountingTokens(11), null, new TrainerOptions { Steps = 5, Batch = 2, Context = 8 }, 2);
-                trainer.Step();
-                team = trainer.Workspace.Team;
-                break;
-            case "workspace":
-                Workspace<float> workspace = new(2);
-                model.Logits([1, 2, 3], 1, 3, workspace);
-                team = workspace.Team;
-                break;
-            default:
-                team = new ThreadTeam(2);
-                break;
-        }
-
-        Finder work = new() { Found = new Thread?[2], Arrived = [0] };
-        team.For(2, ref work);
-        return new WeakReference<Thread>(work.Found[1]!);
-    }
+    private static WeakReference<Thread> MakeOne(string kind, Gpt2Model<float> model, SequenceClassifier<float> classifier) =>
+        new(ThreadOwners.ThreadOf(ThreadOwners.Create(kind, model, classifier)));
 
     private static int Alive(List<WeakReference<Thread>> threads) => threads.Count(t => t.TryGetTarget(out Thread? thread) && thread.IsAlive);
-
-    // No thread leaves its item before both have one.
-    private struct Finder : IParallelWork
-    {
-        internal Thread?[] Found;
-        internal int[] Arrived;
-
-        public readonly void Execute(int item, int worker)
-        {
-            Found[worker] = Thread.CurrentThread;
-            Interlocked.Increment(ref Arrived[0]);
-            SpinWait spin = default;
-            while (Volatile.Read(ref Arrived[0]) < 2) spin.SpinOnce();
-        }
-    }
 }

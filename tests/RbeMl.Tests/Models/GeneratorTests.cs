@@ -1,3 +1,5 @@
+using RbeMl.Kernels;
+using RbeMl.Layers;
 using RbeMl.Models;
 using RbeMl.Tests.Training;
 
@@ -71,7 +73,7 @@ public class GeneratorTests
     {
         Gpt2Model<float> model = TrainerTests.Model();
         using Generator generator = new(model, 1);
-        using RbeMl.Layers.Workspace<float> workspace = new(1);
+        using Workspace<float> workspace = new(1);
         List<int> tokens = [1, 2, 3];
         foreach (int next in generator.Generate([1, 2, 3], new GenerationOptions { MaxTokens = 10, Temperature = 0 }))
         {
@@ -83,20 +85,60 @@ public class GeneratorTests
     }
 
     [Fact]
-    public void Beyond_the_positions_the_newer_half_is_read_again()
+    public void Beyond_the_positions_exactly_the_newer_half_is_read_again()
     {
-        Gpt2Model<float> model = TrainerTests.Model(); // 16 positions, all used by the prompt
+        using Gpt2Model<float> model = TrainerTests.Model(); // 16 positions, all used by the prompt
+        foreach (ParameterSlice slice in model.Parameters.Slices.Where(s => s.Kind is ParameterKind.Embedding or ParameterKind.Coefficient))
+        {
+            foreach (ref float value in model.Parameters.Of(slice)) value *= 15; // so that what comes next depends on all that is read
+        }
+
         using Generator generator = new(model, 1);
-        using RbeMl.Layers.Workspace<float> workspace = new(1);
-        List<int> tokens = [.. Enumerable.Range(0, 16).Select(i => i * 3 % 11)];
-        float[] logits = new float[11];
+        using Workspace<float> workspace = new(1);
         GenerationOptions options = new() { MaxTokens = 2, Temperature = 0 };
-        int[] drawn = [.. generator.Generate(tokens, options)];
-        model.LastLogits(tokens.ToArray(), 1, 16, workspace, null, logits);
-        Assert.Equal(Array.IndexOf(logits, logits.Max()), drawn[0]);
-        tokens.Add(drawn[0]);
-        model.LastLogits(tokens.TakeLast(8).ToArray(), 1, 8, workspace, null, logits);
-        Assert.Equal(Array.IndexOf(logits, logits.Max()), drawn[1]);
+        int less = 0, more = 0;
+        for (int start = 0; start < 40; start++)
+        {
+            List<int> tokens = [.. Enumerable.Range(0, 16).Select(i => (start + i) * (start + i + 3) * (i + 5) % 11)];
+            int[] drawn = [.. generator.Generate(tokens, options)];
+            Assert.Equal(Best(tokens), drawn[0]);
+            tokens.Add(drawn[0]);
+            Assert.Equal(Best(tokens.TakeLast(8)), drawn[1]);
+            less += Best(tokens.TakeLast(7)) != drawn[1] ? 1 : 0;
+            more += Best(tokens.TakeLast(9)) != drawn[1] ? 1 : 0;
+        }
+
+        Assert.True(less > 0 && more > 0, "no text tells whether one token less or more was read");
+
+        int Best(IEnumerable<int> tokens)
+        {
+            int[] ids = [.. tokens];
+            float[] logits = new float[11];
+            model.LastLogits(ids, 1, ids.Length, workspace, null, logits);
+            return Array.IndexOf(logits, logits.Max());
+        }
+    }
+
+    [Fact]
+    public void Each_text_has_the_cache_format_that_was_asked_for()
+    {
+        using Gpt2Model<float> model = TrainerTests.Model();
+        using Generator used = new(model, 1);
+        foreach (KvFormat format in (KvFormat[])[KvFormat.F32, KvFormat.Int8, KvFormat.F16, KvFormat.F32])
+        {
+            GenerationOptions options = new() { MaxTokens = 10, KvFormat = format };
+            using Generator fresh = new(model, 1);
+            Assert.Equal(fresh.Generate([1, 2, 3], options), used.Generate([1, 2, 3], options));
+            Assert.Equal(fresh.CacheBytes, used.CacheBytes);
+        }
+
+        Assert.Equal(3, Enum.GetValues<KvFormat>().Select(Bytes).Distinct().Count());
+
+        long Bytes(KvFormat format)
+        {
+            used.Generate([1, 2, 3], new GenerationOptions { MaxTokens = 2, KvFormat = format }).Last();
+            return used.CacheBytes;
+        }
     }
 
     [Fact]
