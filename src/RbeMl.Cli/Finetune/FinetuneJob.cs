@@ -13,7 +13,7 @@ namespace RbeMl.Cli.Finetune;
 /// <summary>One run of <c>rbeml finetune</c>: check, load, train, measure, save.</summary>
 internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, CommandHost host)
 {
-    private const int DefaultContext = 128, SampleTokens = 48, LongestWarmup = 100, ValidationBatches = 50, InterimBatches = 10;
+    private const int DefaultContext = 128, SampleTokens = 48, LongestWarmup = 100, ValidationSequences = 800, InterimSequences = 160;
     private const double ValidateEvery = 0.1, InterimShare = 0.02;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
     private readonly RunRecord _run = new()
@@ -45,7 +45,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         List<string> before = [.. data.Prompts.Select(prompt => Sample(model, data, prompt))];
         LaterWork later = new();
         Train(model, data, context, later);
-        later.Do(() => _run.Samples = [.. data.Prompts.Select((prompt, i) => new SampleRecord(Decode(data, prompt), before[i], Sample(model, data, prompt)))]);
+        Measure(later, () => _run.Samples = [.. data.Prompts.Select((prompt, i) => new SampleRecord(Decode(data, prompt), before[i], Sample(model, data, prompt)))]);
         Finish(model, data, later);
         later.ThrowFirst(Saved);
         return _run.Cancelled ? ExitCode.Cancelled : ExitCode.Done;
@@ -98,7 +98,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             MemoryLimit = settings.MemoryLimit,
             ExtraBytes = settings.MemoryLimit is null ? 0 : RehearseSaving(model, data),
             Profile = settings.Profile,
-            ValidationBatches = ValidationBatches,
+            ValidationSequences = ValidationSequences,
             Steps = settings.Steps ?? int.MaxValue,
             Warmup = settings.Warmup ?? (settings.Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup),
         };
@@ -107,7 +107,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             ? $"Memory: at most {plan.Estimate.Total >> 20} of {plan.LimitBytes >> 20} MiB; {plan.Describe()}"
             : $"Memory: about {trainer.Estimate.Total >> 20} MiB of the machine's {RuntimeFootprint.MachineBytes >> 20} MiB");
         TrainingView view = TrainingView.For(host, json.OnOutput, settings.Steps);
-        Validate(trainer, view, ValidationBatches);
+        Validate(trainer, view, ValidationSequences);
         host.Cancel.ThrowIfCancellationRequested();
         _run.RunId = RunId.Of(settings, model, data, context);
         RunClock clock = new(settings.Steps, settings.Seconds);
@@ -127,8 +127,8 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         _run.Cancelled = host.Cancel.IsCancellationRequested && !clock.IsOver(trainer.StepsDone);
         _run.TrainingSeconds = clock.Elapsed.TotalSeconds;
         SaveLast(model, data);
-        if (_run.Cancelled) later.Do(() => Say($"Stopping: the model after {_run.Steps.Count} steps is saved in {_files.Model}. Figures and report follow; a second Ctrl-C leaves them out."));
-        later.Do(() => Validate(trainer, view, ValidationBatches));
+        if (_run.Cancelled) later.Do(() => Say($"Stopping: the model after {_run.Steps.Count} steps is saved in {_files.Model}. The figures so far and the report follow; a second Ctrl-C leaves them out."));
+        Measure(later, () => Validate(trainer, view, ValidationSequences));
         _run.Profile = ProfileRecord.Of(trainer.Profile);
         TrainingBytes bytes = trainer.Bytes;
         _run.Bytes = new ByteRecord(bytes.Weights, bytes.Gradients, bytes.Optimizer, bytes.Activations);
@@ -151,7 +151,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             {
                 // A look in between is a small one, and left out where even that would eat up the time to train in.
                 double before = clock.Elapsed.TotalSeconds;
-                if (settings.Seconds is not { } limit || cost <= InterimShare * limit) Validate(trainer, view, InterimBatches);
+                if (settings.Seconds is not { } limit || cost <= InterimShare * limit) Validate(trainer, view, InterimSequences);
                 cost = Math.Max(cost, clock.Elapsed.TotalSeconds - before);
                 nextValidation = (Math.Floor(done / ValidateEvery) + 1) * ValidateEvery;
             }
@@ -163,12 +163,29 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         }
     }
 
-    private void Validate(Trainer trainer, TrainingView view, int batches)
+    private void Validate(Trainer trainer, TrainingView view, int sequences)
     {
         if (_run.Validation.Count > 0 && _run.Validation[^1].Step == trainer.StepsDone) return;
-        double loss = trainer.Validate(batches);
+        double loss = trainer.Validate(sequences, host.Cancel);
         view.Validation = new ValidationRecord(trainer.StepsDone, loss);
         _run.Validation.Add(view.Validation);
+    }
+
+    // A figure of the trained model. Who asks to stop waits for none: of a large model each takes minutes.
+    private void Measure(LaterWork later, Action figure)
+    {
+        if (_run.Cancelled) return;
+        later.Do(() =>
+        {
+            try
+            {
+                figure();
+            }
+            catch (OperationCanceledException)
+            {
+                _run.Cancelled = true;
+            }
+        });
     }
 
     private void Describe(Gpt2Model<float> model, TrainingData data, int context)
@@ -193,8 +210,8 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         using Generator generator = new(model, settings.Threads);
         GenerationOptions options = new() { MaxTokens = SampleTokens, Temperature = 0.7, TopK = 40, Seed = settings.Seed };
         return data.Tokenizer is { } tokenizer
-            ? string.Concat(new TextGenerator(generator, tokenizer).Generate(prompt, options))
-            : string.Concat(generator.Generate(prompt, options).Select(id => string.Create(CultureInfo.InvariantCulture, $" {id}")));
+            ? string.Concat(new TextGenerator(generator, tokenizer).Generate(prompt, options, host.Cancel))
+            : string.Concat(generator.Generate(prompt, options, host.Cancel).Select(id => string.Create(CultureInfo.InvariantCulture, $" {id}")));
     }
 
     private static string Decode(TrainingData data, int[] ids) => data.Tokenizer?.Decode(ids) ?? string.Join(' ', ids);

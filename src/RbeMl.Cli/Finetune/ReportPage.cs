@@ -41,7 +41,7 @@ internal static class ReportPage
 
         page.Append("<section class=\"figures\">");
         Figure(page, Format.Loss(first.Loss), "validation loss before");
-        Figure(page, Format.Loss(last.Loss), $"after {last.Step} steps");
+        Figure(page, Format.Loss(last.Loss), run.Measured);
         Figure(page, Math.Exp(last.Loss).ToString("F1", CultureInfo.InvariantCulture), "perplexity");
         if (model is not null) Figure(page, Format.Count(model.TrainableValues), $"trained values of {Format.Count(model.DenseParameters)} dense");
         Figure(page, Format.Seconds(run.TrainingSeconds), "training time");

@@ -151,6 +151,10 @@ internal sealed record RunRecord
     [JsonIgnore]
     public IEnumerable<(double Loss, long Tokens)> Losses => Steps.Select(step => (step.Loss, step.Tokens));
 
+    /// <summary>The step of the last validation; and that it was not the last step, where the user did not wait for another.</summary>
+    [JsonIgnore]
+    public string Measured => Validation[^1].Step == Steps.Count ? $"after {Steps.Count} steps" : $"after {Validation[^1].Step} of {Steps.Count} steps";
+
     /// <summary>Adds what the trainer reports.</summary>
     public void Add(TrainingProgress progress) =>
         Steps.Add(new StepRecord(progress.Step, progress.Loss, progress.LearningRate, progress.GradientNorm, progress.TokensPerSecond, progress.ResidentBytes, progress.Tokens));

@@ -12,7 +12,7 @@ internal static class Summary
     {
         ValidationRecord first = run.Validation[0], last = run.Validation[^1];
         host.Out.WriteLine();
-        host.Say($"Validation loss  {Format.Loss(first.Loss)} before, {Format.Loss(last.Loss)} after {last.Step} steps in {Format.Seconds(run.TrainingSeconds)} (nats a token; perplexity {Format.Perplexity(first.Loss)} -> {Format.Perplexity(last.Loss)})");
+        host.Say($"Validation loss  {Format.Loss(first.Loss)} before, {Format.Loss(last.Loss)} {run.Measured} in {Format.Seconds(run.TrainingSeconds)} (nats a token; perplexity {Format.Perplexity(first.Loss)} -> {Format.Perplexity(last.Loss)})");
         host.Say(Verdict.Of(run), 0);
         host.Out.WriteLine();
         int chart = Math.Clamp((host.Columns ?? int.MaxValue) - ChartMargin, LeastChart, ChartWidth);

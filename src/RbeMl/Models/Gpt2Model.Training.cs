@@ -43,8 +43,9 @@ public sealed unsafe partial class Gpt2Model<T>
 
     /// <summary>The same, but the sum of the losses and not their mean, and gradients of that sum: what adds up over the batches of a step or validation.</summary>
     /// <inheritdoc cref="Loss"/>
+    /// <remarks>They are added token by token to those of earlier batches, if any, so that the sum is the same however the tokens are divided.</remarks>
     internal double LossSum(
-        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout, ParameterVector<T>? gradients, double scale)
+        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout, ParameterVector<T>? gradients, double scale, double sum = 0)
     {
         ArgumentNullException.ThrowIfNull(context);
         context.Require(this);
@@ -53,7 +54,7 @@ public sealed unsafe partial class Gpt2Model<T>
         CheckTokens(tokens, batch, length, 0);
         CheckTargets(targets, tokens.Length);
         NextToken objective = new(this, targets, length, gradients, scale);
-        return Step(tokens, batch, length, context, dropout, gradients, ref objective);
+        return Step(tokens, batch, length, context, dropout, gradients, ref objective, sum);
     }
 
     /// <summary>
@@ -68,10 +69,11 @@ public sealed unsafe partial class Gpt2Model<T>
     /// <param name="dropout">Random stream of the dropout; null for evaluation.</param>
     /// <param name="gradients">Vector of the parameters' layout, added to; null for no backward.</param>
     /// <param name="objective">The objective.</param>
+    /// <param name="sum">Losses of earlier batches, to which these are added.</param>
     /// <returns>The sum of the losses.</returns>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named.</exception>
     internal double Step<TObjective>(
-        ReadOnlySpan<int> tokens, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout, ParameterVector<T>? gradients, ref TObjective objective)
+        ReadOnlySpan<int> tokens, int batch, int length, Gpt2Context<T> context, DropoutStep? dropout, ParameterVector<T>? gradients, ref TObjective objective, double sum = 0)
         where TObjective : IHiddenObjective<T>, allows ref struct
     {
         context.Require(this);
@@ -84,7 +86,6 @@ public sealed unsafe partial class Gpt2Model<T>
         }
 
         context.Options.Dropout = dropout;
-        double sum = 0;
         for (int first = 0; first < batch; first += part)
         {
             int count = Math.Min(part, batch - first);

@@ -1,13 +1,17 @@
 namespace RbeMl.Training;
 
 /// <summary>
-/// Where batches come from. A batch is a function of its index alone (and of the source's seed), so that any run can be repeated, and
+/// Where batches come from. A sequence is a function of its index alone, batch index x batch + place (and of the source's seed), so that any run can be repeated, and
 /// continued from any step.
 /// </summary>
 public interface ITokenSource
 {
     /// <summary>Number of token ids; every id is below it.</summary>
     int Vocabulary { get; }
+
+    /// <summary>Sequences before the first comes again, the most that a validation takes; null for a source without an end.</summary>
+    /// <param name="context">Tokens of a sequence T.</param>
+    long? EpochSequences(int context) => null;
 
     /// <summary>Fills one micro-batch.</summary>
     /// <param name="batchIndex">Index of the micro-batch in the run, from 0.</param>

@@ -99,6 +99,12 @@ public sealed class TokenDataset : ITokenSource
     /// <summary>The same data in another order.</summary>
     public TokenDataset Reorder(ulong seed, TokenOrder order) => new(_tokens, _starts, IsStream, Vocabulary, seed, order);
 
+    /// <inheritdoc/>
+    public long? EpochSequences(int context) => _order == TokenOrder.Random ? null : PieceCount(context);
+
+    /// <summary>The same tokens in an order in which no piece comes again before all have been there.</summary>
+    internal TokenDataset WithoutRepeats() => _order == TokenOrder.Random ? Reorder(_seed, TokenOrder.Shuffled) : this;
+
     /// <summary>Pieces an epoch has with a context; a stream's windows do not overlap here.</summary>
     /// <exception cref="TokenException">The stream is shorter than the context.</exception>
     public long PieceCount(int context) => PiecesFor(context).Count;

@@ -35,7 +35,7 @@ public sealed class Trainer : IDisposable, ILeased
     /// <summary>Prepares a run.</summary>
     /// <param name="model">The model; its parameters change.</param>
     /// <param name="train">Training batches.</param>
-    /// <param name="validation">Validation batches, or null.</param>
+    /// <param name="validation">Held-out sequences, or null. Those of a <see cref="TokenDataset"/> in random order are shuffled instead: a validation takes none twice.</param>
     /// <param name="options">Settings.</param>
     /// <param name="threads">0 for one a processor.</param>
     /// <exception cref="InvalidSettingException">A setting is out of range.</exception>
@@ -63,7 +63,7 @@ public sealed class Trainer : IDisposable, ILeased
 
         Model = model;
         _train = train;
-        _validation = validation;
+        _validation = validation is TokenDataset held ? held.WithoutRepeats() : validation;
         if (threads < 0) throw new InvalidSettingException("threads", threads, "use 0 for one thread a processor, or a positive number.");
         ActivationSettings settings = new() { Checkpointing = options.Checkpointing ?? CheckpointPolicy.None, Offload = options.Offload ?? ActivationOffload.None, SpillFolder = options.SpillFolder };
         MemoryPlanOptions needs = new()
@@ -205,23 +205,38 @@ public sealed class Trainer : IDisposable, ILeased
         return new TrainingProgress(StepsDone, Options.Steps, loss, factor * Options.LearningRate, norm, predicted / seconds, ResidentBytes(), null, predicted);
     }
 
-    /// <summary>Mean loss over all tokens that the first batches of the validation source predict, without dropout; NaN without a source.</summary>
-    /// <param name="batches">How many; <see cref="TrainerOptions.ValidationBatches"/> when null.</param>
+    /// <summary>
+    /// Mean loss over all tokens that the first sequences of the validation source predict, without dropout; NaN without a source. Each is taken once, and they are
+    /// added in their order: the same bits for any <see cref="TrainerOptions.Batch"/> and number of threads.
+    /// </summary>
+    /// <param name="sequences">How many, if the source has as many; <see cref="TrainerOptions.ValidationSequences"/> when null.</param>
+    /// <param name="cancel">Ends the validation between two blocks.</param>
     /// <exception cref="TokenException">They predict nothing.</exception>
-    public double Validate(int? batches = null)
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public double Validate(int? sequences = null, CancellationToken cancel = default)
     {
-        int count = batches ?? Options.ValidationBatches;
-        if (count < 1) throw new InvalidSettingException(nameof(batches), count, "use at least 1 batch.");
+        int most = sequences ?? Options.ValidationSequences, context = Options.Context;
+        if (most < 1) throw new InvalidSettingException(nameof(sequences), most, "use at least 1 sequence.");
         if (_validation is null) return double.NaN;
         using Hold held = _lease.Claim();
         double sum = 0;
-        long predicted = 0;
-        for (int i = 0; i < count; i++)
+        long predicted = 0, all = Math.Min(most, _validation.EpochSequences(context) ?? most);
+        _context.Cancel = cancel;
+        try
         {
-            _validation.Fill(i, Options.Batch, Options.Context, _inputs, _targets);
-            int targets = TokenTargets.Count(_targets);
-            if (targets > 0) sum += Model.LossSum(_inputs, _targets, Options.Batch, Options.Context, _context, null, null, 1);
-            predicted += targets;
+            for (long first = 0; first < all; first += Options.Batch)
+            {
+                int count = (int)Math.Min(Options.Batch, all - first);
+                _validation.Fill(first / Options.Batch, Options.Batch, context, _inputs, _targets);
+                ReadOnlySpan<int> targets = _targets.AsSpan(0, count * context);
+                int some = TokenTargets.Count(targets);
+                if (some > 0) sum = Model.LossSum(_inputs.AsSpan(0, count * context), targets, count, context, _context, null, null, 1, sum);
+                predicted += some;
+            }
+        }
+        finally
+        {
+            _context.Cancel = default;
         }
 
         return predicted > 0 ? sum / predicted : throw TokenTargets.None("the validation");

@@ -73,8 +73,8 @@ public sealed record TrainerOptions
     /// <summary>Steps between validations of <see cref="Trainer.Run"/>; 0 validates only after the last step.</summary>
     public int ValidateEvery { get; init; } = 250;
 
-    /// <summary>Batches of a validation.</summary>
-    public int ValidationBatches { get; init; } = 20;
+    /// <summary>Sequences of a validation, whatever the batch: the first of the validation source, and at most all of them.</summary>
+    public int ValidationSequences { get; init; } = 240;
 
     /// <summary>What is kept for the backward; null keeps everything, or with a <see cref="MemoryLimit"/> what fits.</summary>
     public CheckpointPolicy? Checkpointing { get; init; }
@@ -119,7 +119,7 @@ public sealed record TrainerOptions
         Require(Offload is null || Enum.IsDefined(Offload.Value), nameof(Offload), Offload, $"use one of {string.Join(", ", Enum.GetNames<ActivationOffload>())}.");
         Require(Checkpointing is null || Enum.IsDefined(Checkpointing.Value), nameof(Checkpointing), Checkpointing, $"use one of {string.Join(", ", Enum.GetNames<CheckpointPolicy>())}.");
         Require(ValidateEvery >= 0, nameof(ValidateEvery), ValidateEvery, "use 0 or more steps.");
-        Require(ValidationBatches >= 1, nameof(ValidationBatches), ValidationBatches, "use at least 1 batch.");
+        Require(ValidationSequences >= 1, nameof(ValidationSequences), ValidationSequences, "use at least 1 sequence.");
         return this;
     }
 

@@ -166,6 +166,18 @@ public sealed class FinetuneTests : IDisposable
     }
 
     [Fact]
+    public void A_validation_does_not_depend_on_the_batch()
+    {
+        string held = _folder.Write("held.txt", string.Concat(Enumerable.Repeat(TinyJob.Text, 7)));
+        double[] losses = [.. new[] { "1", "2", "4", "8" }.Select(batch =>
+        {
+            TinyJob.Run(_folder, "--steps", "1", "--batch", batch, "--validation", held, "--overwrite");
+            return Metrics().GetProperty("validation")[0].GetProperty("loss").GetDouble();
+        })];
+        Assert.All(losses, loss => Assert.Equal(losses[0], loss));
+    }
+
+    [Fact]
     public void A_cancelled_run_saves_its_work_and_returns_130()
     {
         using CancellationTokenSource cancel = new();

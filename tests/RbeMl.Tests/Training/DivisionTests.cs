@@ -29,10 +29,51 @@ public class DivisionTests
 
     [Theory]
     [MemberData(nameof(Divisions))]
-    public void A_validation_is_the_mean_over_its_tokens(int batch, int batches)
+    public void A_validation_is_the_mean_over_its_tokens(int batch, int times)
     {
-        using Trainer trainer = Trainer(s_options with { Batch = batch, ValidationBatches = batches });
+        using Trainer trainer = Trainer(s_options with { Batch = batch, ValidationSequences = 8 * times });
         Assert.InRange(Math.Abs(trainer.Validate() / Whole().Loss - 1), 0, 1e-6);
+    }
+
+    public static TheoryData<TokenOrder, int> Validations => new() { { TokenOrder.Random, 5 }, { TokenOrder.Shuffled, 5 }, { TokenOrder.Sequential, 5 }, { TokenOrder.Random, 1000 }, { TokenOrder.Sequential, 11 } };
+
+    [Theory]
+    [MemberData(nameof(Validations))]
+    public void A_validation_has_the_same_bits_for_any_batch(TokenOrder order, int sequences)
+    {
+        TokenDataset stream = TokenDataset.FromStream([.. Enumerable.Range(0, 11 * 16 + 9).Select(i => i * i % 11)], 11, 5, order);
+        double[] losses = [.. new[] { 1, 2, 3, 4, 8, 12 }.SelectMany(batch => new[] { 1, 3 }.Select(threads =>
+        {
+            using Trainer trainer = new(SmallModel.Create(), stream, stream, s_options with { Batch = batch, ValidationSequences = sequences }, threads);
+            return trainer.Validate();
+        }))];
+        Assert.All(losses, loss => Assert.Equal(losses[0], loss));
+    }
+
+    [Theory]
+    [InlineData(1, 3)]
+    [InlineData(2, 6)]
+    [InlineData(8, 40)]
+    public void A_validation_takes_each_piece_once(int batch, int sequences)
+    {
+        // Eleven pieces, of which every token is the piece's number.
+        TokenDataset stream = TokenDataset.FromStream([0, .. Enumerable.Range(0, 11).SelectMany(piece => Enumerable.Repeat(piece, 16))], 11, 5, TokenOrder.Random);
+        Recorder recorder = new(stream.WithoutRepeats());
+        using Trainer trainer = new(SmallModel.Create(), stream, recorder, s_options with { Batch = batch, ValidationSequences = sequences }, 1);
+        double one = trainer.Validate();
+        Assert.Equal(one, trainer.Validate());
+        int taken = Math.Min(11, sequences);
+        Assert.Equal(taken, recorder.Pieces.Take(taken).Distinct().Count());
+        Assert.InRange(recorder.Pieces.Count / 2, taken, taken + batch - 1);
+    }
+
+    [Fact]
+    public void A_validation_that_is_cancelled_leaves_the_trainer_usable()
+    {
+        using Trainer trainer = Trainer(s_options with { Batch = 2 });
+        double loss = trainer.Validate();
+        Assert.Throws<OperationCanceledException>(() => trainer.Validate(cancel: new CancellationToken(canceled: true)));
+        Assert.Equal(loss, trainer.Validate());
     }
 
     [Theory]
@@ -175,6 +216,22 @@ public class DivisionTests
         {
             inputs.Clear();
             targets.Fill(-1);
+        }
+    }
+
+    /// <summary>Notes the last target of each sequence it is asked for.</summary>
+    private sealed class Recorder(ITokenSource source) : ITokenSource
+    {
+        public List<int> Pieces { get; } = [];
+
+        public int Vocabulary => source.Vocabulary;
+
+        public long? EpochSequences(int context) => source.EpochSequences(context);
+
+        public void Fill(long batchIndex, int batch, int context, Span<int> inputs, Span<int> targets)
+        {
+            source.Fill(batchIndex, batch, context, inputs, targets);
+            for (int b = 0; b < batch; b++) Pieces.Add(targets[(b * context) + context - 1]);
         }
     }
 

@@ -10,7 +10,7 @@ public class TrainerTests
 {
     private static readonly TransformerConfig s_config = new() { Width = 32, Heads = 2, Layers = 2, Vocabulary = 11, MaxSequenceLength = 16, Dropout = 0.1f };
     private static readonly RbeOptions s_options = new() { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) };
-    private static readonly TrainerOptions s_training = new() { Steps = 60, Batch = 4, Context = 16, LearningRate = 3e-3, Warmup = 5, ValidateEvery = 20, ValidationBatches = 2 };
+    private static readonly TrainerOptions s_training = new() { Steps = 60, Batch = 4, Context = 16, LearningRate = 3e-3, Warmup = 5, ValidateEvery = 20, ValidationSequences = 8 };
 
     [Fact]
     public void Training_learns_a_pattern()
