@@ -13,6 +13,7 @@ internal sealed class Stopping : IDisposable
     private const int PatienceMilliseconds = 600;
     private readonly CancellationTokenSource _cancel = new();
     private readonly List<PosixSignalRegistration> _signals = [];
+    private Thread? _watch;
     private int _stopped, _told;
 
     /// <summary>Listens to signals.</summary>
@@ -30,8 +31,16 @@ internal sealed class Stopping : IDisposable
     /// <summary>Whether nobody reads standard output any more.</summary>
     public bool PipeClosed { get; private set; }
 
-    /// <summary>Whether the caller may write the one line that says how it ended: true once.</summary>
-    public bool MayTell() => Interlocked.Exchange(ref _told, 1) == 0;
+    /// <summary>
+    /// Whether the caller may write the one line that says how it ended: true once. A verb that ends while the watch writes the line waits for it,
+    /// since the process would end before the line is out.
+    /// </summary>
+    public bool MayTell()
+    {
+        if (Interlocked.Exchange(ref _told, 1) == 0) return true;
+        if (Volatile.Read(ref _watch) is { } watch && watch != Thread.CurrentThread) watch.Join();
+        return false;
+    }
 
     /// <summary>Notices when the reader of standard output goes away, though nothing is written.</summary>
     public void WatchOutput() => new Thread(() =>
@@ -62,14 +71,16 @@ internal sealed class Stopping : IDisposable
     private void Stop(int code, string message)
     {
         if (Interlocked.Exchange(ref _stopped, 1) != 0) return;
-        _cancel.Cancel();
-        new Thread(() =>
+        Thread watch = new(() =>
         {
             Thread.Sleep(PatienceMilliseconds);
             if (HasWork || !MayTell()) return;
             if (message.Length > 0) new ForgivingWriter(Console.Error).WriteLine(message);
             Environment.Exit(code);
         })
-        { IsBackground = true, Name = "stopping" }.Start();
+        { IsBackground = true, Name = "stopping" };
+        Volatile.Write(ref _watch, watch);
+        watch.Start();
+        _cancel.Cancel();
     }
 }

@@ -55,12 +55,12 @@ public sealed class CancelledTests : IDisposable
     public async Task A_signal_ends_the_work_and_leaves_nothing(string verb)
     {
         if (OperatingSystem.IsWindows()) return; // a console signal would reach the test runner too
-        using CancellationTokenSource minute = new(TimeSpan.FromSeconds(60));
+        using CancellationTokenSource patience = Patience.Start();
         using Process process = ProcessTests.Start([.. Long(verb), "--json", Path.Combine(Out, "figures.json")]);
-        Task<string> error = process.StandardError.ReadToEndAsync(minute.Token), output = process.StandardOutput.ReadToEndAsync(minute.Token);
-        while (!Directory.Exists(Out) && !process.HasExited) await Task.Delay(1, minute.Token);
+        Task<string> error = process.StandardError.ReadToEndAsync(patience.Token), output = process.StandardOutput.ReadToEndAsync(patience.Token);
+        while (!Directory.Exists(Out) && !process.HasExited) await Task.Delay(1, patience.Token);
         Assert.Equal(0, Send(process.Id, Interrupt));
-        await process.WaitForExitAsync(minute.Token);
+        await process.WaitForExitAsync(patience.Token);
         Assert.Equal("rbeml: cancelled before there was anything to save.\n", await error);
         Assert.Equal(130, process.ExitCode);
         Assert.Empty(Directory.GetFileSystemEntries(Out));
@@ -74,12 +74,12 @@ public sealed class CancelledTests : IDisposable
     public async Task Errors_that_nobody_takes_change_no_exit_code(string verb)
     {
         if (!File.Exists("/dev/full")) return; // Linux
-        using CancellationTokenSource minute = new(TimeSpan.FromSeconds(60));
+        using CancellationTokenSource patience = Patience.Start();
         string command = string.Join(' ', new[] { "dotnet", Path.Combine(AppContext.BaseDirectory, "RbeMl.Cli.dll") }.Concat(Long(verb)).Append("--json").Append(Path.Combine(Out, "figures.json")).Select(word => $"'{word}'"));
         using Process process = Process.Start("/bin/sh", ["-c", $"exec {command} > /dev/full 2> /dev/full"]);
-        while (!Directory.Exists(Out) && !process.HasExited) await Task.Delay(1, minute.Token);
+        while (!Directory.Exists(Out) && !process.HasExited) await Task.Delay(1, patience.Token);
         Assert.Equal(0, Send(process.Id, Hangup));
-        await process.WaitForExitAsync(minute.Token);
+        await process.WaitForExitAsync(patience.Token);
         Assert.Equal(130, process.ExitCode);
         Assert.Empty(Directory.GetFileSystemEntries(Out));
     }

@@ -7,14 +7,21 @@ internal sealed record CommandRun(int Code, string Out, string Error)
 {
     public static CommandRun Of(params string[] args) => Of(CancellationToken.None, args);
 
-    public static CommandRun Of(CancellationToken cancel, params string[] args) => At(null, cancel, args);
+    public static CommandRun Of(CancellationToken cancel, params string[] args) => At(null, new StringWriter(), cancel, args);
+
+    /// <summary>Cancelled as soon as a line holds <paramref name="seen"/>.</summary>
+    public static CommandRun Until(string seen, params string[] args)
+    {
+        using CancellationTokenSource cancel = new();
+        return At(null, new WatchedWriter(seen, cancel.Cancel), cancel.Token, args);
+    }
 
     /// <summary>On a terminal of so many columns; null for a file.</summary>
-    public static CommandRun At(int? columns, params string[] args) => At(columns, CancellationToken.None, args);
+    public static CommandRun At(int? columns, params string[] args) => At(columns, new StringWriter(), CancellationToken.None, args);
 
-    private static CommandRun At(int? columns, CancellationToken cancel, string[] args)
+    private static CommandRun At(int? columns, StringWriter output, CancellationToken cancel, string[] args)
     {
-        StringWriter output = new(), error = new();
+        StringWriter error = new();
         int code = Commands.Run(args, new CommandHost(output, error) { Cancel = cancel, Width = () => columns });
         return new CommandRun(code, output.ToString(), error.ToString());
     }
@@ -30,5 +37,14 @@ internal sealed record CommandRun(int Code, string Out, string Error)
         Assert.Equal(1, Error.Count(c => c == '\n'));
         Assert.StartsWith("rbeml: ", Error);
         return this;
+    }
+
+    private sealed class WatchedWriter(string seen, Action act) : StringWriter
+    {
+        public override void WriteLine(string? value)
+        {
+            base.WriteLine(value);
+            if (value?.Contains(seen, StringComparison.Ordinal) == true) act();
+        }
     }
 }

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using RbeMl.Tests.Files;
+using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Cli;
 
@@ -78,11 +79,11 @@ public sealed partial class MemoryLimitTests : IDisposable
 
     private async Task<(int Code, string Error, JsonElement? Memory, byte[] Model)> Run(params string[] more)
     {
-        using CancellationTokenSource minute = new(TimeSpan.FromMinutes(1));
+        using CancellationTokenSource patience = Patience.Start();
         using Process process = ProcessTests.Start(TinyJob.Args(_folder, [.. s_shape, .. more]));
-        Task<string> error = process.StandardError.ReadToEndAsync(minute.Token);
-        await process.StandardOutput.ReadToEndAsync(minute.Token);
-        await process.WaitForExitAsync(minute.Token);
+        Task<string> error = process.StandardError.ReadToEndAsync(patience.Token);
+        await process.StandardOutput.ReadToEndAsync(patience.Token);
+        await process.WaitForExitAsync(patience.Token);
         return process.ExitCode != 0 ? (process.ExitCode, await error, null, []) : (0, await error, Memory(), await File.ReadAllBytesAsync(_folder.File("out/model.rbe")));
     }
 

@@ -178,18 +178,18 @@ public sealed class PlainTextTests : IDisposable
 
     private static async Task<(byte[] Output, byte[] Error)> Bytes(ProcessStartInfo start, byte[]? input = null)
     {
-        using CancellationTokenSource minute = new(TimeSpan.FromSeconds(60));
+        using CancellationTokenSource patience = Patience.Start();
         start.RedirectStandardInput = input is not null;
         using Process process = Process.Start(start)!;
         if (input is not null)
         {
-            await process.StandardInput.BaseStream.WriteAsync(input, minute.Token);
+            await process.StandardInput.BaseStream.WriteAsync(input, patience.Token);
             process.StandardInput.Close();
         }
 
         using MemoryStream output = new(), error = new();
-        await Task.WhenAll(process.StandardOutput.BaseStream.CopyToAsync(output, minute.Token), process.StandardError.BaseStream.CopyToAsync(error, minute.Token));
-        await process.WaitForExitAsync(minute.Token);
+        await Task.WhenAll(process.StandardOutput.BaseStream.CopyToAsync(output, patience.Token), process.StandardError.BaseStream.CopyToAsync(error, patience.Token));
+        await process.WaitForExitAsync(patience.Token);
         return (output.ToArray(), error.ToArray());
     }
 }

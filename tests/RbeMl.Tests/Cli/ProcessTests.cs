@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using RbeMl.Models.Files;
 using RbeMl.Tests.Files;
+using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Cli;
 
@@ -27,8 +28,8 @@ public sealed class ProcessTests : IDisposable
     public async Task Errors_go_to_standard_error_with_the_exit_code()
     {
         using Process process = Start("generate", "--model", _folder.File("none.rbe"), "--prompt", "x");
-        string error = await process.StandardError.ReadToEndAsync(Minute());
-        await process.WaitForExitAsync(Minute());
+        string error = await process.StandardError.ReadToEndAsync(Patience.Start().Token);
+        await process.WaitForExitAsync(Patience.Start().Token);
         Assert.Equal(1, process.ExitCode);
         Assert.StartsWith("rbeml: ", error);
         Assert.Equal(1, error.Count(c => c == '\n'));
@@ -40,23 +41,21 @@ public sealed class ProcessTests : IDisposable
     {
         if (OperatingSystem.IsWindows()) return; // a console signal would reach the test runner too
         using Process process = Start(TinyJob.Args(_folder, "--steps", "100000000"));
-        Task<string> error = process.StandardError.ReadToEndAsync(Minute());
-        while (await process.StandardOutput.ReadLineAsync(Minute()) is { } line)
+        Task<string> error = process.StandardError.ReadToEndAsync(Patience.Start().Token);
+        while (await process.StandardOutput.ReadLineAsync(Patience.Start().Token) is { } line)
         {
             if (line.Contains("step ", StringComparison.Ordinal)) break; // training
         }
 
         Assert.Equal(0, Signals.Send(process.Id, Interrupt));
-        string rest = await process.StandardOutput.ReadToEndAsync(Minute());
-        await process.WaitForExitAsync(Minute());
+        string rest = await process.StandardOutput.ReadToEndAsync(Patience.Start().Token);
+        await process.WaitForExitAsync(Patience.Start().Token);
         Assert.Equal("", await error);
         Assert.Equal(130, process.ExitCode);
         Assert.Contains("the work so far is saved", rest);
         Gpt2File.Load(_folder.File("out/model.rbe")).Dispose();
         Assert.Contains("\"cancelled\": true", await File.ReadAllTextAsync(_folder.File("out/metrics.json")));
     }
-
-    private static CancellationToken Minute() => new CancellationTokenSource(TimeSpan.FromSeconds(60)).Token;
 
     private static class Signals
     {

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using RbeMl.Models.Files;
 using RbeMl.Tests.Files;
+using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Cli;
 
@@ -35,13 +36,13 @@ public sealed class StoppingTests : IDisposable
     public async Task A_signal_ends_a_verb_with_130(string verb, int signal)
     {
         if (OperatingSystem.IsWindows()) return; // a console signal would reach the test runner too
-        using CancellationTokenSource minute = new(TimeSpan.FromSeconds(60));
+        using CancellationTokenSource patience = Patience.Start();
         using Process process = ProcessTests.Start(Long(verb));
-        Task<string> error = process.StandardError.ReadToEndAsync(minute.Token);
-        Assert.Equal(1, await process.StandardOutput.ReadAsync(new char[1], minute.Token)); // it works
-        Task<string> rest = process.StandardOutput.ReadToEndAsync(minute.Token);
+        Task<string> error = process.StandardError.ReadToEndAsync(patience.Token);
+        Assert.Equal(1, await process.StandardOutput.ReadAsync(new char[1], patience.Token)); // it works
+        Task<string> rest = process.StandardOutput.ReadToEndAsync(patience.Token);
         Assert.Equal(0, Send(process.Id, signal));
-        await process.WaitForExitAsync(minute.Token);
+        await process.WaitForExitAsync(patience.Token);
         Assert.Equal(130, process.ExitCode);
         await rest;
         Assert.DoesNotContain("   at ", await error);
@@ -88,12 +89,12 @@ public sealed class StoppingTests : IDisposable
 
     private static async Task<string> Shell(string command)
     {
-        using CancellationTokenSource minute = new(TimeSpan.FromSeconds(60));
+        using CancellationTokenSource patience = Patience.Start();
         using Process shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", command]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
-        Task<string> output = shell.StandardOutput.ReadToEndAsync(minute.Token);
-        string error = await shell.StandardError.ReadToEndAsync(minute.Token);
+        Task<string> output = shell.StandardOutput.ReadToEndAsync(patience.Token);
+        string error = await shell.StandardError.ReadToEndAsync(patience.Token);
         await output;
-        await shell.WaitForExitAsync(minute.Token);
+        await shell.WaitForExitAsync(patience.Token);
         return error;
     }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using RbeMl.Models.Files;
+using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Files;
 
@@ -96,8 +97,8 @@ public sealed class AtomicFileTests : IDisposable
         foreach (string text in new[] { "first", "second" })
         {
             Task<string> reader = Read(pipe);
-            await Task.Run(() => AtomicFile.WriteText(path, text)).WaitAsync(TimeSpan.FromSeconds(20));
-            Assert.Equal(text, await reader.WaitAsync(TimeSpan.FromSeconds(20)));
+            await Task.Run(() => AtomicFile.WriteText(path, text)).WaitAsync(Patience.Limit);
+            Assert.Equal(text, await reader.WaitAsync(Patience.Limit));
         }
 
         Assert.Equal(throughLinks ? 3 : 1, Directory.GetFileSystemEntries(_folder.Path).Length);

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using RbeMl.Memory;
 using RbeMl.Tests.Cli;
 using RbeMl.Tests.Files;
+using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Memory;
 
@@ -81,11 +82,11 @@ public sealed class SpillFileTests : IDisposable
     [Fact]
     public async Task What_a_killed_process_leaves_is_deleted_by_the_next_while_a_living_one_keeps_its_file()
     {
-        using CancellationTokenSource minute = new(TimeSpan.FromSeconds(60));
+        using CancellationTokenSource patience = Patience.Start();
         using Process process = ProcessTests.Start(TinyJob.Args(_folder, "--steps", "100000000", "--offload", "spill"));
-        Task<string> error = process.StandardError.ReadToEndAsync(minute.Token);
+        Task<string> error = process.StandardError.ReadToEndAsync(patience.Token);
         string output = _folder.File("out");
-        while (await process.StandardOutput.ReadLineAsync(minute.Token) is { } line)
+        while (await process.StandardOutput.ReadLineAsync(patience.Token) is { } line)
         {
             if (line.Contains("step ", StringComparison.Ordinal)) break; // training
         }
@@ -94,7 +95,7 @@ public sealed class SpillFileTests : IDisposable
         new SpillFile(output).Dispose();
         Assert.True(File.Exists(spilled)); // its process lives
         process.Kill();
-        await process.WaitForExitAsync(minute.Token);
+        await process.WaitForExitAsync(patience.Token);
         Assert.Equal("", await error);
         Assert.True(File.Exists(spilled));
         new SpillFile(output).Dispose();

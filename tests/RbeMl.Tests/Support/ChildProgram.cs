@@ -7,8 +7,6 @@ namespace RbeMl.Tests.Support;
 /// <summary>Runs a static method of this assembly, which takes nothing and returns text, in a process with other settings of the runtime.</summary>
 internal static class ChildProgram
 {
-    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(2);
-
     /// <summary>What the method returns there.</summary>
     /// <param name="method">The method; no lambda.</param>
     /// <param name="environment">Variables that the child has besides, as NAME=VALUE.</param>
@@ -24,7 +22,7 @@ internal static class ChildProgram
         foreach (string variable in environment) start.Environment[variable.Split('=')[0]] = variable.Split('=')[1];
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync(), errors = process.StandardError.ReadToEndAsync();
-        if (!process.WaitForExit(s_limit)) process.Kill(entireProcessTree: true);
+        if (!process.WaitForExit(Patience.Limit)) process.Kill(entireProcessTree: true);
         process.WaitForExit();
         return process.ExitCode == 0 ? output.Result : throw new InvalidOperationException($"the child process ended with {process.ExitCode}: {output.Result}{errors.Result}");
     }
