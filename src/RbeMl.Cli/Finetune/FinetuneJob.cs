@@ -13,7 +13,7 @@ namespace RbeMl.Cli.Finetune;
 /// <summary>One run of <c>rbeml finetune</c>: check, load, train, measure, save.</summary>
 internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, CommandHost host)
 {
-    private const int DefaultContext = 128, SampleTokens = 48, LongestWarmup = 100, ValidationSequences = 800, InterimSequences = 160;
+    private const int DefaultContext = 128, SampleTokens = 48, ValidationSequences = 800, InterimSequences = 160;
     private const double ValidateEvery = 0.1, InterimShare = 0.02;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
     private readonly RunRecord _run = new()
@@ -81,27 +81,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
     private void Train(Gpt2Model<float> model, TrainingData data, int context, LaterWork later)
     {
-        TrainerOptions options = new()
-        {
-            Batch = settings.Batch,
-            Context = context,
-            Accumulate = settings.Accumulate,
-            LearningRate = settings.LearningRate,
-            CoefficientLearningRate = settings.CoefficientLearningRate,
-            PreconditionAlphas = settings.PreconditionAlphas,
-            WeightDecay = settings.WeightDecay,
-            Clip = settings.Clip,
-            Seed = settings.Seed,
-            Checkpointing = settings.Checkpointing,
-            Offload = settings.Offload,
-            SpillFolder = settings.Out,
-            MemoryLimit = settings.MemoryLimit,
-            ExtraBytes = settings.MemoryLimit is null ? 0 : RehearseSaving(model, data),
-            Profile = settings.Profile,
-            ValidationSequences = ValidationSequences,
-            Steps = settings.Steps ?? int.MaxValue,
-            Warmup = settings.Warmup ?? (settings.Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup),
-        };
+        TrainerOptions options = settings.ToTrainer(context, ValidationSequences, settings.MemoryLimit is null ? 0 : RehearseSaving(model, data));
         using Trainer trainer = new(model, data.Train, data.Validation, options, settings.Threads);
         Say(trainer.Plan is { } plan
             ? $"Memory: at most {plan.Estimate.Total >> 20} of {plan.LimitBytes >> 20} MiB; {plan.Describe()}"

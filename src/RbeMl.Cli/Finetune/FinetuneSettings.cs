@@ -2,12 +2,15 @@ using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Text;
+using RbeMl.Training;
 
 namespace RbeMl.Cli.Finetune;
 
 /// <summary>Everything <c>rbeml finetune</c> was asked to do.</summary>
 internal sealed record FinetuneSettings
 {
+    private const int LongestWarmup = 100;
+
     /// <summary>Model to continue with; null trains from scratch.</summary>
     public string? Model { get; init; }
 
@@ -112,4 +115,30 @@ internal sealed record FinetuneSettings
 
     /// <summary>Whether the files of an earlier run are replaced.</summary>
     public bool Overwrite { get; init; }
+
+    /// <summary>The settings of training.</summary>
+    /// <param name="context">Tokens of a sequence.</param>
+    /// <param name="validationSequences">Sequences of a validation, if there are as many.</param>
+    /// <param name="extraBytes">Bytes that saving takes meanwhile.</param>
+    public TrainerOptions ToTrainer(int context, int validationSequences, long extraBytes) => new()
+    {
+        Batch = Batch,
+        Context = context,
+        Accumulate = Accumulate,
+        LearningRate = LearningRate,
+        CoefficientLearningRate = CoefficientLearningRate,
+        PreconditionAlphas = PreconditionAlphas,
+        WeightDecay = WeightDecay,
+        Clip = Clip,
+        Seed = Seed,
+        Checkpointing = Checkpointing,
+        Offload = Offload,
+        SpillFolder = Out,
+        MemoryLimit = MemoryLimit,
+        ExtraBytes = extraBytes,
+        Profile = Profile,
+        ValidationSequences = validationSequences,
+        Steps = Steps ?? int.MaxValue,
+        Warmup = Warmup ?? (Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup),
+    };
 }

@@ -1,3 +1,4 @@
+using RbeMl.Kernels;
 using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
@@ -58,6 +59,9 @@ public sealed class LanguageModelOptions : FineTuningOptions
     /// <inheritdoc cref="GenerationOptions.RepetitionPenalty"/>
     public double RepetitionPenalty { get; set; } = 1;
 
+    /// <inheritdoc cref="GenerationOptions.KvFormat"/>
+    public KvFormat KvFormat { get; set; } = KvFormat.F32;
+
     /// <summary>
     /// An earlier result to go on from: its model and tokenizer, in place of <see cref="FineTuningOptions.ModelPath"/> and
     /// <see cref="FineTuningOptions.Model"/>. It stays as it is.
@@ -108,6 +112,7 @@ public sealed class LanguageModelOptions : FineTuningOptions
         IgnoreEnd = IgnoreEnd,
         StopStrings = StopStrings?.ToArray()!, // null is refused where all is checked
         Seed = seed,
+        KvFormat = KvFormat,
     };
 
     /// <summary>The settings of training.</summary>

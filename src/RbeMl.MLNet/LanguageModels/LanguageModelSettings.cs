@@ -1,4 +1,5 @@
 using Microsoft.ML.Data;
+using RbeMl.Kernels;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Runtime;
 using RbeMl.Models;
@@ -44,6 +45,7 @@ internal sealed record LanguageModelSettings(string TextColumn, string? Perplexi
         foreach (int id in Generation.EndTokens ?? []) writer.Write(id);
         writer.Write(Generation.StopStrings.Count);
         foreach (string stop in Generation.StopStrings) writer.Write(stop);
+        writer.Write((int)Generation.KvFormat);
 
         void Optional(string? name)
         {
@@ -54,7 +56,7 @@ internal sealed record LanguageModelSettings(string TextColumn, string? Perplexi
 
     /// <summary>Reads what <see cref="Write"/> wrote.</summary>
     /// <param name="reader">The bytes.</param>
-    /// <param name="version">The component's version; those before 2 have no more than seed and probabilities.</param>
+    /// <param name="version">The component's version; those before 2 have no more than seed and probabilities, those before 3 no cache format.</param>
     /// <exception cref="InvalidSettingException">A setting of generation is out of range.</exception>
     public static LanguageModelSettings Read(BinaryReader reader, int version)
     {
@@ -82,6 +84,7 @@ internal sealed record LanguageModelSettings(string TextColumn, string? Perplexi
             };
         }
 
+        if (version >= 3) generation = generation with { KvFormat = (KvFormat)reader.ReadInt32() };
         return new LanguageModelSettings(text, perplexity, generated, context, generation.Validate());
 
         int Count(int least)

@@ -20,8 +20,8 @@ namespace RbeMl.MLNet.LanguageModels;
 /// </summary>
 public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<LanguageModelTransformer>
 {
-    // 2: with end tokens, stop strings, repetition penalty and min-p.
-    private const ushort Version = 2;
+    // 2: with end tokens, stop strings, repetition penalty and min-p. 3: with the cache format.
+    private const ushort Version = 3;
 
     internal LanguageModelTransformer(
         IHostEnvironment environment, LanguageModelSettings settings, Gpt2Model<float> model, ITokenizer? tokenizer, TrainingSummary summary, ScoringSettings scoring)
