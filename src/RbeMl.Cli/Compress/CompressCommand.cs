@@ -114,7 +114,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
     private int[] Read(string file, ITokenizer tokenizer, int vocabulary)
     {
         TextSource text = TextSource.OfFiles([file], settings.TextOptions);
-        return ReadingView.Read(host, json.OnOutput, view => TokenPieces.Encode(tokenizer, text.Pieces(view, host.Cancel), file, vocabulary));
+        return ReadingView.Read(host, json.OnOutput, view => TokenPieces.Encode(tokenizer, text.Pieces(view, host.Cancel), file, vocabulary).ToArray());
     }
 
     private CompressRecord Record(IReadOnlyList<MatrixOutcome> matrices, long denseBytes)

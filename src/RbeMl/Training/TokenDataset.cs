@@ -1,3 +1,5 @@
+using RbeMl.Text;
+
 namespace RbeMl.Training;
 
 /// <summary>
@@ -6,13 +8,13 @@ namespace RbeMl.Training;
 /// </summary>
 public sealed class TokenDataset : ITokenSource
 {
-    private readonly int[] _tokens;
+    private readonly TokenList _tokens;
     private readonly long[] _starts;
     private readonly ulong _seed;
     private readonly TokenOrder _order;
     private Pieces? _pieces;
 
-    private TokenDataset(int[] tokens, long[] starts, bool isStream, int vocabulary, ulong seed, TokenOrder order)
+    private TokenDataset(TokenList tokens, long[] starts, bool isStream, int vocabulary, ulong seed, TokenOrder order)
     {
         _tokens = tokens;
         _starts = starts;
@@ -29,7 +31,7 @@ public sealed class TokenDataset : ITokenSource
     public bool IsStream { get; }
 
     /// <summary>All tokens.</summary>
-    public long Tokens => _tokens.LongLength;
+    public long Tokens => _tokens.Length;
 
     /// <summary>Number of sequences; 1 for a stream.</summary>
     public int Sequences => _starts.Length - 1;
@@ -43,8 +45,16 @@ public sealed class TokenDataset : ITokenSource
     public static TokenDataset FromStream(int[] tokens, int vocabulary, ulong seed = 1337, TokenOrder order = TokenOrder.Random)
     {
         ArgumentNullException.ThrowIfNull(tokens);
+        return FromStream(TokenList.Of(tokens), vocabulary, seed, order);
+    }
+
+    /// <summary>A data set of one stream of any length.</summary>
+    /// <inheritdoc cref="FromStream(int[], int, ulong, TokenOrder)"/>
+    public static TokenDataset FromStream(TokenList tokens, int vocabulary, ulong seed = 1337, TokenOrder order = TokenOrder.Random)
+    {
+        ArgumentNullException.ThrowIfNull(tokens);
         if (tokens.Length < 2) throw new TokenException($"The text has {tokens.Length} tokens, at least 2 are needed to predict one from another. Give a longer text.");
-        CheckIds(tokens, vocabulary, 1);
+        CheckIds(tokens, vocabulary, [0, tokens.Length]);
         return new TokenDataset(tokens, [0, tokens.Length], true, vocabulary, seed, order);
     }
 
@@ -56,18 +66,19 @@ public sealed class TokenDataset : ITokenSource
     /// <exception cref="TokenException">An id is outside the vocabulary, a sequence has fewer than two, or there are none.</exception>
     public static TokenDataset FromSequences(IReadOnlyList<int[]> sequences, int vocabulary, ulong seed = 1337, TokenOrder order = TokenOrder.Shuffled)
     {
-        ArgumentNullException.ThrowIfNull(sequences);
+        Items.Require(sequences, nameof(sequences));
         if (sequences.Count == 0) throw new TokenException("There are no sequences. Give at least one.");
         long[] starts = new long[sequences.Count + 1];
+        TokenList all = new();
         for (int i = 0; i < sequences.Count; i++)
         {
-            ArgumentNullException.ThrowIfNull(sequences[i]);
             if (sequences[i].Length < 2) throw new TokenException($"Sequence {i + 1} has {sequences[i].Length} tokens, at least 2 are needed to predict one from another. Leave it out or make it longer.");
-            CheckIds(sequences[i], vocabulary, i + 1);
+            all.Add(sequences[i]);
             starts[i + 1] = starts[i] + sequences[i].Length;
         }
 
-        return new TokenDataset([.. sequences.SelectMany(s => s)], starts, false, vocabulary, seed, order);
+        CheckIds(all, vocabulary, starts);
+        return new TokenDataset(all, starts, false, vocabulary, seed, order);
     }
 
     /// <summary>Splits a text at the given fraction of its length, as nanoGPT does: the tail is for validation.</summary>
@@ -122,6 +133,7 @@ public sealed class TokenDataset : ITokenSource
     }
 
     /// <inheritdoc/>
+    /// <exception cref="InvalidSettingException">The index is so large that sequences could not be counted.</exception>
     public void Fill(long batchIndex, int batch, int context, Span<int> inputs, Span<int> targets)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(batchIndex);
@@ -129,13 +141,14 @@ public sealed class TokenDataset : ITokenSource
         ArgumentOutOfRangeException.ThrowIfLessThan(context, 1);
         CheckLength("inputs", inputs.Length, batch, context);
         CheckLength("targets", targets.Length, batch, context);
+        if (batchIndex > (long.MaxValue / batch) - 1) throw new InvalidSettingException(nameof(batchIndex), batchIndex, $"with {batch} sequences a batch the last one has index {(long.MaxValue / batch) - 1}; use at most that.");
         Pieces pieces = PiecesFor(context);
         for (int b = 0; b < batch; b++)
         {
-            (long start, int length) = Piece(pieces, checked(batchIndex * batch + b), context);
+            (long start, int length) = Piece(pieces, (batchIndex * batch) + b, context);
             Span<int> input = inputs.Slice(b * context, context), target = targets.Slice(b * context, context);
-            _tokens.AsSpan((int)start, length).CopyTo(input);
-            _tokens.AsSpan((int)start + 1, length).CopyTo(target);
+            _tokens.CopyTo(start, input[..length]);
+            _tokens.CopyTo(start + 1, target[..length]);
             input[length..].Clear();
             target[length..].Fill(-1);
         }
@@ -161,13 +174,12 @@ public sealed class TokenDataset : ITokenSource
         return pieces;
     }
 
-    private static void CheckIds(ReadOnlySpan<int> tokens, int vocabulary, int sequence)
+    private static void CheckIds(TokenList tokens, int vocabulary, long[] starts)
     {
         if (vocabulary < 1) throw new InvalidSettingException(nameof(vocabulary), vocabulary, "use the number of ids, at least 1.");
-        for (int i = 0; i < tokens.Length; i++)
-        {
-            if ((uint)tokens[i] >= (uint)vocabulary) throw new TokenException($"Token id {tokens[i]} (sequence {sequence}, place {i + 1}) is outside the vocabulary 0 .. {vocabulary - 1}. Use a larger vocabulary or other ids.");
-        }
+        if (!tokens.FindOutside(vocabulary, out long place, out int id)) return;
+        int sequence = Array.FindLastIndex(starts, start => start <= place);
+        throw new TokenException($"Token id {id} (sequence {sequence + 1}, place {place - starts[sequence] + 1}) is outside the vocabulary 0 .. {vocabulary - 1}. Use a larger vocabulary or other ids.");
     }
 
     private static void CheckLength(string what, int length, int batch, int context)

@@ -150,7 +150,7 @@ public class EvaluatorTests
                 Assert.InRange(window.Length, 1, context);
                 Assert.InRange(window.Skip, 0, window.Length - 1);
                 Assert.True(window.Start == 0 || window.Skip == context - stride);
-                for (int i = window.Skip; i < window.Length; i++) counted.Add((window.Sequence, window.Start + i + 1));
+                for (int i = window.Skip; i < window.Length; i++) counted.Add((window.Sequence, (int)window.Start + i + 1));
             }
 
             Assert.Equal([.. Enumerable.Range(1, length - 1).Select(t => (0, t)), .. Enumerable.Range(1, length + 2).Select(t => (1, t))], counted);

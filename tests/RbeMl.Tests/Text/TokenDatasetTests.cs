@@ -1,5 +1,8 @@
+using RbeMl.Models.Compression;
 using RbeMl.Tests.Files;
+using RbeMl.Text;
 using RbeMl.Training;
+using RbeMl.Training.Evaluation;
 
 namespace RbeMl.Tests.Text;
 
@@ -31,6 +34,61 @@ public sealed class TokenDatasetTests : IDisposable
             Assert.All(inputs.Chunk(8), window => Assert.Equal(Enumerable.Range(window[0], 8), window));
             Assert.Equal(inputs.Select(id => id + 1), targets);
         }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(12)]
+    public void A_batch_index_beyond_all_counts_is_refused(int batch)
+    {
+        TokenDataset data = TokenDataset.FromStream([.. Enumerable.Range(0, 100)], 100, 3, TokenOrder.Shuffled);
+        int[] inputs = new int[batch * 4], targets = new int[batch * 4];
+        Assert.Equal("batchIndex", Assert.Throws<InvalidSettingException>(() => data.Fill(long.MaxValue, batch, 4, inputs, targets)).Setting);
+        data.Fill((long.MaxValue / batch) - 1, batch, 4, inputs, targets);
+        Assert.Equal(inputs[1], targets[0]);
+    }
+
+    [Theory]
+    [InlineData("dataset")]
+    [InlineData("evaluation")]
+    [InlineData("calibration")]
+    public void Nothing_in_a_list_of_sequences_is_an_argument_error(string taker)
+    {
+        int[][] sequences = [[1, 2, 3], null!, [3, 4]];
+        ArgumentException error = Assert.ThrowsAny<ArgumentException>(() =>
+        {
+            _ = taker switch
+            {
+                "dataset" => TokenDataset.FromSequences(sequences, 5),
+                "evaluation" => EvaluationData.FromSequences(sequences),
+                _ => (object)CalibrationWindows.Cut(sequences, 8, 8),
+            };
+        });
+        Assert.StartsWith("Item 2 of 3 is null.", error.Message);
+        Assert.Equal("sequences", error.ParamName);
+    }
+
+    [Fact]
+    public void Long_lists_are_those_of_arrays()
+    {
+        Random random = new(4);
+        int[] ids = [.. Enumerable.Range(0, 500_000).Select(i => i < 150_000 ? random.Next(256) : i < 300_000 ? random.Next(70_000) : i < 450_000 ? random.Next(65_536) : random.Next(-5, 9))];
+        TokenList list = new();
+        for (int start = 0, some; start < ids.Length; start += some) list.Add(ids.AsSpan(start, some = Math.Min(ids.Length - start, random.Next(1, 90_000))));
+        Assert.Equal(ids, list.ToArray());
+        Assert.Equal((ids.Length, ids.Max()), (list.Length, list.Largest));
+        Assert.True(list.FindOutside(1 << 17, out long place, out int id) && id == ids[place] && ids.AsSpan(0, (int)place).IndexOfAnyInRange(int.MinValue, -1) < 0);
+        foreach (int start in new[] { 0, 131_071, 131_072, 262_140, 262_144, 393_000, 499_990 })
+        {
+            int[] part = new int[10];
+            list.CopyTo(start, part);
+            Assert.Equal(ids[start..(start + 10)], part);
+            Assert.Equal(ids[start], list[start]);
+        }
+
+        Assert.Throws<ArgumentOutOfRangeException>(() => list.CopyTo(499_991, new int[10]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => list[-1]);
+        Assert.Throws<ArgumentOutOfRangeException>(() => list[500_000]);
     }
 
     [Fact]

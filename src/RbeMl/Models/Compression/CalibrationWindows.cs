@@ -17,7 +17,7 @@ public static class CalibrationWindows
     /// <exception cref="InvalidSettingException">Positions or tokens are out of range.</exception>
     public static IReadOnlyList<int[]> Cut(IReadOnlyList<int[]> sequences, int positions, int tokens)
     {
-        ArgumentNullException.ThrowIfNull(sequences);
+        Items.Require(sequences, nameof(sequences));
         if (positions < 1) throw new InvalidSettingException("positions", positions, "use at least 1.");
         if (tokens < 1) throw new InvalidSettingException("calibration tokens", tokens, "use at least 1.");
         int most = Math.Min(positions, tokens), length = 0;

@@ -12,20 +12,20 @@ public sealed class EvaluationData
 
     private readonly double _bytesOfText = 1; // for each UTF-8 byte of a token
 
-    private EvaluationData(IReadOnlyList<int[]> sequences, ITokenizer? tokenizer, long? textBytes = null)
+    private EvaluationData(IReadOnlyList<TokenList> sequences, ITokenizer? tokenizer, long? textBytes = null)
     {
         Sequences = sequences;
         _tokenizer = tokenizer;
         if (tokenizer is null || textBytes is not { } bytes) return;
-        long utf8 = sequences.Sum(s => s.Sum(token => (long)tokenizer.Bytes(token).Length));
+        long utf8 = sequences.Sum(s => Utf8Bytes(s, tokenizer));
         if (utf8 > 0) _bytesOfText = (double)bytes / utf8;
     }
 
     /// <summary>The sequences, each of at least 2 ids.</summary>
-    public IReadOnlyList<int[]> Sequences { get; }
+    public IReadOnlyList<TokenList> Sequences { get; }
 
     /// <summary>Predicted tokens: all but the first of each sequence.</summary>
-    public long Predictions => Sequences.Sum(s => s.Length - 1L);
+    public long Predictions => Sequences.Sum(s => s.Length - 1);
 
     /// <summary>Whether tokens are text, so that their bytes are known.</summary>
     public bool IsText => _tokenizer is not null;
@@ -42,7 +42,7 @@ public sealed class EvaluationData
         ArgumentNullException.ThrowIfNull(tokenizer);
         int[] ids = tokenizer.EncodeFor(text, vocabulary, special);
         if (ids.Length < 2) throw new TokenException($"The text has {ids.Length} tokens, at least 2 are needed to predict one from another. Give a longer text.");
-        return new EvaluationData([ids], tokenizer);
+        return new EvaluationData([TokenList.Of(ids)], tokenizer);
     }
 
     /// <summary>A text as one sequence, read in pieces.</summary>
@@ -59,7 +59,7 @@ public sealed class EvaluationData
     {
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(tokenizer);
-        int[] ids = TokenPieces.Encode(tokenizer, text.Pieces(progress, cancel), text.Name, vocabulary, special);
+        TokenList ids = TokenPieces.Encode(tokenizer, text.Pieces(progress, cancel), text.Name, vocabulary, special);
         if (ids.Length < 2) throw new TokenException($"{text.Name} is empty or nearly so: it has {ids.Length} tokens, at least 2 are needed to predict one from another. Give a longer text.");
         return new EvaluationData([ids], tokenizer, text.TextBytes);
     }
@@ -69,14 +69,14 @@ public sealed class EvaluationData
     /// <exception cref="TokenException">There are none, or one has fewer than 2 ids.</exception>
     public static EvaluationData FromSequences(IReadOnlyList<int[]> sequences)
     {
-        ArgumentNullException.ThrowIfNull(sequences);
+        Items.Require(sequences, nameof(sequences));
         if (sequences.Count == 0) throw new TokenException("There are no sequences. Give at least one.");
         for (int i = 0; i < sequences.Count; i++)
         {
             if (sequences[i].Length < 2) throw new TokenException($"Sequence {i + 1} has {sequences[i].Length} tokens, at least 2 are needed to predict one from another. Leave it out or make it longer.");
         }
 
-        return new EvaluationData(sequences, null);
+        return new EvaluationData([.. sequences.Select(s => TokenList.Of(s))], null);
     }
 
     /// <summary>Fails where an id is outside a vocabulary.</summary>
@@ -85,14 +85,23 @@ public sealed class EvaluationData
     {
         for (int s = 0; s < Sequences.Count; s++)
         {
-            int bad = Array.FindIndex(Sequences[s], id => (uint)id >= (uint)vocabulary);
-            if (bad >= 0) throw new TokenException($"Token id {Sequences[s][bad]} (sequence {s + 1}, place {bad + 1}) is outside the vocabulary 0 .. {vocabulary - 1}. Use the model's own tokenizer or ids.");
+            if (Sequences[s].FindOutside(vocabulary, out long place, out int id)) throw new TokenException($"Token id {id} (sequence {s + 1}, place {place + 1}) is outside the vocabulary 0 .. {vocabulary - 1}. Use the model's own tokenizer or ids.");
         }
     }
 
-    /// <summary>An id that is to be an index: the caller's arrays may have changed since the others were checked.</summary>
-    internal static int Require(int id, int vocabulary) =>
-        (uint)id < (uint)vocabulary ? id : throw new TokenException($"Token id {id} is outside the vocabulary 0 .. {vocabulary - 1}. Leave the sequences as they are during an evaluation.");
+    private static long Utf8Bytes(TokenList ids, ITokenizer tokenizer)
+    {
+        int[] some = new int[Math.Min(ids.Length, 1 << 12)];
+        long sum = 0;
+        for (long start = 0; start < ids.Length; start += some.Length)
+        {
+            Span<int> part = some.AsSpan(0, (int)Math.Min(some.Length, ids.Length - start));
+            ids.CopyTo(start, part);
+            foreach (int id in part) sum += tokenizer.Bytes(id).Length;
+        }
+
+        return sum;
+    }
 
     /// <summary>Bytes of the text that make so many UTF-8 bytes of its tokens.</summary>
     internal long TextBytes(long utf8) => (long)Math.Round(utf8 * _bytesOfText);
@@ -112,10 +121,10 @@ public sealed class EvaluationData
         long left = limit;
         for (int s = 0; s < Sequences.Count && left > 0; s++)
         {
-            int predictions = Sequences[s].Length - 1, done = 0;
-            for (int start = 0; done < predictions && left > 0; start += stride)
+            long predictions = Sequences[s].Length - 1, done = 0;
+            for (long start = 0; done < predictions && left > 0; start += stride)
             {
-                int skip = done - start;
+                int skip = (int)(done - start);
                 int length = (int)Math.Min(Math.Min(context, predictions - start), skip + left);
                 yield return new EvaluationWindow(s, start, length, skip);
                 done = start + length;
@@ -130,4 +139,4 @@ public sealed class EvaluationData
 /// <param name="Start">First input token.</param>
 /// <param name="Length">Input tokens; input i predicts token Start + i + 1.</param>
 /// <param name="Skip">Predictions at its start that an earlier window has counted.</param>
-internal readonly record struct EvaluationWindow(int Sequence, int Start, int Length, int Skip);
+internal readonly record struct EvaluationWindow(int Sequence, long Start, int Length, int Skip);

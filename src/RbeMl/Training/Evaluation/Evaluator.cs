@@ -2,6 +2,7 @@ using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models;
+using RbeMl.Text;
 
 namespace RbeMl.Training.Evaluation;
 
@@ -109,9 +110,9 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
         for (int b = 0; b < windows.Length; b++)
         {
             EvaluationWindow window = windows[b];
-            int[] sequence = data.Sequences[window.Sequence];
-            sequence.AsSpan(window.Start, window.Length).CopyTo(tokens.AsSpan(b * length));
-            for (int i = window.Skip; i < window.Length; i++) targets[b * length + i] = EvaluationData.Require(sequence[window.Start + i + 1], _model.Model.Config.Vocabulary);
+            TokenList sequence = data.Sequences[window.Sequence];
+            sequence.CopyTo(window.Start, tokens.AsSpan(b * length, window.Length));
+            sequence.CopyTo(window.Start + window.Skip + 1, new Span<int>(targets + (b * length) + window.Skip, window.Length - window.Skip));
         }
 
         Panel<float> x = _model.Run(tokens, windows.Length, length, room, cancel);

@@ -1,0 +1,23 @@
+namespace RbeMl;
+
+/// <summary>Checks lists that callers give.</summary>
+internal static class Items
+{
+    /// <summary>Fails where a list or one of its items is null.</summary>
+    /// <typeparam name="T">Kind of item.</typeparam>
+    /// <param name="items">The list.</param>
+    /// <param name="name">The parameter.</param>
+    /// <exception cref="ArgumentNullException">The list is null.</exception>
+    /// <exception cref="ArgumentException">An item is.</exception>
+    public static void Require<T>(IReadOnlyCollection<T?> items, string name)
+        where T : class
+    {
+        ArgumentNullException.ThrowIfNull(items, name);
+        int place = 0;
+        foreach (T? item in items)
+        {
+            place++;
+            if (item is null) throw new ArgumentException(FormattableString.Invariant($"Item {place} of {items.Count} is null. Leave it out, or give what belongs there."), name);
+        }
+    }
+}
