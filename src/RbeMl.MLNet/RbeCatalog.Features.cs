@@ -1,6 +1,5 @@
 using RbeMl.MLNet.Features;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 
 namespace RbeMl.MLNet;
 

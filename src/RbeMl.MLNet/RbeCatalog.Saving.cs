@@ -1,6 +1,6 @@
 using System.Runtime.ExceptionServices;
 using Microsoft.ML;
-using RbeMl.Models.Files;
+using RbeMl.Storage;
 
 namespace RbeMl.MLNet;
 

@@ -1,10 +1,10 @@
 using System.CommandLine;
 using System.Globalization;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 
 namespace RbeMl.Benchmarks;
 

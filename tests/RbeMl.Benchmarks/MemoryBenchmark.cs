@@ -2,9 +2,9 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Tests.Support;
 using static TorchSharp.torch;
 

@@ -1,8 +1,9 @@
 using System.Globalization;
 using System.Text.Json;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Memory;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 using RbeMl.Oracle.Tests.Native;
 using RbeMl.Training;
 using static TorchSharp.torch;

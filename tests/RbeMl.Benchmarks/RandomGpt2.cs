@@ -1,8 +1,8 @@
 using System.Globalization;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Files.HuggingFace;
 
 namespace RbeMl.Benchmarks;
 

@@ -2,11 +2,11 @@ using System.CommandLine;
 using System.Diagnostics;
 using RbeMl.Cli.Help;
 using RbeMl.Cli.Output;
+using RbeMl.Compression;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Compression;
-using RbeMl.Models.Files;
-using RbeMl.Models.Files.HuggingFace;
+using RbeMl.Storage;
 using RbeMl.Text;
 using RbeMl.Training;
 

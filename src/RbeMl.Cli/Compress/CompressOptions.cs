@@ -1,8 +1,8 @@
 using System.CommandLine;
 using RbeMl.Cli.Help;
 using RbeMl.Codec;
+using RbeMl.Compression;
 using RbeMl.Layers;
-using RbeMl.Models.Compression;
 using RbeMl.Text;
 
 namespace RbeMl.Cli.Compress;

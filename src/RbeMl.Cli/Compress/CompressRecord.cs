@@ -2,7 +2,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using RbeMl.Codec;
-using RbeMl.Models.Compression;
+using RbeMl.Compression;
 
 namespace RbeMl.Cli.Compress;
 

@@ -4,7 +4,8 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using RbeMl.Cli.Output;
-using RbeMl.Models.Files;
+using RbeMl.Files;
+using RbeMl.Storage;
 
 namespace RbeMl.Cli.Decompress;
 

@@ -2,10 +2,9 @@ using System.CommandLine;
 using System.Diagnostics;
 using RbeMl.Cli.Output;
 using RbeMl.Models;
-using RbeMl.Models.Files;
+using RbeMl.Storage;
 using RbeMl.Text;
 using RbeMl.Training;
-using RbeMl.Training.Evaluation;
 
 namespace RbeMl.Cli.Eval;
 

@@ -2,7 +2,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using RbeMl.Models;
-using RbeMl.Training.Evaluation;
+using RbeMl.Training;
 
 namespace RbeMl.Cli.Eval;
 

@@ -2,9 +2,10 @@ using System.Diagnostics;
 using System.Globalization;
 using RbeMl.Cli.Output;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Files;
+using RbeMl.Storage;
 using RbeMl.Text;
 using RbeMl.Training;
 

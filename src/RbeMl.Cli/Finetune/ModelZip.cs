@@ -4,7 +4,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using RbeMl.MLNet.LanguageModels;
 using RbeMl.Models;
-using RbeMl.Models.Files;
+using RbeMl.Storage;
 using RbeMl.Text;
 
 namespace RbeMl.Cli.Finetune;

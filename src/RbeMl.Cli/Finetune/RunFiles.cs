@@ -1,5 +1,6 @@
 using System.Globalization;
-using RbeMl.Models.Files;
+using RbeMl.Files;
+using RbeMl.Storage;
 
 namespace RbeMl.Cli.Finetune;
 

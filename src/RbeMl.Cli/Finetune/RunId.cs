@@ -4,7 +4,6 @@ using System.Runtime.InteropServices;
 using System.Text;
 using RbeMl.Memory;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 
 namespace RbeMl.Cli.Finetune;
 

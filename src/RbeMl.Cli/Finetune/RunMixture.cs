@@ -1,7 +1,7 @@
 using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 
 namespace RbeMl.Cli.Finetune;
 

@@ -3,7 +3,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using RbeMl.Memory;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Training;
 
 namespace RbeMl.Cli.Finetune;

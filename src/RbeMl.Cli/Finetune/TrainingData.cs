@@ -1,5 +1,5 @@
 using RbeMl.Cli.Output;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 using RbeMl.Text;
 using RbeMl.Training;
 

@@ -5,7 +5,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using RbeMl.Kernels;
 using RbeMl.Models;
-using RbeMl.Models.Files;
+using RbeMl.Storage;
 using RbeMl.Text;
 
 namespace RbeMl.Cli.Generate;

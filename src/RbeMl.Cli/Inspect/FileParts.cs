@@ -1,4 +1,4 @@
-using RbeMl.Models.Files;
+using RbeMl.Files;
 
 namespace RbeMl.Cli.Inspect;
 

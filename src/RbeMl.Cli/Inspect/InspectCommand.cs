@@ -1,6 +1,8 @@
 using System.CommandLine;
 using RbeMl.Cli.Finetune;
-using RbeMl.Models.Files;
+using RbeMl.Files;
+using RbeMl.Models;
+using RbeMl.Storage;
 
 namespace RbeMl.Cli.Inspect;
 

@@ -4,8 +4,8 @@ using System.Text.Json.Serialization;
 using RbeMl.Cli.Compress;
 using RbeMl.Cli.Finetune;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Layers;
-using RbeMl.Models.Files;
 
 namespace RbeMl.Cli.Inspect;
 

@@ -1,5 +1,5 @@
 using RbeMl.Codec;
-using RbeMl.Models.Files;
+using RbeMl.Files;
 
 namespace RbeMl.Cli.Inspect;
 

@@ -1,6 +1,7 @@
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Layers;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 
 namespace RbeMl.Cli.Inspect;
 

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 using RbeMl.Cli.Output;
-using RbeMl.Models.Files;
+using RbeMl.Files;
 
 namespace RbeMl.Cli.Inspect;
 

@@ -3,11 +3,11 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using RbeMl.Codec;
+using RbeMl.Compression;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.MLNet.Columns;
-using RbeMl.Models.Compression;
-using RbeMl.Models.Files;
-using RbeMl.Models.Files.HuggingFace;
+using RbeMl.Models;
 
 namespace RbeMl.MLNet.Blocks;
 

@@ -1,11 +1,11 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Runtime;
-using RbeMl.Models.Files;
 
 namespace RbeMl.MLNet.Blocks;
 

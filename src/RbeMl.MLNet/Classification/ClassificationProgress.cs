@@ -1,5 +1,5 @@
 using RbeMl.MLNet.Training;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Classification;
 

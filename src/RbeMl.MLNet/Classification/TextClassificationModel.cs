@@ -3,7 +3,7 @@ using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Files;
 using RbeMl.MLNet.Tokens;
 using RbeMl.Text;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Classification;
 

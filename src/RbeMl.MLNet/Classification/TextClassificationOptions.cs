@@ -1,6 +1,6 @@
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Classification;
 
@@ -84,7 +84,7 @@ public sealed class TextClassificationOptions : FineTuningOptions
         ValidationFraction = ValidationFraction,
         Patience = Patience,
         Trained = Trained,
-        OnCancel = OnCancel == WhenCancelled.ReturnBest ? RbeMl.Training.Classification.OnCancel.ReturnBest : RbeMl.Training.Classification.OnCancel.Throw,
+        OnCancel = OnCancel == WhenCancelled.ReturnBest ? RbeMl.Training.OnCancel.ReturnBest : RbeMl.Training.OnCancel.Throw,
         Checkpointing = Checkpointing,
         MemoryLimit = MemoryLimit,
     };

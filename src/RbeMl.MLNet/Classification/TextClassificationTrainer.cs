@@ -4,8 +4,7 @@ using Microsoft.ML.Runtime;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
-using RbeMl.Models.Files;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Classification;
 

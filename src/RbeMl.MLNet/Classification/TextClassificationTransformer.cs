@@ -7,7 +7,7 @@ using RbeMl.MLNet.Tokens;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
 using RbeMl.Text;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Classification;
 

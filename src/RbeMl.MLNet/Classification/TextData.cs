@@ -2,7 +2,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Training;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Classification;
 

@@ -1,10 +1,10 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.MLNet.Columns;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Features;

@@ -1,7 +1,6 @@
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Runtime;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Features;

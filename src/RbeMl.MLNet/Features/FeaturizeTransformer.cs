@@ -1,13 +1,13 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using RbeMl.Files;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Files;
 using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Tokens;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Features;

@@ -6,7 +6,6 @@ using RbeMl.Layers;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 
 namespace RbeMl.MLNet.LanguageModels;
 

@@ -1,5 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.Runtime;
+using RbeMl.Files;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Files;
 using RbeMl.MLNet.Rows;
@@ -7,7 +8,6 @@ using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Tokens;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.LanguageModels;

@@ -1,6 +1,6 @@
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Training.Evaluation;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.LanguageModels;
 

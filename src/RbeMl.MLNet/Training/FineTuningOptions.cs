@@ -2,7 +2,7 @@ using Microsoft.ML;
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.MLNet.Runtime;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Training;

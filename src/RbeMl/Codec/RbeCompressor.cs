@@ -1,3 +1,5 @@
+using RbeMl.Numerics;
+
 namespace RbeMl.Codec;
 
 /// <summary>

@@ -1,5 +1,3 @@
-using RbeMl.Codec;
-
 namespace RbeMl;
 
 /// <summary>Base of every error this library raises for bad input. The message names both sides and the mend.</summary>
@@ -115,45 +113,6 @@ public sealed class NonFiniteException : RbeException
 
     /// <summary>The layer or tensor that holds the value.</summary>
     public string Where { get; }
-}
-
-/// <summary>The weights of a matrix are too large or too small for the numbers that a format keeps them in: they would saturate or vanish.</summary>
-public sealed class WeightRangeException : RbeException
-{
-    /// <summary>Creates the error.</summary>
-    /// <param name="matrix">Name of the matrix.</param>
-    /// <param name="rootMeanSquare">Root mean square of its weights.</param>
-    /// <param name="largest">The largest of their absolute values.</param>
-    /// <param name="format">The format.</param>
-    public WeightRangeException(string matrix, double rootMeanSquare, double largest, RbeFormat format)
-        : base(FormattableString.Invariant($"{matrix}: weights of root mean square {rootMeanSquare:G3}, the largest {largest:G3}, are beyond what {Describe(format)}"))
-    {
-        (Matrix, RootMeanSquare, Largest, Format) = (matrix, rootMeanSquare, largest, format);
-    }
-
-    /// <summary>Name of the matrix.</summary>
-    public string Matrix { get; }
-
-    /// <summary>Root mean square of its weights.</summary>
-    public double RootMeanSquare { get; }
-
-    /// <summary>The largest of their absolute values.</summary>
-    public double Largest { get; }
-
-    /// <summary>The format.</summary>
-    public RbeFormat Format { get; }
-
-    private static string Describe(RbeFormat format)
-    {
-        return format switch
-        {
-            QuantizedFormat quantized => Halves($"quantized codes of {quantized.Bits} bits keep"),
-            TrellisFormat trellis => Halves($"trellis codes of {trellis.Bits} bits keep"),
-            _ => "fp32 coefficients keep. Scale the matrix, or leave it out by name.",
-        };
-
-        static string Halves(string codes) => $"{codes}: their scales are fp16 numbers, of 6e-8 to 65504. Scale the matrix, leave it out by name, or use a sparse format.";
-    }
 }
 
 /// <summary>A compressed matrix claims less error than its bits can give: the codec, the count of bits or the measurement is at fault, not the input.</summary>

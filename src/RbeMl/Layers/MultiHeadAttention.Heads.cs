@@ -1,6 +1,7 @@
 using System.Numerics;
 using RbeMl.Kernels;
 using RbeMl.Memory;
+using RbeMl.Numerics;
 
 namespace RbeMl.Layers;
 

@@ -1,6 +1,7 @@
 using System.Numerics;
 using RbeMl.Codec;
 using RbeMl.Kernels;
+using RbeMl.Numerics;
 
 namespace RbeMl.Layers;
 

@@ -2,6 +2,7 @@ using System.Numerics;
 using RbeMl.Codec;
 using RbeMl.Kernels;
 using RbeMl.Memory;
+using RbeMl.Numerics;
 
 namespace RbeMl.Layers;
 

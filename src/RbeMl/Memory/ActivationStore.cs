@@ -1,4 +1,4 @@
-using RbeMl.Kernels;
+using RbeMl.Numerics;
 
 namespace RbeMl.Memory;
 

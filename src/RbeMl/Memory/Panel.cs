@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using RbeMl.Kernels;
+using RbeMl.Numerics;
 
 namespace RbeMl.Memory;
 

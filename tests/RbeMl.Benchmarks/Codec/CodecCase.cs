@@ -1,5 +1,5 @@
+using RbeMl.Compression;
 using RbeMl.Layers;
-using RbeMl.Models.Compression;
 
 namespace RbeMl.Benchmarks.Codec;
 

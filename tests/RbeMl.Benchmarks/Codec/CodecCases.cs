@@ -1,8 +1,8 @@
 using System.Globalization;
+using RbeMl.Compression;
+using RbeMl.Files;
 using RbeMl.Kernels;
 using RbeMl.Layers;
-using RbeMl.Models.Compression;
-using RbeMl.Models.Files;
 
 namespace RbeMl.Benchmarks.Codec;
 

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using RbeMl.Codec;
-using RbeMl.Models.Compression;
+using RbeMl.Compression;
 
 namespace RbeMl.Benchmarks.Codec;
 

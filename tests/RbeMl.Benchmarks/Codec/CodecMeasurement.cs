@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using RbeMl.Codec;
+using RbeMl.Compression;
 using RbeMl.Layers;
-using RbeMl.Models.Compression;
 
 namespace RbeMl.Benchmarks.Codec;
 

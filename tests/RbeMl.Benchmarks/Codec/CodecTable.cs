@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using RbeMl.Models.Files;
+using RbeMl.Storage;
 
 namespace RbeMl.Benchmarks.Codec;
 

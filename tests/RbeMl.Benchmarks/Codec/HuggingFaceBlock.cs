@@ -1,5 +1,5 @@
+using RbeMl.Files;
 using RbeMl.Layers;
-using RbeMl.Models.Files;
 
 namespace RbeMl.Benchmarks.Codec;
 

@@ -1,5 +1,6 @@
 using BenchmarkDotNet.Attributes;
 using RbeMl.Kernels;
+using RbeMl.Numerics;
 
 namespace RbeMl.Benchmarks.Kernels;
 

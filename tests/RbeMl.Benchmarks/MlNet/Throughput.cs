@@ -4,7 +4,6 @@ using RbeMl.Layers;
 using RbeMl.MLNet.Classification;
 using RbeMl.MLNet.Features;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 
 namespace RbeMl.Benchmarks.MlNet;

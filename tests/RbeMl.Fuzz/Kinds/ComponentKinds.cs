@@ -11,7 +11,7 @@ using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Tokens;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.Fuzz.Kinds;
 

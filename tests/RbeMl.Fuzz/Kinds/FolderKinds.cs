@@ -1,7 +1,6 @@
+using RbeMl.Files;
 using RbeMl.Fuzz.Mutation;
 using RbeMl.Models;
-using RbeMl.Models.Files;
-using RbeMl.Models.Files.HuggingFace;
 using RbeMl.Text;
 
 namespace RbeMl.Fuzz.Kinds;

@@ -1,10 +1,10 @@
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Fuzz.Mutation;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Files;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.Fuzz.Kinds;
 

@@ -1,6 +1,6 @@
 using System.Text.Json.Nodes;
+using RbeMl.Files;
 using RbeMl.Fuzz.Mutation;
-using RbeMl.Models.Files;
 
 namespace RbeMl.Fuzz.Kinds;
 

@@ -1,5 +1,5 @@
+using RbeMl.Files;
 using RbeMl.MLNet.Files;
-using RbeMl.Models.Files;
 
 namespace RbeMl.Fuzz.Mutation;
 

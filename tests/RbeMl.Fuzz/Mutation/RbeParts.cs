@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
-using RbeMl.Models.Files;
+using RbeMl.Files;
 
 namespace RbeMl.Fuzz.Mutation;
 

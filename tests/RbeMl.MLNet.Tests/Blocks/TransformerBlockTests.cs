@@ -1,9 +1,9 @@
 using Microsoft.ML;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.MLNet.Blocks;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 
 namespace RbeMl.MLNet.Tests.Blocks;
 

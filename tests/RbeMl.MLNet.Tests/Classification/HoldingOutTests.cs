@@ -124,7 +124,7 @@ public sealed class HoldingOutTests
     [Fact]
     public void AModelThatWasDisposedBeforeFitIsNamed()
     {
-        Models.Files.Gpt2Bundle bundle = LanguageModels.Verses.Bundle(new Text.ByteTokenizer());
+        RbeMl.Models.Gpt2Bundle bundle = LanguageModels.Verses.Bundle(new Text.ByteTokenizer());
         TextClassificationTrainer trainer = _ml.Rbe.TextClassification(Toy.Options(o => (o.Model, o.Context, o.Compression) = (bundle, null, null)));
         bundle.Dispose();
         ObjectDisposedException error = Assert.Throws<ObjectDisposedException>(() => trainer.Fit(Toy.Binary(_ml)));
@@ -134,8 +134,8 @@ public sealed class HoldingOutTests
 
     private sealed record IdRow(bool Label, int[] Ids);
 
-    private sealed class Listener(Action<int> report) : IProgress<RbeMl.Training.Classification.ClassifierProgress>
+    private sealed class Listener(Action<int> report) : IProgress<RbeMl.Training.ClassifierProgress>
     {
-        public void Report(RbeMl.Training.Classification.ClassifierProgress value) => report(value.Step);
+        public void Report(RbeMl.Training.ClassifierProgress value) => report(value.Step);
     }
 }

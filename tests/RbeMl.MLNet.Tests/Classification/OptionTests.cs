@@ -1,11 +1,11 @@
 using Microsoft.ML;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.MLNet.Classification;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Tests.Classification;
 

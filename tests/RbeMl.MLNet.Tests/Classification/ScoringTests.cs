@@ -4,7 +4,6 @@ using RbeMl.MLNet.Classification;
 using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Tests.LanguageModels;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Tests.Classification;

@@ -1,7 +1,7 @@
 using Microsoft.ML;
 using RbeMl.MLNet.Classification;
 using RbeMl.MLNet.Training;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Tests.Classification;
 

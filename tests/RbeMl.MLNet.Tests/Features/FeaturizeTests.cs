@@ -1,9 +1,9 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using RbeMl.Files;
 using RbeMl.MLNet.Features;
 using RbeMl.MLNet.Tokens;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Tests.Features;

@@ -2,7 +2,7 @@ using Microsoft.ML;
 using RbeMl.MLNet.Features;
 using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Tests.Workout;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 using Xunit.Abstractions;
 
 namespace RbeMl.MLNet.Tests.Features;

@@ -1,6 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 
 namespace RbeMl.MLNet.Tests.Features;
 

@@ -4,7 +4,7 @@ using RbeMl.Layers;
 using RbeMl.MLNet.Blocks;
 using RbeMl.MLNet.Features;
 using RbeMl.MLNet.Tests.Blocks;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 
 namespace RbeMl.MLNet.Tests.Features;
 

@@ -2,7 +2,6 @@ using Microsoft.ML;
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Tests.Features;

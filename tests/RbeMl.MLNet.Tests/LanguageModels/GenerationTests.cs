@@ -1,7 +1,6 @@
 using Microsoft.ML;
 using RbeMl.MLNet.LanguageModels;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Tests.LanguageModels;

@@ -1,6 +1,6 @@
 using Microsoft.ML;
 using RbeMl.MLNet.LanguageModels;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Tests.LanguageModels;

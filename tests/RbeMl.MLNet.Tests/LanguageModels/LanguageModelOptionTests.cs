@@ -5,7 +5,6 @@ using RbeMl.MLNet.LanguageModels;
 using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Tests.LanguageModels;

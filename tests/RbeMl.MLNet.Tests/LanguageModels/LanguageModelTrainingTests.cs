@@ -2,7 +2,6 @@ using Microsoft.ML;
 using RbeMl.MLNet.LanguageModels;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 using RbeMl.Training;
 

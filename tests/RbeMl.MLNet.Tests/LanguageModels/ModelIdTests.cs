@@ -6,7 +6,6 @@ using RbeMl.MLNet.Classification;
 using RbeMl.MLNet.Features;
 using RbeMl.MLNet.LanguageModels;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Tests.LanguageModels;

@@ -5,9 +5,8 @@ using RbeMl.Layers;
 using RbeMl.MLNet.LanguageModels;
 using RbeMl.MLNet.Runtime;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
-using RbeMl.Training.Evaluation;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Tests.LanguageModels;
 

@@ -4,7 +4,6 @@ using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.MLNet.LanguageModels;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Tests.LanguageModels;

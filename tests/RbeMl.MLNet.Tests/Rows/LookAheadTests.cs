@@ -3,7 +3,7 @@ using Microsoft.ML.Data;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Tests.Features;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 
 namespace RbeMl.MLNet.Tests.Rows;
 

@@ -15,7 +15,7 @@ using RbeMl.MLNet.Training;
 using RbeMl.Models;
 using RbeMl.Tests.Files;
 using RbeMl.Text;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Tests.Saving;
 

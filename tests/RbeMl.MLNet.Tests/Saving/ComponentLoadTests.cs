@@ -5,7 +5,7 @@ using RbeMl.MLNet.Features;
 using RbeMl.MLNet.Tests.Blocks;
 using RbeMl.MLNet.Tests.Features;
 using RbeMl.MLNet.Tokens;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Tests.Saving;

@@ -1,11 +1,12 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using RbeMl.Cli;
+using RbeMl.Files;
 using RbeMl.MLNet.Tests.LanguageModels;
 using RbeMl.MLNet.Tests.Workout;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 using RbeMl.Tests.Files;
-using RbeMl.Training.Evaluation;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Tests.Saving;
 

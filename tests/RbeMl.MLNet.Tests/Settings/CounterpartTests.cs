@@ -4,17 +4,14 @@ using RbeMl.Layers;
 using RbeMl.MLNet.Classification;
 using RbeMl.MLNet.Features;
 using RbeMl.MLNet.LanguageModels;
-using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Tests.Classification;
 using RbeMl.MLNet.Tests.Features;
 using RbeMl.MLNet.Tests.LanguageModels;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Tests.Files;
 using RbeMl.Text;
 using RbeMl.Training;
-using RbeMl.Training.Classification;
 
 namespace RbeMl.MLNet.Tests.Settings;
 

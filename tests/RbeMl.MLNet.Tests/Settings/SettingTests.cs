@@ -1,12 +1,13 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using RbeMl.Files;
 using RbeMl.MLNet.Blocks;
 using RbeMl.MLNet.Features;
 using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Tests.Blocks;
 using RbeMl.MLNet.Tests.Features;
 using RbeMl.MLNet.Tokens;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 using RbeMl.Tests.Files;
 
 namespace RbeMl.MLNet.Tests.Settings;

@@ -2,7 +2,7 @@ using System.Text;
 using Microsoft.ML;
 using RbeMl.MLNet.Tests.Features;
 using RbeMl.MLNet.Tokens;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Tests.Tokens;

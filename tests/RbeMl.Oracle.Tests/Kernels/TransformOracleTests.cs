@@ -2,6 +2,7 @@ using System.Numerics;
 using RbeMl.Codec;
 using RbeMl.Kernels;
 using RbeMl.Memory;
+using RbeMl.Numerics;
 using RbeMl.Oracle.Tests.Support;
 using Xunit.Abstractions;
 using static TorchSharp.torch;

@@ -1,6 +1,6 @@
 using System.Numerics;
-using RbeMl.Kernels;
 using RbeMl.Layers;
+using RbeMl.Numerics;
 using RbeMl.Oracle.Tests.Reference;
 using RbeMl.Oracle.Tests.Support;
 using Xunit.Abstractions;

@@ -4,7 +4,6 @@ using RbeMl.Models;
 using RbeMl.Oracle.Tests.Reference;
 using RbeMl.Oracle.Tests.Support;
 using RbeMl.Training;
-using RbeMl.Training.Classification;
 using TorchSharp.Modules;
 using Xunit.Abstractions;
 using static TorchSharp.torch;

@@ -1,11 +1,11 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using RbeMl.Codec;
-using RbeMl.Models.Files;
-using RbeMl.Models.Files.HuggingFace;
+using RbeMl.Files;
+using RbeMl.Models;
 using RbeMl.Tests.Files;
 using RbeMl.Tests.Support;
-using RbeMl.Training.Evaluation;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Cli;
 

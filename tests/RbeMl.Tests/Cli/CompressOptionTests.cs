@@ -1,7 +1,8 @@
 using System.Text.Json;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Layers;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 using RbeMl.Tests.Files;
 using RbeMl.Tests.Support;
 

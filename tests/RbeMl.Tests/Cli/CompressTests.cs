@@ -1,5 +1,6 @@
 using System.Text.Json;
-using RbeMl.Models.Files;
+using RbeMl.Files;
+using RbeMl.Models;
 using RbeMl.Tests.Files;
 using RbeMl.Tests.Support;
 

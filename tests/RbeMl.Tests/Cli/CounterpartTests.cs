@@ -9,7 +9,6 @@ using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Tests.Support;
 using RbeMl.Training;
-using RbeMl.Training.Classification;
 
 namespace RbeMl.Tests.Cli;
 

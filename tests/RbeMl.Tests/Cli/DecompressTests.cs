@@ -1,6 +1,6 @@
 using System.Text.Json;
 using RbeMl.Codec;
-using RbeMl.Models.Files;
+using RbeMl.Files;
 using RbeMl.Tests.Files;
 using RbeMl.Tests.Support;
 

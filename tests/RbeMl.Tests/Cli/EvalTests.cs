@@ -1,8 +1,8 @@
 using System.Text.Json;
+using RbeMl.Files;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Tests.Files;
-using RbeMl.Training.Evaluation;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Cli;
 

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using RbeMl.Cli.Output;
 using RbeMl.Codec;
-using RbeMl.Models.Files;
+using RbeMl.Files;
 using RbeMl.Tests.Files;
 
 namespace RbeMl.Tests.Cli;

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using RbeMl.Codec;
-using RbeMl.Models.Files;
+using RbeMl.Files;
 using RbeMl.Tests.Files;
 using RbeMl.Tests.Support;
 

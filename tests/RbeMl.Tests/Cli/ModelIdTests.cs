@@ -1,9 +1,8 @@
 using System.Text;
 using System.Text.Json;
 using RbeMl.Cli;
+using RbeMl.Files;
 using RbeMl.Models;
-using RbeMl.Models.Files;
-using RbeMl.Models.Files.HuggingFace;
 using RbeMl.Tests.Files;
 using RbeMl.Tests.Models;
 using RbeMl.Text;

@@ -1,6 +1,7 @@
 using System.Text.Json;
+using RbeMl.Files;
 using RbeMl.Layers;
-using RbeMl.Models.Files;
+using RbeMl.Models;
 using RbeMl.Tests.Files;
 
 namespace RbeMl.Tests.Cli;

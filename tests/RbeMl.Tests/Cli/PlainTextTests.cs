@@ -4,7 +4,7 @@ using System.Text.Json;
 using RbeMl.Cli;
 using RbeMl.Cli.Output;
 using RbeMl.Codec;
-using RbeMl.Models.Files;
+using RbeMl.Files;
 using RbeMl.Tests.Files;
 using RbeMl.Tests.Support;
 

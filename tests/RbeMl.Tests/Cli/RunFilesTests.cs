@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Text.Json;
-using RbeMl.Models.Files;
+using RbeMl.Files;
+using RbeMl.Models;
 using RbeMl.Tests.Files;
 
 namespace RbeMl.Tests.Cli;

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using RbeMl.Models.Files.HuggingFace;
+using RbeMl.Files;
 using RbeMl.Tests.Files;
 using RbeMl.Text;
 

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using RbeMl.Models.Files;
+using RbeMl.Files;
 using RbeMl.Tests.Files;
 using RbeMl.Tests.Support;
 

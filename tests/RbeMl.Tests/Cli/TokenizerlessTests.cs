@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using RbeMl.Models.Files;
-using RbeMl.Models.Files.HuggingFace;
+using RbeMl.Files;
+using RbeMl.Models;
 using RbeMl.Tests.Files;
 using RbeMl.Text;
 

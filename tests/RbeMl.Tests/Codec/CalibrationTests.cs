@@ -1,4 +1,5 @@
 using RbeMl.Codec;
+using RbeMl.Numerics;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Codec;

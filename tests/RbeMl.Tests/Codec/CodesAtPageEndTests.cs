@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using RbeMl.Codec;
-using RbeMl.Kernels;
+using RbeMl.Numerics;
 using RbeMl.Tests.Kernels;
 using RbeMl.Tests.Support;
 

@@ -1,4 +1,5 @@
 using RbeMl.Codec;
+using RbeMl.Numerics;
 
 namespace RbeMl.Tests.Codec;
 

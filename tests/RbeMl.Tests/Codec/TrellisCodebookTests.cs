@@ -1,6 +1,7 @@
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using RbeMl.Codec;
+using RbeMl.Numerics;
 
 namespace RbeMl.Tests.Codec;
 

@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using RbeMl.Codec;
+using RbeMl.Numerics;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Codec;

@@ -1,9 +1,9 @@
 using RbeMl.Codec;
-using RbeMl.Kernels.Reference;
+using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Models;
 using RbeMl.Text;
-using RbeMl.Training.Evaluation;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Evaluation;
 

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using RbeMl.Models.Files;
+using RbeMl.Storage;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Files;

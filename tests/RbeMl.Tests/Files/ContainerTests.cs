@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
 using CsCheck;
+using RbeMl.Files;
 using RbeMl.Layers;
-using RbeMl.Models.Files;
 
 namespace RbeMl.Tests.Files;
 

@@ -1,9 +1,9 @@
 using System.Globalization;
 using System.Text;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Files;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Files;
 

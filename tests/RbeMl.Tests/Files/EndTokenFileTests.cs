@@ -1,7 +1,6 @@
 using System.Text.Json.Nodes;
+using RbeMl.Files;
 using RbeMl.Models;
-using RbeMl.Models.Files;
-using RbeMl.Models.Files.HuggingFace;
 using RbeMl.Tests.Models;
 using RbeMl.Text;
 

@@ -1,4 +1,4 @@
-using RbeMl.Models.Files;
+using RbeMl.Storage;
 
 namespace RbeMl.Tests.Files;
 

@@ -1,8 +1,8 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 
 namespace RbeMl.Tests.Files;
 

@@ -1,10 +1,9 @@
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
+using RbeMl.Compression;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Compression;
-using RbeMl.Models.Files;
-using RbeMl.Models.Files.HuggingFace;
 using RbeMl.Tests.Cli;
 using RbeMl.Tests.Support;
 

@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Text;
-using RbeMl.Models.Files;
+using RbeMl.Files;
+using RbeMl.Models;
 using RbeMl.Tests.Cli;
 
 namespace RbeMl.Tests.Files;

@@ -1,8 +1,8 @@
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
 
 namespace RbeMl.Tests.Files;

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.Hashing;
 using System.Text;
-using RbeMl.Models.Files;
+using RbeMl.Files;
 
 namespace RbeMl.Tests.Files;
 

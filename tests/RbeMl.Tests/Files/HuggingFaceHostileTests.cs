@@ -1,6 +1,6 @@
 using System.Text.Json.Nodes;
-using RbeMl.Models.Files;
-using RbeMl.Models.Files.HuggingFace;
+using RbeMl.Files;
+using RbeMl.Models;
 
 namespace RbeMl.Tests.Files;
 

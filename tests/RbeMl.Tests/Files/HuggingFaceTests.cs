@@ -1,10 +1,9 @@
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Files;
-using RbeMl.Models.Files.HuggingFace;
 using RbeMl.Tests.Support;
 using RbeMl.Text;
 

@@ -1,5 +1,5 @@
 using System.Text;
-using RbeMl.Models.Files.HuggingFace;
+using RbeMl.Files;
 using RbeMl.Tests.Support;
 using RbeMl.Text;
 

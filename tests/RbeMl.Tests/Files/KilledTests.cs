@@ -1,5 +1,4 @@
-using RbeMl.Memory;
-using RbeMl.Models.Files;
+using RbeMl.Storage;
 
 namespace RbeMl.Tests.Files;
 

@@ -1,8 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
 using RbeMl.Cli.Finetune;
-using RbeMl.Models.Files;
-using RbeMl.Models.Files.HuggingFace;
+using RbeMl.Files;
+using RbeMl.Models;
+using RbeMl.Storage;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Files;

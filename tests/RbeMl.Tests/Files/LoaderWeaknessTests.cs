@@ -1,13 +1,12 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Memory;
 using RbeMl.Models;
-using RbeMl.Models.Files;
-using RbeMl.Models.Files.HuggingFace;
 using RbeMl.Tests.Support;
 using RbeMl.Text;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Files;
 

@@ -4,9 +4,9 @@ using System.IO.Hashing;
 using System.Runtime.CompilerServices;
 using System.Text;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 
 namespace RbeMl.Tests.Files;
 

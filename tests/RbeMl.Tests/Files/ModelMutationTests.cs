@@ -2,7 +2,8 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
-using RbeMl.Models.Files;
+using RbeMl.Files;
+using RbeMl.Models;
 
 namespace RbeMl.Tests.Files;
 

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
-using RbeMl.Models.Files;
+using RbeMl.Files;
+using RbeMl.Storage;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Files;

@@ -1,5 +1,5 @@
 using System.Text;
-using RbeMl.Models.Files;
+using RbeMl.Files;
 
 namespace RbeMl.Tests.Files;
 

@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
-using RbeMl.Models.Files;
+using RbeMl.Files;
 
 namespace RbeMl.Tests.Files;
 

@@ -1,5 +1,6 @@
 using RbeMl.Codec;
 using RbeMl.Kernels;
+using RbeMl.Numerics;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Kernels;

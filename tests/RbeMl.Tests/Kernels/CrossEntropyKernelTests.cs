@@ -1,5 +1,5 @@
 using RbeMl.Kernels;
-using RbeMl.Kernels.Reference;
+using RbeMl.Numerics;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Kernels;

@@ -1,7 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using RbeMl.Codec;
 using RbeMl.Kernels;
-using RbeMl.Kernels.Reference;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Kernels;

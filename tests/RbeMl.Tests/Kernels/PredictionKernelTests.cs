@@ -1,5 +1,4 @@
 using RbeMl.Kernels;
-using RbeMl.Kernels.Reference;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Kernels;

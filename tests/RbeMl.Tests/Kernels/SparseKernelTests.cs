@@ -1,6 +1,5 @@
 using RbeMl.Codec;
 using RbeMl.Kernels;
-using RbeMl.Kernels.Reference;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Kernels;

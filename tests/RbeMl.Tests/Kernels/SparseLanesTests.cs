@@ -1,4 +1,4 @@
-using RbeMl.Kernels;
+using RbeMl.Numerics;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Kernels;

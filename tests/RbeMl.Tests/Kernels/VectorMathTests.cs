@@ -1,5 +1,5 @@
 using RbeMl.Kernels;
-using RbeMl.Kernels.Reference;
+using RbeMl.Numerics;
 
 namespace RbeMl.Tests.Kernels;
 

@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 using RbeMl.Memory;
 using RbeMl.Models;
 using RbeMl.Tests.Support;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Memory;
 

@@ -2,7 +2,6 @@ using RbeMl.Layers;
 using RbeMl.Models;
 using RbeMl.Tests.Support;
 using RbeMl.Training;
-using RbeMl.Training.Classification;
 
 namespace RbeMl.Tests.Memory;
 

@@ -3,7 +3,7 @@ using System.Reflection;
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Memory;
 

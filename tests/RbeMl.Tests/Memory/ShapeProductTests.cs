@@ -1,9 +1,9 @@
 using RbeMl.Codec;
+using RbeMl.Compression;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Compression;
 using RbeMl.Tests.Support;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Memory;
 

@@ -5,8 +5,6 @@ using RbeMl.Memory;
 using RbeMl.Models;
 using RbeMl.Tests.Support;
 using RbeMl.Training;
-using RbeMl.Training.Classification;
-using RbeMl.Training.Evaluation;
 
 namespace RbeMl.Tests.Memory;
 

@@ -1,6 +1,6 @@
 using RbeMl.Codec;
+using RbeMl.Compression;
 using RbeMl.Layers;
-using RbeMl.Models.Compression;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Models;

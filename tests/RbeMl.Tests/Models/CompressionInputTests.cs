@@ -1,4 +1,4 @@
-using RbeMl.Models.Compression;
+using RbeMl.Compression;
 
 namespace RbeMl.Tests.Models;
 

@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
 using System.IO.Hashing;
+using RbeMl.Files;
 using RbeMl.Models;
-using RbeMl.Models.Files;
 using RbeMl.Text;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Sequences;
 

@@ -1,7 +1,7 @@
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Sequences;
 

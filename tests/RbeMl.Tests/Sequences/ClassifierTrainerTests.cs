@@ -1,6 +1,6 @@
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Sequences;
 

@@ -1,4 +1,4 @@
-using RbeMl.Training.Classification;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Sequences;
 

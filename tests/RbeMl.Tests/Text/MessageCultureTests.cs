@@ -1,10 +1,9 @@
 using System.Globalization;
 using RbeMl.Codec;
-using RbeMl.Models.Files;
+using RbeMl.Files;
 using RbeMl.Tests.Support;
 using RbeMl.Text;
 using RbeMl.Training;
-using RbeMl.Training.Evaluation;
 
 namespace RbeMl.Tests.Text;
 

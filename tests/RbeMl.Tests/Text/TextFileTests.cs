@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Text;
 using System.Text.Unicode;
-using RbeMl.Models.Files.HuggingFace;
+using RbeMl.Files;
 using RbeMl.Tests.Files;
 using RbeMl.Text;
 using RbeMl.Training;

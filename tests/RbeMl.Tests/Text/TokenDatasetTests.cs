@@ -1,8 +1,7 @@
-using RbeMl.Models.Compression;
+using RbeMl.Compression;
 using RbeMl.Tests.Files;
 using RbeMl.Text;
 using RbeMl.Training;
-using RbeMl.Training.Evaluation;
 
 namespace RbeMl.Tests.Text;
 

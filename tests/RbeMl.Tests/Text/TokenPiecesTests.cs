@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using RbeMl.Tests.Files;
 using RbeMl.Text;
-using RbeMl.Training.Evaluation;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Text;
 

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using RbeMl.Numerics;
 
 namespace RbeMl.Codec;
 

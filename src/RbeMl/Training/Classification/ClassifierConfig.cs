@@ -1,6 +1,6 @@
 using RbeMl.Models;
 
-namespace RbeMl.Training.Classification;
+namespace RbeMl.Training;
 
 /// <summary>Shape of a classifier's head.</summary>
 public sealed record ClassifierConfig

@@ -3,7 +3,7 @@ using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models;
 
-namespace RbeMl.Training.Classification;
+namespace RbeMl.Training;
 
 /// <summary>What training steps of a classifier work in: the model's activations and the head's rows. Made once and used again every step, by one call at a time.</summary>
 /// <typeparam name="T">Element type.</typeparam>

@@ -1,10 +1,11 @@
 using System.Text.Json.Nodes;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Models.Files;
+using RbeMl.Storage;
 using RbeMl.Text;
 
-namespace RbeMl.Training.Classification;
+namespace RbeMl.Training;
 
 /// <summary>A classifier file's content.</summary>
 /// <param name="Classifier">The classifier.</param>

@@ -1,8 +1,8 @@
 using System.Numerics;
-using RbeMl.Kernels;
 using RbeMl.Layers;
+using RbeMl.Numerics;
 
-namespace RbeMl.Training.Classification;
+namespace RbeMl.Training;
 
 /// <summary>
 /// The head's arithmetic on rows: logits = W x + b, cross-entropy, and the backward of both. Plain loops in a fixed order: a head is small beside the

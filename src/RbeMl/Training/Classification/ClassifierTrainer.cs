@@ -3,7 +3,7 @@ using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models;
 
-namespace RbeMl.Training.Classification;
+namespace RbeMl.Training;
 
 /// <summary>
 /// Trains a classifier on examples in memory: epochs of batches of about one length, AdamW with warm-up and schedule, clipping, validation, early stopping. The same

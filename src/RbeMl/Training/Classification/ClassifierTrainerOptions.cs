@@ -1,6 +1,6 @@
 using RbeMl.Layers;
 
-namespace RbeMl.Training.Classification;
+namespace RbeMl.Training;
 
 /// <summary>A tokenized text and its class.</summary>
 /// <param name="Tokens">Ids, at least 1.</param>

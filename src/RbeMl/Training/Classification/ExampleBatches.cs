@@ -1,6 +1,6 @@
 using RbeMl.Models;
 
-namespace RbeMl.Training.Classification;
+namespace RbeMl.Training;
 
 /// <summary>
 /// Examples in batches of about one length. Each epoch has an order of its own: examples are shuffled, sorted by padded length within windows of some

@@ -1,4 +1,4 @@
-namespace RbeMl.Training.Classification;
+namespace RbeMl.Training;
 
 /// <summary>Holds examples out for validation, of every class about the same share.</summary>
 internal static class ExampleSplit

@@ -1,10 +1,10 @@
 using System.Numerics;
-using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models;
+using RbeMl.Numerics;
 
-namespace RbeMl.Training.Classification;
+namespace RbeMl.Training;
 
 /// <summary>
 /// A GPT-2 model with a linear head on pooled hidden states: logits = W pool(final LayerNorm(hidden)) + b, trained by cross-entropy. The model keeps its

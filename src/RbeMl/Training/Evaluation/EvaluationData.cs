@@ -1,6 +1,6 @@
 using RbeMl.Text;
 
-namespace RbeMl.Training.Evaluation;
+namespace RbeMl.Training;
 
 /// <summary>
 /// What a model is measured on: independent sequences of token ids, of which a text is one. The first token of a sequence is context only, all others

@@ -1,4 +1,4 @@
-namespace RbeMl.Training.Evaluation;
+namespace RbeMl.Training;
 
 /// <summary>How tokens are cut into windows and how many of them go through the model at a time.</summary>
 public sealed record EvaluationOptions

@@ -1,4 +1,4 @@
-namespace RbeMl.Training.Evaluation;
+namespace RbeMl.Training;
 
 /// <summary>How well a model predicts, and how far it is from a reference model.</summary>
 public sealed record EvaluationResult

@@ -4,7 +4,7 @@ using RbeMl.Memory;
 using RbeMl.Models;
 using RbeMl.Text;
 
-namespace RbeMl.Training.Evaluation;
+namespace RbeMl.Training;
 
 /// <summary>
 /// Measures a model on tokens, and against a reference model that has the same vocabulary. Sums are in double and in the order of the data, so the

@@ -3,7 +3,7 @@ using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models;
 
-namespace RbeMl.Training.Evaluation;
+namespace RbeMl.Training;
 
 /// <summary>
 /// How well a model predicts each of many sequences: the mean loss of every one, whose exponential is its perplexity. A sequence's result is the same,

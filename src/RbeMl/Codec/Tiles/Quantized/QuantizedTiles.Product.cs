@@ -1,0 +1,128 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using RbeMl.Numerics;
+
+namespace RbeMl.Codec;
+
+/// <content>
+/// Products with a vector: codes become levels in registers as when decoding, and meet x there. A row's sum stays a vector over all tiles of the row, so a group
+/// costs one multiplication with its scale, and lanes are added once at the end.
+/// </content>
+public sealed unsafe partial class QuantizedTiles
+{
+    private const int PrefetchBytes = 2048;
+
+    private protected override bool Product(int firstTile, int count, float* x, float* y, float* scratch)
+    {
+        if (!Avx2.IsSupported || !Fma.IsSupported) return false;
+        bool words = Avx512Vbmi.IsSupported, halved = Tile == 32 || (Tile == 64 && Bits == 4);
+        int lanes = words ? (halved ? 8 : 16) : Avx512BW.IsSupported ? 16 : 8;
+        new Span<float>(scratch, Tile * lanes).Clear();
+        if (words) ProductWords(firstTile, count, x, scratch);
+        else if (Avx512BW.IsSupported) ProductAvx512(firstTile, count, x, scratch);
+        else ProductAvx2(firstTile, count, x, scratch);
+        VectorKernel.AddSums(scratch, lanes, Tile, y);
+        return true;
+    }
+
+    /// <summary>sums <c>[B][16]</c> += products. Needs AVX-512BW.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal void ProductAvx512(int firstTile, int count, float* x, float* sums)
+    {
+        int bits = Bits, tile = Tile, area = tile * tile, groups = area / QuantizedFormat.GroupSize;
+        Vector512<byte> shuffle = Vector512.Create(s_shuffles[bits - 3]);
+        Vector512<uint> shifts = Vector512.Create(s_shifts[bits - 3]).AsUInt32();
+        bool uniform = QuantizerLevels.IsUniform(bits);
+        float[] table = s_tables[uniform ? 0 : bits - 3];
+        Vector512<float> low = Vector512.Create(table), high = Vector512.Create(table, 16);
+        Vector512<int> middle = Vector512.Create(1 << bits - 1), mask = Vector512.Create((1 << bits) - 1);
+        float step = uniform ? QuantizerLevels.Step(bits) : 1;
+        byte* tail = stackalloc byte[TailBytes];
+        fixed (byte* codes = Codes.Span)
+        {
+            byte* source = codes + (long)firstTile * area * bits / 8, last = codes + Codes.Length - GroupReach(bits);
+            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(Scales.AsSpan()), firstTile * groups);
+            for (int j = 0; j < count; j++, x += tile)
+            {
+                float* sum = sums;
+                for (int g = 0, column = 0; g < groups; g++, source += 8 * bits, scales = ref Unsafe.Add(ref scales, 1))
+                {
+                    Sse.Prefetch0(source + PrefetchBytes);
+                    Vector512<float> scale = Vector512.Create(ToSingle(scales) * step);
+                    byte* from = source <= last ? source : CopyTail(source, 8 * bits, tail);
+                    Vector512<int> c0 = Codes16(from, shuffle, shifts), c1 = Codes16(from + 2 * bits, shuffle, shifts);
+                    Vector512<int> c2 = Codes16(from + 4 * bits, shuffle, shifts), c3 = Codes16(from + 6 * bits, shuffle, shifts);
+                    Vector512<float> l0, l1, l2, l3;
+                    if (uniform)
+                    {
+                        (l0, l1) = (Avx512F.ConvertToVector512Single((c0 & mask) - middle), Avx512F.ConvertToVector512Single((c1 & mask) - middle));
+                        (l2, l3) = (Avx512F.ConvertToVector512Single((c2 & mask) - middle), Avx512F.ConvertToVector512Single((c3 & mask) - middle));
+                    }
+                    else
+                    {
+                        (l0, l1) = (Avx512F.PermuteVar16x32x2(low, c0, high), Avx512F.PermuteVar16x32x2(low, c1, high));
+                        (l2, l3) = (Avx512F.PermuteVar16x32x2(low, c2, high), Avx512F.PermuteVar16x32x2(low, c3, high));
+                    }
+
+                    if (tile == 32)
+                    {
+                        Vector512<float> x0 = Vector512.Load(x), x1 = Vector512.Load(x + 16);
+                        Vector512.FusedMultiplyAdd(scale, Vector512.FusedMultiplyAdd(l1, x1, l0 * x0), Vector512.Load(sum)).Store(sum);
+                        Vector512.FusedMultiplyAdd(scale, Vector512.FusedMultiplyAdd(l3, x1, l2 * x0), Vector512.Load(sum + 16)).Store(sum + 16);
+                        sum += 32;
+                        continue;
+                    }
+
+                    float* xs = x + column;
+                    Vector512<float> even = Vector512.FusedMultiplyAdd(l2, Vector512.Load(xs + 32), l0 * Vector512.Load(xs));
+                    Vector512<float> odd = Vector512.FusedMultiplyAdd(l3, Vector512.Load(xs + 48), l1 * Vector512.Load(xs + 16));
+                    Vector512.FusedMultiplyAdd(scale, even + odd, Vector512.Load(sum)).Store(sum);
+                    column += QuantizedFormat.GroupSize;
+                    if (column < tile) continue;
+                    column = 0;
+                    sum += 16;
+                }
+            }
+        }
+    }
+
+    /// <summary>sums <c>[B][8]</c> += products. Needs AVX2 and FMA.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal void ProductAvx2(int firstTile, int count, float* x, float* sums)
+    {
+        int bits = Bits, tile = Tile, area = tile * tile, groups = area / QuantizedFormat.GroupSize;
+        Vector256<byte> shuffle0 = Vector256.Create(s_shuffles[bits - 3]), shuffle1 = Vector256.Create(s_shuffles[bits - 3], 32);
+        Vector256<uint> shifts0 = Vector256.Create(s_shifts[bits - 3]).AsUInt32(), shifts1 = Vector256.Create(s_shifts[bits - 3], 8).AsUInt32(), mask = Vector256.Create((1u << bits) - 1);
+        bool uniform = QuantizerLevels.IsUniform(bits);
+        Vector256<int> middle = Vector256.Create(1 << bits - 1);
+        float step = uniform ? QuantizerLevels.Step(bits) : 1;
+        byte* tail = stackalloc byte[TailBytes];
+        fixed (byte* codes = Codes.Span)
+        fixed (float* table = s_tables[uniform ? 0 : bits - 3])
+        {
+            byte* source = codes + (long)firstTile * area * bits / 8, last = codes + Codes.Length - GroupReach(bits);
+            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(Scales.AsSpan()), firstTile * groups);
+            for (int j = 0; j < count; j++, x += tile)
+            {
+                for (int g = 0, place = 0; g < groups; g++, source += 8 * bits, scales = ref Unsafe.Add(ref scales, 1))
+                {
+                    Vector256<float> scale = Vector256.Create(ToSingle(scales) * step);
+                    byte* from = source <= last ? source : CopyTail(source, 8 * bits, tail);
+                    for (int v = 0; v < 4; v++, from += 2 * bits, place += 16)
+                    {
+                        Vector256<byte> twice = Avx2.BroadcastVector128ToVector256(from);
+                        Vector256<int> code0 = (Avx2.ShiftRightLogicalVariable(Avx2.Shuffle(twice, shuffle0).AsUInt32(), shifts0) & mask).AsInt32();
+                        Vector256<int> code1 = (Avx2.ShiftRightLogicalVariable(Avx2.Shuffle(twice, shuffle1).AsUInt32(), shifts1) & mask).AsInt32();
+                        Vector256<float> level0 = uniform ? Avx.ConvertToVector256Single(code0 - middle) : Avx2.GatherVector256(table, code0, sizeof(float));
+                        Vector256<float> level1 = uniform ? Avx.ConvertToVector256Single(code1 - middle) : Avx2.GatherVector256(table, code1, sizeof(float));
+                        float* xs = x + (place & (tile - 1)), sum = sums + (place / tile * 8);
+                        Vector256<float> both = Fma.MultiplyAdd(level1, Vector256.Load(xs + 8), level0 * Vector256.Load(xs));
+                        Fma.MultiplyAdd(scale, both, Vector256.Load(sum)).Store(sum);
+                    }
+                }
+            }
+        }
+    }
+}

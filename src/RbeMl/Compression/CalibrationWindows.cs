@@ -1,0 +1,79 @@
+using RbeMl.Files;
+using RbeMl.Numerics;
+
+namespace RbeMl.Compression;
+
+/// <summary>Windows of tokens to calibrate with, all of one length.</summary>
+public static class CalibrationWindows
+{
+    /// <summary>
+    /// Cuts sequences into windows of one length: the length, up to the model's positions, that keeps most tokens, a sequence no longer than the positions giving
+    /// its beginning only, so that every window is as the model sees it. Of more windows than needed, evenly spread ones are taken.
+    /// </summary>
+    /// <param name="sequences">Token ids; one long stream is a list of one.</param>
+    /// <param name="positions">The model's positions.</param>
+    /// <param name="tokens">Tokens at most, but at least one window.</param>
+    /// <exception cref="TokenException">There is no token.</exception>
+    /// <exception cref="InvalidSettingException">Positions or tokens are out of range.</exception>
+    public static IReadOnlyList<int[]> Cut(IReadOnlyList<int[]> sequences, int positions, int tokens)
+    {
+        Items.Require(sequences, nameof(sequences));
+        if (positions < 1) throw new InvalidSettingException("positions", positions, "use at least 1.");
+        if (tokens < 1) throw new InvalidSettingException("calibration tokens", tokens, "use at least 1.");
+        int most = Math.Min(positions, tokens), length = 0;
+        long kept = 0;
+        for (int l = 1; l <= most; l++)
+        {
+            long keeps = sequences.Sum(s => Windows(s.Length, l, positions) * (long)l);
+            if (keeps >= kept && keeps > 0) (length, kept) = (l, keeps);
+        }
+
+        if (length == 0) throw new TokenException("There are no tokens to calibrate with. Give a longer text or file of ids.");
+        List<int[]> windows = [];
+        foreach (int[] sequence in sequences)
+        {
+            for (int w = 0; w < Windows(sequence.Length, length, positions); w++) windows.Add(sequence[(w * length)..((w + 1) * length)]);
+        }
+
+        int count = Math.Min(windows.Count, Math.Max(1, tokens / length));
+        return [.. Enumerable.Range(0, count).Select(i => windows[(int)((long)i * windows.Count / count)])];
+    }
+
+    /// <summary>Windows of ids drawn uniformly: what a choice of formats is measured with when there is nothing better.</summary>
+    internal static IReadOnlyList<int[]> Random(int vocabulary, int positions, int tokens, ulong seed)
+    {
+        DeterministicRandom random = new(seed, 77);
+        int length = Math.Min(positions, tokens);
+        int[][] windows = new int[Math.Max(1, tokens / length)][];
+        for (int w = 0; w < windows.Length; w++)
+        {
+            windows[w] = new int[length];
+            for (int i = 0; i < length; i++) windows[w][i] = random.NextBelow(vocabulary);
+        }
+
+        return windows;
+    }
+
+    // The first block's input: rows of both embeddings, added. The tables are let go of again.
+    internal static BlockActivationData Embed(Gpt2Directory source, IReadOnlyList<int[]> windows)
+    {
+        int d = source.Config.Width, length = windows[0].Length, vocabulary = source.Config.Vocabulary;
+        if (length > source.Config.MaxSequenceLength) throw new TokenException($"Calibration windows of {length} tokens are more than the model's {source.Config.MaxSequenceLength} positions. Cut them shorter.");
+        float[] tokens = source.ReadTokenEmbedding(), positions = source.ReadPositionEmbedding(), values = new float[checked(windows.Count * length * d)];
+        for (int w = 0; w < windows.Count; w++)
+        {
+            if (windows[w].Length != length) throw new ShapeMismatchException("calibration windows", $"{length} tokens each", $"one of {windows[w].Length}", "Cut them to one length.");
+            for (int t = 0; t < length; t++)
+            {
+                int id = windows[w][t];
+                if ((uint)id >= (uint)vocabulary) throw new TokenException($"Calibration token id {id} is outside the vocabulary 0 .. {vocabulary - 1}. Use the model's own tokenizer or ids.");
+                Span<float> row = values.AsSpan(((w * length) + t) * d, d);
+                for (int f = 0; f < d; f++) row[f] = tokens[(id * d) + f] + positions[(t * d) + f];
+            }
+        }
+
+        return new BlockActivationData(values, windows.Count, length, d);
+    }
+
+    private static int Windows(int tokens, int length, int positions) => tokens < length ? 0 : tokens <= positions ? 1 : tokens / length;
+}

@@ -1,0 +1,248 @@
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
+using RbeMl.Storage;
+
+namespace RbeMl.Files;
+
+/// <summary>
+/// An open <c>.rbe</c> container (layout: <see cref="RbeContainerWriter"/>). Opening checks everything but the payloads, and each payload is
+/// checked when it is read: no flipped bit and no cut goes unnoticed. Nothing is allocated by a length that has not been checked.
+/// </summary>
+public sealed partial class RbeContainer : IDisposable
+{
+    private const int PartBytes = 1 << 18;
+    private readonly ByteSource _source;
+    private readonly Dictionary<string, RbeTensorInfo> _byName;
+    private readonly Lock _mappingLock = new();
+    private FileMapping? _mapping;
+
+    private RbeContainer(string path, ByteSource source, RbeHeader header)
+    {
+        Path = path;
+        Length = header.End;
+        _source = source;
+        Metadata = header.Metadata;
+        Tensors = header.Tensors;
+        _byName = Tensors.ToDictionary(t => t.Name);
+    }
+
+    /// <summary>The file.</summary>
+    public string Path { get; }
+
+    /// <summary>Bytes of the file.</summary>
+    public long Length { get; }
+
+    /// <summary>The metadata object.</summary>
+    public JsonElement Metadata { get; }
+
+    /// <summary>All tensors in the order of the file.</summary>
+    public IReadOnlyList<RbeTensorInfo> Tensors { get; }
+
+    /// <summary>Opens a container.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="RbeFileException">The file is missing, unreadable, not a container, of a newer version, damaged or cut.</exception>
+    public static RbeContainer Open(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        SafeFileHandle? handle = null;
+        try
+        {
+            handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+            FileSource source = new(handle);
+            RbeContainer container = new(path, source, ReadHeader(path, source));
+            handle = null;
+            return container;
+        }
+        catch (FileNotFoundException error)
+        {
+            throw new RbeFileException(path, "no such file. Check the name.", error);
+        }
+        catch (DirectoryNotFoundException error)
+        {
+            throw new RbeFileException(path, "no such folder. Check the name.", error);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            string problem = Directory.Exists(path) ? "is a folder, a .rbe file is needed." : $"cannot be read ({error.Message.TrimEnd('.')}).";
+            throw new RbeFileException(path, problem, error);
+        }
+        finally
+        {
+            handle?.Dispose();
+        }
+    }
+
+    /// <summary>
+    /// Reads a container from a stream, which need not be able to seek, from where it stands to the container's last byte; what follows is left in the
+    /// stream. All of it is kept in memory until <see cref="Dispose"/>, and memory is taken only for bytes that came.
+    /// </summary>
+    /// <param name="stream">The stream; it stays open.</param>
+    /// <param name="name">What messages call it.</param>
+    /// <exception cref="RbeFileException">It is not a container, of a newer version, damaged or cut, or it cannot be read.</exception>
+    public static RbeContainer Open(Stream stream, string name = "stream")
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        if (!stream.CanRead) throw new RbeFileException(name, "cannot be read. Give a stream that is open for reading.");
+        try
+        {
+            StreamSource source = new(stream);
+            return new RbeContainer(name, source, ReadHeader(name, source));
+        }
+        catch (Exception error) when (error is IOException or NotSupportedException)
+        {
+            throw new RbeFileException(name, $"cannot be read ({error.Message.TrimEnd('.')}).", error);
+        }
+    }
+
+    /// <summary>Whether there is a tensor of that name.</summary>
+    public bool Contains(string name) => _byName.ContainsKey(name);
+
+    /// <summary>The entry of a tensor.</summary>
+    /// <exception cref="RbeFileException">There is none of that name.</exception>
+    public RbeTensorInfo Find(string name) =>
+        _byName.TryGetValue(name, out RbeTensorInfo? info) ? info : throw new RbeFileException(Path, $"tensor \"{name}\" is missing. The file is not a complete model; write it again.");
+
+    /// <summary>Reads and checks a tensor.</summary>
+    /// <typeparam name="T">float, Half, byte, ushort, sbyte or int, as stored.</typeparam>
+    /// <param name="name">Its name.</param>
+    /// <param name="shape">The shape required; none accepts any.</param>
+    /// <exception cref="RbeFileException">Missing, of another type or shape, too long for an array, or damaged.</exception>
+    public T[] Read<T>(string name, params long[] shape)
+        where T : unmanaged
+    {
+        RbeTensorInfo info = Find(name);
+        Require<T>(info, shape.Length == 0 ? null : shape);
+        if (info.Count > Array.MaxLength) throw new RbeFileException(Path, $"tensor \"{name}\" has {info.Count} elements, more than an array's {Array.MaxLength}. Split it.");
+        T[] data = GC.AllocateUninitializedArray<T>((int)info.Count);
+        using MemoryHandleOf<T> pin = new(data);
+        Load(info, pin.Address);
+        return data;
+    }
+
+    /// <summary>Reads and checks a vector.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="destination">As many elements as the tensor is to have.</param>
+    /// <exception cref="RbeFileException">Missing, of another type or shape, or damaged.</exception>
+    internal unsafe void Read<T>(string name, Span<T> destination)
+        where T : unmanaged
+    {
+        RbeTensorInfo info = Find(name);
+        Require<T>(info, [destination.Length]);
+        fixed (T* values = destination) Load(info, (nint)values);
+    }
+
+    /// <summary>
+    /// A tensor of bytes where it lies in the file, mapped read-only: nothing is read, and nothing checked, before it is used
+    /// (<see cref="Verify(string)"/> checks). The memory stays valid after <see cref="Dispose"/>, for as long as anyone holds it.
+    /// </summary>
+    /// <param name="name">Its name; the type must be u8.</param>
+    /// <param name="shape">The shape required; none accepts any.</param>
+    /// <exception cref="RbeFileException">Missing, of another type or shape, more than 2^31 - 1 bytes, or the file cannot be mapped.</exception>
+    public ReadOnlyMemory<byte> Map(string name, params long[] shape)
+    {
+        if (_source is not FileSource file) throw new RbeFileException(Path, "was read from a stream, which cannot be mapped into memory. Load it with Map = false.");
+        ObjectDisposedException.ThrowIf(file.Handle.IsClosed, this);
+        RbeTensorInfo info = Find(name);
+        Require<byte>(info, shape.Length == 0 ? null : shape);
+        if (info.ByteLength > int.MaxValue) throw new RbeFileException(Path, $"tensor \"{name}\" has {info.ByteLength} bytes, at most {int.MaxValue} can be mapped as one. Split it.");
+        if (info.ByteLength == 0) return default;
+        lock (_mappingLock) _mapping ??= FileMapping.Open(Path, file.Handle, Length);
+        return _mapping.Part(info.Offset, (int)info.ByteLength);
+    }
+
+    /// <summary>Copies the bytes of a tensor to a stream, part by part, and checks them; damage shows after the last part.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="destination">The stream.</param>
+    /// <exception cref="RbeFileException">Missing or damaged.</exception>
+    public void CopyTo(string name, Stream destination)
+    {
+        ArgumentNullException.ThrowIfNull(destination);
+        Scan(Find(name), destination.Write);
+    }
+
+    /// <summary>Gives the bytes of a tensor part by part and checks them; damage shows after the last part.</summary>
+    internal void Read(string name, BytesSink sink) => Scan(Find(name), sink);
+
+    /// <summary>Reads every payload and checks its checksum.</summary>
+    /// <param name="cancel">Ends the reading.</param>
+    /// <exception cref="RbeFileException">A payload is damaged.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public void Verify(CancellationToken cancel = default)
+    {
+        byte[] part = new byte[PartBytes];
+        foreach (RbeTensorInfo info in Tensors) Scan(info, part, _ => cancel.ThrowIfCancellationRequested());
+    }
+
+    /// <summary>Reads one payload and checks its checksum.</summary>
+    /// <param name="name">The tensor.</param>
+    /// <exception cref="RbeFileException">It is missing or damaged.</exception>
+    public void Verify(string name) => Scan(Find(name), null);
+
+    /// <summary>Closes the file; memory that <see cref="Map"/> gave stays valid.</summary>
+    public void Dispose()
+    {
+        _source.Dispose();
+        _mapping = null;
+    }
+
+    /// <summary>Checks that there is a vector of floats of that length.</summary>
+    internal void Require(string name, long length) => Require<float>(Find(name), [length]);
+
+    private void Require<T>(RbeTensorInfo info, long[]? shape)
+        where T : unmanaged
+    {
+        RbeElement element = RbeElements.Of<T>();
+        if (info.Element == element && (shape is null || info.Shape.SequenceEqual(shape))) return;
+        string expected = shape is null ? RbeElements.Name(element) : (info with { Element = element, Shape = shape }).Describe();
+        throw new RbeFileException(Path, $"tensor \"{info.Name}\": expected {expected}, the file has {info.Describe()}. It belongs to another model; write it again.");
+    }
+
+    private unsafe void Load(RbeTensorInfo info, nint destination)
+    {
+        const int Part = 1 << 26;
+        XxHash3 hash = new();
+        for (long done = 0; done < info.ByteLength; done += Part)
+        {
+            Span<byte> piece = new((byte*)destination + done, (int)Math.Min(Part, info.ByteLength - done));
+            Fill(Path, _source, piece, info.Offset + done);
+            hash.Append(piece);
+        }
+
+        CheckHash(info, hash);
+    }
+
+    // A small tensor needs no large buffer.
+    private void Scan(RbeTensorInfo info, BytesSink? sink) => Scan(info, new byte[Math.Min(PartBytes, info.ByteLength)], sink);
+
+    private void Scan(RbeTensorInfo info, byte[] part, BytesSink? sink)
+    {
+        XxHash3 hash = new();
+        for (long done = 0; done < info.ByteLength; done += part.Length)
+        {
+            Span<byte> piece = part.AsSpan(0, (int)Math.Min(part.Length, info.ByteLength - done));
+            Fill(Path, _source, piece, info.Offset + done);
+            hash.Append(piece);
+            sink?.Invoke(piece);
+        }
+
+        CheckHash(info, hash);
+    }
+
+    private void CheckHash(RbeTensorInfo info, XxHash3 hash)
+    {
+        if (hash.GetCurrentHashAsUInt64() != info.Hash) throw Damaged(Path, $"the checksum of tensor \"{info.Name}\" is wrong");
+    }
+
+    private readonly struct MemoryHandleOf<T>(T[] data) : IDisposable
+        where T : unmanaged
+    {
+        private readonly GCHandle _handle = GCHandle.Alloc(data, GCHandleType.Pinned);
+
+        public nint Address => _handle.AddrOfPinnedObject();
+
+        public void Dispose() => _handle.Free();
+    }
+}

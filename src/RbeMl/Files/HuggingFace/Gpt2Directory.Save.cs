@@ -1,0 +1,103 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using RbeMl.Layers;
+using RbeMl.Models;
+using RbeMl.Numerics;
+using RbeMl.Storage;
+using RbeMl.Text;
+
+namespace RbeMl.Files;
+
+/// <content>Writing.</content>
+public sealed partial class Gpt2Directory
+{
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
+
+    private static readonly string[] OwnNames = [Gpt2ConfigJson.FileName, SafetensorsSet.SingleName, Gpt2TokenizerFiles.VocabularyName, Gpt2TokenizerFiles.MergesName, Gpt2TokenizerFiles.JsonName];
+
+    /// <summary>
+    /// Writes a model as a Hugging Face GPT-2 with dense float weights, one matrix decoded at a time; a LayerNorm kept as a series or a scalar is written as
+    /// its values. The folder appears as a whole or not at all. One that is already there is replaced if it is empty or was written by this method (its
+    /// config.json says so) and holds nothing else; any other is refused.
+    /// </summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="tokenizer">A <see cref="Gpt2Tokenizer"/> or <see cref="BytePairTokenizer"/> to write too; null for none.</param>
+    /// <param name="element">F32, F16 or BF16.</param>
+    /// <param name="cancel">Ends the work.</param>
+    /// <exception cref="RbeFileException">The folder holds other files, or cannot be written.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
+    /// <exception cref="InvalidSettingException">The model is not causal, or the tokenizer is of another kind.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled; nothing is written.</exception>
+    public static void Save(
+        string folder, Gpt2Model<float> model, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32, CancellationToken cancel = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        ArgumentNullException.ThrowIfNull(model);
+        TransformerConfig config = model.Config;
+        if (!config.Causal) throw new InvalidSettingException(nameof(config.Causal), config.Causal, "a GPT-2 is causal: this model cannot be written as one.");
+        if (3L * config.Width * config.Width > Array.MaxLength) throw new InvalidSettingException(nameof(config.Width), config.Width, $"c_attn would have more than {Array.MaxLength} values: too large for this version.");
+        if (tokenizer is not (null or Gpt2Tokenizer or BytePairTokenizer)) throw new InvalidSettingException("tokenizer", tokenizer.GetType().Name, "vocab.json and merges.txt hold byte pairs; pass null to write the model without its tokenizer.");
+        Gpt2File.CheckFinite(model.Parameters);
+        List<SafetensorsSource> sources = Sources(model, element);
+        JsonObject json = Gpt2ConfigJson.Write(config);
+        if (model.Tokens.With(tokenizer, config.Vocabulary).EndTokens is { Count: > 0 } ends) json[EndTokenFiles.Key] = EndTokenFiles.Write(ends);
+        json["torch_dtype"] = element switch { SafetensorsElement.F16 => "float16", SafetensorsElement.BF16 => "bfloat16", _ => "float32" };
+        AtomicFolder.Write(folder, MayReplace, target =>
+        {
+            AtomicFile.WriteText(System.IO.Path.Combine(target, Gpt2ConfigJson.FileName), json.ToJsonString(Indented) + "\n");
+            if (tokenizer is not null) Gpt2TokenizerFiles.Save(target, tokenizer);
+            SafetensorsWriter.Write(System.IO.Path.Combine(target, SafetensorsSet.SingleName), sources, new Dictionary<string, string> { ["format"] = "pt" }, cancel);
+        });
+    }
+
+    private static bool MayReplace(string folder)
+    {
+        string[] names = [.. Directory.EnumerateFileSystemEntries(folder).Select(entry => System.IO.Path.GetFileName(entry)!)];
+        return names.Length == 0
+            || (names.All(name => OwnNames.Contains(name)) && names.Contains(Gpt2ConfigJson.FileName) && Gpt2ConfigJson.IsOurs(System.IO.Path.Combine(folder, Gpt2ConfigJson.FileName)));
+    }
+
+    /// <summary>All tensors under their Hugging Face names, each decoded when it is written.</summary>
+    internal static List<SafetensorsSource> Sources(Gpt2Model<float> model, SafetensorsElement element)
+    {
+        TransformerConfig config = model.Config;
+        Gpt2TensorNames names = new(config, Transposed: true);
+        Dictionary<string, long[]> shapes = names.All().ToDictionary(t => Gpt2TensorNames.Usual(t.Name), t => t.Shape);
+        List<SafetensorsSource> sources = [];
+        Add(Gpt2TensorNames.Usual(Gpt2TensorNames.TokenEmbedding), () => Table(model.TokenEmbeddingWeights));
+        Add(Gpt2TensorNames.Usual(Gpt2TensorNames.PositionEmbedding), () => model.PositionEmbeddingValues);
+        for (int l = 0; l < config.Layers; l++)
+        {
+            RbeTransformerBlock<float> block = model.Blocks[l];
+            MultiHeadAttention<float> attention = block.Attention;
+            Linear(l, "attn.c_attn", attention.Query, attention.Key, attention.Value);
+            Linear(l, "attn.c_proj", attention.Output);
+            Linear(l, "mlp.c_fc", block.FeedForward.Expand);
+            Linear(l, "mlp.c_proj", block.FeedForward.Contract);
+            Norm(Gpt2TensorNames.Usual(Gpt2TensorNames.Part(l, "ln_1")), block.LayerNorm1);
+            Norm(Gpt2TensorNames.Usual(Gpt2TensorNames.Part(l, "ln_2")), block.LayerNorm2);
+        }
+
+        Norm(Gpt2TensorNames.Usual(Gpt2TensorNames.FinalNorm), model.FinalNorm);
+        if (!config.TiedHead) Add(Gpt2TensorNames.Head, () => Table(model.HeadWeights));
+        return sources;
+
+        void Add(string name, Func<float[]> make) => sources.Add(SafetensorsSource.From(name, () => FiniteSearch.Require(name, make()), shapes[name], element));
+
+        void Linear(int layer, string part, params RbeLinear<float>[] linears)
+        {
+            string name = Gpt2TensorNames.Usual(Gpt2TensorNames.Part(layer, part));
+            Add(name + ".weight", () => TensorReading.Join(linears));
+            Add(name + ".bias", () => [.. linears.SelectMany(linear => linear.BiasValues())]);
+        }
+
+        void Norm(string name, LayerNorm<float> norm)
+        {
+            Add(name + ".weight", norm.Gamma.ToFloats);
+            Add(name + ".bias", norm.Beta.ToFloats);
+        }
+    }
+
+    private static float[] Table(TableWeights weights) => weights.Dense ?? weights.Compressed!.ToDense();
+}

@@ -1,0 +1,53 @@
+using System.Text.Json;
+using System.Text.Unicode;
+using RbeMl.Storage;
+using RbeMl.Text;
+
+namespace RbeMl.Files;
+
+/// <summary>Reads JSON of small files, with errors of this library.</summary>
+internal static class JsonFile
+{
+    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
+
+    /// <summary>The object of a JSON file; names occur once and, like all texts, are Unicode.</summary>
+    public static JsonElement Object(string path, string wanted, int limit)
+    {
+        byte[] bytes = FileReading.Bytes(path, wanted, limit);
+        if (!Utf8.IsValid(bytes)) _ = TextFile.Decode(bytes, path); // says where and why
+        ReadOnlyMemory<byte> json = bytes.AsSpan().StartsWith("\uFEFF"u8) ? bytes.AsMemory(3) : bytes;
+        try
+        {
+            JsonElement root = JsonDocument.Parse(json, Strict).RootElement; // on the file's own bytes, without a copy
+            if (root.ValueKind != JsonValueKind.Object) throw new RbeFileException(path, $"holds no JSON object; {wanted} is needed. Write it again.");
+            CheckTexts(root);
+            return root;
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
+        {
+            throw new RbeFileException(path, $"is no JSON ({error.Message.TrimEnd('.')}); {wanted} is needed. Write it again.", error);
+        }
+    }
+
+    // Names and texts with escapes of unpaired surrogates are valid JSON, but reading them throws.
+    private static void CheckTexts(JsonElement value)
+    {
+        switch (value.ValueKind)
+        {
+            case JsonValueKind.String:
+                _ = value.GetString();
+                break;
+            case JsonValueKind.Array:
+                foreach (JsonElement item in value.EnumerateArray()) CheckTexts(item);
+                break;
+            case JsonValueKind.Object:
+                foreach (JsonProperty property in value.EnumerateObject())
+                {
+                    _ = property.Name;
+                    CheckTexts(property.Value);
+                }
+
+                break;
+        }
+    }
+}

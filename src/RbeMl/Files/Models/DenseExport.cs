@@ -1,0 +1,114 @@
+using RbeMl.Codec;
+using RbeMl.Models;
+using RbeMl.Numerics;
+using RbeMl.Storage;
+using RbeMl.Text;
+
+namespace RbeMl.Files;
+
+/// <summary>What <see cref="DenseExport.Write"/> wrote.</summary>
+/// <param name="Kind">Kind of the compressed file.</param>
+/// <param name="Tensors">Tensors written.</param>
+/// <param name="Bytes">Bytes of the tensors.</param>
+/// <param name="Tokenizer">Whether a tokenizer was written.</param>
+/// <param name="LostTokenizer">The name of a tokenizer that the output has no place for; null when none was lost.</param>
+public sealed record DenseExportResult(string Kind, int Tensors, long Bytes, bool Tokenizer, string? LostTokenizer)
+{
+    /// <summary>Why the model's tokenizer could not be read and is not written; null when it was, or there is none.</summary>
+    public string? TokenizerProblem { get; init; }
+}
+
+/// <summary>Writes a compressed file as dense weights, one matrix decoded at a time.</summary>
+public static class DenseExport
+{
+    private const string Extension = ".safetensors";
+
+    /// <summary>Writes the dense weights of a model or of a set of matrices.</summary>
+    /// <param name="path">The <c>.rbe</c> file, or the folder that <c>finetune</c> wrote.</param>
+    /// <param name="output">
+    /// A <c>.safetensors</c> file, or, for a model, any other name: a folder in Hugging Face's layout. A model's tensors have Hugging Face's names, those of a
+    /// set the names they were compressed under; its dense tensors keep their type and bytes.
+    /// </param>
+    /// <param name="element">Type of the decoded weights: F32, F16 or BF16.</param>
+    /// <param name="cancel">Ends the work.</param>
+    /// <exception cref="RbeFileException">The file is damaged or of another kind, or the output cannot be written.</exception>
+    /// <exception cref="InvalidSettingException">The output does not suit the kind of file.</exception>
+    /// <exception cref="NonFiniteException">A weight is beyond the range of the element type.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled; nothing is written.</exception>
+    public static DenseExportResult Write(string path, string output, SafetensorsElement element = SafetensorsElement.F32, CancellationToken cancel = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(output);
+        path = ModelSource.FileOf(path);
+        using RbeContainer file = RbeContainer.Open(path);
+        string kind = new JsonFields(path, "metadata", file.Metadata).Text("kind");
+        bool single = output.EndsWith(Extension, StringComparison.OrdinalIgnoreCase);
+        return kind switch
+        {
+            RbeMatrixSet.Kind when !single => throw new InvalidSettingException("output", output, $"{path} is a set of matrices, which is written as one file: give a name that ends in {Extension}."),
+            RbeMatrixSet.Kind => WriteSet(file, output, element, cancel),
+            _ => WriteModel(file, output, single, element, cancel), // its reader names other kinds
+        };
+    }
+
+    private static DenseExportResult WriteModel(RbeContainer file, string output, bool single, SafetensorsElement element, CancellationToken cancel)
+    {
+        using Gpt2Bundle bundle = Gpt2File.Load(file, new RbeLoadOptions());
+        cancel.ThrowIfCancellationRequested();
+        List<SafetensorsSource> sources = Gpt2Directory.Sources(bundle.Model, element);
+        string? problem = bundle.TokenizerProblem;
+        bool kept = !single && bundle.Tokenizer is Gpt2Tokenizer or BytePairTokenizer && CanWrite(bundle.Tokenizer, ref problem);
+        if (single) WriteFile(output, sources, cancel);
+        else Gpt2Directory.Save(output, bundle.Model, kept ? bundle.Tokenizer : null, element, cancel);
+        return new DenseExportResult(Gpt2File.Kind, sources.Count, sources.Sum(s => s.ByteLength), kept, kept || bundle.Tokenizer is null ? null : Describe(bundle.Tokenizer)) { TokenizerProblem = problem };
+    }
+
+    // Two tokens of the same bytes have no place in the files, and are no reason to keep the weights back.
+    private static bool CanWrite(ITokenizer tokenizer, ref string? problem)
+    {
+        try
+        {
+            Gpt2Vocabulary.Format(tokenizer);
+            return true;
+        }
+        catch (InvalidSettingException error)
+        {
+            problem = error.Message;
+            return false;
+        }
+    }
+
+    private static string Describe(ITokenizer tokenizer) => tokenizer switch
+    {
+        ByteTokenizer => "bytes",
+        CharacterTokenizer => "characters",
+        _ => "byte pairs",
+    };
+
+    private static DenseExportResult WriteSet(RbeContainer file, string output, SafetensorsElement element, CancellationToken cancel)
+    {
+        RbeMatrixSet set = RbeMatrixSet.Of(file);
+        List<SafetensorsSource> sources = [];
+        foreach (string name in set.Names)
+        {
+            cancel.ThrowIfCancellationRequested();
+            RbeMatrix matrix = set.ReadMatrix(name);
+            sources.Add(SafetensorsSource.From(name, () => FiniteSearch.Require(name, set.ReadMatrix(name).ToDense()), [matrix.Rows, matrix.Columns], element));
+        }
+
+        foreach (RbeDenseInfo dense in set.DenseTensors)
+        {
+            if (!SafetensorsElements.TryParse(dense.Type, out SafetensorsElement type))
+            {
+                throw new RbeFileException(file.Path, $"its dense tensor \"{dense.Name}\" has type {dense.Type}, which safetensors files do not have. Read it with RbeMatrixSet.CopyDense.");
+            }
+
+            sources.Add(SafetensorsSource.From(dense.Name, type, [.. dense.Shape], sink => set.ReadDense(dense.Name, sink)));
+        }
+
+        WriteFile(output, sources, cancel);
+        return new DenseExportResult(RbeMatrixSet.Kind, sources.Count, sources.Sum(s => s.ByteLength), false, null);
+    }
+
+    private static void WriteFile(string output, List<SafetensorsSource> sources, CancellationToken cancel) =>
+        SafetensorsWriter.Write(output, sources, new Dictionary<string, string> { ["format"] = "pt" }, cancel);
+}

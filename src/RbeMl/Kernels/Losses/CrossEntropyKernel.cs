@@ -1,0 +1,24 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using RbeMl.Numerics;
+
+namespace RbeMl.Kernels;
+
+/// <summary>Softmax cross-entropy.</summary>
+internal static unsafe class CrossEntropyKernel
+{
+    /// <summary>
+    /// losses[lane] = log-sum-exp - logit of the target; 0 where the target is negative. With a gradient, logits become
+    /// (softmax - onehot) * scale, zero in lanes without a target.
+    /// </summary>
+    public static void Loss<T>(T* logits, int vocabulary, int width, int* targets, T* losses, bool gradient, T scale)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        float factor = float.CreateTruncating(scale);
+        if (typeof(T) != typeof(float)) ReferenceCrossEntropy.Loss(logits, vocabulary, width, targets, losses, gradient, scale);
+        else if (Vector512.IsHardwareAccelerated) CrossEntropyKernelLanes.Loss<Lanes512>((float*)logits, vocabulary, width, targets, (float*)losses, gradient, factor);
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) CrossEntropyKernelLanes.Loss<Lanes256>((float*)logits, vocabulary, width, targets, (float*)losses, gradient, factor);
+        else CrossEntropyKernelLanes.Loss<LanesScalar>((float*)logits, vocabulary, width, targets, (float*)losses, gradient, factor);
+    }
+}

@@ -1,0 +1,73 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using RbeMl.Codec;
+using RbeMl.Numerics;
+
+namespace RbeMl.Kernels;
+
+/// <summary>Products with a frozen quantised base, a tile at a time. Blocks are <c>[tile][width]</c>, width 64 or 16.</summary>
+internal static unsafe class QuantizedKernel
+{
+    /// <summary>y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j); x points at block <paramref name="first"/>; scratch holds one tile.</summary>
+    public static void Multiply<T>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, T* x, T* y, int width, T* scratch)
+        where T : unmanaged, IFloatingPointIeee754<T> =>
+        Multiply(q, tileColumns, tileRow, first, last, new ChunkPointers<T>(x, 0), new ChunkPointers<T>(y, 0), new ChunkBatch(1, width, width), scratch);
+
+    /// <summary>The same for a few chunks, decoding each tile once. Lanes without tokens may keep their y.</summary>
+    internal static void Multiply<T>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<T> x, ChunkPointers<T> y, ChunkBatch group, T* scratch)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        ArgumentNullException.ThrowIfNull(q);
+        if (typeof(T) != typeof(float))
+        {
+            for (int c = 0; c < group.Count; c++) ReferenceQuantized.Multiply(q, tileColumns, tileRow, first, last, x[c], y[c], group.Width, scratch);
+            return;
+        }
+
+        ChunkPointers<float> from = x.As<float>(), to = y.As<float>();
+        if (Vector512.IsHardwareAccelerated) Multiply<Lanes512>(q, tileColumns, tileRow, first, last, from, to, group, (float*)scratch);
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) Multiply<Lanes256>(q, tileColumns, tileRow, first, last, from, to, group, (float*)scratch);
+        else Multiply<LanesScalar>(q, tileColumns, tileRow, first, last, from, to, group, (float*)scratch);
+    }
+
+    /// <summary>x += sum over tile rows i in [first, last) of Q(i, tileColumn)' y(i); y points at block <paramref name="first"/>; scratch holds one tile.</summary>
+    public static void MultiplyTransposed<T>(FrozenTiles q, int tileColumns, int tileColumn, int first, int last, T* y, T* x, int width, T* scratch)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        ArgumentNullException.ThrowIfNull(q);
+        if (typeof(T) != typeof(float)) ReferenceQuantized.MultiplyTransposed(q, tileColumns, tileColumn, first, last, y, x, width, scratch);
+        else if (Vector512.IsHardwareAccelerated) MultiplyTransposed<Lanes512>(q, tileColumns, tileColumn, first, last, (float*)y, (float*)x, width, (float*)scratch);
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) MultiplyTransposed<Lanes256>(q, tileColumns, tileColumn, first, last, (float*)y, (float*)x, width, (float*)scratch);
+        else MultiplyTransposed<LanesScalar>(q, tileColumns, tileColumn, first, last, (float*)y, (float*)x, width, (float*)scratch);
+    }
+
+    internal static void Multiply<TLanes>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, float* x, float* y, int width, float* scratch)
+        where TLanes : unmanaged, ILanes<TLanes> =>
+        Multiply<TLanes>(q, tileColumns, tileRow, first, last, new ChunkPointers<float>(x, 0), new ChunkPointers<float>(y, 0), new ChunkBatch(1, width, width), scratch);
+
+    internal static void Multiply<TLanes>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<float> y, ChunkBatch group, float* scratch)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        int tile = q.Tile, width = group.Width;
+        for (int j = first; j < last; j++)
+        {
+            q.Dequantize(tileRow * tileColumns + j, new Span<float>(scratch, tile * tile));
+            for (int c = 0; c < group.Count; c++)
+            {
+                GemmLanes.Multiply<TLanes>(tile, group.LanesOf(c), tile, scratch, tile, 1, x[c] + (nint)(j - first) * tile * width, width, y[c], width, accumulate: true);
+            }
+        }
+    }
+
+    internal static void MultiplyTransposed<TLanes>(FrozenTiles q, int tileColumns, int tileColumn, int first, int last, float* y, float* x, int width, float* scratch)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        int tile = q.Tile;
+        for (int i = first; i < last; i++)
+        {
+            q.Dequantize(i * tileColumns + tileColumn, new Span<float>(scratch, tile * tile));
+            GemmLanes.Multiply<TLanes>(tile, width, tile, scratch, 1, tile, y + (nint)(i - first) * tile * width, width, x, width, accumulate: true);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using RbeMl.Memory;
+using RbeMl.Numerics;
+
+namespace RbeMl.Kernels;
+
+/// <summary>
+/// Single places as a single token meets them: a lane is an output row, and a step multiplies one coefficient of each of sixteen rows with inputs that are picked
+/// out of registers by column. Cells (<see cref="PlaceCell"/>) of a row lie one after the other, so memory is read front to back. All widths give the same bits.
+/// </summary>
+internal sealed unsafe class SparsePlaceSlab : ISparseSlab
+{
+    private const int Lanes = PlaceCell.Lanes;
+    private const int Ahead = 2048; // bytes
+    private const int Margin = 128; // that the last step may read beyond
+    private readonly int _rows;
+    private readonly int _rowBlocks;
+    private readonly int _columns;
+    private readonly WeightPrecision _precision;
+    private readonly NativeBuffer<long> _starts;
+    private readonly NativeBuffer<byte> _cells;
+    private readonly NativeBuffer<uint> _masks;
+
+    /// <summary>Copies the values <c>[tile][place]</c>.</summary>
+    public SparsePlaceSlab(SparsePattern pattern, ReadOnlySpan<float> values, WeightPrecision precision)
+    {
+        int tile = pattern.Support.Tile;
+        _rows = Math.Min(tile, PlaceCell.Columns);
+        _rowBlocks = tile / _rows;
+        _columns = pattern.TileColumns * tile;
+        _precision = precision;
+        PlaceCell cell = new(pattern, _rows);
+        int blocks = pattern.TileRows * _rowBlocks, cells = (_columns + PlaceCell.Columns - 1) / PlaceCell.Columns;
+        _starts = new NativeBuffer<long>(blocks);
+        long bytes = 0;
+        for (int block = 0; block < blocks; block++)
+        {
+            _starts.Pointer[block] = bytes;
+            for (int c = 0; c < cells; c++)
+            {
+                cell.Load(block, c);
+                bytes += cell.Bytes(SizeOf(precision));
+            }
+        }
+
+        _cells = new NativeBuffer<byte>(bytes + Margin);
+        byte* to = _cells.Pointer;
+        for (int block = 0; block < blocks; block++)
+        {
+            for (int c = 0; c < cells; c++)
+            {
+                cell.Load(block, c);
+                to = cell.Write(values, precision, to);
+            }
+        }
+
+        // From number 16 - n on: the mask of the first n lanes.
+        _masks = new NativeBuffer<uint>(2 * Lanes);
+        _masks.Span[..Lanes].Fill(uint.MaxValue);
+    }
+
+    /// <inheritdoc/>
+    public long Bytes => _starts.AllocatedBytes + _cells.AllocatedBytes + _masks.AllocatedBytes;
+
+    /// <summary>Bytes of a value.</summary>
+    public static int SizeOf(WeightPrecision precision) => precision == WeightPrecision.Float32 ? sizeof(float) : sizeof(ushort);
+
+    /// <inheritdoc/>
+    public void Multiply(int tileRow, float* x, float* y)
+    {
+        bool rounded = _precision == WeightPrecision.BFloat16;
+        if (Vector512.IsHardwareAccelerated)
+        {
+            if (rounded) Run<Lanes512, RoundedPairs>(tileRow, x, y);
+            else Run<Lanes512, FloatPairs>(tileRow, x, y);
+        }
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported)
+        {
+            if (rounded) Run<Lanes256, RoundedPairs>(tileRow, x, y);
+            else Run<Lanes256, FloatPairs>(tileRow, x, y);
+        }
+        else if (rounded) Run<LanesScalar, RoundedPairs>(tileRow, x, y);
+        else Run<LanesScalar, FloatPairs>(tileRow, x, y);
+        GC.KeepAlive(this); // its native memory
+    }
+
+    internal void Run<TLanes, TPairs>(int tileRow, float* x, float* y)
+        where TLanes : unmanaged, ILanes<TLanes>
+        where TPairs : struct, IPairs
+    {
+        for (int block = 0; block < _rowBlocks; block++, y += _rows)
+        {
+            byte* cells = _cells.Pointer + _starts.Pointer[(tileRow * _rowBlocks) + block];
+            if (typeof(TLanes) == typeof(Lanes512)) RowInRegisters<TPairs>(cells, _masks.Pointer, x, _columns, y, _rows);
+            else Row<TLanes, TPairs>(cells, x, _columns, y, _rows);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _starts.Dispose();
+        _cells.Dispose();
+        _masks.Dispose();
+    }
+
+    // The sums of a group stay in registers; a cell's sums by rank are then picked by the ranks of its rows.
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void RowInRegisters<TPairs>(byte* cell, uint* masks, float* x, int columns, float* y, int rows)
+        where TPairs : struct, IPairs
+    {
+        float* sums = stackalloc float[PlaceCell.Columns];
+        for (int first = 0; first < columns; first += PlaceCell.Columns, x += PlaceCell.Columns)
+        {
+            bool whole = columns - first >= PlaceCell.Columns;
+            Vector512<float> x0 = Vector512.Load(x), x1 = Vector512.Load(x + 16);
+            Vector512<float> x2 = whole ? Vector512.Load(x + 32) : x0, x3 = whole ? Vector512.Load(x + 48) : x1;
+            byte* ranks = cell + PlaceCell.Header, step = ranks + rows, column = step + cell[0] + cell[1] + cell[2] + cell[3];
+            byte* value = column + (2 * Unsafe.ReadUnaligned<ushort>(cell + PlaceCell.Groups));
+            Sse.Prefetch0(cell + Ahead);
+            Sse.Prefetch0(cell + Ahead + 64);
+            for (int group = 0; group < rows / Lanes; group++)
+            {
+                Vector512<float> even = Vector512<float>.Zero, odd = even;
+                for (byte* end = step + cell[group]; step < end; step++)
+                {
+                    nint lanes = *step;
+                    Vector512<uint> index = Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)column));
+                    TPairs.Load(value, lanes, Vector512.Load(masks + Lanes - lanes), out Vector512<float> a, out Vector512<float> b);
+                    TPairs.Prefetch(value + Ahead);
+                    Sse.Prefetch0(column + Ahead);
+                    even = Vector512.FusedMultiplyAdd(a, Pick(index, Vector512.Create(32u), x0, x1, x2, x3), even);
+                    odd = Vector512.FusedMultiplyAdd(b, Pick(index >> 8, Vector512.Create(32u), x0, x1, x2, x3), odd);
+                    column += 2 * lanes;
+                    value += 2 * lanes * TPairs.Size;
+                }
+
+                (even + odd).Store(sums + (group * Lanes));
+            }
+
+            (x0, x1, x2, x3) = (Vector512.Load(sums), Vector512.Load(sums + 16), Vector512.Load(sums + 32), Vector512.Load(sums + 48));
+            for (int r = 0; r < rows; r += Lanes)
+            {
+                Vector512<uint> index = Avx512F.ConvertToVector512UInt32(Vector128.Load(ranks + r));
+                (Vector512.Load(y + r) + Pick(index, Vector512.Create(32u), x0, x1, x2, x3)).Store(y + r);
+            }
+
+            cell = value;
+        }
+    }
+
+    // Lanes of x by number: a permutation takes the lowest five bits, and the sixth chooses between two.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> Pick(Vector512<uint> index, Vector512<uint> sixth, Vector512<float> x0, Vector512<float> x1, Vector512<float> x2, Vector512<float> x3)
+    {
+        Vector512<float> low = Avx512F.PermuteVar16x32x2(x0, index.AsInt32(), x1), high = Avx512F.PermuteVar16x32x2(x2, index.AsInt32(), x3);
+        return Vector512.ConditionalSelect(Vector512.Equals(index & sixth, Vector512<uint>.Zero).AsSingle(), low, high);
+    }
+
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Row<TLanes, TPairs>(byte* cell, float* x, int columns, float* y, int rows)
+        where TLanes : unmanaged, ILanes<TLanes>
+        where TPairs : struct, IPairs
+    {
+        float* sums = stackalloc float[2 * PlaceCell.Columns];
+        for (int first = 0; first < columns; first += PlaceCell.Columns, x += PlaceCell.Columns)
+        {
+            byte* ranks = cell + PlaceCell.Header, step = ranks + rows, column = step + cell[0] + cell[1] + cell[2] + cell[3];
+            byte* value = column + (2 * Unsafe.ReadUnaligned<ushort>(cell + PlaceCell.Groups));
+            new Span<float>(sums, 2 * PlaceCell.Columns).Clear();
+            for (int group = 0; group < rows / Lanes; group++)
+            {
+                float* even = sums + (group * Lanes), odd = even + PlaceCell.Columns;
+                for (byte* end = step + cell[group]; step < end; step++)
+                {
+                    int lanes = *step;
+                    for (int lane = 0; lane < lanes; lane++, column += 2)
+                    {
+                        even[lane] = MathF.FusedMultiplyAdd(TPairs.First(value, lanes, lane), x[column[0]], even[lane]);
+                        odd[lane] = MathF.FusedMultiplyAdd(TPairs.Second(value, lanes, lane), x[column[1]], odd[lane]);
+                    }
+
+                    value += 2 * lanes * TPairs.Size;
+                }
+            }
+
+            for (int r = 0; r < rows; r++) y[r] += sums[ranks[r]] + sums[PlaceCell.Columns + ranks[r]];
+            cell = value;
+        }
+    }
+
+    /// <summary>How the coefficients of a step are stored.</summary>
+    internal interface IPairs
+    {
+        /// <summary>Bytes of a coefficient.</summary>
+        static abstract int Size { get; }
+
+        /// <summary>Both coefficients of the first lanes, 0 in the others.</summary>
+        static abstract void Load(byte* value, nint lanes, Vector512<uint> mask, out Vector512<float> first, out Vector512<float> second);
+
+        static abstract void Prefetch(byte* value);
+
+        static abstract float First(byte* value, int lanes, int lane);
+
+        static abstract float Second(byte* value, int lanes, int lane);
+    }
+
+    internal readonly struct FloatPairs : IPairs
+    {
+        public static int Size => sizeof(float);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Load(byte* value, nint lanes, Vector512<uint> mask, out Vector512<float> first, out Vector512<float> second)
+        {
+            first = (Vector512.Load((uint*)value) & mask).AsSingle();
+            second = (Vector512.Load((uint*)value + lanes) & mask).AsSingle();
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Prefetch(byte* value)
+        {
+            Sse.Prefetch0(value);
+            Sse.Prefetch0(value + 64);
+        }
+
+        public static float First(byte* value, int lanes, int lane) => Unsafe.ReadUnaligned<float>(value + (lane * sizeof(float)));
+
+        public static float Second(byte* value, int lanes, int lane) => Unsafe.ReadUnaligned<float>(value + ((lanes + lane) * sizeof(float)));
+    }
+
+    internal readonly struct RoundedPairs : IPairs
+    {
+        public static int Size => sizeof(ushort);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Load(byte* value, nint lanes, Vector512<uint> mask, out Vector512<float> first, out Vector512<float> second)
+        {
+            Vector512<uint> both = Vector512.Load((uint*)value) & mask;
+            first = (both << 16).AsSingle();
+            second = (both & Vector512.Create(0xFFFF0000)).AsSingle();
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Prefetch(byte* value) => Sse.Prefetch0(value);
+
+        public static float First(byte* value, int lanes, int lane) => WeightRounding.FromBFloat16(Unsafe.ReadUnaligned<ushort>(value + (2 * lane * sizeof(ushort))));
+
+        public static float Second(byte* value, int lanes, int lane) => WeightRounding.FromBFloat16(Unsafe.ReadUnaligned<ushort>(value + (((2 * lane) + 1) * sizeof(ushort))));
+    }
+}

@@ -1,0 +1,47 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace RbeMl.Numerics;
+
+/// <summary>Element-wise pieces.</summary>
+internal static unsafe class Elementwise
+{
+    /// <summary>y = a + b.</summary>
+    public static void Add<T>(T* a, T* b, T* y, long count)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        if (typeof(T) != typeof(float)) ReferenceElementwise.Add(a, b, y, count);
+        else if (Vector512.IsHardwareAccelerated) ElementwiseLanes.Add<Lanes512>((float*)a, (float*)b, (float*)y, count);
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) ElementwiseLanes.Add<Lanes256>((float*)a, (float*)b, (float*)y, count);
+        else ElementwiseLanes.Add<LanesScalar>((float*)a, (float*)b, (float*)y, count);
+    }
+
+    /// <summary>y[row][lane] += bias[row].</summary>
+    public static void AddBias<T>(T* y, T* bias, int rows, int width)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        if (typeof(T) != typeof(float)) ReferenceElementwise.AddBias(y, bias, rows, width);
+        else if (Vector512.IsHardwareAccelerated) ElementwiseLanes.AddBias<Lanes512>((float*)y, (float*)bias, rows, width);
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) ElementwiseLanes.AddBias<Lanes256>((float*)y, (float*)bias, rows, width);
+        else ElementwiseLanes.AddBias<LanesScalar>((float*)y, (float*)bias, rows, width);
+    }
+
+    /// <summary>sums[row] = sum over lanes of g[row][lane], in an order that depends on nothing but the width and the machine's vectors.</summary>
+    public static void RowSums<T>(T* g, int rows, int width, T* sums)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        if (typeof(T) != typeof(float)) ReferenceElementwise.RowSums(g, rows, width, sums);
+        else if (Vector512.IsHardwareAccelerated) ElementwiseLanes.RowSums<Lanes512>((float*)g, rows, width, (float*)sums);
+        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) ElementwiseLanes.RowSums<Lanes256>((float*)g, rows, width, (float*)sums);
+        else ElementwiseLanes.RowSums<LanesScalar>((float*)g, rows, width, (float*)sums);
+    }
+
+    /// <summary>y[column][row] = x[row][column].</summary>
+    public static void Transpose<T>(T* x, int rows, int columns, long ldx, T* y, long ldy)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        if (sizeof(T) == sizeof(float)) ElementwiseTranspose.Transpose((float*)x, rows, columns, ldx, (float*)y, ldy);
+        else ReferenceElementwise.Transpose(x, rows, columns, ldx, y, ldy);
+    }
+}

@@ -1,0 +1,66 @@
+using System.Runtime.CompilerServices;
+
+namespace RbeMl.Numerics;
+
+/// <summary>The fast <see cref="Elementwise"/>.</summary>
+internal static unsafe class ElementwiseLanes
+{
+    private const int LargestLanes = 16;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void Add<TLanes>(float* a, float* b, float* y, long count)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        long i = 0;
+        for (; i + TLanes.Count <= count; i += TLanes.Count) TLanes.Store(TLanes.Add(TLanes.Load(a + i), TLanes.Load(b + i)), y + i);
+        for (; i < count; i++) y[i] = a[i] + b[i];
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void AddBias<TLanes>(float* y, float* bias, int rows, int width)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        for (int r = 0; r < rows; r++, y += width)
+        {
+            TLanes b = TLanes.Set(bias[r]);
+            int i = 0;
+            for (; i + TLanes.Count <= width; i += TLanes.Count) TLanes.Store(TLanes.Add(TLanes.Load(y + i), b), y + i);
+            for (; i < width; i++) y[i] += bias[r];
+        }
+    }
+
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void RowSums<TLanes>(float* g, int rows, int width, float* sums)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        byte* memory = stackalloc byte[LargestLanes * LargestLanes * sizeof(float) + 64];
+        float* partials = (float*)(((nint)memory + 63) & ~63);
+        int r = 0;
+        if (TLanes.Count > 1 && width > 0 && width % TLanes.Count == 0)
+        {
+            // A vector of rows at a time, so that their lanes are summed together.
+            for (; r + TLanes.Count <= rows; r += TLanes.Count)
+            {
+                for (int k = 0; k < TLanes.Count; k++, g += width)
+                {
+                    TLanes sum = TLanes.Load(g);
+                    for (int i = TLanes.Count; i < width; i += TLanes.Count) sum = TLanes.Add(sum, TLanes.Load(g + i));
+                    TLanes.Store(sum, partials + k * TLanes.Count);
+                }
+
+                TLanes.Store(TLanes.SumRows(partials), sums + r);
+            }
+        }
+
+        for (; r < rows; r++, g += width)
+        {
+            TLanes sum = TLanes.Zero;
+            int i = 0;
+            for (; i + TLanes.Count <= width; i += TLanes.Count) sum = TLanes.Add(sum, TLanes.Load(g + i));
+            float total = TLanes.Sum(sum);
+            for (; i < width; i++) total += g[i];
+            sums[r] = total;
+        }
+    }
+}

@@ -1,0 +1,21 @@
+namespace RbeMl.Numerics;
+
+/// <summary>Rounding to bf16 and back, one value at a time.</summary>
+internal static unsafe class ReferenceBFloat16
+{
+    /// <summary>y = the bits of x rounded to bf16 (8 bits of significand), to nearest, ties to even; a NaN stays one.</summary>
+    public static void Round(float* x, ushort* y, long count)
+    {
+        for (long i = 0; i < count; i++)
+        {
+            uint bits = BitConverter.SingleToUInt32Bits(x[i]);
+            y[i] = float.IsNaN(x[i]) ? (ushort)((bits >> 16) | 0x40) : (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+        }
+    }
+
+    /// <summary>y = x as float, exactly.</summary>
+    public static void Expand(ushort* x, float* y, long count)
+    {
+        for (long i = 0; i < count; i++) y[i] = BitConverter.UInt32BitsToSingle((uint)x[i] << 16);
+    }
+}
