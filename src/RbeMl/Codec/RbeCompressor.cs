@@ -79,7 +79,7 @@ public static partial class RbeCompressor
             for (int e = 0; e < k; e++) coefficients[t * k + e] = (float)(coefficientStd * random.NextNormal());
         }
 
-        float[] alphas = plan.Alphas ? new float[checked(tileCount * RbeMatrix.BasisCount)] : [];
+        float[] alphas = plan.Alphas ? new float[checked(tileCount * BasisFunctions.Count)] : [];
         return new RbeMatrix(rows, columns, options.Tile, options.Transform, alphas, support, coefficients, null, options.Format);
     }
 

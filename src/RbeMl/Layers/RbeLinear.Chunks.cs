@@ -51,8 +51,8 @@ public sealed unsafe partial class RbeLinear<T>
         }
 
         if (_factors is null) return;
-        T* alphas = _parameters.At(Alphas!) + ((long)tileRow * TileColumns + first) * RbeMatrix.BasisCount;
-        for (int c = 0; c < x.Count; c++) AlphaKernel.MixTiles(_factors, alphas, RbeMatrix.BasisCount, x.Moments[c], last - first, transposed: false, s[c], width);
+        T* alphas = _parameters.At(Alphas!) + ((long)tileRow * TileColumns + first) * BasisFunctions.Count;
+        for (int c = 0; c < x.Count; c++) AlphaKernel.MixTiles(_factors, alphas, BasisFunctions.Count, x.Moments[c], last - first, transposed: false, s[c], width);
     }
 
     /// <summary>As the other one, for all chunks.</summary>

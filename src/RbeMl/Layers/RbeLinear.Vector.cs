@@ -56,7 +56,7 @@ public sealed unsafe partial class RbeLinear<T>
         _base?.MultiplyVector(tileRow * TileColumns, TileColumns, x, hat, (float*)scratch.Take(_base.VectorScratch));
         if (_factors is AlphaFactors<float> factors)
         {
-            float* alphas = (float*)_parameters.At(Alphas!) + ((long)tileRow * TileColumns * RbeMatrix.BasisCount);
+            float* alphas = (float*)_parameters.At(Alphas!) + ((long)tileRow * TileColumns * BasisFunctions.Count);
             VectorAlpha.Add(factors, alphas, (float*)moments, TileColumns, hat);
         }
 

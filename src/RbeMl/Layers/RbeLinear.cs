@@ -146,8 +146,8 @@ public sealed unsafe partial class RbeLinear<T>
         if (_factors is null) return;
         T* m = scratch.Take((long)BasisFunctions.FactorCount * width);
         new Span<T>(m, BasisFunctions.FactorCount * width).Clear();
-        T* alphas = _parameters.At(Alphas!) + (long)tileColumn * RbeMatrix.BasisCount;
-        AlphaKernel.MixTiles(_factors, alphas, (long)TileColumns * RbeMatrix.BasisCount, gMoments, TileRows, transposed: true, m, width);
+        T* alphas = _parameters.At(Alphas!) + (long)tileColumn * BasisFunctions.Count;
+        AlphaKernel.MixTiles(_factors, alphas, (long)TileColumns * BasisFunctions.Count, gMoments, TileRows, transposed: true, m, width);
         AlphaKernel.Expand(_factors, m, dxHat, width);
     }
 
@@ -204,7 +204,7 @@ public sealed unsafe partial class RbeLinear<T>
             AlphaKernel.GradientTiles(
                 _factors, xMoments.Chunk(chunk) + (long)xMomentFirstRow * width, xMoments.ChunkStride,
                 gMoments.Chunk(chunk) + ((long)gMomentFirstRow + tileRow * BasisFunctions.FactorCount) * width, gMoments.ChunkStride,
-                chunks, TileColumns, gradients.At(Alphas!) + (long)tileRow * TileColumns * RbeMatrix.BasisCount, width);
+                chunks, TileColumns, gradients.At(Alphas!) + (long)tileRow * TileColumns * BasisFunctions.Count, width);
         }
     }
 
@@ -229,11 +229,11 @@ public sealed unsafe partial class RbeLinear<T>
         T* x = scratch.Take((long)BasisFunctions.FactorCount * width);
         T* g = scratch.Take((long)BasisFunctions.FactorCount * width);
         AlphaKernel.Moments(_factors, gHatBlock, g, width);
-        T* gradient = gradients.At(Alphas!) + (long)tileRow * TileColumns * RbeMatrix.BasisCount;
+        T* gradient = gradients.At(Alphas!) + (long)tileRow * TileColumns * BasisFunctions.Count;
         for (int j = 0; j < TileColumns; j++)
         {
             AlphaKernel.Moments(_factors, xHat + (long)j * Tile * width, x, width);
-            AlphaKernel.Gradient(_factors, x, g, gradient + (j * RbeMatrix.BasisCount), width);
+            AlphaKernel.Gradient(_factors, x, g, gradient + (j * BasisFunctions.Count), width);
         }
     }
 

@@ -1,15 +1,20 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using Microsoft.Win32.SafeHandles;
-using RbeMl.Files;
 
 namespace RbeMl.Storage;
 
 /// <summary>Says what a file that is not what is needed looks like.</summary>
 internal static class ForeignFile
 {
+    /// <summary>Bytes before the header of a safetensors file: its length.</summary>
+    public const int SafetensorsPreface = 8;
+
     private const int Beginning = 64;
     private static readonly SearchValues<byte> Text = SearchValues.Create([9, 10, 13, .. Enumerable.Range(32, 95).Select(b => (byte)b)]);
+
+    /// <summary>The first bytes of a <c>.rbe</c> file.</summary>
+    public static ReadOnlySpan<byte> ContainerMagic => [0x89, (byte)'R', (byte)'B', (byte)'E', 0x0D, 0x0A, 0x1A, 0x0A];
 
     private static ReadOnlySpan<byte> Pointer => "version https://git-lfs."u8;
 
@@ -36,8 +41,8 @@ internal static class ForeignFile
         Span<byte> start = stackalloc byte[Beginning];
         start = start[..Math.Max(0, RandomAccess.Read(handle, start, 0))];
         if (start.StartsWith(Pointer)) return PointerProblem;
-        if (start.StartsWith(RbeContainerWriter.Magic)) return "is no safetensors file; it is a .rbe file, which is compressed already. Give the dense weights.";
-        string? kind = KindOf(start) ?? (start.Length < SafetensorsHeader.PrefaceLength || start.ContainsAnyExcept(Text) ? null : "text");
+        if (start.StartsWith(ContainerMagic)) return "is no safetensors file; it is a .rbe file, which is compressed already. Give the dense weights.";
+        string? kind = KindOf(start) ?? (start.Length < SafetensorsPreface || start.ContainsAnyExcept(Text) ? null : "text");
         return kind is null or SafetensorsKind ? null : $"is no safetensors file; it looks like {kind}. Give the weights as safetensors.";
     }
 

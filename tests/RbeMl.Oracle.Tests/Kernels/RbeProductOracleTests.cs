@@ -28,13 +28,13 @@ public abstract unsafe class RbeProductOracleTests<T> : OracleTest
     [InlineData(TileTransform.None)]
     public void AlphasThroughMoments(TileTransform transform)
     {
-        double[] alphas = Numbers.Normal(RbeMatrix.BasisCount, 1);
+        double[] alphas = Numbers.Normal(BasisFunctions.Count, 1);
         RbeMatrix matrix = new(Tile, Tile, Tile, transform, Numbers.Convert<double, float>(alphas), null, [], null, RbeFormat.Sparse(1));
         Problem oracle = new(matrix);
 
         AlphaFactors<T> factors = new(transform, Tile);
         using NativeBuffer<T> x = Tensors.Native<T>(oracle.Input), g = Tensors.Native<T>(oracle.OutputGradient), a = Tensors.Native<T>(alphas);
-        using NativeBuffer<T> y = new(Tile * Width), dx = new(Tile * Width), gradient = new(RbeMatrix.BasisCount);
+        using NativeBuffer<T> y = new(Tile * Width), dx = new(Tile * Width), gradient = new(BasisFunctions.Count);
         using NativeBuffer<T> m = new(BasisFunctions.FactorCount * Width), s = new(m.Length), mixed = new(m.Length), back = new(m.Length);
         AlphaKernel.Moments(factors, x.Pointer, m.Pointer, Width);
         AlphaKernel.Mix(factors, a.Pointer, m.Pointer, mixed.Pointer, Width);

@@ -22,9 +22,9 @@ internal sealed class TorchRbeMatrix
         (_rows, _columns, _tile, _tileRows, _tileColumns) = (matrix.Rows, matrix.Columns, matrix.Tile, matrix.TileRows, matrix.TileColumns);
         _synthesis = Tensors.From(TransformMatrix.Synthesis(matrix.Transform, _tile), _tile, _tile).to(type);
         BasisFunctions basis = BasisFunctions.Get(matrix.Transform, _tile);
-        _functions = Tensors.From([.. basis.Functions.SelectMany(f => f)], RbeMatrix.BasisCount, (long)_tile * _tile).to(type);
+        _functions = Tensors.From([.. basis.Functions.SelectMany(f => f)], BasisFunctions.Count, (long)_tile * _tile).to(type);
         if (matrix.Base is { } quantized) _frozen = Frozen(quantized).to(type);
-        if (matrix.HasAlphas) Alphas = DenseMatrix.Leaf(matrix.Alphas, type, matrix.TileCount, RbeMatrix.BasisCount);
+        if (matrix.HasAlphas) Alphas = DenseMatrix.Leaf(matrix.Alphas, type, matrix.TileCount, BasisFunctions.Count);
         if (matrix.Support is not { } support) return;
 
         int count = support.CoefficientsPerTile;

@@ -56,7 +56,7 @@ public class TileStatisticsTests
             for (int j = 0; j < matrix.Columns; j++)
             {
                 int tile = i / matrix.Tile * matrix.TileColumns + j / matrix.Tile, cell = i % matrix.Tile * matrix.Tile + j % matrix.Tile;
-                for (int k = 0; k < RbeMatrix.BasisCount; k++) cells[i * matrix.Columns + j] += matrix.Alphas[tile * RbeMatrix.BasisCount + k] * functions[k][cell];
+                for (int k = 0; k < BasisFunctions.Count; k++) cells[i * matrix.Columns + j] += matrix.Alphas[tile * BasisFunctions.Count + k] * functions[k][cell];
             }
         }
 

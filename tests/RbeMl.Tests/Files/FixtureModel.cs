@@ -95,7 +95,7 @@ internal static class FixtureModel
     {
         int tiles = Tiles(rows, columns);
         return new RbeMatrix(
-            rows, columns, Tile, transform, alphas ? values.Floats(tiles * RbeMatrix.BasisCount, 16) : [], values.Support(tiles, runs, rule.RunLength),
+            rows, columns, Tile, transform, alphas ? values.Floats(tiles * BasisFunctions.Count, 16) : [], values.Support(tiles, runs, rule.RunLength),
             values.Floats(tiles * runs * rule.RunLength, 1), null, RbeFormat.Sparse(runs * rule.RunLength, rule));
     }
 
@@ -103,7 +103,7 @@ internal static class FixtureModel
     {
         int tiles = Tiles(rows, columns);
         return new RbeMatrix(
-            rows, columns, Tile, TileTransform.Dct, values.Floats(tiles * RbeMatrix.BasisCount, 16), values.Support(tiles, coefficients, 1), values.Floats(tiles * coefficients, 1), null,
+            rows, columns, Tile, TileTransform.Dct, values.Floats(tiles * BasisFunctions.Count, 16), values.Support(tiles, coefficients, 1), values.Floats(tiles * coefficients, 1), null,
             RbeFormat.Seed(coefficients));
     }
 

@@ -3,14 +3,14 @@ namespace RbeMl.Codec;
 /// <summary>The arrays of a matrix while rows of its tiles are being rounded; tiles are stored from any thread.</summary>
 internal sealed class CalibratedTiles(FormatPlan plan, int tile, int tileCount)
 {
-    private readonly float[] _alphas = plan.Alphas ? new float[checked(tileCount * RbeMatrix.BasisCount)] : [];
+    private readonly float[] _alphas = plan.Alphas ? new float[checked(tileCount * BasisFunctions.Count)] : [];
     private readonly Half[] _scales = new Half[checked(tileCount * plan.ScalesOf(tile))];
     private readonly byte[] _codes = new byte[checked(tileCount * (tile * tile * plan.Bits / 8) + (plan.Trellis ? TrellisTiles.PadBytes : 0))];
     private readonly ushort[] _places = new ushort[checked(tileCount * plan.Outliers)];
     private readonly Half[] _values = new Half[checked(tileCount * plan.Outliers)];
 
     /// <summary>Alphas of a tile, <c>[8]</c>, or empty.</summary>
-    public Span<float> AlphasOf(int t) => plan.Alphas ? _alphas.AsSpan(t * RbeMatrix.BasisCount, RbeMatrix.BasisCount) : [];
+    public Span<float> AlphasOf(int t) => plan.Alphas ? _alphas.AsSpan(t * BasisFunctions.Count, BasisFunctions.Count) : [];
 
     /// <summary>Scales of a tile.</summary>
     public Span<Half> ScalesOf(int t) => _scales.AsSpan(t * plan.ScalesOf(tile), plan.ScalesOf(tile));

@@ -7,7 +7,7 @@ internal sealed unsafe class CoefficientLoader
     private readonly BasisFunctions? _basis;
     private readonly double[] _image;
     private readonly double[] _ones;
-    private readonly double[] _alphas = new double[RbeMatrix.BasisCount];
+    private readonly double[] _alphas = new double[BasisFunctions.Count];
 
     public CoefficientLoader(TileTransform transform, int tile, bool alphas)
     {

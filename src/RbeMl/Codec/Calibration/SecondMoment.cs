@@ -80,7 +80,7 @@ public sealed unsafe class SecondMoment
                 cancel.ThrowIfCancellationRequested();
                 int count = Math.Min(SymmetricUpdate.Depth, tokens - t);
                 Pack(source + (long)t * stride, count, stride, packed);
-                SymmetricUpdate.Add(packed, count, products, Stride, 0, 1, RbeCompressor.Threads(threads));
+                SymmetricUpdate.Add(packed, count, products, Stride, 0, 1, new ParallelOptions { MaxDegreeOfParallelism = threads == 0 ? -1 : threads });
             }
         }
 

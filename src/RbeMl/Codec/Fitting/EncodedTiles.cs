@@ -3,7 +3,7 @@ namespace RbeMl.Codec;
 /// <summary>The arrays of a matrix while its tiles are being fitted; tiles are stored from any thread.</summary>
 internal sealed class EncodedTiles(FormatPlan plan, int tile, int tileCount)
 {
-    private readonly float[] _alphas = plan.Alphas ? new float[checked(tileCount * RbeMatrix.BasisCount)] : [];
+    private readonly float[] _alphas = plan.Alphas ? new float[checked(tileCount * BasisFunctions.Count)] : [];
     private readonly ushort[] _starts = new ushort[checked(tileCount * plan.Runs)];
     private readonly float[] _coefficients = new float[checked(tileCount * plan.Runs * plan.RunLength)];
     private readonly Half[] _scales = plan.Bits > 0 ? new Half[checked(tileCount * plan.ScalesOf(tile))] : [];
@@ -17,7 +17,7 @@ internal sealed class EncodedTiles(FormatPlan plan, int tile, int tileCount)
     /// <summary>Stores what <paramref name="fitter"/> has found for tile <paramref name="t"/>.</summary>
     public void Store(int t, TileFitter fitter)
     {
-        for (int k = 0; k < fitter.Alphas.Length; k++) _alphas[t * RbeMatrix.BasisCount + k] = (float)fitter.Alphas[k];
+        for (int k = 0; k < fitter.Alphas.Length; k++) _alphas[t * BasisFunctions.Count + k] = (float)fitter.Alphas[k];
         fitter.Starts.CopyTo(_starts.AsSpan(t * plan.Runs));
         int count = plan.Runs * plan.RunLength;
         for (int e = 0; e < count; e++) _coefficients[t * count + e] = (float)fitter.Coefficients[e];

@@ -16,7 +16,7 @@ internal sealed partial class TileFitter
     private void Polish(ReadOnlySpan<double> cells)
     {
         bool withAlphas = _plan.Alphas && _plan.Bits == 0 && !_plan.Literal;
-        int first = withAlphas ? RbeMatrix.BasisCount : 0, count = first + _best.Coefficients.Length;
+        int first = withAlphas ? BasisFunctions.Count : 0, count = first + _best.Coefficients.Length;
         double[] step = new double[count], gradient = new double[count], total = new double[count], error = new double[_area];
         double inside = _mask.Sum() / _area, damping = inside < 1 ? PolishDamping * inside : 0;
         Decode(_best, _decoded);
@@ -48,7 +48,7 @@ internal sealed partial class TileFitter
         if (MaskedEnergy(error) < start) _current.CopyTo(_best);
     }
 
-    private double Norm(int k) => Math.Sqrt(_basis.Gram[k * RbeMatrix.BasisCount + k]);
+    private double Norm(int k) => Math.Sqrt(_basis.Gram[k * BasisFunctions.Count + k]);
 
     // cells = the tile that parameters p alone make.
     private void PushForward(double[] p, int first, double[] cells)

@@ -167,7 +167,7 @@ internal sealed partial class TileFitter
     {
         AlphaSolver.Solve(_basis.Functions, _filled, _mask, _basis.Gram, _current.Alphas);
         Array.Clear(_decoded);
-        for (int k = 0; k < RbeMatrix.BasisCount; k++) AlphaSolver.AddScaled(_decoded, _basis.Functions[k], _current.Alphas[k]);
+        for (int k = 0; k < BasisFunctions.Count; k++) AlphaSolver.AddScaled(_decoded, _basis.Functions[k], _current.Alphas[k]);
         for (int e = 0; e < _area; e++)
         {
             if (_mask[e] == 0) _filled[e] = _decoded[e];
@@ -287,7 +287,7 @@ internal sealed partial class TileFitter
         }
 
         if (!_plan.Alphas) return;
-        for (int k = 0; k < RbeMatrix.BasisCount; k++) AlphaSolver.AddScaled(image, _basis.TransformedFunctions[k], fit.Alphas[k]);
+        for (int k = 0; k < BasisFunctions.Count; k++) AlphaSolver.AddScaled(image, _basis.TransformedFunctions[k], fit.Alphas[k]);
     }
 
     private double MaskedEnergy(double[] cells) => AlphaSolver.MaskedDot(cells, cells, _mask);
@@ -301,7 +301,7 @@ internal sealed partial class TileFitter
     /// <summary>One possible encoding of a tile.</summary>
     private sealed class Candidate(FormatPlan plan, int tile)
     {
-        public double[] Alphas { get; } = plan.Alphas ? new double[RbeMatrix.BasisCount] : [];
+        public double[] Alphas { get; } = plan.Alphas ? new double[BasisFunctions.Count] : [];
 
         public ushort[] Starts { get; } = new ushort[plan.Runs];
 

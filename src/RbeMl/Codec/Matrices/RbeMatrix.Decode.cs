@@ -79,9 +79,9 @@ public sealed partial class RbeMatrix
             Array.Clear(image);
             for (int i = 0; i < rows; i++) denseGradient.Slice((top + i) * structure.Columns + left, columns).CopyTo(image.AsSpan(i * tile));
             transformer.Adjoint(image, image);
-            for (int k = 0; k < BasisCount && structure.HasAlphas; k++)
+            for (int k = 0; k < BasisFunctions.Count && structure.HasAlphas; k++)
             {
-                alphaGradient[t * BasisCount + k] = AlphaSolver.MaskedDot(basis.TransformedFunctions[k], image, everywhere);
+                alphaGradient[t * BasisFunctions.Count + k] = AlphaSolver.MaskedDot(basis.TransformedFunctions[k], image, everywhere);
             }
 
             if (structure.Support is not { } support) continue;
@@ -108,7 +108,7 @@ public sealed partial class RbeMatrix
         for (int i = 0; i < wide.Length; i++) wide[i] = values[i];
     }
 
-    private ReadOnlySpan<T> AlphasOf<T>(ReadOnlySpan<T> alphas, int tileIndex) => HasAlphas ? alphas.Slice(tileIndex * BasisCount, BasisCount) : [];
+    private ReadOnlySpan<T> AlphasOf<T>(ReadOnlySpan<T> alphas, int tileIndex) => HasAlphas ? alphas.Slice(tileIndex * BasisFunctions.Count, BasisFunctions.Count) : [];
 
     private ReadOnlySpan<T> CoefficientsOf<T>(ReadOnlySpan<T> coefficients, int tileIndex)
     {
@@ -169,7 +169,7 @@ public sealed partial class RbeMatrix
             0,
             TileCount,
             parallel ?? new ParallelOptions(),
-            () => (Transformer: new TileTransformer(Transform, Tile), Image: new double[Tile * Tile], Base: new float[Tile * Tile], Alphas: new double[HasAlphas ? BasisCount : 0], Coefficients: new double[Support?.CoefficientsPerTile ?? 0]),
+            () => (Transformer: new TileTransformer(Transform, Tile), Image: new double[Tile * Tile], Base: new float[Tile * Tile], Alphas: new double[HasAlphas ? BasisFunctions.Count : 0], Coefficients: new double[Support?.CoefficientsPerTile ?? 0]),
             (t, _, scratch) =>
             {
                 if (alphas is null) Widen(AlphasOf<float>(Alphas, t), scratch.Alphas);
@@ -205,7 +205,7 @@ public sealed partial class RbeMatrix
 
         if (alphas.Length == 0) return;
         double[][] functions = BasisFunctions.Get(Transform, Tile).TransformedFunctions;
-        for (int k = 0; k < BasisCount; k++) AlphaSolver.AddScaled(image, functions[k], alphas[k]);
+        for (int k = 0; k < BasisFunctions.Count; k++) AlphaSolver.AddScaled(image, functions[k], alphas[k]);
     }
 
     private void CheckTile(int tileIndex, int length)

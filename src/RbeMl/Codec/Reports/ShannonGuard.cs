@@ -142,7 +142,7 @@ public static class ShannonGuard
                 (int top, int left, int rows, int columns) = matrix.BoundsOf(t);
                 double[] cells = scratch.Cells;
                 Array.Clear(cells);
-                for (int k = 0; k < RbeMatrix.BasisCount && matrix.HasAlphas; k++) AlphaSolver.AddScaled(cells, functions[k], -unit * matrix.Alphas[(t * RbeMatrix.BasisCount) + k]);
+                for (int k = 0; k < BasisFunctions.Count && matrix.HasAlphas; k++) AlphaSolver.AddScaled(cells, functions[k], -unit * matrix.Alphas[(t * BasisFunctions.Count) + k]);
                 for (int i = 0; i < tile; i++)
                 {
                     Span<double> row = cells.AsSpan(i * tile, tile);

@@ -51,7 +51,7 @@ public sealed record TileStatistics(IReadOnlyList<double> Energies, IReadOnlyLis
     {
         Array.Clear(image);
         double[][] functions = BasisFunctions.Get(matrix.Transform, matrix.Tile).TransformedFunctions;
-        for (int k = 0; k < RbeMatrix.BasisCount; k++) AlphaSolver.AddScaled(image, functions[k], matrix.Alphas[tile * RbeMatrix.BasisCount + k]);
+        for (int k = 0; k < BasisFunctions.Count; k++) AlphaSolver.AddScaled(image, functions[k], matrix.Alphas[tile * BasisFunctions.Count + k]);
     }
 
     // The transform keeps norms, so only ragged tiles are taken back to cells.

@@ -10,7 +10,7 @@ namespace RbeMl.Codec;
 /// </summary>
 internal static class AlphaSolver
 {
-    private const int N = RbeMatrix.BasisCount;
+    private const int N = BasisFunctions.Count;
     private const double EigenvalueCutoff = 1e-7;
     private const double DiagonalCutoff = 1e-12;
 

@@ -12,6 +12,9 @@ namespace RbeMl.Codec;
 /// </summary>
 public sealed class BasisFunctions
 {
+    /// <summary>Number of basis functions, and of the alphas of a tile.</summary>
+    public const int Count = 8;
+
     /// <summary>Eigenvectors kept of d.</summary>
     public const int DistanceRank = 8;
 
@@ -29,8 +32,8 @@ public sealed class BasisFunctions
         double[] m = TransformMatrix.Analysis(transform, tile);
         Factors = factors;
         TransformedFactors = [.. factors.Select(f => Transform(m, f, tile))];
-        Functions = [.. Enumerable.Range(0, RbeMatrix.BasisCount).Select(k => MakeFunction(k, Factors))];
-        TransformedFunctions = [.. Enumerable.Range(0, RbeMatrix.BasisCount).Select(k => MakeFunction(k, TransformedFactors))];
+        Functions = [.. Enumerable.Range(0, Count).Select(k => MakeFunction(k, Factors))];
+        TransformedFunctions = [.. Enumerable.Range(0, Count).Select(k => MakeFunction(k, TransformedFactors))];
         Gram = MakeGram();
     }
 

@@ -33,7 +33,7 @@ public static class RbeContainerWriter
     // Some 70,000 tensors: an entry has about 200 bytes with its share of the metadata. A tokenizer of 100,000 merges has 1.5 MB.
     internal const long HeaderLimit = 16L << 20;
 
-    internal static ReadOnlySpan<byte> Magic => [0x89, (byte)'R', (byte)'B', (byte)'E', 0x0D, 0x0A, 0x1A, 0x0A];
+    internal static ReadOnlySpan<byte> Magic => ForeignFile.ContainerMagic;
 
     /// <summary>Writes a container as a whole or not at all.</summary>
     /// <param name="path">The file.</param>

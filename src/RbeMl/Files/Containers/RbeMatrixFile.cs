@@ -58,7 +58,7 @@ internal static class RbeMatrixFile
     public static IEnumerable<RbeTensor> Tensors(string name, RbeMatrix matrix)
     {
         int tiles = matrix.TileCount;
-        if (matrix.HasAlphas) yield return RbeTensor.From($"{name}.alphas", matrix.Alphas, tiles, RbeMatrix.BasisCount);
+        if (matrix.HasAlphas) yield return RbeTensor.From($"{name}.alphas", matrix.Alphas, tiles, BasisFunctions.Count);
         if (matrix.Support is { } support)
         {
             yield return RbeTensor.From($"{name}.places", ArrayOf(support.Starts), tiles, support.RunsPerTile);
@@ -103,7 +103,7 @@ internal static class RbeMatrixFile
         TileTransform transform = fields.Name<TileTransform>("transform");
         if (RbeReportFile.Exists(fields)) read.Add(RbeReportFile.TensorName(name));
         RbeFormat format = ReadFormat(fields.Object("format"));
-        float[] alphas = fields.Flag("alphas") ? Take<float>("alphas", RbeMatrix.BasisCount) : [];
+        float[] alphas = fields.Flag("alphas") ? Take<float>("alphas", BasisFunctions.Count) : [];
         CheckFinite($"{name}.alphas", alphas);
         try
         {

@@ -8,7 +8,7 @@ namespace RbeMl.Files;
 /// <summary>The parsed and checked header of a safetensors file: 8 bytes of length, then JSON; the data follow without gaps.</summary>
 internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Metadata, IReadOnlyList<SafetensorsTensor> Tensors)
 {
-    public const int PrefaceLength = 8;
+    public const int PrefaceLength = ForeignFile.SafetensorsPreface;
     /// <summary>Most bytes of a header: some 150,000 tensors, more than real models have. (The format allows 100,000,000.)</summary>
     public const long Limit = 16L << 20;
 

@@ -92,7 +92,7 @@ internal static unsafe class AlphaKernel
             {
                 for (int j = 0; j < count; j++)
                 {
-                    ReferenceAlpha.Gradient(factors, m + chunk * mStride + (long)j * BasisFunctions.FactorCount * width, s + chunk * sStride, gradient + j * RbeMatrix.BasisCount, width);
+                    ReferenceAlpha.Gradient(factors, m + chunk * mStride + (long)j * BasisFunctions.FactorCount * width, s + chunk * sStride, gradient + j * BasisFunctions.Count, width);
                 }
             }
         }

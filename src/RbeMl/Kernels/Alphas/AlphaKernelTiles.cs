@@ -75,7 +75,7 @@ internal static unsafe class AlphaKernelTiles
     {
         float* signs = lists.Signs;
         nint w = width, next = BasisFunctions.FactorCount * w;
-        for (int j = 0; j < count; j++, m += next, gradient += RbeMatrix.BasisCount)
+        for (int j = 0; j < count; j++, m += next, gradient += BasisFunctions.Count)
         {
             // Sums of their own for the products of d, which get their signs at the end.
             TLanes g0 = TLanes.Zero, g2 = g0, g2b = g0, g3 = g0, g4 = g0, g5 = g0, g6 = g0, g7 = g0;

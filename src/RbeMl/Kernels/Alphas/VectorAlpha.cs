@@ -53,7 +53,7 @@ internal static unsafe class VectorAlpha
     {
         Vector256<float> functions = Vector256<float>.Zero, distance = Vector256<float>.Zero;
         float square = 0;
-        for (int j = 0; j < tiles; j++, alphas += RbeMatrix.BasisCount, moments += Entries)
+        for (int j = 0; j < tiles; j++, alphas += BasisFunctions.Count, moments += Entries)
         {
             functions = Vector256.FusedMultiplyAdd(Vector256.Load(alphas), Vector256.Load(moments), functions);
             distance = Vector256.FusedMultiplyAdd(Vector256.Create(alphas[1]), Vector256.Load(moments + Lanes), distance);
