@@ -64,7 +64,7 @@ internal static partial class Commands
             string message = parsed.CommandResult.Command == root && UnknownVerb(args) is { } word ? $"Unrecognized command or argument '{word}'." : FirstError(parsed);
             string mend = DidYouMean(root, parsed.CommandResult.Command, message);
             if (mend.Length == 0 && verb.Length == 0) mend = $" The commands are {string.Join(", ", root.Subcommands.Select(c => c.Name))}.";
-            return Fail(host, ExitCode.Usage, $"{message}{mend} See 'rbeml{verb} --help'.");
+            return Fail(host, ExitCode.Usage, $"{message}{mend} See '{host.Program}{verb} --help'.");
         }
 
         try
@@ -78,7 +78,7 @@ internal static partial class Commands
         }
         catch (Exception error) when (!host.Debug)
         {
-            (int code, string message) = Explain(error is SavedWorkException { InnerException: { } failure } ? failure : error, parsed.CommandResult.Command.Name);
+            (int code, string message) = Explain(error is SavedWorkException { InnerException: { } failure } ? failure : error, $"{host.Program} {parsed.CommandResult.Command.Name}");
             return Fail(host, code, error is SavedWorkException ? $"{message} {error.Message}" : message);
         }
     }
@@ -86,9 +86,9 @@ internal static partial class Commands
     // Options after a word that is no command are not what is wrong.
     private static string? UnknownVerb(string[] args) => args is [{ Length: > 0 } word, ..] && word[0] != '-' ? word : null;
 
-    private static (int Code, string Message) Explain(Exception error, string verb) => error switch
+    private static (int Code, string Message) Explain(Exception error, string command) => error switch
     {
-        UsageException => (ExitCode.Usage, $"{error.Message} See 'rbeml {verb} --help'."),
+        UsageException => (ExitCode.Usage, $"{error.Message} See '{command} --help'."),
         RbeException => (ExitCode.Failed, error.Message),
         OperationCanceledException => (ExitCode.Cancelled, "cancelled before there was anything to save."),
         OverflowException => (ExitCode.Failed, "the sizes multiply to more than can be counted. Use a smaller --batch, --context, --width or --vocabulary."),

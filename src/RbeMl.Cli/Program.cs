@@ -24,6 +24,7 @@ internal static class Program
             Interactive = !Console.IsOutputRedirected,
             Width = CommandHost.ConsoleWidth,
             ErrorWidth = CommandHost.ErrorConsoleWidth,
+            Program = StartedAs.Here(),
             Cancel = stopping.Token,
             Stopping = stopping,
             Debug = Environment.GetEnvironmentVariable("RBEML_DEBUG") is { Length: > 0 },

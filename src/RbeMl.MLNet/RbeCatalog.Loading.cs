@@ -23,7 +23,7 @@ public sealed partial class RbeCatalog
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException)
         {
-            throw new RbeFileException(path, $"cannot be read ({error.Message.TrimEnd('.')}).", error);
+            throw new RbeFileException(path, $"cannot be read ({error.Message.TrimEnd('.')}). Check that it is a plain file you may read.", error);
         }
 
         using (stream) return Load(stream, path, out inputSchema);

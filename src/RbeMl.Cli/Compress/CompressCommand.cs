@@ -62,7 +62,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
     {
         List<string> read = [settings.Input];
         if (settings.Calibration is { } calibration) read.Add(calibration);
-        if (settings.Input.EndsWith(".rbe", StringComparison.OrdinalIgnoreCase) || ModelSource.InFolder(settings.Input) is not null) throw new UsageException($"{settings.Input} is compressed already, and compressing its errors would add to them. Give the dense weights; 'rbeml decompress' makes a dense model of it if they are lost.");
+        if (settings.Input.EndsWith(".rbe", StringComparison.OrdinalIgnoreCase) || ModelSource.InFolder(settings.Input) is not null) throw new UsageException($"{settings.Input} is compressed already, and compressing its errors would add to them. Give the dense weights; '{host.Program} decompress' makes a dense model of it if they are lost.");
         if (settings.ModelOnly is { } option && File.Exists(settings.Input)) throw new UsageException($"{option} needs the folder of a model: {settings.Input} does not say what its tensors are for.");
         foreach (string written in new[] { settings.Output, json.File }.OfType<string>())
         {

@@ -8,7 +8,7 @@ internal static class CompressTables
     /// <summary>Prints a line for each kind of matrix, the other parts and the totals.</summary>
     public static void Write(CommandHost host, CompressRecord record)
     {
-        FigureTable table = new FigureTable("matrices").Column("count", 2).Column("shape", 1).Column("format", 3).Column("bits/weight", 6).Column("error", 7, Meanings.Error).Column("floor", 5, Meanings.Floor);
+        FigureTable table = new FigureTable("matrices").Column("count", 2).Column("shape", 1).Column("format", 3).Column("bits/weight", 6, Meanings.Weight).Column("error", 7, Meanings.Error).Column("floor", 5, Meanings.Floor);
         foreach (var kind in record.Tensors.GroupBy(t => (Name: MatrixKinds.Of(t.Name), t.Rows, t.Columns, t.Format)))
         {
             // All of one shape, so plain means are those of the weights.
@@ -19,11 +19,11 @@ internal static class CompressTables
         table.Write(host);
         Part(host, "LayerNorms", record.LayerNorms);
         Part(host, "embeddings", record.Embeddings);
-        if (record.Copied is { Count: > 0 } copied) host.Say($"{Format.Count(copied.Count)} {(copied.Count == 1 ? "tensor" : "tensors")} copied unchanged");
+        if (record.Copied is { Count: > 0 } copied) host.Say($"{Format.Count(copied.Count, "tensor")} copied unchanged");
         if (record.BlockErrors is { } blocks)
         {
             string norms = record.LayerNorms?.Storage == "dense" ? "" : $" ({Format.Figure(blocks.WithDenseLayerNorms.Max())} with dense LayerNorms)";
-            host.Say($"Output error of blocks on {Format.Count(record.CalibrationTokens ?? 0)} calibration tokens: mean {Format.Figure(blocks.Errors.Average())}, worst {Format.Figure(blocks.Errors.Max())}{norms}");
+            host.Say($"Output error of blocks on {Format.Count(record.CalibrationTokens ?? 0, "calibration token")}: mean {Format.Figure(blocks.Errors.Average())}, worst {Format.Figure(blocks.Errors.Max())}{norms}");
         }
 
         if (record.TokenizerProblem is { } problem) host.Say($"Without a tokenizer: the model's cannot be read ({problem})");

@@ -67,7 +67,7 @@ internal sealed class DecompressCommand
         {
             if (!json.OnOutput)
             {
-                host.Say($"{output}: {Format.Count(written.Tensors)} tensors, {Format.Bytes(written.Bytes)}{(written.Tokenizer ? ", with the tokenizer" : "")}");
+                host.Say($"{output}: {Format.Count(written.Tensors, "tensor")}, {Format.Bytes(written.Bytes)}{(written.Tokenizer ? ", with the tokenizer" : "")}");
                 if (written.LostTokenizer is { } lost) host.Say($"The model's tokenizer ({lost}) has no place in {(output.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) ? "a single file" : "Hugging Face's layout")}; keep {path} for it.");
                 if (written.TokenizerProblem is { } problem) host.Say($"Without a tokenizer: the model's cannot be read ({problem})");
             }

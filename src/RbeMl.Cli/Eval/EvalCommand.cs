@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using RbeMl.Cli.Help;
 using RbeMl.Cli.Output;
 using RbeMl.Models;
 using RbeMl.Storage;
@@ -29,7 +30,7 @@ internal sealed class EvalCommand
     public static Command Create(CommandHost host)
     {
         EvalCommand verb = new();
-        Command command = new(
+        Verb command = new(
             "eval",
             """
             Measures how well a model predicts a text: loss in nats a token, perplexity, bits a byte, and its distance from a reference model.
@@ -42,7 +43,10 @@ internal sealed class EvalCommand
               rbeml eval --model ids.rbe --tokens ids.txt --stride 64 --json figures.json
               rbeml eval --model rbeml-out/model.rbe --text book.txt --limit 20000 --json
             """);
-        foreach (Option option in (Option[])[verb._model, verb._text, verb._tokens, .. verb._input.All, verb._special, verb._reference, verb._context, verb._stride, verb._batch, verb._limit, verb._threads, verb._json]) command.Add(option);
+        command.Add("Models", verb._model, verb._reference);
+        command.Add("Data", [verb._text, verb._tokens, .. verb._input.All, verb._special]);
+        command.Add("Windows", verb._context, verb._stride, verb._batch, verb._limit);
+        command.Add("Run and output", verb._threads, verb._json);
         command.SetAction(result => verb.Run(result, host));
         return command;
     }
@@ -89,9 +93,9 @@ internal sealed class EvalCommand
     {
         int positions = Math.Min(model.Config.MaxSequenceLength, reference?.Config.MaxSequenceLength ?? int.MaxValue);
         int context = result.GetValue(_context) ?? positions;
-        if (context > positions) throw new InvalidSettingException("--context", context, $"the model{(reference is null ? " has" : " and its reference have")} {positions} positions; use at most that.");
+        if (context > positions) throw new InvalidSettingException("--context", context, $"the model{(reference is null ? " has" : " and its reference have")} {Format.Count(positions, "position")}; use at most that.");
         int stride = result.GetValue(_stride) ?? context;
-        if (stride > context) throw new InvalidSettingException("--stride", stride, $"a window has {context} tokens; use at most that.");
+        if (stride > context) throw new InvalidSettingException("--stride", stride, $"a window has {Format.Count(context, "token")}; use at most that.");
         return new EvaluationOptions { Context = context, Stride = stride, Batch = result.GetValue(_batch) ?? 0, Limit = result.GetValue(_limit) ?? 0 };
     }
 
@@ -121,10 +125,11 @@ internal sealed class EvalCommand
         if (record.Kl is { } kl) table.Row("KL(reference || model), nats a token", Format.Figure(kl));
         if (record.Top1Agreement is { } agreement) table.Row("top-1 agreement with reference", Format.Percent(agreement));
         table.Row("weights in memory", Format.Bytes(record.WeightsBytes));
-        table.Row("bits a weight", Format.Figure(record.BitsPerWeight));
+        table.Row("bits a parameter", Format.Figure(record.BitsPerParameter));
         table.Row("tokens a second", Format.Count(record.TokensPerSecond));
         table.Write(host);
-        if (record.Cancelled) host.Say($"Stopped after {Format.Count(record.Tokens)} tokens.");
+        host.Say($"bits a parameter: {Meanings.Parameter}", 0);
+        if (record.Cancelled) host.Say($"Stopped after {Format.Count(record.Tokens, "token")}.");
     }
 
     private sealed class Reporter(ProgressView view, Stopwatch watch) : IProgress<EvaluationProgress>

@@ -29,7 +29,7 @@ internal static class FinetuneCommand
         command.SetAction(result =>
         {
             JsonTarget json = result.JsonTarget(options.Json);
-            return new FinetuneJob(options.Read(result), json, host).Run();
+            return new FinetuneJob(options.Read(result, host.Program), json, host).Run();
         });
         return command;
     }

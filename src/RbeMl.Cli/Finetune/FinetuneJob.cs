@@ -22,10 +22,8 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         Seed = settings.Seed,
         Threads = settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads,
         Command = settings.Command,
-        Settings = settings.Listed,
         Version = MachineRecord.Version(),
         Machine = MachineRecord.Here(),
-        ByTime = settings.Seconds is not null,
     };
 
     private readonly RunFiles _files = new(settings.Out, settings.Overwrite);
@@ -77,13 +75,14 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     {
         int room = model?.MaxSequenceLength ?? int.MaxValue;
         int context = settings.Context ?? Math.Min(DefaultContext, room);
-        return context <= room ? context : throw new InvalidSettingException("--context", context, $"the model has {room} positions; use at most that.");
+        return context <= room ? context : throw new InvalidSettingException("--context", context, $"the model has {Format.Count(room, "position")}; use at most that.");
     }
 
     private void Train(Gpt2Model<float> model, TrainingData data, int context, LaterWork later)
     {
         TrainerOptions options = settings.ToTrainer(context, ValidationSequences, settings.MemoryLimit is null ? 0 : RehearseSaving(model, data));
         using Trainer trainer = new(model, data.Train, data.Validation, options, settings.Threads);
+        _run.Settings = Listed(model, options, trainer.Activations);
         Say(trainer.Plan is { } plan
             ? $"Memory: at most {plan.Estimate.Total >> 20} of {plan.LimitBytes >> 20} MiB; {plan.Describe()}"
             : $"Memory: about {trainer.Estimate.Total >> 20} MiB of the machine's {RuntimeFootprint.MachineBytes >> 20} MiB");
@@ -106,15 +105,34 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         }
 
         _run.Cancelled = host.Cancel.IsCancellationRequested && !clock.IsOver(trainer.StepsDone);
+        _run.ByTime = trainer.StepsDone < options.Steps;
         _run.TrainingSeconds = clock.Elapsed.TotalSeconds;
         SaveLast(model, data);
-        if (_run.Cancelled) later.Do(() => Say($"Stopping: the model after {_run.Steps.Count} steps is saved in {_files.Model}. The figures so far and the report follow; a second Ctrl-C leaves them out."));
+        if (_run.Cancelled) later.Do(() => Say($"Stopping: the model after {StepsDone} is saved in {_files.Model}. The figures so far and the report follow; a second Ctrl-C leaves them out."));
         Measure(later, () => Validate(trainer, view, ValidationSequences));
         _run.Profile = ProfileRecord.Of(trainer.Profile);
         TrainingBytes bytes = trainer.Bytes;
         _run.Bytes = new ByteRecord(bytes.Weights, bytes.Gradients, bytes.Optimizer, bytes.Activations);
         _run.Memory = MemoryRecord.Of(trainer);
         _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, 2 * bytes.DenseWeights, bytes.Activations);
+    }
+
+    // The settings with what the run has found of them.
+    private Dictionary<string, string> Listed(Gpt2Model<float> model, TrainerOptions options, ActivationSettings kept)
+    {
+        Dictionary<string, IFormattable> found = new()
+        {
+            ["--vocabulary"] = model.Config.Vocabulary,
+            ["--context"] = options.Context,
+            ["--warmup"] = options.Warmup,
+            ["--dropout"] = model.Config.Dropout,
+            ["--threads"] = _run.Threads,
+            ["--checkpointing"] = kept.Checkpointing,
+            ["--offload"] = kept.Offload,
+        };
+        return settings.Listed.ToDictionary(
+            option => option.Key,
+            option => option.Value ?? (found[option.Key] is Enum way ? MemoryRecord.Word(way) : found[option.Key].ToString(null, CultureInfo.InvariantCulture)));
     }
 
     private void Steps(Trainer trainer, TrainingData data, TrainingView view, RunClock clock)
@@ -182,7 +200,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         string tokenizer = data.Tokenizer switch { ByteTokenizer => "bytes", CharacterTokenizer => "characters", BytePairTokenizer => "bpe", null => "ids", _ => "gpt2" };
         _run.Model = new ModelRecord(
             config.Layers, config.Heads, config.Width, config.Vocabulary, context, TrainingModel.Describe(matrices[0]), matrices[0].Tile, matrices[0].Transform.ToString(), tokenizer, dense, trainable);
-        Say($"Model: {config.Layers} blocks, width {config.Width}, {config.Heads} heads, vocabulary {config.Vocabulary} ({tokenizer}), context {context}; {TrainingModel.Describe(matrices[0])}: {Format.Count(trainable)} trained values for {Format.Count(dense)} dense ones");
+        Say($"Model: {Format.Count(config.Layers, "block")}, width {config.Width}, {Format.Count(config.Heads, "head")}, vocabulary {config.Vocabulary} ({tokenizer}), context {context}; {TrainingModel.Describe(matrices[0])}: {Format.Count(trainable)} trained values for {Format.Count(dense)} dense ones");
         Say($"Data:  {Format.Count(data.Train.Tokens)} training and {Format.Count(data.Validation.Tokens)} validation tokens from {data.Source}");
     }
 
@@ -197,7 +215,9 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
     private static string Decode(TrainingData data, int[] ids) => data.Tokenizer?.Decode(ids) ?? string.Join(' ', ids);
 
-    private string Saved => $"The model after {_run.Steps.Count} steps is saved in {_files.Model}.{(_files.Earlier is { } earlier ? " " + earlier : "")}";
+    private string StepsDone => Format.Count(_run.Steps.Count, "step");
+
+    private string Saved => $"The model after {StepsDone} is saved in {_files.Model}.{(_files.Earlier is { } earlier ? " " + earlier : "")}";
 
     // First of all, and with it the figures so far: whatever comes after may fail. The earlier run keeps its names until the new model is whole beside it.
     private void SaveModel(Gpt2Model<float> model, TrainingData data)
@@ -233,7 +253,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         }
         catch (RbeFileException error)
         {
-            host.Complain($"rbeml: note: saving after {_run.Steps.Count} steps failed, and training goes on: {error.Message}");
+            host.Complain($"rbeml: note: saving after {StepsDone} failed, and training goes on: {error.Message}");
         }
     }
 
@@ -279,7 +299,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         later.Do(() =>
         {
             if (!json.OnOutput) Summary.Write(host, _run);
-            if (_run.Cancelled) Say($"Stopped after {_run.Steps.Count} steps; the work so far is saved in {settings.Out}.");
+            if (_run.Cancelled) Say($"Stopped after {StepsDone}; the work so far is saved in {settings.Out}.");
         });
         later.Do(() => json.Write(host, document));
     }

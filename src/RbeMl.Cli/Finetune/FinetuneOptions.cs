@@ -12,6 +12,8 @@ internal sealed class FinetuneOptions
     /// <summary>Largest vocabulary of a new model.</summary>
     public const int MostTokenIds = 1 << 20;
 
+    private const double DefaultSeconds = 100;
+
     private readonly Option<string?> _model = Options.File("--model", "model", "Continue with this model, a .rbe file, the folder that finetune wrote, or the folder of a Hugging Face GPT-2 (shape, formats and tokenizer come from it; a folder's weights are dense unless --format compresses them). Without it a new model is trained.", "-m");
     private readonly Option<int> _layers = Options.Whole("--layers", 4, 1, "Blocks of a new model.", 1024);
     private readonly Option<int> _heads = Options.Whole("--heads", 4, 1, "Attention heads of a new model; the width is a multiple of it.", 1024);
@@ -24,7 +26,7 @@ internal sealed class FinetuneOptions
     private readonly TextInput _input = new();
     private readonly Option<bool> _special = Options.Special();
     private readonly Option<int?> _steps = Options.OptionalWhole("--steps", 1, "Optimiser steps. The same seed and steps give the same model, bit for bit, on any number of threads.");
-    private readonly Option<double?> _seconds = Options.OptionalReal("--seconds", 0, 1e9, "Stop after about this time; how many steps that is depends on the machine. With --steps, whichever ends first. Without both: 100.", above: true);
+    private readonly Option<double?> _seconds = Options.OptionalReal("--seconds", 0, 1e9, $"Stop after about this time; how many steps that is depends on the machine. With --steps, whichever ends first. Without both: {DefaultSeconds}.", above: true);
     private readonly Option<int> _batch = Options.Whole("--batch", 16, 1, "Sequences of a micro-batch.", 65536);
     private readonly Option<int?> _context = Options.OptionalWhole("--context", 1, "Tokens of a sequence; 128, or what the model has room for.", 1 << 20);
     private readonly Option<int> _accumulate = Options.Whole("--accumulate", 1, 1, "Micro-batches added up before an optimiser step.", 65536);
@@ -64,8 +66,10 @@ internal sealed class FinetuneOptions
     }
 
     /// <summary>Reads the settings.</summary>
+    /// <param name="result">The command line.</param>
+    /// <param name="program">The words that start this program.</param>
     /// <exception cref="UsageException">Options contradict each other.</exception>
-    public FinetuneSettings Read(ParseResult result)
+    public FinetuneSettings Read(ParseResult result, string program)
     {
         CheckCombinations(result);
         bool compression = _compression.All.Any(result.Given);
@@ -85,7 +89,7 @@ internal sealed class FinetuneOptions
             TextOptions = _input.Read(result),
             Special = result.GetValue(_special),
             Steps = result.GetValue(_steps),
-            Seconds = result.GetValue(_seconds) ?? (result.Given(_steps) ? null : 100),
+            Seconds = result.GetValue(_seconds) ?? (result.Given(_steps) ? null : DefaultSeconds),
             Batch = result.GetValue(_batch),
             Context = result.GetValue(_context),
             Accumulate = result.GetValue(_accumulate),
@@ -103,26 +107,42 @@ internal sealed class FinetuneOptions
             MemoryLimit = result.GetValue(_memoryLimit),
             Profile = result.GetValue(_profile),
             Out = result.GetValue(_out)!,
-            Command = CommandLine.Of(result.Tokens.Select(token => token.Value)),
+            Command = CommandLine.Of(program, result.Tokens.Select(token => token.Value)),
             Listed = List(result),
             SaveMinutes = result.GetValue(_saveMinutes),
             Overwrite = result.GetValue(_overwrite),
         };
     }
 
-    // In the order of the help page; those that nobody gave and that have no default are left to the run.
-    private static Dictionary<string, string> List(ParseResult result)
+    // In the order of the help page.
+    private Dictionary<string, string?> List(ParseResult result)
     {
-        Dictionary<string, string> list = [];
-        foreach (Option option in result.CommandResult.Command.Options)
+        Option[] found = [_vocabulary, _context, _warmup, _dropout, _threads, _checkpointing, _offload]; // by the run, where nobody gave them
+        Dictionary<string, string?> list = [];
+        foreach (Option option in result.CommandResult.Command.Options.Where(option => HasEffect(option, result)))
         {
-            string? value = result.Given(option)
-                ? string.Join(' ', result.GetResult(option)!.Tokens.Select(token => token.Value)) is { Length: > 0 } words ? words : "on"
+            string? value = _compression.All.Contains(option) ? _compression.Effect(option, result)
+                : result.Given(option) ? string.Join(' ', result.GetResult(option)!.Tokens.Select(token => token.Value)) is { Length: > 0 } words ? words : "on"
+                : option == _seconds ? Convert.ToString(DefaultSeconds, CultureInfo.InvariantCulture)
                 : option is { HasDefaultValue: true, ValueType.IsArray: false } && option.GetDefaultValue() is { } standard and not false ? Convert.ToString(standard, CultureInfo.InvariantCulture) : null;
-            if (value is not null) list[option.Name] = value;
+            bool byRun = found.Contains(option) && (!result.Given(option) || option == _threads);
+            if (value is not null || byRun) list[option.Name] = byRun ? null : value;
         }
 
         return list;
+    }
+
+    // Whether it would make a difference to give the option another value.
+    private bool HasEffect(Option option, ParseResult result)
+    {
+        bool newModel = !result.Given(_model), ids = result.Given(_tokens), files = ids || result.Given(_text);
+        return option != Json
+            && (!_input.All.Contains(option) || files)
+            && (!NewModelOnly.Contains(option) || newModel)
+            && (option != _vocabulary || ids || result.GetValue(_tokenizer) == "bpe")
+            && (option != _tokenizer || !ids)
+            && (option != _seconds || result.Given(_seconds) || !result.Given(_steps))
+            && (!_compression.All.Contains(option) || newModel || _compression.All.Any(result.Given));
     }
 
     private void CheckCombinations(ParseResult result)

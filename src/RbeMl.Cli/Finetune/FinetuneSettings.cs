@@ -104,8 +104,8 @@ internal sealed record FinetuneSettings
     /// <summary>The command line, for the report.</summary>
     public string Command { get; init; } = "";
 
-    /// <summary>The options as given or by default, for the report.</summary>
-    public IReadOnlyDictionary<string, string> Listed { get; init; } = new Dictionary<string, string>();
+    /// <summary>The options that have an effect on the run, as given or by default, for the report; null for a value that the run finds.</summary>
+    public IReadOnlyDictionary<string, string?> Listed { get; init; } = new Dictionary<string, string?>();
 
     /// <summary>Folder of the results.</summary>
     public string Out { get; init; } = "rbeml-out";

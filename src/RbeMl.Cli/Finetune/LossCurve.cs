@@ -8,7 +8,7 @@ namespace RbeMl.Cli.Finetune;
 internal static class LossCurve
 {
     private const double Width = 720, Height = 480, Left = 62, Right = 20, Top = 14, Bottom = 46;
-    private const int MaxPoints = 240;
+    private const int MaxPoints = 240, FewPoints = 60;
 
     /// <summary>The picture.</summary>
     public static string Svg(RunRecord run)
@@ -38,7 +38,8 @@ internal static class LossCurve
         {
             string points = string.Join(' ', means.Select((loss, i) => Point(X((i + 1.0) * steps / means.Length), Y(loss))));
             svg.Append(CultureInfo.InvariantCulture, $"<polyline points=\"{points}\" fill=\"none\" stroke=\"var(--train)\" stroke-width=\"1\" stroke-opacity=\".5\" stroke-linejoin=\"round\"/>");
-            for (int i = 0; i < means.Length; i++) svg.Append(CultureInfo.InvariantCulture, $"<circle cx=\"{X((i + 1.0) * steps / means.Length):F1}\" cy=\"{Y(means[i]):F1}\" r=\"1.7\" fill=\"var(--train)\"/>");
+            double radius = means.Length <= FewPoints ? 3 : 1.7;
+            for (int i = 0; i < means.Length; i++) svg.Append(CultureInfo.InvariantCulture, $"<circle cx=\"{X((i + 1.0) * steps / means.Length):F1}\" cy=\"{Y(means[i]):F1}\" r=\"{radius}\" class=\"step\" fill=\"var(--train)\"/>");
         }
 
         svg.Append(CultureInfo.InvariantCulture, $"<polyline points=\"{string.Join(' ', run.Validation.Select(v => Point(X(v.Step), Y(v.Loss))))}\" fill=\"none\" stroke=\"var(--valid)\" stroke-width=\"1.5\" stroke-linejoin=\"round\"/>");

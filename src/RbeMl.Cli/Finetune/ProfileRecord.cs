@@ -31,7 +31,7 @@ internal sealed record ProfileRecord(long Steps, double Seconds, IReadOnlyList<S
     public static IReadOnlyList<string> Headings { get; } = ["stage", "runs", "seconds", "average", "share"];
 
     /// <summary>What it is a table of.</summary>
-    public string Title => $"{Output.Format.Seconds(Seconds)} in {Output.Format.Count(Steps)} steps; stages that run on several threads count with their time divided by the threads, the rest is waiting and what no stage covers";
+    public string Title => $"{Output.Format.Seconds(Seconds)} in {Output.Format.Count(Steps, "step")}; stages that run on several threads count with their time divided by the threads, the rest is waiting and what no stage covers";
 
     /// <summary>The lines of a table for people.</summary>
     public IEnumerable<string[]> Rows => Stages.Select(s => (string[])[Words(s.Name), Output.Format.Count(s.Count), Output.Format.Figure(s.Seconds) + " s", Output.Format.Figure(s.AverageMilliseconds) + " ms", Output.Format.Percent(s.Share)]);

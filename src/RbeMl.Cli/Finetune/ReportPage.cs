@@ -20,8 +20,8 @@ internal static class ReportPage
         svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
         blockquote { margin: 0 0 1rem; padding: .1rem 0 .1rem 1rem; border-left: 3px solid var(--line); white-space: pre-wrap; overflow-wrap: anywhere; } blockquote b { color: var(--valid); font-weight: 600; }
         section { overflow-x: auto; } pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0 0 1rem; font: .9rem/1.5 ui-monospace, monospace; }
-        .settings { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; margin: 0 0 1rem; font-size: .9rem; } .settings b { font-weight: 500; color: var(--soft); }
-        @media (max-width: 40rem) { body { padding: 1rem .5rem; } section { padding: .8rem; } th, td { padding: .3rem .4rem; font-size: .85rem; } svg text { font-size: 20px; } }
+        .settings { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; margin: 0 0 1rem; font-size: .9rem; } .settings b { font-weight: 500; color: var(--soft); } .losses { margin: .8rem 0 0; font-variant-numeric: tabular-nums; }
+        @media (max-width: 40rem) { body { padding: 1rem .5rem; } section { padding: .8rem; } th, td { padding: .3rem .4rem; font-size: .85rem; } svg text { font-size: 20px; } svg circle.step { r: 3.5px; } svg polyline { stroke-width: 2.5; } }
         .key { font-size: .85rem; color: var(--soft); } .key span { display: inline-block; } .key i { display: inline-block; width: 1.4em; height: 3px; vertical-align: middle; margin: 0 .4em 0 1em; }
         """;
 
@@ -35,7 +35,7 @@ internal static class ReportPage
         ModelRecord? model = run.Model;
         if (model is not null)
         {
-            page.Append(CultureInfo.InvariantCulture, $"<p class=\"lead\">GPT-2 model of {model.Layers} blocks, width {model.Width}, {model.Heads} heads, vocabulary {model.Vocabulary} ({Text(model.Tokenizer)}), context {model.Context}. ");
+            page.Append(CultureInfo.InvariantCulture, $"<p class=\"lead\">GPT-2 model of {Format.Count(model.Layers, "block")}, width {model.Width}, {Format.Count(model.Heads, "head")}, vocabulary {model.Vocabulary} ({Text(model.Tokenizer)}), context {model.Context}. ");
             page.Append(CultureInfo.InvariantCulture, $"Weights: {Text(model.Format)}, tiles of {model.Tile}, {Text(model.Transform)}. Data: {Text(run.Data)}.{(run.Cancelled ? " Stopped by the user." : "")}</p>\n");
         }
 
@@ -49,7 +49,7 @@ internal static class ReportPage
         page.Append(CultureInfo.InvariantCulture, $"</section>\n<section>{Text(Verdict.Of(run))}");
         page.Append("</section>\n<section><h2>Loss by step</h2>").Append(LossCurve.Svg(run))
             .Append("<div class=\"key\"><span><i style=\"background:var(--train)\"></i>training, mean of the steps of a dot</span> <span><i style=\"background:var(--valid)\"></i>validation, at the step it was measured</span></div>");
-        page.Append("<table><tr><th>validation after step</th>").AppendJoin("", run.Validation.Select(v => $"<td>{v.Step}</td>")).Append("</tr><tr><th>loss</th>").AppendJoin("", run.Validation.Select(v => $"<td>{Format.Loss(v.Loss)}</td>")).Append("</tr></table></section>\n");
+        page.Append("<p class=\"settings losses\"><span>Validation loss by step:</span> ").AppendJoin(" ", run.Validation.Select(v => $"<span><b>{Format.Count(v.Step)}</b> {Format.Loss(v.Loss)}</span>")).Append("</p></section>\n");
         page.Append("<section><h2>Memory</h2><table><tr><th></th><th>this run</th><th>dense fp32</th><th>saved</th></tr>");
         foreach (ByteRow row in ByteRow.Of(run)) page.Append(CultureInfo.InvariantCulture, $"<tr><td>{row.Name}</td><td>{row.Actual}</td><td>{row.Dense}</td><td>{row.Saved}</td></tr>");
         page.Append("</table></section>\n");
@@ -64,7 +64,7 @@ internal static class ReportPage
         }
 
         Origin(page, run);
-        page.Append(CultureInfo.InvariantCulture, $"<p class=\"key\">Seed {run.Seed}, {run.Threads} threads, {Format.Count(run.TrainTokens)} training and {Format.Count(run.ValidationTokens)} validation tokens, {Format.Seconds(run.Seconds)} in all.</p>\n");
+        page.Append(CultureInfo.InvariantCulture, $"<p class=\"key\">Seed {run.Seed}, {Format.Count(run.Threads, "thread")}, {Format.Count(run.TrainTokens)} training and {Format.Count(run.ValidationTokens)} validation tokens, {Format.Seconds(run.Seconds)} in all.</p>\n");
         return page.Append("</main></body></html>\n").ToString();
     }
 

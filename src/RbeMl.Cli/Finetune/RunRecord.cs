@@ -33,12 +33,15 @@ internal sealed record ByteRecord(long Weights, long Gradients, long Optimizer, 
 internal sealed record MemoryRecord(
     string Checkpointing, string Offload, int PartSequences, long? LimitBytes, long? PredictedBytes, long PeakBytes, long? PredictedStepBytes, long StepBytes, long SpilledBytes)
 {
+    /// <summary>The word that stands for a way on the command line.</summary>
+    public static string Word(Enum way) => way is ActivationOffload.BFloat16 ? "bf16" : way.ToString().ToLowerInvariant();
+
     /// <summary>Those of a trainer.</summary>
     public static MemoryRecord Of(Trainer trainer)
     {
         (ActivationSettings way, MemoryPlan? plan, StepMemory step) = (trainer.Activations, trainer.Plan, trainer.StepBytes);
         return new MemoryRecord(
-            way.Checkpointing.ToString().ToLowerInvariant(), way.Offload is ActivationOffload.BFloat16 ? "bf16" : way.Offload.ToString().ToLowerInvariant(), way.PartSequences,
+            Word(way.Checkpointing), Word(way.Offload), way.PartSequences,
             plan?.LimitBytes, plan?.Estimate.Total, RuntimeFootprint.PeakResidentBytes, plan?.Estimate.Step.Total, step.Total, step.Spilled);
     }
 }
@@ -111,7 +114,7 @@ internal sealed record RunRecord
     /// <summary>Sequences, tokens a sequence and micro-batches of a step.</summary>
     public int[] StepShape { get; set; } = [];
 
-    /// <summary>Whether its length was given as time.</summary>
+    /// <summary>Whether time ended it, not the number of its steps.</summary>
     [JsonIgnore]
     public bool ByTime { get; set; }
 
@@ -124,7 +127,7 @@ internal sealed record RunRecord
     /// <summary>Where it ran.</summary>
     public MachineRecord? Machine { get; set; }
 
-    /// <summary>The settings that make the result, as the options are called.</summary>
+    /// <summary>The settings that have an effect on the run, given, by default, or as it found them, as the options are called.</summary>
     public IReadOnlyDictionary<string, string> Settings { get; set; } = new Dictionary<string, string>();
 
     /// <summary>Time of the training.</summary>
@@ -152,7 +155,7 @@ internal sealed record RunRecord
 
     /// <summary>The step of the last validation; and that it was not the last step, where the user did not wait for another.</summary>
     [JsonIgnore]
-    public string Measured => Validation[^1].Step == Steps.Count ? $"after {Steps.Count} steps" : $"after {Validation[^1].Step} of {Steps.Count} steps";
+    public string Measured => Validation[^1].Step == Steps.Count ? $"after {Output.Format.Count(Steps.Count, "step")}" : $"after {Output.Format.Count(Validation[^1].Step)} of {Output.Format.Count(Steps.Count, "step")}";
 
     /// <summary>Adds what the trainer reports.</summary>
     public void Add(TrainingProgress progress) =>

@@ -25,7 +25,7 @@ internal static class Summary
         WriteBytes(host, run);
         if (run.Memory is { LimitBytes: { } limit, PredictedBytes: { } predicted } memory)
         {
-            string parts = memory.PartSequences > 0 ? $", {memory.PartSequences} sequences at a time" : "";
+            string parts = memory.PartSequences > 0 ? $", {Format.Count(memory.PartSequences, "sequence")} at a time" : "";
             host.Say($"Memory limit {Format.Bytes(limit)}: predicted {Format.Bytes(predicted)}, measured {Format.Bytes(memory.PeakBytes)} (peak of the process); checkpointing {memory.Checkpointing}, offload {memory.Offload}{parts}");
         }
 
@@ -49,11 +49,11 @@ internal static class Summary
     private static void Next(CommandHost host, RunRecord run)
     {
         if (!run.Files.TryGetValue("model", out string? model) || run.Model is not { } shape) return;
-        string name = CommandLine.Quote(model), prompt = run.Samples.Count > 0 ? run.Samples[0].Prompt.ReplaceLineEndings(" ") : "The";
+        string prompt = run.Samples.Count > 0 ? run.Samples[0].Prompt.ReplaceLineEndings(" ") : "The";
         host.Out.WriteLine();
         host.Out.WriteLine("Next:");
-        host.Out.WriteLine($"  rbeml generate -m {name}{(shape.Tokenizer == "ids" ? " --tokens" : "")} -p {CommandLine.Quote(prompt)}");
-        host.Out.WriteLine($"  rbeml inspect {name} --html tiles.html");
+        host.Out.WriteLine($"  {CommandLine.Of(host.Program, ["generate", "-m", model, .. shape.Tokenizer == "ids" ? ["--tokens"] : Array.Empty<string>(), "-p", prompt])}");
+        host.Out.WriteLine($"  {CommandLine.Of(host.Program, ["inspect", model, "--html", "tiles.html"])}");
     }
 
     private static void WriteBytes(CommandHost host, RunRecord run)
@@ -74,7 +74,7 @@ internal static class Summary
         table.Write(host);
     }
 
-    private static string Fold(string text) => text.ReplaceLineEndings(" ⏎ ");
+    private static string Fold(string text) => PlainText.Line(text.ReplaceLineEndings(" ⏎ "));
 }
 
 /// <summary>A line of the memory table.</summary>

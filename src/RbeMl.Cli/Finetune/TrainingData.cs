@@ -72,7 +72,7 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
         int cut = (int)(stream.Length * TrainFraction);
         return stream.Length - cut >= 2 && cut >= 2
             ? ([stream[..cut]], [stream[cut..]])
-            : throw new TokenException($"{stream.Length} token ids are too few to set a tenth aside for validation. Give more, or a --validation file.");
+            : throw new TokenException($"{Format.Count(stream.Length, "token id")} {(stream.Length == 1 ? "is" : "are")} too few to set a tenth aside for validation. Give more, or a --validation file.");
     }
 
     private static TrainingData FromText(FinetuneSettings settings, Gpt2Bundle? model, ReadingView view, CancellationToken cancel)

@@ -1,3 +1,4 @@
+using RbeMl.Cli.Output;
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
@@ -43,7 +44,7 @@ internal static class TrainingModel
     /// <summary>A short description of how a matrix is stored.</summary>
     public static string Describe(RbeMatrix matrix)
     {
-        string coefficients = $"{matrix.Support?.CoefficientsPerTile ?? 0} coefficients a tile";
+        string coefficients = $"{Format.Count(matrix.Support?.CoefficientsPerTile ?? 0, "coefficient")} a tile";
         return matrix.Format switch
         {
             SparseFormat sparse => $"{coefficients}, {Name(sparse.Support)}",

@@ -19,12 +19,13 @@ internal static class Verdict
 
     private static string Course(RunRecord run, ValidationRecord first, ValidationRecord last, ValidationRecord best)
     {
+        string length = run.ByTime ? "--seconds" : "--steps";
         if (last.Loss > first.Loss + Learnt) return "It got worse. Use a smaller --learning-rate.";
-        if (last.Loss > first.Loss - Learnt) return "It has hardly learnt anything. Give it more --steps, or another --learning-rate.";
-        if (last.Loss > best.Loss + Memorised) return $"It was better after step {best.Step} ({Format.Loss(best.Loss)}) and has begun to learn the text by heart. Use fewer --steps, more text or --dropout.";
+        if (last.Loss > first.Loss - Learnt) return $"It has hardly learnt anything. Give it more {length}, or another --learning-rate.";
+        if (last.Loss > best.Loss + Memorised) return $"It was better after step {best.Step} ({Format.Loss(best.Loss)}) and has begun to learn the text by heart. Use {(run.ByTime ? "less" : "fewer")} {length}, more text or --dropout.";
         ValidationRecord? earlier = run.Validation.LastOrDefault(v => v.Step > 0 && v.Step <= (1 - Recent) * last.Step);
         return earlier is null || earlier.Loss - last.Loss > StillFalling
-            ? $"It has learnt, and was still getting better at the end: more {(run.ByTime ? "--seconds" : "--steps")} would help."
-            : "It has learnt, and hardly got better towards the end: a larger model or more text would help more than more steps.";
+            ? $"It has learnt, and was still getting better at the end: more {length} would help."
+            : "It has learnt, and hardly got better towards the end: a larger model or more text would help more than a longer run.";
     }
 }

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using RbeMl.Cli.Help;
 using RbeMl.Kernels;
 using RbeMl.Models;
 using RbeMl.Storage;
@@ -26,7 +27,7 @@ internal sealed class GenerateCommand
     private readonly Option<string[]> _stop = new("--stop") { Description = "End the text before this one; may be given several times.", HelpName = "text", AllowMultipleArgumentsPerToken = false };
     private readonly Option<bool> _ignoreEnd = new("--ignore-end") { Description = "Go on where the model ends the text: its end token is one as any other." };
     private readonly Option<ulong> _seed = Options.Seed("Seed of the choice: the same seed gives the same text, on any number of threads.");
-    private readonly TextInput _input = new();
+    private readonly TextInput _input = new("standard input, for --prompt -");
     private readonly Option<string> _kvCache = Options.Word("--kv-cache", "f32", "How past keys and values are kept: exact (f32), in half the memory (f16), or in about a quarter (int8); rounding may change the text.", "f32", "f16", "int8");
     private readonly Option<bool> _tokens = new("--tokens") { Description = "Prompt and output are token ids; needed for models without a tokenizer." };
     private readonly Option<bool> _special = Options.Special();
@@ -37,7 +38,7 @@ internal sealed class GenerateCommand
     public static Command Create(CommandHost host)
     {
         GenerateCommand verb = new();
-        Command command = new(
+        Verb command = new(
             "generate",
             """
             Continues a prompt with a model and streams the text to standard output.
@@ -48,7 +49,10 @@ internal sealed class GenerateCommand
               rbeml generate --model ids.rbe --tokens --prompt "1 5 9" --top-k 20 --seed 7
               rbeml generate -m rbeml-out/model.rbe -p - --stop "." --repetition-penalty 1.2 < beginning.txt
             """);
-        foreach (Option option in (Option[])[verb._model, verb._prompt, verb._maxTokens, verb._temperature, verb._topK, verb._topP, verb._minP, verb._penalty, verb._stop, verb._ignoreEnd, verb._seed, verb._kvCache, verb._tokens, verb._special, .. verb._input.All, verb._threads, verb._json]) command.Add(option);
+        command.Add("Model and prompt", [verb._model, verb._prompt, verb._tokens, verb._special, .. verb._input.All]);
+        command.Add("Choice of tokens", verb._temperature, verb._topK, verb._topP, verb._minP, verb._penalty, verb._seed);
+        command.Add("Where it ends", verb._maxTokens, verb._stop, verb._ignoreEnd);
+        command.Add("Run and output", verb._kvCache, verb._threads, verb._json);
         command.SetAction(result => verb.Run(result, host));
         return command;
     }
@@ -61,6 +65,7 @@ internal sealed class GenerateCommand
         string[] stops = result.GetValue(_stop) ?? [];
         if (stops.Contains("")) throw new UsageException("--stop \"\": every text holds the empty one. Leave it out.");
         if (ids && stops.Length > 0) throw new UsageException("--stop is a text, and --tokens gives none. Leave out one of them.");
+        if (result.GetValue(_prompt) != PromptText.FromInput && _input.All.FirstOrDefault(result.Given) is { } how) throw new UsageException($"{how.Name} says how standard input is read. Read the prompt from it, with --prompt -, or leave out {how.Name}.");
         if (ids && result.GetValue(_special)) throw new UsageException("--special is for texts, and --tokens are ids. Leave out one of them.");
         if (json.File is { } file)
         {

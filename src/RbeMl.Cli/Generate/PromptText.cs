@@ -5,7 +5,9 @@ namespace RbeMl.Cli.Generate;
 /// <summary>The text of <c>--prompt</c>.</summary>
 internal static class PromptText
 {
-    private const string FromInput = "-";
+    /// <summary>The prompt that stands for standard input.</summary>
+    public const string FromInput = "-";
+
     private const int MostCharacters = 1 << 26;
 
     /// <summary>The text itself, or what standard input holds, without the line end it ends in: shells and editors add one.</summary>

@@ -5,12 +5,12 @@ using RbeMl.Cli.Output;
 
 namespace RbeMl.Cli.Help;
 
-/// <summary>The page that <c>--help</c> prints: readable from 40 columns on, options in groups.</summary>
+/// <summary>The page that <c>--help</c> prints: as wide as the terminal, options in groups. A word that is wider stays whole.</summary>
 internal sealed class HelpPage(CommandHost host) : SynchronousCommandLineAction
 {
-    private const int Least = 40, Usual = 80, Most = 100, LabelWidth = 26, StackedBelow = 64, Indent = 2;
+    private const int Usual = 80, Most = 100, LabelWidth = 26, StackedBelow = 64, Indent = 2;
 
-    private int Width => Math.Clamp(host.Columns ?? Usual, Least, Most);
+    private int Width => Math.Min(host.Columns ?? Usual, Most);
 
     /// <inheritdoc/>
     public override int Invoke(ParseResult parseResult)
@@ -72,15 +72,16 @@ internal sealed class HelpPage(CommandHost host) : SynchronousCommandLineAction
         string required = string.Concat(command.Options.Where(option => option.Required).Select(option => $" {option.Name} <{option.HelpName}>"));
         string usage = command is RootCommand root ? $"Usage: {root.HelpName} <command> [options]" : $"Usage: rbeml {command.Name}{arguments}{required} [options]";
         foreach (string line in Wrap.Lines(usage, Width, 2 * Indent)) host.Out.WriteLine(line);
+        if (host.Program != StartedAs.Command) host.Say($"Here {StartedAs.Command} stands for: {host.Program}", 2 * Indent);
     }
 
     private void Section(string title, IEnumerable<(string Label, string Text)> rows)
     {
         bool stacked = Width < StackedBelow;
-        int column = stacked ? 3 * Indent : Indent + LabelWidth + Indent;
+        int column = stacked ? 2 * Indent : Indent + LabelWidth + Indent;
         string indent = new(' ', column);
         host.Out.WriteLine();
-        host.Out.WriteLine($"{title}:");
+        foreach (string line in Wrap.Lines($"{title}:", Width)) host.Out.WriteLine(line);
         foreach ((string label, string text) in rows)
         {
             string start = new string(' ', Indent) + label;

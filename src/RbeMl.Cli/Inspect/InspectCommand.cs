@@ -75,7 +75,7 @@ internal sealed class InspectCommand
             InspectTables.Write(host, record, result.GetValue(_all));
             if (page is not null) host.Say($"page  {page}");
         });
-        later.ThrowFirst(page is null ? "The file was read to its end." : $"The page is saved, {page}.");
+        later.ThrowFirst(page is null ? null : $"The page is saved, {page}.");
         return ExitCode.Done;
     }
 }

@@ -19,7 +19,7 @@ internal static class InspectTables
         if (record.Tensors.Count > 0) Matrices(record, all).Write(host);
         foreach (IGrouping<string, MatrixRecord> group in record.Tensors.GroupBy(m => $"{m.Format}: {m.Storage}; tiles of {m.Tile}, {m.Transform}"))
         {
-            host.Say($"{group.Count()} {(group.Count() == 1 ? "matrix" : "matrices")} {group.Key}");
+            host.Say($"{Format.Count(group.Count(), "matrix", "matrices")} {group.Key}");
         }
 
         if (record.DenseTensors.Count > 0)
@@ -47,7 +47,7 @@ internal static class InspectTables
 
     /// <summary>A configuration in a line.</summary>
     public static string Describe(TransformerConfig config, string? tokenizer) =>
-        $"GPT-2: {config.Layers} blocks, width {config.Width}, {config.Heads} heads, vocabulary {config.Vocabulary}, {config.MaxSequenceLength} positions, {(config.TiedHead ? "tied" : "untied")} head; tokenizer {tokenizer ?? "none"}";
+        $"GPT-2: {Format.Count(config.Layers, "block")}, width {config.Width}, {Format.Count(config.Heads, "head")}, vocabulary {config.Vocabulary}, {Format.Count(config.MaxSequenceLength, "position")}, {(config.TiedHead ? "tied" : "untied")} head; tokenizer {tokenizer ?? "none"}";
 
     /// <summary>What the parts of the model take in the file.</summary>
     public static FigureTable Parts(InspectRecord record)
@@ -61,7 +61,7 @@ internal static class InspectTables
     public static FigureTable Matrices(InspectRecord record, bool all)
     {
         int error = record.Tensors.Any(m => m.RelativeError is not null) ? 8 : 0; // a column of nothing but dashes goes first
-        FigureTable table = new FigureTable("matrix").Column("count", 3).Column("shape", 2).Column("format", 4).Column("bits/weight", 7).Column("error", error, Meanings.Error)
+        FigureTable table = new FigureTable("matrix").Column("count", 3).Column("shape", 2).Column("format", 4).Column("bits/weight", 7, Meanings.Weight).Column("error", error, Meanings.Error)
             .Column("floor", 5, Meanings.Floor).Column("alphas", 1, Meanings.Alphas).Column("bytes", 6).UnknownMeans(Meanings.NoError);
         foreach (var kind in record.Tensors.GroupBy(m => (Name: all ? m.Name : MatrixKinds.Of(m.Name), m.Rows, m.Columns, m.Format)))
         {

@@ -46,13 +46,13 @@ internal static partial class TileMaps
         for (int i = 0; i <= LegendSteps; i++) page.Append(CultureInfo.InvariantCulture, $"<span>{(low + (high - low) * i / LegendSteps).ToString("G3", CultureInfo.InvariantCulture)}{after}</span>");
         page.Append("</div>");
         string ends = all[0] < low || all[^1] > high ? $"; the outermost tiles, down to {Format.Figure(all[0])}{after} and up to {Format.Figure(all[^1])}{after}, have the colours of the ends" : "";
-        page.Append(CultureInfo.InvariantCulture, $"<p>One scale for all {Format.Count(all.Length)} tiles of this section{ends}.</p></div>");
+        page.Append(CultureInfo.InvariantCulture, $"<p>One scale for all {Format.Count(all.Length, "tile")} of this section{ends}.</p></div>");
     }
 
     private static void Map(StringBuilder page, TileQuantity quantity, int index, MatrixRecord record, MatrixFigures figures, string name)
     {
         int rows = figures.Matrix.TileRows, columns = figures.Matrix.TileColumns;
-        page.Append(CultureInfo.InvariantCulture, $"<figure style=\"--c:{columns}\"><figcaption><b>{Page.Text(name).Replace(".", ".<wbr>", StringComparison.Ordinal)}</b><br>{record.Rows} x {record.Columns}<br>{Page.Text(quantity.Whole(record))}</figcaption>");
+        page.Append(CultureInfo.InvariantCulture, $"<figure style=\"--c:{columns}\"><figcaption><b>{Page.Text(name).Replace(".", ".<wbr>", StringComparison.Ordinal)}</b>{record.Rows} x {record.Columns}{string.Concat(quantity.Whole(record).Select(line => $"<br>{Page.Text(line)}"))}</figcaption>");
         page.Append(CultureInfo.InvariantCulture, $"<canvas role=\"img\" aria-label=\"{quantity.Name} of {rows} x {columns} tiles\" data-matrix=\"{index}\" data-name=\"{quantity.Name}\" data-unit=\"{quantity.Unit}\" data-rows=\"{rows}\" data-columns=\"{columns}\" data-values=\"");
         page.AppendJoin(' ', quantity.Of(figures).Select(Number)).Append("\"></canvas></figure>");
     }

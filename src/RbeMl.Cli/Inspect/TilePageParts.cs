@@ -18,12 +18,14 @@ internal static class TilePageParts
         .bar { height: .8rem; border-radius: 3px; background: linear-gradient(90deg, rgb(68, 1, 84), rgb(59, 82, 139), rgb(33, 145, 140), rgb(94, 201, 98), rgb(253, 231, 37)); }
         .ticks { display: flex; justify-content: space-between; }
         .maps { display: flex; flex-wrap: wrap; gap: .6rem .8rem; align-items: flex-start; --t: var(--wide); } figure { margin: 0; min-width: 6.5rem; max-width: 100%; }
-        figcaption { font-size: .75rem; line-height: 1.35; color: var(--soft); margin-bottom: .25rem; width: min-content; min-width: 100%; overflow-wrap: break-word; } figcaption b { color: var(--ink); font-weight: 600; }
+        figcaption { font-size: .75rem; line-height: 1.35; color: var(--soft); margin-bottom: .25rem; width: min-content; min-width: 100%; overflow-wrap: break-word; } figcaption b { display: block; min-height: 2.7em; color: var(--ink); font-weight: 600; }
         canvas { display: block; width: calc(var(--c) * var(--t)); max-width: 100%; image-rendering: pixelated; }
         #tip { position: fixed; pointer-events: none; background: var(--ink); color: var(--card); padding: .2rem .5rem; border-radius: 6px; font-size: .8rem; white-space: pre; z-index: 1; }
         .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; } th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; white-space: nowrap; }
         th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 500; } .notes { color: var(--soft); font-size: .85rem; margin: .6rem 0 0; }
-        @media (max-width: 40rem) { body { padding: 1rem .5rem; } section, details { padding: .8rem; } th, td { padding: .3rem .4rem; font-size: .8rem; } .maps { --t: var(--narrow); } figure { min-width: 5rem; } }
+        @media (max-width: 40rem) { body { padding: 1rem .5rem; } section, details { padding: .8rem; } th, td { padding: .3rem .4rem; font-size: .8rem; } .maps { --t: var(--narrow); } figure { min-width: 5rem; }
+          .wide th { display: none; } .wide tr { display: flex; flex-wrap: wrap; gap: 0 .9rem; padding: .35rem 0; border-bottom: 1px solid var(--line); } .wide tr:first-child { display: none; }
+          .wide td { border: 0; padding: 0; } .wide td:first-child { flex: 1 0 100%; font-weight: 600; } .wide td:empty { display: none; } .wide td[data-heading]::before { content: attr(data-heading) ' '; color: var(--soft); } }
         """;
 
     /// <summary>Draws a section when it is unfolded: a pixel a tile, scaled up; shows the numbers of the tile under the pointer.</summary>

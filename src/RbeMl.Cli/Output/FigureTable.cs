@@ -45,11 +45,11 @@ internal sealed class FigureTable(string heading)
         foreach (string line in Lines(host.Columns)) host.Out.WriteLine(line);
     }
 
-    /// <summary>Writes it as a table of HTML, whole, with its notes below.</summary>
+    /// <summary>Writes it as a table of HTML, whole, with its notes below. Cells know their headings, for a page too narrow for columns.</summary>
     public void Html(StringBuilder page)
     {
         page.Append(CultureInfo.InvariantCulture, $"<table><tr><th>{Page.Text(heading)}</th>").AppendJoin("", _columns.Select(c => $"<th>{Page.Text(c.Title)}</th>")).Append("</tr>");
-        foreach ((string name, string[] cells) in _rows) page.Append(CultureInfo.InvariantCulture, $"<tr><td>{Page.Text(name)}</td>").AppendJoin("", cells.Select(cell => $"<td>{Page.Text(cell)}</td>")).Append("</tr>");
+        foreach ((string name, string[] cells) in _rows) page.Append(CultureInfo.InvariantCulture, $"<tr><td>{Page.Text(name)}</td>").AppendJoin("", cells.Select((cell, c) => $"<td data-heading=\"{Page.Text(_columns[c].Title)}\">{Page.Text(cell)}</td>")).Append("</tr>");
         page.Append("</table>");
         foreach (string note in Notes([.. Enumerable.Range(0, _columns.Count)], 0)) page.Append(CultureInfo.InvariantCulture, $"<p class=\"notes\">{Page.Text(note)}</p>");
     }

@@ -7,6 +7,12 @@ internal static class Format
 {
     public static string Count(double value) => value.ToString("N0", CultureInfo.InvariantCulture);
 
+    /// <summary>"1 token", "1,234 tokens".</summary>
+    /// <param name="count">How many.</param>
+    /// <param name="one">What one is called.</param>
+    /// <param name="more">What several are called; null for the same with an s.</param>
+    public static string Count(double count, string one, string? more = null) => $"{Count(count)} {(count == 1 ? one : more ?? one + "s")}";
+
     public static string Loss(double value) => value.ToString("F4", CultureInfo.InvariantCulture);
 
     public static string Bytes(double bytes) => bytes switch

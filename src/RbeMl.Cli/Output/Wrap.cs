@@ -55,6 +55,6 @@ internal static class Wrap
         return cut.ToString();
     }
 
-    /// <summary>Cells a text takes on a terminal; East Asian characters take two.</summary>
-    public static int Cells(string text) => text.GetCellWidth();
+    /// <summary>Cells a text takes on a terminal, shown as <see cref="PlainText"/>; East Asian characters take two.</summary>
+    public static int Cells(string text) => PlainText.Clean(text).GetCellWidth();
 }

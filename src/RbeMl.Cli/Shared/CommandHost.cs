@@ -59,6 +59,9 @@ internal sealed record CommandHost(TextWriter Out, TextWriter Error)
         foreach (string part in Wrap.Lines(line, ErrorWidth() is { } width ? Math.Max(LeastColumns, width) : int.MaxValue, hanging: 2)) error.WriteLine(part);
     }
 
+    /// <summary>The words that start this program, in front of every command line that is printed to be used.</summary>
+    public string Program { get; init; } = StartedAs.Command;
+
     /// <summary>Asks the verb to finish its step, save and return <see cref="ExitCode.Cancelled"/>.</summary>
     public CancellationToken Cancel { get; init; }
 

@@ -5,8 +5,10 @@ internal static class CommandLine
 {
     private const string Plain = "-_./\\:=,+@%";
 
-    /// <summary>The command with its words.</summary>
-    public static string Of(IEnumerable<string> args) => string.Join(' ', args.Select(Quote).Prepend("rbeml"));
+    /// <summary>A command with its words.</summary>
+    /// <param name="program">The words that start the program, see <see cref="StartedAs"/>.</param>
+    /// <param name="args">The others, as they are meant.</param>
+    public static string Of(string program, IEnumerable<string> args) => string.Join(' ', args.Select(Quote).Prepend(program));
 
     /// <summary>A word, in quotes where a shell would make something else of it.</summary>
     public static string Quote(string word)

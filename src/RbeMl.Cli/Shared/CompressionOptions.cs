@@ -7,6 +7,7 @@ namespace RbeMl.Cli;
 /// <summary>The options that say how a matrix is stored; the verbs offer different words and defaults of them.</summary>
 internal sealed class CompressionOptions
 {
+    private const int DefaultCoefficients = 300, TrellisOutliers = 8;
     private static readonly string[] TransformWords = ["dct", "hadamard", "haar", "cdf97", "none"];
 
     private CompressionOptions()
@@ -23,10 +24,10 @@ internal sealed class CompressionOptions
     public required Option<int> Bits { get; init; }
 
     /// <summary><c>--outliers</c>.</summary>
-    public Option<int?> Outliers { get; } = Options.OptionalWhole("--outliers", 0, "Largest coefficients a tile of --format quantized or trellis that are kept exactly; trellis 8, quantized 0.", TrellisFormat.MostOutliers);
+    public Option<int?> Outliers { get; } = Options.OptionalWhole("--outliers", 0, $"Largest coefficients a tile of --format quantized or trellis that are kept exactly; trellis {TrellisOutliers}, quantized 0.", TrellisFormat.MostOutliers);
 
     /// <summary><c>--coefficients</c>.</summary>
-    public required Option<int> Coefficients { get; init; }
+    public required Option<int?> Coefficients { get; init; }
 
     /// <summary><c>--tile</c>.</summary>
     public Option<string> Tile { get; } = Options.Word("--tile", "64", "Tile edge.", "32", "64", "128");
@@ -43,7 +44,7 @@ internal sealed class CompressionOptions
         Format = Options.Word("--format", "sparse", "How weights are stored: a few trainable coefficients a tile, or all at --bits (quantised, or trellis-coded: fewer bits for the same error) with that many trainable ones on top. With --model: compress its weights anew this way.", "sparse", "quantized", "trellis"),
         Support = Options.Word("--support", "runs16", "Which coefficients are kept; topk needs the weights of a --model.", "topk", "random", "lowfrequency", "runs4", "runs8", "runs16"),
         Bits = Options.Whole("--bits", 4, 2, "Bits a coefficient of --format quantized (3 to 8) or trellis (2 to 6, or 8).", 8),
-        Coefficients = Options.Whole("--coefficients", 300, 1, "Trainable coefficients a tile.", 128 * 128),
+        Coefficients = Options.OptionalWhole("--coefficients", 1, $"Trainable coefficients a tile; {DefaultCoefficients} unless given.", 128 * 128),
         Transform = Options.Word("--transform", "dct", "Transform of a tile.", TransformWords),
     };
 
@@ -53,7 +54,7 @@ internal sealed class CompressionOptions
         Format = Options.Word("--format", "quantized", "How weights are stored: all coefficients at --bits (quantized; trellis has less error at the same bits and takes longer), a few of them (sparse, seed: the literal record), or each matrix as measured to be best (auto, with --target-bits or --target-error).", "sparse", "quantized", "trellis", "seed", "auto"),
         Support = Options.Word("--support", "topk", "Which coefficients are kept by --format sparse, or by --coefficients on top of quantized or trellis.", "topk", "random", "lowfrequency", "runs4", "runs8", "runs16"),
         Bits = Options.Whole("--bits", 6, 2, "Bits a coefficient of --format quantized (3 to 8) or trellis (2 to 6, or 8).", 8),
-        Coefficients = Options.Whole("--coefficients", 300, 1, "Coefficients a tile of --format sparse or seed; with quantized or trellis: trainable ones on top, none unless given.", 128 * 128),
+        Coefficients = Options.OptionalWhole("--coefficients", 1, $"Coefficients a tile: of --format sparse or seed {DefaultCoefficients} unless given; of quantized or trellis trainable ones on top, none unless given.", 128 * 128),
         Transform = Options.Word("--transform", "dct", "Transform of a tile; auto measures which leaves least error (for each block of a model, each matrix of a file).", [.. TransformWords, "auto"]),
     };
 
@@ -62,7 +63,7 @@ internal sealed class CompressionOptions
     public void Check(ParseResult result)
     {
         string format = result.GetValue(Format)!;
-        int bits = result.GetValue(Bits), coefficients = result.GetValue(Coefficients), tile = TileOf(result);
+        int bits = result.GetValue(Bits), coefficients = CoefficientsOf(result), tile = TileOf(result);
         Option? frozen = result.Given(Bits) ? Bits : result.Given(Outliers) ? Outliers : null;
         Option? placed = format switch { "seed" when result.Given(Support) => Support, "auto" when result.Given(Support) => Support, "auto" when result.Given(Coefficients) => Coefficients, _ => null };
         if (format is "auto" && frozen is not null) throw new UsageException($"{frozen.Name} is for --format quantized or trellis; auto chooses for a size, --target-bits, or an error, --target-error. Leave out {frozen.Name}.");
@@ -75,6 +76,21 @@ internal sealed class CompressionOptions
 
     /// <summary>The tile edge.</summary>
     public int TileOf(ParseResult result) => int.Parse(result.GetValue(Tile)!, CultureInfo.InvariantCulture);
+
+    private int CoefficientsOf(ParseResult result) => result.GetValue(Coefficients) ?? DefaultCoefficients;
+
+    /// <summary>What an option of <see cref="ForTraining"/> comes to, given or not; null where it has no effect on the format.</summary>
+    /// <param name="option">One of <see cref="All"/>.</param>
+    /// <param name="result">The command line.</param>
+    public string? Effect(Option option, ParseResult result)
+    {
+        if (option is Option<string> word) return result.GetValue(word);
+        if (option == Coefficients) return CoefficientsOf(result).ToString(CultureInfo.InvariantCulture);
+        if (result.GetValue(Format) is not ("quantized" or "trellis")) return null;
+        return (option == Bits ? result.GetValue(Bits) : OutliersOf(result)).ToString(CultureInfo.InvariantCulture);
+    }
+
+    private int OutliersOf(ParseResult result) => result.GetValue(Outliers) ?? (result.GetValue(Format) == "trellis" ? TrellisOutliers : 0);
 
     /// <summary>Reads the options.</summary>
     /// <param name="result">The command line.</param>
@@ -91,7 +107,7 @@ internal sealed class CompressionOptions
             "runs8" => SupportRule.Runs(8, seed),
             _ => SupportRule.Runs(16, seed),
         };
-        SparseFormat sparse = RbeFormat.Sparse(result.GetValue(Coefficients), support);
+        SparseFormat sparse = RbeFormat.Sparse(CoefficientsOf(result), support);
         return new RbeOptions
         {
             Tile = TileOf(result),
@@ -105,9 +121,9 @@ internal sealed class CompressionOptions
             },
             Format = result.GetValue(Format) switch
             {
-                "quantized" => RbeFormat.Quantized(result.GetValue(Bits)) with { Outliers = result.GetValue(Outliers) ?? 0, Delta = delta ? sparse : null },
-                "trellis" => RbeFormat.Trellis(result.GetValue(Bits)) with { Outliers = result.GetValue(Outliers) ?? 8, Delta = delta ? sparse : null },
-                "seed" => RbeFormat.Seed(result.GetValue(Coefficients)),
+                "quantized" => RbeFormat.Quantized(result.GetValue(Bits)) with { Outliers = OutliersOf(result), Delta = delta ? sparse : null },
+                "trellis" => RbeFormat.Trellis(result.GetValue(Bits)) with { Outliers = OutliersOf(result), Delta = delta ? sparse : null },
+                "seed" => RbeFormat.Seed(CoefficientsOf(result)),
                 _ => sparse,
             },
         };

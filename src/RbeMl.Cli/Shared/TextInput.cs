@@ -4,9 +4,10 @@ using RbeMl.Text;
 namespace RbeMl.Cli;
 
 /// <summary>The options of all verbs that read texts: which bytes are a text.</summary>
-internal sealed class TextInput
+/// <param name="texts">What is read, for the help page.</param>
+internal sealed class TextInput(string texts = "the text files")
 {
-    private readonly Option<string> _encoding = Encoding();
+    private readonly Option<string> _encoding = Encoding(texts);
     private readonly Option<bool> _lossy = new("--lossy") { Description = "Read texts that are not quite of their encoding: bytes that do not belong there become U+FFFD." };
 
     /// <summary>All of them, in the order of the help page.</summary>
@@ -15,9 +16,9 @@ internal sealed class TextInput
     /// <summary>Reads the options.</summary>
     public TextOptions Read(ParseResult result) => new() { Encoding = result.GetValue(_encoding)!, Lossy = result.GetValue(_lossy) };
 
-    private static Option<string> Encoding()
+    private static Option<string> Encoding(string texts)
     {
-        Option<string> option = new("--encoding") { Description = "Encoding of the text files: utf-8, utf-16, utf-16le, utf-16be, latin1, windows-1252 and others. A byte order mark is skipped.", HelpName = "name", DefaultValueFactory = _ => TextOptions.Default.Encoding };
+        Option<string> option = new("--encoding") { Description = $"Encoding of {texts}: utf-8, utf-16, utf-16le, utf-16be, latin1, windows-1252 and others. A byte order mark is skipped.", HelpName = "name", DefaultValueFactory = _ => TextOptions.Default.Encoding };
         option.Validators.Add(result =>
         {
             try

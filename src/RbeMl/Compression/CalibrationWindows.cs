@@ -58,11 +58,11 @@ public static class CalibrationWindows
     internal static BlockActivationData Embed(Gpt2Directory source, IReadOnlyList<int[]> windows)
     {
         int d = source.Config.Width, length = windows[0].Length, vocabulary = source.Config.Vocabulary;
-        if (length > source.Config.MaxSequenceLength) throw new TokenException($"Calibration windows of {length} tokens are more than the model's {source.Config.MaxSequenceLength} positions. Cut them shorter.");
+        if (length > source.Config.MaxSequenceLength) throw new TokenException($"Calibration windows of {Amount.Of(length, "token")} are more than the model's {Amount.Of(source.Config.MaxSequenceLength, "position")}. Cut them shorter.");
         float[] tokens = source.ReadTokenEmbedding(), positions = source.ReadPositionEmbedding(), values = new float[checked(windows.Count * length * d)];
         for (int w = 0; w < windows.Count; w++)
         {
-            if (windows[w].Length != length) throw new ShapeMismatchException("calibration windows", $"{length} tokens each", $"one of {windows[w].Length}", "Cut them to one length.");
+            if (windows[w].Length != length) throw new ShapeMismatchException("calibration windows", $"{Amount.Of(length, "token")} each", $"one of {windows[w].Length}", "Cut them to one length.");
             for (int t = 0; t < length; t++)
             {
                 int id = windows[w][t];

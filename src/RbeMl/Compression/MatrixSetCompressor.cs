@@ -48,7 +48,7 @@ public static class MatrixSetCompressor
         if (request.LayerNorm != default || request.Embeddings is not null) throw new InvalidSettingException("LayerNorms and embeddings", "stored otherwise", $"{source.Path} does not say which tensors they are. Give a model's folder, or leave them out.");
         request.Names.RequireMatches([.. source.Tensors.Select(t => t.Name)]);
         SafetensorsTensor[] chosen = [.. source.Tensors.Where(t => IsMatrix(t) && request.Names.Selects(t.Name))];
-        if (chosen.Length == 0) throw new InvalidSettingException("tensors", source.Path, $"none of its {source.Tensors.Count} tensors is to be compressed: they need two sides of {LeastSide} or more, type F32, F16 or BF16, and a name that is included.");
+        if (chosen.Length == 0) throw new InvalidSettingException("tensors", source.Path, $"none of its {Amount.Of(source.Tensors.Count, "tensor")} is to be compressed: they need two sides of {LeastSide} or more, type F32, F16 or BF16, and a name that is included.");
         foreach (SafetensorsTensor tensor in chosen) RequireSize(tensor, request.Options.Tile);
         long total = chosen.Sum(t => t.Count), done = 0;
         List<RbeNamedMatrix> matrices = [];

@@ -108,7 +108,7 @@ internal sealed unsafe class SpillStore<T>(SpillFile file, int region, bool owns
     public override void Prepare(long bytes)
     {
         if (ownsFile) file.Prepare(bytes, 1);
-        else if (bytes > file.RegionBytes) throw new InvalidOperationException($"The spill file's regions have {file.RegionBytes} bytes, {bytes} are needed. Prepare the file for the whole model first.");
+        else if (bytes > file.RegionBytes) throw new InvalidOperationException($"The spill file's regions have {Amount.Of(file.RegionBytes, "byte")}, {bytes} are needed. Prepare the file for the whole model first.");
     }
 
     public override void Dispose()

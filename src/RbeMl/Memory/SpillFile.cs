@@ -90,7 +90,7 @@ internal sealed unsafe class SpillFile : IDisposable
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new RbeFileException(folder, $"cannot hold spilled activations ({error.Message.TrimEnd('.')}). Choose a folder you may write to.", error);
+            throw new RbeFileException(folder, $"cannot hold spilled activations ({IoReason.Of(error)}). Choose a folder you may write to.", error);
         }
     }
 
@@ -98,7 +98,7 @@ internal sealed unsafe class SpillFile : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegative(region);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(region, Regions);
-        if (offset < 0 || count < 0 || offset > RegionBytes - count) throw new ArgumentOutOfRangeException(nameof(offset), offset, $"The region has {RegionBytes} bytes.");
+        if (offset < 0 || count < 0 || offset > RegionBytes - count) throw new ArgumentOutOfRangeException(nameof(offset), offset, $"The region has {Amount.Of(RegionBytes, "byte")}.");
         long at = (region * RegionBytes) + offset;
         try
         {
@@ -121,7 +121,7 @@ internal sealed unsafe class SpillFile : IDisposable
     }
 
     private RbeFileException Failure(Exception error, string what) =>
-        new(Path, $"{what} ({error.Message.TrimEnd('.')}). Choose a folder on a disk with more space, a smaller batch, or full checkpointing without a spill file.", error);
+        new(Path, $"{what} ({IoReason.Of(error)}). Choose a folder on a disk with more space, a smaller batch, or full checkpointing without a spill file.", error);
 
     private void Close()
     {

@@ -1,4 +1,3 @@
-using System.Security;
 
 namespace RbeMl.Storage;
 
@@ -42,9 +41,9 @@ public static partial class AtomicFile
         {
             action();
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SecurityException or NotSupportedException)
+        catch (Exception error) when (IoReason.Is(error))
         {
-            throw new RbeFileException(path, $"cannot be kept as {to} ({Reason(error)}). Move it yourself, or choose another folder.", error);
+            throw new RbeFileException(path, $"cannot be kept as {to} ({IoReason.Of(error)}). Move it yourself, or choose another folder.", error);
         }
     }
 }

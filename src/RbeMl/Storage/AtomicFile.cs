@@ -1,4 +1,3 @@
-using System.Security;
 using System.Text;
 
 namespace RbeMl.Storage;
@@ -46,9 +45,9 @@ public static partial class AtomicFile
             FileSteps.Publish(temporary, target);
             temporary = null;
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SecurityException or NotSupportedException)
+        catch (Exception error) when (IoReason.Is(error))
         {
-            throw new RbeFileException(path, $"cannot be written ({Reason(error)}). {Mend(path)}", error);
+            throw new RbeFileException(path, $"cannot be written ({IoReason.Of(error)}). {Mend(path)}", error);
         }
         finally
         {
@@ -76,9 +75,9 @@ public static partial class AtomicFile
             string probe = TemporaryNames.New(folder, "probe", TemporaryNames.Temporary);
             using (FileStream stream = new(probe, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose)) TemporaryNames.Release(probe);
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SecurityException or NotSupportedException)
+        catch (Exception error) when (IoReason.Is(error))
         {
-            throw new RbeFileException(folder, $"cannot write to this folder ({Reason(error)}). Choose one you may write to.", error);
+            throw new RbeFileException(folder, $"cannot write to this folder ({IoReason.Of(error)}). Choose one you may write to.", error);
         }
     }
 
@@ -92,7 +91,7 @@ public static partial class AtomicFile
         if (stream) return;
         if (Directory.Exists(target)) throw new RbeFileException(path, "is a folder where a file is to be written. Remove it, or choose another name.");
         int bytes = Encoding.UTF8.GetByteCount(Path.GetFileName(target));
-        if (bytes > LongestName) throw new RbeFileException(path, $"has a name of {bytes} bytes, at most {LongestName} fit. Choose a shorter one.");
+        if (bytes > LongestName) throw new RbeFileException(path, $"has a name of {Amount.Of(bytes, "byte")}, at most {LongestName} fit. Choose a shorter one.");
         CheckFolder(Path.GetDirectoryName(target) ?? target);
     }
 
@@ -112,9 +111,9 @@ public static partial class AtomicFile
         {
             return FileTarget.Of(path);
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SecurityException or NotSupportedException)
+        catch (Exception error) when (IoReason.Is(error))
         {
-            throw new RbeFileException(path, $"leads nowhere ({Reason(error)}). Choose another name.", error);
+            throw new RbeFileException(path, $"leads nowhere ({IoReason.Of(error)}). Choose another name.", error);
         }
     }
 
@@ -122,11 +121,4 @@ public static partial class AtomicFile
     private static string Mend(string path) => OperatingSystem.IsWindows() && File.Exists(path)
         ? "If a model loaded from it with Map = true is in use, load it with Map = false or save under another name; else choose a folder you may write to, with space left."
         : "Choose a folder you may write to, with space left.";
-
-    private static string Reason(Exception error) => error switch
-    {
-        DirectoryNotFoundException => "the folder does not exist",
-        UnauthorizedAccessException => "access denied",
-        _ => error.Message.TrimEnd('.'),
-    };
 }

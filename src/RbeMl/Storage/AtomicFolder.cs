@@ -1,5 +1,3 @@
-using System.Security;
-
 namespace RbeMl.Storage;
 
 /// <summary>
@@ -38,9 +36,9 @@ public static class AtomicFolder
             FileSteps.PublishFolder(temporary, target);
             temporary = null;
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SecurityException or NotSupportedException)
+        catch (Exception error) when (IoReason.Is(error))
         {
-            throw new RbeFileException(path, $"cannot be written ({error.Message.TrimEnd('.')}). Choose a folder you may write to, with space left.", error);
+            throw new RbeFileException(path, $"cannot be written ({IoReason.Of(error)}). Choose a folder you may write to, with space left.", error);
         }
         finally
         {

@@ -31,7 +31,7 @@ internal sealed unsafe class FileMapping
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
-            throw new RbeFileException(path, $"cannot be mapped into memory ({error.Message.TrimEnd('.')}). Load it with Map = false.", error);
+            throw new RbeFileException(path, $"cannot be mapped into memory ({IoReason.Of(error)}). Load it with Map = false.", error);
         }
     }
 

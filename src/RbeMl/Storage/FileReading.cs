@@ -8,7 +8,8 @@ internal static class FileReading
     /// <summary>Opens a file for reading.</summary>
     /// <param name="path">The file.</param>
     /// <param name="wanted">What it should be, e.g. <c>"a safetensors file"</c>.</param>
-    public static SafeFileHandle Open(string path, string wanted)
+    /// <param name="mend">What to do where there is none.</param>
+    public static SafeFileHandle Open(string path, string wanted, string mend = "Check the name.")
     {
         try
         {
@@ -16,20 +17,20 @@ internal static class FileReading
         }
         catch (FileNotFoundException error)
         {
-            throw new RbeFileException(path, "no such file. Check the name.", error);
+            throw new RbeFileException(path, $"no such file. {mend}", error);
         }
         catch (DirectoryNotFoundException error)
         {
-            throw new RbeFileException(path, "no such folder. Check the name.", error);
+            throw new RbeFileException(path, $"no such folder. {mend}", error);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException)
         {
-            throw Directory.Exists(path) ? new RbeFileException(path, $"is a folder, {wanted} is needed.", error) : Unreadable(path, error);
+            throw Directory.Exists(path) ? new RbeFileException(path, $"is a folder, {wanted} is needed. Give a file.", error) : Unreadable(path, error);
         }
     }
 
     /// <summary>The error for a file that the system does not let us read.</summary>
-    public static RbeFileException Unreadable(string path, Exception error) => new(path, $"cannot be read ({error.Message.TrimEnd('.')}). Check that it is a plain file you may read.", error);
+    public static RbeFileException Unreadable(string path, Exception error) => new(path, $"cannot be read ({IoReason.Of(error)}). Check that it is a plain file you may read.", error);
 
     /// <summary>All bytes of a file of at most <paramref name="limit"/> bytes.</summary>
     public static byte[] Bytes(string path, string wanted, int limit)
@@ -38,7 +39,7 @@ internal static class FileReading
         try
         {
             long length = RandomAccess.GetLength(handle);
-            if (length > limit) throw new RbeFileException(path, $"has {length} bytes; {wanted} has at most {limit}. Check that it is the right file.");
+            if (length > limit) throw new RbeFileException(path, $"has {Amount.Of(length, "byte")}; {wanted} has at most {limit}. Check that it is the right file.");
             byte[] bytes = new byte[(int)length];
             int read = 0;
             while (read < bytes.Length && RandomAccess.Read(handle, bytes.AsSpan(read), read) is > 0 and int more) read += more;

@@ -22,16 +22,16 @@ internal static class ForeignFile
     /// <param name="start">Its first bytes, 32 if it has them.</param>
     public static string Describe(ReadOnlySpan<byte> start)
     {
-        if (start.IsEmpty) return "is empty, a .rbe file is needed.";
+        if (start.IsEmpty) return $"is empty, a .rbe file is needed. {Written}";
         if (start.StartsWith(Pointer)) return PointerProblem;
         if (start.StartsWith("RBE"u8) || (start.Length >= 4 && start[1..4].SequenceEqual("RBE"u8)))
         {
             return "has a damaged start of a .rbe file (a transfer as text does that). Copy it again as binary.";
         }
 
-        if (KindOf(start) is { } kind) return $"is no .rbe file; it looks like {kind}.";
+        if (KindOf(start) is { } kind) return $"is no .rbe file; it looks like {kind}. {MendOf(kind)}";
         return start.ContainsAnyExcept(Text)
-            ? "is no .rbe file, or its start is damaged."
+            ? $"is no .rbe file, or its start is damaged. {Written} If it is one, copy it again as binary."
             : "is no .rbe file; it looks like text. Give a model here, and the text where texts are asked for.";
     }
 
@@ -61,11 +61,19 @@ internal static class ForeignFile
     }
 
     private const string PointerProblem = "is a pointer that Git's large-file store left in place of the file. Fetch the file itself (git lfs pull).";
-    private const string SafetensorsKind = "a safetensors file";
+    private const string SafetensorsKind = "a safetensors file", ZipKind = "a zip archive (an ML.NET model, or PyTorch weights)";
+    private const string Written = "Give one that finetune or compress wrote.";
+
+    private static string MendOf(string kind) => kind switch
+    {
+        SafetensorsKind => "Give the folder of its model, or compress it first.",
+        ZipKind => "Give the model.rbe that finetune wrote beside an ML.NET model, or convert PyTorch weights to safetensors.",
+        _ => Written,
+    };
 
     private static string? KindOf(ReadOnlySpan<byte> start)
     {
-        if (start.StartsWith("PK"u8)) return "a zip archive (an ML.NET model, or PyTorch weights)";
+        if (start.StartsWith("PK"u8)) return ZipKind;
         if (start.StartsWith("GGUF"u8) || start.StartsWith("ggml"u8) || start.StartsWith("lmgg"u8)) return "a GGUF model";
         if (start.Length >= 9 && start[8] == (byte)'{' && BinaryPrimitives.ReadUInt64LittleEndian(start) is > 1 and < 1UL << 32) return SafetensorsKind;
         if (start.Length >= 2 && start[0] == 0x80 && start[1] is >= 2 and <= 5) return "a Python pickle (PyTorch weights)";

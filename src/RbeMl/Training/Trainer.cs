@@ -50,7 +50,7 @@ public sealed class Trainer : IDisposable, ILeased
         Options = options.Validate();
         if (options.Context > model.Config.MaxSequenceLength)
         {
-            throw new TokenException($"a context of {options.Context} tokens is longer than the model's {model.Config.MaxSequenceLength} positions. Use a shorter context or a model with more positions.");
+            throw new TokenException($"a context of {Amount.Of(options.Context, "token")} is longer than the model's {Amount.Of(model.Config.MaxSequenceLength, "position")}. Use a shorter context or a model with more positions.");
         }
 
         foreach (ITokenSource source in validation is null ? [train] : (ITokenSource[])[train, validation])

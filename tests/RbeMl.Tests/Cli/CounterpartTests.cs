@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using RbeMl.Cli;
 using RbeMl.Cli.Compress;
 using RbeMl.Cli.Finetune;
 using RbeMl.Cli.Help;
@@ -51,7 +52,7 @@ public sealed class CounterpartTests
             FinetuneOptions options = new();
             Verb verb = new("finetune", "");
             options.AddTo(verb);
-            FinetuneSettings settings = options.Read(Parse(verb, [.. words.SelectMany(w => w.Value.Length > 0 ? new[] { w.Key, w.Value } : [w.Key])]));
+            FinetuneSettings settings = options.Read(Parse(verb, [.. words.SelectMany(w => w.Value.Length > 0 ? new[] { w.Key, w.Value } : [w.Key])]), StartedAs.Command);
             return settings.ToTrainer(settings.Context!.Value, name == "ValidationSequences" ? (int)value! : 2, name == "ExtraBytes" ? (long)value! : 1);
         });
     }

@@ -101,7 +101,7 @@ public sealed class EarlySaveTests : IDisposable
             if (text.Contains("step 4/6", StringComparison.Ordinal)) Directory.Delete(Out("metrics.json"));
         }, "--save-minutes", "1e-9");
         Assert.Equal(0, run.Code);
-        Assert.StartsWith("rbeml: note: saving after 1 steps failed, and training goes on", run.Error);
+        Assert.StartsWith("rbeml: note: saving after 1 step failed, and training goes on", run.Error);
         Assert.Equal(6, StepsOfMetrics());
     }
 

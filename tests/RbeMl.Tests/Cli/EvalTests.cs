@@ -50,7 +50,7 @@ public sealed class EvalTests : IDisposable
         Assert.Equal(
             (expected.Nll, expected.Perplexity, expected.BitsPerByte, expected.Top1Accuracy),
             (Figure(json, "nll"), Figure(json, "perplexity"), Figure(json, "bitsPerByte"), Figure(json, "top1Accuracy")));
-        Assert.Equal((ModelSize.Of(bundle.Model).Bytes, ModelSize.Of(bundle.Model).BitsPerWeight), (json.GetProperty("weightsBytes").GetInt64(), Figure(json, "bitsPerWeight")));
+        Assert.Equal((ModelSize.Of(bundle.Model).Bytes, ModelSize.Of(bundle.Model).BitsPerParameter), (json.GetProperty("weightsBytes").GetInt64(), Figure(json, "bitsPerParameter")));
         Assert.Equal((_model, _text, false), (json.GetProperty("model").GetString(), json.GetProperty("data").GetString(), json.GetProperty("cancelled").GetBoolean()));
         Assert.True(Figure(json, "seconds") > 0 && Figure(json, "tokensPerSecond") > 0);
         Assert.All(["kl", "top1Agreement", "reference"], key => Assert.False(json.TryGetProperty(key, out _)));
@@ -108,7 +108,7 @@ public sealed class EvalTests : IDisposable
     {
         CommandRun run = CommandRun.Of("eval", "--model", _model, "--text", _text, "--batch", "1", "--reference", _model);
         Assert.Equal((0, ""), (run.Code, run.Error));
-        Assert.All(["predicted tokens", "perplexity", "bits a byte", "top-1 agreement", "100.0 %", "bits a weight", "100 %  71/71 tokens  loss "], part => Assert.Contains(part, run.Out));
+        Assert.All(["predicted tokens", "perplexity", "bits a byte", "top-1 agreement", "100.0 %", "bits a parameter: what the whole model takes", "100 %  71/71 tokens  loss "], part => Assert.Contains(part, run.Out));
         string file = _folder.File("figures.json");
         run = CommandRun.Of("eval", "--model", _model, "--text", _text, "--json", file);
         Assert.Contains("perplexity", run.Out);

@@ -134,12 +134,25 @@ public sealed class OutputTests
     }
 
     [Theory]
+    [InlineData("3 2 1.5 1.2", "more --seconds would help")]
+    [InlineData("3 1.2 1.5 1.9", "Use less --seconds")]
+    [InlineData("3 2.99", "Give it more --seconds")]
+    [InlineData("3 1.205 1.203 1.202 1.2", "more than a longer run")]
+    public void The_verdict_on_a_run_that_time_ended_speaks_of_time(string losses, string part)
+    {
+        RunRecord run = new() { ByTime = true };
+        run.Validation.AddRange(losses.Split(' ').Select((v, i) => new ValidationRecord(100 * i, double.Parse(v, CultureInfo.InvariantCulture))));
+        Assert.Contains(part, Verdict.Of(run));
+        Assert.DoesNotContain("steps", Verdict.Of(run).Replace($"after step {run.Validation.MinBy(v => v.Loss)!.Step}", "", StringComparison.Ordinal));
+    }
+
+    [Theory]
     [InlineData("rbeml finetune --text 'my book.txt'", "finetune", "--text", "my book.txt")]
     [InlineData("rbeml generate -p 'it'\\''s'", "generate", "-p", "it's")]
     [InlineData("rbeml eval -m a/b.rbe --limit 10", "eval", "-m", "a/b.rbe", "--limit", "10")]
     public void A_command_line_can_be_typed_again(string line, params string[] args)
     {
-        if (!OperatingSystem.IsWindows()) Assert.Equal(line, CommandLine.Of(args));
+        if (!OperatingSystem.IsWindows()) Assert.Equal(line, CommandLine.Of("rbeml", args));
     }
 
     [Fact]
@@ -149,6 +162,10 @@ public sealed class OutputTests
         Assert.Equal(["  a  b", "  c"], Wrap.Lines("  a  b c", 6, 2));
         Assert.Equal(["日本 日本", "日本"], Wrap.Lines("日本 日本 日本", 9));
         Assert.Equal([""], Wrap.Lines("", 9));
+
+        // Controls are shown as a picture of one cell each.
+        Assert.Equal(["\u001C\u001Cab", "cdef"], Wrap.Lines("\u001C\u001Cab cdef", 6));
+        Assert.Equal("ab\u001C d\u0007", Wrap.Cut("ab\u001Cd\u0007", 3));
     }
 
     [Fact]

@@ -9,7 +9,6 @@ namespace RbeMl.Tests.Cli;
 /// <summary>The command as its own process: exit code, streams, Ctrl-C.</summary>
 public sealed class ProcessTests : IDisposable
 {
-    private const int Interrupt = 2;
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
@@ -36,8 +35,11 @@ public sealed class ProcessTests : IDisposable
         Assert.DoesNotContain("   at ", error);
     }
 
-    [Fact]
-    public async Task Ctrl_c_saves_the_work_so_far()
+    [Theory]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(15)]
+    public async Task A_signal_saves_the_work_so_far(int signal)
     {
         if (OperatingSystem.IsWindows()) return; // a console signal would reach the test runner too
         using Process process = Start(TinyJob.Args(_folder, "--steps", "100000000"));
@@ -47,7 +49,7 @@ public sealed class ProcessTests : IDisposable
             if (line.Contains("step ", StringComparison.Ordinal)) break; // training
         }
 
-        Assert.Equal(0, Signals.Send(process.Id, Interrupt));
+        Assert.Equal(0, Signals.Send(process.Id, signal));
         string rest = await process.StandardOutput.ReadToEndAsync(Patience.Start().Token);
         await process.WaitForExitAsync(Patience.Start().Token);
         Assert.Equal("", await error);

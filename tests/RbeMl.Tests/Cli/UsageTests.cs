@@ -86,7 +86,7 @@ public sealed class UsageTests
     }
 
     [Theory]
-    [InlineData(20, 40)]
+    [InlineData(20, 20)]
     [InlineData(40, 40)]
     [InlineData(60, 60)]
     [InlineData(80, 80)]

@@ -11,7 +11,7 @@ public sealed partial class RbeContainer
         Span<byte> preface = stackalloc byte[RbeContainerWriter.PrefaceLength];
         int read = ReadUpTo(source, preface);
         if (read < 8 || !preface[..8].SequenceEqual(RbeContainerWriter.Magic)) throw new RbeFileException(path, ForeignFile.Describe(preface[..read]));
-        if (read < preface.Length) throw Damaged(path, $"it ends after {read} bytes, within the preface");
+        if (read < preface.Length) throw Damaged(path, $"it ends after {Amount.Of(read, "byte")}, within the preface");
         uint version = BinaryPrimitives.ReadUInt32LittleEndian(preface[8..]);
         if (version > RbeContainerWriter.Version)
         {
@@ -21,7 +21,7 @@ public sealed partial class RbeContainer
         ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(preface[16..]);
         if (headerLength > RbeContainerWriter.HeaderLimit) throw Damaged(path, $"its header claims {headerLength} bytes, more than the limit of {RbeContainerWriter.HeaderLimit}");
         long length = source.LengthUpTo(preface.Length + (long)headerLength);
-        if ((long)headerLength > length - preface.Length) throw Damaged(path, $"its header claims {headerLength} bytes, but only {length - preface.Length} follow");
+        if ((long)headerLength > length - preface.Length) throw Damaged(path, $"its header claims {Amount.Of((long)headerLength, "byte")}, but only {length - preface.Length} follow");
         byte[] header = new byte[(int)headerLength];
         Fill(path, source, header, preface.Length);
         if (BinaryPrimitives.ReadUInt64LittleEndian(preface[24..]) != RbeContainerWriter.HeaderHash(preface[..RbeContainerWriter.HashedPreface], header))
@@ -69,7 +69,7 @@ public sealed partial class RbeContainer
         }
         catch (IOException error)
         {
-            throw new RbeFileException(path, $"cannot be read ({error.Message.TrimEnd('.')}).", error);
+            throw FileReading.Unreadable(path, error);
         }
     }
 }

@@ -49,24 +49,15 @@ public sealed partial class RbeContainer : IDisposable
         SafeFileHandle? handle = null;
         try
         {
-            handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+            handle = FileReading.Open(path, "a .rbe file", ForeignFolder.MissingMend(path));
             FileSource source = new(handle);
             RbeContainer container = new(path, source, ReadHeader(path, source));
             handle = null;
             return container;
         }
-        catch (FileNotFoundException error)
+        catch (Exception error) when (IoReason.Is(error))
         {
-            throw new RbeFileException(path, "no such file. Check the name.", error);
-        }
-        catch (DirectoryNotFoundException error)
-        {
-            throw new RbeFileException(path, "no such folder. Check the name.", error);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException)
-        {
-            string problem = Directory.Exists(path) ? "is a folder, a .rbe file is needed." : $"cannot be read ({error.Message.TrimEnd('.')}).";
-            throw new RbeFileException(path, problem, error);
+            throw FileReading.Unreadable(path, error);
         }
         finally
         {
@@ -93,7 +84,7 @@ public sealed partial class RbeContainer : IDisposable
         }
         catch (Exception error) when (error is IOException or NotSupportedException)
         {
-            throw new RbeFileException(name, $"cannot be read ({error.Message.TrimEnd('.')}).", error);
+            throw new RbeFileException(name, $"cannot be read ({IoReason.Of(error)}). Check where the stream comes from.", error);
         }
     }
 
@@ -147,7 +138,7 @@ public sealed partial class RbeContainer : IDisposable
         ObjectDisposedException.ThrowIf(file.Handle.IsClosed, this);
         RbeTensorInfo info = Find(name);
         Require<byte>(info, shape.Length == 0 ? null : shape);
-        if (info.ByteLength > int.MaxValue) throw new RbeFileException(Path, $"tensor \"{name}\" has {info.ByteLength} bytes, at most {int.MaxValue} can be mapped as one. Split it.");
+        if (info.ByteLength > int.MaxValue) throw new RbeFileException(Path, $"tensor \"{name}\" has {Amount.Of(info.ByteLength, "byte")}, at most {int.MaxValue} can be mapped as one. Split it.");
         if (info.ByteLength == 0) return default;
         lock (_mappingLock) _mapping ??= FileMapping.Open(Path, file.Handle, Length);
         return _mapping.Part(info.Offset, (int)info.ByteLength);

@@ -122,6 +122,6 @@ public static class RbeContainerWriter
         byte[] header = JsonSerializer.SerializeToUtf8Bytes(new JsonObject { ["metadata"] = metadata.DeepClone(), ["tensors"] = table });
         return header.Length <= HeaderLimit
             ? header
-            : throw new RbeFileException(path, $"its header would be {header.Length} bytes, more than {HeaderLimit}. Store large metadata as tensors.");
+            : throw new RbeFileException(path, $"its header would be {Amount.Of(header.Length, "byte")}, more than {HeaderLimit}. Store large metadata as tensors.");
     }
 }

@@ -47,7 +47,7 @@ internal sealed record RbeHeader(JsonElement Metadata, IReadOnlyList<RbeTensorIn
             tensors.Add(tensor);
         }
 
-        if (fileLength is not null && end != fileLength) throw RbeContainer.Damaged(path, $"it has {fileLength} bytes, its tensors end at {end}");
+        if (fileLength is not null && end != fileLength) throw RbeContainer.Damaged(path, $"it has {Amount.Of(fileLength.Value, "byte")}, its tensors end at {end}");
         return new RbeHeader(metadata, tensors, end);
     }
 
@@ -83,7 +83,7 @@ internal sealed record RbeHeader(JsonElement Metadata, IReadOnlyList<RbeTensorIn
             size = size > long.MaxValue ? size : size * shape[i];
         }
 
-        return size == bytes ? shape : throw RbeContainer.Damaged(path, $"tensor \"{name}\": its shape [{string.Join(", ", shape.Select(side => $"{side}"))}] does not need {bytes} bytes");
+        return size == bytes ? shape : throw RbeContainer.Damaged(path, $"tensor \"{name}\": its shape [{string.Join(", ", shape.Select(side => $"{side}"))}] does not need {Amount.Of(bytes, "byte")}");
     }
 
     private static string? Text(JsonElement entry, string key) =>

@@ -117,7 +117,7 @@ internal static class RbeMatrixFile
         }
         catch (Exception error) when (error is InvalidSettingException or ShapeMismatchException)
         {
-            throw new RbeFileException(file.Path, $"matrix \"{name}\" is wrong: {error.Message}", error);
+            throw new RbeFileException(file.Path, $"matrix \"{name}\" is wrong: {error.Message} Write it again.", error);
         }
 
         QuantizedTiles ReadQuantized()

@@ -142,7 +142,7 @@ public sealed class RbeTensor
             for (long done = 0; done < byteLength;)
             {
                 int read = stream.ReadAtLeast(part.AsSpan(0, (int)Math.Min(part.Length, byteLength - done)), 1, throwOnEndOfStream: false);
-                if (read == 0) throw new ShapeMismatchException($"tensor \"{label}\"", $"{byteLength} bytes", $"{done}, where its stream ends", "Give the true length.");
+                if (read == 0) throw new ShapeMismatchException($"tensor \"{label}\"", $"{Amount.Of(byteLength, "byte")}", $"{done}, where its stream ends", "Give the true length.");
                 sink(part.AsSpan(0, read));
                 done += read;
             }

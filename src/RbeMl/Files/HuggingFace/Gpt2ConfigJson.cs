@@ -50,7 +50,7 @@ internal static class Gpt2ConfigJson
         }
         catch (InvalidSettingException error)
         {
-            throw new RbeFileException(path, $"its configuration is wrong: {error.Message}", error);
+            throw new RbeFileException(path, $"its configuration is wrong: {error.Message} Correct it, or download the model again.", error);
         }
     }
 

@@ -64,10 +64,10 @@ public sealed partial class Gpt2Directory : IDisposable
     public static Gpt2Directory Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        if (!Directory.Exists(path)) throw new RbeFileException(path, "is no folder. Give the folder of a Hugging Face GPT-2.");
+        if (!Directory.Exists(path)) throw new RbeFileException(path, $"is no folder. Give {ForeignFolder.Needed}.");
         if (ModelSource.InFolder(path) is { } file) throw new RbeFileException(path, $"holds a compressed model, {System.IO.Path.GetFileName(file)}, and no dense weights. Give that file where a compressed model is read.");
         string configuration = System.IO.Path.Combine(path, Gpt2ConfigJson.FileName);
-        if (!File.Exists(configuration) && ForeignFolder.Describe(path) is { } found) throw new RbeFileException(path, found);
+        if (!File.Exists(configuration)) throw new RbeFileException(path, ForeignFolder.Describe(path) ?? $"holds no {Gpt2ConfigJson.FileName}, so it is no model. Give {ForeignFolder.Needed}, or a .rbe file.");
         bool named = Gpt2ConfigJson.RequireGpt2(configuration);
         SafetensorsSet tensors = SafetensorsSet.Open(path, Gpt2TensorNames.MayBeShared);
         try

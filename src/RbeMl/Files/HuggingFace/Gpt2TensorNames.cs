@@ -80,7 +80,7 @@ internal sealed partial record Gpt2TensorNames(TransformerConfig Config, bool Tr
     public static Gpt2TensorNames Match(SafetensorsSet tensors, TransformerConfig config)
     {
         Dictionary<string, string> stored = Find(tensors, config);
-        if (config.Layers > stored.Count) throw new RbeFileException(tensors.Path, $"has {stored.Count} tensors, too few for the {config.Layers} layers of {Gpt2ConfigJson.FileName}. Correct the configuration, or download the model again.");
+        if (config.Layers > stored.Count) throw new RbeFileException(tensors.Path, $"has {Amount.Of(stored.Count, "tensor")}, too few for the {Amount.Of(config.Layers, "layer")} of {Gpt2ConfigJson.FileName}. Correct the configuration, or download the model again.");
         long d = config.Width;
         bool linear = stored.TryGetValue(Part(0, "attn.c_attn") + ".weight", out string? attention) && tensors.Find(attention).Shape.SequenceEqual([3 * d, d]);
         Gpt2TensorNames names = new(config, !linear) { Stored = stored };

@@ -41,7 +41,7 @@ public static partial class Gpt2File
         }
         catch (InvalidSettingException error)
         {
-            throw new RbeFileException(fields.Path, $"its configuration is wrong: {error.Message}", error);
+            throw new RbeFileException(fields.Path, $"its configuration is wrong: {error.Message} Write it again.", error);
         }
     }
 
@@ -97,7 +97,7 @@ public static partial class Gpt2File
         }
         catch (ShapeMismatchException error)
         {
-            throw new RbeFileException(file.Path, $"its parts do not fit together: {error.Message}", error);
+            throw new RbeFileException(file.Path, $"its parts do not fit together: {error.Message} Write it again.", error);
         }
 
         RbeMatrix Take(int block, string part, int rows, int columns) => Shaped($"blocks.{block}.{part}", rows, columns);

@@ -48,7 +48,7 @@ public static class ModelSource
         if (InFolder(path) is { } file) return file;
         if (!Directory.Exists(path)) return path;
         string what = File.Exists(Path.Combine(path, Gpt2ConfigJson.FileName)) ? "is the folder of a Hugging Face model, whose weights are dense; a .rbe file is needed. Compress it first."
-            : ForeignFolder.Describe(path) ?? $"is a folder without a {FileName}, a .rbe file is needed.";
+            : ForeignFolder.Describe(path) ?? $"is a folder without a {FileName}, a .rbe file is needed. Give one, or the folder that finetune wrote.";
         throw new RbeFileException(path, what);
     }
 }

@@ -49,7 +49,7 @@ public sealed class SafetensorsFile : IDisposable
         SafeFileHandle? handle = null;
         try
         {
-            handle = FileReading.Open(path, "a safetensors file");
+            handle = FileReading.Open(path, "a safetensors file", ForeignFolder.MissingMend(path));
             SafetensorsFile file = new(path, handle, SafetensorsHeader.Read(path, handle));
             handle = null;
             return file;
@@ -70,7 +70,7 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>The entry of a tensor.</summary>
     /// <exception cref="RbeFileException">There is none of that name.</exception>
     public SafetensorsTensor Find(string name) =>
-        _byName.TryGetValue(name, out SafetensorsTensor? tensor) ? tensor : throw new RbeFileException(Path, $"holds no tensor \"{name}\". Ask for one of its {Tensors.Count} tensors.");
+        _byName.TryGetValue(name, out SafetensorsTensor? tensor) ? tensor : throw new RbeFileException(Path, $"holds no tensor \"{name}\". Ask for one of its {Amount.Of(Tensors.Count, "tensor")}.");
 
     /// <summary>Reads an F32, F16 or BF16 tensor as floats, exactly. NaN and infinity come through as they are.</summary>
     /// <param name="name">Its name.</param>

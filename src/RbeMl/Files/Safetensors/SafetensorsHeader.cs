@@ -23,7 +23,7 @@ internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Met
     {
         long fileLength = RandomAccess.GetLength(handle);
         Span<byte> preface = stackalloc byte[PrefaceLength];
-        if (fileLength < PrefaceLength) throw Foreign(path, handle) ?? Damaged(path, $"it has {fileLength} bytes, a safetensors file has at least {PrefaceLength}");
+        if (fileLength < PrefaceLength) throw Foreign(path, handle) ?? Damaged(path, $"it has {Amount.Of(fileLength, "byte")}, a safetensors file has at least {PrefaceLength}");
         Fill(path, handle, preface, 0);
         ulong length = BinaryPrimitives.ReadUInt64LittleEndian(preface);
         if (length > Limit) throw Foreign(path, handle) ?? Damaged(path, $"its header claims {length} bytes, more than {Limit}, the most that is read, or it is no safetensors file");
@@ -66,7 +66,7 @@ internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Met
             end += tensor.ByteLength;
         }
 
-        return end == fileLength ? new SafetensorsHeader(metadata, ordered) : throw Damaged(path, $"it has {fileLength} bytes, its tensors end at {end}");
+        return end == fileLength ? new SafetensorsHeader(metadata, ordered) : throw Damaged(path, $"it has {Amount.Of(fileLength, "byte")}, its tensors end at {end}");
     }
 
     private static void ReadMetadata(string path, JsonElement value, Dictionary<string, string> metadata)
@@ -88,11 +88,11 @@ internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Met
         if (!SafetensorsElements.TryParse(type, out SafetensorsElement element)) throw Damaged(path, $"tensor \"{name}\" has {(type is null ? "no dtype" : $"the unknown dtype \"{type}\"")}");
         long[] shape = Numbers(path, name, entry, "shape", MostSides), range = Numbers(path, name, entry, "data_offsets", 2);
         if (range.Length != 2 || range[0] > range[1]) throw Damaged(path, $"tensor \"{name}\" has no data_offsets of a start and an end");
-        if (range[1] > fileLength - dataStart) throw Damaged(path, $"tensor \"{name}\" ends at byte {range[1]} of the data, which are {fileLength - dataStart} bytes");
+        if (range[1] > fileLength - dataStart) throw Damaged(path, $"tensor \"{name}\" ends at byte {range[1]} of the data, which are {Amount.Of(fileLength - dataStart, "byte")}");
         SafetensorsTensor tensor = new(name, element, shape, dataStart + range[0], range[1] - range[0]);
         return SafetensorsElements.ByteLength(element, shape) == tensor.ByteLength
             ? tensor
-            : throw Damaged(path, $"tensor \"{name}\" is {tensor.Describe()}, which does not take {tensor.ByteLength} bytes");
+            : throw Damaged(path, $"tensor \"{name}\" is {tensor.Describe()}, which does not take {Amount.Of(tensor.ByteLength, "byte")}");
     }
 
     private static long[] Numbers(string path, string name, JsonElement entry, string key, int most)

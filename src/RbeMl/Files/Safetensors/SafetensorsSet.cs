@@ -61,7 +61,7 @@ public sealed class SafetensorsSet : IDisposable
     /// <summary>The file that holds a tensor.</summary>
     /// <exception cref="RbeFileException">None does.</exception>
     public SafetensorsFile FileOf(string name) =>
-        _fileOf.TryGetValue(name, out SafetensorsFile? file) ? file : throw new RbeFileException(Path, $"holds no tensor \"{name}\". Ask for one of its {Tensors.Count} tensors.");
+        _fileOf.TryGetValue(name, out SafetensorsFile? file) ? file : throw new RbeFileException(Path, $"holds no tensor \"{name}\". Ask for one of its {Amount.Of(Tensors.Count, "tensor")}.");
 
     /// <summary>The entry of a tensor.</summary>
     /// <exception cref="RbeFileException">There is none of that name.</exception>
@@ -84,7 +84,7 @@ public sealed class SafetensorsSet : IDisposable
         string single = System.IO.Path.Combine(folder, SingleName), index = System.IO.Path.Combine(folder, IndexName);
         if (File.Exists(single)) return single;
         if (File.Exists(index)) return index;
-        throw new RbeFileException(folder, $"holds neither {SingleName} nor {IndexName}{(ForeignFolder.Describe(folder) is { } found ? $"; it {found}" : ". Give the folder of a model.")}");
+        throw new RbeFileException(folder, $"holds neither {SingleName} nor {IndexName}{(ForeignFolder.Describe(folder) is { } found ? $"; it {found}" : $". Give {ForeignFolder.Needed}.")}");
     }
 
     private static SafetensorsSet OpenIndex(string path, Func<string, bool> mayBeShared)

@@ -28,7 +28,7 @@ public static class SafetensorsWriter
         ArgumentNullException.ThrowIfNull(tensors);
         SafetensorsSource[] ordered = [.. tensors.OrderByDescending(t => SafetensorsElements.Bits(t.Element)).ThenBy(t => t.Name, StringComparer.Ordinal)];
         byte[] header = Header(ordered, metadata);
-        if (header.Length > SafetensorsHeader.Limit) throw new RbeFileException(path, $"its header would be {header.Length} bytes, more than {SafetensorsHeader.Limit}. Write fewer tensors to a file.");
+        if (header.Length > SafetensorsHeader.Limit) throw new RbeFileException(path, $"its header would be {Amount.Of(header.Length, "byte")}, more than {SafetensorsHeader.Limit}. Write fewer tensors to a file.");
         AtomicFile.Write(path, stream =>
         {
             Span<byte> preface = stackalloc byte[SafetensorsHeader.PrefaceLength];
@@ -45,7 +45,7 @@ public static class SafetensorsWriter
                     stream.Write(part);
                     written += part.Length;
                 });
-                if (written != tensor.ByteLength) throw new ShapeMismatchException(tensor.Name, $"{tensor.ByteLength} bytes", $"{written}", "The tensor's source must give all of its bytes.");
+                if (written != tensor.ByteLength) throw new ShapeMismatchException(tensor.Name, $"{Amount.Of(tensor.ByteLength, "byte")}", $"{written}", "The tensor's source must give all of its bytes.");
             }
         });
     }

@@ -252,10 +252,10 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         CheckFilled(context);
         if (_isCompact) throw new InvalidOperationException($"{Name}: this is a copy for inference. Train the block or model that ToInference was called on.");
         Parameters.RequireLayout(Name, gradients);
-        if (dy.Tokens != (long)context.Batch * context.Length || dy.PaddedFeatures != PaddedWidth) throw new ShapeMismatchException($"{Name}: output gradient", $"{context.Batch * context.Length} tokens x {PaddedWidth}", $"{dy.Tokens} x {dy.PaddedFeatures}", "Give it the shape of the output.");
+        if (dy.Tokens != (long)context.Batch * context.Length || dy.PaddedFeatures != PaddedWidth) throw new ShapeMismatchException($"{Name}: output gradient", $"{Amount.Of(context.Batch * context.Length, "token")} x {PaddedWidth}", $"{dy.Tokens} x {dy.PaddedFeatures}", "Give it the shape of the output.");
         if (context.Options!.Cache is { } cache && (cache.Generation != context.CacheGeneration || cache.Length < context.Past + context.Length))
         {
-            throw new ShapeMismatchException($"{Name}: KV cache", $"the {context.Past + context.Length} tokens of the forward", $"a cache that was reset since and holds {cache.Length}", "Do not reset the cache between forward and backward.");
+            throw new ShapeMismatchException($"{Name}: KV cache", $"the {Amount.Of(context.Past + context.Length, "token")} of the forward", $"a cache that was reset since and holds {cache.Length}", "Do not reset the cache between forward and backward.");
         }
 
         BlockCall<T> call = workspace.Call();
@@ -307,7 +307,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     {
         if (batch < 1 || length < 1 || x.Tokens != (long)batch * length || x.Features != Width || x.PaddedFeatures != PaddedWidth)
         {
-            throw new ShapeMismatchException($"{Name}: input", $"{batch} x {length} tokens, {Width} features in {PaddedWidth} rows", $"{x.Tokens} tokens, {x.Features} features in {x.PaddedFeatures} rows", "Reshape the panel to tokens x Width, PaddedWidth.");
+            throw new ShapeMismatchException($"{Name}: input", $"{batch} x {Amount.Of(length, "token")}, {Width} features in {PaddedWidth} rows", $"{Amount.Of(x.Tokens, "token")}, {x.Features} features in {x.PaddedFeatures} rows", "Reshape the panel to tokens x Width, PaddedWidth.");
         }
 
         CheckCall(batch, length, options);

@@ -194,17 +194,17 @@ public sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
         if (batch != Batch || heads != Heads || headWidth != HeadWidth)
         {
             throw new ShapeMismatchException(
-                $"{layer}: KV cache", $"{batch} sequences x {heads} heads x {headWidth}", $"{Batch} x {Heads} x {HeadWidth}", "Make the cache for this model and batch.");
+                $"{layer}: KV cache", $"{Amount.Of(batch, "sequence")} x {heads} heads x {headWidth}", $"{Batch} x {Heads} x {HeadWidth}", "Make the cache for this model and batch.");
         }
 
         if (Length > 0 && _block is not null && !ReferenceEquals(_block, block))
         {
-            throw new ShapeMismatchException($"{layer}: KV cache", "tokens of this block", $"{Length} tokens of another block or model, {_block.Name}", "Make a cache for each block and model, or reset it.");
+            throw new ShapeMismatchException($"{layer}: KV cache", "tokens of this block", $"{Amount.Of(Length, "token")} of another block or model, {_block.Name}", "Make a cache for each block and model, or reset it.");
         }
 
         if ((long)Length + tokens > Capacity)
         {
-            throw new TokenException($"{layer}: the KV cache holds {Length} of at most {Capacity} tokens, {tokens} more do not fit. Make a larger cache or reset it.");
+            throw new TokenException($"{layer}: the KV cache holds {Length} of at most {Amount.Of(Capacity, "token")}, {tokens} more do not fit. Make a larger cache or reset it.");
         }
     }
 

@@ -37,7 +37,7 @@ internal sealed class TokenSampler
         if (logits.Length != _vocabulary) throw new ShapeMismatchException("logits", $"{_vocabulary}, one a token of the vocabulary", $"{logits.Length}", "Pass the logits of one position.");
         for (int i = 0; i < logits.Length; i++)
         {
-            if (!float.IsFinite(logits[i])) throw new NonFiniteException("head", $"logit {logits[i]} of token {i}. The model's weights are damaged or its training diverged.");
+            if (!float.IsFinite(logits[i])) throw new NonFiniteException("head", $"logit {logits[i]} of token {i}. The model's weights are damaged or its training diverged. Go back to an earlier file of it.");
         }
     }
 

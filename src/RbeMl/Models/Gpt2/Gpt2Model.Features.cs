@@ -51,7 +51,7 @@ public sealed unsafe partial class Gpt2Model<T>
 
         for (int i = 0; i < output.Length; i++)
         {
-            if (!T.IsFinite(output[i])) throw new NonFiniteException($"features of layer {layer}", $"{output[i]} at sequence {i / Width}, feature {i % Width}. The model's weights are damaged or its training diverged.");
+            if (!T.IsFinite(output[i])) throw new NonFiniteException($"features of layer {layer}", $"{output[i]} at sequence {i / Width}, feature {i % Width}. The model's weights are damaged or its training diverged. Go back to an earlier file of it.");
         }
     }
 

@@ -195,7 +195,7 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
 
         for (int i = 0; i < logits.Length; i++)
         {
-            if (!T.IsFinite(logits[i])) throw new NonFiniteException("head", FormattableString.Invariant($"logit {logits[i]} of token {i / vocabulary}, id {i % vocabulary}. The model's weights are damaged or its training diverged."));
+            if (!T.IsFinite(logits[i])) throw new NonFiniteException("head", FormattableString.Invariant($"logit {logits[i]} of token {i / vocabulary}, id {i % vocabulary}. The model's weights are damaged or its training diverged. Go back to an earlier file of it."));
         }
     }
 
@@ -215,7 +215,7 @@ public sealed unsafe partial class Gpt2Model<T> : IDisposable
         if (!Shape.Holds(tokens.Length, batch, length)) throw Shape.Mismatch("tokens", tokens.Length, "Pass batch x length ids.", batch, length);
         if ((long)past + length > Config.MaxSequenceLength)
         {
-            throw new TokenException($"{past} past and {length} new tokens are more than the model's {Config.MaxSequenceLength} positions. Shorten the input or build the model with a larger MaxSequenceLength.");
+            throw new TokenException($"{past} past and {length} new tokens are more than the model's {Amount.Of(Config.MaxSequenceLength, "position")}. Shorten the input or build the model with a larger MaxSequenceLength.");
         }
 
         for (int i = 0; i < tokens.Length; i++)

@@ -19,7 +19,7 @@ public sealed class KvCache<T> : IDisposable, ILeased
     {
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
-        if (capacity > config.MaxSequenceLength) throw new InvalidSettingException(nameof(capacity), capacity, $"the model has {config.MaxSequenceLength} positions.");
+        if (capacity > config.MaxSequenceLength) throw new InvalidSettingException(nameof(capacity), capacity, $"the model has {Amount.Of(config.MaxSequenceLength, "position")}. Use at most that.");
         Lease = new Lease(this);
         _layers = [.. Enumerable.Range(0, config.Layers).Select(_ => new LayerKvCache<T>(batch, config.Heads, config.HeadWidth, capacity, format, Lease))];
         _options = [.. _layers.Select(layer => new ForwardOptions<T> { Cache = layer })];
@@ -76,10 +76,10 @@ public sealed class KvCache<T> : IDisposable, ILeased
     /// <summary>Checks that a model's call fits: a cache for each of its blocks, of its shapes, all with the same tokens.</summary>
     internal void Check(Gpt2Model<T> model, int batch, int tokens)
     {
-        if (Layers != model.Blocks.Count) throw new ShapeMismatchException("KV cache", $"{model.Blocks.Count} layers", $"{Layers}", "Make the cache with this model's configuration.");
+        if (Layers != model.Blocks.Count) throw new ShapeMismatchException("KV cache", $"{Amount.Of(model.Blocks.Count, "layer")}", $"{Layers}", "Make the cache with this model's configuration.");
         for (int l = 0; l < _layers.Length; l++)
         {
-            if (_layers[l].Length != Length) throw new ShapeMismatchException("KV cache", $"{Length} tokens in every layer", $"{_layers[l].Length} in layer {l}", "Let only the model append to its cache, or reset it.");
+            if (_layers[l].Length != Length) throw new ShapeMismatchException("KV cache", $"{Amount.Of(Length, "token")} in every layer", $"{_layers[l].Length} in layer {l}", "Let only the model append to its cache, or reset it.");
             _layers[l].Check(model.Blocks[l], batch, model.Config.Heads, model.Config.HeadWidth, tokens);
         }
     }

@@ -8,8 +8,8 @@ namespace RbeMl.Models;
 /// <param name="ResidentBytes">All that they take in memory: beside <paramref name="Bytes"/> the kernels' walk orders and tables, and copies for inference.</param>
 public readonly record struct ModelSize(long Bytes, long DenseValues, long ResidentBytes)
 {
-    /// <summary>Bits for each weight of the dense model.</summary>
-    public double BitsPerWeight => 8.0 * Bytes / DenseValues;
+    /// <summary>Bits for each value of the dense model, embeddings, biases and LayerNorms included. A matrix alone has bits a weight, see <see cref="CompressionReport.BitsPerWeight"/>.</summary>
+    public double BitsPerParameter => 8.0 * Bytes / DenseValues;
 
     /// <summary>The sizes of a model.</summary>
     public static ModelSize Of(Gpt2Model<float> model)

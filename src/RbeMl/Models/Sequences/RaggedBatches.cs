@@ -115,8 +115,8 @@ internal ref struct RaggedBatches
         for (int row = 0; row < lengths.Length; row++)
         {
             int length = lengths[row];
-            if (length < 1) throw new TokenException($"sequence {row} has {length} tokens. Leave it out, or give it at least one token.");
-            if (length > config.MaxSequenceLength) throw new TokenException($"sequence {row} has {length} tokens, the model {config.MaxSequenceLength} positions. Shorten it to them.");
+            if (length < 1) throw new TokenException($"sequence {row} has {Amount.Of(length, "token")}. Leave it out, or give it at least one token.");
+            if (length > config.MaxSequenceLength) throw new TokenException($"sequence {row} has {Amount.Of(length, "token")}, the model {Amount.Of(config.MaxSequenceLength, "position")}. Shorten it to them.");
             total += length;
             if (total > tokens.Length) break;
             ReadOnlySpan<int> sequence = tokens.Slice((int)total - length, length);

@@ -96,7 +96,7 @@ public static class SdkDocumentation
             }
             catch (Exception error) when (error is IOException or UnauthorizedAccessException or SecurityException)
             {
-                throw new RbeFileException(root, $"the SDK's documentation cannot be read ({error.Message.TrimEnd('.')}). Pass text files with --text.", error);
+                throw new RbeFileException(root, $"the SDK's documentation cannot be read ({IoReason.Of(error)}). Pass text files with --text.", error);
             }
         }
 
@@ -131,7 +131,7 @@ public static class SdkDocumentation
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new RbeFileException(file, $"cannot be read ({error.Message.TrimEnd('.')}). Pass text files with --text.", error);
+            throw new RbeFileException(file, $"cannot be read ({IoReason.Of(error)}). Pass text files with --text.", error);
         }
     }
 }

@@ -42,7 +42,7 @@ public sealed class Gpt2Tokenizer : ITokenizer
         ArgumentNullException.ThrowIfNull(byteIds);
         ArgumentNullException.ThrowIfNull(merges);
         ArgumentNullException.ThrowIfNull(special);
-        if (byteIds.Count != 256) throw new TokenException($"The vocabulary has ids for {byteIds.Count} bytes. Give one to each of the 256, or -1.");
+        if (byteIds.Count != 256) throw new TokenException($"The vocabulary has ids for {Amount.Of(byteIds.Count, "byte")}. Give one to each of the 256, or -1.");
         (ByteIds, Merges, Special, Added, Unknown) = (byteIds, merges, special, added ?? new Dictionary<string, int>(), unknown);
         IEnumerable<int> ids = [.. byteIds.Where(id => id != -1), .. merges.Select(m => m.Result), .. special.Values, .. Added.Values];
         int largest = ids.DefaultIfEmpty(-1).Max();
@@ -182,7 +182,7 @@ public sealed class Gpt2Tokenizer : ITokenizer
     {
         if (!IsToken(merge.Left) || !IsToken(merge.Right)) return false;
         byte[] left = _bytes[merge.Left]!, right = _bytes[merge.Right]!;
-        if (left.Length + right.Length > LongestToken) throw new TokenException($"Merge {index} makes a token of {left.Length + right.Length} bytes, more than {LongestToken}. Leave it out.");
+        if (left.Length + right.Length > LongestToken) throw new TokenException($"Merge {index} makes a token of {Amount.Of(left.Length + right.Length, "byte")}, more than {LongestToken}. Leave it out.");
         _made = TokenBytes.Add(_made, left.Length + right.Length, Merges.Count);
         Place(merge.Result, [.. left, .. right], $"Merge {index}");
         return true;

@@ -49,7 +49,7 @@ public static class TiktokenRanks
         Dictionary<string, int> idOf = new(StringComparer.Ordinal); // a char a byte
         foreach ((ReadOnlyMemory<byte> bytes, int rank) in ranks)
         {
-            if (bytes.Length is 0 or > Gpt2Tokenizer.LongestToken) throw new TokenException($"The token of rank {rank} has {bytes.Length} bytes; 1 to {Gpt2Tokenizer.LongestToken} are possible.");
+            if (bytes.Length is 0 or > Gpt2Tokenizer.LongestToken) throw new TokenException($"The token of rank {rank} has {Amount.Of(bytes.Length, "byte")}; 1 to {Gpt2Tokenizer.LongestToken} are possible. Give a vocabulary file as tiktoken has it.");
             if (!idOf.TryAdd(Encoding.Latin1.GetString(bytes.Span), rank)) throw new TokenException($"The token of rank {rank} is listed twice. List each once.");
             if (bytes.Length == 1) byteIds[bytes.Span[0]] = rank;
         }

@@ -21,6 +21,6 @@ internal static class TokenBytes
     /// <exception cref="TokenException">They are.</exception>
     public static void CheckGaps(int largest, int tokens)
     {
-        if (largest > FreeGap + ((long)IdsOfOne * tokens)) throw new TokenException($"A token has the id {largest}, but there are only {tokens} tokens. Number them with fewer gaps.");
+        if (largest > FreeGap + ((long)IdsOfOne * tokens)) throw new TokenException($"A token has the id {largest}, but there are only {Amount.Of(tokens, "token")}. Number them with fewer gaps.");
     }
 }

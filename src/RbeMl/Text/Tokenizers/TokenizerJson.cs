@@ -86,7 +86,7 @@ public static class TokenizerJson
     {
         TokenPair[] pairs = Merges(json);
         List<int> results = json.TryGetProperty("results", out _) ? Ids(json, "results") : [.. Enumerable.Range(256, pairs.Length)];
-        if (results.Count != pairs.Length) throw new TokenException($"The tokenizer has {pairs.Length} merges, but {results.Count} results. Save it again.");
+        if (results.Count != pairs.Length) throw new TokenException($"The tokenizer has {Amount.Of(pairs.Length, "merge")}, but {results.Count} results. Save it again.");
         int? unknown = null;
         if (json.TryGetProperty("unknown", out JsonElement stand)) unknown = stand.ValueKind == JsonValueKind.Number && stand.TryGetInt32(out int id) ? id : throw new TokenException("The tokenizer's unknown token is no id. Save it again.");
         Dictionary<string, int>? added = json.TryGetProperty("added", out _) ? NamedIds(json, "added") : null;

@@ -100,7 +100,7 @@ public static class ClassifierFile
         }
         catch (InvalidSettingException error)
         {
-            throw new RbeFileException(file.Path, $"its classifier is wrong: {error.Message}", error);
+            throw new RbeFileException(file.Path, $"its classifier is wrong: {error.Message} Write it again.", error);
         }
 
         Gpt2Bundle model = Gpt2File.Read(file, options, [Weight, Bias]);
@@ -112,7 +112,7 @@ public static class ClassifierFile
         catch (InvalidSettingException error)
         {
             model.Dispose();
-            throw new RbeFileException(file.Path, $"its classifier is wrong: {error.Message}", error);
+            throw new RbeFileException(file.Path, $"its classifier is wrong: {error.Message} Write it again.", error);
         }
         catch
         {

@@ -233,7 +233,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         {
             (int[] tokens, int label) = examples[i];
             if (tokens is not { Length: > 0 }) throw new TokenException($"{what} {i} has no tokens. Leave it out.");
-            if (tokens.Length > config.MaxSequenceLength) throw new TokenException($"{what} {i} has {tokens.Length} tokens, the model {config.MaxSequenceLength} positions. Shorten it to them.");
+            if (tokens.Length > config.MaxSequenceLength) throw new TokenException($"{what} {i} has {Amount.Of(tokens.Length, "token")}, the model {Amount.Of(config.MaxSequenceLength, "position")}. Shorten it to them.");
             if ((uint)label >= (uint)classifier.Config.Classes) throw new TokenException($"label {label} of {what} {i} is outside 0 .. {classifier.Config.Classes - 1}. Number the classes from 0.");
             foreach (int id in tokens)
             {

@@ -165,7 +165,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
 
         for (int i = 0; i < scores.Length; i++)
         {
-            if (!T.IsFinite(scores[i])) throw new NonFiniteException("classifier", $"logit {scores[i]} of sequence {i / Config.Classes}, class {i % Config.Classes}. The head's weights are damaged or its training diverged.");
+            if (!T.IsFinite(scores[i])) throw new NonFiniteException("classifier", $"logit {scores[i]} of sequence {i / Config.Classes}, class {i % Config.Classes}. The head's weights are damaged or its training diverged. Go back to an earlier file of it.");
         }
     }
 

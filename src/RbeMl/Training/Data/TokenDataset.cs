@@ -53,7 +53,7 @@ public sealed class TokenDataset : ITokenSource
     public static TokenDataset FromStream(TokenList tokens, int vocabulary, ulong seed = 1337, TokenOrder order = TokenOrder.Random)
     {
         ArgumentNullException.ThrowIfNull(tokens);
-        if (tokens.Length < 2) throw new TokenException($"The text has {tokens.Length} tokens, at least 2 are needed to predict one from another. Give a longer text.");
+        if (tokens.Length < 2) throw new TokenException($"The text has {Amount.Of(tokens.Length, "token")}, at least 2 are needed to predict one from another. Give a longer text.");
         CheckIds(tokens, vocabulary, [0, tokens.Length]);
         return new TokenDataset(tokens, [0, tokens.Length], true, vocabulary, seed, order);
     }
@@ -72,7 +72,7 @@ public sealed class TokenDataset : ITokenSource
         TokenList all = new();
         for (int i = 0; i < sequences.Count; i++)
         {
-            if (sequences[i].Length < 2) throw new TokenException($"Sequence {i + 1} has {sequences[i].Length} tokens, at least 2 are needed to predict one from another. Leave it out or make it longer.");
+            if (sequences[i].Length < 2) throw new TokenException($"Sequence {i + 1} has {Amount.Of(sequences[i].Length, "token")}, at least 2 are needed to predict one from another. Leave it out or make it longer.");
             all.Add(sequences[i]);
             starts[i + 1] = starts[i] + sequences[i].Length;
         }
@@ -128,7 +128,7 @@ public sealed class TokenDataset : ITokenSource
     {
         if (IsStream && _tokens.Length < context + 1L)
         {
-            throw new TokenException($"{what} has {_tokens.Length} tokens, a context of {context} needs at least {context + 1L}. Give a longer text or a smaller context.");
+            throw new TokenException($"{what} has {Amount.Of(_tokens.Length, "token")}, a context of {context} needs at least {context + 1L}. Give a longer text or a smaller context.");
         }
     }
 

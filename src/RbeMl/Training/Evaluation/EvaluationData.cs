@@ -41,7 +41,7 @@ public sealed class EvaluationData
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(tokenizer);
         int[] ids = tokenizer.EncodeFor(text, vocabulary, special);
-        if (ids.Length < 2) throw new TokenException($"The text has {ids.Length} tokens, at least 2 are needed to predict one from another. Give a longer text.");
+        if (ids.Length < 2) throw new TokenException($"The text has {Amount.Of(ids.Length, "token")}, at least 2 are needed to predict one from another. Give a longer text.");
         return new EvaluationData([TokenList.Of(ids)], tokenizer);
     }
 
@@ -60,7 +60,7 @@ public sealed class EvaluationData
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(tokenizer);
         TokenList ids = TokenPieces.Encode(tokenizer, text.Pieces(progress, cancel), text.Name, vocabulary, special);
-        if (ids.Length < 2) throw new TokenException($"{text.Name} is empty or nearly so: it has {ids.Length} tokens, at least 2 are needed to predict one from another. Give a longer text.");
+        if (ids.Length < 2) throw new TokenException($"{text.Name} is empty or nearly so: it has {Amount.Of(ids.Length, "token")}, at least 2 are needed to predict one from another. Give a longer text.");
         return new EvaluationData([ids], tokenizer, text.TextBytes);
     }
 
@@ -73,7 +73,7 @@ public sealed class EvaluationData
         if (sequences.Count == 0) throw new TokenException("There are no sequences. Give at least one.");
         for (int i = 0; i < sequences.Count; i++)
         {
-            if (sequences[i].Length < 2) throw new TokenException($"Sequence {i + 1} has {sequences[i].Length} tokens, at least 2 are needed to predict one from another. Leave it out or make it longer.");
+            if (sequences[i].Length < 2) throw new TokenException($"Sequence {i + 1} has {Amount.Of(sequences[i].Length, "token")}, at least 2 are needed to predict one from another. Leave it out or make it longer.");
         }
 
         return new EvaluationData([.. sequences.Select(s => TokenList.Of(s))], null);

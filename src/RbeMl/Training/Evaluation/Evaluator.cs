@@ -135,7 +135,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
             if (!double.IsFinite(losses[i]) || (_reference is not null && !double.IsFinite(divergences[i])))
             {
                 string which = double.IsFinite(_model.LogSums.Pointer[i]) ? "reference" : "model";
-                throw new NonFiniteException(which, $"its logits for predicted token {sums.Tokens + 1} are not finite. Its weights are damaged or its training diverged.");
+                throw new NonFiniteException(which, $"its logits for predicted token {sums.Tokens + 1} are not finite. Its weights are damaged or its training diverged. Go back to an earlier file of it.");
             }
 
             sums.Tokens++;

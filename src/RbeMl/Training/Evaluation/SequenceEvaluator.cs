@@ -69,7 +69,7 @@ public sealed unsafe class SequenceEvaluator : IDisposable, ILeased
                 int row = batches.Row(i), count = lengths[row] - 1;
                 double sum = 0;
                 for (int t = 0; t < count; t++) sum += _logSums.Pointer[(i * batches.Length) + t];
-                if (!double.IsFinite(sum)) throw new NonFiniteException("model", $"its logits for sequence {row} are not finite. Its weights are damaged or its training diverged.");
+                if (!double.IsFinite(sum)) throw new NonFiniteException("model", $"its logits for sequence {row} are not finite. Its weights are damaged or its training diverged. Go back to an earlier file of it.");
                 (losses[row], counts[row]) = (sum / count, count);
             }
         }

@@ -125,7 +125,7 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
     public string Describe()
     {
         MemoryEstimate e = Estimate;
-        string parts = Settings.PartSequences > 0 ? $", {Settings.PartSequences} sequences at a time" : "";
+        string parts = Settings.PartSequences > 0 ? $", {Amount.Of(Settings.PartSequences, "sequence")} at a time" : "";
         string file = e.Step.Spilled > 0 ? $", {Mib(e.Step.Spilled)} in a file" : "";
         return $"checkpointing {Name(Settings.Checkpointing)}, offload {Name(Settings.Offload)}{parts}: runtime {Mib(e.Runtime)}, weights {Mib(e.Weights)}, gradients {Mib(e.Gradients)}, "
             + $"optimizer {Mib(e.Optimizer)}, activations {Mib(e.Step.Activations)}, workspace {Mib(e.Step.Workspace + e.Step.Scratch)}, head {Mib(e.Step.Head)}{file}";

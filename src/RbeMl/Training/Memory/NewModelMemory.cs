@@ -40,7 +40,7 @@ public static class NewModelMemory
         StepMemory step = block.PredictStep(settings, batch, context, threads);
         Refuse(
             Embeddings(config) + Math.Max(step.Total, step.Activations * (double)config.Layers),
-            FormattableString.Invariant($"a step of {batch} x {context} tokens through {config.Layers} blocks, and {Describe(config)}"));
+            FormattableString.Invariant($"a step of {batch} x {Amount.Of(context, "token")} through {config.Layers} blocks, and {Describe(config)}"));
     }
 
     // Bytes of a step with everything kept, roughly.
@@ -51,7 +51,7 @@ public static class NewModelMemory
         (((config.TiedHead ? 1.0 : 2.0) * config.Vocabulary) + config.MaxSequenceLength) * config.Width * Vectors * sizeof(float);
 
     private static string Describe(TransformerConfig config) => FormattableString.Invariant(
-        $"embeddings of {config.Vocabulary} token ids and {config.MaxSequenceLength} positions of width {config.Width}, with gradients and the optimizer's moments");
+        $"embeddings of {config.Vocabulary} token ids and {Amount.Of(config.MaxSequenceLength, "position")} of width {config.Width}, with gradients and the optimizer's moments");
 
     private static void Refuse(double bytes, string what)
     {

@@ -23,7 +23,7 @@ public sealed partial class QuantizedTiles : FrozenTiles
         if (bits is < 3 or > 8) throw new InvalidSettingException("bits", bits, "use 3 .. 8.");
         long groups = (long)tileCount * (tile * tile / QuantizedFormat.GroupSize), bytes = (long)tileCount * (tile * tile * bits / 8);
         if (scales.Length != groups) throw new ShapeMismatchException("scales", $"{groups}", $"{scales.Length}", "Give one for each group of 64 coefficients.");
-        if (codes.Length != bytes) throw new ShapeMismatchException("packed codes", $"{bytes} bytes", $"{codes.Length}", "Pack all tiles without gaps.");
+        if (codes.Length != bytes) throw new ShapeMismatchException("packed codes", $"{Amount.Of(bytes, "byte")}", $"{codes.Length}", "Pack all tiles without gaps.");
         Scales = [.. scales];
     }
 

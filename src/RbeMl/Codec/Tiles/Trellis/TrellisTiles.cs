@@ -45,7 +45,7 @@ public sealed partial class TrellisTiles : FrozenTiles
         }
 
         long bytes = CodeBytes(tile, tileCount, bits);
-        if (codes.Length != bytes) throw new ShapeMismatchException("packed codes", $"{bytes} bytes", $"{codes.Length}", "Pack all tiles without gaps and pad the last one.");
+        if (codes.Length != bytes) throw new ShapeMismatchException("packed codes", $"{Amount.Of(bytes, "byte")}", $"{codes.Length}", "Pack all tiles without gaps and pad the last one.");
         Scan = scan;
         Scales = [.. scales];
     }
