@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
+using RbeMl.Numerics;
 using TorchSharp;
 
 namespace RbeMl.Benchmarks;
@@ -8,7 +8,7 @@ namespace RbeMl.Benchmarks;
 internal sealed record MachineRecord(string Processor, int Processors, int VectorBits, string Libtorch, string Runtime)
 {
     public static MachineRecord Here { get; } = new(
-        ProcessorName(), Environment.ProcessorCount, Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128, torch.__version__, RuntimeInformation.FrameworkDescription);
+        ProcessorName(), Environment.ProcessorCount, 32 * Wide.Lanes, torch.__version__, RuntimeInformation.FrameworkDescription);
 
     private static string ProcessorName()
     {

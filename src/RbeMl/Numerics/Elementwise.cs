@@ -1,6 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Numerics;
 
@@ -12,9 +10,7 @@ internal static unsafe class Elementwise
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceElementwise.Add(a, b, y, count);
-        else if (Vector512.IsHardwareAccelerated) ElementwiseLanes.Add<Lanes512>((float*)a, (float*)b, (float*)y, count);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) ElementwiseLanes.Add<Lanes256>((float*)a, (float*)b, (float*)y, count);
-        else ElementwiseLanes.Add<LanesScalar>((float*)a, (float*)b, (float*)y, count);
+        else Wide.Run(new ElementwiseLanes.AddWork((float*)a, (float*)b, (float*)y, count));
     }
 
     /// <summary>y[row][lane] += bias[row].</summary>
@@ -22,9 +18,7 @@ internal static unsafe class Elementwise
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceElementwise.AddBias(y, bias, rows, width);
-        else if (Vector512.IsHardwareAccelerated) ElementwiseLanes.AddBias<Lanes512>((float*)y, (float*)bias, rows, width);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) ElementwiseLanes.AddBias<Lanes256>((float*)y, (float*)bias, rows, width);
-        else ElementwiseLanes.AddBias<LanesScalar>((float*)y, (float*)bias, rows, width);
+        else Wide.Run(new ElementwiseLanes.AddBiasWork((float*)y, (float*)bias, rows, width));
     }
 
     /// <summary>sums[row] = sum over lanes of g[row][lane], in an order that depends on nothing but the width and the machine's vectors.</summary>
@@ -32,9 +26,7 @@ internal static unsafe class Elementwise
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceElementwise.RowSums(g, rows, width, sums);
-        else if (Vector512.IsHardwareAccelerated) ElementwiseLanes.RowSums<Lanes512>((float*)g, rows, width, (float*)sums);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) ElementwiseLanes.RowSums<Lanes256>((float*)g, rows, width, (float*)sums);
-        else ElementwiseLanes.RowSums<LanesScalar>((float*)g, rows, width, (float*)sums);
+        else Wide.Run(new ElementwiseLanes.RowSumsWork((float*)g, rows, width, (float*)sums));
     }
 
     /// <summary>y[column][row] = x[row][column].</summary>

@@ -7,6 +7,12 @@ internal static unsafe class ElementwiseLanes
 {
     private const int LargestLanes = 16;
 
+    internal readonly struct AddWork(float* a, float* b, float* y, long count) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes> => Add<TLanes>(a, b, y, count);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Add<TLanes>(float* a, float* b, float* y, long count)
         where TLanes : unmanaged, ILanes<TLanes>
@@ -16,8 +22,14 @@ internal static unsafe class ElementwiseLanes
         for (; i < count; i++) y[i] = a[i] + b[i];
     }
 
+    internal readonly struct AddBiasWork(float* y, float* bias, int rows, int width) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes> => AddBias<TLanes>(y, bias, rows, width);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void AddBias<TLanes>(float* y, float* bias, int rows, int width)
+    private static void AddBias<TLanes>(float* y, float* bias, int rows, int width)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         for (int r = 0; r < rows; r++, y += width)
@@ -29,9 +41,15 @@ internal static unsafe class ElementwiseLanes
         }
     }
 
+    internal readonly struct RowSumsWork(float* g, int rows, int width, float* sums) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes> => RowSums<TLanes>(g, rows, width, sums);
+    }
+
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void RowSums<TLanes>(float* g, int rows, int width, float* sums)
+    private static void RowSums<TLanes>(float* g, int rows, int width, float* sums)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         byte* memory = stackalloc byte[LargestLanes * LargestLanes * sizeof(float) + 64];

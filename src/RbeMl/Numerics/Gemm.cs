@@ -1,6 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Numerics;
 
@@ -12,8 +10,6 @@ internal static unsafe class Gemm
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceGemm.Multiply(m, n, k, a, strideM, strideK, b, ldb, c, ldc, accumulate);
-        else if (Vector512.IsHardwareAccelerated) GemmLanes.Multiply<Lanes512>(m, n, k, (float*)a, strideM, strideK, (float*)b, ldb, (float*)c, ldc, accumulate);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) GemmLanes.Multiply<Lanes256>(m, n, k, (float*)a, strideM, strideK, (float*)b, ldb, (float*)c, ldc, accumulate);
-        else GemmLanes.Multiply<LanesScalar>(m, n, k, (float*)a, strideM, strideK, (float*)b, ldb, (float*)c, ldc, accumulate);
+        else Wide.Run(new GemmLanes.MultiplyWork(m, n, k, (float*)a, strideM, strideK, (float*)b, ldb, (float*)c, ldc, accumulate));
     }
 }

@@ -1,6 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Numerics;
 
@@ -14,48 +12,29 @@ internal static unsafe class VectorKernel
     public const int DotRows = 4;
 
     /// <summary>y = (x - mean) / sqrt(variance + epsilon) * gamma + beta. y may be x.</summary>
-    public static void Normalize(float* x, float* gamma, float* beta, float* y, int features, float epsilon)
-    {
-        if (Vector512.IsHardwareAccelerated) Normalize<Lanes512>(x, gamma, beta, y, features, epsilon);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) Normalize<Lanes256>(x, gamma, beta, y, features, epsilon);
-        else Normalize<LanesScalar>(x, gamma, beta, y, features, epsilon);
-    }
+    public static void Normalize(float* x, float* gamma, float* beta, float* y, int features, float epsilon) =>
+        Wide.Run(new NormalizeWork(x, gamma, beta, y, features, epsilon));
 
     /// <summary>y = M x, M being stored by columns: <c>[size][size]</c>, a column of the product after the other. size is 32, 64 or 128; y may not be x.</summary>
-    public static void Transform(float* columns, float* x, float* y, int size)
-    {
-        if (Vector512.IsHardwareAccelerated) Transform<Lanes512>(columns, x, y, size);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) Transform<Lanes256>(columns, x, y, size);
-        else Transform<LanesScalar>(columns, x, y, size);
-    }
+    public static void Transform(float* columns, float* x, float* y, int size) =>
+        Wide.Run(new TransformWork(columns, x, y, size));
 
     /// <summary>y[r] += row r of a <c>[rows][length]</c> times x; nothing need be aligned.</summary>
-    public static void Dot(float* matrix, long stride, int rows, int length, float* x, float* y)
-    {
-        if (Vector512.IsHardwareAccelerated) Dot<Lanes512>(matrix, stride, rows, length, x, y);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) Dot<Lanes256>(matrix, stride, rows, length, x, y);
-        else Dot<LanesScalar>(matrix, stride, rows, length, x, y);
-    }
+    public static void Dot(float* matrix, long stride, int rows, int length, float* x, float* y) =>
+        Wide.Run(new DotWork(matrix, stride, rows, length, x, y));
 
     /// <summary>y[r] += the sum of <c>partials[r][lanes]</c>; lanes are 16 or 8, rows a multiple of 16.</summary>
-    public static void AddSums(float* partials, int lanes, int rows, float* y)
+    public static void AddSums(float* partials, int lanes, int rows, float* y) => Wide.Run(lanes, new AddSumsWork(partials, rows, y));
+
+    internal readonly struct NormalizeWork(float* x, float* gamma, float* beta, float* y, int features, float epsilon) : ILaneWork
     {
-        if (lanes == 16 && Vector512.IsHardwareAccelerated) AddSums<Lanes512>(partials, rows, y);
-        else if (lanes == 8 && Avx.IsSupported) AddSums<Lanes256>(partials, rows, y);
-        else
-        {
-            for (int r = 0; r < rows; r++)
-            {
-                float sum = 0;
-                for (int lane = 0; lane < lanes; lane++) sum += partials[(r * lanes) + lane];
-                y[r] += sum;
-            }
-        }
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes> => Normalize<TLanes>(x, gamma, beta, y, features, epsilon);
     }
 
     // Two passes: the variance is of what is left after the mean.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Normalize<TLanes>(float* x, float* gamma, float* beta, float* y, int features, float epsilon)
+    private static void Normalize<TLanes>(float* x, float* gamma, float* beta, float* y, int features, float epsilon)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int whole = features / TLanes.Count * TLanes.Count;
@@ -85,9 +64,15 @@ internal static unsafe class VectorKernel
         for (int f = whole; f < features; f++) y[f] = ((x[f] - mean) * scale * gamma[f]) + beta[f];
     }
 
+    internal readonly struct TransformWork(float* columns, float* x, float* y, int size) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes> => Transform<TLanes>(columns, x, y, size);
+    }
+
     // Eight sums are under way at once: two vectors of y, each of every fourth term.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Transform<TLanes>(float* columns, float* x, float* y, int size)
+    private static void Transform<TLanes>(float* columns, float* x, float* y, int size)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         nint n = size, lanes = TLanes.Count;
@@ -109,8 +94,14 @@ internal static unsafe class VectorKernel
         }
     }
 
+    internal readonly struct DotWork(float* matrix, long stride, int rows, int length, float* x, float* y) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes> => Dot<TLanes>(matrix, stride, rows, length, x, y);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Dot<TLanes>(float* matrix, long stride, int rows, int length, float* x, float* y)
+    private static void Dot<TLanes>(float* matrix, long stride, int rows, int length, float* x, float* y)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int lanes = TLanes.Count, whole = length / lanes * lanes, r = 0;
@@ -146,9 +137,12 @@ internal static unsafe class VectorKernel
         return sum;
     }
 
-    private static void AddSums<TLanes>(float* partials, int rows, float* y)
-        where TLanes : unmanaged, ILanes<TLanes>
+    private readonly struct AddSumsWork(float* partials, int rows, float* y) : ILaneWork
     {
-        for (int r = 0; r < rows; r += TLanes.Count) TLanes.Store(TLanes.Add(TLanes.Load(y + r), TLanes.SumRows(partials + ((long)r * TLanes.Count))), y + r);
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            for (int r = 0; r < rows; r += TLanes.Count) TLanes.Store(TLanes.Add(TLanes.Load(y + r), TLanes.SumRows(partials + ((long)r * TLanes.Count))), y + r);
+        }
     }
 }

@@ -37,10 +37,10 @@ public abstract unsafe class RbeProductOracleTests<T> : OracleTest
         using NativeBuffer<T> y = new(Tile * Width), dx = new(Tile * Width), gradient = new(BasisFunctions.Count);
         using NativeBuffer<T> m = new(BasisFunctions.FactorCount * Width), s = new(m.Length), mixed = new(m.Length), back = new(m.Length);
         AlphaKernel.Moments(factors, x.Pointer, m.Pointer, Width);
-        AlphaKernel.Mix(factors, a.Pointer, m.Pointer, mixed.Pointer, Width);
+        AlphaKernel.MixTiles(factors, a.Pointer, 0, m.Pointer, 1, transposed: false, mixed.Pointer, Width);
         AlphaKernel.Expand(factors, mixed.Pointer, y.Pointer, Width);
         AlphaKernel.Moments(factors, g.Pointer, s.Pointer, Width);
-        AlphaKernel.MixTransposed(factors, a.Pointer, s.Pointer, back.Pointer, Width);
+        AlphaKernel.MixTiles(factors, a.Pointer, 0, s.Pointer, 1, transposed: true, back.Pointer, Width);
         AlphaKernel.Expand(factors, back.Pointer, dx.Pointer, Width);
         AlphaKernel.Gradient(factors, m.Pointer, s.Pointer, gradient.Pointer, Width);
 

@@ -30,21 +30,8 @@ public sealed unsafe class AlphaKernelTests
 
             using GuardedBuffer<float> x = LaneCases.Guarded(a), moments = LaneCases.Guarded(b), from = LaneCases.Guarded(b), block = LaneCases.Guarded(a);
             AlphaFactorLists lists = factors.Compact!;
-            switch (lanes)
-            {
-                case 1:
-                    AlphaKernelLanes.Moments<LanesScalar>(lists, x.Pointer, moments.Pointer, width);
-                    AlphaKernelLanes.Expand<LanesScalar>(lists, from.Pointer, block.Pointer, width);
-                    break;
-                case 8:
-                    AlphaKernelLanes.Moments<Lanes256>(lists, x.Pointer, moments.Pointer, width);
-                    AlphaKernelLanes.Expand<Lanes256>(lists, from.Pointer, block.Pointer, width);
-                    break;
-                default:
-                    AlphaKernelLanes.Moments<Lanes512>(lists, x.Pointer, moments.Pointer, width);
-                    AlphaKernelLanes.Expand<Lanes512>(lists, from.Pointer, block.Pointer, width);
-                    break;
-            }
+            Wide.Run(lanes, new AlphaKernelLanes.MomentsWork(lists, x.Pointer, moments.Pointer, width));
+            Wide.Run(lanes, new AlphaKernelLanes.ExpandWork(lists, from.Pointer, block.Pointer, width));
 
             // tile (or 12) products and the rounding of the factors, each at most half an ulp of largest * |value|; zeros left out are far below that.
             LaneCases.Close(ms, moments.Span, i => (tile + 2) * LaneCases.Rounding * Bound(exact, i / width, tile, a, i % width, width), $"moments {transform} {tile} x {width}");
@@ -63,24 +50,9 @@ public sealed unsafe class AlphaKernelTests
         {
             float[] alphas = Numbers.Normal(8, 1), a = Numbers.Normal(Count * width, 2), b = Numbers.Normal(Count * width, 3), start = Numbers.Normal(8, 4);
             using GuardedBuffer<float> al = LaneCases.Guarded(alphas), m = LaneCases.Guarded(a), s = LaneCases.Guarded(b), mixed = LaneCases.Guarded(b), transposed = LaneCases.Guarded(a), gradient = LaneCases.Guarded(start);
-            switch (lanes)
-            {
-                case 1:
-                    AlphaKernelLanes.Mix<LanesScalar>(lists, al.Pointer, m.Pointer, mixed.Pointer, width);
-                    AlphaKernelLanes.MixTransposed<LanesScalar>(lists, al.Pointer, s.Pointer, transposed.Pointer, width);
-                    AlphaKernelLanes.Gradient<LanesScalar>(lists, m.Pointer, s.Pointer, gradient.Pointer, width);
-                    break;
-                case 8:
-                    AlphaKernelLanes.Mix<Lanes256>(lists, al.Pointer, m.Pointer, mixed.Pointer, width);
-                    AlphaKernelLanes.MixTransposed<Lanes256>(lists, al.Pointer, s.Pointer, transposed.Pointer, width);
-                    AlphaKernelLanes.Gradient<Lanes256>(lists, m.Pointer, s.Pointer, gradient.Pointer, width);
-                    break;
-                default:
-                    AlphaKernelLanes.Mix<Lanes512>(lists, al.Pointer, m.Pointer, mixed.Pointer, width);
-                    AlphaKernelLanes.MixTransposed<Lanes512>(lists, al.Pointer, s.Pointer, transposed.Pointer, width);
-                    AlphaKernelLanes.Gradient<Lanes512>(lists, m.Pointer, s.Pointer, gradient.Pointer, width);
-                    break;
-            }
+            Wide.Run(lanes, new AlphaKernelTiles.MixWork(lists, al.Pointer, 0, m.Pointer, 1, transposed: false, mixed.Pointer, width));
+            Wide.Run(lanes, new AlphaKernelTiles.MixWork(lists, al.Pointer, 0, s.Pointer, 1, transposed: true, transposed.Pointer, width));
+            Wide.Run(lanes, new AlphaKernelLanes.GradientWork(lists, m.Pointer, s.Pointer, gradient.Pointer, width));
 
             double[] als = LaneCases.Doubles(alphas), ms = LaneCases.Doubles(a), ss = LaneCases.Doubles(b);
             double[] mixedExact = LaneCases.Doubles(b), transposedExact = LaneCases.Doubles(a), gradientExact = LaneCases.Doubles(start);

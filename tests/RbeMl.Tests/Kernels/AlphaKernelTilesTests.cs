@@ -32,27 +32,15 @@ public sealed unsafe class AlphaKernelTilesTests
         float[] start = Numbers.Normal(Moments * width, 3);
         using GuardedBuffer<float> alphas = LaneCases.Guarded(Numbers.Normal((Tiles - 1) * AlphaStride + 8, 1)), m = LaneCases.Guarded(Numbers.Normal(Tiles * Moments * width, 2));
         using GuardedBuffer<float> together = LaneCases.Guarded(start), single = LaneCases.Guarded(start);
-        switch (lanes)
+        Wide.Run(lanes, new AlphaKernelTiles.MixWork(lists, alphas.Pointer, AlphaStride, m.Pointer, Tiles, transposed, together.Pointer, width));
+        for (int i = 0; i < Tiles; i++)
         {
-            case 1: Run<LanesScalar>(); break;
-            case 8: Run<Lanes256>(); break;
-            default: Run<Lanes512>(); break;
+            float* a = alphas.Pointer + i * AlphaStride, from = m.Pointer + i * Moments * width;
+            Wide.Run(lanes, new AlphaKernelTiles.MixWork(lists, a, 0, from, 1, transposed, single.Pointer, width));
         }
 
         Assert.Equal(single.Span.ToArray(), together.Span.ToArray());
         Assert.NotEqual(start, together.Span.ToArray());
-
-        void Run<TLanes>()
-            where TLanes : unmanaged, ILanes<TLanes>
-        {
-            AlphaKernelTiles.Mix<TLanes>(lists, alphas.Pointer, AlphaStride, m.Pointer, Tiles, transposed, together.Pointer, width);
-            for (int i = 0; i < Tiles; i++)
-            {
-                float* a = alphas.Pointer + i * AlphaStride, from = m.Pointer + i * Moments * width;
-                if (transposed) AlphaKernelLanes.MixTransposed<TLanes>(lists, a, from, single.Pointer, width);
-                else AlphaKernelLanes.Mix<TLanes>(lists, a, from, single.Pointer, width);
-            }
-        }
     }
 
     [Theory]
@@ -65,12 +53,7 @@ public sealed unsafe class AlphaKernelTilesTests
         float[] a = Numbers.Normal(Chunks * MStride, 1), b = Numbers.Normal(Chunks * SStride, 2), start = Numbers.Normal(8 * Tiles, 3);
         using GuardedBuffer<float> m = LaneCases.Guarded(a), s = LaneCases.Guarded(b), gradient = LaneCases.Guarded(start);
         AlphaFactorLists lists = factors.Compact!;
-        switch (lanes)
-        {
-            case 1: AlphaKernelTiles.Gradient<LanesScalar>(lists, m.Pointer, MStride, s.Pointer, SStride, Chunks, Tiles, gradient.Pointer, Width); break;
-            case 8: AlphaKernelTiles.Gradient<Lanes256>(lists, m.Pointer, MStride, s.Pointer, SStride, Chunks, Tiles, gradient.Pointer, Width); break;
-            default: AlphaKernelTiles.Gradient<Lanes512>(lists, m.Pointer, MStride, s.Pointer, SStride, Chunks, Tiles, gradient.Pointer, Width); break;
-        }
+        Wide.Run(lanes, new AlphaKernelTiles.GradientWork(lists, m.Pointer, MStride, s.Pointer, SStride, Chunks, Tiles, gradient.Pointer, Width));
 
         double[] ms = LaneCases.Doubles(a), ss = LaneCases.Doubles(b), expected = LaneCases.Doubles(start);
         fixed (double* pm = ms, ps = ss, pg = expected) AlphaKernel.GradientTiles(exact, pm, MStride, ps, SStride, Chunks, Tiles, pg, Width);

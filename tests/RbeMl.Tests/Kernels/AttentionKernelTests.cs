@@ -195,17 +195,13 @@ public sealed unsafe class AttentionKernelTests
 
     internal static void Forward(int lanes, AttentionProblem<float> p)
     {
-        if (lanes == 16) AttentionKernelForward.Run<Lanes512>(p);
-        else if (lanes == 8) AttentionKernelForward.Run<Lanes256>(p);
-        else if (lanes == 1) AttentionKernelForward.Run<LanesScalar>(p);
+        if (lanes > 0) Wide.Run(lanes, new AttentionKernelForward.RunWork(p));
         else AttentionKernel.Forward(p);
     }
 
     internal static void Backward(int lanes, AttentionProblem<float> p)
     {
-        if (lanes == 16) AttentionKernelBackward.Run<Lanes512>(p);
-        else if (lanes == 8) AttentionKernelBackward.Run<Lanes256>(p);
-        else if (lanes == 1) AttentionKernelBackward.Run<LanesScalar>(p);
+        if (lanes > 0) Wide.Run(lanes, new AttentionKernelBackward.RunWork(p));
         else AttentionKernel.Backward(p);
     }
 }

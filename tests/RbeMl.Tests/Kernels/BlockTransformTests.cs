@@ -154,14 +154,7 @@ public sealed unsafe class BlockTransformTests
 
     private static void Run(int lanes, bool inverse, TileTransform transform, int tile, float* x, float* y, int width)
     {
-        switch (lanes, inverse)
-        {
-            case (1, false): BlockTransform.Forward<LanesScalar>(transform, tile, x, y, width); break;
-            case (8, false): BlockTransform.Forward<Lanes256>(transform, tile, x, y, width); break;
-            case (16, false): BlockTransform.Forward<Lanes512>(transform, tile, x, y, width); break;
-            case (1, true): BlockTransform.Inverse<LanesScalar>(transform, tile, x, y, width); break;
-            case (8, true): BlockTransform.Inverse<Lanes256>(transform, tile, x, y, width); break;
-            default: BlockTransform.Inverse<Lanes512>(transform, tile, x, y, width); break;
-        }
+        if (inverse) Wide.Run(lanes, new BlockTransform.InverseWork(transform, tile, x, y, width));
+        else Wide.Run(lanes, new BlockTransform.ForwardWork(transform, tile, x, y, width));
     }
 }

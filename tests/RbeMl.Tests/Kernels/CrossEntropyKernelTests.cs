@@ -100,9 +100,7 @@ public sealed unsafe class CrossEntropyKernelTests
 
     private static void Run(int lanes, float* logits, int vocabulary, int width, int* targets, float* losses, bool gradient)
     {
-        if (lanes == 16) CrossEntropyKernelLanes.Loss<Lanes512>(logits, vocabulary, width, targets, losses, gradient, Scale);
-        else if (lanes == 8) CrossEntropyKernelLanes.Loss<Lanes256>(logits, vocabulary, width, targets, losses, gradient, Scale);
-        else if (lanes == 1) CrossEntropyKernelLanes.Loss<LanesScalar>(logits, vocabulary, width, targets, losses, gradient, Scale);
+        if (lanes > 0) Wide.Run(lanes, new CrossEntropyKernelLanes.LossWork(logits, vocabulary, width, targets, losses, gradient, Scale));
         else CrossEntropyKernel.Loss(logits, vocabulary, width, targets, losses, gradient, Scale);
     }
 }

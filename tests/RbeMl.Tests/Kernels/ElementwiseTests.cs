@@ -16,9 +16,7 @@ public sealed unsafe class ElementwiseTests
             using GuardedBuffer<float> a = LaneCases.Guarded(Numbers.Normal(count, 1)), b = LaneCases.Guarded(Numbers.Normal(count, 2)), y = new(count);
             float[] expected = new float[count];
             fixed (float* p = expected) ReferenceElementwise.Add(a.Pointer, b.Pointer, p, count);
-            if (lanes == 16) ElementwiseLanes.Add<Lanes512>(a.Pointer, b.Pointer, y.Pointer, count);
-            else if (lanes == 8) ElementwiseLanes.Add<Lanes256>(a.Pointer, b.Pointer, y.Pointer, count);
-            else ElementwiseLanes.Add<LanesScalar>(a.Pointer, b.Pointer, y.Pointer, count);
+            Wide.Run(lanes, new ElementwiseLanes.AddWork(a.Pointer, b.Pointer, y.Pointer, count));
             Assert.Equal(expected, y.Span);
             y.Span.Clear();
             Elementwise.Add(a.Pointer, b.Pointer, y.Pointer, count);
@@ -38,16 +36,12 @@ public sealed unsafe class ElementwiseTests
             fixed (float* p = biased, b = bias) ReferenceElementwise.AddBias(p, b, Rows, width);
             fixed (double* p = LaneCases.Doubles(data), s = sums) ReferenceElementwise.RowSums(p, Rows, width, s);
             using GuardedBuffer<float> y = LaneCases.Guarded(data), b2 = LaneCases.Guarded(bias), total = new(Rows);
-            if (lanes == 16) ElementwiseLanes.RowSums<Lanes512>(y.Pointer, Rows, width, total.Pointer);
-            else if (lanes == 8) ElementwiseLanes.RowSums<Lanes256>(y.Pointer, Rows, width, total.Pointer);
-            else ElementwiseLanes.RowSums<LanesScalar>(y.Pointer, Rows, width, total.Pointer);
+            Wide.Run(lanes, new ElementwiseLanes.RowSumsWork(y.Pointer, Rows, width, total.Pointer));
 
             // One rounding for each term, of partial sums no larger than the sum of the absolute values.
             double size = data.Sum(v => Math.Abs((double)v));
             LaneCases.Close(sums, total.Span, i => width * LaneCases.Rounding * size, FormattableString.Invariant($"{lanes} lanes, width {width}"));
-            if (lanes == 16) ElementwiseLanes.AddBias<Lanes512>(y.Pointer, b2.Pointer, Rows, width);
-            else if (lanes == 8) ElementwiseLanes.AddBias<Lanes256>(y.Pointer, b2.Pointer, Rows, width);
-            else ElementwiseLanes.AddBias<LanesScalar>(y.Pointer, b2.Pointer, Rows, width);
+            Wide.Run(lanes, new ElementwiseLanes.AddBiasWork(y.Pointer, b2.Pointer, Rows, width));
             Assert.Equal(biased, y.Span);
         }
     }

@@ -96,17 +96,13 @@ public sealed unsafe class GeluKernelTests
 
     private static void Forward(int lanes, GeluKind kind, float* x, float* y, long count)
     {
-        if (lanes == 16) GeluKernelLanes.Forward<Lanes512>(kind, x, y, count);
-        else if (lanes == 8) GeluKernelLanes.Forward<Lanes256>(kind, x, y, count);
-        else if (lanes == 1) GeluKernelLanes.Forward<LanesScalar>(kind, x, y, count);
+        if (lanes > 0) Wide.Run(lanes, new GeluKernelLanes.ForwardWork(kind, x, y, count));
         else GeluKernel.Forward(kind, x, y, count);
     }
 
     private static void Backward(int lanes, GeluKind kind, float* x, float* dy, float* dx, long count)
     {
-        if (lanes == 16) GeluKernelLanes.Backward<Lanes512>(kind, x, dy, dx, count);
-        else if (lanes == 8) GeluKernelLanes.Backward<Lanes256>(kind, x, dy, dx, count);
-        else if (lanes == 1) GeluKernelLanes.Backward<LanesScalar>(kind, x, dy, dx, count);
+        if (lanes > 0) Wide.Run(lanes, new GeluKernelLanes.BackwardWork(kind, x, dy, dx, count));
         else GeluKernel.Backward(kind, x, dy, dx, count);
     }
 }

@@ -82,9 +82,7 @@ public sealed unsafe class GemmTests
 
     private static void Run(int lanes, int m, int n, int k, float* a, long strideM, long strideK, float* b, long ldb, float* c, long ldc, bool accumulate)
     {
-        if (lanes == 16) GemmLanes.Multiply<Lanes512>(m, n, k, a, strideM, strideK, b, ldb, c, ldc, accumulate);
-        else if (lanes == 8) GemmLanes.Multiply<Lanes256>(m, n, k, a, strideM, strideK, b, ldb, c, ldc, accumulate);
-        else if (lanes == 1) GemmLanes.Multiply<LanesScalar>(m, n, k, a, strideM, strideK, b, ldb, c, ldc, accumulate);
+        if (lanes > 0) Wide.Run(lanes, new GemmLanes.MultiplyWork(m, n, k, a, strideM, strideK, b, ldb, c, ldc, accumulate));
         else Gemm.Multiply(m, n, k, a, strideM, strideK, b, ldb, c, ldc, accumulate);
     }
 }

@@ -166,18 +166,16 @@ public sealed unsafe class KvKernelTests
         return rows;
     }
 
-    private static bool Store(int lanes, in KvRows rows, int position, float* x, int features, int width, int lane, int count) => lanes switch
+    private static bool Store(int lanes, in KvRows rows, int position, float* x, int features, int width, int lane, int count)
     {
-        16 => KvKernelLanes.Store<Lanes512>(rows, position, x, features, width, lane, count),
-        8 => KvKernelLanes.Store<Lanes256>(rows, position, x, features, width, lane, count),
-        _ => KvKernelLanes.Store<LanesScalar>(rows, position, x, features, width, lane, count),
-    };
+        bool fits;
+        Wide.Run(lanes, new KvKernelLanes.StoreWork(rows, position, x, features, width, lane, count, &fits));
+        return fits;
+    }
 
     private static void Load(int lanes, in KvRows rows, int position, int features, int count, float* y, int stride)
     {
-        if (lanes == 16) KvKernelLanes.Load<Lanes512>(rows, position, features, count, y, stride);
-        else if (lanes == 8) KvKernelLanes.Load<Lanes256>(rows, position, features, count, y, stride);
-        else KvKernelLanes.Load<LanesScalar>(rows, position, features, count, y, stride);
+        Wide.Run(lanes, new KvKernelLanes.LoadWork(rows, position, features, count, y, stride));
     }
 
     /// <summary>Cache rows in guarded memory.</summary>

@@ -1,5 +1,4 @@
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
+using RbeMl.Numerics;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Kernels;
@@ -14,9 +13,8 @@ internal static unsafe class LaneCases
     {
         get
         {
-            TheoryData<int> cases = [1];
-            if (Vector256.IsHardwareAccelerated && Fma.IsSupported) cases.Add(8);
-            if (Vector512.IsHardwareAccelerated) cases.Add(16);
+            TheoryData<int> cases = [];
+            foreach (int lanes in new[] { 1, 8, 16 }.Where(lanes => lanes <= Wide.Lanes)) cases.Add(lanes);
             return cases;
         }
     }

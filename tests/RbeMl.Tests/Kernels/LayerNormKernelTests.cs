@@ -120,25 +120,19 @@ public sealed unsafe class LayerNormKernelTests
 
     private static void Statistics(int lanes, float* x, float* mean, float* rstd, int features, int width)
     {
-        if (lanes == 16) LayerNormKernelLanes.Statistics<Lanes512>(x, mean, rstd, features, width, Eps);
-        else if (lanes == 8) LayerNormKernelLanes.Statistics<Lanes256>(x, mean, rstd, features, width, Eps);
-        else if (lanes == 1) LayerNormKernelLanes.Statistics<LanesScalar>(x, mean, rstd, features, width, Eps);
+        if (lanes > 0) Wide.Run(lanes, new LayerNormKernelLanes.StatisticsWork(x, mean, rstd, features, width, Eps));
         else LayerNormKernel.Statistics(x, mean, rstd, features, width, Eps);
     }
 
     private static void Apply(int lanes, float* x, float* mean, float* rstd, float* gamma, float* beta, float* y, int rows, int width)
     {
-        if (lanes == 16) LayerNormKernelLanes.Apply<Lanes512>(x, mean, rstd, gamma, beta, y, rows, width);
-        else if (lanes == 8) LayerNormKernelLanes.Apply<Lanes256>(x, mean, rstd, gamma, beta, y, rows, width);
-        else if (lanes == 1) LayerNormKernelLanes.Apply<LanesScalar>(x, mean, rstd, gamma, beta, y, rows, width);
+        if (lanes > 0) Wide.Run(lanes, new LayerNormKernelLanes.ApplyWork(x, mean, rstd, gamma, beta, y, rows, width));
         else LayerNormKernel.Apply(x, mean, rstd, gamma, beta, y, rows, width);
     }
 
     private static void Backward(int lanes, float* x, float* mean, float* rstd, float* gamma, float* dy, float* dx, float* dgamma, float* dbeta, int features, int width)
     {
-        if (lanes == 16) LayerNormKernelLanes.Backward<Lanes512>(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, features, width);
-        else if (lanes == 8) LayerNormKernelLanes.Backward<Lanes256>(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, features, width);
-        else if (lanes == 1) LayerNormKernelLanes.Backward<LanesScalar>(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, features, width);
+        if (lanes > 0) Wide.Run(lanes, new LayerNormKernelLanes.BackwardWork(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, features, width));
         else LayerNormKernel.Backward(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, features, width);
     }
 }

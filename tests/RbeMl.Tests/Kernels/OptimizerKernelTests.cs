@@ -55,9 +55,7 @@ public sealed unsafe class OptimizerKernelTests
 
         using GuardedBuffer<float> fw = LaneCases.Guarded(w), fg = LaneCases.Guarded(g), fm = LaneCases.Guarded(m), fv = LaneCases.Guarded(v);
         AdamWFactors factors = new(Rate, Decay, Beta1, Beta2, Eps, Correction1, Correction2, GradientScale);
-        if (lanes == 16) OptimizerKernelLanes.AdamW<Lanes512>(fw.Pointer, fg.Pointer, fm.Pointer, fv.Pointer, count, factors);
-        else if (lanes == 8) OptimizerKernelLanes.AdamW<Lanes256>(fw.Pointer, fg.Pointer, fm.Pointer, fv.Pointer, count, factors);
-        else if (lanes == 1) OptimizerKernelLanes.AdamW<LanesScalar>(fw.Pointer, fg.Pointer, fm.Pointer, fv.Pointer, count, factors);
+        if (lanes > 0) Wide.Run(lanes, new OptimizerKernelLanes.AdamWWork(fw.Pointer, fg.Pointer, fm.Pointer, fv.Pointer, count, factors));
         else OptimizerKernel.AdamW(fw.Pointer, fg.Pointer, fm.Pointer, fv.Pointer, count, Rate, Decay, Beta1, Beta2, Eps, Correction1, Correction2, GradientScale);
 
         // At most four roundings for a moment, of terms no larger than |m| + |g| (v + g²); the step adds six of a number of the size |m| / sqrt v.

@@ -78,9 +78,7 @@ public sealed unsafe class PhiloxTests
 
     private static void Apply(int lanes, float probability, float* block, int firstFeature, int rows, long firstToken, int width)
     {
-        if (lanes == 16) DropoutKernelLanes.Apply<Lanes512>(Key, probability, block, firstFeature, rows, firstToken, width);
-        else if (lanes == 8) DropoutKernelLanes.Apply<Lanes256>(Key, probability, block, firstFeature, rows, firstToken, width);
-        else if (lanes == 1) DropoutKernelLanes.Apply<LanesScalar>(Key, probability, block, firstFeature, rows, firstToken, width);
+        if (lanes > 0) Wide.Run(lanes, new DropoutKernelLanes.ApplyWork(Key, probability, block, firstFeature, rows, firstToken, width));
         else DropoutKernel.Apply(Key, probability, block, firstFeature, rows, firstToken, width);
     }
 }

@@ -122,14 +122,7 @@ public sealed unsafe class QuantizedKernelTests
 
     private static void Run(int lanes, bool transposed, FrozenTiles q, int columns, int first, int last, float* from, float* to, int width, float* scratch)
     {
-        switch (lanes, transposed)
-        {
-            case (1, false): QuantizedKernel.Multiply<LanesScalar>(q, columns, 1, first, last, from, to, width, scratch); break;
-            case (8, false): QuantizedKernel.Multiply<Lanes256>(q, columns, 1, first, last, from, to, width, scratch); break;
-            case (16, false): QuantizedKernel.Multiply<Lanes512>(q, columns, 1, first, last, from, to, width, scratch); break;
-            case (1, true): QuantizedKernel.MultiplyTransposed<LanesScalar>(q, columns, 1, first, last, from, to, width, scratch); break;
-            case (8, true): QuantizedKernel.MultiplyTransposed<Lanes256>(q, columns, 1, first, last, from, to, width, scratch); break;
-            default: QuantizedKernel.MultiplyTransposed<Lanes512>(q, columns, 1, first, last, from, to, width, scratch); break;
-        }
+        if (transposed) Wide.Run(lanes, new QuantizedKernel.MultiplyTransposedWork(q, columns, 1, first, last, from, to, width, scratch));
+        else Wide.Run(lanes, new QuantizedKernel.MultiplyWork(q, columns, 1, first, last, new(from, 0), new(to, 0), new(1, width, width), scratch));
     }
 }

@@ -12,9 +12,13 @@ public sealed unsafe class SparseLanesTests
     {
         using GuardedBuffer<float> rows = LaneCases.Guarded([.. Enumerable.Range(0, lanes * lanes).Select(i => (float)(i * i % 97))]);
         using GuardedBuffer<float> sums = new(lanes);
-        if (lanes == 1) LanesScalar.Store(LanesScalar.SumRows(rows.Pointer), sums.Pointer);
-        else if (lanes == 8) Lanes256.Store(Lanes256.SumRows(rows.Pointer), sums.Pointer);
-        else Lanes512.Store(Lanes512.SumRows(rows.Pointer), sums.Pointer);
+        Wide.Run(lanes, new SumRowsWork(rows.Pointer, sums.Pointer));
         for (int row = 0; row < lanes; row++) Assert.Equal(rows.Span.Slice(row * lanes, lanes).ToArray().Sum(), sums.Span[row]);
+    }
+
+    private readonly struct SumRowsWork(float* rows, float* sums) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes> => TLanes.Store(TLanes.SumRows(rows), sums);
     }
 }

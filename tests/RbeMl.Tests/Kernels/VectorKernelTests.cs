@@ -19,12 +19,7 @@ public sealed unsafe class VectorKernelTests
             double mean = x.Average(v => (double)v), variance = x.Average(v => (v - mean) * (v - mean)), scale = 1 / Math.Sqrt(variance + 1e-5);
             double[] exact = [.. x.Select((v, i) => ((v - mean) * scale * gamma[i]) + beta[i])];
             using GuardedBuffer<float> a = LaneCases.Guarded(x), g = LaneCases.Guarded(gamma), b = LaneCases.Guarded(beta), y = new(n);
-            switch (lanes)
-            {
-                case 16: VectorKernel.Normalize<Lanes512>(a.Pointer, g.Pointer, b.Pointer, y.Pointer, n, 1e-5f); break;
-                case 8: VectorKernel.Normalize<Lanes256>(a.Pointer, g.Pointer, b.Pointer, y.Pointer, n, 1e-5f); break;
-                default: VectorKernel.Normalize<LanesScalar>(a.Pointer, g.Pointer, b.Pointer, y.Pointer, n, 1e-5f); break;
-            }
+            Wide.Run(lanes, new VectorKernel.NormalizeWork(a.Pointer, g.Pointer, b.Pointer, y.Pointer, n, 1e-5f));
 
             // The mean is off by at most n roundings of numbers below 7, which the scale (below 320) magnifies.
             LaneCases.Close(exact, y.Span, i => (n + 8) * LaneCases.Rounding * (7 * scale + Math.Abs(exact[i]) + 1) * (1 + Math.Abs(gamma[i])), $"{n} features");
@@ -48,12 +43,7 @@ public sealed unsafe class VectorKernelTests
                 }
 
                 using GuardedBuffer<float> a = LaneCases.Guarded(m), v = LaneCases.Guarded(x), y = LaneCases.Guarded(start);
-                switch (lanes)
-                {
-                    case 16: VectorKernel.Dot<Lanes512>(a.Pointer, n, rows, n, v.Pointer, y.Pointer); break;
-                    case 8: VectorKernel.Dot<Lanes256>(a.Pointer, n, rows, n, v.Pointer, y.Pointer); break;
-                    default: VectorKernel.Dot<LanesScalar>(a.Pointer, n, rows, n, v.Pointer, y.Pointer); break;
-                }
+                Wide.Run(lanes, new VectorKernel.DotWork(a.Pointer, n, rows, n, v.Pointer, y.Pointer));
 
                 LaneCases.Close(exact, y.Span, r => (n + 2) * LaneCases.Rounding * bound[r], $"{rows} x {n}");
             }
@@ -118,7 +108,7 @@ public sealed unsafe class VectorKernelTests
                     }
 
                     using GuardedBuffer<float> compact = LaneCases.Guarded(start), direct = LaneCases.Guarded(start);
-                    Run(lanes, slab, precision, row, from.Pointer, compact.Pointer);
+                    Wide.Run(lanes, new SparseSlab.MultiplyWork(slab, row, from.Pointer, compact.Pointer));
                     VectorSparse.Multiply(pattern, v.Pointer, row, from.Pointer, direct.Pointer);
                     LaneCases.Close(exact, compact.Span, r => ((Columns * runs) + 6) * LaneCases.Rounding * bound[r], $"{precision}, tile {tile}, row {row}");
                     LaneCases.Close(exact, direct.Span, r => ((Columns * runs) + 6) * LaneCases.Rounding * bound[r], $"in place, tile {tile}, row {row}");
@@ -157,8 +147,8 @@ public sealed unsafe class VectorKernelTests
                     }
 
                     using GuardedBuffer<float> compact = LaneCases.Guarded(start), scalar = LaneCases.Guarded(start), direct = LaneCases.Guarded(start);
-                    Run(lanes, slab, precision, row, from.Pointer, compact.Pointer);
-                    Run(1, slab, precision, row, from.Pointer, scalar.Pointer);
+                    Wide.Run(lanes, new SparsePlaceSlab.MultiplyWork(slab, row, from.Pointer, compact.Pointer));
+                    Wide.Run(1, new SparsePlaceSlab.MultiplyWork(slab, row, from.Pointer, scalar.Pointer));
                     VectorSparse.Multiply(pattern, v.Pointer, row, from.Pointer, direct.Pointer);
                     Assert.Equal(scalar.Span.ToArray(), compact.Span.ToArray()); // all widths add up in one order
 
@@ -192,29 +182,4 @@ public sealed unsafe class VectorKernelTests
     [InlineData(0f, 0)]
     public void Bfloat16_is_the_nearest_ties_to_even(float value, int bits) => Assert.Equal(bits, WeightRounding.ToBFloat16(value));
 
-    private static void Run(int lanes, SparseSlab slab, WeightPrecision precision, int row, float* x, float* y)
-    {
-        switch (lanes, precision)
-        {
-            case (16, WeightPrecision.Float32): slab.Run<Lanes512, SparseSlab.FloatValues>(row, x, y); break;
-            case (8, WeightPrecision.Float32): slab.Run<Lanes256, SparseSlab.FloatValues>(row, x, y); break;
-            case (1, WeightPrecision.Float32): slab.Run<LanesScalar, SparseSlab.FloatValues>(row, x, y); break;
-            case (16, _): slab.Run<Lanes512, SparseSlab.RoundedValues>(row, x, y); break;
-            case (8, _): slab.Run<Lanes256, SparseSlab.RoundedValues>(row, x, y); break;
-            default: slab.Run<LanesScalar, SparseSlab.RoundedValues>(row, x, y); break;
-        }
-    }
-
-    private static void Run(int lanes, SparsePlaceSlab slab, WeightPrecision precision, int row, float* x, float* y)
-    {
-        switch (lanes, precision)
-        {
-            case (16, WeightPrecision.Float32): slab.Run<Lanes512, SparsePlaceSlab.FloatPairs>(row, x, y); break;
-            case (8, WeightPrecision.Float32): slab.Run<Lanes256, SparsePlaceSlab.FloatPairs>(row, x, y); break;
-            case (1, WeightPrecision.Float32): slab.Run<LanesScalar, SparsePlaceSlab.FloatPairs>(row, x, y); break;
-            case (16, _): slab.Run<Lanes512, SparsePlaceSlab.RoundedPairs>(row, x, y); break;
-            case (8, _): slab.Run<Lanes256, SparsePlaceSlab.RoundedPairs>(row, x, y); break;
-            default: slab.Run<LanesScalar, SparsePlaceSlab.RoundedPairs>(row, x, y); break;
-        }
-    }
 }

@@ -78,20 +78,19 @@ public sealed unsafe class VectorMathTests
         return x;
     }
 
-    private static float[] Map(Function function, int lanes, float[] x) => lanes switch
-    {
-        16 => Map<Lanes512>(function, x),
-        8 => Map<Lanes256>(function, x),
-        _ => Map<LanesScalar>(function, x),
-    };
-
-    private static float[] Map<TLanes>(Function function, float[] x)
-        where TLanes : unmanaged, ILanes<TLanes>
+    private static float[] Map(Function function, int lanes, float[] x)
     {
         float[] y = new float[x.Length];
-        fixed (float* source = x, target = y)
+        fixed (float* source = x, target = y) Wide.Run(lanes, new MapWork(function, source, target, x.Length));
+        return y;
+    }
+
+    private readonly struct MapWork(Function function, float* source, float* target, int count) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
         {
-            for (int i = 0; i < x.Length; i += TLanes.Count)
+            for (int i = 0; i < count; i += TLanes.Count)
             {
                 TLanes v = TLanes.Load(source + i);
                 TLanes result = function switch
@@ -104,7 +103,5 @@ public sealed unsafe class VectorMathTests
                 TLanes.Store(result, target + i);
             }
         }
-
-        return y;
     }
 }

@@ -8,10 +8,16 @@ namespace RbeMl.Kernels;
 /// <summary>The alphas of many tiles at once: sums stay in registers over the tiles of a row (mixing) or over the chunks (gradient).</summary>
 internal static unsafe class AlphaKernelTiles
 {
-    // The order of every sum is that of AlphaKernelLanes.Mix. The signs of d are 1 or -1, so applying them to a sum before and after
-    // instead of to each term is exact.
+    internal readonly struct MixWork(AlphaFactorLists lists, float* alphas, nint alphaStride, float* m, int count, bool transposed, float* s, int width) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes> => Mix<TLanes>(lists, alphas, alphaStride, m, count, transposed, s, width);
+    }
+
+    // A's entries (row, column): (0, 0) alpha0, (0, 1) and (1, 0) alpha2, (0, 2) alpha3, (2, 0) alpha4, (0, 3) alpha5, (3, 0) alpha6, (2, 2) alpha7, and alpha1 with the
+    // signs of d down the rest of the diagonal. The signs are 1 or -1, so applying them to a sum before and after instead of to each term is exact.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Mix<TLanes>(AlphaFactorLists lists, float* alphas, nint alphaStride, float* m, int count, bool transposed, float* s, int width)
+    private static void Mix<TLanes>(AlphaFactorLists lists, float* alphas, nint alphaStride, float* m, int count, bool transposed, float* s, int width)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         // A' swaps cos(pi x) with cos(pi y) and cos(2 pi x) with cos(2 pi y).
@@ -69,8 +75,14 @@ internal static unsafe class AlphaKernelTiles
         GC.KeepAlive(lists);
     }
 
+    internal readonly struct GradientWork(AlphaFactorLists lists, float* m, nint mStride, float* s, nint sStride, int chunks, int count, float* gradient, int width) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes> => Gradient<TLanes>(lists, m, mStride, s, sStride, chunks, count, gradient, width);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Gradient<TLanes>(AlphaFactorLists lists, float* m, nint mStride, float* s, nint sStride, int chunks, int count, float* gradient, int width)
+    private static void Gradient<TLanes>(AlphaFactorLists lists, float* m, nint mStride, float* s, nint sStride, int chunks, int count, float* gradient, int width)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         float* signs = lists.Signs;

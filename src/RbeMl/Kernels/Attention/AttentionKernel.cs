@@ -1,7 +1,5 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
@@ -23,9 +21,7 @@ internal static unsafe class AttentionKernel
         }
 
         ref readonly AttentionProblem<float> problem = ref Unsafe.As<AttentionProblem<T>, AttentionProblem<float>>(ref Unsafe.AsRef(in p));
-        if (Vector512.IsHardwareAccelerated) AttentionKernelForward.Run<Lanes512>(in problem);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) AttentionKernelForward.Run<Lanes256>(in problem);
-        else AttentionKernelForward.Run<LanesScalar>(in problem);
+        Wide.Run(new AttentionKernelForward.RunWork(problem));
     }
 
     /// <summary>Fills the gradients of q, k and v from q, k, v, OutputGradient and the forward's Output and RowStatistics.</summary>
@@ -39,8 +35,6 @@ internal static unsafe class AttentionKernel
         }
 
         ref readonly AttentionProblem<float> problem = ref Unsafe.As<AttentionProblem<T>, AttentionProblem<float>>(ref Unsafe.AsRef(in p));
-        if (Vector512.IsHardwareAccelerated) AttentionKernelBackward.Run<Lanes512>(in problem);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) AttentionKernelBackward.Run<Lanes256>(in problem);
-        else AttentionKernelBackward.Run<LanesScalar>(in problem);
+        Wide.Run(new AttentionKernelBackward.RunWork(problem));
     }
 }

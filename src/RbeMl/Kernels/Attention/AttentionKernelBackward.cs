@@ -14,8 +14,14 @@ internal static unsafe class AttentionKernelBackward
     // Scores, mask, dP and two transposed blocks, then maximum, inverse sum, dot product and positions of the queries.
     private const int Scratch = (5 * Size + 4) * Size * sizeof(float) + 64;
 
+    internal readonly struct RunWork(AttentionProblem<float> p) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes> => AttentionKernelBackward.Run<TLanes>(p);
+    }
+
     [SkipLocalsInit]
-    internal static void Run<TLanes>(in AttentionProblem<float> p)
+    private static void Run<TLanes>(in AttentionProblem<float> p)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         byte* memory = stackalloc byte[Scratch];

@@ -11,11 +11,14 @@ internal static unsafe class AttentionKernelForward
     // Scores and mask, then maximum, sum, rescaling and positions of the queries.
     private const int Scratch = (2 * Size + 4) * Size * sizeof(float) + 64;
 
-    internal static void Run<TLanes>(in AttentionProblem<float> p)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct RunWork(AttentionProblem<float> p) : ILaneWork
     {
-        if (AttentionKernelSingle.Fits(p)) AttentionKernelSingle.Run<TLanes>(p);
-        else Blocks<TLanes>(p);
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            if (AttentionKernelSingle.Fits(p)) AttentionKernelSingle.Run<TLanes>(p);
+            else Blocks<TLanes>(p);
+        }
     }
 
     [SkipLocalsInit]

@@ -1,6 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
@@ -15,18 +13,14 @@ internal static unsafe class KvKernel
     /// <returns>False when a value is NaN, infinite, or too large for the format; the positions then hold rubbish.</returns>
     public static bool Store(in KvRows rows, int position, float* x, int features, int width, int lane, int count)
     {
-        if (Vector512.IsHardwareAccelerated) return KvKernelLanes.Store<Lanes512>(rows, position, x, features, width, lane, count);
-        if (Vector256.IsHardwareAccelerated && Fma.IsSupported) return KvKernelLanes.Store<Lanes256>(rows, position, x, features, width, lane, count);
-        return KvKernelLanes.Store<LanesScalar>(rows, position, x, features, width, lane, count);
+        bool fits;
+        Wide.Run(new KvKernelLanes.StoreWork(rows, position, x, features, width, lane, count, &fits));
+        return fits;
     }
 
     /// <summary>y <c>[features][stride]</c> = the values of positions 0 .. count - 1; up to 15 elements beyond them are written too.</summary>
-    public static void Load(in KvRows rows, int features, int count, float* y, int stride)
-    {
-        if (Vector512.IsHardwareAccelerated) KvKernelLanes.Load<Lanes512>(rows, 0, features, count, y, stride);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) KvKernelLanes.Load<Lanes256>(rows, 0, features, count, y, stride);
-        else KvKernelLanes.Load<LanesScalar>(rows, 0, features, count, y, stride);
-    }
+    public static void Load(in KvRows rows, int features, int count, float* y, int stride) =>
+        Wide.Run(new KvKernelLanes.LoadWork(rows, 0, features, count, y, stride));
 }
 
 /// <summary>The fast <see cref="KvKernel"/>.</summary>
@@ -35,18 +29,25 @@ internal static unsafe class KvKernelLanes
     // The first size that rounds to infinity as a half; what no float reaches; and what is stored as 0, as its inverse may not be a float.
     private const float HalfLimit = 65520f, NoLimit = float.PositiveInfinity, Negligible = 1e-30f;
 
-    internal static bool Store<TLanes>(in KvRows rows, int position, float* x, int features, int width, int lane, int count)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct StoreWork(KvRows rows, int position, float* x, int features, int width, int lane, int count, bool* fits) : ILaneWork
     {
-        bool fits = true;
-        int end = lane + count;
-        for (int group = lane / TLanes.Count * TLanes.Count; group < end; group += TLanes.Count)
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
         {
-            int first = Math.Max(group, lane), number = Math.Min(group + TLanes.Count, end) - first;
-            fits &= Group<TLanes>(rows, position + first - lane, x + group, features, width, first - group, number);
+            *fits = true;
+            int end = lane + count;
+            for (int group = lane / TLanes.Count * TLanes.Count; group < end; group += TLanes.Count)
+            {
+                int first = Math.Max(group, lane), number = Math.Min(group + TLanes.Count, end) - first;
+                *fits &= Group<TLanes>(rows, position + first - lane, x + group, features, width, first - group, number);
+            }
         }
+    }
 
-        return fits;
+    internal readonly struct LoadWork(KvRows rows, int position, int features, int count, float* y, int stride) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes> => Load<TLanes>(rows, position, features, count, y, stride);
     }
 
     /// <summary>Reads positions from <paramref name="position"/>, a multiple of 16.</summary>

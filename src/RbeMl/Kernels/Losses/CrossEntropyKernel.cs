@@ -1,6 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
@@ -17,8 +15,6 @@ internal static unsafe class CrossEntropyKernel
     {
         float factor = float.CreateTruncating(scale);
         if (typeof(T) != typeof(float)) ReferenceCrossEntropy.Loss(logits, vocabulary, width, targets, losses, gradient, scale);
-        else if (Vector512.IsHardwareAccelerated) CrossEntropyKernelLanes.Loss<Lanes512>((float*)logits, vocabulary, width, targets, (float*)losses, gradient, factor);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) CrossEntropyKernelLanes.Loss<Lanes256>((float*)logits, vocabulary, width, targets, (float*)losses, gradient, factor);
-        else CrossEntropyKernelLanes.Loss<LanesScalar>((float*)logits, vocabulary, width, targets, (float*)losses, gradient, factor);
+        else Wide.Run(new CrossEntropyKernelLanes.LossWork((float*)logits, vocabulary, width, targets, (float*)losses, gradient, factor));
     }
 }

@@ -9,13 +9,17 @@ internal static unsafe class CrossEntropyKernelLanes
     // Rows that are still in the first-level cache when their exponentials follow their maximum. Sums of blocks also keep rounding errors small.
     private const int BlockRows = 32;
 
-    internal static void Loss<TLanes>(float* logits, int vocabulary, int width, int* targets, float* losses, bool gradient, float scale)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct LossWork(
+        float* logits, int vocabulary, int width, int* targets, float* losses, bool gradient, float scale) : ILaneWork
     {
-        int lane = 0;
-        for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count) Group<QuadLanes<TLanes>>(logits + lane, vocabulary, width, targets + lane, losses + lane, gradient, scale);
-        for (; lane + TLanes.Count <= width; lane += TLanes.Count) Group<TLanes>(logits + lane, vocabulary, width, targets + lane, losses + lane, gradient, scale);
-        for (; lane < width; lane++) Group<LanesScalar>(logits + lane, vocabulary, width, targets + lane, losses + lane, gradient, scale);
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            int lane = 0;
+            for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count) Group<QuadLanes<TLanes>>(logits + lane, vocabulary, width, targets + lane, losses + lane, gradient, scale);
+            for (; lane + TLanes.Count <= width; lane += TLanes.Count) Group<TLanes>(logits + lane, vocabulary, width, targets + lane, losses + lane, gradient, scale);
+            for (; lane < width; lane++) Group<LanesScalar>(logits + lane, vocabulary, width, targets + lane, losses + lane, gradient, scale);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

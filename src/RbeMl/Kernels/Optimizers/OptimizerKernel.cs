@@ -1,6 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
@@ -24,9 +22,7 @@ internal static unsafe class OptimizerKernel
         AdamWFactors factors = new(
             float.CreateTruncating(rate), float.CreateTruncating(decay), float.CreateTruncating(beta1), float.CreateTruncating(beta2), float.CreateTruncating(eps),
             float.CreateTruncating(correction1), float.CreateTruncating(correction2), float.CreateTruncating(gradientScale));
-        if (Vector512.IsHardwareAccelerated) OptimizerKernelLanes.AdamW<Lanes512>((float*)w, (float*)g, (float*)m, (float*)v, count, in factors);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) OptimizerKernelLanes.AdamW<Lanes256>((float*)w, (float*)g, (float*)m, (float*)v, count, in factors);
-        else OptimizerKernelLanes.AdamW<LanesScalar>((float*)w, (float*)g, (float*)m, (float*)v, count, in factors);
+        Wide.Run(new OptimizerKernelLanes.AdamWWork((float*)w, (float*)g, (float*)m, (float*)v, count, factors));
     }
 
     /// <summary>Sum of squares, in double.</summary>

@@ -14,12 +14,15 @@ internal static unsafe class OptimizerKernelLanes
     // Squares are summed over blocks of this many elements, then over the blocks in order.
     private const int SumBlock = 4096;
 
-    internal static void AdamW<TLanes>(float* w, float* g, float* m, float* v, long count, in AdamWFactors factors)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct AdamWWork(float* w, float* g, float* m, float* v, long count, AdamWFactors factors) : ILaneWork
     {
-        long whole = count - count % TLanes.Count;
-        Pass<TLanes>(w, g, m, v, whole, factors);
-        Pass<LanesScalar>(w + whole, g + whole, m + whole, v + whole, count - whole, factors);
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            long whole = count - count % TLanes.Count;
+            Pass<TLanes>(w, g, m, v, whole, factors);
+            Pass<LanesScalar>(w + whole, g + whole, m + whole, v + whole, count - whole, factors);
+        }
     }
 
     /// <summary>Sum of squares in double: eight partial sums for each block, whatever the machine.</summary>

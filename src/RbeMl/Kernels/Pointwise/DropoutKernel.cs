@@ -1,6 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
@@ -13,8 +11,6 @@ internal static unsafe class DropoutKernel
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceDropout.Apply(key, probability, block, firstFeature, rows, firstToken, width);
-        else if (Vector512.IsHardwareAccelerated) DropoutKernelLanes.Apply<Lanes512>(key, probability, (float*)block, firstFeature, rows, firstToken, width);
-        else if (Vector256.IsHardwareAccelerated && Avx2.IsSupported) DropoutKernelLanes.Apply<Lanes256>(key, probability, (float*)block, firstFeature, rows, firstToken, width);
-        else DropoutKernelLanes.Apply<LanesScalar>(key, probability, (float*)block, firstFeature, rows, firstToken, width);
+        else Wide.Run(new DropoutKernelLanes.ApplyWork(key, probability, (float*)block, firstFeature, rows, firstToken, width));
     }
 }

@@ -6,13 +6,17 @@ namespace RbeMl.Kernels;
 /// <summary>The fast <see cref="DropoutKernel"/>: four features, which share the rounds of the generator, by a vector of tokens at a time.</summary>
 internal static unsafe class DropoutKernelLanes
 {
-    internal static void Apply<TLanes>(RandomKey key, float probability, float* block, int firstFeature, int rows, long firstToken, int width)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct ApplyWork(
+        RandomKey key, float probability, float* block, int firstFeature, int rows, long firstToken, int width) : ILaneWork
     {
-        DropoutStream stream = new(key, probability);
-        int whole = width - width % TLanes.Count;
-        Pass<TLanes>(stream, block, firstFeature, rows, (ulong)firstToken, whole, width);
-        Pass<LanesScalar>(stream, block + whole, firstFeature, rows, (ulong)(firstToken + whole), width - whole, width);
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            DropoutStream stream = new(key, probability);
+            int whole = width - width % TLanes.Count;
+            Pass<TLanes>(stream, block, firstFeature, rows, (ulong)firstToken, whole, width);
+            Pass<LanesScalar>(stream, block + whole, firstFeature, rows, (ulong)(firstToken + whole), width - whole, width);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

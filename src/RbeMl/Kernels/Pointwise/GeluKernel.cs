@@ -1,6 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
@@ -13,9 +11,7 @@ internal static unsafe class GeluKernel
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceGelu.Forward(kind, x, y, count);
-        else if (Vector512.IsHardwareAccelerated) GeluKernelLanes.Forward<Lanes512>(kind, (float*)x, (float*)y, count);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) GeluKernelLanes.Forward<Lanes256>(kind, (float*)x, (float*)y, count);
-        else GeluKernelLanes.Forward<LanesScalar>(kind, (float*)x, (float*)y, count);
+        else Wide.Run(new GeluKernelLanes.ForwardWork(kind, (float*)x, (float*)y, count));
     }
 
     /// <summary>dx = dy * gelu'(x); dx may be dy.</summary>
@@ -23,8 +19,6 @@ internal static unsafe class GeluKernel
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceGelu.Backward(kind, x, dy, dx, count);
-        else if (Vector512.IsHardwareAccelerated) GeluKernelLanes.Backward<Lanes512>(kind, (float*)x, (float*)dy, (float*)dx, count);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) GeluKernelLanes.Backward<Lanes256>(kind, (float*)x, (float*)dy, (float*)dx, count);
-        else GeluKernelLanes.Backward<LanesScalar>(kind, (float*)x, (float*)dy, (float*)dx, count);
+        else Wide.Run(new GeluKernelLanes.BackwardWork(kind, (float*)x, (float*)dy, (float*)dx, count));
     }
 }

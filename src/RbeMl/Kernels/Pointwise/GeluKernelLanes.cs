@@ -14,41 +14,47 @@ internal static unsafe class GeluKernelLanes
     private const float TanhBound = 9.5f, ErfBound = 13f;
     private const float InverseRoot2Pi = 0.398942280f;
 
-    internal static void Forward<TLanes>(GeluKind kind, float* x, float* y, long count)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct ForwardWork(GeluKind kind, float* x, float* y, long count) : ILaneWork
     {
-        long whole = count - count % TLanes.Count;
-        switch (kind)
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
         {
-            case GeluKind.Tanh:
-                ForwardTanh<TLanes>(x, y, whole);
-                ForwardTanh<LanesScalar>(x + whole, y + whole, count - whole);
-                break;
-            case GeluKind.Erf:
-                ForwardErf<TLanes>(x, y, whole);
-                ForwardErf<LanesScalar>(x + whole, y + whole, count - whole);
-                break;
-            default:
-                throw new InvalidSettingException("GELU", kind, "use Tanh or Erf.");
+            long whole = count - count % TLanes.Count;
+            switch (kind)
+            {
+                case GeluKind.Tanh:
+                    ForwardTanh<TLanes>(x, y, whole);
+                    ForwardTanh<LanesScalar>(x + whole, y + whole, count - whole);
+                    break;
+                case GeluKind.Erf:
+                    ForwardErf<TLanes>(x, y, whole);
+                    ForwardErf<LanesScalar>(x + whole, y + whole, count - whole);
+                    break;
+                default:
+                    throw new InvalidSettingException("GELU", kind, "use Tanh or Erf.");
+            }
         }
     }
 
-    internal static void Backward<TLanes>(GeluKind kind, float* x, float* dy, float* dx, long count)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct BackwardWork(GeluKind kind, float* x, float* dy, float* dx, long count) : ILaneWork
     {
-        long whole = count - count % TLanes.Count;
-        switch (kind)
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
         {
-            case GeluKind.Tanh:
-                BackwardTanh<TLanes>(x, dy, dx, whole);
-                BackwardTanh<LanesScalar>(x + whole, dy + whole, dx + whole, count - whole);
-                break;
-            case GeluKind.Erf:
-                BackwardErf<TLanes>(x, dy, dx, whole);
-                BackwardErf<LanesScalar>(x + whole, dy + whole, dx + whole, count - whole);
-                break;
-            default:
-                throw new InvalidSettingException("GELU", kind, "use Tanh or Erf.");
+            long whole = count - count % TLanes.Count;
+            switch (kind)
+            {
+                case GeluKind.Tanh:
+                    BackwardTanh<TLanes>(x, dy, dx, whole);
+                    BackwardTanh<LanesScalar>(x + whole, dy + whole, dx + whole, count - whole);
+                    break;
+                case GeluKind.Erf:
+                    BackwardErf<TLanes>(x, dy, dx, whole);
+                    BackwardErf<LanesScalar>(x + whole, dy + whole, dx + whole, count - whole);
+                    break;
+                default:
+                    throw new InvalidSettingException("GELU", kind, "use Tanh or Erf.");
+            }
         }
     }
 

@@ -1,6 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
@@ -13,9 +11,7 @@ internal static unsafe class LayerNormKernel
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceLayerNorm.Statistics(x, mean, rstd, features, width, eps);
-        else if (Vector512.IsHardwareAccelerated) LayerNormKernelLanes.Statistics<Lanes512>((float*)x, (float*)mean, (float*)rstd, features, width, float.CreateTruncating(eps));
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) LayerNormKernelLanes.Statistics<Lanes256>((float*)x, (float*)mean, (float*)rstd, features, width, float.CreateTruncating(eps));
-        else LayerNormKernelLanes.Statistics<LanesScalar>((float*)x, (float*)mean, (float*)rstd, features, width, float.CreateTruncating(eps));
+        else Wide.Run(new LayerNormKernelLanes.StatisticsWork((float*)x, (float*)mean, (float*)rstd, features, width, float.CreateTruncating(eps)));
     }
 
     /// <summary>y = (x - mean) * rstd * gamma + beta over <paramref name="rows"/> feature rows; gamma and beta start at the first of them.</summary>
@@ -23,9 +19,7 @@ internal static unsafe class LayerNormKernel
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceLayerNorm.Apply(x, mean, rstd, gamma, beta, y, rows, width);
-        else if (Vector512.IsHardwareAccelerated) LayerNormKernelLanes.Apply<Lanes512>((float*)x, (float*)mean, (float*)rstd, (float*)gamma, (float*)beta, (float*)y, rows, width);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) LayerNormKernelLanes.Apply<Lanes256>((float*)x, (float*)mean, (float*)rstd, (float*)gamma, (float*)beta, (float*)y, rows, width);
-        else LayerNormKernelLanes.Apply<LanesScalar>((float*)x, (float*)mean, (float*)rstd, (float*)gamma, (float*)beta, (float*)y, rows, width);
+        else Wide.Run(new LayerNormKernelLanes.ApplyWork((float*)x, (float*)mean, (float*)rstd, (float*)gamma, (float*)beta, (float*)y, rows, width));
     }
 
     /// <summary>dx += the input gradient; dgamma[f] and dbeta[f] = this chunk's sums (overwritten).</summary>
@@ -33,8 +27,6 @@ internal static unsafe class LayerNormKernel
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceLayerNorm.Backward(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, features, width);
-        else if (Vector512.IsHardwareAccelerated) LayerNormKernelLanes.Backward<Lanes512>((float*)x, (float*)mean, (float*)rstd, (float*)gamma, (float*)dy, (float*)dx, (float*)dgamma, (float*)dbeta, features, width);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) LayerNormKernelLanes.Backward<Lanes256>((float*)x, (float*)mean, (float*)rstd, (float*)gamma, (float*)dy, (float*)dx, (float*)dgamma, (float*)dbeta, features, width);
-        else LayerNormKernelLanes.Backward<LanesScalar>((float*)x, (float*)mean, (float*)rstd, (float*)gamma, (float*)dy, (float*)dx, (float*)dgamma, (float*)dbeta, features, width);
+        else Wide.Run(new LayerNormKernelLanes.BackwardWork((float*)x, (float*)mean, (float*)rstd, (float*)gamma, (float*)dy, (float*)dx, (float*)dgamma, (float*)dbeta, features, width));
     }
 }

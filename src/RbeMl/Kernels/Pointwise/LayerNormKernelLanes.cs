@@ -10,34 +10,43 @@ internal static unsafe class LayerNormKernelLanes
     // the subtraction of the squares loses at most a factor features / 32 of precision, whatever the data.
     private const int ShiftRows = 32;
 
-    internal static void Statistics<TLanes>(float* x, float* mean, float* rstd, int features, int width, float eps)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct StatisticsWork(float* x, float* mean, float* rstd, int features, int width, float eps) : ILaneWork
     {
-        int lane = 0;
-        for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count) Moments<QuadLanes<TLanes>>(x + lane, mean + lane, rstd + lane, features, width, eps);
-        for (; lane + TLanes.Count <= width; lane += TLanes.Count) Moments<TLanes>(x + lane, mean + lane, rstd + lane, features, width, eps);
-        for (; lane < width; lane++) Moments<LanesScalar>(x + lane, mean + lane, rstd + lane, features, width, eps);
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            int lane = 0;
+            for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count) Moments<QuadLanes<TLanes>>(x + lane, mean + lane, rstd + lane, features, width, eps);
+            for (; lane + TLanes.Count <= width; lane += TLanes.Count) Moments<TLanes>(x + lane, mean + lane, rstd + lane, features, width, eps);
+            for (; lane < width; lane++) Moments<LanesScalar>(x + lane, mean + lane, rstd + lane, features, width, eps);
+        }
     }
 
-    internal static void Apply<TLanes>(float* x, float* mean, float* rstd, float* gamma, float* beta, float* y, int rows, int width)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct ApplyWork(float* x, float* mean, float* rstd, float* gamma, float* beta, float* y, int rows, int width) : ILaneWork
     {
-        int lane = 0;
-        for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count) Normalise<QuadLanes<TLanes>>(x + lane, mean + lane, rstd + lane, gamma, beta, y + lane, rows, width);
-        for (; lane + TLanes.Count <= width; lane += TLanes.Count) Normalise<TLanes>(x + lane, mean + lane, rstd + lane, gamma, beta, y + lane, rows, width);
-        for (; lane < width; lane++) Normalise<LanesScalar>(x + lane, mean + lane, rstd + lane, gamma, beta, y + lane, rows, width);
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            int lane = 0;
+            for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count) Normalise<QuadLanes<TLanes>>(x + lane, mean + lane, rstd + lane, gamma, beta, y + lane, rows, width);
+            for (; lane + TLanes.Count <= width; lane += TLanes.Count) Normalise<TLanes>(x + lane, mean + lane, rstd + lane, gamma, beta, y + lane, rows, width);
+            for (; lane < width; lane++) Normalise<LanesScalar>(x + lane, mean + lane, rstd + lane, gamma, beta, y + lane, rows, width);
+        }
     }
 
-    internal static void Backward<TLanes>(
-        float* x, float* mean, float* rstd, float* gamma, float* dy, float* dx, float* dgamma, float* dbeta, int features, int width)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct BackwardWork(
+        float* x, float* mean, float* rstd, float* gamma, float* dy, float* dx, float* dgamma, float* dbeta, int features, int width) : ILaneWork
     {
-        new Span<float>(dgamma, features).Clear();
-        new Span<float>(dbeta, features).Clear();
-        int lane = 0;
-        for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count) Gradients<QuadLanes<TLanes>>(x + lane, mean + lane, rstd + lane, gamma, dy + lane, dx + lane, dgamma, dbeta, features, width);
-        for (; lane + TLanes.Count <= width; lane += TLanes.Count) Gradients<TLanes>(x + lane, mean + lane, rstd + lane, gamma, dy + lane, dx + lane, dgamma, dbeta, features, width);
-        for (; lane < width; lane++) Gradients<LanesScalar>(x + lane, mean + lane, rstd + lane, gamma, dy + lane, dx + lane, dgamma, dbeta, features, width);
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            new Span<float>(dgamma, features).Clear();
+            new Span<float>(dbeta, features).Clear();
+            int lane = 0;
+            for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count) Gradients<QuadLanes<TLanes>>(x + lane, mean + lane, rstd + lane, gamma, dy + lane, dx + lane, dgamma, dbeta, features, width);
+            for (; lane + TLanes.Count <= width; lane += TLanes.Count) Gradients<TLanes>(x + lane, mean + lane, rstd + lane, gamma, dy + lane, dx + lane, dgamma, dbeta, features, width);
+            for (; lane < width; lane++) Gradients<LanesScalar>(x + lane, mean + lane, rstd + lane, gamma, dy + lane, dx + lane, dgamma, dbeta, features, width);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

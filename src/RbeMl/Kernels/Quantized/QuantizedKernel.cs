@@ -1,6 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Codec;
 using RbeMl.Numerics;
 
@@ -25,10 +23,7 @@ internal static unsafe class QuantizedKernel
             return;
         }
 
-        ChunkPointers<float> from = x.As<float>(), to = y.As<float>();
-        if (Vector512.IsHardwareAccelerated) Multiply<Lanes512>(q, tileColumns, tileRow, first, last, from, to, group, (float*)scratch);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) Multiply<Lanes256>(q, tileColumns, tileRow, first, last, from, to, group, (float*)scratch);
-        else Multiply<LanesScalar>(q, tileColumns, tileRow, first, last, from, to, group, (float*)scratch);
+        Wide.Run(new MultiplyWork(q, tileColumns, tileRow, first, last, x.As<float>(), y.As<float>(), group, (float*)scratch));
     }
 
     /// <summary>x += sum over tile rows i in [first, last) of Q(i, tileColumn)' y(i); y points at block <paramref name="first"/>; scratch holds one tile.</summary>
@@ -37,37 +32,39 @@ internal static unsafe class QuantizedKernel
     {
         ArgumentNullException.ThrowIfNull(q);
         if (typeof(T) != typeof(float)) ReferenceQuantized.MultiplyTransposed(q, tileColumns, tileColumn, first, last, y, x, width, scratch);
-        else if (Vector512.IsHardwareAccelerated) MultiplyTransposed<Lanes512>(q, tileColumns, tileColumn, first, last, (float*)y, (float*)x, width, (float*)scratch);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) MultiplyTransposed<Lanes256>(q, tileColumns, tileColumn, first, last, (float*)y, (float*)x, width, (float*)scratch);
-        else MultiplyTransposed<LanesScalar>(q, tileColumns, tileColumn, first, last, (float*)y, (float*)x, width, (float*)scratch);
+        else Wide.Run(new MultiplyTransposedWork(q, tileColumns, tileColumn, first, last, (float*)y, (float*)x, width, (float*)scratch));
     }
 
-    internal static void Multiply<TLanes>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, float* x, float* y, int width, float* scratch)
-        where TLanes : unmanaged, ILanes<TLanes> =>
-        Multiply<TLanes>(q, tileColumns, tileRow, first, last, new ChunkPointers<float>(x, 0), new ChunkPointers<float>(y, 0), new ChunkBatch(1, width, width), scratch);
-
-    internal static void Multiply<TLanes>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<float> y, ChunkBatch group, float* scratch)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct MultiplyWork(
+        FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<float> y, ChunkBatch group, float* scratch) : ILaneWork
     {
-        int tile = q.Tile, width = group.Width;
-        for (int j = first; j < last; j++)
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
         {
-            q.Dequantize(tileRow * tileColumns + j, new Span<float>(scratch, tile * tile));
-            for (int c = 0; c < group.Count; c++)
+            int tile = q.Tile, width = group.Width;
+            for (int j = first; j < last; j++)
             {
-                GemmLanes.Multiply<TLanes>(tile, group.LanesOf(c), tile, scratch, tile, 1, x[c] + (nint)(j - first) * tile * width, width, y[c], width, accumulate: true);
+                q.Dequantize(tileRow * tileColumns + j, new Span<float>(scratch, tile * tile));
+                for (int c = 0; c < group.Count; c++)
+                {
+                    GemmLanes.Multiply<TLanes>(tile, group.LanesOf(c), tile, scratch, tile, 1, x[c] + (nint)(j - first) * tile * width, width, y[c], width, accumulate: true);
+                }
             }
         }
     }
 
-    internal static void MultiplyTransposed<TLanes>(FrozenTiles q, int tileColumns, int tileColumn, int first, int last, float* y, float* x, int width, float* scratch)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct MultiplyTransposedWork(
+        FrozenTiles q, int tileColumns, int tileColumn, int first, int last, float* y, float* x, int width, float* scratch) : ILaneWork
     {
-        int tile = q.Tile;
-        for (int i = first; i < last; i++)
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
         {
-            q.Dequantize(i * tileColumns + tileColumn, new Span<float>(scratch, tile * tile));
-            GemmLanes.Multiply<TLanes>(tile, width, tile, scratch, 1, tile, y + (nint)(i - first) * tile * width, width, x, width, accumulate: true);
+            int tile = q.Tile;
+            for (int i = first; i < last; i++)
+            {
+                q.Dequantize(i * tileColumns + tileColumn, new Span<float>(scratch, tile * tile));
+                GemmLanes.Multiply<TLanes>(tile, width, tile, scratch, 1, tile, y + (nint)(i - first) * tile * width, width, x, width, accumulate: true);
+            }
         }
     }
 }

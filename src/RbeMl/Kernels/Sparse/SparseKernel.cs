@@ -1,6 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
@@ -13,9 +11,7 @@ internal static unsafe class SparseKernel
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceSparse.Multiply(pattern, values, tileRow, first, last, x, y, width);
-        else if (Vector512.IsHardwareAccelerated) Multiply<Lanes512>(pattern, (float*)values, tileRow, first, last, (float*)x, (float*)y, width);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) Multiply<Lanes256>(pattern, (float*)values, tileRow, first, last, (float*)x, (float*)y, width);
-        else Multiply<LanesScalar>(pattern, (float*)values, tileRow, first, last, (float*)x, (float*)y, width);
+        else Wide.Run(new MultiplyWork(pattern, (float*)values, tileRow, first, last, (float*)x, (float*)y, width));
     }
 
     /// <summary>x += sum over tile rows i in [first, last) of C(i, tileColumn)' y(i); y points at block <paramref name="first"/>.</summary>
@@ -23,9 +19,7 @@ internal static unsafe class SparseKernel
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceSparse.MultiplyTransposed(pattern, values, tileColumn, first, last, y, x, width);
-        else if (Vector512.IsHardwareAccelerated) MultiplyTransposed<Lanes512>(pattern, (float*)values, tileColumn, first, last, (float*)y, (float*)x, width);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) MultiplyTransposed<Lanes256>(pattern, (float*)values, tileColumn, first, last, (float*)y, (float*)x, width);
-        else MultiplyTransposed<LanesScalar>(pattern, (float*)values, tileColumn, first, last, (float*)y, (float*)x, width);
+        else Wide.Run(new MultiplyTransposedWork(pattern, (float*)values, tileColumn, first, last, (float*)y, (float*)x, width));
     }
 
     /// <summary>
@@ -36,33 +30,43 @@ internal static unsafe class SparseKernel
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceSparse.Gradient(pattern, tileRow, x, xStride, g, gStride, chunks, width, gradients);
-        else if (Vector512.IsHardwareAccelerated) Gradient<Lanes512>(pattern, tileRow, (float*)x, xStride, (float*)g, gStride, chunks, width, (float*)gradients);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) Gradient<Lanes256>(pattern, tileRow, (float*)x, xStride, (float*)g, gStride, chunks, width, (float*)gradients);
-        else Gradient<LanesScalar>(pattern, tileRow, (float*)x, xStride, (float*)g, gStride, chunks, width, (float*)gradients);
+        else Wide.Run(new GradientWork(pattern, tileRow, (float*)x, xStride, (float*)g, gStride, chunks, width, (float*)gradients));
     }
 
-    internal static void Multiply<TLanes>(SparsePattern pattern, float* values, int tileRow, int first, int last, float* x, float* y, int width)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct MultiplyWork(
+        SparsePattern pattern, float* values, int tileRow, int first, int last, float* x, float* y, int width) : ILaneWork
     {
-        if (SparseKernelFull.Takes<TLanes>(pattern)) SparseKernelFull.Multiply<TLanes>(pattern, values, tileRow, first, last, x, y, width);
-        else if (pattern.Runs is { } runs) SparseKernelRuns.Multiply<TLanes>(pattern, runs, values, tileRow, first, last, x, y, width);
-        else SparseKernelPlaces.Multiply<TLanes>(pattern, values, tileRow, first, last, x, y, width);
-        GC.KeepAlive(pattern); // its native memory
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            if (SparseKernelFull.Takes<TLanes>(pattern)) SparseKernelFull.Multiply<TLanes>(pattern, values, tileRow, first, last, x, y, width);
+            else if (pattern.Runs is { } runs) SparseKernelRuns.Multiply<TLanes>(pattern, runs, values, tileRow, first, last, x, y, width);
+            else SparseKernelPlaces.Multiply<TLanes>(pattern, values, tileRow, first, last, x, y, width);
+            GC.KeepAlive(pattern); // its native memory
+        }
     }
 
-    internal static void MultiplyTransposed<TLanes>(SparsePattern pattern, float* values, int tileColumn, int first, int last, float* y, float* x, int width)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct MultiplyTransposedWork(
+        SparsePattern pattern, float* values, int tileColumn, int first, int last, float* y, float* x, int width) : ILaneWork
     {
-        if (pattern.Runs is { } runs) SparseKernelRunsTransposed.Multiply<TLanes>(pattern, runs, values, tileColumn, first, last, y, x, width);
-        else SparseKernelPlaces.MultiplyTransposed<TLanes>(pattern, values, tileColumn, first, last, y, x, width);
-        GC.KeepAlive(pattern); // its native memory
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            if (pattern.Runs is { } runs) SparseKernelRunsTransposed.Multiply<TLanes>(pattern, runs, values, tileColumn, first, last, y, x, width);
+            else SparseKernelPlaces.MultiplyTransposed<TLanes>(pattern, values, tileColumn, first, last, y, x, width);
+            GC.KeepAlive(pattern); // its native memory
+        }
     }
 
-    internal static void Gradient<TLanes>(SparsePattern pattern, int tileRow, float* x, long xStride, float* g, long gStride, int chunks, int width, float* gradients)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct GradientWork(
+        SparsePattern pattern, int tileRow, float* x, long xStride, float* g, long gStride, int chunks, int width, float* gradients) : ILaneWork
     {
-        if (pattern.Runs is { } runs) SparseKernelRunsGradient.Gradient<TLanes>(pattern, runs, tileRow, x, xStride, g, gStride, chunks, width, gradients);
-        else SparseKernelPlacesGradient.Gradient<TLanes>(pattern, tileRow, x, xStride, g, gStride, chunks, width, gradients);
-        GC.KeepAlive(pattern); // its native memory
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            if (pattern.Runs is { } runs) SparseKernelRunsGradient.Gradient<TLanes>(pattern, runs, tileRow, x, xStride, g, gStride, chunks, width, gradients);
+            else SparseKernelPlacesGradient.Gradient<TLanes>(pattern, tileRow, x, xStride, g, gStride, chunks, width, gradients);
+            GC.KeepAlive(pattern); // its native memory
+        }
     }
 }

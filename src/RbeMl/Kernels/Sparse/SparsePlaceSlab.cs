@@ -70,23 +70,11 @@ internal sealed unsafe class SparsePlaceSlab : ISparseSlab
     /// <inheritdoc/>
     public void Multiply(int tileRow, float* x, float* y)
     {
-        bool rounded = _precision == WeightPrecision.BFloat16;
-        if (Vector512.IsHardwareAccelerated)
-        {
-            if (rounded) Run<Lanes512, RoundedPairs>(tileRow, x, y);
-            else Run<Lanes512, FloatPairs>(tileRow, x, y);
-        }
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported)
-        {
-            if (rounded) Run<Lanes256, RoundedPairs>(tileRow, x, y);
-            else Run<Lanes256, FloatPairs>(tileRow, x, y);
-        }
-        else if (rounded) Run<LanesScalar, RoundedPairs>(tileRow, x, y);
-        else Run<LanesScalar, FloatPairs>(tileRow, x, y);
+        Wide.Run(new MultiplyWork(this, tileRow, x, y));
         GC.KeepAlive(this); // its native memory
     }
 
-    internal void Run<TLanes, TPairs>(int tileRow, float* x, float* y)
+    private void Run<TLanes, TPairs>(int tileRow, float* x, float* y)
         where TLanes : unmanaged, ILanes<TLanes>
         where TPairs : struct, IPairs
     {
@@ -193,8 +181,18 @@ internal sealed unsafe class SparsePlaceSlab : ISparseSlab
         }
     }
 
+    internal readonly struct MultiplyWork(SparsePlaceSlab slab, int tileRow, float* x, float* y) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            if (slab._precision == WeightPrecision.Float32) slab.Run<TLanes, FloatPairs>(tileRow, x, y);
+            else slab.Run<TLanes, RoundedPairs>(tileRow, x, y);
+        }
+    }
+
     /// <summary>How the coefficients of a step are stored.</summary>
-    internal interface IPairs
+    private interface IPairs
     {
         /// <summary>Bytes of a coefficient.</summary>
         static abstract int Size { get; }
@@ -209,7 +207,7 @@ internal sealed unsafe class SparsePlaceSlab : ISparseSlab
         static abstract float Second(byte* value, int lanes, int lane);
     }
 
-    internal readonly struct FloatPairs : IPairs
+    private readonly struct FloatPairs : IPairs
     {
         public static int Size => sizeof(float);
 
@@ -232,7 +230,7 @@ internal sealed unsafe class SparsePlaceSlab : ISparseSlab
         public static float Second(byte* value, int lanes, int lane) => Unsafe.ReadUnaligned<float>(value + ((lanes + lane) * sizeof(float)));
     }
 
-    internal readonly struct RoundedPairs : IPairs
+    private readonly struct RoundedPairs : IPairs
     {
         public static int Size => sizeof(ushort);
 

@@ -60,19 +60,7 @@ internal sealed unsafe class SparseSlab : ISparseSlab
     /// <inheritdoc/>
     public void Multiply(int tileRow, float* x, float* y)
     {
-        bool rounded = _precision == WeightPrecision.BFloat16;
-        if (Vector512.IsHardwareAccelerated)
-        {
-            if (rounded) Run<Lanes512, RoundedValues>(tileRow, x, y);
-            else Run<Lanes512, FloatValues>(tileRow, x, y);
-        }
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported)
-        {
-            if (rounded) Run<Lanes256, RoundedValues>(tileRow, x, y);
-            else Run<Lanes256, FloatValues>(tileRow, x, y);
-        }
-        else if (rounded) Run<LanesScalar, RoundedValues>(tileRow, x, y);
-        else Run<LanesScalar, FloatValues>(tileRow, x, y);
+        Wide.Run(new MultiplyWork(this, tileRow, x, y));
         GC.KeepAlive(this); // its native memory
     }
 
@@ -85,7 +73,7 @@ internal sealed unsafe class SparseSlab : ISparseSlab
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal void Run<TLanes, TValues>(int tileRow, float* x, float* y)
+    private void Run<TLanes, TValues>(int tileRow, float* x, float* y)
         where TLanes : unmanaged, ILanes<TLanes>
         where TValues : struct, IValues
     {
@@ -130,8 +118,18 @@ internal sealed unsafe class SparseSlab : ISparseSlab
         }
     }
 
+    internal readonly struct MultiplyWork(SparseSlab slab, int tileRow, float* x, float* y) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            if (slab._precision == WeightPrecision.Float32) slab.Run<TLanes, FloatValues>(tileRow, x, y);
+            else slab.Run<TLanes, RoundedValues>(tileRow, x, y);
+        }
+    }
+
     /// <summary>How values are stored, in elements of 16 bits.</summary>
-    internal interface IValues
+    private interface IValues
     {
         static abstract int Size { get; }
 
@@ -139,7 +137,7 @@ internal sealed unsafe class SparseSlab : ISparseSlab
             where TLanes : unmanaged, ILanes<TLanes>;
     }
 
-    internal readonly struct FloatValues : IValues
+    private readonly struct FloatValues : IValues
     {
         public static int Size => 2;
 
@@ -148,7 +146,7 @@ internal sealed unsafe class SparseSlab : ISparseSlab
             where TLanes : unmanaged, ILanes<TLanes> => TLanes.Load((float*)p);
     }
 
-    internal readonly struct RoundedValues : IValues
+    private readonly struct RoundedValues : IValues
     {
         public static int Size => 1;
 

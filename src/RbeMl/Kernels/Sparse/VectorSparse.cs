@@ -1,6 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
@@ -16,15 +14,19 @@ internal static unsafe class VectorSparse
     {
         int length = pattern.Support.RunLength;
         if (length == 1) Places(pattern, values, tileRow, x, y);
-        else if (length == 16 && Vector512.IsHardwareAccelerated) Runs<Lanes512>(pattern, values, tileRow, x, y);
-        else if (length >= 8 && Vector256.IsHardwareAccelerated && Fma.IsSupported) Runs<Lanes256>(pattern, values, tileRow, x, y);
-        else Runs<LanesScalar>(pattern, values, tileRow, x, y);
+        else Wide.Run(Math.Min(Wide.Lanes, length), new RunsWork(pattern, values, tileRow, x, y));
         GC.KeepAlive(pattern); // its native memory
+    }
+
+    private readonly struct RunsWork(SparsePattern pattern, float* values, int tileRow, float* x, float* y) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes> => Runs<TLanes>(pattern, values, tileRow, x, y);
     }
 
     // The runs of a tile ascend by row, so those of one group of rows follow each other.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Runs<TLanes>(SparsePattern pattern, float* values, int tileRow, float* x, float* y)
+    private static void Runs<TLanes>(SparsePattern pattern, float* values, int tileRow, float* x, float* y)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int tile = pattern.Support.Tile, length = pattern.Support.RunLength, runs = pattern.Support.RunsPerTile, columns = pattern.TileColumns, mask = tile - 1, shift = tile == 32 ? 5 : tile == 64 ? 6 : 7;

@@ -1,6 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Codec;
 using RbeMl.Numerics;
 
@@ -17,9 +15,7 @@ internal static unsafe class BlockTransform
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceBlockTransform.Forward(transform, tile, x, y, width);
-        else if (Vector512.IsHardwareAccelerated) Forward<Lanes512>(transform, tile, (float*)x, (float*)y, width);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) Forward<Lanes256>(transform, tile, (float*)x, (float*)y, width);
-        else Forward<LanesScalar>(transform, tile, (float*)x, (float*)y, width);
+        else Wide.Run(new ForwardWork(transform, tile, (float*)x, (float*)y, width));
     }
 
     /// <summary>y = S x, the adjoint of forward.</summary>
@@ -27,38 +23,42 @@ internal static unsafe class BlockTransform
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceBlockTransform.Inverse(transform, tile, x, y, width);
-        else if (Vector512.IsHardwareAccelerated) Inverse<Lanes512>(transform, tile, (float*)x, (float*)y, width);
-        else if (Vector256.IsHardwareAccelerated && Fma.IsSupported) Inverse<Lanes256>(transform, tile, (float*)x, (float*)y, width);
-        else Inverse<LanesScalar>(transform, tile, (float*)x, (float*)y, width);
+        else Wide.Run(new InverseWork(transform, tile, (float*)x, (float*)y, width));
     }
 
-    internal static void Forward<TLanes>(TileTransform transform, int tile, float* x, float* y, int width)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct ForwardWork(TileTransform transform, int tile, float* x, float* y, int width) : ILaneWork
     {
-        Check(tile);
-        switch (transform)
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
         {
-            case TileTransform.Dct: BlockTransformDct.Forward<TLanes>(tile, x, y, width); break;
-            case TileTransform.WalshHadamard: BlockTransformHadamard.Apply<TLanes>(tile, x, y, width); break;
-            case TileTransform.Haar: BlockTransformHaar.Forward<TLanes>(tile, x, y, width); break;
-            case TileTransform.Cdf97: BlockTransformCdf97.Forward<TLanes>(tile, x, y, width); break;
-            case TileTransform.None: Copy(tile, x, y, width); break;
-            default: throw new InvalidSettingException("transform", transform, "this version has no kernel for it.");
+            Check(tile);
+            switch (transform)
+            {
+                case TileTransform.Dct: BlockTransformDct.Forward<TLanes>(tile, x, y, width); break;
+                case TileTransform.WalshHadamard: BlockTransformHadamard.Apply<TLanes>(tile, x, y, width); break;
+                case TileTransform.Haar: BlockTransformHaar.Forward<TLanes>(tile, x, y, width); break;
+                case TileTransform.Cdf97: BlockTransformCdf97.Forward<TLanes>(tile, x, y, width); break;
+                case TileTransform.None: Copy(tile, x, y, width); break;
+                default: throw new InvalidSettingException("transform", transform, "this version has no kernel for it.");
+            }
         }
     }
 
-    internal static void Inverse<TLanes>(TileTransform transform, int tile, float* x, float* y, int width)
-        where TLanes : unmanaged, ILanes<TLanes>
+    internal readonly struct InverseWork(TileTransform transform, int tile, float* x, float* y, int width) : ILaneWork
     {
-        Check(tile);
-        switch (transform)
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
         {
-            case TileTransform.Dct: BlockTransformDct.Inverse<TLanes>(tile, x, y, width); break;
-            case TileTransform.WalshHadamard: BlockTransformHadamard.Apply<TLanes>(tile, x, y, width); break; // symmetric
-            case TileTransform.Haar: BlockTransformHaar.Inverse<TLanes>(tile, x, y, width); break;
-            case TileTransform.Cdf97: BlockTransformCdf97.Inverse<TLanes>(tile, x, y, width); break;
-            case TileTransform.None: Copy(tile, x, y, width); break;
-            default: throw new InvalidSettingException("transform", transform, "this version has no kernel for it.");
+            Check(tile);
+            switch (transform)
+            {
+                case TileTransform.Dct: BlockTransformDct.Inverse<TLanes>(tile, x, y, width); break;
+                case TileTransform.WalshHadamard: BlockTransformHadamard.Apply<TLanes>(tile, x, y, width); break; // symmetric
+                case TileTransform.Haar: BlockTransformHaar.Inverse<TLanes>(tile, x, y, width); break;
+                case TileTransform.Cdf97: BlockTransformCdf97.Inverse<TLanes>(tile, x, y, width); break;
+                case TileTransform.None: Copy(tile, x, y, width); break;
+                default: throw new InvalidSettingException("transform", transform, "this version has no kernel for it.");
+            }
         }
     }
 
