@@ -183,7 +183,9 @@ public class EvaluatorTests
         Assert.Equal([12L, 24, 36], progress.Seen.Select(p => p.SoFar.Tokens));
         Assert.All(progress.Seen, p => Assert.Equal(99, p.Total));
         using Evaluator limited = new(model, null, new EvaluationOptions { Batch = 1, Limit = 36 }, 1);
-        Assert.Equal(limited.Evaluate(data), progress.Seen[^1].SoFar);
+        Recorder all = new(_ => { });
+        Assert.Equal(limited.Evaluate(data, all), progress.Seen[^1].SoFar);
+        Assert.All(all.Seen, p => Assert.Equal(36, p.Total));
     }
 
     [Fact]

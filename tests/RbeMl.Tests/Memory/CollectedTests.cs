@@ -9,7 +9,7 @@ namespace RbeMl.Tests.Memory;
 /// <summary>Threads and memory end with their owner, whether it is disposed or nobody holds it any more.</summary>
 public sealed class CollectedTests
 {
-    private const int Objects = 300;
+    private const int Objects = 100;
 
     public static TheoryData<string> Kinds => [.. ThreadOwners.Kinds];
 

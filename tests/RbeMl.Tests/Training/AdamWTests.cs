@@ -231,6 +231,44 @@ public class AdamWTests
         Assert.All(parameters.Of(slice).ToArray(), w => Assert.InRange(MathF.Abs(w), 0.0999f, 0.1001f));
     }
 
+    /// <summary>The gradient of alphas that the inverse of the Gram matrix enlarges most is refused by what becomes of it, though it is small itself.</summary>
+    [Theory]
+    [InlineData(0.9, true)]
+    [InlineData(1.1, false)]
+    public void What_preconditioning_makes_of_a_gradient_is_what_must_have_a_square(double size, bool fits)
+    {
+        double limit = Math.Sqrt(float.MaxValue) / 2;
+        double[] gram = BasisFunctions.Get(TileTransform.Dct, 64).Gram;
+        double[] row = Enumerable.Range(0, 8).Select(Column).MaxBy(column => column.Sum(Math.Abs))!; // the inverse is symmetric
+        double gain = row.Sum(Math.Abs);
+        Assert.True(gain > 10, "a gradient is hardly enlarged");
+        using ParameterVector<float> parameters = new();
+        ParameterSlice slice = parameters.Add("a", ParameterKind.Alpha, new float[8], 1, gram);
+        parameters.Freeze();
+        using ParameterVector<float> gradients = parameters.CreateLike();
+        for (int k = 0; k < 8; k++) gradients.Of(slice)[k] = (float)(Math.Sign(row[k]) * size * limit / gain);
+        using ThreadTeam team = new(1);
+        using AdamW<float> optimizer = new(parameters, s_options with { PreconditionAlphas = true });
+        if (fits) optimizer.Step(gradients, 1, team);
+        else Assert.Equal("gradient of a", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team)).Where);
+        Assert.Equal(fits ? 1 : 0, optimizer.Steps);
+        float largest = optimizer.Moments.First.Of(slice).ToArray().Max(MathF.Abs);
+        Assert.Equal(fits ? 0.1 * size : 0, largest / limit, 1e-4);
+
+        double[] Column(int k)
+        {
+            using ParameterVector<double> one = new();
+            ParameterSlice alphas = one.Add("a", ParameterKind.Alpha, new float[8], 1, gram);
+            one.Freeze();
+            using ParameterVector<double> unit = one.CreateLike();
+            unit.Of(alphas)[k] = 1;
+            using ThreadTeam alone = new(1);
+            using AdamW<double> plain = new(one, s_options with { PreconditionAlphas = true });
+            plain.Step(unit, 1, alone);
+            return Array.ConvertAll(plain.Moments.First.Of(alphas).ToArray(), m => m / 0.1); // the first step: m = (1 - beta1) g
+        }
+    }
+
     /// <summary>A run limited by time does not know its steps: the warm-up ends after its steps or a twentieth of the time, whichever comes first.</summary>
     [Fact]
     public void A_timed_run_warms_up_by_steps_or_by_time()
