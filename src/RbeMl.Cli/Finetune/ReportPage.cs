@@ -49,7 +49,7 @@ internal static class ReportPage
         page.Append(CultureInfo.InvariantCulture, $"</section>\n<section>{Text(Verdict.Of(run))}");
         page.Append("</section>\n<section><h2>Loss by step</h2>").Append(LossCurve.Svg(run))
             .Append("<div class=\"key\"><span><i style=\"background:var(--train)\"></i>training, mean of the steps of a dot</span> <span><i style=\"background:var(--valid)\"></i>validation, at the step it was measured</span></div>");
-        page.Append("<p class=\"settings losses\"><span>Validation loss by step:</span> ").AppendJoin(" ", run.Validation.Select(v => $"<span><b>{Format.Count(v.Step)}</b> {Format.Loss(v.Loss)}</span>")).Append("</p></section>\n");
+        page.Append("<p class=\"settings losses\"><span>Validation loss by step:</span> ").AppendJoin(" ", run.Validation.Select(v => $"<span><b>{Format.Count(v.Step)}:</b> {Format.Loss(v.Loss)}</span>")).Append("</p></section>\n");
         page.Append("<section><h2>Memory</h2><table><tr><th></th><th>this run</th><th>dense fp32</th><th>saved</th></tr>");
         foreach (ByteRow row in ByteRow.Of(run)) page.Append(CultureInfo.InvariantCulture, $"<tr><td>{row.Name}</td><td>{row.Actual}</td><td>{row.Dense}</td><td>{row.Saved}</td></tr>");
         page.Append("</table></section>\n");

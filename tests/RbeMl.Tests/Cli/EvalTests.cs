@@ -135,7 +135,7 @@ public sealed class EvalTests : IDisposable
         Fails("no such file", "--model", _model, "--text", _text, "--reference", _folder.File("none.rbe"));
         Fails("no such file", "--model", _model, "--tokens", _folder.File("none.txt"));
         Fails("is empty", "--model", _model, "--text", _folder.Write("empty.txt", " \n"));
-        Fails("1 tokens, at least 2", "--model", _model, "--text", _folder.Write("one.txt", "t"));
+        Fails("1 token, at least 2", "--model", _model, "--text", _folder.Write("one.txt", "t"));
         Fails("'Z' (U+005A)", "--model", _model, "--text", _folder.Write("new.txt", "the Zoo"));
         Fails("line 2: token id 99 is outside the vocabulary", "--model", _model, "--tokens", _folder.Write("ids.txt", "1 2\n3 99\n"));
         Fails("--context = 17", "--model", _model, "--text", _text, "--context", "17");

@@ -95,7 +95,7 @@ public sealed class InspectTests : IDisposable
         Assert.Equal((0, ""), (run.Code, run.Error));
         string html = File.ReadAllText(page);
         Assert.All(["http:", "https:", "src=", "<link", "@import", "NaN", "<0>"], part => Assert.DoesNotContain(part, html));
-        Assert.All(["layer.&lt;0&gt;.weight", "Parts of the file", "pointermove", "One scale for all 10 tiles", "One scale for all 9 tiles"], part => Assert.Contains(part, html));
+        Assert.All(["layer.&lt;0&gt;.weight", "Parts of the file", "pointermove", "One scale for all 10 tiles", "One scale for all 9 tiles", "<td data-heading=\"bits/weight\">", "<br>floor 0."], part => Assert.Contains(part, html));
         (string Name, int Rows, int Columns, double[] Values)[] maps = [.. Regex.Matches(html, "data-name=\"(\\w+)\" data-unit=\"[^\"]*\" data-rows=\"(\\d+)\" data-columns=\"(\\d+)\" data-values=\"([^\"]*)\"").Select(m =>
             (m.Groups[1].Value, int.Parse(m.Groups[2].Value, CultureInfo.InvariantCulture), int.Parse(m.Groups[3].Value, CultureInfo.InvariantCulture), m.Groups[4].Value.Split(' ').Select(v => double.Parse(v, CultureInfo.InvariantCulture)).ToArray()))];
         Assert.Equal(["error", "norm", "norm", "alphas", "alphas"], maps.Select(m => m.Name));

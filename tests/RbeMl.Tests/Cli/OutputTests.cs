@@ -175,7 +175,7 @@ public sealed class OutputTests
         run.Validation.AddRange([new ValidationRecord(0, 3), new ValidationRecord(40, 2)]);
         for (int step = 1; step <= 40; step++) run.Steps.Add(new StepRecord(step, 3 - (step / 40.0), 1e-3, 1, 1, 1, 1));
         string page = ReportPage.Html(run);
-        Assert.All(["&lt;a&gt;", "rbeml 1.2.3", "--seed", "77", "A &lt;processor&gt;, 2 logical processors, vectors of 256 bits; Some system; .NET 10", "optimiser step", "loss, nats a token", "viewBox=\"0 0 720 480\""], part => Assert.Contains(part, page));
+        Assert.All(["&lt;a&gt;", "rbeml 1.2.3", "--seed", "77", "A &lt;processor&gt;, 2 logical processors, vectors of 256 bits; Some system; .NET 10", "optimiser step", "loss, nats a token", "<b>0:</b> 3.0000</span> <span><b>40:</b> 2.0000</span>", "viewBox=\"0 0 720 480\""], part => Assert.Contains(part, page));
         Assert.Equal(42, Regex.Count(page, "<circle"));
         Assert.DoesNotContain("<processor>", page);
     }
