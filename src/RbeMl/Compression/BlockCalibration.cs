@@ -60,10 +60,10 @@ public sealed partial class BlockCalibration
         float[] output = BlockRunner.Run(BlockWeights.Compress(dense, config, RbeOptions.Dense), config, input, workspace, (saved, _) =>
         {
             // Without a transform the coefficient domain is the plain one.
-            Add(normalized, saved.X1Hat, input, threads, cancel);
-            Add(attended, saved.AttHat, input, threads, cancel);
-            Add(expanded, saved.X2Hat, input, threads, cancel);
-            Add(contracted, saved.HiddenHat, input, threads, cancel);
+            Add(normalized, saved[BlockPanel.X1Hat], input, threads, cancel);
+            Add(attended, saved[BlockPanel.AttHat], input, threads, cancel);
+            Add(expanded, saved[BlockPanel.X2Hat], input, threads, cancel);
+            Add(contracted, saved[BlockPanel.HiddenHat], input, threads, cancel);
         }, cancel);
         return new BlockCalibration(
             new BlockExample(input, input.With(output)),

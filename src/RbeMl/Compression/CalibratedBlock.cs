@@ -62,17 +62,7 @@ public sealed record CalibratedBlock(BlockWeights Weights, PerMatrix<Compression
         BlockVectors vectors = calibration is null
             ? dense.Vectors
             : PerMatrix.AddToBiases(dense.Vectors, new(m => calibration[m].BiasCorrection(PerMatrix.WeightsOf(dense, m), matrices[m].Matrix)));
-        BlockWeights weights = new()
-        {
-            Query = matrices[BlockMatrix.Query].Matrix,
-            Key = matrices[BlockMatrix.Key].Matrix,
-            Value = matrices[BlockMatrix.Value].Matrix,
-            Output = matrices[BlockMatrix.Output].Matrix,
-            Expand = matrices[BlockMatrix.Expand].Matrix,
-            Contract = matrices[BlockMatrix.Contract].Matrix,
-            Vectors = vectors,
-        };
-        return new CalibratedBlock(weights, new(m => matrices[m].Report));
+        return new CalibratedBlock(BlockWeights.From(m => matrices[m].Matrix, vectors), new(m => matrices[m].Report));
     }
 
     /// <summary>‖y − y0‖ / ‖y0‖ of the block's output over activations, at the positions that count.</summary>

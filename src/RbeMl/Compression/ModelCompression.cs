@@ -143,7 +143,7 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
             string name = ModelCompressor.NameOf(layer, m);
             CompressionReport report = block.Reports[m];
             report.RequirePlausible(name);
-            RbeMatrix matrix = block.Weights.MatrixAt((int)m);
+            RbeMatrix matrix = block.Weights.MatrixAt(m);
             _outcomes.Add(new MatrixOutcome(name, matrix.Rows, matrix.Columns, matrix.Format, report, _energies[name]));
         }
 

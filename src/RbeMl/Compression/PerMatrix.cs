@@ -2,28 +2,6 @@ using RbeMl.Layers;
 
 namespace RbeMl.Compression;
 
-/// <summary>One of the six matrices of a block.</summary>
-public enum BlockMatrix
-{
-    /// <summary>[D, D].</summary>
-    Query,
-
-    /// <summary>[D, D].</summary>
-    Key,
-
-    /// <summary>[D, D].</summary>
-    Value,
-
-    /// <summary>[D, D], attention's projection back to the residual stream.</summary>
-    Output,
-
-    /// <summary>[F, D].</summary>
-    Expand,
-
-    /// <summary>[D, F].</summary>
-    Contract,
-}
-
 /// <summary>One value for each of the six matrices of a block.</summary>
 /// <typeparam name="T">Type of the values.</typeparam>
 public sealed class PerMatrix<T>
@@ -60,33 +38,20 @@ public static class PerMatrix
     public static IReadOnlyList<BlockMatrix> All { get; } = Enum.GetValues<BlockMatrix>();
 
     /// <summary>The name of a matrix within its block.</summary>
-    internal static string NameOf(BlockMatrix matrix) => BlockWeights.MatrixNames[(int)matrix];
+    internal static string NameOf(BlockMatrix matrix) => BlockLayout.NameOf(matrix);
 
     /// <summary>Dense values of a matrix, [out, in].</summary>
     public static float[] WeightsOf(DenseBlockWeights dense, BlockMatrix matrix)
     {
         ArgumentNullException.ThrowIfNull(dense);
-        return matrix switch
-        {
-            BlockMatrix.Query => dense.Query,
-            BlockMatrix.Key => dense.Key,
-            BlockMatrix.Value => dense.Value,
-            BlockMatrix.Output => dense.Output,
-            BlockMatrix.Expand => dense.Expand,
-            _ => dense.Contract,
-        };
+        return dense.MatrixAt(matrix);
     }
 
     /// <summary>Outputs and inputs of a matrix.</summary>
     public static (int Rows, int Columns) ShapeOf(TransformerConfig config, BlockMatrix matrix)
     {
         ArgumentNullException.ThrowIfNull(config);
-        return matrix switch
-        {
-            BlockMatrix.Expand => (config.HiddenWidth, config.Width),
-            BlockMatrix.Contract => (config.Width, config.HiddenWidth),
-            _ => (config.Width, config.Width),
-        };
+        return BlockLayout.ShapeOf(config, matrix);
     }
 
     /// <summary>The vectors with a correction added to each bias; a bias that is not there is made.</summary>

@@ -47,22 +47,12 @@ public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<dou
         if (report.RelativeError == 0) return 0;
         RbeMatrix perturbed = RbeCompressor.Compress(compressed.ToDense(), rows, columns, RbeOptions.Dense);
         PerMatrix<float[]> corrections = new(other => other == m ? calibration.BiasCorrection(weights, compressed) : new float[PerMatrix.ShapeOf(work.Config, other).Rows]);
-        BlockWeights block = Replace(exact, m, perturbed) with { Vectors = PerMatrix.AddToBiases(work.Dense.Vectors, corrections) };
+        BlockWeights block = BlockWeights.From(other => other == m ? perturbed : exact.MatrixAt(other), PerMatrix.AddToBiases(work.Dense.Vectors, corrections));
         double error = work.Example.Expected.RelativeErrorOf(BlockRunner.Run(block, work.Config, work.Example.Input, work.Workspace, cancel: work.Settings.Parallel.CancellationToken));
 
         // Feedback makes the error of the weights larger than that of the plain rounding which the curves show; the sensitivity belongs to the curves.
         return error / RateCurve.Measure(weights, rows, columns, [probe], work.Settings.Seed + (ulong)m, work.Settings.Tiles, work.Settings.Parallel).Points[0].Error;
     }
-
-    private static BlockWeights Replace(BlockWeights block, BlockMatrix m, RbeMatrix matrix) => m switch
-    {
-        BlockMatrix.Query => block with { Query = matrix },
-        BlockMatrix.Key => block with { Key = matrix },
-        BlockMatrix.Value => block with { Value = matrix },
-        BlockMatrix.Output => block with { Output = matrix },
-        BlockMatrix.Expand => block with { Expand = matrix },
-        _ => block with { Contract = matrix },
-    };
 }
 
 /// <summary>All that a choice of formats for a block works on.</summary>

@@ -6,9 +6,9 @@ using RbeMl.Memory;
 namespace RbeMl.Layers;
 
 /// <summary>
-/// y = Contract(gelu(Expand(x))) for one chunk of tokens, D -> F -> D. The hidden layer is computed in groups of tiles, so that a chunk stays in
-/// cache and, at inference, the F-wide layer never exists as a whole. A group lies in a thread's scratch, at most 768 features of 64 tokens (192 KiB), whatever
-/// the batch: a smaller one would save next to nothing.
+/// y = Contract(gelu(Expand(x))) for one chunk of tokens, D -> F -> D. The hidden layer is computed in groups of tiles, so that a chunk
+/// stays in cache and, at inference, the F-wide layer never exists as a whole. A group lies in a thread's scratch, at most 768 features of
+/// 64 tokens (192 KiB), whatever the batch: a smaller one would save next to nothing.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 public sealed unsafe class FeedForward<T>
@@ -87,7 +87,7 @@ public sealed unsafe class FeedForward<T>
                 for (int c = 0; c < count; c++)
                 {
                     T* h = hat[c] + ((i - first) * block);
-                    GeluKernel.Forward(_gelu, f[c], h, block);
+                    Activate(f[c], h, block);
                     Contract.TransformInput(1, h, h, groupMoments[c] + ((i - first) * rowMoments), width);
                 }
             }
@@ -102,15 +102,20 @@ public sealed unsafe class FeedForward<T>
         }
     }
 
-    /// <summary>One tile row of the hidden layer of a chunk: input of GELU, its output in the coefficient domain, that one's moments.</summary>
+    /// <summary>
+    /// One tile row of the hidden layer of a chunk: input of GELU, its output in the coefficient domain, that one's moments.
+    /// </summary>
     internal void HiddenRow(int row, HatBlocks<T> x, T* hidden, T* hiddenHat, T* hiddenMoments, ScratchArea<T> scratch)
     {
         Expand.ForwardRow(row, x, new ChunkPointers<T>(hidden, 0), scratch);
-        GeluKernel.Forward(_gelu, hidden, hiddenHat, (long)Expand.Tile * x.Width);
+        Activate(hidden, hiddenHat, (long)Expand.Tile * x.Width);
         Contract.TransformInput(1, hiddenHat, hiddenHat, hiddenMoments, x.Width);
     }
 
-    /// <summary>One tile row of the output of a chunk, y <c>[tile][width]</c>, from the whole hidden layer: the same bits as <see cref="ForwardChunks"/>'s.</summary>
+    /// <summary>
+    /// One tile row of the output of a chunk, y <c>[tile][width]</c>, from the whole hidden layer: the same bits as <see
+    /// cref="ForwardChunks"/>'s.
+    /// </summary>
     internal void OutputRow(int row, HatBlocks<T> hidden, T* y, ScratchArea<T> scratch)
     {
         int group = GroupTiles, width = hidden.Width;
@@ -127,11 +132,8 @@ public sealed unsafe class FeedForward<T>
         Contract.FinishRow(row, y, s, y, width);
     }
 
-    /// <summary>Input of GELU of one chunk, again: [Fp][width].</summary>
-    internal void RecomputeHidden(T* xHat, T* xMoments, T* hidden, int width, ScratchArea<T> scratch)
-    {
-        for (int i = 0; i < Expand.TileRows; i++) Expand.ForwardRow(i, xHat, xMoments, hidden + (long)i * Expand.Tile * width, width, scratch);
-    }
+    /// <summary>y = gelu(x); y may be x.</summary>
+    internal void Activate(T* x, T* y, long count) => GeluKernel.Forward(_gelu, x, y, count);
 
     /// <summary>GELU and its output's transform of one chunk, again: hidden -> hiddenHat.</summary>
     internal void RecomputeHat(T* hidden, T* hiddenHat, int width)
@@ -139,7 +141,7 @@ public sealed unsafe class FeedForward<T>
         long block = (long)Expand.Tile * width;
         for (int i = 0; i < Expand.TileRows; i++, hidden += block, hiddenHat += block)
         {
-            GeluKernel.Forward(_gelu, hidden, hiddenHat, block);
+            Activate(hidden, hiddenHat, block);
             Contract.TransformBlocks(1, hiddenHat, hiddenHat, width);
         }
     }

@@ -5,8 +5,8 @@ using RbeMl.Numerics;
 namespace RbeMl.Layers;
 
 /// <summary>
-/// y = (x - mean) / sqrt(var + eps) * gamma + beta over the features of a token. The normalised panel is written block by block straight into
-/// the next layer's transform (fused), or whole first (unfused); both give the same bits.
+/// y = (x - mean) / sqrt(var + eps) * gamma + beta over the features of a token. The normalised panel is written block by block straight
+/// into the next layer's transform (fused), or whole first (unfused); both give the same bits.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 public sealed unsafe class LayerNorm<T>
@@ -40,7 +40,10 @@ public sealed unsafe class LayerNorm<T>
     /// <summary>Statistics of a chunk: mean and 1 / deviation of every lane.</summary>
     internal void Statistics(T* x, T* mean, T* rstd, int width) => LayerNormKernel.Statistics(x, mean, rstd, Features, width, _epsilon);
 
-    /// <summary>Normalises feature rows [first, first + rows) of a chunk into a block of <paramref name="blockRows"/> rows; rows beyond D become zero.</summary>
+    /// <summary>
+    /// Normalises feature rows [first, first + rows) of a chunk into a block of <paramref name="blockRows"/> rows; rows beyond D become
+    /// zero.
+    /// </summary>
     internal void ApplyBlock(T* x, T* mean, T* rstd, T* gamma, T* beta, int first, int blockRows, T* block, int width)
     {
         int rows = Math.Clamp(Features - first, 0, blockRows);
@@ -55,4 +58,12 @@ public sealed unsafe class LayerNorm<T>
     /// <summary>dx += input gradient of a chunk; the chunk's gamma and beta sums are overwritten.</summary>
     internal void Backward(T* x, T* mean, T* rstd, T* gamma, T* dy, T* dx, T* dgamma, T* dbeta, int width) =>
         LayerNormKernel.Backward(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, Features, width);
+}
+
+/// <summary>What one LayerNorm works with at a chunk: its decoded vectors [Dp], mean and 1 / deviation of the chunk's lanes.</summary>
+/// <typeparam name="T">Element type.</typeparam>
+internal readonly unsafe struct NormPlace<T>(T* gamma, T* beta, T* mean, T* rstd)
+    where T : unmanaged
+{
+    public readonly T* Gamma = gamma, Beta = beta, Mean = mean, Rstd = rstd;
 }

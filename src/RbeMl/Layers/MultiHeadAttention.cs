@@ -1,6 +1,5 @@
 using System.Numerics;
 using RbeMl.Codec;
-using RbeMl.Kernels;
 using RbeMl.Memory;
 
 namespace RbeMl.Layers;
@@ -38,7 +37,6 @@ public sealed unsafe partial class MultiHeadAttention<T>
         if (d % heads != 0) throw new InvalidSettingException(nameof(heads), heads, $"the width {d} must be a multiple of it.");
         (Query, Key, Value, Output, Heads, _causal) = (query, key, value, output, heads, causal);
         Scale = scale ?? UsualScale(d / heads);
-        Inputs = [query, key, value];
     }
 
     /// <summary>Query matrix.</summary>
@@ -88,33 +86,6 @@ public sealed unsafe partial class MultiHeadAttention<T>
         return most + codes + 64;
     }
 
-    internal RbeLinear<T>[] Inputs { get; }
-
-    /// <summary>Tile rows of query, key and value.</summary>
-    internal int ProjectionRows => 3 * Query.TileRows;
-
-    /// <summary>Query, key and value of a few chunks: x^ [Dp][width] -> qkv [3 Dp][width] each.</summary>
-    internal void ProjectChunks(HatBlocks<T> x, ChunkPointers<T> qkv, ScratchArea<T> scratch)
-    {
-        RbeLinear<T> reader = Array.Find(Inputs, linear => linear.UsesCodes) ?? Query;
-        x = reader.Quantize(x, reader.TileColumns, scratch.Take(reader.CodeElements(reader.TileColumns, x.Width) * x.Count));
-        for (int row = 0; row < ProjectionRows; row++) ProjectRow(row, x, qkv, scratch);
-    }
-
-    /// <summary>One of the <see cref="ProjectionRows"/> tile rows of it.</summary>
-    internal void ProjectRow(int row, HatBlocks<T> x, ChunkPointers<T> qkv, ScratchArea<T> scratch)
-    {
-        (int m, int i) = Math.DivRem(row, Query.TileRows);
-        Select(m).ForwardRow(i, x, qkv.Offset((long)row * Query.Tile * x.Width), scratch);
-    }
-
-    /// <summary>Output projection of a few chunks: attHat [Dp][width] -> y [Dp][width] each.</summary>
-    internal void OutputChunks(HatBlocks<T> att, ChunkPointers<T> y, ScratchArea<T> scratch)
-    {
-        att = Output.Quantize(att, Output.TileColumns, scratch.Take(Output.CodeElements(Output.TileColumns, att.Width) * att.Count));
-        for (int i = 0; i < Output.TileRows; i++) Output.ForwardRow(i, att, y.Offset((long)i * Output.Tile * att.Width), scratch);
-    }
-
     /// <summary>Backward of the output projection of one chunk: gyHat -> gradient of the attention output, [Dp][width].</summary>
     internal void OutputBackwardChunk(T* gyHat, T* gyMoments, T* dAtt, int width, ScratchArea<T> scratch)
     {
@@ -128,7 +99,8 @@ public sealed unsafe partial class MultiHeadAttention<T>
     }
 
     /// <summary>
-    /// Backward of the three projections of one chunk. dqkv [3 Dp][width] becomes its transform; moments and the bias sums [3 D] are filled; dx [Dp][width].
+    /// Backward of the three projections of one chunk. dqkv [3 Dp][width] becomes its transform; moments and the bias sums [3 D] are
+    /// filled; dx [Dp][width].
     /// </summary>
     internal void ProjectBackwardChunk(T* dqkv, T* moments, T* biasSums, T* dx, int width, ScratchArea<T> scratch)
     {

@@ -118,6 +118,12 @@ public sealed unsafe partial class RbeLinear<T>
         }
     }
 
+    /// <summary>Moments of an input that several matrices share, of one tile and transform, if one of them has alphas.</summary>
+    internal static void MomentsOf(RbeLinear<T>[] linears, T* hat, T* moments, int width)
+    {
+        if (Array.Find(linears, linear => linear._factors is not null) is { } reader) reader.Moments(reader.TileColumns, hat, moments, width);
+    }
+
     /// <summary>
     /// yHat += C(tileRow, first .. last) xHat and, for alphas, s += the mixed moments. xHat and moments point at block <paramref name="first"/>.
     /// </summary>

@@ -26,7 +26,7 @@ public static class BlockFile
         ArgumentNullException.ThrowIfNull(weights);
         JsonArray matrices = [];
         List<RbeTensor> tensors = [];
-        for (int i = 0; i < MatrixNames.Length; i++) RbeMatrixFile.Add(MatrixNames[i], weights.MatrixAt(i), null, matrices, tensors);
+        for (int i = 0; i < MatrixNames.Length; i++) RbeMatrixFile.Add(MatrixNames[i], weights.MatrixAt((BlockMatrix)i), null, matrices, tensors);
         foreach ((string name, float[] values) in Vectors(weights.Vectors)) tensors.Add(RbeTensor.From(name, values, values.Length));
         RbeContainerWriter.Write(stream, new JsonObject { ["kind"] = Kind, ["config"] = Gpt2File.Describe(config), ["matrices"] = matrices }, tensors, Gpt2File.Features(config));
     }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Numerics;
 using RbeMl.Memory;
 using RbeMl.Numerics;
+using static RbeMl.Layers.BlockPanel;
 
 namespace RbeMl.Layers;
 
@@ -11,17 +12,20 @@ internal sealed unsafe class BlockCall<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly BlockActivations<T> _shared = new();
-    private readonly Panel<T> _input = new();
+    private readonly Panel<T>[] _panels = new Panel<T>[Enum.GetValues<BlockPanel>().Length];
+    private Slab<T> _statistics = null!, _rowStatistics = null!;
+    private uint _held;
     private volatile bool _nonFinite;
 
     public Workspace<T> Workspace { get; private set; } = null!;
 
-    public Panel<T> X { get; private set; } = null!;
+    public BlockLayout Layout { get; private set; } = null!;
 
-    /// <summary>Output of a forward, input gradient of a backward.</summary>
-    public Panel<T> Result { get; private set; } = null!;
+    /// <summary>Input and result are the caller's, the others those that a context saves or shared ones.</summary>
+    public Panel<T> this[BlockPanel panel] => _panels[(int)panel];
 
-    public Panel<T> OutputGradient { get; set; } = null!;
+    /// <summary>Gradient of the result; null in a forward.</summary>
+    public Panel<T>? OutputGradient { get; set; }
 
     public ParameterVector<T> Gradients { get; set; } = null!;
 
@@ -33,133 +37,148 @@ internal sealed unsafe class BlockCall<T> : IDisposable
 
     public int Past { get; private set; }
 
-    public CheckpointPolicy? Keep { get; set; }
+    /// <summary>Tokens of all sequences.</summary>
+    public int Tokens => Batch * Length;
+
+    /// <summary>Lanes of a chunk.</summary>
+    public int Width => this[Input].Width;
+
+    public int Chunks => this[Input].Chunks;
+
+    /// <summary>What a context keeps of the call; null without one.</summary>
+    public CheckpointPolicy? Keep { get; private set; }
 
     /// <summary>Parts that attention divides each head into.</summary>
     public int Parts { get; set; } = 1;
 
-    /// <summary>Chunks that the forward's stages work on together.</summary>
+    /// <summary>Chunks that the forward's steps work on together.</summary>
     public int Together { get; set; } = 1;
 
+    /// <summary>Whether the forward's products are divided into tile rows.</summary>
+    public bool IsDivided { get; set; }
+
     public T* AttentionWeights { get; set; }
+
+    public T* RowStatistics => _rowStatistics.Pointer;
 
     /// <summary>[worker][stage].</summary>
     public long[] Ticks { get; private set; } = [];
 
-    // Panels of the call: saved in the context or shared, by policy.
-    public Panel<T> X1Hat { get; private set; } = null!;
-
-    public Panel<T> Qkv { get; private set; } = null!;
-
-    public Panel<T> Att { get; private set; } = null!;
-
-    public Panel<T> AttHat { get; private set; } = null!;
-
-    public Panel<T> Middle { get; private set; } = null!;
-
-    public Panel<T> X2Hat { get; private set; } = null!;
-
-    public Panel<T> Hidden { get; private set; } = null!;
-
-    public Panel<T> HiddenHat { get; private set; } = null!;
-
-    public Slab<T> Statistics { get; private set; } = null!;
-
-    public Slab<T> RowStatistics { get; private set; } = null!;
-
     /// <summary>Decoded gamma1, beta1, gamma2, beta2, each [Dp].</summary>
-    public Slab<T> LayerNormVectors { get; } = new();
+    public Slab<T> NormVectors { get; } = new();
 
-    // Backward only: gradients in the coefficient domain, moments, partial sums.
-    public Panel<T> ContractHat { get; } = new();
-
-    public Panel<T> ExpandHat { get; } = new();
-
-    public Panel<T> OutputHat { get; } = new();
-
-    public Panel<T> QkvGradient { get; } = new();
-
-    public Panel<T> AttGradient { get; } = new();
-
-    public Panel<T> MiddleGradient { get; } = new();
-
-    public Panel<T> MomentsOfInputs { get; } = new();
-
-    public Panel<T> MomentsOfGradients { get; } = new();
-
-    public Slab<T> PartialSums { get; } = new();
+    /// <summary>Sums of the chunks for the gradients of the vectors.</summary>
+    public Slab<T> Sums { get; } = new();
 
     /// <summary>Whether stages are timed.</summary>
     public bool Profile { get; private set; }
 
-    public long AllocatedBytes => _shared.AllocatedBytes + _input.AllocatedBytes + LayerNormVectors.AllocatedBytes + ContractHat.AllocatedBytes + ExpandHat.AllocatedBytes + OutputHat.AllocatedBytes
-        + QkvGradient.AllocatedBytes + AttGradient.AllocatedBytes + MiddleGradient.AllocatedBytes + MomentsOfInputs.AllocatedBytes + MomentsOfGradients.AllocatedBytes + PartialSums.AllocatedBytes;
+    /// <summary>
+    /// Where a call without a context may work instead of in panels of its own: a context that waits for its next forward.
+    /// </summary>
+    public BlockContext<T>? Lent { get; set; }
 
-    public void Begin(Workspace<T> workspace, Panel<T> x, Panel<T> result, int batch, int length, int past, ForwardOptions<T> options)
+    /// <summary>Whether <see cref="Look"/> has seen a NaN or infinity.</summary>
+    public bool HasNonFinite => _nonFinite;
+
+    public long AllocatedBytes => _shared.AllocatedBytes + NormVectors.AllocatedBytes + Sums.AllocatedBytes;
+
+    /// <summary>
+    /// Starts a call. Panels that the context keeps are the context's, the others shared. With offload all are shared: what is kept goes to
+    /// the store after the forward and comes back before the backward. Without a context, those of a lent one are used that its own forward
+    /// fills; others would stay beside the shared.
+    /// </summary>
+    public void Begin(
+        Workspace<T> workspace, BlockLayout layout, Panel<T> x, Panel<T> result, int batch, int length, int past, ForwardOptions<T> options,
+        BlockContext<T>? context)
     {
-        (Workspace, X, Result, Batch, Length, Past, Options) = (workspace, x, result, batch, length, past, options);
-        _nonFinite = false;
+        (Workspace, Layout, Batch, Length, Past, Options, Keep) = (workspace, layout, batch, length, past, options, context?.Policy);
+        BlockContext<T>? owner = context ?? Lent;
+        CheckpointPolicy? owned = owner is { Offload: ActivationOffload.None } ? owner.Policy : null;
+        for (int i = 0; i < _panels.Length; i++)
+        {
+            BlockPanel panel = (BlockPanel)i;
+            _panels[i] = (layout.Keeps(owned, panel) ? owner!.Saved : _shared)[panel];
+        }
+
+        BlockActivations<T> statistics = BlockLayout.KeepsStatistics(owned) ? owner!.Saved : _shared;
+        (_statistics, _rowStatistics) = (statistics.Statistics, statistics.RowStatistics);
+        (_panels[(int)Input], _panels[(int)Result]) = (x, result);
+        (_held, _nonFinite) = (0, false);
         Profile = options.Profile || workspace.Profile is not null;
         if (!Profile) return;
         if (Ticks.Length != workspace.Team.Threads * BlockProfile.Stages) Ticks = new long[workspace.Team.Threads * BlockProfile.Stages];
         Array.Clear(Ticks);
     }
 
-    /// <summary>Where a call without a context may work instead of in panels of its own: a context that waits for its next forward.</summary>
-    public BlockContext<T>? Lent { get; set; }
+    /// <summary>Whether a panel takes the values of all chunks; otherwise they pass through a thread's scratch.</summary>
+    public bool Holds(BlockPanel panel) => ((_held >> (int)panel) & 1) != 0;
 
-    /// <summary>
-    /// Takes the panels that the policy keeps from the context, the others from the shared ones. With offload all are shared: what is kept goes to the
-    /// store after the forward (<see cref="Store"/>) and comes back before the backward (<see cref="Restore"/>).
-    /// </summary>
-    public void Use(BlockContext<T>? context)
+    /// <summary>Takes a panel as one that the forward or the context filled or will fill.</summary>
+    public void Hold(BlockPanel panel) => _held |= 1u << (int)panel;
+
+    /// <summary>Gives a panel its shape, for all chunks to be written.</summary>
+    public void Shape(BlockPanel panel)
     {
-        if (context is null && Lent is { Offload: ActivationOffload.None } lent)
-        {
-            // Only panels that its own forward fills: others would stay beside those that it shares.
-            Use(lent.Saved, lent.Policy is CheckpointPolicy.Full ? _shared : lent.Saved, lent.Policy is CheckpointPolicy.None ? lent.Saved : _shared);
-            return;
-        }
-
-        BlockActivations<T> saved = context is { Offload: ActivationOffload.None } ? context.Saved : _shared;
-        BlockActivations<T> most = Keep is CheckpointPolicy.None or CheckpointPolicy.Selective ? saved : _shared;
-        BlockActivations<T> all = Keep is CheckpointPolicy.None ? saved : _shared;
-        Use(saved, most, all);
+        Layout.Reshape(panel, this[panel], Tokens);
+        Hold(panel);
     }
 
-    /// <summary>Puts away what a forward leaves for its backward.</summary>
-    public void Store(BlockContext<T> context, long bytes, long statistics, long rowStatistics)
+    /// <summary>Makes room for the statistics of LayerNorms and softmax.</summary>
+    public void EnsureStatistics()
     {
-        (context.StatisticsLength, context.RowStatisticsLength) = (statistics, rowStatistics);
-        context.Store(_shared, X, bytes, Workspace.Team);
+        _statistics.Ensure(BlockLayout.Statistics(Tokens));
+        _rowStatistics.Ensure(Layout.RowStatistics(Batch, Length));
     }
 
-    /// <summary>Brings back what a context put away; its input is then <see cref="X"/>.</summary>
+    /// <summary>Where a chunk's LayerNorm, the first or the second, has its vectors and statistics.</summary>
+    public NormPlace<T> Norm(bool first, int chunk)
+    {
+        T* vectors = NormVectors.Pointer + (first ? 0 : 2L * Layout.PaddedWidth);
+        T* statistics = _statistics.Pointer + (((first ? 0L : 2L * Chunks) + chunk) * Width);
+        return new NormPlace<T>(vectors, vectors + Layout.PaddedWidth, statistics, statistics + ((long)Chunks * Width));
+    }
+
+    /// <summary>Puts away what a forward leaves for its backward: its input and what the policy keeps.</summary>
+    public void Store(BlockContext<T> context)
+    {
+        context.Store.Prepare(Layout.StoreBytes<T>(context.Policy, context.Offload, Batch, Length));
+        Move(context, save: true);
+    }
+
+    /// <summary>Brings back what a context put away, its input too.</summary>
     public void Restore(BlockContext<T> context)
     {
-        X = _input;
-        context.Restore(_shared, X, Workspace.Team);
+        _panels[(int)Input] = _shared[Input];
+        foreach (BlockPanel panel in Layout.Kept(context.Policy)) Layout.Reshape(panel, this[panel], Tokens);
+        if (BlockLayout.KeepsStatistics(context.Policy)) EnsureStatistics();
+        Move(context, save: false);
     }
 
-    private void Use(BlockActivations<T> saved, BlockActivations<T> most, BlockActivations<T> all)
+    private void Move(BlockContext<T> context, bool save)
     {
-        Middle = saved.Middle;
-        (X1Hat, Qkv, Att, X2Hat, Hidden, Statistics, RowStatistics) = (most.X1Hat, most.Qkv, most.Att, most.X2Hat, most.Hidden, most.Statistics, most.RowStatistics);
-        (AttHat, HiddenHat) = (all.AttHat, all.HiddenHat);
+        ActivationStore<T> store = context.Store;
+        store.Rewind();
+        foreach (BlockPanel panel in Layout.Kept(context.Policy))
+        {
+            store.Move(this[panel].Pointer, this[panel].Length, rounded: true, save, Workspace.Team);
+        }
+
+        if (!BlockLayout.KeepsStatistics(context.Policy)) return;
+        store.Move(_statistics.Pointer, BlockLayout.Statistics(Tokens), rounded: false, save, Workspace.Team);
+        store.Move(_rowStatistics.Pointer, Layout.RowStatistics(Batch, Length), rounded: false, save, Workspace.Team);
     }
 
-    /// <summary>Whether <see cref="Look"/> has seen a NaN or infinity.</summary>
-    public bool HasNonFinite => _nonFinite;
-
-    /// <summary>Looks through a chunk of a panel while it is in the cache.</summary>
-    public void Look(Panel<T> panel, int chunk)
+    /// <summary>Looks through rows of a chunk of a panel while they are in the cache.</summary>
+    public void Look(BlockPanel panel, int chunk, int firstRow, int rows)
     {
-        if (!FiniteSearch.AllFinite(panel.Chunk(chunk), panel.ChunkStride)) _nonFinite = true;
+        if (!FiniteSearch.AllFinite(this[panel].Chunk(chunk) + ((long)firstRow * Width), (long)rows * Width)) _nonFinite = true;
     }
 
     public void End()
     {
-        (X, Result, OutputGradient, Gradients, Options) = (null!, null!, null!, null!, null!);
+        Array.Clear(_panels);
+        (OutputGradient, Gradients, Options) = (null, null!, null!);
         AttentionWeights = null;
     }
 
@@ -170,16 +189,47 @@ internal sealed unsafe class BlockCall<T> : IDisposable
         if (!Profile) return 0;
         if (OutputGradient is not null && stage <= ProfileStage.FeedForward) stage = ProfileStage.Recomputation;
         long now = Stopwatch.GetTimestamp();
-        Ticks[worker * BlockProfile.Stages + (int)stage] += now - since;
+        Ticks[(worker * BlockProfile.Stages) + (int)stage] += now - since;
         return now;
     }
 
     public void Dispose()
     {
         _shared.Dispose();
-        _input.Dispose();
-        LayerNormVectors.Dispose();
-        PartialSums.Dispose();
-        foreach (Panel<T> panel in (Panel<T>[])[ContractHat, ExpandHat, OutputHat, QkvGradient, AttGradient, MiddleGradient, MomentsOfInputs, MomentsOfGradients]) panel.Dispose();
+        NormVectors.Dispose();
+        Sums.Dispose();
+    }
+}
+
+/// <summary>The panels of a block's call: those that a context saves, or those that the calls of a workspace share.</summary>
+/// <typeparam name="T">Element type.</typeparam>
+internal sealed class BlockActivations<T> : IDisposable
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    private readonly Panel<T>[] _panels = [.. Enum.GetValues<BlockPanel>().Select(_ => new Panel<T>())];
+
+    public Panel<T> this[BlockPanel panel] => _panels[(int)panel];
+
+    /// <summary>Mean and 1 / deviation of LN1, then of LN2, each [chunks * width].</summary>
+    public Slab<T> Statistics { get; } = new();
+
+    /// <summary>Maximum and inverse sum of the attention's exponentials, [B, H, 2, T rounded up to 16].</summary>
+    public Slab<T> RowStatistics { get; } = new();
+
+    public long AllocatedBytes
+    {
+        get
+        {
+            long bytes = Statistics.AllocatedBytes + RowStatistics.AllocatedBytes;
+            foreach (Panel<T> panel in _panels) bytes += panel.AllocatedBytes;
+            return bytes;
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (Panel<T> panel in _panels) panel.Dispose();
+        Statistics.Dispose();
+        RowStatistics.Dispose();
     }
 }

@@ -1,4 +1,5 @@
 using RbeMl.Codec;
+using RbeMl.Kernels;
 using RbeMl.Numerics;
 
 namespace RbeMl.Layers;
@@ -27,32 +28,50 @@ public sealed record DenseBlockWeights
     /// <summary>Biases and LayerNorm vectors.</summary>
     public required BlockVectors Vectors { get; init; }
 
-    /// <summary>GPT-2's initialisation: N(0, 0.02²), the two projections back to the residual stream scaled by 1 / sqrt(2 L); biases 0, gamma 1, beta 0.</summary>
+    /// <summary>
+    /// GPT-2's initialisation: N(0, 0.02²), the two projections back to the residual stream scaled by 1 / sqrt(2 L); biases 0, gamma 1,
+    /// beta 0.
+    /// </summary>
     public static DenseBlockWeights Gpt2Initialization(TransformerConfig config, int seed)
     {
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
         DeterministicRandom random = new((ulong)seed, 0);
-        int d = config.Width, f = config.HiddenWidth;
         double residual = 0.02 / Math.Sqrt(2.0 * config.Layers);
-        return new DenseBlockWeights
-        {
-            Query = Normal(ref random, d * d, 0.02),
-            Key = Normal(ref random, d * d, 0.02),
-            Value = Normal(ref random, d * d, 0.02),
-            Output = Normal(ref random, d * d, residual),
-            Expand = Normal(ref random, f * d, 0.02),
-            Contract = Normal(ref random, d * f, residual),
-            Vectors = BlockVectors.Initial(d, f),
-        };
+        return From(
+            m =>
+            {
+                (int rows, int columns) = BlockLayout.ShapeOf(config, m);
+                float[] values = new float[rows * columns];
+                double deviation = BlockLayout.WritesStream(m) ? residual : 0.02;
+                for (int i = 0; i < values.Length; i++) values[i] = (float)(deviation * random.NextNormal());
+                return values;
+            },
+            BlockVectors.Initial(config.Width, config.HiddenWidth));
     }
 
-    private static float[] Normal(ref DeterministicRandom random, int count, double deviation)
+    /// <summary>Weights of six matrices, asked for in their order.</summary>
+    internal static DenseBlockWeights From(Func<BlockMatrix, float[]> matrixOf, BlockVectors vectors) => new()
     {
-        float[] values = new float[count];
-        for (int i = 0; i < count; i++) values[i] = (float)(deviation * random.NextNormal());
-        return values;
-    }
+        Query = matrixOf(BlockMatrix.Query),
+        Key = matrixOf(BlockMatrix.Key),
+        Value = matrixOf(BlockMatrix.Value),
+        Output = matrixOf(BlockMatrix.Output),
+        Expand = matrixOf(BlockMatrix.Expand),
+        Contract = matrixOf(BlockMatrix.Contract),
+        Vectors = vectors,
+    };
+
+    /// <summary>One of the six matrices.</summary>
+    internal float[] MatrixAt(BlockMatrix matrix) => matrix switch
+    {
+        BlockMatrix.Query => Query,
+        BlockMatrix.Key => Key,
+        BlockMatrix.Value => Value,
+        BlockMatrix.Output => Output,
+        BlockMatrix.Expand => Expand,
+        _ => Contract,
+    };
 }
 
 /// <summary>The vectors of a block: six biases, gamma and beta of two LayerNorms.</summary>
@@ -103,6 +122,17 @@ public sealed record BlockVectors
         Beta2 = new float[width],
     };
 
+    /// <summary>The bias of a matrix.</summary>
+    internal float[] BiasOf(BlockMatrix matrix) => matrix switch
+    {
+        BlockMatrix.Query => QueryBias,
+        BlockMatrix.Key => KeyBias,
+        BlockMatrix.Value => ValueBias,
+        BlockMatrix.Output => OutputBias,
+        BlockMatrix.Expand => ExpandBias,
+        _ => ContractBias,
+    };
+
     private static float[] Ones(int count)
     {
         float[] values = new float[count];
@@ -135,12 +165,43 @@ public sealed record BlockWeights
     /// <summary>Biases and LayerNorm vectors.</summary>
     public required BlockVectors Vectors { get; init; }
 
-    /// <summary>Names of the six matrices, in the order of <see cref="MatrixAt"/>.</summary>
-    internal static IReadOnlyList<string> MatrixNames { get; } =
-        ["attention.query", "attention.key", "attention.value", "attention.output", "feedforward.expand", "feedforward.contract"];
+    /// <summary>One of the six matrices.</summary>
+    internal RbeMatrix MatrixAt(BlockMatrix matrix) => matrix switch
+    {
+        BlockMatrix.Query => Query,
+        BlockMatrix.Key => Key,
+        BlockMatrix.Value => Value,
+        BlockMatrix.Output => Output,
+        BlockMatrix.Expand => Expand,
+        _ => Contract,
+    };
 
-    /// <summary>One of the six matrices, in the order query, key, value, output, expand, contract.</summary>
-    internal RbeMatrix MatrixAt(int index) => index switch { 0 => Query, 1 => Key, 2 => Value, 3 => Output, 4 => Expand, _ => Contract };
+    /// <summary>Weights of six matrices, asked for in their order.</summary>
+    internal static BlockWeights From(Func<BlockMatrix, RbeMatrix> matrixOf, BlockVectors vectors) => new()
+    {
+        Query = matrixOf(BlockMatrix.Query),
+        Key = matrixOf(BlockMatrix.Key),
+        Value = matrixOf(BlockMatrix.Value),
+        Output = matrixOf(BlockMatrix.Output),
+        Expand = matrixOf(BlockMatrix.Expand),
+        Contract = matrixOf(BlockMatrix.Contract),
+        Vectors = vectors,
+    };
+
+    /// <summary>The weights with rounded sparse coefficients and, if asked to, trellis codes.</summary>
+    internal BlockWeights Rounded(WeightPrecision precision)
+    {
+        return From(m => Round(BlockLayout.NameOf(m), MatrixAt(m)), Vectors);
+
+        RbeMatrix Round(string name, RbeMatrix m)
+        {
+            bool trellis = precision == WeightPrecision.Int8 && m is { Base: TrellisTiles, Format: TrellisFormat };
+            FrozenTiles? tiles = trellis ? ((TrellisTiles)m.Base!).ToEightBits() : m.Base;
+            RbeFormat format = trellis ? (TrellisFormat)m.Format with { Bits = 8 } : m.Format;
+            float[] coefficients = WeightRounding.Round(name, m.Coefficients, precision);
+            return new(m.Rows, m.Columns, m.Tile, m.Transform, m.Alphas, m.Support, coefficients, tiles, format);
+        }
+    }
 
     /// <summary>Compresses the six matrices of a block.</summary>
     /// <param name="dense">The weights.</param>
@@ -151,23 +212,18 @@ public sealed record BlockWeights
     {
         ArgumentNullException.ThrowIfNull(dense);
         ArgumentNullException.ThrowIfNull(config);
-        int d = config.Width, f = config.HiddenWidth;
-        return new BlockWeights
-        {
-            Query = Matrix(0, dense.Query, d, d),
-            Key = Matrix(1, dense.Key, d, d),
-            Value = Matrix(2, dense.Value, d, d),
-            Output = Matrix(3, dense.Output, d, d),
-            Expand = Matrix(4, dense.Expand, f, d),
-            Contract = Matrix(5, dense.Contract, d, f),
-            Vectors = dense.Vectors,
-        };
+        return From(m => Compressed(m, dense.MatrixAt(m)), dense.Vectors);
 
-        RbeMatrix Matrix(int index, float[] weights, int rows, int columns) =>
-            WeightRange.Named(MatrixNames[index], () => RbeCompressor.Compress(weights, rows, columns, options));
+        RbeMatrix Compressed(BlockMatrix m, float[] weights)
+        {
+            (int rows, int columns) = BlockLayout.ShapeOf(config, m);
+            return WeightRange.Named(BlockLayout.NameOf(m), () => RbeCompressor.Compress(weights, rows, columns, options));
+        }
     }
 
-    /// <summary>Compresses the six matrices to the literal record: eight alphas and the largest coefficients of each tile, 32 + 8 K bytes.</summary>
+    /// <summary>
+    /// Compresses the six matrices to the literal record: eight alphas and the largest coefficients of each tile, 32 + 8 K bytes.
+    /// </summary>
     /// <param name="dense">The weights.</param>
     /// <param name="config">Their shapes.</param>
     /// <param name="tile">Tile edge: 32, 64 or 128.</param>
@@ -176,26 +232,20 @@ public sealed record BlockWeights
         Compress(dense, config, new RbeOptions { Tile = tile, Format = RbeFormat.Seed(coefficients) });
 
     /// <summary>
-    /// Untrained weights for training from scratch. Coefficients of K of B² places are N(0, (0.02 sqrt(B² / K))²), so that a decoded weight has
-    /// GPT-2's deviation of 0.02; the two projections back to the residual stream are scaled by 1 / sqrt(2 L).
+    /// Untrained weights for training from scratch. Coefficients of K of B² places are N(0, (0.02 sqrt(B² / K))²), so that a decoded weight
+    /// has GPT-2's deviation of 0.02; the two projections back to the residual stream are scaled by 1 / sqrt(2 L).
     /// </summary>
     public static BlockWeights CreateRandom(TransformerConfig config, RbeOptions options, ulong seed)
     {
         ArgumentNullException.ThrowIfNull(config);
-        int d = config.Width, f = config.HiddenWidth;
         double residual = 1 / Math.Sqrt(2.0 * config.Layers);
-        return new BlockWeights
-        {
-            Query = Random(d, d, 1, 0),
-            Key = Random(d, d, 1, 1),
-            Value = Random(d, d, 1, 2),
-            Output = Random(d, d, residual, 3),
-            Expand = Random(f, d, 1, 4),
-            Contract = Random(d, f, residual, 5),
-            Vectors = BlockVectors.Initial(d, f),
-        };
+        return From(Random, BlockVectors.Initial(config.Width, config.HiddenWidth));
 
-        RbeMatrix Random(int rows, int columns, double scale, ulong index) => CreateRandomMatrix(rows, columns, options, 0.02 * scale, seed * 6 + index);
+        RbeMatrix Random(BlockMatrix m)
+        {
+            (int rows, int columns) = BlockLayout.ShapeOf(config, m);
+            return CreateRandomMatrix(rows, columns, options, 0.02 * (BlockLayout.WritesStream(m) ? residual : 1), (seed * 6) + (ulong)m);
+        }
     }
 
     /// <summary>An untrained matrix whose decoded weights have that deviation.</summary>
@@ -204,11 +254,14 @@ public sealed record BlockWeights
         ArgumentNullException.ThrowIfNull(options);
         if (options.Format is not SparseFormat sparse)
         {
-            throw new InvalidSettingException("format", options.Format.GetType().Name, "a model from scratch needs a trainable format: use Sparse; Quantized and Trellis are for weights that exist.");
+            throw new InvalidSettingException(
+                "format", options.Format.GetType().Name,
+                "a model from scratch needs a trainable format: use Sparse; Quantized and Trellis are for weights that exist.");
         }
 
         double kept = Math.Min(1, sparse.Coefficients / (double)(options.Tile * options.Tile));
         SupportRule places = sparse.Support with { Seed = unchecked(sparse.Support.Seed + (int)seed * 7919) };
-        return RbeCompressor.CreateRandom(rows, columns, options with { Format = sparse with { Support = places } }, weightDeviation / Math.Sqrt(kept), seed);
+        RbeOptions placed = options with { Format = sparse with { Support = places } };
+        return RbeCompressor.CreateRandom(rows, columns, placed, weightDeviation / Math.Sqrt(kept), seed);
     }
 }

@@ -1,11 +1,13 @@
 using System.Numerics;
+using RbeMl.Kernels;
 using RbeMl.Memory;
+using static RbeMl.Layers.BlockPanel;
 
 namespace RbeMl.Layers;
 
 /// <summary>
-/// The vectors of a block's decoding of one new token a sequence; owned by a workspace and used again by the next call. B tokens, Dp and Fp features in whole
-/// tiles; a hat is a vector in the coefficient domain.
+/// The vectors of a block's decoding of one new token a sequence, each as long as a column of the panel of its name; owned by a workspace
+/// and used again by the next call.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 internal sealed unsafe class DecodeCall<T> : IDisposable
@@ -13,63 +15,48 @@ internal sealed unsafe class DecodeCall<T> : IDisposable
 {
     // Elements that may be read behind the last vector.
     private const int Margin = 16;
+
+    // Values are used by the next step alone: hats of tokens share a place.
+    private static readonly BlockPanel[] s_own = [X1Hat, Qkv, Att, Middle, HiddenHat];
     private readonly Slab<T> _memory = new();
+    private readonly T*[] _vectors = new T*[Enum.GetValues<BlockPanel>().Length], _moments = new T*[Enum.GetValues<BlockPanel>().Length];
+    private BlockLayout _layout = null!;
 
     public int Batch { get; private set; }
 
     public LayerKvCache<T> Cache { get; private set; } = null!;
 
-    /// <summary>Input [B][Dp].</summary>
-    public T* X { get; private set; }
-
-    /// <summary>Output [B][Dp].</summary>
-    public T* Y { get; private set; }
+    public Workspace<T> Workspace { get; private set; } = null!;
 
     /// <summary>Decoded gamma1, beta1, gamma2, beta2, each [Dp].</summary>
-    public T* LayerNormVectors { get; private set; }
+    public T* NormVectors { get; private set; }
 
-    /// <summary>[B][Dp].</summary>
+    /// <summary>A normalised vector, [Dp].</summary>
     public T* Normal { get; private set; }
-
-    /// <summary>[B][Dp].</summary>
-    public T* Hat { get; private set; }
-
-    /// <summary>Moments of <see cref="Hat"/>.</summary>
-    public T* Moments { get; private set; }
-
-    /// <summary>Queries, keys, values: [B][3 Dp].</summary>
-    public T* Qkv { get; private set; }
-
-    /// <summary>[B][Dp], zero beyond the features.</summary>
-    public T* Att { get; private set; }
-
-    /// <summary>[B][Dp].</summary>
-    public T* Middle { get; private set; }
-
-    /// <summary>[B][Fp].</summary>
-    public T* HiddenHat { get; private set; }
-
-    /// <summary>Moments of <see cref="HiddenHat"/>.</summary>
-    public T* HiddenMoments { get; private set; }
 
     public long AllocatedBytes => _memory.AllocatedBytes;
 
-    public void Begin(T* x, T* y, int batch, LayerKvCache<T> cache, int width, int hidden, int moments, int hiddenMoments)
+    /// <summary>The vector of a sequence.</summary>
+    public T* this[BlockPanel panel, int sequence] => _vectors[(int)panel] + ((long)sequence * _layout.Rows(panel));
+
+    /// <summary>Moments of a hat of a sequence, [blocks][16].</summary>
+    public T* Moments(BlockPanel hat, int sequence) => _moments[(int)hat] + ((long)sequence * MomentsOf(hat));
+
+    public void Begin(BlockLayout layout, T* x, T* y, int batch, LayerKvCache<T> cache, Workspace<T> workspace)
     {
-        X = x;
-        Y = y;
-        (Batch, Cache) = (batch, cache);
-        long b = batch;
-        T* next = _memory.Ensure((4L * width) + (b * ((8L * width) + hidden + moments + hiddenMoments)) + Margin);
-        LayerNormVectors = Take(4L * width);
-        Normal = Take(b * width);
-        Hat = Take(b * width);
-        Moments = Take(b * moments);
-        Qkv = Take(b * 3 * width);
-        Att = Take(b * width);
-        Middle = Take(b * width);
-        HiddenHat = Take(b * hidden);
-        HiddenMoments = Take(b * hiddenMoments);
+        (_layout, Batch, Cache, Workspace) = (layout, batch, cache, workspace);
+        long rows = MomentsOf(X1Hat) + MomentsOf(HiddenHat);
+        foreach (BlockPanel panel in s_own) rows += layout.Rows(panel);
+        T* next = _memory.Ensure(layout.NormVectors + layout.PaddedWidth + (batch * rows) + Margin);
+        NormVectors = Take(layout.NormVectors);
+        Normal = Take(layout.PaddedWidth);
+        foreach (BlockPanel panel in s_own) _vectors[(int)panel] = Take((long)batch * layout.Rows(panel));
+        _vectors[(int)AttHat] = _vectors[(int)X2Hat] = _vectors[(int)X1Hat];
+        T* moments = Take((long)batch * MomentsOf(X1Hat));
+        _moments[(int)X1Hat] = _moments[(int)AttHat] = _moments[(int)X2Hat] = moments;
+        _moments[(int)HiddenHat] = Take((long)batch * MomentsOf(HiddenHat));
+        _vectors[(int)Input] = x;
+        _vectors[(int)Result] = y;
 
         T* Take(long count)
         {
@@ -79,11 +66,9 @@ internal sealed unsafe class DecodeCall<T> : IDisposable
         }
     }
 
-    public void End()
-    {
-        X = Y = null;
-        Cache = null!;
-    }
+    public void End() => (Cache, Workspace) = (null!, null!);
 
     public void Dispose() => _memory.Dispose();
+
+    private int MomentsOf(BlockPanel hat) => _layout.Rows(hat) / _layout.Tile * VectorAlpha.Entries;
 }

@@ -1,24 +1,49 @@
 using System.Diagnostics;
 using System.Numerics;
 using RbeMl.Codec;
+using RbeMl.Kernels;
 using RbeMl.Memory;
+using RbeMl.Numerics;
+using static RbeMl.Layers.BlockOperation;
+using static RbeMl.Layers.BlockPanel;
 
 namespace RbeMl.Layers;
 
 /// <summary>
-/// Pre-LN GPT-2 block: m = x + Attention(LN1(x)); y = m + FeedForward(LN2(m)), all six matrices compressed.
-/// Letters: B sequences, T tokens each, D width, F hidden width, Dp and Fp the same in whole tiles, H heads, Tkv = past + T keys.
-/// The block holds shapes and parameter views only; what a call needs is in its <see cref="Workspace{T}"/> and <see cref="BlockContext{T}"/>, so one block
-/// serves many threads. Results are the same, bit for bit, for any number of threads.
+/// Pre-LN GPT-2 block: m = x + Attention(LN1(x)); y = m + FeedForward(LN2(m)), all six matrices compressed. Letters: B sequences, T tokens
+/// each, D width, F hidden width, Dp and Fp the same in whole tiles, H heads, Tkv = past + T keys. The block holds shapes and parameter
+/// views only; what a call needs is in its <see cref="Workspace{T}"/> and <see cref="BlockContext{T}"/>, so one block serves many threads.
+/// Results are the same, bit for bit, for any number of threads.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
 public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    private const int Moments = BasisFunctions.FactorCount;
+    // GPT-2's block from top to bottom. A hat is in the coefficient domain, where the products W x^ are computed.
+    internal static readonly BlockStep[] Steps =
+    [
+        new(Normalize, Input, X1Hat, ProfileStage.LayerNorm1), // x^ = LN1(x)
+        new(Multiply, X1Hat, Qkv, ProfileStage.Projections), // q, k, v = W x^ + b
+        new(Attend, Qkv, Att, ProfileStage.Attention), // a = softmax(q k' / sqrt(D / H)) v
+        new(Transform, Att, AttHat, ProfileStage.AttentionOutput), // a^ = a
+        new(Multiply, AttHat, Middle, ProfileStage.AttentionOutput), // m = W a^ + b
+        new(Add, Input, Middle, ProfileStage.AttentionOutput), // m = x + drop(m)
+        new(Normalize, Middle, X2Hat, ProfileStage.LayerNorm2), // x^ = LN2(m)
+        new(Expand, X2Hat, HiddenHat, ProfileStage.FeedForward), // h^ = gelu(W x^ + b)
+        new(Contract, HiddenHat, Result, ProfileStage.FeedForward), // y = W h^ + b
+        new(Add, Middle, Result, ProfileStage.FeedForward), // y = m + drop(y)
+    ];
+
+    private static readonly ForwardOptions<T> s_none = new();
     private readonly TransformerConfig _config;
     private readonly BlockProfile _profile = new();
+    private readonly BlockForward<T> _forward;
+    private readonly BlockBackward<T> _backward;
+    private readonly BlockDecoder<T> _decoder;
+    private readonly RbeLinear<T>[] _linears;
+    private readonly RbeLinear<T>[][] _readers;
     private readonly bool _ownsParameters;
+    private bool _isCompact;
 
     /// <summary>Builds a block of its own from compressed weights.</summary>
     public RbeTransformerBlock(TransformerConfig config, BlockWeights weights, int layer = 0)
@@ -37,38 +62,51 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(weights);
         _config = config.Validate();
-        Parameters = parameters;
-        Name = name;
-        Layer = layer;
-        int d = config.Width, f = config.HiddenWidth;
+        (Parameters, Name, Layer) = (parameters, name, layer);
         BlockVectors v = weights.Vectors;
-        CheckLength("ln1.gamma", v.Gamma1, d);
-        CheckLength("ln1.beta", v.Beta1, d);
-        CheckLength("ln2.gamma", v.Gamma2, d);
-        CheckLength("ln2.beta", v.Beta2, d);
+        CheckLength("ln1.gamma", v.Gamma1);
+        CheckLength("ln1.beta", v.Beta1);
+        CheckLength("ln2.gamma", v.Gamma2);
+        CheckLength("ln2.beta", v.Beta2);
+        Layout = new BlockLayout(config, weights.Query.Tile);
         LayerNorm1 = new LayerNorm<T>(parameters, $"{name}.ln1", config.LayerNorm, v.Gamma1, v.Beta1, config.LayerNormEpsilon);
         Attention = new MultiHeadAttention<T>(
-            Linear("attention.query", weights.Query, v.QueryBias, d, d), Linear("attention.key", weights.Key, v.KeyBias, d, d),
-            Linear("attention.value", weights.Value, v.ValueBias, d, d), Linear("attention.output", weights.Output, v.OutputBias, d, d), config.Heads, config.Causal, MultiHeadAttention<T>.ScaleOf(config, layer));
+            Linear(BlockMatrix.Query), Linear(BlockMatrix.Key), Linear(BlockMatrix.Value), Linear(BlockMatrix.Output),
+            config.Heads, config.Causal, MultiHeadAttention<T>.ScaleOf(config, layer));
         LayerNorm2 = new LayerNorm<T>(parameters, $"{name}.ln2", config.LayerNorm, v.Gamma2, v.Beta2, config.LayerNormEpsilon);
-        FeedForward = new FeedForward<T>(Linear("feedforward.expand", weights.Expand, v.ExpandBias, f, d), Linear("feedforward.contract", weights.Contract, v.ContractBias, d, f), config.Gelu);
+        FeedForward = new FeedForward<T>(Linear(BlockMatrix.Expand), Linear(BlockMatrix.Contract), config.Gelu);
+        _linears = [Attention.Query, Attention.Key, Attention.Value, Attention.Output, FeedForward.Expand, FeedForward.Contract];
+        _readers = [.. Enum.GetValues<BlockPanel>().Select(hat => BlockLayout.ReadersOf(hat).Select(m => _linears[(int)m]).ToArray())];
+        _forward = new BlockForward<T>(this);
+        _backward = new BlockBackward<T>(this, _forward);
+        _decoder = new BlockDecoder<T>(this);
 
-        MostTogether = Linears.Any(linear => linear.HasBase) ? 4 : 1;
-
-        RbeLinear<T> Linear(string part, RbeMatrix matrix, float[] bias, int outputs, int inputs)
+        RbeLinear<T> Linear(BlockMatrix which)
         {
-            if (matrix.Rows != outputs || matrix.Columns != inputs) throw new ShapeMismatchException($"{name}.{part}", $"[{outputs}, {inputs}]", $"[{matrix.Rows}, {matrix.Columns}]", "Weights are [out, in] and must fit the configuration.");
-            if (matrix.Tile != weights.Query.Tile || matrix.Transform != weights.Query.Transform)
+            RbeMatrix matrix = weights.MatrixAt(which), like = weights.Query;
+            string part = $"{name}.{BlockLayout.NameOf(which)}";
+            (int rows, int columns) = BlockLayout.ShapeOf(config, which);
+            if (matrix.Rows != rows || matrix.Columns != columns)
             {
-                throw new ShapeMismatchException($"{name}.{part}", $"tile {weights.Query.Tile} and {weights.Query.Transform} like query", $"tile {matrix.Tile} and {matrix.Transform}", "Use one tile size and transform in a block; formats may differ.");
+                throw new ShapeMismatchException(
+                    part, $"[{rows}, {columns}]", $"[{matrix.Rows}, {matrix.Columns}]",
+                    "Weights are [out, in] and must fit the configuration.");
             }
 
-            return new RbeLinear<T>(parameters, $"{name}.{part}", matrix, bias);
+            if (matrix.Tile != like.Tile || matrix.Transform != like.Transform)
+            {
+                throw new ShapeMismatchException(
+                    part, $"tile {like.Tile} and {like.Transform} like query", $"tile {matrix.Tile} and {matrix.Transform}",
+                    "Use one tile size and transform in a block; formats may differ.");
+            }
+
+            return new RbeLinear<T>(parameters, part, matrix, v.BiasOf(which));
         }
 
-        void CheckLength(string part, float[] values, int length)
+        void CheckLength(string part, float[] values)
         {
-            if (values.Length != length) throw new ShapeMismatchException($"{name}.{part}", $"{length} values", $"{values.Length}", "Give one a feature.");
+            if (values.Length == config.Width) return;
+            throw new ShapeMismatchException($"{name}.{part}", $"{config.Width} values", $"{values.Length}", "Give one a feature.");
         }
     }
 
@@ -93,42 +131,54 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     /// <summary>Feed-forward half.</summary>
     public FeedForward<T> FeedForward { get; }
 
-    /// <summary>Whether a normalised block goes straight into its transform (fused) or the whole normalised chunk is written first. Same bits.</summary>
+    /// <summary>
+    /// Whether a normalised block goes straight into its transform (fused) or the whole normalised chunk is written first. Same bits.
+    /// </summary>
     public bool FuseLayerNorm { get; init; } = true;
 
     /// <summary>D in whole tiles: the feature rows of input and output panels.</summary>
-    public int PaddedWidth => Attention.PaddedWidth;
+    public int PaddedWidth => Layout.PaddedWidth;
+
+    /// <summary>The six matrices with their names and biases, in the order of <see cref="BlockMatrix"/> and of the parameters.</summary>
+    public IReadOnlyList<RbeLinear<T>> Linears => _linears;
+
+    /// <summary>Where things lie, and how much memory a call takes.</summary>
+    internal BlockLayout Layout { get; }
+
+    /// <summary>Bytes in memory beside the parameters.</summary>
+    internal long FixedBytes => _linears.Sum(l => l.FixedBytes) + LayerNorm1.NativeBytes + LayerNorm2.NativeBytes;
+
+    /// <summary>Those in native memory.</summary>
+    internal long NativeBytes => _linears.Sum(l => l.NativeBytes) + LayerNorm1.NativeBytes + LayerNorm2.NativeBytes;
+
+    /// <summary>Scratch elements of one thread of so many.</summary>
+    internal long ThreadScratchElements(int batch, int length, int threads) =>
+        Math.Max(_forward.Scratch(batch * length, threads), Attention.HeadScratch(batch, length, past: 0, backward: true, cache: null));
+
+    /// <summary>Whether products with a base are those of integers.</summary>
+    internal bool UsesCodes { get; private set; }
+
+    /// <summary>Whether training drops anything in the block.</summary>
+    internal bool HasDropout => _config.Dropout > 0 || AttentionDropout > 0;
 
     private int Width => _config.Width;
 
     private float AttentionDropout => _config.AttentionDropout ?? _config.Dropout;
 
-    /// <summary>The six matrices with their names and biases, in the order of the parameters.</summary>
-    public IEnumerable<RbeLinear<T>> Linears => [Attention.Query, Attention.Key, Attention.Value, Attention.Output, FeedForward.Expand, FeedForward.Contract];
-
     /// <summary>The compressed weights with the current values of the parameters.</summary>
-    public BlockWeights GetCompressedWeights() => new()
+    public BlockWeights GetCompressedWeights() => BlockWeights.From(m => _linears[(int)m].ToMatrix(), new BlockVectors
     {
-        Query = Attention.Query.ToMatrix(),
-        Key = Attention.Key.ToMatrix(),
-        Value = Attention.Value.ToMatrix(),
-        Output = Attention.Output.ToMatrix(),
-        Expand = FeedForward.Expand.ToMatrix(),
-        Contract = FeedForward.Contract.ToMatrix(),
-        Vectors = new BlockVectors
-        {
-            QueryBias = Attention.Query.BiasValues(),
-            KeyBias = Attention.Key.BiasValues(),
-            ValueBias = Attention.Value.BiasValues(),
-            OutputBias = Attention.Output.BiasValues(),
-            ExpandBias = FeedForward.Expand.BiasValues(),
-            ContractBias = FeedForward.Contract.BiasValues(),
-            Gamma1 = LayerNorm1.Gamma.ToFloats(),
-            Beta1 = LayerNorm1.Beta.ToFloats(),
-            Gamma2 = LayerNorm2.Gamma.ToFloats(),
-            Beta2 = LayerNorm2.Beta.ToFloats(),
-        },
-    };
+        QueryBias = Attention.Query.BiasValues(),
+        KeyBias = Attention.Key.BiasValues(),
+        ValueBias = Attention.Value.BiasValues(),
+        OutputBias = Attention.Output.BiasValues(),
+        ExpandBias = FeedForward.Expand.BiasValues(),
+        ContractBias = FeedForward.Contract.BiasValues(),
+        Gamma1 = LayerNorm1.Gamma.ToFloats(),
+        Beta1 = LayerNorm1.Beta.ToFloats(),
+        Gamma2 = LayerNorm2.Gamma.ToFloats(),
+        Beta2 = LayerNorm2.Beta.ToFloats(),
+    });
 
     /// <summary>Forward of row-major activations.</summary>
     /// <param name="x">[B, T, D].</param>
@@ -139,13 +189,18 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
     /// <exception cref="ShapeMismatchException">A shape does not fit.</exception>
     /// <exception cref="TokenException">The sequence is longer than the model's maximum or the cache's capacity.</exception>
-    /// <exception cref="NonFiniteException">The input or output holds NaN or infinity, the output unless <see cref="ForwardOptions{T}.AllowNonFinite"/>; the cache is as before.</exception>
+    /// <exception cref="NonFiniteException">
+    /// The input or output holds NaN or infinity, the output unless <see cref="ForwardOptions{T}.AllowNonFinite"/>; the cache is as before.
+    /// </exception>
     /// <exception cref="ConcurrentUseException">Context, cache or workspace is in use by another call.</exception>
-    public TransformerBlockOutput<T> Forward(ReadOnlySpan<T> x, int batch, int length, ForwardOptions<T>? options = null, BlockContext<T>? context = null, Workspace<T>? workspace = null)
+    public TransformerBlockOutput<T> Forward(
+        ReadOnlySpan<T> x, int batch, int length, ForwardOptions<T>? options = null, BlockContext<T>? context = null,
+        Workspace<T>? workspace = null)
     {
         using Workspace<T>? own = workspace is null ? new Workspace<T>() : null;
         workspace ??= own!;
-        using Hold weights = Parameters.Lease.Share(), scratch = workspace.Lease.Claim(), kept = Claim(context), past = Claim(options?.Cache);
+        using Hold weights = Parameters.Lease.Share(), scratch = workspace.Lease.Claim();
+        using Hold kept = Claim(context), past = Claim(options?.Cache);
         if (context is not null) context.Owner = null;
         CheckRows("input", x, batch, length);
         CheckCall(batch, length, options ?? s_none);
@@ -163,9 +218,13 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     /// <param name="context">A context that the forward filled; it is empty afterwards.</param>
     /// <param name="gradients">Vector of the parameters' layout; added to, the caller zeroes.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
-    /// <exception cref="ShapeMismatchException">A shape does not fit, the context is another block's, or the cache changed since the forward.</exception>
+    /// <exception cref="ShapeMismatchException">
+    /// A shape does not fit, the context is another block's, or the cache changed since the forward.
+    /// </exception>
     /// <exception cref="InvalidOperationException">The context is empty, or the block a copy for inference.</exception>
-    /// <exception cref="NonFiniteException">The gradient of the output or of the input holds NaN or infinity; what was added to the gradients is worth nothing.</exception>
+    /// <exception cref="NonFiniteException">
+    /// The gradient of the output or of the input holds NaN or infinity; what was added to the gradients is worth nothing.
+    /// </exception>
     /// <exception cref="ConcurrentUseException">Context, cache or workspace is in use by another call.</exception>
     public T[] Backward(ReadOnlySpan<T> dy, BlockContext<T> context, ParameterVector<T> gradients, Workspace<T>? workspace = null)
     {
@@ -173,7 +232,8 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         ArgumentNullException.ThrowIfNull(gradients);
         using Workspace<T>? own = workspace is null ? new Workspace<T>() : null;
         workspace ??= own!;
-        using Hold weights = Parameters.Lease.Share(), scratch = workspace.Lease.Claim(), sums = gradients.Lease.Share(), kept = Claim(context);
+        using Hold weights = Parameters.Lease.Share(), scratch = workspace.Lease.Claim();
+        using Hold sums = gradients.Lease.Share(), kept = Claim(context);
         CheckFilled(context);
         using Hold past = Claim(context.Options!.Cache);
         CheckRows("output gradient", dy, context.Batch, context.Length);
@@ -187,9 +247,14 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         return result;
     }
 
-    /// <summary>Forward of panels [Dp]: x -> y. Padded features and lanes of x are zero. x may not be y. The caller holds what the call uses.</summary>
-    /// <exception cref="NonFiniteException">The input or output holds NaN or infinity, unless <see cref="ForwardOptions{T}.AllowNonFinite"/>; the cache is as before.</exception>
-    internal (T[]? AttentionWeights, LayerStats? Statistics) Forward(Panel<T> x, Panel<T> y, int batch, int length, ForwardOptions<T>? options, BlockContext<T>? context, Workspace<T> workspace)
+    /// <summary>
+    /// Forward of panels [Dp]: x -> y. Padded features and lanes of x are zero. x may not be y. The caller holds what the call uses.
+    /// </summary>
+    /// <exception cref="NonFiniteException">
+    /// The input or output holds NaN or infinity, unless <see cref="ForwardOptions{T}.AllowNonFinite"/>; the cache is as before.
+    /// </exception>
+    internal (T[]? AttentionWeights, LayerStats? Statistics) Forward(
+        Panel<T> x, Panel<T> y, int batch, int length, ForwardOptions<T>? options, BlockContext<T>? context, Workspace<T> workspace)
     {
         ArgumentNullException.ThrowIfNull(x);
         ArgumentNullException.ThrowIfNull(y);
@@ -201,29 +266,25 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         CheckCall(x, batch, length, options);
         if (context is null && DecodesVectors(batch, length, options))
         {
-            DecodePanels(x, y, batch, options.Cache!, workspace);
+            _decoder.Run(x, y, batch, options.Cache!, workspace);
             return (null, null);
         }
 
         options.Cache?.Reserve(length);
         long started = options.Profile ? Stopwatch.GetTimestamp() : 0;
         BlockCall<T> call = workspace.Call();
-        call.Begin(workspace, x, y, batch, length, past, options);
+        call.Begin(workspace, Layout, x, y, batch, length, past, options, context);
         T[]? weights = options.ReturnAttentionWeights ? new T[checked((long)batch * _config.Heads * length * (past + length))] : null;
-        call.Keep = context is null ? null : context.Policy;
-        call.Use(context);
         try
         {
-            PrepareForward(call);
             fixed (T* w = weights)
             {
                 call.AttentionWeights = w;
-                RunForward(call);
+                _forward.Run(call);
             }
 
-            if (call.HasNonFinite && !options.AllowNonFinite) RequireFinite(x, y, call.Qkv);
-
-            if (context is { Offload: not ActivationOffload.None }) call.Store(context, StoreBytes(context.Policy, context.Offload, batch, length), StatisticsElements(x.Tokens), RowStatisticsElements(batch, length));
+            if (call.HasNonFinite && !options.AllowNonFinite) RequireFinite(x, y, call[Qkv]);
+            if (context is { Offload: not ActivationOffload.None }) call.Store(context);
         }
         catch
         {
@@ -232,15 +293,22 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         }
 
         options.Cache?.Advance(this, length);
-        if (context is not null) (context.X, context.Options, context.Batch, context.Length, context.Past, context.CacheGeneration, context.Owner) = (x, options, batch, length, past, options.Cache?.Generation ?? 0, this);
+        context?.Fill(this, x, options, batch, length, past);
         workspace.Profile?.AddBlock(call.Ticks);
-        LayerStats? statistics = options.Profile ? _profile.Finish(call.Ticks, Stopwatch.GetTimestamp() - started, Layer, workspace.Team.Threads, workspace.AllocatedBytes) : null;
+        LayerStats? statistics = options.Profile
+            ? _profile.Finish(call.Ticks, Stopwatch.GetTimestamp() - started, Layer, workspace.Team.Threads, workspace.AllocatedBytes)
+            : null;
         call.End();
         return (weights, statistics);
     }
 
-    /// <summary>Backward of panels [Dp]: dy -> dx, parameter gradients added. Padded features and lanes of dy are zero. dx may not be dy. The caller holds what the call uses.</summary>
-    /// <exception cref="NonFiniteException">The gradient of the output or of the input holds NaN or infinity; what was added to the gradients is worth nothing.</exception>
+    /// <summary>
+    /// Backward of panels [Dp]: dy -> dx, parameter gradients added. Padded features and lanes of dy are zero. dx may not be dy. The caller
+    /// holds what the call uses.
+    /// </summary>
+    /// <exception cref="NonFiniteException">
+    /// The gradient of the output or of the input holds NaN or infinity; what was added to the gradients is worth nothing.
+    /// </exception>
     internal void Backward(Panel<T> dy, Panel<T> dx, BlockContext<T> context, ParameterVector<T> gradients, Workspace<T> workspace)
     {
         ArgumentNullException.ThrowIfNull(dy);
@@ -248,26 +316,17 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(gradients);
         ArgumentNullException.ThrowIfNull(workspace);
-        if (ReferenceEquals(dx, dy)) throw new ArgumentException("The input gradient's panel must not be the output gradient's.", nameof(dx));
-        CheckFilled(context);
-        if (_isCompact) throw new InvalidOperationException($"{Name}: this is a copy for inference. Train the block or model that ToInference was called on.");
-        Parameters.RequireLayout(Name, gradients);
-        if (dy.Tokens != (long)context.Batch * context.Length || dy.PaddedFeatures != PaddedWidth) throw new ShapeMismatchException($"{Name}: output gradient", $"{Amount.Of(context.Batch * context.Length, "token")} x {PaddedWidth}", $"{dy.Tokens} x {dy.PaddedFeatures}", "Give it the shape of the output.");
-        if (context.Options!.Cache is { } cache && (cache.Generation != context.CacheGeneration || cache.Length < context.Past + context.Length))
+        if (ReferenceEquals(dx, dy))
         {
-            throw new ShapeMismatchException($"{Name}: KV cache", $"the {Amount.Of(context.Past + context.Length, "token")} of the forward", $"a cache that was reset since and holds {cache.Length}", "Do not reset the cache between forward and backward.");
+            throw new ArgumentException("The input gradient's panel must not be the output gradient's.", nameof(dx));
         }
 
+        CheckBackward(dy, context, gradients);
         BlockCall<T> call = workspace.Call();
-        call.Begin(workspace, context.X!, dx, context.Batch, context.Length, context.Past, context.Options!);
-        call.Keep = context.Policy;
-        call.Use(context);
+        call.Begin(workspace, Layout, context.X!, dx, context.Batch, context.Length, context.Past, context.Options!, context);
         if (context.Offload != ActivationOffload.None) call.Restore(context);
-        call.OutputGradient = dy;
-        call.Gradients = gradients;
-        PrepareBackward(call);
-        if (context.Policy == CheckpointPolicy.Full) Recompute(call);
-        RunBackward(call);
+        (call.OutputGradient, call.Gradients) = (dy, gradients);
+        _backward.Run(call);
         workspace.Profile?.AddBlock(call.Ticks);
         context.Owner = null;
         bool finite = !call.HasNonFinite;
@@ -275,60 +334,94 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         if (!finite) RequireFiniteGradient(dy, dx);
     }
 
-    /// <summary>Frees the parameters of a block of its own and what its layers hold, after the calls that are using them; those of a model's block are freed with the model.</summary>
+    /// <summary>
+    /// Whether <see cref="Decode"/> does such a call: one token each of a few sequences with a cache, no masks, dropout, weights or profile
+    /// to return.
+    /// </summary>
+    internal bool DecodesVectors(int batch, int length, ForwardOptions<T> options) => _decoder.Takes(batch, length, options);
+
+    /// <summary>
+    /// Forward of one new token of each sequence, x -> y, both [batch][Dp] with zeros beyond the features; the cache grows by one.
+    /// Arguments are checked.
+    /// </summary>
+    /// <exception cref="NonFiniteException">The output is NaN or infinite; the cache is as before.</exception>
+    internal void Decode(T* x, T* y, int batch, LayerKvCache<T> cache, Workspace<T> workspace) =>
+        _decoder.Run(x, y, batch, cache, workspace);
+
+    /// <summary>
+    /// A copy with the current values of the parameters whose sparse coefficients, in runs of sixteen or free places, lie once more in the
+    /// order and precision that generation reads fastest. It computes what this block does, of rounded coefficients if asked to; it cannot
+    /// be trained.
+    /// </summary>
+    /// <param name="precision">Of the sparse coefficients and trellis codes; everything else stays as it is.</param>
+    /// <param name="activations">
+    /// Of the inputs of products with frozen codes. Single vectors, whose time is that of reading the weights, stay as they are.
+    /// </param>
+    /// <exception cref="InvalidSettingException">
+    /// Int8 activations where no weights are codes, or of elements other than float; or weights so small or large that the precision cannot
+    /// hold them.
+    /// </exception>
+    public RbeTransformerBlock<T> ToInference(
+        WeightPrecision precision = WeightPrecision.Float32, ActivationPrecision activations = ActivationPrecision.Float32)
+    {
+        BlockWeights weights = GetCompressedWeights();
+        RequireCodes(activations, [weights]);
+        RbeTransformerBlock<T> copy = new(_config, weights.Rounded(precision), Layer);
+        copy.Compact(precision, activations);
+        return copy;
+    }
+
+    /// <summary>
+    /// Copies the coefficients of all matrices for vectors, which must be of that precision already, and chooses the products with codes.
+    /// </summary>
+    internal void Compact(WeightPrecision precision, ActivationPrecision activations)
+    {
+        _isCompact = true;
+        UsesCodes = activations == ActivationPrecision.Int8;
+        WeightPrecision sparse = precision == WeightPrecision.Float32 ? precision : WeightPrecision.BFloat16;
+        foreach (RbeLinear<T> linear in _linears)
+        {
+            linear.Compact(sparse);
+            if (UsesCodes) linear.UseCodes();
+        }
+    }
+
+    /// <summary>
+    /// Frees the parameters of a block of its own and what its layers hold, after the calls that are using them; those of a model's block
+    /// are freed with the model.
+    /// </summary>
     public void Dispose()
     {
         if (_ownsParameters) Parameters.Dispose();
     }
 
-    private static Hold Claim(BlockContext<T>? context) => context is null ? default : context.Lease.Claim();
+    /// <summary>The matrices that read a hat.</summary>
+    internal RbeLinear<T>[] Readers(BlockPanel hat) => _readers[(int)hat];
 
-    private static Hold Claim(LayerKvCache<T>? cache) => cache is null ? default : cache.Lease.Claim();
-
-    private void CheckFilled(BlockContext<T> context)
+    /// <summary>Decodes gamma1, beta1, gamma2, beta2, each [Dp].</summary>
+    internal void DecodeNorms(T* vectors)
     {
-        if (context.Owner is not { } owner) throw new InvalidOperationException($"{Name}: the context is empty. Run Forward with it once before each Backward.");
-        if (!ReferenceEquals(owner, this)) throw new ShapeMismatchException($"{Name}: context", "one that this block's Forward filled", $"one of another block, {owner.Name}", "Make a context for each block.");
+        LayerNorm1.Gamma.Decode(vectors);
+        LayerNorm1.Beta.Decode(vectors + PaddedWidth);
+        LayerNorm2.Gamma.Decode(vectors + (2L * PaddedWidth));
+        LayerNorm2.Beta.Decode(vectors + (3L * PaddedWidth));
     }
 
-    private static readonly ForwardOptions<T> s_none = new();
-
-    private void CheckRows(string what, ReadOnlySpan<T> values, int batch, int length)
+    /// <summary>One head of one sequence of a call.</summary>
+    internal MultiHeadAttention<T>.HeadCall HeadOf(BlockCall<T> call, int item)
     {
-        if (!Shape.Holds(values.Length, batch, length, Width)) throw Shape.Mismatch($"{Name}: {what}", values.Length, "Pass row-major [batch, length, width].", batch, length, Width);
-
-        for (int i = 0; i < values.Length; i++)
-        {
-            if (!T.IsFinite(values[i])) throw new NonFiniteException($"{Name}: {what}", $"value {values[i]} at sequence {i / Width / length}, token {i / Width % length}, feature {i % Width}. Find where it was made before this layer.");
-        }
+        (int sequence, int head) = Math.DivRem(item, _config.Heads);
+        return new(sequence, head, call.Length, call.Past, Layer, AttentionDropout, sequence + 1 == call.Batch);
     }
 
-    private void CheckCall(Panel<T> x, int batch, int length, ForwardOptions<T> options)
+    /// <summary>Whether a call drops values of the residuals.</summary>
+    internal bool Drops(BlockCall<T> call) => call.Options.Dropout is not null && _config.Dropout > 0;
+
+    /// <summary>Dropout of a chunk, if the call drops.</summary>
+    internal void Drop(BlockCall<T> call, DropoutSite site, int chunk, T* block)
     {
-        if (batch < 1 || length < 1 || x.Tokens != (long)batch * length || x.Features != Width || x.PaddedFeatures != PaddedWidth)
-        {
-            throw new ShapeMismatchException($"{Name}: input", $"{batch} x {Amount.Of(length, "token")}, {Width} features in {PaddedWidth} rows", $"{Amount.Of(x.Tokens, "token")}, {x.Features} features in {x.PaddedFeatures} rows", "Reshape the panel to tokens x Width, PaddedWidth.");
-        }
-
-        CheckCall(batch, length, options);
-    }
-
-    private void CheckCall(int batch, int length, ForwardOptions<T> options)
-    {
-        int past = options.Cache?.Length ?? 0;
-        if ((long)past + length > _config.MaxSequenceLength)
-        {
-            throw new TokenException($"{Name}: {past} past and {length} new tokens are more than the maximum of {_config.MaxSequenceLength}. Shorten the input, reset the cache, or build the model with a larger MaxSequenceLength.");
-        }
-
-        int keys = past + length;
-        options.Cache?.Check(this, batch, _config.Heads, _config.HeadWidth, length);
-        if (options.PaddingMask is { } padding && !Shape.Holds(padding.Length, batch, keys)) throw Shape.Mismatch($"{Name}: padding mask", padding.Length, "Give one byte a key, past included.", batch, keys);
-        if (options.AdditiveMask is not { } additive) return;
-        if (!Shape.Holds(additive.Length, batch, 1, length, keys)) throw Shape.Mismatch($"{Name}: additive mask", additive.Length, "Give one value a query and key, past included.", batch, 1, length, keys);
-        for (int i = 0; i < additive.Length; i++)
-        {
-            if (T.IsNaN(additive[i]) || T.IsPositiveInfinity(additive[i])) throw new NonFiniteException($"{Name}: additive mask", $"value {additive[i]} at element {i}. Use finite values, or -infinity to hide a key.");
-        }
+        if (!Drops(call)) return;
+        long first = ((long)call.Options.FirstSequence * call.Length) + ((long)chunk * call.Width);
+        DropoutKernel.Apply(call.Options.Dropout!.Value.Key(Layer, site), _config.Dropout, block, 0, Width, first, call.Width);
     }
 }

@@ -111,7 +111,7 @@ public sealed unsafe class Gpt2Context<T> : IDisposable, ILeased
     {
         if (_spill is null) return;
         long bytes = 0;
-        for (int l = 0; l < Blocks.Length; l++) bytes = Math.Max(bytes, _model.Blocks[l].StoreBytes(Policy, Settings.Offload, batch, length));
+        for (int l = 0; l < Blocks.Length; l++) bytes = Math.Max(bytes, _model.Blocks[l].Layout.StoreBytes<T>(Policy, Settings.Offload, batch, length));
         _spill.Prepare(bytes, Blocks.Length);
     }
 

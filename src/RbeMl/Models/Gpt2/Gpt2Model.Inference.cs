@@ -19,7 +19,7 @@ public sealed unsafe partial class Gpt2Model<T>
     {
         Gpt2Weights weights = GetWeights();
         RbeTransformerBlock<T>.RequireCodes(activations, weights.Blocks);
-        Gpt2Model<T> copy = new(weights with { Blocks = [.. weights.Blocks.Select(block => RbeTransformerBlock<T>.Rounded(block, precision))] });
+        Gpt2Model<T> copy = new(weights with { Blocks = [.. weights.Blocks.Select(block => block.Rounded(precision))] });
         foreach (RbeTransformerBlock<T> block in copy.Blocks) block.Compact(precision, activations);
         return copy;
     }

@@ -35,10 +35,10 @@ public sealed unsafe partial class Gpt2Model<T>
         long panel = Panel<T>.Elements(tokens, PaddedWidth), saved = 0, stored = 0, store = 0, shared = 0, scratch = Math.Max(LossScratch, _tokens.ScratchElements);
         foreach (RbeTransformerBlock<T> block in Blocks)
         {
-            saved += offload is ActivationOffload.None ? block.SavedElements(policy, part, length) : 0;
-            long bytes = block.StoreBytes(policy, offload, part, length);
+            saved += offload is ActivationOffload.None ? block.Layout.SavedElements(policy, part, length) : 0;
+            long bytes = block.Layout.StoreBytes<T>(policy, offload, part, length);
             (stored, store) = (stored + bytes, Math.Max(store, bytes));
-            shared = Math.Max(shared, block.SharedElements(policy, offload, part, length));
+            shared = Math.Max(shared, block.Layout.SharedElements(policy, offload, part, length));
             scratch = Math.Max(scratch, block.ThreadScratchElements(part, length, threads));
         }
 

@@ -323,7 +323,7 @@ public sealed unsafe partial class Gpt2Model<T>
     // Embeddings add up to what is not finite only where they are damaged.
     private static void RequireFiniteEmbedding(Panel<T> x)
     {
-        NonFiniteException? error = RbeTransformerBlock<T>.FindNonFinite("embedding", x, "its output is", "Lower the learning rate, or look for a bad weight in this layer.");
+        NonFiniteException? error = NonFinite.Find("embedding", x, "its output is", NonFinite.Mend);
         if (error is not null) throw error;
     }
 

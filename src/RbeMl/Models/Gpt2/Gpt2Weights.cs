@@ -110,6 +110,6 @@ public sealed record Gpt2Weights
         };
 
         RbeMatrix Again(int layer, int index, RbeMatrix matrix) => WeightRange.Named(
-            $"blocks.{layer}.{BlockWeights.MatrixNames[index]}", () => RbeCompressor.Compress(matrix.ToDense(), matrix.Rows, matrix.Columns, options));
+            $"blocks.{layer}.{BlockLayout.NameOf((BlockMatrix)index)}", () => RbeCompressor.Compress(matrix.ToDense(), matrix.Rows, matrix.Columns, options));
     }
 }

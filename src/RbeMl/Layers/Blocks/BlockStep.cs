@@ -1,0 +1,39 @@
+namespace RbeMl.Layers;
+
+/// <summary>What a step of a block's forward does.</summary>
+internal enum BlockOperation
+{
+    /// <summary>LayerNorm of tokens, then its transform.</summary>
+    Normalize,
+
+    /// <summary>Transform of tokens.</summary>
+    Transform,
+
+    /// <summary>Products of all matrices that read the hat, with biases.</summary>
+    Multiply,
+
+    /// <summary>Attention of heads.</summary>
+    Attend,
+
+    /// <summary>The residual connection: adds, to the output of a half after its dropout, what went into the half.</summary>
+    Add,
+
+    /// <summary>The first product of the feed-forward layer, GELU, and its transform.</summary>
+    Expand,
+
+    /// <summary>The second product of the feed-forward layer.</summary>
+    Contract,
+
+    /// <summary>The first product of the feed-forward layer, whose GELU is left to the backward.</summary>
+    ExpandOnly,
+}
+
+/// <summary>
+/// A step of a block's forward: what it does, the panels that it reads and writes, and the stage under which its time is counted.
+/// </summary>
+internal readonly record struct BlockStep(BlockOperation Operation, BlockPanel From, BlockPanel To, ProfileStage Stage)
+{
+    /// <summary>Whether it can be divided into tile rows of what it writes.</summary>
+    public bool IsProduct =>
+        Operation is BlockOperation.Multiply or BlockOperation.Expand or BlockOperation.Contract or BlockOperation.ExpandOnly;
+}
