@@ -20,8 +20,7 @@ internal static class RandomGpt2
         TransformerConfig config = new() { Layers = layers, Width = width, Heads = width / 64 };
         Gpt2Weights start = Gpt2Weights.CreateRandom(config with { Layers = 1 }, RbeOptions.Dense, 1);
         BlockWeights[] blocks = [.. Enumerable.Range(0, layers).Select(l => BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(config, l + 1), config, RbeOptions.Dense))];
-        using Gpt2Model<float> model = new(start with { Config = config, Blocks = blocks });
-        Gpt2Directory.Save(folder, model);
+        Gpt2Directory.Save(folder, start with { Config = config, Blocks = blocks });
     }
 
     private static bool Read(string text, out int value) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out value) && value is > 0 and <= 65536;

@@ -206,10 +206,7 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         long values = 0, stored = 0;
         foreach (float[] vector in _blocks.SelectMany(b => (float[][])[b.Vectors.Gamma1, b.Vectors.Beta1, b.Vectors.Gamma2, b.Vectors.Beta2]).Append(gamma).Append(beta))
         {
-            using ParameterVector<float> parameters = new();
-            VectorParameter<float> fitted = new(parameters, "vector", request.LayerNorm, vector);
-            parameters.Freeze();
-            float[] decoded = fitted.ToFloats();
+            float[] terms = NormTerms.Of("vector", request.LayerNorm, vector), decoded = NormTerms.Values(request.LayerNorm, terms, vector.Length);
             for (int i = 0; i < vector.Length; i++)
             {
                 double difference = (double)vector[i] - decoded[i];
@@ -218,7 +215,7 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
             }
 
             values += vector.Length;
-            stored += fitted.Slice.Length;
+            stored += terms.Length;
         }
 
         return new PartOutcome(4 * values, 4 * stored, energy > 0 ? Math.Sqrt(error / energy) : Math.Sqrt(error));

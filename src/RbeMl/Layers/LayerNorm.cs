@@ -14,15 +14,18 @@ public sealed unsafe class LayerNorm<T>
 {
     private readonly T _epsilon;
 
-    /// <summary>Adds gamma and beta to the parameters.</summary>
+    /// <summary>Adds gamma and beta, given as their D values or as the terms of that storage, to the parameters.</summary>
     /// <exception cref="ShapeMismatchException">Gamma and beta differ in length.</exception>
-    public LayerNorm(ParameterVector<T> parameters, string name, LayerNormStorage storage, ReadOnlySpan<float> gamma, ReadOnlySpan<float> beta, double epsilon)
+    internal LayerNorm(ParameterVector<T> parameters, string name, TransformerConfig config, float[] gamma, float[] beta, LayerNormStorage given)
     {
         if (gamma.Length != beta.Length) throw new ShapeMismatchException($"{name}.beta", $"{gamma.Length} values like gamma", $"{beta.Length}", "Give both one value a feature.");
-        Features = gamma.Length;
-        Gamma = new VectorParameter<T>(parameters, $"{name}.gamma", storage, gamma);
-        Beta = new VectorParameter<T>(parameters, $"{name}.beta", storage, beta);
-        _epsilon = T.CreateTruncating(epsilon);
+        Features = config.Width;
+        Gamma = Vector("gamma", gamma);
+        Beta = Vector("beta", beta);
+        _epsilon = T.CreateTruncating(config.LayerNormEpsilon);
+
+        VectorParameter<T> Vector(string part, float[] values) =>
+            new(parameters, $"{name}.{part}", config.LayerNorm, NormTerms.Of($"{name}.{part}", config.LayerNorm, values, given), config.Width);
     }
 
     /// <summary>D.</summary>

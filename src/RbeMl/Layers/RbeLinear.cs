@@ -26,7 +26,7 @@ public sealed unsafe partial class RbeLinear<T>
     /// <param name="name">Name of the layer.</param>
     /// <param name="matrix">The weights, [out, in].</param>
     /// <param name="bias">[out], or empty for none.</param>
-    public RbeLinear(ParameterVector<T> parameters, string name, RbeMatrix matrix, ReadOnlySpan<float> bias)
+    public RbeLinear(ParameterVector<T> parameters, string name, RbeMatrix matrix, float[] bias)
     {
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(matrix);

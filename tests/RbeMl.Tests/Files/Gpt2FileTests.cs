@@ -19,7 +19,7 @@ public sealed class Gpt2FileTests : IDisposable
 
     public static TheoryData<string> Kinds => ["sparse", "untied", "compressed tables", "compressed norms", "scalar norms", "delta"];
 
-    private static Gpt2Model<float> Make(string kind)
+    internal static Gpt2Model<float> Make(string kind)
     {
         TransformerConfig config = kind switch
         {

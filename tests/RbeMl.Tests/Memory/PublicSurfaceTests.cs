@@ -72,7 +72,7 @@ public sealed class PublicSurfaceTests
     public void Slices_of_a_vector_cannot_be_added_to_from_outside()
     {
         using ParameterVector<float> vector = new();
-        vector.Add("a", ParameterKind.Bias, (ReadOnlySpan<float>)[1, 2]);
+        vector.Add("a", ParameterKind.Bias, [1, 2]);
         vector.Freeze();
         Assert.False(vector.Slices is List<ParameterSlice>);
         Assert.True(((ICollection<ParameterSlice>)vector.Slices).IsReadOnly);

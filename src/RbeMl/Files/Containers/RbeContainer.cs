@@ -113,18 +113,6 @@ public sealed partial class RbeContainer : IDisposable
         return data;
     }
 
-    /// <summary>Reads and checks a vector.</summary>
-    /// <param name="name">Its name.</param>
-    /// <param name="destination">As many elements as the tensor is to have.</param>
-    /// <exception cref="RbeFileException">Missing, of another type or shape, or damaged.</exception>
-    internal unsafe void Read<T>(string name, Span<T> destination)
-        where T : unmanaged
-    {
-        RbeTensorInfo info = Find(name);
-        Require<T>(info, [destination.Length]);
-        fixed (T* values = destination) Load(info, (nint)values);
-    }
-
     /// <summary>
     /// A tensor of bytes where it lies in the file, mapped read-only: nothing is read, and nothing checked, before it is used
     /// (<see cref="Verify(string)"/> checks). The memory stays valid after <see cref="Dispose"/>, for as long as anyone holds it.
@@ -178,9 +166,6 @@ public sealed partial class RbeContainer : IDisposable
         _source.Dispose();
         _mapping = null;
     }
-
-    /// <summary>Checks that there is a vector of floats of that length.</summary>
-    internal void Require(string name, long length) => Require<float>(Find(name), [length]);
 
     private void Require<T>(RbeTensorInfo info, long[]? shape)
         where T : unmanaged

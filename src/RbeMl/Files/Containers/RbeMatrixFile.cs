@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
+using RbeMl.Layers;
 using RbeMl.Numerics;
 using RbeMl.Storage;
 
@@ -164,6 +165,48 @@ internal static class RbeMatrixFile
         }
     }
 
+    /// <summary>All matrices of a file's metadata, by their names.</summary>
+    /// <inheritdoc cref="Read"/>
+    public static Dictionary<string, RbeMatrix> ReadAll(RbeContainer file, JsonFields metadata, ISet<string> read, RbeLoadOptions options)
+    {
+        Dictionary<string, RbeMatrix> matrices = [];
+        foreach (JsonFields entry in metadata.Objects("matrices"))
+        {
+            (string name, RbeMatrix matrix) = Read(file, entry, read, options);
+            if (!matrices.TryAdd(name, matrix)) throw new RbeFileException(file.Path, $"matrix \"{name}\" is listed twice. Write the file again.");
+        }
+
+        return matrices;
+    }
+
+    /// <summary>Takes a matrix of that shape out of those of a file.</summary>
+    /// <exception cref="RbeFileException">It is missing or of another shape.</exception>
+    public static RbeMatrix Take(RbeContainer file, Dictionary<string, RbeMatrix> matrices, string name, int rows, int columns)
+    {
+        if (!matrices.Remove(name, out RbeMatrix? matrix)) throw new RbeFileException(file.Path, $"matrix \"{name}\" is missing. The file is not complete; write it again.");
+        if (matrix.Rows == rows && matrix.Columns == columns) return matrix;
+        throw new RbeFileException(file.Path, $"matrix \"{name}\": expected {rows} x {columns}, the file has {matrix.Rows} x {matrix.Columns}. It belongs to another model; write it again.");
+    }
+
+    /// <summary>Takes the six matrices of a block whose names begin so; its vectors are to be read.</summary>
+    /// <inheritdoc cref="Take"/>
+    public static BlockWeights TakeBlock(RbeContainer file, Dictionary<string, RbeMatrix> matrices, string prefix, TransformerConfig config)
+    {
+        return BlockWeights.From(m => Shaped(m, BlockLayout.ShapeOf(config, m)), null!);
+
+        RbeMatrix Shaped(BlockMatrix m, (int Rows, int Columns) shape) => Take(file, matrices, prefix + BlockLayout.NameOf(m), shape.Rows, shape.Columns);
+    }
+
+    /// <summary>Reads a vector of finite values.</summary>
+    /// <inheritdoc cref="Read"/>
+    public static float[] ReadVector(RbeContainer file, string name, long length, ISet<string> read)
+    {
+        read.Add(name);
+        float[] values = file.Read<float>(name, length);
+        CheckFinite(name, values);
+        return values;
+    }
+
     /// <summary>Checks the values of a matrix before they are stored.</summary>
     /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
     public static void CheckFinite(string name, RbeMatrix matrix)
@@ -176,7 +219,7 @@ internal static class RbeMatrixFile
     public static NonFiniteException NotFinite(string tensor, float value, int index) =>
         new(tensor, $"value {value.ToString(CultureInfo.InvariantCulture)} at element {index}. Write the file again from sound weights.");
 
-    private static void CheckFinite(string tensor, float[] values)
+    public static void CheckFinite(string tensor, float[] values)
     {
         int bad = FiniteSearch.IndexOfNonFinite(values);
         if (bad >= 0) throw NotFinite(tensor, values[bad], bad);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Models;
 using RbeMl.Numerics;
@@ -32,16 +33,32 @@ public sealed partial class Gpt2Directory
     public static void Save(
         string folder, Gpt2Model<float> model, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32, CancellationToken cancel = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(folder);
         ArgumentNullException.ThrowIfNull(model);
-        TransformerConfig config = model.Config;
+        Gpt2File.CheckFinite(model.Parameters);
+        Save(folder, model.GetWeights() with { Config = model.Config with { LayerNorm = LayerNormStorage.Dense } }, tokenizer, element, cancel); // their values, not fitted again
+    }
+
+    /// <summary>Writes weights as a Hugging Face GPT-2; no model is made of them.</summary>
+    /// <inheritdoc cref="Save(string, Gpt2Model{float}, ITokenizer?, SafetensorsElement, CancellationToken)"/>
+    /// <param name="folder">The folder.</param>
+    /// <param name="weights">The weights.</param>
+    /// <param name="tokenizer">A <see cref="Gpt2Tokenizer"/> or <see cref="BytePairTokenizer"/> to write too; null for none.</param>
+    /// <param name="element">F32, F16 or BF16.</param>
+    /// <param name="cancel">Ends the work.</param>
+    /// <exception cref="ShapeMismatchException">A weight does not fit the configuration.</exception>
+    public static void Save(
+        string folder, Gpt2Weights weights, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32, CancellationToken cancel = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        ArgumentNullException.ThrowIfNull(weights);
+        TransformerConfig config = weights.Config;
         if (!config.Causal) throw new InvalidSettingException(nameof(config.Causal), config.Causal, "a GPT-2 is causal: this model cannot be written as one.");
         if (3L * config.Width * config.Width > Array.MaxLength) throw new InvalidSettingException(nameof(config.Width), config.Width, $"c_attn would have more than {Array.MaxLength} values: too large for this version.");
         if (tokenizer is not (null or Gpt2Tokenizer or BytePairTokenizer)) throw new InvalidSettingException("tokenizer", tokenizer.GetType().Name, "vocab.json and merges.txt hold byte pairs; pass null to write the model without its tokenizer.");
-        Gpt2File.CheckFinite(model.Parameters);
-        List<SafetensorsSource> sources = Sources(model, element);
+        Gpt2File.CheckFinite(weights);
+        List<SafetensorsSource> sources = Sources(weights, element);
         JsonObject json = Gpt2ConfigJson.Write(config);
-        if (model.Tokens.With(tokenizer, config.Vocabulary).EndTokens is { Count: > 0 } ends) json[EndTokenFiles.Key] = EndTokenFiles.Write(ends);
+        if (weights.Tokens.With(tokenizer, config.Vocabulary).EndTokens is { Count: > 0 } ends) json[EndTokenFiles.Key] = EndTokenFiles.Write(ends);
         json["torch_dtype"] = element switch { SafetensorsElement.F16 => "float16", SafetensorsElement.BF16 => "bfloat16", _ => "float32" };
         AtomicFolder.Write(folder, MayReplace, target =>
         {
@@ -59,43 +76,46 @@ public sealed partial class Gpt2Directory
     }
 
     /// <summary>All tensors under their Hugging Face names, each decoded when it is written.</summary>
-    internal static List<SafetensorsSource> Sources(Gpt2Model<float> model, SafetensorsElement element)
+    internal static List<SafetensorsSource> Sources(Gpt2Weights weights, SafetensorsElement element)
     {
-        TransformerConfig config = model.Config;
+        TransformerConfig config = weights.Config;
         Gpt2TensorNames names = new(config, Transposed: true);
         Dictionary<string, long[]> shapes = names.All().ToDictionary(t => Gpt2TensorNames.Usual(t.Name), t => t.Shape);
         List<SafetensorsSource> sources = [];
-        Add(Gpt2TensorNames.Usual(Gpt2TensorNames.TokenEmbedding), () => Table(model.TokenEmbeddingWeights));
-        Add(Gpt2TensorNames.Usual(Gpt2TensorNames.PositionEmbedding), () => model.PositionEmbeddingValues);
+        Add(Gpt2TensorNames.Usual(Gpt2TensorNames.TokenEmbedding), () => Table(weights.TokenEmbedding));
+        Add(Gpt2TensorNames.Usual(Gpt2TensorNames.PositionEmbedding), () => weights.PositionEmbedding);
         for (int l = 0; l < config.Layers; l++)
         {
-            RbeTransformerBlock<float> block = model.Blocks[l];
-            MultiHeadAttention<float> attention = block.Attention;
-            Linear(l, "attn.c_attn", attention.Query, attention.Key, attention.Value);
-            Linear(l, "attn.c_proj", attention.Output);
-            Linear(l, "mlp.c_fc", block.FeedForward.Expand);
-            Linear(l, "mlp.c_proj", block.FeedForward.Contract);
-            Norm(Gpt2TensorNames.Usual(Gpt2TensorNames.Part(l, "ln_1")), block.LayerNorm1);
-            Norm(Gpt2TensorNames.Usual(Gpt2TensorNames.Part(l, "ln_2")), block.LayerNorm2);
+            BlockWeights block = weights.Blocks[l];
+            BlockVectors v = block.Vectors;
+            Linear(l, "attn.c_attn", [block.Query, block.Key, block.Value], [v.QueryBias, v.KeyBias, v.ValueBias]);
+            Linear(l, "attn.c_proj", [block.Output], [v.OutputBias]);
+            Linear(l, "mlp.c_fc", [block.Expand], [v.ExpandBias]);
+            Linear(l, "mlp.c_proj", [block.Contract], [v.ContractBias]);
+            Norm(Gpt2TensorNames.Part(l, "ln_1"), v.Gamma1, v.Beta1, v.Norms);
+            Norm(Gpt2TensorNames.Part(l, "ln_2"), v.Gamma2, v.Beta2, v.Norms);
         }
 
-        Norm(Gpt2TensorNames.Usual(Gpt2TensorNames.FinalNorm), model.FinalNorm);
-        if (!config.TiedHead) Add(Gpt2TensorNames.Head, () => Table(model.HeadWeights));
+        Norm(Gpt2TensorNames.FinalNorm, weights.FinalGamma, weights.FinalBeta, weights.Norms);
+        if (weights.Head is { } head) Add(Gpt2TensorNames.Head, () => Table(head));
         return sources;
 
         void Add(string name, Func<float[]> make) => sources.Add(SafetensorsSource.From(name, () => FiniteSearch.Require(name, make()), shapes[name], element));
 
-        void Linear(int layer, string part, params RbeLinear<float>[] linears)
+        void Linear(int layer, string part, RbeMatrix[] matrices, float[][] biases)
         {
             string name = Gpt2TensorNames.Usual(Gpt2TensorNames.Part(layer, part));
-            Add(name + ".weight", () => TensorReading.Join(linears));
-            Add(name + ".bias", () => [.. linears.SelectMany(linear => linear.BiasValues())]);
+            Add(name + ".weight", () => TensorReading.Join(matrices));
+            Add(name + ".bias", () => [.. biases.SelectMany(bias => bias)]);
         }
 
-        void Norm(string name, LayerNorm<float> norm)
+        // As a model that keeps the vectors so computes with them.
+        void Norm(string part, float[] gamma, float[] beta, LayerNormStorage given)
         {
-            Add(name + ".weight", norm.Gamma.ToFloats);
-            Add(name + ".bias", norm.Beta.ToFloats);
+            foreach ((string kind, float[] values) in ((string, float[])[])[(".weight", gamma), (".bias", beta)])
+            {
+                Add(Gpt2TensorNames.Usual(part) + kind, () => NormTerms.Values(config.LayerNorm, NormTerms.Of(part + kind, config.LayerNorm, values, given), config.Width));
+            }
         }
     }
 

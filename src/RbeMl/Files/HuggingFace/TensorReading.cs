@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using RbeMl.Layers;
+using RbeMl.Codec;
 using RbeMl.Numerics;
 
 namespace RbeMl.Files;
@@ -70,15 +70,15 @@ internal static unsafe class TensorReading
     }
 
     /// <summary>The dense weights of linear maps of the same inputs, beside each other: [in, outputs of all].</summary>
-    public static float[] Join(RbeLinear<float>[] linears)
+    public static float[] Join(RbeMatrix[] matrices)
     {
-        int inputs = linears[0].Inputs, outputs = linears.Sum(linear => linear.Outputs), first = 0;
+        int inputs = matrices[0].Columns, outputs = matrices.Sum(matrix => matrix.Rows), first = 0;
         float[] joined = GC.AllocateUninitializedArray<float>(checked(inputs * outputs));
-        foreach (RbeLinear<float> linear in linears)
+        foreach (RbeMatrix matrix in matrices)
         {
-            float[] dense = linear.ToMatrix().ToDense();
-            fixed (float* source = dense, target = joined) ElementwiseTranspose.Transpose(source, linear.Outputs, inputs, inputs, target + first, outputs);
-            first += linear.Outputs;
+            float[] dense = matrix.ToDense();
+            fixed (float* source = dense, target = joined) ElementwiseTranspose.Transpose(source, matrix.Rows, inputs, inputs, target + first, outputs);
+            first += matrix.Rows;
         }
 
         return joined;

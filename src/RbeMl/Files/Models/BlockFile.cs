@@ -12,9 +12,6 @@ public static class BlockFile
     /// <summary>The kind in the container's metadata.</summary>
     public const string Kind = "rbeml-block";
 
-    private static readonly string[] MatrixNames =
-        ["attention.query", "attention.key", "attention.value", "attention.output", "feedforward.expand", "feedforward.contract"];
-
     /// <summary>Writes a block to a stream, which is left open.</summary>
     /// <param name="stream">The stream; it need not seek.</param>
     /// <param name="config">Shapes.</param>
@@ -26,8 +23,8 @@ public static class BlockFile
         ArgumentNullException.ThrowIfNull(weights);
         JsonArray matrices = [];
         List<RbeTensor> tensors = [];
-        for (int i = 0; i < MatrixNames.Length; i++) RbeMatrixFile.Add(MatrixNames[i], weights.MatrixAt((BlockMatrix)i), null, matrices, tensors);
-        foreach ((string name, float[] values) in Vectors(weights.Vectors)) tensors.Add(RbeTensor.From(name, values, values.Length));
+        foreach (BlockMatrix m in Enum.GetValues<BlockMatrix>()) RbeMatrixFile.Add(BlockLayout.NameOf(m), weights.MatrixAt(m), null, matrices, tensors);
+        foreach ((string name, float[] values) in weights.Vectors.Named.OrderBy(v => IsNorm(v.Name))) tensors.Add(RbeTensor.From(NameOf(name), values));
         RbeContainerWriter.Write(stream, new JsonObject { ["kind"] = Kind, ["config"] = Gpt2File.Describe(config), ["matrices"] = matrices }, tensors, Gpt2File.Features(config));
     }
 
@@ -43,48 +40,18 @@ public static class BlockFile
         if (metadata.Text("kind") is var kind && kind != Kind) throw new RbeFileException(name, $"holds \"{kind}\", a block (\"{Kind}\") is needed. Give what BlockFile wrote.");
         TransformerConfig config = Gpt2File.ReadConfig(metadata.Object("config"));
         HashSet<string> read = [];
-        Dictionary<string, RbeMatrix> matrices = [];
-        foreach (JsonFields entry in metadata.Objects("matrices"))
+        Dictionary<string, RbeMatrix> matrices = RbeMatrixFile.ReadAll(file, metadata, read, new RbeLoadOptions { Map = false });
+        BlockWeights weights = RbeMatrixFile.TakeBlock(file, matrices, "", config) with
         {
-            (string matrixName, RbeMatrix matrix) = RbeMatrixFile.Read(file, entry, read, new RbeLoadOptions { Map = false });
-            if (!matrices.TryAdd(matrixName, matrix)) throw new RbeFileException(name, $"matrix \"{matrixName}\" is listed twice. Write it again.");
-        }
-
-        int d = config.Width, f = config.HiddenWidth;
-        BlockWeights weights = new()
-        {
-            Query = Take(0, d, d),
-            Key = Take(1, d, d),
-            Value = Take(2, d, d),
-            Output = Take(3, d, d),
-            Expand = Take(4, f, d),
-            Contract = Take(5, d, f),
-            Vectors = BlockVectors.Initial(d, f),
+            Vectors = BlockVectors.Read(config, LayerNormStorage.Dense, (part, length) => RbeMatrixFile.ReadVector(file, NameOf(part), length, read)),
         };
-        foreach ((string vector, float[] values) in Vectors(weights.Vectors))
-        {
-            read.Add(vector);
-            file.Read<float>(vector, values.Length).CopyTo(values, 0);
-            if (FiniteSearch.IndexOfNonFinite(values) is >= 0 and var bad) throw RbeMatrixFile.NotFinite(vector, values[bad], bad);
-        }
-
         string? extra = matrices.Keys.FirstOrDefault() ?? file.Tensors.FirstOrDefault(t => !read.Contains(t.Name))?.Name;
         if (extra is not null) throw new RbeFileException(name, $"tensor \"{extra}\" belongs to no part of a block. Write it again.");
         return (config, weights);
-
-        RbeMatrix Take(int index, int rows, int columns)
-        {
-            if (!matrices.Remove(MatrixNames[index], out RbeMatrix? matrix)) throw new RbeFileException(name, $"matrix \"{MatrixNames[index]}\" is missing. Write it again.");
-            return matrix.Rows == rows && matrix.Columns == columns
-                ? matrix
-                : throw new RbeFileException(name, $"matrix \"{MatrixNames[index]}\": expected {rows} x {columns}, the file has {matrix.Rows} x {matrix.Columns}. Write it again.");
-        }
     }
 
-    private static (string Name, float[] Values)[] Vectors(BlockVectors v) =>
-    [
-        ("attention.query.bias", v.QueryBias), ("attention.key.bias", v.KeyBias), ("attention.value.bias", v.ValueBias), ("attention.output.bias", v.OutputBias),
-        ("feedforward.expand.bias", v.ExpandBias), ("feedforward.contract.bias", v.ContractBias),
-        ("norm1.gamma", v.Gamma1), ("norm1.beta", v.Beta1), ("norm2.gamma", v.Gamma2), ("norm2.beta", v.Beta2),
-    ];
+    private static bool IsNorm(string name) => name.StartsWith("ln", StringComparison.Ordinal);
+
+    // A block's file says norm where a model's says ln, and has the LayerNorms last.
+    private static string NameOf(string name) => IsNorm(name) ? "norm" + name[2..] : name;
 }

@@ -52,14 +52,13 @@ public static class DenseExport
 
     private static DenseExportResult WriteModel(RbeContainer file, string output, bool single, SafetensorsElement element, CancellationToken cancel)
     {
-        using Gpt2Bundle bundle = Gpt2File.Load(file, new RbeLoadOptions());
+        (Gpt2Weights weights, ITokenizer? tokenizer, string? problem) = Gpt2File.LoadWeights(file, new RbeLoadOptions());
         cancel.ThrowIfCancellationRequested();
-        List<SafetensorsSource> sources = Gpt2Directory.Sources(bundle.Model, element);
-        string? problem = bundle.TokenizerProblem;
-        bool kept = !single && bundle.Tokenizer is Gpt2Tokenizer or BytePairTokenizer && CanWrite(bundle.Tokenizer, ref problem);
+        List<SafetensorsSource> sources = Gpt2Directory.Sources(weights, element);
+        bool kept = !single && tokenizer is Gpt2Tokenizer or BytePairTokenizer && CanWrite(tokenizer, ref problem);
         if (single) WriteFile(output, sources, cancel);
-        else Gpt2Directory.Save(output, bundle.Model, kept ? bundle.Tokenizer : null, element, cancel);
-        return new DenseExportResult(Gpt2File.Kind, sources.Count, sources.Sum(s => s.ByteLength), kept, kept || bundle.Tokenizer is null ? null : Describe(bundle.Tokenizer)) { TokenizerProblem = problem };
+        else Gpt2Directory.Save(output, weights, kept ? tokenizer : null, element, cancel);
+        return new DenseExportResult(Gpt2File.Kind, sources.Count, sources.Sum(s => s.ByteLength), kept, kept || tokenizer is null ? null : Describe(tokenizer)) { TokenizerProblem = problem };
     }
 
     // Two tokens of the same bytes have no place in the files, and are no reason to keep the weights back.

@@ -38,6 +38,24 @@ public static partial class Gpt2File
         RbeContainerWriter.Write(path, metadata, tensors, Features(model.Config));
     }
 
+    /// <summary>Saves weights, as a whole or not at all; no model is made of them. They are checked as a model checks them.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="weights">The weights.</param>
+    /// <param name="tokenizer">Their tokenizer, to travel along; null for none.</param>
+    /// <param name="reports">What compression measured, by matrix name, to travel along for <see cref="RbeInspection"/>; null for none.</param>
+    /// <exception cref="RbeFileException">The file cannot be written.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
+    /// <exception cref="InvalidSettingException">The tokenizer is not of this library, a report is of no matrix, or LayerNorms cannot be stored as the configuration says.</exception>
+    /// <exception cref="ShapeMismatchException">A weight does not fit the configuration, or a report is of a matrix with another number of tiles.</exception>
+    public static void Save(string path, Gpt2Weights weights, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null)
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        CheckFinite(weights);
+        (JsonObject metadata, List<RbeTensor> tensors) = Content(
+            weights.Config, weights.Tokens, weights.Matrices, weights.Vectors.Select(vector => RbeTensor.From(vector.Name, vector.Values)), tokenizer, reports);
+        RbeContainerWriter.Write(path, metadata, tensors, Features(weights.Config));
+    }
+
     /// <summary>Writes a model's file to a stream, which need not be able to seek and stays open; its own errors pass through.</summary>
     /// <inheritdoc cref="Save(string, Gpt2Model{float}, ITokenizer?, IReadOnlyDictionary{string, CompressionReport}?, RunMark?)"/>
     public static void Save(Stream stream, Gpt2Model<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null, RunMark? run = null)
@@ -47,25 +65,18 @@ public static partial class Gpt2File
         RbeContainerWriter.Write(stream, metadata, tensors, Features(model.Config));
     }
 
-    /// <summary>Loads a model and checks every checksum.</summary>
-    /// <param name="path">The file.</param>
-    /// <exception cref="RbeFileException">The file is no model, damaged, or a tensor is missing, left over or of a wrong shape.</exception>
-    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
-    public static Gpt2Bundle Load(string path) => Load(path, new RbeLoadOptions());
-
     /// <summary>
     /// Loads a model. Codes stay in the file where <see cref="RbeLoadOptions.Map"/> says so; the model may still be saved over its own file (but for
     /// Windows, see there).
     /// </summary>
     /// <param name="path">The file.</param>
-    /// <param name="options">Whether codes are mapped and checked.</param>
+    /// <param name="options">Whether codes are mapped and checked; null for the defaults, which check every checksum.</param>
     /// <exception cref="RbeFileException">The file is no model, damaged, or a tensor is missing, left over or of a wrong shape.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
-    public static Gpt2Bundle Load(string path, RbeLoadOptions options)
+    public static Gpt2Bundle Load(string path, RbeLoadOptions? options = null)
     {
-        ArgumentNullException.ThrowIfNull(options);
         using RbeContainer file = RbeContainer.Open(path);
-        return Load(file, options);
+        return Load(file, options ?? new RbeLoadOptions());
     }
 
     /// <summary>
@@ -92,60 +103,50 @@ public static partial class Gpt2File
     /// <summary>The model of an open container; <paramref name="read"/> are the tensors that belong to something else, and then all.</summary>
     internal static Gpt2Bundle Read(RbeContainer file, RbeLoadOptions options, HashSet<string> read)
     {
-        string path = file.Path;
-        JsonFields metadata = new(path, "metadata", file.Metadata);
-        TransformerConfig config = ReadConfig(metadata.Object("config"));
-        (ITokenizer? tokenizer, string? problem) = ReadTokenizer(metadata);
-
-        Dictionary<string, RbeMatrix> matrices = [];
-        foreach (JsonFields entry in metadata.Objects("matrices"))
-        {
-            (string name, RbeMatrix matrix) = RbeMatrixFile.Read(file, entry, read, options);
-            if (!matrices.TryAdd(name, matrix)) throw new RbeFileException(path, $"matrix \"{name}\" is listed twice. Write the file again.");
-        }
-
-        Gpt2Model<float> model = Build(file, config, matrices, () => ReadTokens(metadata, tokenizer, config.Vocabulary));
-        try
-        {
-            ReadVectors(file, model, read);
-            if (file.Tensors.FirstOrDefault(t => !read.Contains(t.Name)) is { } extra) throw new RbeFileException(path, $"tensor \"{extra.Name}\" belongs to no part of the model. Write the file again.");
-            return new Gpt2Bundle(model, tokenizer) { TokenizerProblem = problem, Run = RunMark.Of(file.Metadata) };
-        }
-        catch
-        {
-            model.Parameters.Dispose();
-            throw;
-        }
+        (Gpt2Weights weights, ITokenizer? tokenizer, string? problem) = ReadWeights(file, options, read);
+        return new Gpt2Bundle(new Gpt2Model<float>(weights), tokenizer) { TokenizerProblem = problem, Run = RunMark.Of(file.Metadata) };
     }
 
-    /// <summary>Metadata and tensors of a model's file.</summary>
-    internal static unsafe (JsonObject Metadata, List<RbeTensor> Tensors) Content(Gpt2Model<float> model, ITokenizer? tokenizer, IReadOnlyDictionary<string, CompressionReport>? reports)
+    /// <summary>The weights of an open file, and its tokenizer or why it cannot be read. No model is made of them.</summary>
+    internal static (Gpt2Weights Weights, ITokenizer? Tokenizer, string? TokenizerProblem) LoadWeights(RbeContainer file, RbeLoadOptions options)
+    {
+        RequireKind(file);
+        return ReadWeights(file, options, []);
+    }
+
+    /// <summary>Metadata and tensors of a model's file. Its vectors are read where they lie when the file is written.</summary>
+    internal static (JsonObject Metadata, List<RbeTensor> Tensors) Content(Gpt2Model<float> model, ITokenizer? tokenizer, IReadOnlyDictionary<string, CompressionReport>? reports)
     {
         ArgumentNullException.ThrowIfNull(model);
         CheckFinite(model.Parameters);
-        JsonArray matrices = [];
+        IEnumerable<ParameterSlice> vectors = model.Parameters.Slices.Where(s => s.Kind is not (ParameterKind.Alpha or ParameterKind.Coefficient));
+        return Content(model.Config, model.Tokens, model.Matrices, vectors.Select(slice => RbeTensor.From(model.Parameters, slice)), tokenizer, reports);
+    }
+
+    private static (JsonObject Metadata, List<RbeTensor> Tensors) Content(
+        TransformerConfig config, ModelTokens tokens, IEnumerable<(string Name, RbeMatrix Matrix)> matrices, IEnumerable<RbeTensor> vectors, ITokenizer? tokenizer, IReadOnlyDictionary<string, CompressionReport>? reports)
+    {
+        JsonArray entries = [];
         List<RbeTensor> tensors = [];
         HashSet<string> unused = reports is null ? [] : [.. reports.Keys];
-        foreach ((string name, RbeMatrix matrix) in model.Matrices)
+        foreach ((string name, RbeMatrix matrix) in matrices)
         {
-            RbeMatrixFile.Add(name, matrix, unused.Remove(name) ? reports![name] : null, matrices, tensors);
+            RbeMatrixFile.Add(name, matrix, unused.Remove(name) ? reports![name] : null, entries, tensors);
         }
 
         if (unused.Count > 0) throw new InvalidSettingException("reports", unused.First(), "the model has no matrix of that name. Give reports by the names of Gpt2Model.Matrices.");
-
-        HashSet<string> stored = [.. tensors.Select(t => t.Name)];
-        foreach (ParameterSlice slice in model.Parameters.Slices.Where(s => !stored.Contains(s.Name))) tensors.Add(RbeTensor.From(model.Parameters, slice));
-        JsonObject metadata = new() { ["kind"] = Kind, ["config"] = Describe(model.Config), ["matrices"] = matrices };
+        tensors.AddRange(vectors);
+        JsonObject metadata = new() { ["kind"] = Kind, ["config"] = Describe(config), ["matrices"] = entries };
         if (tokenizer is not null) metadata["tokenizer"] = TokenizerJson.Save(tokenizer);
-        if (EndTokens(model, tokenizer) is { } ends) metadata[EndTokensKey] = new JsonArray([.. ends.Select(id => (JsonNode)id)]);
+        if (EndTokens(config, tokens, tokenizer) is { } ends) metadata[EndTokensKey] = new JsonArray([.. ends.Select(id => (JsonNode)id)]);
         return (metadata, tensors);
     }
 
     // The model's end tokens where the tokenizer does not say the same; null writes nothing.
-    private static IReadOnlyList<int>? EndTokens(Gpt2Model<float> model, ITokenizer? tokenizer)
+    private static IReadOnlyList<int>? EndTokens(TransformerConfig config, ModelTokens tokens, ITokenizer? tokenizer)
     {
-        IReadOnlyList<int> unsaid = ModelTokens.Unknown.With(tokenizer, model.Config.Vocabulary).EndTokens ?? [];
-        return model.Tokens.EndTokens is { } ends && !ends.SequenceEqual(unsaid) ? ends : null;
+        IReadOnlyList<int> unsaid = ModelTokens.Unknown.With(tokenizer, config.Vocabulary).EndTokens ?? [];
+        return tokens.EndTokens is { } ends && !ends.SequenceEqual(unsaid) ? ends : null;
     }
 
     private static void RequireKind(RbeContainer file)
@@ -163,6 +164,14 @@ public static partial class Gpt2File
             int bad = FiniteSearch.IndexOfNonFinite(values);
             if (bad >= 0) throw new NonFiniteException(slice.Name, FormattableString.Invariant($"value {values[bad]} at element {bad}. The training diverged: lower the learning rate; the file stays as it was."));
         }
+    }
+
+    /// <summary>The same of weights, and that they fit together.</summary>
+    internal static void CheckFinite(Gpt2Weights weights)
+    {
+        weights.Check();
+        foreach ((string name, RbeMatrix matrix) in weights.Matrices) RbeMatrixFile.CheckFinite(name, matrix);
+        foreach ((string name, float[] values) in weights.Vectors) RbeMatrixFile.CheckFinite(name, values);
     }
 
     /// <summary>What a reader must know to compute a model rightly.</summary>

@@ -61,76 +61,52 @@ public static partial class Gpt2File
     private static ModelTokens ReadTokens(JsonFields metadata, ITokenizer? tokenizer, int vocabulary) =>
         new ModelTokens { EndTokens = metadata.OptionalIds(EndTokensKey, vocabulary, MostEndTokens) }.With(tokenizer, vocabulary);
 
-    // The matrices come from the file; vectors are placeholders of the right length until ReadVectors fills them.
-    private static Gpt2Model<float> Build(RbeContainer file, TransformerConfig config, Dictionary<string, RbeMatrix> matrices, Func<ModelTokens> tokens)
+    /// <summary>The weights, each value read once; <paramref name="read"/> takes the names of the tensors, and no other may be left.</summary>
+    private static (Gpt2Weights Weights, ITokenizer? Tokenizer, string? TokenizerProblem) ReadWeights(RbeContainer file, RbeLoadOptions options, HashSet<string> read)
     {
+        JsonFields metadata = new(file.Path, "metadata", file.Metadata);
+        TransformerConfig config = ReadConfig(metadata.Object("config"));
+        (ITokenizer? tokenizer, string? problem) = ReadTokenizer(metadata);
+        Dictionary<string, RbeMatrix> matrices = RbeMatrixFile.ReadAll(file, metadata, read, options);
         BlockWeights[] blocks = new BlockWeights[config.Layers];
-        for (int i = 0; i < blocks.Length; i++)
+        for (int l = 0; l < blocks.Length; l++)
         {
-            blocks[i] = new BlockWeights
-            {
-                Query = Take(i, "attention.query", config.Width, config.Width),
-                Key = Take(i, "attention.key", config.Width, config.Width),
-                Value = Take(i, "attention.value", config.Width, config.Width),
-                Output = Take(i, "attention.output", config.Width, config.Width),
-                Expand = Take(i, "feedforward.expand", config.HiddenWidth, config.Width),
-                Contract = Take(i, "feedforward.contract", config.Width, config.HiddenWidth),
-                Vectors = Placeholders(i),
-            };
+            string name = $"blocks.{l}.";
+            blocks[l] = RbeMatrixFile.TakeBlock(file, matrices, name, config) with { Vectors = BlockVectors.Read(config, config.LayerNorm, (part, length) => Values(name + part, length)) };
         }
 
+        int terms = NormTerms.Count(config.LayerNorm, config.Width);
         Gpt2Weights weights = new()
         {
             Config = config,
             TokenEmbedding = Table("embedding.tokens"),
-            PositionEmbedding = Values("embedding.positions", config.MaxSequenceLength),
+            PositionEmbedding = Values("embedding.positions", (long)config.MaxSequenceLength * config.Width),
             Blocks = blocks,
-            FinalGamma = new float[config.Width],
-            FinalBeta = new float[config.Width],
+            FinalGamma = Values("final.gamma", terms),
+            FinalBeta = Values("final.beta", terms),
+            Norms = config.LayerNorm,
             Head = config.TiedHead ? null : Table("head"),
-            Tokens = tokens(), // now that the table has shown that there are so many
         };
-        if (matrices.Count > 0) throw new RbeFileException(file.Path, $"matrix \"{matrices.Keys.First()}\" belongs to no part of the model. Write the file again.");
+        string? extra = matrices.Keys.FirstOrDefault();
+        if (extra is not null) throw new RbeFileException(file.Path, $"matrix \"{extra}\" belongs to no part of the model. Write the file again.");
+        extra = file.Tensors.FirstOrDefault(t => !read.Contains(t.Name))?.Name;
+        if (extra is not null) throw new RbeFileException(file.Path, $"tensor \"{extra}\" belongs to no part of the model. Write the file again.");
+        weights = weights with { Tokens = ReadTokens(metadata, tokenizer, config.Vocabulary) }; // now that the table has shown that there are so many
         try
         {
-            return new Gpt2Model<float>(weights);
+            weights.Check();
         }
         catch (ShapeMismatchException error)
         {
             throw new RbeFileException(file.Path, $"its parts do not fit together: {error.Message} Write it again.", error);
         }
 
-        RbeMatrix Take(int block, string part, int rows, int columns) => Shaped($"blocks.{block}.{part}", rows, columns);
+        return (weights, tokenizer, problem);
 
-        RbeMatrix Shaped(string name, int rows, int columns)
-        {
-            if (!matrices.Remove(name, out RbeMatrix? matrix)) throw new RbeFileException(file.Path, $"matrix \"{name}\" is missing. The file is not a complete model; write it again.");
-            if (matrix.Rows == rows && matrix.Columns == columns) return matrix;
-            throw new RbeFileException(file.Path, $"matrix \"{name}\": expected {rows} x {columns}, the file has {matrix.Rows} x {matrix.Columns}. It belongs to another model; write it again.");
-        }
+        TableWeights Table(string name) => matrices.ContainsKey(name)
+            ? RbeMatrixFile.Take(file, matrices, name, config.Vocabulary, config.Width)
+            : Values(name, (long)config.Vocabulary * config.Width);
 
-        // No larger than what the file has to fill them.
-        BlockVectors Placeholders(int block)
-        {
-            file.Require($"blocks.{block}.attention.query.bias", config.Width);
-            file.Require($"blocks.{block}.feedforward.expand.bias", config.HiddenWidth);
-            return BlockVectors.Initial(config.Width, config.HiddenWidth);
-        }
-
-        float[] Values(string name, long rows) => file.Read<float>(name, rows * config.Width);
-
-        TableWeights Table(string name) => matrices.ContainsKey(name) ? Shaped(name, config.Vocabulary, config.Width) : Values(name, config.Vocabulary);
-    }
-
-    private static void ReadVectors(RbeContainer file, Gpt2Model<float> model, HashSet<string> read)
-    {
-        foreach (ParameterSlice slice in model.Parameters.Slices)
-        {
-            if (!read.Add(slice.Name)) continue;
-            Span<float> values = model.Parameters.Of(slice);
-            file.Read(slice.Name, values);
-            int bad = FiniteSearch.IndexOfNonFinite(values);
-            if (bad >= 0) throw RbeMatrixFile.NotFinite(slice.Name, values[bad], bad);
-        }
+        float[] Values(string name, long length) => RbeMatrixFile.ReadVector(file, name, length, read);
     }
 }

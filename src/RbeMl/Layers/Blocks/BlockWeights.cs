@@ -107,20 +107,47 @@ public sealed record BlockVectors
     /// <summary>[D].</summary>
     public required float[] Beta2 { get; init; }
 
+    /// <summary>What gammas and betas are given as: their values, or, of a model's file, the terms that its LayerNorms keep.</summary>
+    internal LayerNormStorage Norms { get; init; }
+
     /// <summary>Biases and betas 0, gammas 1.</summary>
-    public static BlockVectors Initial(int width, int hidden) => new()
+    public static BlockVectors Initial(int width, int hidden) => Read(new TransformerConfig { Width = width, FeedForwardWidth = hidden }, LayerNormStorage.Dense, (name, length) =>
     {
-        QueryBias = new float[width],
-        KeyBias = new float[width],
-        ValueBias = new float[width],
-        OutputBias = new float[width],
-        ExpandBias = new float[hidden],
-        ContractBias = new float[width],
-        Gamma1 = Ones(width),
-        Beta1 = new float[width],
-        Gamma2 = Ones(width),
-        Beta2 = new float[width],
-    };
+        float[] values = new float[length];
+        Array.Fill(values, name.EndsWith("gamma", StringComparison.Ordinal) ? 1f : 0f);
+        return values;
+    });
+
+    /// <summary>Asks for each by the name that <see cref="Named"/> gives it, and its length.</summary>
+    internal static BlockVectors Read(TransformerConfig config, LayerNormStorage norms, Func<string, int, float[]> read)
+    {
+        int terms = NormTerms.Count(norms, config.Width);
+        return new BlockVectors
+        {
+            Norms = norms,
+            Gamma1 = read("ln1.gamma", terms),
+            Beta1 = read("ln1.beta", terms),
+            QueryBias = Bias(BlockMatrix.Query),
+            KeyBias = Bias(BlockMatrix.Key),
+            ValueBias = Bias(BlockMatrix.Value),
+            OutputBias = Bias(BlockMatrix.Output),
+            Gamma2 = read("ln2.gamma", terms),
+            Beta2 = read("ln2.beta", terms),
+            ExpandBias = Bias(BlockMatrix.Expand),
+            ContractBias = Bias(BlockMatrix.Contract),
+        };
+
+        float[] Bias(BlockMatrix m) => read($"{BlockLayout.NameOf(m)}.bias", BlockLayout.ShapeOf(config, m).Rows);
+    }
+
+    /// <summary>All of them by their names in a model, in its order.</summary>
+    internal IEnumerable<(string Name, float[] Values)> Named =>
+    [
+        ("ln1.gamma", Gamma1), ("ln1.beta", Beta1), Bias(BlockMatrix.Query), Bias(BlockMatrix.Key), Bias(BlockMatrix.Value), Bias(BlockMatrix.Output),
+        ("ln2.gamma", Gamma2), ("ln2.beta", Beta2), Bias(BlockMatrix.Expand), Bias(BlockMatrix.Contract),
+    ];
+
+    private (string Name, float[] Values) Bias(BlockMatrix m) => ($"{BlockLayout.NameOf(m)}.bias", BiasOf(m));
 
     /// <summary>The bias of a matrix.</summary>
     internal float[] BiasOf(BlockMatrix matrix) => matrix switch
@@ -132,13 +159,6 @@ public sealed record BlockVectors
         BlockMatrix.Expand => ExpandBias,
         _ => ContractBias,
     };
-
-    private static float[] Ones(int count)
-    {
-        float[] values = new float[count];
-        Array.Fill(values, 1f);
-        return values;
-    }
 }
 
 /// <summary>Compressed weights of a block.</summary>
@@ -187,6 +207,41 @@ public sealed record BlockWeights
         Contract = matrixOf(BlockMatrix.Contract),
         Vectors = vectors,
     };
+
+    /// <summary>Checks that matrices and vectors fit a configuration; a bias may be empty.</summary>
+    /// <exception cref="ShapeMismatchException">One does not.</exception>
+    internal void Check(string name, TransformerConfig config)
+    {
+        int terms = NormTerms.Count(Vectors.Norms, config.Width);
+        foreach (float[] norm in (float[][])[Vectors.Gamma1, Vectors.Beta1, Vectors.Gamma2, Vectors.Beta2])
+        {
+            if (norm.Length == terms) continue;
+            string part = Vectors.Named.First(v => ReferenceEquals(v.Values, norm)).Name;
+            throw new ShapeMismatchException($"{name}.{part}", $"{terms} values", $"{norm.Length}", "Give one a feature.");
+        }
+
+        foreach (BlockMatrix m in Enum.GetValues<BlockMatrix>())
+        {
+            RbeMatrix matrix = MatrixAt(m);
+            string part = $"{name}.{BlockLayout.NameOf(m)}";
+            (int rows, int columns) = BlockLayout.ShapeOf(config, m);
+            if (matrix.Rows != rows || matrix.Columns != columns)
+            {
+                throw new ShapeMismatchException(
+                    part, $"[{rows}, {columns}]", $"[{matrix.Rows}, {matrix.Columns}]", "Weights are [out, in] and must fit the configuration.");
+            }
+
+            if (matrix.Tile != Query.Tile || matrix.Transform != Query.Transform)
+            {
+                throw new ShapeMismatchException(
+                    part, $"tile {Query.Tile} and {Query.Transform} like query", $"tile {matrix.Tile} and {matrix.Transform}",
+                    "Use one tile size and transform in a block; formats may differ.");
+            }
+
+            int bias = Vectors.BiasOf(m).Length;
+            if (bias != 0 && bias != rows) throw new ShapeMismatchException($"{part}.bias", $"{rows} values", $"{bias}", "Give one a row of the weights, or none.");
+        }
+    }
 
     /// <summary>The weights with rounded sparse coefficients and, if asked to, trellis codes.</summary>
     internal BlockWeights Rounded(WeightPrecision precision)

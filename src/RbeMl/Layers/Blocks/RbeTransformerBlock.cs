@@ -64,16 +64,13 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         _config = config.Validate();
         (Parameters, Name, Layer) = (parameters, name, layer);
         BlockVectors v = weights.Vectors;
-        CheckLength("ln1.gamma", v.Gamma1);
-        CheckLength("ln1.beta", v.Beta1);
-        CheckLength("ln2.gamma", v.Gamma2);
-        CheckLength("ln2.beta", v.Beta2);
+        weights.Check(name, config);
         Layout = new BlockLayout(config, weights.Query.Tile);
-        LayerNorm1 = new LayerNorm<T>(parameters, $"{name}.ln1", config.LayerNorm, v.Gamma1, v.Beta1, config.LayerNormEpsilon);
+        LayerNorm1 = Norm("ln1", v.Gamma1, v.Beta1);
         Attention = new MultiHeadAttention<T>(
             Linear(BlockMatrix.Query), Linear(BlockMatrix.Key), Linear(BlockMatrix.Value), Linear(BlockMatrix.Output),
             config.Heads, config.Causal, MultiHeadAttention<T>.ScaleOf(config, layer));
-        LayerNorm2 = new LayerNorm<T>(parameters, $"{name}.ln2", config.LayerNorm, v.Gamma2, v.Beta2, config.LayerNormEpsilon);
+        LayerNorm2 = Norm("ln2", v.Gamma2, v.Beta2);
         FeedForward = new FeedForward<T>(Linear(BlockMatrix.Expand), Linear(BlockMatrix.Contract), config.Gelu);
         _linears = [Attention.Query, Attention.Key, Attention.Value, Attention.Output, FeedForward.Expand, FeedForward.Contract];
         _readers = [.. Enum.GetValues<BlockPanel>().Select(hat => BlockLayout.ReadersOf(hat).Select(m => _linears[(int)m]).ToArray())];
@@ -81,33 +78,9 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         _backward = new BlockBackward<T>(this, _forward);
         _decoder = new BlockDecoder<T>(this);
 
-        RbeLinear<T> Linear(BlockMatrix which)
-        {
-            RbeMatrix matrix = weights.MatrixAt(which), like = weights.Query;
-            string part = $"{name}.{BlockLayout.NameOf(which)}";
-            (int rows, int columns) = BlockLayout.ShapeOf(config, which);
-            if (matrix.Rows != rows || matrix.Columns != columns)
-            {
-                throw new ShapeMismatchException(
-                    part, $"[{rows}, {columns}]", $"[{matrix.Rows}, {matrix.Columns}]",
-                    "Weights are [out, in] and must fit the configuration.");
-            }
+        RbeLinear<T> Linear(BlockMatrix m) => new(parameters, $"{name}.{BlockLayout.NameOf(m)}", weights.MatrixAt(m), v.BiasOf(m));
 
-            if (matrix.Tile != like.Tile || matrix.Transform != like.Transform)
-            {
-                throw new ShapeMismatchException(
-                    part, $"tile {like.Tile} and {like.Transform} like query", $"tile {matrix.Tile} and {matrix.Transform}",
-                    "Use one tile size and transform in a block; formats may differ.");
-            }
-
-            return new RbeLinear<T>(parameters, part, matrix, v.BiasOf(which));
-        }
-
-        void CheckLength(string part, float[] values)
-        {
-            if (values.Length == config.Width) return;
-            throw new ShapeMismatchException($"{name}.{part}", $"{config.Width} values", $"{values.Length}", "Give one a feature.");
-        }
+        LayerNorm<T> Norm(string part, float[] gamma, float[] beta) => new(parameters, $"{name}.{part}", config, gamma, beta, v.Norms);
     }
 
     /// <summary>The parameters, its own or its model's.</summary>

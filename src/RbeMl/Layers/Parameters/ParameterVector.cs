@@ -79,9 +79,6 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
         ? throw (_initial is null ? new ObjectDisposedException("parameters") : new InvalidOperationException("The parameters are not frozen yet."))
         : _buffer.Pointer;
 
-    /// <summary>Appends a slice with initial values, which are copied.</summary>
-    public ParameterSlice Add(string name, ParameterKind kind, ReadOnlySpan<float> initial, double rateScale = 1, double[]? gram = null) => Add(name, kind, initial.ToArray(), rateScale, gram);
-
     /// <summary>Appends a slice with initial values, which are read when the vector is frozen: until then they must stay as they are.</summary>
     /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
     public ParameterSlice Add(string name, ParameterKind kind, float[] initial, double rateScale = 1, double[]? gram = null)
@@ -108,7 +105,8 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
         {
             T* target = _buffer.Pointer + _slices[s].Offset;
             float[] values = _initial[s];
-            for (int i = 0; i < values.Length; i++) target[i] = T.CreateTruncating(values[i]);
+            if (typeof(T) == typeof(float)) values.CopyTo(new Span<float>(target, values.Length));
+            else for (int i = 0; i < values.Length; i++) target[i] = T.CreateTruncating(values[i]);
         }
 
         _initial = null;
@@ -149,9 +147,10 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
         using Hold held = Lease.Share();
         ArgumentNullException.ThrowIfNull(slice);
         Require(slice, slice.Length);
-        float[] values = new float[slice.Length];
+        float[] values = GC.AllocateUninitializedArray<float>(slice.Length);
         T* source = At(slice);
-        for (int i = 0; i < values.Length; i++) values[i] = float.CreateTruncating(source[i]);
+        if (typeof(T) == typeof(float)) new Span<float>(source, values.Length).CopyTo(values);
+        else for (int i = 0; i < values.Length; i++) values[i] = float.CreateTruncating(source[i]);
         return values;
     }
 

@@ -14,41 +14,21 @@ public sealed unsafe class VectorParameter<T>
     private readonly ParameterVector<T> _parameters;
     private readonly NativeBuffer<T>? _cosines; // cos(π m / (2 D)), m = 0 .. 4 D - 1
 
-    /// <summary>Adds the vector to the parameters, fitted to <paramref name="values"/> by least squares.</summary>
-    /// <exception cref="NonFiniteException">A value is NaN or infinite, or a term of the series is.</exception>
-    /// <exception cref="InvalidSettingException">The values are too small for a series of fp32 terms.</exception>
-    public VectorParameter(ParameterVector<T> parameters, string name, LayerNormStorage storage, ReadOnlySpan<float> values)
+    /// <summary>Adds the vector to the parameters, given as what is kept of it (<see cref="NormTerms"/>).</summary>
+    /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
+    internal VectorParameter(ParameterVector<T> parameters, string name, LayerNormStorage storage, float[] terms, int features)
     {
         _parameters = parameters;
         Storage = storage;
-        Features = values.Length;
-        int terms = storage switch { LayerNormStorage.Dense => Features, LayerNormStorage.Scalar => 1, _ => Math.Max(1, Features / 8) };
-        float[] initial = new float[terms];
-        if (storage == LayerNormStorage.Dense)
+        Features = features;
+        if (storage != LayerNormStorage.Dense)
         {
-            values.CopyTo(initial);
-        }
-        else
-        {
-            // The cosines of a DCT-II are orthogonal, with squared norm D for k = 0 and D / 2 otherwise.
-            double error = 0, energy = 0;
-            _cosines = new NativeBuffer<T>(4L * Features);
+            _cosines = new NativeBuffer<T>(4L * features);
             parameters.Own(_cosines);
-            for (long m = 0; m < 4L * Features; m++) _cosines.Pointer[m] = T.CreateTruncating(Math.Cos(Math.PI * m / (2.0 * Features)));
-            for (int k = 0; k < terms; k++)
-            {
-                double sum = 0;
-                for (int i = 0; i < Features; i++) sum += Math.Cos(Math.PI * k * (i + 0.5) / Features) * values[i];
-                double term = sum * (k == 0 ? 1.0 : 2.0) / Features;
-                initial[k] = (float)term;
-                (error, energy) = (error + Math.Pow(term - initial[k], 2), energy + (term * term));
-            }
-
-            // Roundings are 2^-24 but of numbers next to nothing; infinity is found with the other values.
-            if (error > energy * 1e-6) throw new InvalidSettingException(nameof(storage), storage, $"the values of {name} are so small that fp32 numbers have no digits left for a series of them. Use Dense.");
+            for (long m = 0; m < 4L * features; m++) _cosines.Pointer[m] = T.CreateTruncating(Math.Cos(Math.PI * m / (2.0 * features)));
         }
 
-        Slice = parameters.Add(name, ParameterKind.LayerNorm, initial);
+        Slice = parameters.Add(name, ParameterKind.LayerNorm, terms);
     }
 
     /// <summary>How it is kept.</summary>

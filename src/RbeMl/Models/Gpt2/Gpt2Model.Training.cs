@@ -1,24 +1,13 @@
 using System.Numerics;
-using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Memory;
-using RbeMl.Numerics;
 
 namespace RbeMl.Models;
 
-/// <content>Embedding, head, loss and backward.</content>
+/// <content>Training steps, and how much memory one takes, known before it.</content>
 public sealed unsafe partial class Gpt2Model<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    // Logits of at most this many elements exist at a time; the number of chunks in a group depends on shapes only, never on threads.
-    private const long GroupElements = 4 << 20;
-
-    private enum HeadStage
-    {
-        Loss,
-        Gradients,
-    }
-
     /// <summary>
     /// Mean loss in nats of a batch, and, when <paramref name="gradients"/> are given, their addition: gradients of the mean, times <paramref name="scale"/>.
     /// </summary>
@@ -54,7 +43,7 @@ public sealed unsafe partial class Gpt2Model<T>
         context.Own(ref tokens, ref targets);
         CheckTokens(tokens, batch, length, 0);
         CheckTargets(targets, tokens.Length);
-        NextToken objective = new(this, targets, length, gradients, scale);
+        NextToken<T> objective = new(Head, targets, length, gradients, scale);
         return Step(tokens, batch, length, context, dropout, gradients, ref objective, sum);
     }
 
@@ -103,10 +92,10 @@ public sealed unsafe partial class Gpt2Model<T>
             if (gradients is null) continue;
             Panel<T> dx = Backward(count * length, context, gradients);
             if (part < batch) Buffer.MemoryCopy(dx.Pointer, context.EmbeddingGradient.Chunk(first * length / dx.Width), dx.Length * sizeof(T), dx.Length * sizeof(T));
-            else EmbedGradients(tokens, dx, length, context, gradients);
+            else _embedding.AddGradients(tokens, dx, length, context.Workspace, gradients);
         }
 
-        if (gradients is not null && part < batch) EmbedGradients(tokens, context.EmbeddingGradient, length, context, gradients);
+        if (gradients is not null && part < batch) _embedding.AddGradients(tokens, context.EmbeddingGradient, length, context.Workspace, gradients);
         context.Options.FirstSequence = 0;
         return sum;
     }
@@ -119,8 +108,7 @@ public sealed unsafe partial class Gpt2Model<T>
         Workspace<T> workspace = context.Workspace;
         Panel<T>[] x = context.Residual;
         long started = StepProfile.Now(workspace.Profile);
-        Embed(tokens, length, 0, x[0], workspace, context.Options);
-        RequireFiniteEmbedding(x[0]);
+        _embedding.Forward(tokens, length, 0, x[0], workspace, context.Options);
         workspace.Profile?.Lap(ProfileStage.Embedding, started);
         BlockCall<T> call = workspace.Call();
         call.Lent = keep ? null : context.Blocks[0];
@@ -152,163 +140,8 @@ public sealed unsafe partial class Gpt2Model<T>
             Blocks[l].Backward(dy, dx, context.Blocks[l], gradients, context.Workspace);
         }
 
-        if (context.Options.Dropout is { } dropout && EmbeddingDropout > 0)
-        {
-            DropEmbeddingWork work = new(this, dropout, dy, (long)context.Options.FirstSequence * context.Blocks[0].Length);
-            context.Workspace.Team.For(dy.Chunks, ref work);
-        }
-
+        _embedding.DropGradient(dy, context.Options, context.Blocks[0].Length, context.Workspace);
         return dy;
-    }
-
-    private void EmbedGradients(ReadOnlySpan<int> tokens, Panel<T> dx, int length, Gpt2Context<T> context, ParameterVector<T> gradients)
-    {
-        long started = StepProfile.Now(context.Workspace.Profile);
-        context.Workspace.EnsureScratch(_tokens.ScratchElements);
-        fixed (int* ids = tokens)
-        {
-            EmbedGradientWork work = new(this, ids, tokens.Length, dx, length, gradients, context.Workspace);
-            context.Workspace.Team.For(_tokens.GradientItems, ref work);
-        }
-
-        context.Workspace.Profile?.Lap(ProfileStage.EmbeddingGradients, started);
-    }
-
-    // x = token + position, with dropout; [N] tokens into a panel [Dp].
-    private void Embed(ReadOnlySpan<int> tokens, int length, int past, Panel<T> x, Workspace<T> workspace, ForwardOptions<T>? options)
-    {
-        x.Reshape(tokens.Length, Width, PaddedWidth);
-        workspace.EnsureScratch(_tokens.ScratchElements);
-        fixed (int* ids = tokens)
-        {
-            EmbedWork work = new(this, ids, x, length, past, options, workspace);
-            workspace.Team.For(x.Chunks, ref work);
-        }
-    }
-
-    private void EmbedChunk(int* ids, Panel<T> x, int chunk, int length, int past, ForwardOptions<T>? options, ScratchArea<T> scratch)
-    {
-        int first = chunk * x.Width, lanes = x.TokensIn(chunk);
-        T* block = x.Chunk(chunk);
-        _tokens.LookupChunk(new ReadOnlySpan<int>(ids + first, lanes), lanes, block, PaddedWidth, x.Width, scratch);
-        T* positions = Parameters.At(_positions);
-        for (int lane = 0; lane < lanes; lane++)
-        {
-            T* row = positions + (long)(past + ((first + lane) % length)) * Width;
-            for (int f = 0; f < Width; f++) block[((long)f * x.Width) + lane] += row[f];
-        }
-
-        if (options?.Dropout is { } dropout && EmbeddingDropout > 0) DropEmbedding(dropout, x, chunk, (long)options.FirstSequence * length);
-    }
-
-    private void DropEmbedding(DropoutStep stream, Panel<T> x, int chunk, long firstToken) =>
-        DropoutKernel.Apply(stream.Key(0, DropoutSite.Embedding), EmbeddingDropout, x.Chunk(chunk), 0, Width, firstToken + ((long)chunk * x.Width), x.Width);
-
-    // Logits of all tokens of a panel, row-major [N, V].
-    private void HeadLogits(Panel<T> x, Workspace<T> workspace, Span<T> logits)
-    {
-        T* vectors = PrepareHead(workspace);
-        fixed (T* output = logits)
-        {
-            HeadLogitsWork work = new(this, x, vectors, output, workspace);
-            workspace.Team.For(x.Chunks, ref work);
-        }
-    }
-
-    // Mean and 1 / deviation, normalised input, logits, and what the table itself takes.
-    private long HeadScratch => ScratchArea<T>.Size(Panel<T>.WideWidth * (2L + PaddedWidth + _head.PaddedVocabulary)) + 64 + _head.ScratchElements;
-
-    private T* DecodeFinalNorm(T* vectors)
-    {
-        _finalNorm.Gamma.Decode(vectors);
-        _finalNorm.Beta.Decode(vectors + PaddedWidth);
-        return vectors;
-    }
-
-    private void HeadLogitsChunk(Panel<T> x, int chunk, T* vectors, T* output, ScratchArea<T> scratch)
-    {
-        int width = x.Width, vocabulary = Config.Vocabulary;
-        T* logits = ChunkLogits(x, chunk, vectors, scratch);
-        Elementwise.Transpose(logits, vocabulary, x.TokensIn(chunk), width, output + ((long)chunk * width * vocabulary), vocabulary);
-    }
-
-    // Chunks whose logits exist at a time.
-    private int HeadGroup(int chunks, int width, ActivationSettings settings)
-    {
-        int most = Math.Max(2, chunks);
-        return settings.HeadChunks > 0 ? Math.Min(settings.HeadChunks, most) : (int)Math.Clamp(GroupElements / ((long)_head.PaddedVocabulary * width), 2, most);
-    }
-
-    // Normalised input, mean and 1 / deviation, and what the table itself takes; logits are in a panel of the context.
-    private long LossScratch => ScratchArea<T>.Size(Panel<T>.WideWidth * (2L + PaddedWidth)) + 64 + _head.ScratchElements;
-
-    // The sum of the losses so far and of these; with gradients, dx of the final LayerNorm goes to GradientA.
-    private double HeadLoss(Panel<T> x, ReadOnlySpan<int> targets, Gpt2Context<T> context, ParameterVector<T>? gradients, double gradientScale, double sum)
-    {
-        int lanes = x.Chunks * x.Width;
-        int* target = context.Targets.Ensure(lanes);
-        for (int i = 0; i < lanes; i++) target[i] = i < targets.Length ? targets[i] : -1;
-        T* losses = context.Losses.Ensure(lanes);
-        DecodeFinalNorm(context.HeadVectors.Ensure(2L * PaddedWidth));
-        context.HeadSums.Ensure(2L * Width * x.Chunks);
-        if (gradients is not null) context.GradientA.Reshape(x.Tokens, Width, PaddedWidth);
-        context.Workspace.EnsureScratch(LossScratch);
-        int group = HeadGroup(x.Chunks, x.Width, context.Settings);
-        for (int first = 0; first < x.Chunks; first += group)
-        {
-            int count = Math.Min(group, x.Chunks - first);
-            int tokens = Math.Min(x.Tokens - (first * x.Width), count * x.Width);
-
-            // A last group of few tokens must keep the panel's width.
-            int whole = x.Width == Panel<T>.NarrowWidth ? tokens : Math.Max(tokens, Panel<T>.NarrowWidth + 1);
-            context.HeadInputHat.Reshape(whole, PaddedWidth, PaddedWidth);
-            context.Logits.Reshape(whole, _head.PaddedVocabulary, _head.PaddedVocabulary);
-
-            HeadLossWork work = new(this, x, context, first, gradients, T.CreateTruncating(gradientScale), HeadStage.Loss);
-            context.Workspace.Team.For(count, ref work);
-            if (gradients is null) continue;
-            HeadLossWork weights = work with { Stage = HeadStage.Gradients };
-            context.Workspace.Team.For(_head.GradientItems, ref weights);
-        }
-
-        if (gradients is not null) AddFinalNormGradients(x.Chunks, context, gradients);
-        for (int i = 0; i < targets.Length; i++) sum += double.CreateTruncating(losses[i]);
-        return sum;
-    }
-
-    // Gamma and beta of the final LayerNorm: the chunks' sums, added up group by group in the order of the chunks.
-    private void AddFinalNormGradients(int allChunks, Gpt2Context<T> context, ParameterVector<T> gradients)
-    {
-        int group = ChunkGroup.Of(context.Blocks[0].Length);
-        for (int first = 0; first < allChunks; first += group)
-        {
-            T* sums = context.HeadSums.Pointer + (2L * Width * first);
-            int chunks = Math.Min(group, allChunks - first);
-            for (int chunk = 1; chunk < chunks; chunk++) Elementwise.Add(sums, sums + (2L * Width * chunk), sums, 2L * Width);
-            _finalNorm.Gamma.PullBack(sums, gradients);
-            _finalNorm.Beta.PullBack(sums + Width, gradients);
-        }
-    }
-
-    private void HeadLossChunk(Panel<T> x, Gpt2Context<T> context, int first, int item, bool gradient, T scale, ScratchArea<T> scratch)
-    {
-        int chunk = first + item, width = x.Width, vocabulary = Config.Vocabulary;
-        T* mean = scratch.Take(width);
-        T* rstd = scratch.Take(width);
-        T* vectors = context.HeadVectors.Pointer;
-        T* normalized = scratch.Take((long)PaddedWidth * width);
-        T* logits = context.Logits.Chunk(item);
-        _finalNorm.Statistics(x.Chunk(chunk), mean, rstd, width);
-        _finalNorm.ApplyBlock(x.Chunk(chunk), mean, rstd, vectors, vectors + PaddedWidth, 0, PaddedWidth, normalized, width);
-        _head.LogitsChunk(normalized, gradient ? context.HeadInputHat.Chunk(item) : null, logits, width, scratch);
-        CrossEntropyKernel.Loss(logits, vocabulary, width, context.Targets.Pointer + ((long)chunk * width), context.Losses.Pointer + ((long)chunk * width), gradient, scale);
-        if (!gradient) return;
-        new Span<T>(logits + ((long)vocabulary * width), (_head.PaddedVocabulary - vocabulary) * width).Clear();
-        _head.LogitsBackwardChunk(logits, normalized, PaddedWidth, width, scratch);
-        T* dx = context.GradientA.Chunk(chunk);
-        new Span<T>(dx, PaddedWidth * width).Clear();
-        T* sums = context.HeadSums.Pointer + (2L * Width * chunk);
-        _finalNorm.Backward(x.Chunk(chunk), mean, rstd, vectors, normalized, dx, sums, sums + Width, width);
     }
 
     private void CheckTargets(ReadOnlySpan<int> targets, int count)
@@ -320,62 +153,47 @@ public sealed unsafe partial class Gpt2Model<T>
         }
     }
 
-    // Embeddings add up to what is not finite only where they are damaged.
-    private static void RequireFiniteEmbedding(Panel<T> x)
+    /// <summary>Bytes that <see cref="Loss"/> with gradients will have allocated in a context of these settings and its workspace.</summary>
+    /// <param name="settings">What is kept, where, and how much of a batch is done at a time.</param>
+    /// <param name="batch">B.</param>
+    /// <param name="length">T.</param>
+    /// <param name="threads">Threads of the workspace.</param>
+    /// <exception cref="InvalidSettingException">Batch x length is more than an array holds.</exception>
+    public StepMemory PredictStep(ActivationSettings settings, int batch, int length, int threads)
     {
-        NonFiniteException? error = NonFinite.Find("embedding", x, "its output is", NonFinite.Mend);
-        if (error is not null) throw error;
-    }
-
-    // Cross-entropy of the next token at every place with a target.
-    private readonly ref struct NextToken(Gpt2Model<T> model, ReadOnlySpan<int> targets, int length, ParameterVector<T>? gradients, double scale) : IHiddenObjective<T>
-    {
-        private readonly ReadOnlySpan<int> _targets = targets;
-
-        public double Add(Panel<T> hidden, int first, int count, Gpt2Context<T> context, double sum) =>
-            model.HeadLoss(hidden, _targets.Slice(first * length, count * length), context, gradients, scale, sum);
-    }
-
-    private readonly struct EmbedWork(Gpt2Model<T> model, int* ids, Panel<T> x, int length, int past, ForwardOptions<T>? options, Workspace<T> workspace) : IParallelWork
-    {
-        public void Execute(int item, int worker) => model.EmbedChunk(ids, x, item, length, past, options, workspace.Scratch(worker));
-    }
-
-    private readonly struct DropEmbeddingWork(Gpt2Model<T> model, DropoutStep stream, Panel<T> x, long firstToken) : IParallelWork
-    {
-        public void Execute(int item, int worker) => model.DropEmbedding(stream, x, item, firstToken);
-    }
-
-    private readonly struct HeadLogitsWork(Gpt2Model<T> model, Panel<T> x, T* vectors, T* output, Workspace<T> workspace) : IParallelWork
-    {
-        public void Execute(int item, int worker) => model.HeadLogitsChunk(x, item, vectors, output, workspace.Scratch(worker));
-    }
-
-    private readonly record struct HeadLossWork(Gpt2Model<T> Model, Panel<T> X, Gpt2Context<T> Context, int First, ParameterVector<T>? Gradients, T Scale, HeadStage Stage) : IParallelWork
-    {
-        public void Execute(int item, int worker)
+        ArgumentNullException.ThrowIfNull(settings);
+        ArgumentOutOfRangeException.ThrowIfLessThan(batch, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(length, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
+        if ((long)batch * length > Array.MaxLength) throw new InvalidSettingException("batch x length", (long)batch * length, $"a step has at most {Array.MaxLength} tokens: use fewer or shorter sequences.");
+        (CheckpointPolicy policy, ActivationOffload offload) = (settings.Checkpointing, settings.Offload);
+        int part = settings.PartOf(batch, length), tokens = checked(part * length);
+        long panel = Panel<T>.Elements(tokens, PaddedWidth), saved = 0, stored = 0, store = 0, shared = 0, scratch = Math.Max(Head.LossScratch, _embedding.Tokens.ScratchElements);
+        foreach (RbeTransformerBlock<T> block in Blocks)
         {
-            ScratchArea<T> scratch = Context.Workspace.Scratch(worker);
-            if (Stage == HeadStage.Gradients) Model._head.HeadGradientItem(item, Context.HeadInputHat, Context.Logits, Gradients!, scratch);
-            else Model.HeadLossChunk(X, Context, First, item, Gradients is not null, Scale, scratch);
+            saved += offload is ActivationOffload.None ? block.Layout.SavedElements(policy, part, length) : 0;
+            long bytes = block.Layout.StoreBytes<T>(policy, offload, part, length);
+            (stored, store) = (stored + bytes, Math.Max(store, bytes));
+            shared = Math.Max(shared, block.Layout.SharedElements(policy, offload, part, length));
+            scratch = Math.Max(scratch, block.ThreadScratchElements(part, length, threads));
         }
+
+        long residual = panel * (offload is ActivationOffload.None ? Blocks.Count + 1 : 2);
+        long whole = part < batch ? Panel<T>.Elements(checked(batch * length), PaddedWidth) : 0;
+        return new StepMemory(
+            ((saved + residual + whole) * sizeof(T)) + (offload is ActivationOffload.BFloat16 ? stored : 0),
+            (shared + (2 * panel)) * sizeof(T), scratch * threads * sizeof(T), Head.Bytes(settings, tokens) + IdBytes(batch, length), offload is ActivationOffload.Spill ? store * Blocks.Count : 0);
     }
 
-    // Items are the token table's; each also takes its share of the features of the position embedding.
-    private readonly struct EmbedGradientWork(Gpt2Model<T> model, int* ids, int count, Panel<T> dx, int length, ParameterVector<T> gradients, Workspace<T> workspace) : IParallelWork
+    /// <summary>Bytes that a context and its workspace hold now, in the same parts.</summary>
+    public static StepMemory MeasureStep(Gpt2Context<T> context)
     {
-        public void Execute(int item, int worker)
-        {
-            model._tokens.LookupGradientItem(item, new ReadOnlySpan<int>(ids, count), dx, gradients, workspace.Scratch(worker));
-            T* g = gradients.At(model._positions);
-            int items = model._tokens.GradientItems, d = model.Width;
-            int first = (int)((long)d * item / items), last = (int)((long)d * (item + 1) / items);
-            for (int t = 0; t < count && first < last; t++)
-            {
-                T* lane = dx.Chunk(t / dx.Width) + (t % dx.Width);
-                T* row = g + ((long)(t % length) * d);
-                for (int f = first; f < last; f++) row[f] += lane[(long)f * dx.Width];
-            }
-        }
+        ArgumentNullException.ThrowIfNull(context);
+        Workspace<T> workspace = context.Workspace;
+        return new StepMemory(
+            context.ActivationBytes, workspace.AllocatedBytes - workspace.ScratchBytes + context.GradientBytes, workspace.ScratchBytes, context.HeadBytes, context.SpilledBytes);
     }
+
+    // The context's copies of tokens and targets.
+    private static long IdBytes(int batch, int length) => ((2L * batch * length * sizeof(int)) + 63) / 64 * 64;
 }

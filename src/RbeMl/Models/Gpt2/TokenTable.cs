@@ -45,14 +45,10 @@ internal abstract unsafe class TokenTable<T>
     /// <summary>The values now.</summary>
     public abstract TableWeights ToWeights();
 
-    public static TokenTable<T> Create(ParameterVector<T> parameters, string name, TableWeights weights, int vocabulary, int width) => weights switch
-    {
-        { Dense: { } dense } when Shape.Holds(dense.Length, vocabulary, width) => new DenseTokenTable<T>(parameters, name, dense, vocabulary, width),
-        { Dense: { } dense } => throw new ShapeMismatchException(name, $"[{vocabulary}, {width}] = {(long)vocabulary * width} values", $"{dense.Length}", "Give one row a token."),
-        { Compressed: { } matrix } when matrix.Rows == vocabulary && matrix.Columns == width => new RbeTokenTable<T>(parameters, name, matrix),
-        { Compressed: { } matrix } => throw new ShapeMismatchException(name, $"[{vocabulary}, {width}]", $"[{matrix.Rows}, {matrix.Columns}]", "Give one row a token."),
-        _ => throw new InvalidSettingException(name, "nothing", "give dense values or a compressed matrix."),
-    };
+    /// <summary>The table of weights that were checked.</summary>
+    public static TokenTable<T> Create(ParameterVector<T> parameters, string name, TableWeights weights, int vocabulary, int width) => weights.Dense is { } dense
+        ? new DenseTokenTable<T>(parameters, name, dense, vocabulary, width)
+        : new RbeTokenTable<T>(parameters, name, weights.Compressed!);
 
     /// <summary>x[., lane] = row of tokens[lane] (padded rows and lanes zero); tokens holds <paramref name="lanes"/> ids.</summary>
     public abstract void LookupChunk(ReadOnlySpan<int> tokens, int lanes, T* x, int paddedWidth, int width, ScratchArea<T> scratch);

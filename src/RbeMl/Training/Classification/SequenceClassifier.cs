@@ -114,7 +114,10 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         {
             HeadRows rows = new(this, context.Logits.Pointer, classes, headDropout, 1.0 / batch, modelGradients is not null || headGradients is not null);
             PooledRows<T> room = new(context.Pooled, context.PooledGradient, context.Places, context.Losses);
-            double loss = Model.PooledStep(padded, sizes, batch, length, Config.Pooling, context.Model, room, dropout, modelGradients, rows);
+            Model.CheckTokens(padded, batch, length, 0);
+            room.Ensure(batch, Model.Config.Width);
+            PooledObjective<T, HeadRows> objective = new(Model.Head, sizes, length, Config.Pooling, room, modelGradients, rows);
+            double loss = Model.Step(padded, batch, length, context.Model, dropout, modelGradients, ref objective) / batch;
             if (headGradients is null) return loss;
             HeadGradientWork work = new(this, context.Logits.Pointer, context.Pooled.Pointer, headGradients, batch);
             context.Workspace.Team.For(Config.Classes, ref work);

@@ -209,7 +209,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
                 throw new NonFiniteException($"{name}, {error.Where}", error.Message[(error.Where.Length + 2)..]);
             }
 
-            _vectors = Model.PrepareHead(Workspace);
+            _vectors = Model.Head.Prepare(Workspace);
             LogSums.Ensure(room);
             Best.Ensure(room);
             return Hidden;
@@ -217,7 +217,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
 
         public float* Score(int chunk, int worker)
         {
-            float* logits = Model.ChunkLogits(Hidden!, chunk, _vectors, Workspace.Scratch(worker));
+            float* logits = Model.Head.ChunkLogits(Hidden!, chunk, _vectors, Workspace.Scratch(worker));
             long first = (long)chunk * Hidden!.Width;
             PredictionKernel.Normalize(logits, Model.Config.Vocabulary, Hidden.Width, LogSums.Pointer + first, Best.Pointer + first);
             return logits;

@@ -56,7 +56,7 @@ public sealed unsafe class SequenceEvaluator : IDisposable, ILeased
         while (batches.MoveNext())
         {
             Panel<float> x = _model.Hidden(batches.Tokens, batches.Count, batches.Length, _workspace);
-            float* vectors = _model.PrepareHead(_workspace);
+            float* vectors = _model.Head.Prepare(_workspace);
             int room = x.Chunks * x.Width;
             fixed (int* ids = batches.Tokens)
             {
@@ -91,7 +91,7 @@ public sealed unsafe class SequenceEvaluator : IDisposable, ILeased
         public void Execute(int item, int worker)
         {
             int width = x.Width, first = item * width;
-            float* logits = model.ChunkLogits(x, item, vectors, workspace.Scratch(worker));
+            float* logits = model.Head.ChunkLogits(x, item, vectors, workspace.Scratch(worker));
             PredictionKernel.Normalize(logits, model.Config.Vocabulary, width, logSums + first, best + first);
 
             // The last token of a sequence predicts nothing; what stands there is not read.
