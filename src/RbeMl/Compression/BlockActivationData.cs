@@ -80,7 +80,7 @@ public sealed record BlockActivationData
 /// <summary>What goes into a dense block and what comes out: the yardstick of its compressed forms.</summary>
 /// <param name="Input">[B, T, D].</param>
 /// <param name="Expected">[B, T, D], the dense block's output.</param>
-public sealed record BlockExample(BlockActivationData Input, BlockActivationData Expected)
+internal sealed record BlockExample(BlockActivationData Input, BlockActivationData Expected)
 {
     /// <summary>Runs the dense block.</summary>
     /// <param name="dense">The weights.</param>

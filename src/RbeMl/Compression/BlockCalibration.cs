@@ -22,7 +22,7 @@ public sealed partial class BlockCalibration
     }
 
     /// <summary>What went into the dense block and what came out.</summary>
-    public BlockExample Example { get; }
+    internal BlockExample Example { get; }
 
     /// <summary>What came out of the dense block.</summary>
     public BlockActivationData Output => Example.Expected;

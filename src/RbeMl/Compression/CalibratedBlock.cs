@@ -71,7 +71,7 @@ public sealed record CalibratedBlock(BlockWeights Weights, PerMatrix<Compression
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
     /// <param name="cancel">Ends the work.</param>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public double OutputError(TransformerConfig config, BlockExample example, Workspace<float>? workspace = null, CancellationToken cancel = default)
+    internal double OutputError(TransformerConfig config, BlockExample example, Workspace<float>? workspace = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(example);
         using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;

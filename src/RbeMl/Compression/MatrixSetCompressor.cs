@@ -7,7 +7,7 @@ namespace RbeMl.Compression;
 /// <param name="Matrices">Compressed matrices with their reports.</param>
 /// <param name="Outcomes">Their figures.</param>
 /// <param name="Copied">Names of the tensors that stay as they are.</param>
-public sealed record CompressedTensors(IReadOnlyList<RbeNamedMatrix> Matrices, IReadOnlyList<MatrixOutcome> Outcomes, IReadOnlyList<string> Copied)
+internal sealed record CompressedTensors(IReadOnlyList<RbeNamedMatrix> Matrices, IReadOnlyList<MatrixOutcome> Outcomes, IReadOnlyList<string> Copied)
 {
     /// <summary>Saves matrices and copied tensors, as a whole or not at all.</summary>
     /// <param name="path">The file.</param>
@@ -24,7 +24,7 @@ public sealed record CompressedTensors(IReadOnlyList<RbeNamedMatrix> Matrices, I
 /// Compresses the matrices of a safetensors file: tensors of two sides of at least <see cref="LeastSide"/> and of a float type of 16 or 32 bits. All others,
 /// and those that are left out by name, are copied with type and bytes. Memory holds the result and one dense matrix.
 /// </summary>
-public static class MatrixSetCompressor
+internal static class MatrixSetCompressor
 {
     /// <summary>Shortest side of a tensor that is compressed.</summary>
     public const int LeastSide = 32;

@@ -6,7 +6,7 @@ namespace RbeMl.Compression;
 /// <summary>What is known of a block before formats are chosen: a rate curve and a sensitivity for each matrix.</summary>
 /// <param name="Curves">Size and weight error of each candidate.</param>
 /// <param name="Sensitivities">Relative error of the block's output for each unit of relative weight error of the one matrix, measured at the probe.</param>
-public sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<double> Sensitivities)
+internal sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<double> Sensitivities)
 {
     /// <summary>Measures curves on samples of tiles, and sensitivities by compressing one matrix at a time and running the block.</summary>
     /// <param name="dense">The weights.</param>

@@ -32,10 +32,10 @@ public sealed unsafe class LayerNorm<T>
     public int Features { get; }
 
     /// <summary>Scale.</summary>
-    public VectorParameter<T> Gamma { get; }
+    internal VectorParameter<T> Gamma { get; }
 
     /// <summary>Shift.</summary>
-    public VectorParameter<T> Beta { get; }
+    internal VectorParameter<T> Beta { get; }
 
     /// <summary>Bytes of native memory beside the values.</summary>
     internal long NativeBytes => Gamma.NativeBytes + Beta.NativeBytes;

@@ -4,7 +4,7 @@ namespace RbeMl.Memory;
 /// Counts native buffers: all of the process's (<see cref="Process"/>), or those that one thread allocates while a counter of its own is open
 /// (<see cref="Open"/>). A buffer stays with the counters it was allocated under, whichever thread frees it.
 /// </summary>
-public sealed class MemoryCounter : IDisposable
+internal sealed class MemoryCounter : IDisposable
 {
     [ThreadStatic]
     private static MemoryCounter? t_open;

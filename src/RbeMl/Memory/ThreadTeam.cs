@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace RbeMl.Memory;
 
 /// <summary>The body of a parallel loop. A struct, so that running one allocates nothing.</summary>
-public interface IParallelWork
+internal interface IParallelWork
 {
     /// <summary>Does item <paramref name="item"/>; <paramref name="worker"/> is the index of the thread, for its own scratch.</summary>
     void Execute(int item, int worker);
@@ -54,7 +54,7 @@ public sealed unsafe class ThreadTeam : IDisposable
     /// </summary>
     /// <exception cref="Exception">The first error of a body.</exception>
     /// <exception cref="ObjectDisposedException">The team was disposed.</exception>
-    public void For<TWork>(int items, ref TWork work)
+    internal void For<TWork>(int items, ref TWork work)
         where TWork : struct, IParallelWork
     {
         ObjectDisposedException.ThrowIf(_loop.IsStopping, this);

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace RbeMl.Numerics;
 
 /// <summary>Where a random number is used. Numbers of different sites are independent.</summary>
-public enum DropoutSite : uint
+internal enum DropoutSite : uint
 {
     /// <summary>Attention probabilities.</summary>
     Attention = 1,
@@ -29,13 +29,13 @@ public enum DropoutSite : uint
 /// <param name="Step">Optimiser step (and micro-batch).</param>
 /// <param name="Layer">Layer index.</param>
 /// <param name="Site">Use within the layer.</param>
-public readonly record struct RandomKey(ulong Seed, uint Step, ushort Layer, DropoutSite Site);
+internal readonly record struct RandomKey(ulong Seed, uint Step, ushort Layer, DropoutSite Site);
 
 /// <summary>
 /// Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3"). The counter is (row low, row high, column / 4, step) with the key
 /// (seed low ^ site-and-layer mix, seed high); word column % 4 of the result belongs to the element.
 /// </summary>
-public static class Philox
+internal static class Philox
 {
     internal const uint M0 = 0xD2511F53, M1 = 0xCD9E8D57, W0 = 0x9E3779B9, W1 = 0xBB67AE85;
 

@@ -2,7 +2,7 @@
 namespace RbeMl.Storage;
 
 /// <content>Other names for files that are there.</content>
-public static partial class AtomicFile
+internal static partial class AtomicFile
 {
     /// <summary>Renames a file or link; one of the new name is never replaced.</summary>
     /// <param name="path">The file.</param>

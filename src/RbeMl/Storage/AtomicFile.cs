@@ -7,7 +7,7 @@ namespace RbeMl.Storage;
 /// anything fails, what was there before stays as it was and the temporary file is removed; that of a process that was killed is removed by the next one
 /// to write into the folder.
 /// </summary>
-public static partial class AtomicFile
+internal static partial class AtomicFile
 {
     private const int LongestName = 255; // bytes, in the file systems of Linux, macOS and Windows
 

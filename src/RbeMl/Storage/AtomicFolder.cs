@@ -5,7 +5,7 @@ namespace RbeMl.Storage;
 /// that is replaced exchanges its name with the new one at once, on Linux and macOS. Elsewhere, and on file systems that cannot, there is a moment in which
 /// neither has the name: a process killed just then leaves the old one as <c>.NAME.rbeml-*.old</c>, and the next write of that folder renames it back first.
 /// </summary>
-public static class AtomicFolder
+internal static class AtomicFolder
 {
     /// <summary>Writes a folder.</summary>
     /// <param name="path">The folder; a link is followed.</param>

@@ -1,7 +1,7 @@
 namespace RbeMl.Training;
 
 /// <summary>Linear warm-up, then a schedule down to a final fraction.</summary>
-public static class LearningRate
+internal static class LearningRate
 {
     // A run limited by time may have few steps: its warm-up ends with the twentieth part of the time at the latest.
     private const double TimedWarmup = 0.05;

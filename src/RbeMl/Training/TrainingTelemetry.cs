@@ -7,7 +7,7 @@ namespace RbeMl.Training;
 /// What training tells listeners of <see cref="System.Diagnostics"/>, such as OpenTelemetry: a meter and an activity source, both named <see cref="Name"/>. Without a
 /// listener a step pays a few branches.
 /// </summary>
-public static class TrainingTelemetry
+internal static class TrainingTelemetry
 {
     /// <summary>Name of the meter and of the activity source.</summary>
     public const string Name = "RbeMl";

@@ -18,7 +18,7 @@ public sealed class Calibration
     /// <see cref="SecondMoment.Shrinkage"/> asks for: much for few tokens, little for many.</param>
     /// <param name="centered">Whether rounding looks at the input without its mean: right when the layer's bias takes <see cref="BiasCorrection"/>, wrong when it has none.</param>
     /// <exception cref="InvalidSettingException">There are no tokens, or the damping is not a positive finite number.</exception>
-    public Calibration(SecondMoment moment, double? damping = null, bool centered = true)
+    internal Calibration(SecondMoment moment, double? damping = null, bool centered = true)
     {
         ArgumentNullException.ThrowIfNull(moment);
         if (moment.Tokens == 0) throw new InvalidSettingException("calibration tokens", 0, "add the layer's inputs over at least one token, better over several times as many as it has features.");
@@ -30,7 +30,7 @@ public sealed class Calibration
     }
 
     /// <summary>The sums.</summary>
-    public SecondMoment Moment { get; }
+    internal SecondMoment Moment { get; }
 
     /// <summary>Share of the mean diagonal that is added to the diagonal.</summary>
     public double Damping { get; }

@@ -7,7 +7,7 @@ namespace RbeMl.Codec;
 /// Sums of x and x x' over the tokens that reach a linear layer, in double: what calibrated rounding knows about the layer's input. Takes 8 n² bytes.
 /// The same bits for any number of threads. Not safe for use by several threads at a time.
 /// </summary>
-public sealed unsafe class SecondMoment
+internal sealed unsafe class SecondMoment
 {
     private readonly double[] _products; // [n padded, n padded], upper triangle
     private readonly double[] _sums; // [n]

@@ -4,14 +4,14 @@ namespace RbeMl.Codec;
 /// <param name="Choices">Index into the points of each curve.</param>
 /// <param name="Bits">Stored bits of all.</param>
 /// <param name="Error">Predicted error: square root of the sum of (sensitivity x error)².</param>
-public sealed record RateAllocation(IReadOnlyList<int> Choices, double Bits, double Error);
+internal sealed record RateAllocation(IReadOnlyList<int> Choices, double Bits, double Error);
 
 /// <summary>
 /// Chooses a point of each curve so that the sum of (s_m e_m)² is least for the bits, or the bits are least for the error. All combinations that no
 /// other one beats in both are built up matrix by matrix, so the choice is optimal; beyond 4096 such combinations they are thinned out evenly in bits, which
 /// costs at most 1/4096 of the range of bits for each matrix.
 /// </summary>
-public static class RateAllocator
+internal static class RateAllocator
 {
     private const int MostCombinations = 4096;
 

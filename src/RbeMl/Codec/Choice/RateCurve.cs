@@ -6,10 +6,10 @@ namespace RbeMl.Codec;
 /// <param name="Options">The way.</param>
 /// <param name="Bits">Stored bits of the whole matrix; never fewer than it takes, and at most a few bits a tile more.</param>
 /// <param name="Error">Relative error of the weights, on the sample.</param>
-public sealed record RatePoint(RbeOptions Options, double Bits, double Error);
+internal sealed record RatePoint(RbeOptions Options, double Bits, double Error);
 
 /// <summary>Which error a matrix has at which size, measured for several formats on a sample of its tiles.</summary>
-public sealed class RateCurve
+internal sealed class RateCurve
 {
     /// <summary>Tiles of a sample unless told otherwise.</summary>
     public const int DefaultTiles = 12;

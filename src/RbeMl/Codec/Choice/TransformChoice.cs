@@ -7,13 +7,13 @@ namespace RbeMl.Codec;
 /// <param name="RelativeError">‖W − Ŵ‖ / ‖W‖ over the sample.</param>
 /// <param name="Advantage">Mean of (a − b) / (a + b) over the tiles, a and b being the squared errors of the first candidate and of this one, in standard errors of that mean; 0 for the
 /// first, infinite where all tiles agree.</param>
-public sealed record TransformScore(TileTransform Transform, double RelativeError, double Advantage);
+internal sealed record TransformScore(TileTransform Transform, double RelativeError, double Advantage);
 
 /// <summary>
 /// Chooses the transform of a matrix by measurement: sampled tiles are fitted with every candidate at the options' format, so that all cost the same bits.
 /// The first candidate stays unless another has less error by more than chance explains.
 /// </summary>
-public static class TransformChoice
+internal static class TransformChoice
 {
     /// <summary>
     /// Standard errors by which another transform must win. On independent weights, where no transform is better, Student's t with the 7 degrees of freedom of

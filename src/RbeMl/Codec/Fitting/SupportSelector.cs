@@ -6,7 +6,7 @@ namespace RbeMl.Codec;
 /// Chooses the places of kept coefficients. On the midpoint grid six of the eight basis functions are single DCT coefficients, at
 /// <see cref="BasisPlaces"/>; with alphas these are left out, or two parameters would mean the same.
 /// </summary>
-public static class SupportSelector
+internal static class SupportSelector
 {
     /// <summary>(row, column) of the DCT coefficients that are 1, cos πx, cos πy, cos 2πx, cos 2πy and cos πx · cos πy.</summary>
     public static ReadOnlySpan<(int Row, int Column)> BasisPlaces => s_basisPlaces;

@@ -3,7 +3,7 @@ namespace RbeMl.Codec;
 /// <summary>What the tiles of a matrix carry, over their cells inside the matrix. Tiles are row-major.</summary>
 /// <param name="Energies">Squared norm of each decoded tile.</param>
 /// <param name="AlphaEnergies">Squared norm of what the alphas alone decode to, <c>sum_k alpha_k phi_k</c>; zeros without alphas.</param>
-public sealed record TileStatistics(IReadOnlyList<double> Energies, IReadOnlyList<double> AlphaEnergies)
+internal sealed record TileStatistics(IReadOnlyList<double> Energies, IReadOnlyList<double> AlphaEnergies)
 {
     /// <summary>Squared norm of the decoded matrix.</summary>
     public double Energy => Energies.Sum();

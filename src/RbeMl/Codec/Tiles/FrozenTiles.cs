@@ -35,7 +35,7 @@ public abstract unsafe partial class FrozenTiles
     public ReadOnlyMemory<byte> Codes { get; }
 
     /// <summary>Coefficients kept exactly, or null.</summary>
-    public TileOutliers? Outliers { get; }
+    internal TileOutliers? Outliers { get; }
 
     /// <summary>Stored bits, outliers included.</summary>
     public abstract long StoredBits { get; }

@@ -6,7 +6,7 @@ namespace RbeMl.Codec;
 /// The largest coefficients of every tile, kept in fp16 beside the codes and put in the place of what the codes say there. Trained weights have
 /// coefficients far beyond what a code of few bits reaches; a handful a tile is enough.
 /// </summary>
-public sealed class TileOutliers
+internal sealed class TileOutliers
 {
     /// <summary>Creates outliers from their parts.</summary>
     /// <param name="tile">B.</param>

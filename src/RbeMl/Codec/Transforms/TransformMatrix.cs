@@ -8,7 +8,7 @@ namespace RbeMl.Codec;
 /// <c>W = S C S'</c> and <c>C = A W A'</c>. All transforms but <see cref="TileTransform.Cdf97"/> are orthonormal: A = S'. An activation goes
 /// into the coefficient domain by S', whatever the transform, because <c>W x = S C (S' x)</c>.
 /// </summary>
-public static class TransformMatrix
+internal static class TransformMatrix
 {
     private static readonly ConcurrentDictionary<(TileTransform, int), (double[] Synthesis, double[] Analysis, double[] Norms)> s_cache = new();
 

@@ -4,7 +4,7 @@ using RbeMl.Storage;
 namespace RbeMl.Files;
 
 /// <content>Reading and checking of preface, header and gaps.</content>
-public sealed partial class RbeContainer
+internal sealed partial class RbeContainer
 {
     private static RbeHeader ReadHeader(string path, ByteSource source)
     {

@@ -10,7 +10,7 @@ namespace RbeMl.Files;
 /// An open <c>.rbe</c> container (layout: <see cref="RbeContainerWriter"/>). Opening checks everything but the payloads, and each payload is
 /// checked when it is read: no flipped bit and no cut goes unnoticed. Nothing is allocated by a length that has not been checked.
 /// </summary>
-public sealed partial class RbeContainer : IDisposable
+internal sealed partial class RbeContainer : IDisposable
 {
     private const int PartBytes = 1 << 18;
     private readonly ByteSource _source;

@@ -20,7 +20,7 @@ namespace RbeMl.Files;
 /// Payloads follow in the order of the table, each at the next multiple of 64 (gaps are zero); offsets count from the first such place
 /// after the header. The file ends with the last payload. FORMAT.md in the folder above describes every byte and says what later versions may add.
 /// </summary>
-public static class RbeContainerWriter
+internal static class RbeContainerWriter
 {
     internal const uint Version = 1;
 

@@ -22,7 +22,7 @@ public sealed class RbeDenseTensor
     }
 
     /// <summary>Name, type, shape and length.</summary>
-    public RbeDenseInfo Info { get; }
+    internal RbeDenseInfo Info { get; }
 
     internal Func<string, RbeTensor> Payload { get; }
 
@@ -49,7 +49,7 @@ public sealed class RbeDenseTensor
     /// <param name="file">The file.</param>
     /// <param name="name">Name of the tensor there and here.</param>
     /// <exception cref="RbeFileException">The file has no such tensor.</exception>
-    public static RbeDenseTensor From(SafetensorsFile file, string name)
+    internal static RbeDenseTensor From(SafetensorsFile file, string name)
     {
         ArgumentNullException.ThrowIfNull(file);
         SafetensorsTensor tensor = file.Find(name);
@@ -62,7 +62,7 @@ public sealed class RbeDenseTensor
 /// <param name="Type">Name of the element type, as given.</param>
 /// <param name="Shape">Sides, outermost first, as given.</param>
 /// <param name="ByteLength">Bytes.</param>
-public sealed record RbeDenseInfo(string Name, string Type, IReadOnlyList<long> Shape, long ByteLength)
+internal sealed record RbeDenseInfo(string Name, string Type, IReadOnlyList<long> Shape, long ByteLength)
 {
     private const int MostSides = 64;
 

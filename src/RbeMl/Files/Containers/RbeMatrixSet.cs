@@ -55,7 +55,7 @@ public sealed class RbeMatrixSet : IDisposable
     public IReadOnlyList<string> Names { get; }
 
     /// <summary>The dense tensors in the order of the file.</summary>
-    public IReadOnlyList<RbeDenseInfo> DenseTensors { get; }
+    internal IReadOnlyList<RbeDenseInfo> DenseTensors { get; }
 
     /// <summary>The metadata given when the file was saved.</summary>
     public JsonElement Metadata { get; }

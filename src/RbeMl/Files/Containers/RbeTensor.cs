@@ -7,7 +7,7 @@ using RbeMl.Storage;
 namespace RbeMl.Files;
 
 /// <summary>Element type of a stored tensor; all are little-endian.</summary>
-public enum RbeElement
+internal enum RbeElement
 {
     /// <summary>32-bit float.</summary>
     F32,
@@ -59,7 +59,7 @@ internal static class RbeElements
 }
 
 /// <summary>A tensor to be written: name, shape and a way to read its bytes.</summary>
-public sealed class RbeTensor
+internal sealed class RbeTensor
 {
     private const int PartElements = 1 << 22;
 
@@ -168,7 +168,7 @@ public sealed class RbeTensor
 /// <param name="Offset">First byte, from the start of the file; a multiple of 64.</param>
 /// <param name="ByteLength">Bytes.</param>
 /// <param name="Hash">XxHash3 of the bytes.</param>
-public sealed record RbeTensorInfo(string Name, RbeElement Element, IReadOnlyList<long> Shape, long Offset, long ByteLength, ulong Hash)
+internal sealed record RbeTensorInfo(string Name, RbeElement Element, IReadOnlyList<long> Shape, long Offset, long ByteLength, ulong Hash)
 {
     /// <summary>Elements.</summary>
     public long Count => ByteLength / RbeElements.Size(Element);

@@ -53,7 +53,7 @@ public sealed partial class Gpt2Directory : IDisposable
     public ModelTokens Tokens => new ModelTokens { EndTokens = _ends ?? EndTokenFiles.Named(Path, Tokenizer, Config.Vocabulary) }.With(Tokenizer, Config.Vocabulary);
 
     /// <summary>The tensors as they are stored.</summary>
-    public SafetensorsSet Tensors => _tensors;
+    internal SafetensorsSet Tensors => _tensors;
 
     /// <summary>Opens a folder and checks everything but the values of the weights.</summary>
     /// <param name="path">The folder.</param>

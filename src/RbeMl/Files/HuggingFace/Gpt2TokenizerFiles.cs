@@ -7,7 +7,7 @@ namespace RbeMl.Files;
 /// <summary>
 /// Tokenizer files of GPT-2 models: <c>tokenizer.json</c>, or <c>vocab.json</c> and <c>merges.txt</c> (at first <c>encoder.json</c> and <c>vocab.bpe</c>).
 /// </summary>
-public static class Gpt2TokenizerFiles
+internal static class Gpt2TokenizerFiles
 {
     /// <summary>Name of the vocabulary.</summary>
     public const string VocabularyName = "vocab.json";

@@ -12,14 +12,14 @@ namespace RbeMl.Files;
 /// <param name="Bytes">Bytes of the tensors.</param>
 /// <param name="Tokenizer">Whether a tokenizer was written.</param>
 /// <param name="LostTokenizer">The name of a tokenizer that the output has no place for; null when none was lost.</param>
-public sealed record DenseExportResult(string Kind, int Tensors, long Bytes, bool Tokenizer, string? LostTokenizer)
+internal sealed record DenseExportResult(string Kind, int Tensors, long Bytes, bool Tokenizer, string? LostTokenizer)
 {
     /// <summary>Why the model's tokenizer could not be read and is not written; null when it was, or there is none.</summary>
     public string? TokenizerProblem { get; init; }
 }
 
 /// <summary>Writes a compressed file as dense weights, one matrix decoded at a time.</summary>
-public static class DenseExport
+internal static class DenseExport
 {
     private const string Extension = ".safetensors";
 

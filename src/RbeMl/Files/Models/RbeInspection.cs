@@ -11,7 +11,7 @@ namespace RbeMl.Files;
 /// <param name="Bits">Stored bits, counted as in <see cref="CompressionReport"/>.</param>
 /// <param name="RelativeError">‖W − Ŵ‖ / ‖W‖ as compression measured it; null when the file has no report.</param>
 /// <param name="TileErrors">The same of every tile, row-major; null when the file has no report.</param>
-public sealed record RbeMatrixInspection(string Name, RbeMatrix Matrix, long Bits, double? RelativeError, IReadOnlyList<float>? TileErrors)
+internal sealed record RbeMatrixInspection(string Name, RbeMatrix Matrix, long Bits, double? RelativeError, IReadOnlyList<float>? TileErrors)
 {
     /// <summary>Weights: rows x columns.</summary>
     public long Weights => (long)Matrix.Rows * Matrix.Columns;
@@ -24,7 +24,7 @@ public sealed record RbeMatrixInspection(string Name, RbeMatrix Matrix, long Bit
 }
 
 /// <summary>What a <c>.rbe</c> file holds, from the file alone. Weights are not decoded.</summary>
-public sealed record RbeInspection
+internal sealed record RbeInspection
 {
     private RbeInspection()
     {

@@ -12,7 +12,7 @@ internal delegate void TensorPart(long start, ReadOnlySpan<byte> part);
 /// read through a memory map of one part at a time, at most 16 MB, so that the file's pages do not pile up in the process. The file must not be
 /// shortened while it is open. Format: https://github.com/huggingface/safetensors.
 /// </summary>
-public sealed class SafetensorsFile : IDisposable
+internal sealed class SafetensorsFile : IDisposable
 {
     private const int PartBytes = 1 << 24;
     private readonly SafeFileHandle _handle;

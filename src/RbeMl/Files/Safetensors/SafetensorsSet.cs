@@ -6,7 +6,7 @@ namespace RbeMl.Files;
 /// The tensors of one safetensors file or of several that an index (<c>model.safetensors.index.json</c>) joins. Opening checks all headers, and that
 /// index and files agree: every tensor is in exactly the file the index names.
 /// </summary>
-public sealed class SafetensorsSet : IDisposable
+internal sealed class SafetensorsSet : IDisposable
 {
     /// <summary>Name of a model's only file.</summary>
     public const string SingleName = "model.safetensors";

@@ -4,7 +4,7 @@ using RbeMl.Storage;
 namespace RbeMl.Files;
 
 /// <summary>A tensor to be written to a safetensors file: name, type, shape and a way to get its bytes once, when it is its turn.</summary>
-public sealed class SafetensorsSource
+internal sealed class SafetensorsSource
 {
     private const int PartElements = 1 << 20;
     private readonly long[] _shape;

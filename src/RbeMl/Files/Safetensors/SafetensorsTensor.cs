@@ -6,7 +6,7 @@ namespace RbeMl.Files;
 /// <param name="Shape">Sides, outermost first; none for a single value.</param>
 /// <param name="Offset">First byte, from the start of the file.</param>
 /// <param name="ByteLength">Bytes.</param>
-public sealed record SafetensorsTensor(string Name, SafetensorsElement Element, IReadOnlyList<long> Shape, long Offset, long ByteLength)
+internal sealed record SafetensorsTensor(string Name, SafetensorsElement Element, IReadOnlyList<long> Shape, long Offset, long ByteLength)
 {
     /// <summary>Elements.</summary>
     public long Count => (long)((Int128)ByteLength * 8 / SafetensorsElements.Bits(Element));

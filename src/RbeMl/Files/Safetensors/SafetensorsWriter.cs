@@ -9,7 +9,7 @@ namespace RbeMl.Files;
 /// Writes safetensors files. Tensors come in the order of the format's own writer, larger element types first and then by name, so that
 /// the same tensors give the same bytes whatever order they are given in; the header is padded with spaces to a multiple of 8 bytes.
 /// </summary>
-public static class SafetensorsWriter
+internal static class SafetensorsWriter
 {
     private const int Alignment = 8;
 

@@ -139,7 +139,7 @@ internal unsafe struct AttentionProblem<T>
 }
 
 /// <summary>What a backward of attention fills.</summary>
-public enum AttentionGradients
+internal enum AttentionGradients
 {
     /// <summary>All three gradients, in one pass over the scores; of all queries and keys.</summary>
     All,

@@ -8,7 +8,7 @@ namespace RbeMl.Layers;
 /// same gradients, bit for bit, as in one. A large group is faster (lanes are summed once for each), a small one lets parts be smaller. The size depends on the length of
 /// the sequences alone, never on threads, batch or memory.
 /// </summary>
-public static class ChunkGroup
+internal static class ChunkGroup
 {
     private const int Most = 8, Least = 2;
     private const int WidePart = Most * Panel<float>.WideWidth;

@@ -8,7 +8,7 @@ namespace RbeMl.Layers;
 /// v[i] = sum_k c_k cos(π k (i + ½) / D).
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class VectorParameter<T>
+internal sealed unsafe class VectorParameter<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly ParameterVector<T> _parameters;

@@ -15,7 +15,7 @@ public sealed class ForwardOptions<T>
     public T[]? AdditiveMask { get; init; }
 
     /// <summary>Past keys and values; the call's own are appended.</summary>
-    public LayerKvCache<T>? Cache { get; init; }
+    internal LayerKvCache<T>? Cache { get; init; }
 
     /// <summary>Random stream of the dropout while training; null switches dropout off (evaluation).</summary>
     public DropoutStep? Dropout { get; set; }

@@ -11,7 +11,7 @@ namespace RbeMl.Layers;
 /// values on as if they had not been rounded.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
+internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly NativeBuffer<byte> _keys;

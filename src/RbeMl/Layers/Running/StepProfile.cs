@@ -3,7 +3,7 @@ using System.Diagnostics;
 namespace RbeMl.Layers;
 
 /// <summary>Stages of a training step. Those of a block come first.</summary>
-public enum ProfileStage
+internal enum ProfileStage
 {
     /// <summary>LayerNorm before attention, with the transform it is fused into.</summary>
     LayerNorm1,
@@ -67,7 +67,7 @@ public enum ProfileStage
 /// <param name="Stage">The stage.</param>
 /// <param name="Count">How often it ran: once a layer and micro-batch, or once a micro-batch or step.</param>
 /// <param name="Total">Its part of the wall time: the time that threads spent in it, divided by the number of threads.</param>
-public readonly record struct ProfileEntry(ProfileStage Stage, long Count, TimeSpan Total)
+internal readonly record struct ProfileEntry(ProfileStage Stage, long Count, TimeSpan Total)
 {
     /// <summary>Mean of one run.</summary>
     public TimeSpan Average => Count == 0 ? TimeSpan.Zero : Total / Count;
@@ -100,7 +100,7 @@ public sealed class StepProfile
     public TimeSpan Total => Span(_totalTicks);
 
     /// <summary>The stages that ran, in the order of <see cref="ProfileStage"/>.</summary>
-    public IEnumerable<ProfileEntry> Entries
+    internal IEnumerable<ProfileEntry> Entries
     {
         get
         {

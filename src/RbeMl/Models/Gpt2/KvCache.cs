@@ -44,7 +44,7 @@ public sealed class KvCache<T> : IDisposable, ILeased
     public long AllocatedBytes => _layers.Sum(l => l.AllocatedBytes);
 
     /// <summary>The cache of one layer.</summary>
-    public LayerKvCache<T> this[int layer] => _layers[layer];
+    internal LayerKvCache<T> this[int layer] => _layers[layer];
 
     /// <summary>Options of a layer's forward with its cache; kept so that a step allocates nothing.</summary>
     internal ForwardOptions<T> Options(int layer) => _options[layer];

@@ -50,7 +50,7 @@ public interface ITokenizer
 
 /// <summary>Decodes token by token: a character whose bytes are spread over tokens comes out whole, with its last token.</summary>
 /// <param name="tokenizer">The tokenizer.</param>
-public sealed class StreamingDecoder(ITokenizer tokenizer)
+internal sealed class StreamingDecoder(ITokenizer tokenizer)
 {
     private readonly Decoder _decoder = Encoding.UTF8.GetDecoder();
     private char[] _characters = new char[64];

@@ -6,7 +6,7 @@ namespace RbeMl.Text;
 /// Texts and the ids of a model whose tokenizer may have fewer ids than it (a vocabulary padded to a multiple of 64) or more (tokens added later). All that
 /// turns text into a model's ids, or these into text, goes through here.
 /// </summary>
-public static class ModelIds
+internal static class ModelIds
 {
     private const int LongestPiece = 40;
 

@@ -8,7 +8,7 @@ namespace RbeMl.Text;
 /// Vocabularies of tiktoken: tokens as bytes, each with a rank that is its id and says how early it is merged. A token's two halves are what its own bytes
 /// come to when only earlier ranks are merged.
 /// </summary>
-public static class TiktokenRanks
+internal static class TiktokenRanks
 {
     private const int MostTokens = 1 << 20, LongestLine = 4096;
 

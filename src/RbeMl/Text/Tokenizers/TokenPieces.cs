@@ -6,7 +6,7 @@ namespace RbeMl.Text;
 /// Encodes a text piece by piece, to the ids of the whole: it is cut where the tokenizer's rule allows (<see cref="ITokenizer.SafeCut"/>). In memory are the ids,
 /// once, and a few million characters, or all where a tokenizer knows no place to cut.
 /// </summary>
-public static class TokenPieces
+internal static class TokenPieces
 {
     private const int PieceCharacters = 1 << 20, FirstCharacters = 1 << 14;
 

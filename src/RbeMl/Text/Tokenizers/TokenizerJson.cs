@@ -9,7 +9,7 @@ namespace RbeMl.Text;
 /// [id, ...], "special": {"name": id}}</c>, where results that are 256, 257 and so on are left out; the last is of kind <c>"bytelevel"</c> where it has added
 /// tokens, <c>"added": {"name": id}</c>, or one for bytes without an id (-1), <c>"unknown": id</c>.
 /// </summary>
-public static class TokenizerJson
+internal static class TokenizerJson
 {
     /// <summary>The JSON of a tokenizer.</summary>
     /// <exception cref="InvalidSettingException">The tokenizer is none of this library's kinds.</exception>

@@ -7,7 +7,7 @@ namespace RbeMl.Training;
 
 /// <summary>What training steps of a classifier work in: the model's activations and the head's rows. Made once and used again every step, by one call at a time.</summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed class ClassifierContext<T> : IDisposable, ILeased
+internal sealed class ClassifierContext<T> : IDisposable, ILeased
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly SequenceClassifier<T> _classifier;

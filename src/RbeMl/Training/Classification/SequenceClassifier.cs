@@ -81,7 +81,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
     /// <exception cref="TokenException">A sequence is empty or too long, or an id or label is out of range.</exception>
     /// <exception cref="ShapeMismatchException">Lengths, tokens and labels do not fit together, or a vector has another layout.</exception>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named.</exception>
-    public double Loss(
+    internal double Loss(
         ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, ReadOnlySpan<int> labels, ClassifierContext<T> context, DropoutStep? dropout = null,
         ParameterVector<T>? modelGradients = null, ParameterVector<T>? headGradients = null) =>
         Loss(tokens, lengths, labels, context, 0, dropout, modelGradients, headGradients);

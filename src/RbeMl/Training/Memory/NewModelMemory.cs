@@ -6,7 +6,7 @@ using RbeMl.Models;
 namespace RbeMl.Training;
 
 /// <summary>Refuses a new model that this machine cannot train, before the model is made.</summary>
-public static class NewModelMemory
+internal static class NewModelMemory
 {
     private const int Vectors = 4; // values, gradients, two moments
 

@@ -6,7 +6,7 @@ using RbeMl.Models;
 namespace RbeMl.Training;
 
 /// <summary>Memory of this process as the system sees it.</summary>
-public static class RuntimeFootprint
+internal static class RuntimeFootprint
 {
     private static readonly Lock s_gate = new();
     private static bool s_warm;

@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 namespace RbeMl.Codec;
 
 /// <content>Decoding of codes.</content>
-public sealed partial class QuantizedTiles
+internal sealed partial class QuantizedTiles
 {
     /// <summary>
     /// The level of every code, <c>[2^bits]</c>, ascending, for groups of unit variance: Lloyd-Max levels of a unit Gaussian for 3 .. 5 bits,

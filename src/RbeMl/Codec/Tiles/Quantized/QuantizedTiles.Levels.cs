@@ -8,7 +8,7 @@ namespace RbeMl.Codec;
 /// Decoding to integers. Uniform levels (6 .. 8 bits) are integers; Lloyd-Max levels (3 .. 5 bits) are rounded to 1/127 of the largest. With AVX-512 VBMI 64 codes
 /// are one permutation, which gives eight codes a 64-bit lane, one shift of all of them, and one look-up.
 /// </content>
-public sealed unsafe partial class QuantizedTiles
+internal sealed unsafe partial class QuantizedTiles
 {
     private const int ByteLanes = 64;
 

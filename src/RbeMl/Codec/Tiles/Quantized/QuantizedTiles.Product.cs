@@ -10,7 +10,7 @@ namespace RbeMl.Codec;
 /// Products with a vector: codes become levels in registers as when decoding, and meet x there. A row's sum stays a vector over all tiles of the row, so a group
 /// costs one multiplication with its scale, and lanes are added once at the end.
 /// </content>
-public sealed unsafe partial class QuantizedTiles
+internal sealed unsafe partial class QuantizedTiles
 {
     private const int PrefetchBytes = 2048;
 

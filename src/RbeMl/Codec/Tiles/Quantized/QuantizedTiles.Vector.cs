@@ -9,7 +9,7 @@ namespace RbeMl.Codec;
 /// Vector decoding. Sixteen codes are 2 * bits &lt;= 16 bytes: every lane shuffles the two bytes its code lies in to its low end, shifts the code
 /// down by (lane * bits) mod 8, and looks its level up by permutation (3 .. 5 bits) or computes it (6 .. 8 bits).
 /// </content>
-public sealed unsafe partial class QuantizedTiles
+internal sealed unsafe partial class QuantizedTiles
 {
     private const int VectorBytes = 16;
     private const int TailBytes = 64;

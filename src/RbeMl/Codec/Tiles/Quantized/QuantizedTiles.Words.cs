@@ -8,7 +8,7 @@ namespace RbeMl.Codec;
 /// Products with a vector where bytes can be permuted across 512 bits. A group of 64 codes becomes sixteen words, word w with codes 4 w .. 4 w + 3, so that one permutation serves
 /// four vectors of levels; x lies in four vectors of every fourth element. The loop over the rows of a tile is a method of its own: then all that it needs stays in registers.
 /// </content>
-public sealed unsafe partial class QuantizedTiles
+internal sealed unsafe partial class QuantizedTiles
 {
     private const int CodesPerWord = 4;
     private const int PrefetchAhead = 4096;

@@ -6,7 +6,7 @@ namespace RbeMl.Codec;
 /// The frozen base of a matrix: all B² coefficients of every tile at <see cref="FrozenTiles.Bits"/> bits, in groups of 64 consecutive
 /// coefficients (row-major in the tile) that share an fp16 scale. value = scale * Levels[code].
 /// </summary>
-public sealed partial class QuantizedTiles : FrozenTiles
+internal sealed partial class QuantizedTiles : FrozenTiles
 {
     /// <summary>Creates a base from its parts.</summary>
     /// <param name="tile">B.</param>

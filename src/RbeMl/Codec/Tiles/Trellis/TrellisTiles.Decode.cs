@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 namespace RbeMl.Codec;
 
 /// <content>Decoding.</content>
-public sealed partial class TrellisTiles
+internal sealed partial class TrellisTiles
 {
     private protected override void Decode(int tileIndex, Span<float> coefficients)
     {

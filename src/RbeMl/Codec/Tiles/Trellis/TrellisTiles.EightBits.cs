@@ -1,7 +1,7 @@
 namespace RbeMl.Codec;
 
 /// <content>The same weights in codes that cost more bytes and less time.</content>
-public sealed partial class TrellisTiles
+internal sealed partial class TrellisTiles
 {
     /// <summary>
     /// These tiles, decoded once and quantised to 8 bits in groups of 64, as <see cref="QuantizedFormat"/> does it; outliers stay. A value of a trellis is looked up in a table of

@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.X86;
 namespace RbeMl.Codec;
 
 /// <content>Decoding to integers: the values of the states rounded to 1/127 of the largest. States are found as when decoding to floats.</content>
-public sealed unsafe partial class TrellisTiles
+internal sealed unsafe partial class TrellisTiles
 {
     // By bits - 2: coefficient = scale * unit * integer level.
     private static readonly float[] s_levelUnits = [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(bits => TrellisCodebook.For(bits).Max() / LargestLevel)];

@@ -6,7 +6,7 @@ using RbeMl.Numerics;
 namespace RbeMl.Codec;
 
 /// <content>Products with a vector: states are gathered into registers as when decoding, and meet x there; each tile's sums get its scale at its end.</content>
-public sealed unsafe partial class TrellisTiles
+internal sealed unsafe partial class TrellisTiles
 {
     private const int Lanes = 8;
 

@@ -9,7 +9,7 @@ namespace RbeMl.Codec;
 /// Row-major: sixteen samples lie in 2 * bits &lt;= 12 bytes and their windows start at most two bytes before; every lane shuffles the three bytes its window
 /// lies in to its low end and shifts. Column-major: a lane is a column, whose windows lie B * bits / 8 bytes apart at the same bit, and is gathered.
 /// </content>
-public sealed unsafe partial class TrellisTiles
+internal sealed unsafe partial class TrellisTiles
 {
     private const int Mask = TrellisCodebook.States - 1;
     private const int Before = 4; // bytes of a row-major vector before its first symbol: 4 + 12 make one of 16

@@ -18,7 +18,7 @@ public enum TrellisScan
 /// on a window of 12 bits only; value = scale * Table[state]. Trellis-coded quantisation (Marcellin and Fischer 1990) in its bitshift form
 /// (Mao et al. 1992; Tseng et al. 2024).
 /// </summary>
-public sealed partial class TrellisTiles : FrozenTiles
+internal sealed partial class TrellisTiles : FrozenTiles
 {
     /// <summary>Bytes after the last tile, so that vectors may read past it. Their values do not matter.</summary>
     public const int PadBytes = 8;
