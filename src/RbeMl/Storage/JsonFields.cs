@@ -100,6 +100,10 @@ internal readonly record struct JsonFields(string Path, string Where, JsonElemen
         return Enum.GetNames<T>().Contains(text) ? Enum.Parse<T>(text) : throw Unknown(key, text, string.Join(", ", Enum.GetNames<T>()));
     }
 
+    /// <summary>One of an enumeration's names, or null when there is none.</summary>
+    public T? OptionalName<T>(string key)
+        where T : struct, Enum => Json.TryGetProperty(key, out _) ? Name<T>(key) : null;
+
     /// <summary>The error for a name that a later version may know.</summary>
     public RbeFileException Unknown(string key, string value, string known) => new(Path, $"{Where}.{key} is \"{value}\"; this version knows {known}. Update RbeMl.");
 

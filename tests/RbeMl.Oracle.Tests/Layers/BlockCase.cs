@@ -26,6 +26,9 @@ public sealed record BlockCase(RbeOptions Options)
     /// <summary>Whether attention is causal.</summary>
     public bool Causal { get; init; } = true;
 
+    /// <summary>Where the LayerNorms stand.</summary>
+    public BlockOrder Order { get; init; } = BlockOrder.PreNorm;
+
     /// <summary>Whether some tokens are padding.</summary>
     public bool Padding { get; init; }
 
@@ -52,6 +55,7 @@ public sealed record BlockCase(RbeOptions Options)
         MaxSequenceLength = Length,
         Gelu = Gelu,
         Causal = Causal,
+        Order = Order,
         LayerNorm = LayerNorm,
         Dropout = Dropout,
     };
@@ -79,6 +83,10 @@ public sealed record BlockCase(RbeOptions Options)
         ["tile 64, one short chunk"] = new(new RbeOptions { Tile = 64, Format = RbeFormat.Sparse(304) }) { Width = 96, Hidden = 192, Batch = 1, Length = 9 },
         ["cosine gamma and beta"] = new(Sparse(SupportRule.Runs(16))) { LayerNorm = LayerNormStorage.Compressed },
         ["scalar gamma and beta"] = new(Sparse(SupportRule.Runs(16))) { LayerNorm = LayerNormStorage.Scalar, Policy = CheckpointPolicy.Full },
+        ["post-LN"] = new(Sparse(SupportRule.Runs(4))) { Order = BlockOrder.PostNorm },
+        ["post-LN, not causal, padding, erf"] = new(Sparse(SupportRule.TopK)) { Order = BlockOrder.PostNorm, Causal = false, Padding = true, Gelu = GeluKind.Erf, Policy = CheckpointPolicy.Full },
+        ["post-LN, all masks, dropout"] = new(Sparse(SupportRule.Runs(16))) { Order = BlockOrder.PostNorm, Causal = false, Padding = true, Additive = true, Dropout = 0.1f, Policy = CheckpointPolicy.Selective },
+        ["post-LN, 4 bits and delta, cosine gamma and beta"] = new(Quantized(4, SupportRule.Runs(16))) { Order = BlockOrder.PostNorm, LayerNorm = LayerNormStorage.Compressed },
         ["dropout"] = new(Sparse(SupportRule.Runs(16))) { Dropout = 0.25f },
         ["dropout, padding, recomputed"] = new(Sparse(SupportRule.TopK)) { Dropout = 0.1f, Padding = true, Length = 21, Policy = CheckpointPolicy.Full },
     };

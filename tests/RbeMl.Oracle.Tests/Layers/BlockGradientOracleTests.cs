@@ -54,6 +54,7 @@ public abstract class BlockGradientOracleTests<T> : OracleTest
         {
             Gelu = c.Gelu,
             Causal = c.Causal,
+            PostNorm = c.Order == BlockOrder.PostNorm,
             KeyPadding = padding is null ? null : tensor(padding).to(@bool).reshape(c.Batch, c.Length),
             AdditiveMask = additive is null ? null : Tensors.From(additive, c.Batch, 1, c.Length, c.Length),
             Dropout = c.Dropout == 0 ? null : Drawn(c),

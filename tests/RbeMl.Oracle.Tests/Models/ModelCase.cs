@@ -26,6 +26,12 @@ public sealed record ModelCase(RbeOptions Options)
     /// <summary>Whether scores of attention are scaled by layer.</summary>
     public bool ScaleByLayer { get; init; }
 
+    /// <summary>Where the LayerNorms stand.</summary>
+    public BlockOrder Order { get; init; } = BlockOrder.PreNorm;
+
+    /// <summary>Whether a token sees only what is before it.</summary>
+    public bool Causal { get; init; } = true;
+
     /// <summary>Whether alpha gradients are preconditioned.</summary>
     public bool Precondition { get; init; }
 
@@ -47,10 +53,18 @@ public sealed record ModelCase(RbeOptions Options)
         TiedHead = Tied,
         ScaleAttention = ScaleScores,
         ScaleAttentionByLayer = ScaleByLayer,
+        Order = Order,
+        Causal = Causal,
     };
 
     /// <summary>What torch's forward needs of it.</summary>
-    internal TorchBlockOptions TorchOptions => new(Config.Heads) { ScaleScores = ScaleScores, ScaleByLayer = ScaleByLayer };
+    internal TorchBlockOptions TorchOptions => new(Config.Heads)
+    {
+        ScaleScores = ScaleScores,
+        ScaleByLayer = ScaleByLayer,
+        PostNorm = Order == BlockOrder.PostNorm,
+        Causal = Causal,
+    };
 
     /// <summary>How it is trained.</summary>
     public TrainerOptions Training => new() { LearningRate = 1e-3, WeightDecay = 0.1, Clip = Clip, PreconditionAlphas = Precondition };
@@ -76,6 +90,8 @@ public sealed record ModelCase(RbeOptions Options)
         ["scores scaled by layer"] = new(Tile32(RbeFormat.Sparse(1024))) { ScaleByLayer = true, Policy = CheckpointPolicy.Selective },
         ["scores not scaled"] = new(Tile32(RbeFormat.Sparse(1024))) { ScaleScores = false },
         ["scores scaled by layer only"] = new(Tile32(RbeFormat.Sparse(100, SupportRule.Runs(4)))) { ScaleScores = false, ScaleByLayer = true, Policy = CheckpointPolicy.Full },
+        ["post-LN"] = new(Tile32(RbeFormat.Sparse(100, SupportRule.Runs(4)))) { Order = BlockOrder.PostNorm, Policy = CheckpointPolicy.Full },
+        ["post-LN, not causal"] = new(Tile32(RbeFormat.Sparse(1024))) { Order = BlockOrder.PostNorm, Causal = false },
         ["4 bits and delta"] = new(Tile32(RbeFormat.Quantized(4) with { Delta = (SparseFormat)RbeFormat.Sparse(100) })) { Policy = CheckpointPolicy.Selective },
     };
 

@@ -107,6 +107,7 @@ public abstract class ModelOracleTests<T> : OracleTest
     [InlineData("runs of 4 and alphas")]
     [InlineData("scores scaled by layer")]
     [InlineData("scores scaled by layer only")]
+    [InlineData("post-LN")]
     public void CachedStepsGiveTorchsLogits(string name)
     {
         ModelCase c = ModelCase.All[name];

@@ -50,6 +50,9 @@ internal sealed record TorchBlockOptions(int Heads)
     /// <summary>Whether a token sees only itself and what precedes it.</summary>
     public bool Causal { get; init; } = true;
 
+    /// <summary>Whether LayerNorms stand after the residual connections.</summary>
+    public bool PostNorm { get; init; }
+
     /// <summary>[B, T] bool, false hides a key; null shows all.</summary>
     public Tensor? KeyPadding { get; init; }
 

@@ -48,10 +48,11 @@ internal static class TorchGpt2
     /// <summary>One block: a = x + Attention(LN1 x), y = a + FFN(LN2 a); [B, T, D] -> [B, T, D].</summary>
     public static Tensor Block(Tensor x, TorchBlock block, TorchBlockOptions options)
     {
-        Tensor attention = Attention(LayerNorm(x, block.Ln1Gamma.Value, block.Ln1Beta.Value, options.Eps), block, options);
-        Tensor a = x + Drop(attention, options.Dropout?.AttentionResidual);
-        Tensor hidden = Gelu(block.Expand.Forward(LayerNorm(a, block.Ln2Gamma.Value, block.Ln2Beta.Value, options.Eps)), options.Gelu);
-        return a + Drop(block.Contract.Forward(hidden), options.Dropout?.FeedForwardResidual);
+        Tensor normal = LayerNorm(x, block.Ln1Gamma.Value, block.Ln1Beta.Value, options.Eps);
+        Tensor a = (options.PostNorm ? normal : x) + Drop(Attention(normal, block, options), options.Dropout?.AttentionResidual);
+        normal = LayerNorm(a, block.Ln2Gamma.Value, block.Ln2Beta.Value, options.Eps);
+        Tensor hidden = Gelu(block.Expand.Forward(normal), options.Gelu);
+        return (options.PostNorm ? normal : a) + Drop(block.Contract.Forward(hidden), options.Dropout?.FeedForwardResidual);
     }
 
     /// <summary>The whole model: token ids [B, T] -> logits [B, T, V].</summary>
@@ -61,8 +62,26 @@ internal static class TorchGpt2
     public static Tensor Hidden(Tensor ids, TorchModel model, TorchBlockOptions options)
     {
         Tensor x = model.Tokens.index_select(0, ids.reshape(-1)).reshape(ids.shape[0], ids.shape[1], -1) + model.Positions.narrow(0, 0, ids.shape[1]);
+        if (options.PostNorm) return PostNorm(x, model, options);
         for (int l = 0; l < model.Blocks.Length; l++) x = Block(x, model.Blocks[l], options.ScaleByLayer ? options with { ScoreDivisor = l + 1 } : options);
         return LayerNorm(x, model.FinalGamma, model.FinalBeta, options.Eps);
+    }
+
+    // A post-LN stack as it is usually written: LN of the embedding, then in each layer h = LN(h + Attention(h)), h = LN(h + FFN(h)).
+    private static Tensor PostNorm(Tensor x, TorchModel model, TorchBlockOptions options)
+    {
+        Tensor h = LayerNorm(x, model.Blocks[0].Ln1Gamma.Value, model.Blocks[0].Ln1Beta.Value, options.Eps);
+        for (int l = 0; l < model.Blocks.Length; l++)
+        {
+            TorchBlock block = model.Blocks[l];
+            h = LayerNorm(h + Attention(h, block, options), block.Ln2Gamma.Value, block.Ln2Beta.Value, options.Eps);
+            Tensor sum = h + block.Contract.Forward(Gelu(block.Expand.Forward(h), options.Gelu));
+            h = l + 1 < model.Blocks.Length
+                ? LayerNorm(sum, model.Blocks[l + 1].Ln1Gamma.Value, model.Blocks[l + 1].Ln1Beta.Value, options.Eps)
+                : LayerNorm(sum, model.FinalGamma, model.FinalBeta, options.Eps);
+        }
+
+        return h;
     }
 
     /// <summary>Mean cross-entropy of logits [B, T, V] over the targets [B, T] that are not negative.</summary>

@@ -34,7 +34,12 @@ public class BlockGradientTests
     [MemberData(nameof(Cases))]
     public void Every_group_matches_central_differences(string format, GeluKind gelu, LayerNormStorage storage, int past, bool masks, float dropout)
     {
-        TransformerConfig config = new() { Width = 40, FeedForwardWidth = 72, Heads = 4, Layers = 1, MaxSequenceLength = 64, Gelu = gelu, LayerNorm = storage, Dropout = dropout };
+        Compare(new() { Width = 40, FeedForwardWidth = 72, Heads = 4, Layers = 1, MaxSequenceLength = 64, Gelu = gelu, LayerNorm = storage, Dropout = dropout }, format, past, masks);
+    }
+
+    private static void Compare(TransformerConfig config, string format, int past, bool masks)
+    {
+        float dropout = config.Dropout;
         using BlockFixture<double> fixture = new(config, OptionsOf(format), batch: 2, length: 9, threads: 2);
         using LayerKvCache<double> cache = fixture.CacheWith(past); // the past is a constant: it is not made again when the parameters move
         (byte[] padding, double[] additive) = fixture.Masks(past);
@@ -62,6 +67,15 @@ public class BlockGradientTests
         double[] inputDirection = Direction(random, dx.Length);
         Check("input", inputDirection, dx, h => Move(fixture.X, inputDirection, h), Options, fixture);
     }
+
+    [Theory]
+    [InlineData(BlockOrder.PostNorm, true, "runs4", 0, false, 0)]
+    [InlineData(BlockOrder.PostNorm, true, "seed", 3, true, 0.1f)]
+    [InlineData(BlockOrder.PostNorm, false, "runs16", 0, true, 0.2f)]
+    [InlineData(BlockOrder.PostNorm, false, "quantized+delta", 0, false, 0)]
+    [InlineData(BlockOrder.PreNorm, false, "runs4", 0, true, 0.1f)]
+    public void Every_group_of_other_architectures_matches_central_differences(BlockOrder order, bool causal, string format, int past, bool masks, float dropout) =>
+        Compare(new() { Width = 40, FeedForwardWidth = 72, Heads = 4, Layers = 1, MaxSequenceLength = 64, Order = order, Causal = causal, Dropout = dropout }, format, past, masks);
 
     [Fact]
     public void All_parameter_groups_are_there()

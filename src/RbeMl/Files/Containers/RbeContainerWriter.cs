@@ -27,7 +27,10 @@ internal static class RbeContainerWriter
     /// <summary>Feature bit of models whose scores of attention are scaled in another way than by 1 / sqrt(D / H).</summary>
     internal const uint AttentionScaleFeature = 1;
 
-    internal const uint KnownFeatures = AttentionScaleFeature;
+    /// <summary>Feature bit of models whose blocks have another order than GPT-2's.</summary>
+    internal const uint BlockOrderFeature = 2;
+
+    internal const uint KnownFeatures = AttentionScaleFeature | BlockOrderFeature;
     internal const int PrefaceLength = 32, HashedPreface = 24, Alignment = 64;
 
     // Some 70,000 tensors: an entry has about 200 bytes with its share of the metadata. A tokenizer of 100,000 merges has 1.5 MB.

@@ -28,7 +28,7 @@ public sealed partial class Gpt2Directory
     /// <param name="cancel">Ends the work.</param>
     /// <exception cref="RbeFileException">The folder holds other files, or cannot be written.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
-    /// <exception cref="InvalidSettingException">The model is not causal, or the tokenizer is of another kind.</exception>
+    /// <exception cref="InvalidSettingException">The model is not causal or not pre-LN, or the tokenizer is of another kind.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; nothing is written.</exception>
     public static void Save(
         string folder, Gpt2Model<float> model, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32, CancellationToken cancel = default)
@@ -52,6 +52,12 @@ public sealed partial class Gpt2Directory
         ArgumentException.ThrowIfNullOrEmpty(folder);
         ArgumentNullException.ThrowIfNull(weights);
         TransformerConfig config = weights.Config;
+        if (config.Order != BlockOrder.PreNorm)
+        {
+            throw new InvalidSettingException(
+                nameof(config.Order), config.Order, "a GPT-2 has its LayerNorms before the halves of a block: this model cannot be written as one.");
+        }
+
         if (!config.Causal) throw new InvalidSettingException(nameof(config.Causal), config.Causal, "a GPT-2 is causal: this model cannot be written as one.");
         if (3L * config.Width * config.Width > Array.MaxLength) throw new InvalidSettingException(nameof(config.Width), config.Width, $"c_attn would have more than {Array.MaxLength} values: too large for this version.");
         if (tokenizer is not (null or Gpt2Tokenizer or BytePairTokenizer)) throw new InvalidSettingException("tokenizer", tokenizer.GetType().Name, "vocab.json and merges.txt hold byte pairs; pass null to write the model without its tokenizer.");

@@ -175,7 +175,8 @@ public static partial class Gpt2File
     }
 
     /// <summary>What a reader must know to compute a model rightly.</summary>
-    internal static uint Features(TransformerConfig config) => config.HasUsualAttentionScale ? 0 : RbeContainerWriter.AttentionScaleFeature;
+    internal static uint Features(TransformerConfig config) =>
+        (config.HasUsualAttentionScale ? 0 : RbeContainerWriter.AttentionScaleFeature) | (config.Order == BlockOrder.PreNorm ? 0 : RbeContainerWriter.BlockOrderFeature);
 
     // Keys that came later are there only where they say something.
     internal static JsonObject Describe(TransformerConfig config)
@@ -199,6 +200,7 @@ public static partial class Gpt2File
         if (config.EmbeddingDropout is { } embedding) json["embeddingDropout"] = (double)embedding;
         if (!config.ScaleAttention) json["scaleAttention"] = false;
         if (config.ScaleAttentionByLayer) json["scaleAttentionByLayer"] = true;
+        if (config.Order != BlockOrder.PreNorm) json["order"] = config.Order.ToString();
         if (config.FirstLayer > 0) json["firstLayer"] = config.FirstLayer;
         return json;
     }

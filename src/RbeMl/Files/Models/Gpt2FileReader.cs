@@ -27,6 +27,7 @@ public static partial class Gpt2File
             LayerNormEpsilon = fields.Real("layerNormEpsilon"),
             Gelu = fields.Name<GeluKind>("gelu"),
             Causal = fields.Flag("causal"),
+            Order = fields.OptionalName<BlockOrder>("order") ?? BlockOrder.PreNorm,
             TiedHead = fields.Flag("tiedHead"),
             LayerNorm = fields.Name<LayerNormStorage>("layerNorm"),
             AttentionDropout = (float?)fields.OptionalReal("attentionDropout"),

@@ -16,9 +16,9 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
 {
     // What full checkpointing does again; the last products of the halves are not needed, the rest is done with the other policies'
     // recomputation.
-    private static readonly BlockStep[] s_again =
+    private readonly BlockStep[] _again =
     [
-        .. RbeTransformerBlock<T>.Steps.Where(step => step.To is X1Hat or Qkv or Att or X2Hat),
+        .. block.Steps.Where(step => step.To is X1Hat or Qkv or Att or X2Hat),
         new(BlockOperation.ExpandOnly, X2Hat, Hidden, ProfileStage.Recomputation),
     ];
 
@@ -49,7 +49,7 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
         call.Sums.Ensure((long)call.Chunks * _layout.Sums);
         forward.Prepare(call);
         forward.EnsureScratch(call, backward: true);
-        if (call.Keep == CheckpointPolicy.Full) forward.Run(call, s_again);
+        if (call.Keep == CheckpointPolicy.Full) forward.Run(call, _again);
 
         int heads = checked(call.Batch * _layout.Heads);
         Loop(call, Stage.FeedForward, call.Chunks);
@@ -152,15 +152,26 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
         call.Lap(worker, ProfileStage.LayerNorm1Backward, t0);
     }
 
-    // Through a half's LayerNorm to its input x, past which the residual's gradient goes: dx = residual + LN'(dNorm).
+    // Through a half's LayerNorm to its input x: the residual's gradient goes past it, dx = residual + LN'(dNorm), or in a post-LN block
+    // through it too.
     private void Normalize(BlockCall<T> call, BlockPanel input, int chunk, T* dNorm, T* residual, T* dx)
     {
-        (LayerNorm<T> norm, BlockVector gamma, BlockVector beta) = input == Input
-            ? (block.LayerNorm1, BlockVector.Gamma1, BlockVector.Beta1)
-            : (block.LayerNorm2, BlockVector.Gamma2, BlockVector.Beta2);
+        (BlockVector gamma, BlockVector beta) = input == Input
+            ? (BlockVector.Gamma1, BlockVector.Beta1)
+            : (BlockVector.Gamma2, BlockVector.Beta2);
         NormPlace<T> at = call.Norm(input == Input, chunk);
-        Copy(residual, dx, call);
-        norm.Backward(
+        long size = (long)_layout.PaddedWidth * call.Width;
+        if (block.IsPostNorm)
+        {
+            Elementwise.Add(dNorm, residual, dNorm, size);
+            new Span<T>(dx, checked((int)size)).Clear();
+        }
+        else
+        {
+            Copy(residual, dx, call);
+        }
+
+        block.NormOf(input).Backward(
             call[input].Chunk(chunk), at.Mean, at.Rstd, at.Gamma, dNorm, dx, Sums(call, gamma, chunk), Sums(call, beta, chunk), call.Width);
     }
 

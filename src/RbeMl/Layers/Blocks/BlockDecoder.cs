@@ -72,7 +72,7 @@ internal sealed unsafe class BlockDecoder<T>(RbeTransformerBlock<T> block)
         call.Begin(_layout, x, y, batch, cache, workspace);
         block.DecodeNorms(call.NormVectors);
         new Span<T>(call[Att, 0], checked(batch * _layout.PaddedWidth)).Clear(); // attention writes no padding
-        foreach (BlockStep step in RbeTransformerBlock<T>.Steps)
+        foreach (BlockStep step in block.Steps)
         {
             if (step.IsProduct || step.Operation == BlockOperation.Attend)
             {
@@ -93,19 +93,18 @@ internal sealed unsafe class BlockDecoder<T>(RbeTransformerBlock<T> block)
     private void Run(in BlockStep step, DecodeCall<T> call, int sequence)
     {
         T* x = call[step.From, sequence];
-        if (step.Operation == BlockOperation.Add)
+        if (step.Operation is BlockOperation.Normalize or BlockOperation.AddNormalized)
+        {
+            T* gamma = call.NormVectors + (step.From == Input ? 0 : 2L * _layout.PaddedWidth);
+            block.NormOf(step.From).ApplyVector(x, gamma, gamma + _layout.PaddedWidth, call.Normal);
+            new Span<T>(call.Normal + _layout.Width, _layout.PaddedWidth - _layout.Width).Clear();
+            x = call.Normal;
+        }
+
+        if (step.Operation is BlockOperation.Add or BlockOperation.AddNormalized)
         {
             Elementwise.Add(call[step.To, sequence], x, call[step.To, sequence], _layout.PaddedWidth);
             return;
-        }
-
-        if (step.Operation == BlockOperation.Normalize)
-        {
-            bool first = step.From == Input;
-            T* gamma = call.NormVectors + (first ? 0 : 2L * _layout.PaddedWidth);
-            (first ? block.LayerNorm1 : block.LayerNorm2).ApplyVector(x, gamma, gamma + _layout.PaddedWidth, call.Normal);
-            new Span<T>(call.Normal + _layout.Width, _layout.PaddedWidth - _layout.Width).Clear();
-            x = call.Normal;
         }
 
         Transform(step.To, x, call[step.To, sequence], call.Moments(step.To, sequence), _layout.PaddedWidth / _layout.Tile);

@@ -44,7 +44,7 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
         if (call.IsDivided) call.Shape(InputMoments);
         call.EnsureStatistics();
         EnsureScratch(call, backward: false);
-        Run(call, RbeTransformerBlock<T>.Steps);
+        Run(call, block.Steps);
     }
 
     /// <summary>Decodes the LayerNorms and chooses how chunks are shared among threads.</summary>
@@ -113,17 +113,25 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
             case BlockOperation.Contract: Contract(part, scratch); break;
             case BlockOperation.ExpandOnly: MultiplyRows(step, part, Read(part, step.From), scratch); break;
             default:
-                for (int c = 0; c < part.Group.Count; c++) RunChunk(step, part, c);
+                for (int c = 0; c < part.Group.Count; c++) RunChunk(step, part, c, scratch);
                 break;
         }
     }
 
-    private void RunChunk(in BlockStep step, in Part part, int c)
+    private void RunChunk(in BlockStep step, in Part part, int c, ScratchArea<T> scratch)
     {
         (BlockCall<T> call, int chunk) = (part.Call, part.First + c);
         T* from = call[step.From].Chunk(chunk);
-        if (step.Operation == BlockOperation.Add)
+        if (step.Operation is BlockOperation.Add or BlockOperation.AddNormalized)
         {
+            if (step.Operation == BlockOperation.AddNormalized)
+            {
+                (LayerNorm<T> norm, NormPlace<T> at) = (block.NormOf(step.From), call.Norm(step.From == Input, chunk));
+                T* normalized = scratch.Take((long)_layout.PaddedWidth * call.Width);
+                norm.ApplyBlock(from, at.Mean, at.Rstd, at.Gamma, at.Beta, 0, _layout.PaddedWidth, normalized, call.Width);
+                from = normalized;
+            }
+
             T* half = call[step.To].Chunk(chunk);
             block.Drop(call, step.To == Middle ? DropoutSite.AttentionResidual : DropoutSite.FeedForwardResidual, chunk, half);
             Elementwise.Add(half, from, half, (long)_layout.PaddedWidth * call.Width);
@@ -141,7 +149,7 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
     // LayerNorm into its transform: block by block in the nearest cache (fused), or by way of the whole normalised chunk.
     private void Normalize(bool first, RbeLinear<T> linear, BlockCall<T> call, int chunk, T* x, T* hat)
     {
-        LayerNorm<T> norm = first ? block.LayerNorm1 : block.LayerNorm2;
+        LayerNorm<T> norm = block.NormOf(first ? Input : Middle);
         NormPlace<T> at = call.Norm(first, chunk);
         int width = call.Width, together = block.FuseLayerNorm ? 1 : linear.TileColumns;
         norm.Statistics(x, at.Mean, at.Rstd, width);

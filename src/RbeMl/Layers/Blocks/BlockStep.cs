@@ -15,8 +15,11 @@ internal enum BlockOperation
     /// <summary>Attention of heads.</summary>
     Attend,
 
-    /// <summary>The residual connection: adds, to the output of a half after its dropout, what went into the half.</summary>
+    /// <summary>The residual connection: adds what went into a half to the half's output after its dropout.</summary>
     Add,
+
+    /// <summary>The residual connection of a post-LN block: adds the LayerNorm of what went into a half.</summary>
+    AddNormalized,
 
     /// <summary>The first product of the feed-forward layer, GELU, and its transform.</summary>
     Expand,

@@ -4,9 +4,9 @@ using RbeMl.Memory;
 namespace RbeMl.Layers;
 
 /// <summary>
-/// Gradients are summed over groups of chunks, which are then added to the vector of gradients one after the other: so a batch done in parts of whole groups has the
-/// same gradients, bit for bit, as in one. A large group is faster (lanes are summed once for each), a small one lets parts be smaller. The size depends on the length of
-/// the sequences alone, never on threads, batch or memory.
+/// Gradients are summed over groups of chunks, which are then added to the vector of gradients one after the other: so a batch done in
+/// parts of whole groups has the same gradients, bit for bit, as in one. A large group is faster (lanes are summed once for each), a small
+/// one lets parts be smaller. The size depends on the length of the sequences alone, never on threads, batch or memory.
 /// </summary>
 internal static class ChunkGroup
 {
@@ -14,7 +14,8 @@ internal static class ChunkGroup
     private const int WidePart = Most * Panel<float>.WideWidth;
 
     /// <summary>
-    /// Chunks of a group: the most of 8, 4 and 2 for which whole groups of whole sequences can be as short as 512 tokens or one sequence; 8 where none is.
+    /// Chunks of a group: the most of 8, 4 and 2 for which whole groups of whole sequences can be as short as 512 tokens or one sequence; 8
+    /// where none is.
     /// </summary>
     /// <param name="length">T, at least 1.</param>
     public static int Of(int length)

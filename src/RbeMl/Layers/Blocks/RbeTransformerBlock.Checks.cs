@@ -63,7 +63,8 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         if (context.Options!.Cache is { } cache && (cache.Generation != context.CacheGeneration || cache.Length < keys))
         {
             throw new ShapeMismatchException(
-                $"{Name}: KV cache", $"the {Amount.Of(keys, "token")} of the forward", $"a cache that was reset since and holds {cache.Length}",
+                $"{Name}: KV cache", $"the {Amount.Of(keys, "token")} of the forward",
+                $"a cache that was reset since and holds {cache.Length}",
                 "Do not reset the cache between forward and backward.");
         }
     }
@@ -107,6 +108,14 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         }
 
         int keys = past + length;
+        if (options.Cache is not null && !_config.Causal)
+        {
+            throw new InvalidSettingException(
+                nameof(TransformerConfig.Causal), false,
+                $"{Name} was given a KV cache, whose tokens never see what comes after them. Pass whole sequences without a cache, "
+                + "or build a causal model.");
+        }
+
         options.Cache?.Check(this, batch, _config.Heads, _config.HeadWidth, length);
         if (options.PaddingMask is { } padding && !Shape.Holds(padding.Length, batch, keys))
         {

@@ -20,7 +20,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     // GPT-2's block from top to bottom. A hat is in the coefficient domain, where the products W x^ are computed.
-    internal static readonly BlockStep[] Steps =
+    internal static readonly BlockStep[] PreNorm =
     [
         new(Normalize, Input, X1Hat, ProfileStage.LayerNorm1), // x^ = LN1(x)
         new(Multiply, X1Hat, Qkv, ProfileStage.Projections), // q, k, v = W x^ + b
@@ -33,6 +33,10 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         new(Contract, HiddenHat, Result, ProfileStage.FeedForward), // y = W h^ + b
         new(Add, Middle, Result, ProfileStage.FeedForward), // y = m + drop(y)
     ];
+
+    // BERT's block: the residual connections begin after the LayerNorms.
+    internal static readonly BlockStep[] PostNorm =
+        [.. PreNorm.Select(step => step.Operation == Add ? step with { Operation = AddNormalized } : step)];
 
     private static readonly ForwardOptions<T> s_none = new();
     private readonly TransformerConfig _config;
@@ -62,7 +66,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(weights);
         _config = config.Validate();
-        (Parameters, Name, Layer) = (parameters, name, layer);
+        (Parameters, Name, Layer, Steps) = (parameters, name, layer, config.Order == BlockOrder.PostNorm ? PostNorm : PreNorm);
         BlockVectors v = weights.Vectors;
         weights.Check(name, config);
         Layout = new BlockLayout(config, weights.Query.Tile);
@@ -114,6 +118,12 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
 
     /// <summary>The six matrices with their names and biases, in the order of <see cref="BlockMatrix"/> and of the parameters.</summary>
     public IReadOnlyList<RbeLinear<T>> Linears => _linears;
+
+    /// <summary>What a forward does, from top to bottom.</summary>
+    internal BlockStep[] Steps { get; }
+
+    /// <summary>Whether the residual connections begin after the LayerNorms.</summary>
+    internal bool IsPostNorm => _config.Order == BlockOrder.PostNorm;
 
     /// <summary>Where things lie, and how much memory a call takes.</summary>
     internal BlockLayout Layout { get; }
@@ -367,6 +377,9 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     {
         if (_ownsParameters) Parameters.Dispose();
     }
+
+    /// <summary>The LayerNorm of the half that begins with a panel.</summary>
+    internal LayerNorm<T> NormOf(BlockPanel input) => input == Input ? LayerNorm1 : LayerNorm2;
 
     /// <summary>The matrices that read a hat.</summary>
     internal RbeLinear<T>[] Readers(BlockPanel hat) => _readers[(int)hat];

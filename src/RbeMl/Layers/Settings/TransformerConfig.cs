@@ -28,7 +28,20 @@ public enum CheckpointPolicy
     Full,
 }
 
-/// <summary>Shape and constants of a GPT-2 model and its blocks.</summary>
+/// <summary>Where the LayerNorms of a block stand.</summary>
+public enum BlockOrder
+{
+    /// <summary>Before each half, beside the residual connection, as in GPT-2: m = x + Attention(LN1(x)), y = m + FeedForward(LN2(m)).</summary>
+    PreNorm,
+
+    /// <summary>
+    /// After each residual connection, as in BERT. A LayerNorm is counted to what follows it, so that a block begins with the one of the block before, or of
+    /// the embedding, and the model's final one is the last block's: n = LN1(x), m = n + Attention(n), k = LN2(m), y = k + FeedForward(k).
+    /// </summary>
+    PostNorm,
+}
+
+/// <summary>Shape, constants and architecture of a model and its blocks; GPT-2's unless something else is said.</summary>
 public sealed record TransformerConfig
 {
     /// <summary>Model width D.</summary>
@@ -73,7 +86,10 @@ public sealed record TransformerConfig
     /// <summary>Activation of the feed-forward layer.</summary>
     public GeluKind Gelu { get; init; } = GeluKind.Tanh;
 
-    /// <summary>Whether a token sees only tokens before it.</summary>
+    /// <summary>Where the LayerNorms of a block stand.</summary>
+    public BlockOrder Order { get; init; } = BlockOrder.PreNorm;
+
+    /// <summary>Whether a token sees only itself and tokens before it. A model that is not causal has no KV cache and generates nothing.</summary>
     public bool Causal { get; init; } = true;
 
     /// <summary>Whether the head uses the token embedding's weights.</summary>
@@ -116,6 +132,7 @@ public sealed record TransformerConfig
         if (FirstLayer < 0) throw new InvalidSettingException(nameof(FirstLayer), FirstLayer, "use 0, or the index of a block.");
         if (!(LayerNormEpsilon >= 1e-30 && LayerNormEpsilon < 1)) throw new InvalidSettingException(nameof(LayerNormEpsilon), LayerNormEpsilon, "use a small positive number such as 1e-5, from 1e-30 up to, but not, 1.");
         if (!Enum.IsDefined(Gelu)) throw new InvalidSettingException(nameof(Gelu), Gelu, $"use one of {string.Join(", ", Enum.GetNames<GeluKind>())}.");
+        if (!Enum.IsDefined(Order)) throw new InvalidSettingException(nameof(Order), Order, $"use one of {string.Join(", ", Enum.GetNames<BlockOrder>())}.");
         if (!Enum.IsDefined(LayerNorm)) throw new InvalidSettingException(nameof(LayerNorm), LayerNorm, $"use one of {string.Join(", ", Enum.GetNames<LayerNormStorage>())}.");
         Product(nameof(Width), Width, "4", FeedForwardWidth == 0 ? 4 : 1);
         Product(nameof(Width), Width, nameof(Width), Width);

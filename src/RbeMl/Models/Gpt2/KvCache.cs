@@ -14,11 +14,18 @@ public sealed class KvCache<T> : IDisposable, ILeased
     private readonly ForwardOptions<T>[] _options;
 
     /// <summary>Makes an empty cache for up to <paramref name="capacity"/> tokens of <paramref name="batch"/> sequences.</summary>
-    /// <exception cref="InvalidSettingException">A number is out of range, or a model of doubles is to be cached in less than its own precision.</exception>
+    /// <exception cref="InvalidSettingException">A number is out of range, the model is not causal, or a model of doubles is to be cached in less than its own precision.</exception>
     public KvCache(TransformerConfig config, int batch, int capacity, KvFormat format = KvFormat.F32)
     {
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
+        if (!config.Causal)
+        {
+            throw new InvalidSettingException(
+                nameof(config.Causal), false,
+                "a KV cache holds tokens that never see what comes after them, and in this model they do. Give a causal model, or run whole sequences without a cache.");
+        }
+
         if (capacity > config.MaxSequenceLength) throw new InvalidSettingException(nameof(capacity), capacity, $"the model has {Amount.Of(config.MaxSequenceLength, "position")}. Use at most that.");
         Lease = new Lease(this);
         _layers = [.. Enumerable.Range(0, config.Layers).Select(_ => new LayerKvCache<T>(batch, config.Heads, config.HeadWidth, capacity, format, Lease))];
