@@ -40,6 +40,11 @@ internal static class AtomicFolder
         {
             throw new RbeFileException(path, $"cannot be written ({IoReason.Of(error)}). Choose a folder you may write to, with space left.", error);
         }
+        catch (RbeFileException error) when (temporary is not null && error.Path.StartsWith(temporary, StringComparison.Ordinal) && error.InnerException is { } cause && IoReason.Is(cause))
+        {
+            // A file of the folder, whose temporary name tells nobody anything.
+            throw new RbeFileException(path, $"cannot be written ({IoReason.Of(cause)}). Choose a folder you may write to, with space left.", error);
+        }
         finally
         {
             if (temporary is not null) TemporaryNames.Discard(temporary);

@@ -71,14 +71,18 @@ public sealed class MendTests(MendTests.Inputs inputs) : IClassFixture<MendTests
     {
         if (!File.Exists("/dev/full")) return; // Linux
         string path = Path.Combine(inputs.Folder, "out.json");
-        RbeFileException error = Assert.Throws<RbeFileException>(() => AtomicFile.Write(path, _ =>
-        {
-            using FileStream full = new("/dev/full", FileMode.Open, FileAccess.Write);
-            full.Write(new byte[1 << 16]);
-        }));
+        RbeFileException error = Assert.Throws<RbeFileException>(() => AtomicFile.Write(path, Fill));
         Assert.Equal($"{path}: cannot be written (No space left on device). Choose a folder you may write to, with space left.", error.Message);
         error = Assert.Throws<RbeFileException>(() => AtomicFolder.Write(Path.Combine(inputs.Folder, "made"), _ => false, folder => File.WriteAllBytes(Path.Combine(folder, "none", "x"), [1])));
         Assert.Equal($"{Path.Combine(inputs.Folder, "made")}: cannot be written (the folder does not exist). Choose a folder you may write to, with space left.", error.Message);
+        error = Assert.Throws<RbeFileException>(() => AtomicFolder.Write(Path.Combine(inputs.Folder, "made"), _ => false, folder => AtomicFile.Write(Path.Combine(folder, "x"), Fill)));
+        Assert.Equal($"{Path.Combine(inputs.Folder, "made")}: cannot be written (No space left on device). Choose a folder you may write to, with space left.", error.Message);
+
+        static void Fill(Stream file)
+        {
+            using FileStream full = new("/dev/full", FileMode.Open, FileAccess.Write);
+            full.Write(new byte[1 << 16]);
+        }
     }
 
     /// <summary>A small model, what can be made wrong of it, and what is no model.</summary>
