@@ -26,6 +26,38 @@ internal static partial class Commands
     public static int Run(string[] args, CommandHost host)
     {
         host = host.Plain();
+        RootCommand root = Root(host);
+        ParseResult parsed = root.Parse(args, s_asTheyStand);
+        if (parsed.Errors.Count > 0 && parsed.Action is not HelpPage)
+        {
+            string verb = parsed.CommandResult.Command == root ? "" : $" {parsed.CommandResult.Command.Name}";
+            string message = parsed.CommandResult.Command == root && UnknownVerb(args) is { } word ? $"Unrecognized command or argument '{word}'." : FirstError(parsed);
+            string mend = DidYouMean(root, parsed.CommandResult.Command, message);
+            if (mend.Length == 0 && verb.Length == 0) mend = $" The commands are {string.Join(", ", root.Subcommands.Select(c => c.Name))}.";
+            return Fail(host, ExitCode.Usage, $"{message}{mend} See '{host.Program}{verb} --help'.");
+        }
+
+        try
+        {
+            int done = parsed.Invoke(new InvocationConfiguration { Output = host.Out, Error = host.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+            return done == ExitCode.Cancelled && host.Stopping is { PipeClosed: true } ? ExitCode.PipeClosed : done;
+        }
+        catch (Exception error) when (host.Stopping is { PipeClosed: true } || (error as SavedWorkException)?.InnerException is PipeClosedException)
+        {
+            return error is SavedWorkException ? Fail(host, ExitCode.PipeClosed, error.Message) : ExitCode.PipeClosed;
+        }
+        catch (Exception error) when (!host.Debug)
+        {
+            (int code, string message) = Explain(error is SavedWorkException { InnerException: { } failure } ? failure : error, $"{host.Program} {parsed.CommandResult.Command.Name}");
+            return Fail(host, code, error is SavedWorkException ? $"{message} {error.Message}" : message);
+        }
+    }
+
+    /// <summary>What a command line says, of which nothing is done.</summary>
+    internal static ParseResult Parse(string[] args, CommandHost host) => Root(host).Parse(args, s_asTheyStand);
+
+    private static RootCommand Root(CommandHost host)
+    {
         RootCommand root = new(
             """
             Trains and runs small GPT-2 models whose weights are compressed (RBE) all the time: stored, run and trained in that form.
@@ -57,30 +89,7 @@ internal static partial class Commands
         HelpPage help = new(host);
         root.Options.OfType<HelpOption>().Single().Action = help;
         root.SetAction(help.Invoke);
-        ParseResult parsed = root.Parse(args, s_asTheyStand);
-        if (parsed.Errors.Count > 0 && parsed.Action != help)
-        {
-            string verb = parsed.CommandResult.Command == root ? "" : $" {parsed.CommandResult.Command.Name}";
-            string message = parsed.CommandResult.Command == root && UnknownVerb(args) is { } word ? $"Unrecognized command or argument '{word}'." : FirstError(parsed);
-            string mend = DidYouMean(root, parsed.CommandResult.Command, message);
-            if (mend.Length == 0 && verb.Length == 0) mend = $" The commands are {string.Join(", ", root.Subcommands.Select(c => c.Name))}.";
-            return Fail(host, ExitCode.Usage, $"{message}{mend} See '{host.Program}{verb} --help'.");
-        }
-
-        try
-        {
-            int done = parsed.Invoke(new InvocationConfiguration { Output = host.Out, Error = host.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
-            return done == ExitCode.Cancelled && host.Stopping is { PipeClosed: true } ? ExitCode.PipeClosed : done;
-        }
-        catch (Exception error) when (host.Stopping is { PipeClosed: true } || (error as SavedWorkException)?.InnerException is PipeClosedException)
-        {
-            return error is SavedWorkException ? Fail(host, ExitCode.PipeClosed, error.Message) : ExitCode.PipeClosed;
-        }
-        catch (Exception error) when (!host.Debug)
-        {
-            (int code, string message) = Explain(error is SavedWorkException { InnerException: { } failure } ? failure : error, $"{host.Program} {parsed.CommandResult.Command.Name}");
-            return Fail(host, code, error is SavedWorkException ? $"{message} {error.Message}" : message);
-        }
+        return root;
     }
 
     // Options after a word that is no command are not what is wrong.

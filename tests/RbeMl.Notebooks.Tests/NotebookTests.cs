@@ -1,3 +1,5 @@
+using RbeMl.Notebooks.Tests.Documents;
+
 [assembly: CollectionBehavior(DisableTestParallelization = true)] // console and working folder belong to the process
 
 namespace RbeMl.Notebooks.Tests;
@@ -8,15 +10,7 @@ public sealed class NotebookTests
     public static TheoryData<string> Notebooks => [.. Directory.EnumerateFiles(Folder, "*.ipynb").Select(p => Path.GetFileName(p)).Order(StringComparer.Ordinal)];
 
     /// <summary>The repository's folder.</summary>
-    internal static string Root
-    {
-        get
-        {
-            DirectoryInfo? folder = new(AppContext.BaseDirectory);
-            while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "RbeMl.sln"))) folder = folder.Parent;
-            return folder?.FullName ?? throw new InvalidOperationException("The tests run outside of the repository.");
-        }
-    }
+    internal static string Root => Page.Root;
 
     private static string Folder => Path.Combine(Root, "notebooks");
 
