@@ -11,6 +11,7 @@ namespace RbeMl.Benchmarks;
 internal static class StepBenchmark
 {
     private static readonly TransformerConfig s_config = new() { Layers = 4, Heads = 4, Width = 128, Vocabulary = 65, MaxSequenceLength = 64, Dropout = 0 };
+    private static readonly AdamWOptions s_adamW = new();
     private static readonly TrainerOptions s_options = new() { Batch = 12, Context = 64, Steps = int.MaxValue, LearningRate = 1e-4, Warmup = 0, Schedule = RateSchedule.Constant, WeightDecay = 0.1, Clip = 1 };
 
     public static void Run(Comparison comparison)
@@ -43,7 +44,7 @@ internal static class StepBenchmark
         comparison.Run(gradientsOnly, setting, () => TorchStep(false), RbeGradients);
         comparison.Run(step, setting, () => TorchStep(true), () => trainer.Step());
 
-        optim.Optimizer Optimizer(IEnumerable<Parameter> group, double decay) => optim.AdamW(group, s_options.LearningRate, s_options.Beta1, s_options.Beta2, s_options.Epsilon, decay);
+        optim.Optimizer Optimizer(IEnumerable<Parameter> group, double decay) => optim.AdamW(group, s_options.LearningRate, s_adamW.Beta1, s_adamW.Beta2, s_adamW.Epsilon, decay);
 
         void Fill() => data.Fill(batch++, s_options.Batch, s_options.Context, inputs, targets);
 

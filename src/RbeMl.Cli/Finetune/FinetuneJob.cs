@@ -114,7 +114,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         TrainingBytes bytes = trainer.Bytes;
         _run.Bytes = new ByteRecord(bytes.Weights, bytes.Gradients, bytes.Optimizer, bytes.Activations);
         _run.Memory = MemoryRecord.Of(trainer);
-        _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, 2 * bytes.DenseWeights, bytes.Activations);
+        _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, trainer.Optimizer.StateVectors.Count * bytes.DenseWeights, bytes.Activations);
     }
 
     // The settings with what the run has found of them.
@@ -124,12 +124,15 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         {
             ["--vocabulary"] = model.Config.Vocabulary,
             ["--context"] = options.Context,
+            ["--learning-rate"] = options.LearningRate,
+            ["--weight-decay"] = options.WeightDecay,
             ["--warmup"] = options.Warmup,
             ["--dropout"] = model.Config.Dropout,
             ["--threads"] = _run.Threads,
             ["--checkpointing"] = kept.Checkpointing,
             ["--offload"] = kept.Offload,
         };
+        if (options.Optimizer is SgdOptions sgd) found["--momentum"] = sgd.Momentum;
         return settings.Listed.ToDictionary(
             option => option.Key,
             option => option.Value ?? (found[option.Key] is Enum way ? MemoryRecord.Word(way) : found[option.Key].ToString(null, CultureInfo.InvariantCulture)));

@@ -3,6 +3,7 @@ using System.Globalization;
 using RbeMl.Cli.Help;
 using RbeMl.Layers;
 using RbeMl.Memory;
+using RbeMl.Training;
 
 namespace RbeMl.Cli.Finetune;
 
@@ -12,7 +13,7 @@ internal sealed class FinetuneOptions
     /// <summary>Largest vocabulary of a new model.</summary>
     public const int MostTokenIds = 1 << 20;
 
-    private const double DefaultSeconds = 100;
+    private const double DefaultSeconds = 100, DefaultRate = 3e-3, DefaultDecay = 0.1;
 
     private readonly Option<string?> _model = Options.File("--model", "model", "Continue with this model, a .rbe file, the folder that finetune wrote, or the folder of a Hugging Face GPT-2 (shape, formats and tokenizer come from it; a folder's weights are dense unless --format compresses them). Without it a new model is trained.", "-m");
     private readonly Option<int> _layers = Options.Whole("--layers", 4, 1, "Blocks of a new model.", 1024);
@@ -30,11 +31,13 @@ internal sealed class FinetuneOptions
     private readonly Option<int> _batch = Options.Whole("--batch", 16, 1, "Sequences of a micro-batch.", 65536);
     private readonly Option<int?> _context = Options.OptionalWhole("--context", 1, "Tokens of a sequence; 128, or what the model has room for.", 1 << 20);
     private readonly Option<int> _accumulate = Options.Whole("--accumulate", 1, 1, "Micro-batches added up before an optimiser step.", 65536);
-    private readonly Option<double> _learningRate = Options.Real("--learning-rate", 3e-3, 0, 10, "Highest learning rate; coefficients take sqrt(B²/K) times it, as they are that much larger.", above: true);
-    private readonly Option<double?> _coefficientRate = Options.OptionalReal("--coefficient-learning-rate", 0, 10, "Highest learning rate of coefficients, instead of sqrt(B²/K) times the dense one.", above: true);
+    private readonly Option<string> _optimizer = Options.Word("--optimizer", OptimizerOptions.All[0].Name, "What turns gradients into steps: AdamW, gradient descent with momentum, or Lion, which has half of AdamW's state.", [.. OptimizerOptions.All.Select(optimizer => optimizer.Name)]);
+    private readonly Option<double?> _momentum = Options.OptionalReal("--momentum", 0, 0.9999, "Of sgd: what remains of the steps so far in the next one, 0.9 if left out; 0 needs no memory for it.");
+    private readonly Option<double?> _learningRate = Options.OptionalReal("--learning-rate", 0, 10, $"Highest learning rate; coefficients take sqrt(B²/K) times it (sgd: B²/K times), as they are that much larger. {Standards(optimizer => optimizer.RateFor(DefaultRate))}", above: true);
+    private readonly Option<double?> _coefficientRate = Options.OptionalReal("--coefficient-learning-rate", 0, 10, "Highest learning rate of coefficients, instead of what --learning-rate makes of it.", above: true);
     private readonly Option<string> _precondition = Options.Word("--precondition-alphas", "on", "Whether the gradient of a tile's alphas is multiplied by the inverse Gram matrix of its basis functions.", "on", "off");
     private readonly Option<int?> _warmup = Options.OptionalWhole("--warmup", 0, "Steps of linear warm-up; a twentieth of the run, at most 100 steps.");
-    private readonly Option<double> _weightDecay = Options.Real("--weight-decay", 0.1, 0, 9.99, "Decoupled weight decay of matrices.");
+    private readonly Option<double?> _weightDecay = Options.OptionalReal("--weight-decay", 0, 9.99, $"Weight decay of matrices, decoupled from the gradient (sgd: added to it). {Standards(optimizer => optimizer.DecayFor(DefaultDecay))}");
     private readonly Option<double> _clip = Options.Real("--clip", 1, 0, double.MaxValue, "Largest global norm of the gradient; 0 for none.");
     private readonly Option<double?> _dropout = Options.OptionalReal("--dropout", 0, 0.99, "Dropout while training; 0, or the model's.");
     private readonly Option<ulong> _seed = Options.Seed("Seed of weights, data order and dropout.");
@@ -59,7 +62,7 @@ internal sealed class FinetuneOptions
         verb.Add("Data", [_text, _tokens, _validation, .. _input.All, _special]);
         verb.Add("Model", [_model, .. NewModelOnly]);
         verb.Add("How long", _steps, _seconds);
-        verb.Add("Training", _batch, _context, _accumulate, _learningRate, _coefficientRate, _warmup, _weightDecay, _clip, _dropout, _precondition, _seed, _threads);
+        verb.Add("Training", _batch, _context, _accumulate, _optimizer, _momentum, _learningRate, _coefficientRate, _warmup, _weightDecay, _clip, _dropout, _precondition, _seed, _threads);
         verb.Add("Compressed weights", _compression.All);
         verb.Add("Memory", _memoryLimit, _checkpointing, _offload);
         verb.Add("Output", _out, _overwrite, _saveMinutes, Json, _profile);
@@ -74,6 +77,8 @@ internal sealed class FinetuneOptions
         CheckCombinations(result);
         bool compression = _compression.All.Any(result.Given);
         string? model = result.GetValue(_model);
+        OptimizerOptions optimizer = OptimizerOptions.All.First(each => each.Name == result.GetValue(_optimizer));
+        if (optimizer is SgdOptions sgd && result.GetValue(_momentum) is { } momentum) optimizer = sgd with { Momentum = momentum };
         return new FinetuneSettings
         {
             Model = model,
@@ -93,11 +98,12 @@ internal sealed class FinetuneOptions
             Batch = result.GetValue(_batch),
             Context = result.GetValue(_context),
             Accumulate = result.GetValue(_accumulate),
-            LearningRate = result.GetValue(_learningRate),
+            Optimizer = optimizer,
+            LearningRate = result.GetValue(_learningRate) ?? optimizer.RateFor(DefaultRate),
             CoefficientLearningRate = result.GetValue(_coefficientRate),
             PreconditionAlphas = result.GetValue(_precondition) == "on",
             Warmup = result.GetValue(_warmup),
-            WeightDecay = result.GetValue(_weightDecay),
+            WeightDecay = result.GetValue(_weightDecay) ?? optimizer.DecayFor(DefaultDecay),
             Clip = result.GetValue(_clip),
             Dropout = result.GetValue(_dropout),
             Seed = result.GetValue(_seed),
@@ -117,7 +123,7 @@ internal sealed class FinetuneOptions
     // In the order of the help page.
     private Dictionary<string, string?> List(ParseResult result)
     {
-        Option[] found = [_vocabulary, _context, _warmup, _dropout, _threads, _checkpointing, _offload]; // by the run, where nobody gave them
+        Option[] found = [_vocabulary, _context, _momentum, _learningRate, _warmup, _weightDecay, _dropout, _threads, _checkpointing, _offload]; // by the run, where nobody gave them
         Dictionary<string, string?> list = [];
         foreach (Option option in result.CommandResult.Command.Options.Where(option => HasEffect(option, result)))
         {
@@ -141,9 +147,14 @@ internal sealed class FinetuneOptions
             && (!NewModelOnly.Contains(option) || newModel)
             && (option != _vocabulary || ids || result.GetValue(_tokenizer) == "bpe")
             && (option != _tokenizer || !ids)
+            && (option != _momentum || result.GetValue(_optimizer) == new SgdOptions().Name)
             && (option != _seconds || result.Given(_seconds) || !result.Given(_steps))
             && (!_compression.All.Contains(option) || newModel || _compression.All.Any(result.Given));
     }
+
+    // What an option is for each optimiser when it is left out.
+    private static string Standards(Func<OptimizerOptions, double> value) =>
+        $"If left out {string.Join(", ", OptimizerOptions.All.Select(optimizer => string.Create(CultureInfo.InvariantCulture, $"{value(optimizer):0.#####} for {optimizer.Name}")))}.";
 
     private void CheckCombinations(ParseResult result)
     {
@@ -155,6 +166,7 @@ internal sealed class FinetuneOptions
         if (result.Given(_vocabulary) && !result.Given(_tokens) && result.GetValue(_vocabulary) is < 256 or > 65536) throw new UsageException($"--vocabulary {result.GetValue(_vocabulary)}: byte pairs need 256 to 65536 ids.");
         if (result.Given(_validation) && !result.Given(_tokens) && !result.Given(_text)) throw new UsageException("--validation needs --text or --tokens: the SDK's documentation has its own.");
         if (_input.All.FirstOrDefault(result.Given) is { } how && !result.Given(_tokens) && !result.Given(_text)) throw new UsageException($"{how.Name} says how files are read. Give --text or --tokens, or leave it out.");
+        if (result.Given(_momentum) && result.GetValue(_optimizer) is { } other && other != new SgdOptions().Name) throw new UsageException($"--momentum is for sgd, and --optimizer is {other}. Leave it out, or use --optimizer sgd.");
         _compression.Check(result);
         if (!result.Given(_model) && result.GetValue(_compression.Support) == "topk") throw new UsageException("--support topk chooses by the weights of a --model. Use runs16 or random for a new model.");
         if (result.GetValue(_context) is { } context && (long)context * result.GetValue(_batch) > int.MaxValue) throw new UsageException($"--batch {result.GetValue(_batch)} x --context {context} are more tokens than a step can hold, {int.MaxValue}. Use less of one and --accumulate instead.");

@@ -62,6 +62,9 @@ internal sealed record FinetuneSettings
     /// <summary>Micro-batches a step.</summary>
     public int Accumulate { get; init; }
 
+    /// <summary>The optimiser, with its own options.</summary>
+    public OptimizerOptions Optimizer { get; init; } = new AdamWOptions();
+
     /// <summary>Highest learning rate of dense values.</summary>
     public double LearningRate { get; init; }
 
@@ -74,7 +77,7 @@ internal sealed record FinetuneSettings
     /// <summary>Warm-up steps; null takes a twentieth of the steps, at most 100.</summary>
     public int? Warmup { get; init; }
 
-    /// <summary>Decoupled weight decay.</summary>
+    /// <summary>Weight decay.</summary>
     public double WeightDecay { get; init; }
 
     /// <summary>Largest gradient norm.</summary>
@@ -125,6 +128,7 @@ internal sealed record FinetuneSettings
         Batch = Batch,
         Context = context,
         Accumulate = Accumulate,
+        Optimizer = Optimizer,
         LearningRate = LearningRate,
         CoefficientLearningRate = CoefficientLearningRate,
         PreconditionAlphas = PreconditionAlphas,

@@ -16,7 +16,7 @@ internal sealed record ValidationRecord(int Step, double Loss);
 /// <summary>Bytes of a kind of memory.</summary>
 /// <param name="Weights">Weights.</param>
 /// <param name="Gradients">Gradients.</param>
-/// <param name="Optimizer">Optimiser moments.</param>
+/// <param name="Optimizer">State of the optimiser.</param>
 /// <param name="Activations">Activations and scratch.</param>
 internal sealed record ByteRecord(long Weights, long Gradients, long Optimizer, long Activations);
 

@@ -91,5 +91,5 @@ internal readonly record struct ByteRow(string Name, string Actual, string Dense
         yield return new ByteRow("activations", Format.Bytes(bytes.Activations), "", "");
     }
 
-    private static ByteRow Row(string name, long actual, long dense) => new(name, Format.Bytes(actual), Format.Bytes(dense), Format.Percent(1 - (double)actual / dense));
+    private static ByteRow Row(string name, long actual, long dense) => new(name, Format.Bytes(actual), Format.Bytes(dense), dense > 0 ? Format.Percent(1 - (double)actual / dense) : "");
 }

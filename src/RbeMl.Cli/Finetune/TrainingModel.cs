@@ -28,7 +28,7 @@ internal static class TrainingModel
             Checkpointing = settings.Checkpointing ?? CheckpointPolicy.None,
             Offload = settings.Offload ?? ActivationOffload.None,
         };
-        NewModelMemory.Require(config, settings.Compression!, kept, settings.Batch, context, settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads);
+        NewModelMemory.Require(config, settings.Optimizer, settings.Compression!, kept, settings.Batch, context, settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads);
         return new Gpt2Model<float>(Gpt2Weights.CreateUntrained(config, settings.Compression!, settings.Seed));
     }
 

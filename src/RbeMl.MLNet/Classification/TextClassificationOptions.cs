@@ -75,6 +75,7 @@ public sealed class TextClassificationOptions : FineTuningOptions
     {
         Epochs = Epochs,
         Batch = BatchSize,
+        Optimizer = Optimizer,
         LearningRate = LearningRate,
         HeadLearningRate = HeadLearningRate,
         WarmupFraction = WarmupFraction,

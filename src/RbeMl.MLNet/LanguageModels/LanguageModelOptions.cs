@@ -121,6 +121,7 @@ public sealed class LanguageModelOptions : FineTuningOptions
         Steps = steps,
         Batch = batch,
         Context = context,
+        Optimizer = Optimizer,
         LearningRate = LearningRate,
         Warmup = (int)(WarmupFraction * steps),
         WeightDecay = WeightDecay,

@@ -4,6 +4,7 @@ using RbeMl.Layers;
 using RbeMl.MLNet.Runtime;
 using RbeMl.Models;
 using RbeMl.Text;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Training;
 
@@ -20,6 +21,8 @@ public enum WhenCancelled
 /// <summary>What every trainer of a GPT-2 model can be told. Estimators copy their options: changing them afterwards changes nothing.</summary>
 public abstract class FineTuningOptions
 {
+    private double? _learningRate, _weightDecay;
+
     private protected FineTuningOptions(int epochs) => Epochs = epochs;
 
     /// <summary>The model to begin with: a <c>.rbe</c> file, or the folder of a Hugging Face GPT-2. Null, without a <see cref="Model"/> too, begins a new one.</summary>
@@ -67,14 +70,20 @@ public abstract class FineTuningOptions
     /// <summary>Examples of a step; at most as many as there are.</summary>
     public int BatchSize { get; set; } = 32;
 
-    /// <summary>Highest learning rate; coefficients get it times sqrt(B² / K) of their matrix, as they are that much larger.</summary>
-    public double LearningRate { get; set; } = 2e-3;
+    /// <summary>What turns gradients into steps: <see cref="AdamWOptions"/>, <see cref="SgdOptions"/> or <see cref="LionOptions"/>, which has half of AdamW's state.</summary>
+    public OptimizerOptions Optimizer { get; set; } = new AdamWOptions();
+
+    /// <summary>
+    /// Highest learning rate; coefficients get it times sqrt(B² / K) of their matrix, as they are that much larger. Unless set it is 2e-3 for AdamW, and for another
+    /// <see cref="Optimizer"/> what suits it.
+    /// </summary>
+    public double LearningRate { get => _learningRate ?? Optimizer.RateFor(2e-3); set => _learningRate = value; }
 
     /// <summary>Fraction of the run in which the learning rate rises to its highest.</summary>
     public double WarmupFraction { get; set; } = 0.1;
 
-    /// <summary>Decoupled weight decay of matrices.</summary>
-    public double WeightDecay { get; set; } = 0.05;
+    /// <summary>Weight decay of matrices; unless set it is 0.05 for AdamW, and for another <see cref="Optimizer"/> what suits it.</summary>
+    public double WeightDecay { get => _weightDecay ?? Optimizer.DecayFor(0.05); set => _weightDecay = value; }
 
     /// <summary>Largest global norm of the gradient; 0 turns clipping off.</summary>
     public double Clip { get; set; } = 1;
@@ -116,6 +125,7 @@ public abstract class FineTuningOptions
     /// <exception cref="InvalidSettingException">A value is out of range or contradicts another.</exception>
     internal virtual void Check()
     {
+        Require(Optimizer is not null, nameof(Optimizer), "null", $"use {nameof(AdamWOptions)}, {nameof(SgdOptions)} or {nameof(LionOptions)}.");
         if (ModelPath is not null && Model is not null) throw new InvalidSettingException(nameof(ModelPath), ModelPath, $"{nameof(Model)} is given too. Give one of them.");
         Require(VocabularySize is null or >= 1, nameof(VocabularySize), VocabularySize, "use 256 for bytes, or more.");
         Require(Context is null or >= 1, nameof(Context), Context, "use at least 1 token.");

@@ -71,7 +71,7 @@ internal sealed class StartingModel : IDisposable
                 MaxSequenceLength = Context,
                 Dropout = (float)(_options.Dropout ?? 0),
             };
-            NewModelMemory.Require(config);
+            NewModelMemory.Require(config, _options.Optimizer);
             return new Gpt2Model<float>(Known(Gpt2Weights.CreateUntrained(config, compression ?? new RbeOptions(), seed)));
         }
 

@@ -8,13 +8,13 @@ namespace RbeMl.Training;
 /// <summary>Bytes of a training run, compressed and as the same model would take dense in fp32.</summary>
 /// <param name="Weights">Weights in memory: fp32 values, quantised bases, places and the kernels' walk orders and tables.</param>
 /// <param name="Gradients">Gradient vectors: one, and log2 of <see cref="TrainerOptions.Accumulate"/> more.</param>
-/// <param name="Optimizer">Optimiser moments.</param>
+/// <param name="Optimizer">State vectors of the optimiser.</param>
 /// <param name="Activations">Activations kept between forward and backward, after the first step.</param>
-/// <param name="DenseWeights">fp32 weights of the dense model; a gradient vector takes the same, its moments twice that.</param>
+/// <param name="DenseWeights">fp32 weights of the dense model; a gradient vector and each of the optimiser's take the same.</param>
 public readonly record struct TrainingBytes(long Weights, long Gradients, long Optimizer, long Activations, long DenseWeights);
 
 /// <summary>
-/// Trains a model on a token source: gradients of compressed weights, AdamW, warm-up and schedule, clipping, accumulation. The same seed gives the same
+/// Trains a model on a token source: gradients of compressed weights, an optimiser, warm-up and schedule, clipping, accumulation. The same seed gives the same
 /// bits, for any number of threads. One call at a time.
 /// </summary>
 public sealed class Trainer : IDisposable, ILeased
@@ -73,6 +73,7 @@ public sealed class Trainer : IDisposable, ILeased
             Context = options.Context,
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
             GradientVectors = GradientTree<float>.VectorsFor(options.Accumulate),
+            OptimizerMoments = options.Optimizer.StateVectors,
             Checkpointing = options.Checkpointing,
             Offload = options.Offload,
             SpillFolder = options.SpillFolder,
@@ -91,7 +92,7 @@ public sealed class Trainer : IDisposable, ILeased
         if (options.Profile) Profile = new StepProfile(_workspace.Team.Threads);
         _context = new Gpt2Context<float>(model, _workspace, settings);
         _gradients = new GradientTree<float>(model.Parameters, options.Accumulate);
-        Optimizer = new AdamW<float>(model.Parameters, options);
+        Optimizer = options.Optimizer.Create(model.Parameters, options);
         _inputs = new int[checked(options.Batch * options.Context)];
         _targets = new int[_inputs.Length];
     }
@@ -103,7 +104,7 @@ public sealed class Trainer : IDisposable, ILeased
     public TrainerOptions Options { get; }
 
     /// <summary>The optimiser.</summary>
-    public AdamW<float> Optimizer { get; }
+    public IOptimizer<float> Optimizer { get; }
 
     /// <summary>Where a step sums its gradients; zero between steps, as the optimiser leaves them.</summary>
     public ParameterVector<float> Gradients => _gradients.Root;
@@ -139,7 +140,7 @@ public sealed class Trainer : IDisposable, ILeased
         {
             long values = Model.Parameters.TrainableCount * sizeof(float);
             ModelSize size = ModelSize.Of(Model);
-            return new TrainingBytes(size.ResidentBytes, values * _gradients.Vectors, 2 * values, _context.ActivationBytes, size.DenseValues * sizeof(float));
+            return new TrainingBytes(size.ResidentBytes, values * _gradients.Vectors, values * Optimizer.StateVectors.Count, _context.ActivationBytes, size.DenseValues * sizeof(float));
         }
     }
 

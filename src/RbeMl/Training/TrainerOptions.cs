@@ -6,6 +6,8 @@ namespace RbeMl.Training;
 /// <summary>Settings of a training run.</summary>
 public sealed record TrainerOptions
 {
+    private readonly double? _learningRate, _weightDecay;
+
     /// <summary>Optimiser steps, at least 1; int.MaxValue for a run that is limited by time, whose schedule goes by the progress given to each step.</summary>
     public int Steps { get; init; } = 1000;
 
@@ -21,8 +23,11 @@ public sealed record TrainerOptions
     /// </summary>
     public int Accumulate { get; init; } = 1;
 
-    /// <summary>Highest learning rate of dense values (embeddings, biases, LayerNorm).</summary>
-    public double LearningRate { get; init; } = 1e-3;
+    /// <summary>The optimiser, with the options that it alone has.</summary>
+    public OptimizerOptions Optimizer { get; init; } = new AdamWOptions();
+
+    /// <summary>Highest learning rate of dense values (embeddings, biases, LayerNorm); unless given 1e-3 for AdamW, and for another optimiser what suits it.</summary>
+    public double LearningRate { get => _learningRate ?? Optimizer.RateFor(1e-3); init => _learningRate = value; }
 
     /// <summary>Highest learning rate of coefficients; null means LearningRate * sqrt(B² / K) of each matrix. Alphas, whose basis functions have the norm B, get a B-th of it.</summary>
     public double? CoefficientLearningRate { get; init; }
@@ -36,17 +41,11 @@ public sealed record TrainerOptions
     /// <summary>Learning rate at the end, as a fraction of the highest.</summary>
     public double FinalFraction { get; init; } = 0.1;
 
-    /// <summary>Decoupled weight decay of matrices (none on biases, LayerNorm).</summary>
-    public double WeightDecay { get; init; } = 0.1;
-
-    /// <summary>First moment decay.</summary>
-    public double Beta1 { get; init; } = 0.9;
-
-    /// <summary>Second moment decay.</summary>
-    public double Beta2 { get; init; } = 0.99;
-
-    /// <summary>Epsilon of Adam.</summary>
-    public double Epsilon { get; init; } = 1e-8;
+    /// <summary>
+    /// Weight decay of matrices (none on biases, LayerNorm), decoupled from the gradient but for <see cref="SgdOptions"/>; unless given 0.1 for AdamW, and for another
+    /// optimiser what suits it.
+    /// </summary>
+    public double WeightDecay { get => _weightDecay ?? Optimizer.DecayFor(0.1); init => _weightDecay = value; }
 
     /// <summary>Largest global norm of the gradient; 0 turns clipping off.</summary>
     public double Clip { get; init; } = 1;
@@ -90,15 +89,14 @@ public sealed record TrainerOptions
         Require(Batch >= 1, nameof(Batch), Batch, "use at least 1 sequence.");
         Require(Context >= 1, nameof(Context), Context, "use at least 1 token.");
         Require(Accumulate >= 1, nameof(Accumulate), Accumulate, "use at least 1 micro-batch.");
+        Require(Optimizer is not null, nameof(Optimizer), "null", "use AdamWOptions, SgdOptions or LionOptions.");
+        Optimizer!.Validate();
         Require(LearningRate is > 0 and <= 1e6, nameof(LearningRate), LearningRate, "use a positive number such as 1e-3.");
         Require((long)Batch * Context <= Array.MaxLength / 2, "Batch x Context", (long)Batch * Context, "use fewer or shorter sequences, and Accumulate for the rest.");
         Require(CoefficientLearningRate is null or (> 0 and <= 1e6), nameof(CoefficientLearningRate), CoefficientLearningRate, "use a positive number, or leave it out.");
         Require(Warmup >= 0, nameof(Warmup), Warmup, "use 0 or more steps.");
         Require(FinalFraction is >= 0 and <= 1, nameof(FinalFraction), FinalFraction, "use a fraction from 0 to 1.");
         Require(WeightDecay is >= 0 and < 10, nameof(WeightDecay), WeightDecay, "use 0 or a small positive number such as 0.1.");
-        Require(Beta1 is >= 0 and < 1, nameof(Beta1), Beta1, "use a number from 0 up to, but not, 1.");
-        Require(Beta2 is >= 0 and < 1, nameof(Beta2), Beta2, "use a number from 0 up to, but not, 1.");
-        Require(Epsilon is >= 1e-30 and < 1, nameof(Epsilon), Epsilon, "use a small positive number such as 1e-8, at least 1e-30.");
         Require(Clip >= 0, nameof(Clip), Clip, "use 0 for no clipping, or a positive norm.");
         Require(Enum.IsDefined(Schedule), nameof(Schedule), Schedule, $"use one of {string.Join(", ", Enum.GetNames<RateSchedule>())}.");
         Require(ExtraBytes >= 0, nameof(ExtraBytes), ExtraBytes, "use a number of bytes, 0 for none.");

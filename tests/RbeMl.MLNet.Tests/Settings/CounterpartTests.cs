@@ -84,6 +84,7 @@ public sealed class CounterpartTests : IDisposable
             ["Steps"] = 50,
             ["Batch"] = 3,
             ["Context"] = 5,
+            ["Optimizer"] = new SgdOptions { Momentum = 0.7 },
             ["LearningRate"] = 0.02,
             ["Warmup"] = 4,
             ["WeightDecay"] = 0.3,
@@ -96,13 +97,13 @@ public sealed class CounterpartTests : IDisposable
         // The rest has one value for all, or is for runs of the command.
         string[] without =
         [
-            "Accumulate", "CoefficientLearningRate", "Schedule", "FinalFraction", "Beta1", "Beta2", "Epsilon", "PreconditionAlphas", "ValidateEvery", "ValidationSequences", "Offload", "SpillFolder",
+            "Accumulate", "CoefficientLearningRate", "Schedule", "FinalFraction", "PreconditionAlphas", "ValidateEvery", "ValidationSequences", "Offload", "SpillFolder",
             "ExtraBytes", "Profile",
         ];
         Assert.DoesNotContain(without, name => typeof(LanguageModelOptions).GetProperty(name) is not null);
         Counterparts.AllArrive(values, without, (name, value) =>
         {
-            LanguageModelOptions options = new() { WarmupFraction = 0 };
+            LanguageModelOptions options = new() { WarmupFraction = 0, LearningRate = 0.01, WeightDecay = 0.2 };
             ulong seed = 1;
             int steps = 40, batch = 2, context = 8;
             switch (name)
@@ -138,6 +139,7 @@ public sealed class CounterpartTests : IDisposable
         {
             ["Epochs"] = 9,
             ["Batch"] = 3,
+            ["Optimizer"] = new SgdOptions { Momentum = 0.7 },
             ["LearningRate"] = 0.02,
             ["HeadLearningRate"] = 0.03,
             ["WarmupFraction"] = 0.4,
@@ -155,7 +157,7 @@ public sealed class CounterpartTests : IDisposable
         Assert.DoesNotContain(without, name => typeof(TextClassificationOptions).GetProperty(name) is not null);
         Counterparts.AllArrive(values, without, (name, value) =>
         {
-            TextClassificationOptions options = new();
+            TextClassificationOptions options = new() { LearningRate = 0.01, WeightDecay = 0.2 };
             if (name == "OnCancel") options.OnCancel = WhenCancelled.ReturnBest;
             else if (name != "Seed") Set(options, name == "Batch" ? "BatchSize" : name, value);
             return options.ToTrainer(name == "Seed" ? (ulong)value! : 1);

@@ -48,7 +48,7 @@ public abstract class ClassifierOracleTests<T> : OracleTest
         using Workspace<T> workspace = new(1);
         using ClassifierContext<T> context = new(classifier, workspace, new ActivationSettings { Checkpointing = c.Policy });
         using ParameterVector<T> gradients = parameters.CreateLike(), headGradients = head.CreateLike();
-        using AdamW<T> optimizer = new(parameters, training), headOptimizer = new(head, training);
+        using Optimizer<T> optimizer = training.Optimizer.Create(parameters, training), headOptimizer = training.Optimizer.Create(head, training);
         double first = 0, last = 0;
         for (int step = 0; step < Steps; step++)
         {

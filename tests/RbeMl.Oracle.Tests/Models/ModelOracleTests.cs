@@ -49,7 +49,7 @@ public abstract class ModelOracleTests<T> : OracleTest
         TorchBlockOptions options = c.TorchOptions;
         using Workspace<T> workspace = new(1);
         using Gpt2Context<T> context = new(model, workspace, c.Policy);
-        using AdamW<T> optimizer = new(parameters, c.Training);
+        using Optimizer<T> optimizer = c.Training.Optimizer.Create(parameters, c.Training);
 
         using (no_grad())
         {
@@ -85,7 +85,7 @@ public abstract class ModelOracleTests<T> : OracleTest
         TorchTrainer trainer = new(torchModel, parameters.Slices.ToDictionary(s => s.Name), c.Training);
         using Workspace<T> workspace = new(1);
         using Gpt2Context<T> context = new(model, workspace);
-        using AdamW<T> optimizer = new(parameters, c.Training);
+        using Optimizer<T> optimizer = c.Training.Optimizer.Create(parameters, c.Training);
         for (int step = 0; step < Steps; step++)
         {
             (int[] tokens, int[] targets) = c.Data(step);

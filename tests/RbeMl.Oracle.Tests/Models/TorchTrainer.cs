@@ -23,12 +23,13 @@ internal sealed class TorchTrainer
     {
         _model = model;
         _options = options;
+        AdamWOptions adamW = (AdamWOptions)options.Optimizer;
         foreach ((string name, Tensor leaf) in model.Parameters.Concat(more ?? []))
         {
             ParameterSlice? slice = slices.GetValueOrDefault(name);
             double decay = slice?.Kind is ParameterKind.Bias or ParameterKind.LayerNorm ? 0 : options.WeightDecay;
             double rate = options.LearningRate * (slice?.RateScale ?? 1);
-            _leaves.Add((slice, leaf, optim.AdamW([(Parameter)leaf], rate, options.Beta1, options.Beta2, options.Epsilon, decay)));
+            _leaves.Add((slice, leaf, optim.AdamW([(Parameter)leaf], rate, adamW.Beta1, adamW.Beta2, adamW.Epsilon, decay)));
         }
     }
 

@@ -25,6 +25,7 @@ public sealed class CounterpartTests
             ["Batch"] = 3,
             ["Context"] = 5,
             ["Accumulate"] = 2,
+            ["Optimizer"] = new LionOptions(),
             ["LearningRate"] = 0.02,
             ["CoefficientLearningRate"] = 0.03,
             ["Warmup"] = 4,
@@ -40,13 +41,13 @@ public sealed class CounterpartTests
             ["ValidationSequences"] = 9,
             ["ExtraBytes"] = 99L,
         };
-        Counterparts.AllArrive(values, ["Schedule", "FinalFraction", "Beta1", "Beta2", "Epsilon", "ValidateEvery"], (name, value) =>
+        Counterparts.AllArrive(values, ["Schedule", "FinalFraction", "ValidateEvery"], (name, value) =>
         {
-            Dictionary<string, string> words = new() { ["--steps"] = "40", ["--warmup"] = "1", ["--context"] = "8" };
+            Dictionary<string, string> words = new() { ["--steps"] = "40", ["--warmup"] = "1", ["--context"] = "8", ["--learning-rate"] = "0.01", ["--weight-decay"] = "0.2" };
             if (name is not null and not ("ValidationSequences" or "ExtraBytes"))
             {
                 string option = name == "SpillFolder" ? "--out" : "--" + Regex.Replace(name, "(?<=.)[A-Z]", m => "-" + m.Value).ToLowerInvariant();
-                words[option] = value switch { true => "", false => "off", ActivationOffload.BFloat16 => "bf16", _ => Convert.ToString(value, CultureInfo.InvariantCulture)!.ToLowerInvariant() };
+                words[option] = value switch { true => "", false => "off", OptimizerOptions optimizer => optimizer.Name, ActivationOffload.BFloat16 => "bf16", _ => Convert.ToString(value, CultureInfo.InvariantCulture)!.ToLowerInvariant() };
             }
 
             FinetuneOptions options = new();
@@ -64,6 +65,7 @@ public sealed class CounterpartTests
         Dictionary<string, object?> values = new()
         {
             ["Steps"] = 50,
+            ["Optimizer"] = new SgdOptions { Momentum = 0.7 },
             ["LearningRate"] = 0.02,
             ["CoefficientLearningRate"] = 0.03,
             ["Warmup"] = 4,
@@ -77,10 +79,10 @@ public sealed class CounterpartTests
             ["SpillFolder"] = "elsewhere",
             ["MemoryLimit"] = 999,
         };
-        string[] without = ["Accumulate", "Batch", "Context", "Beta1", "Beta2", "Epsilon", "PreconditionAlphas", "ValidateEvery", "ValidationSequences", "ExtraBytes", "Profile"];
+        string[] without = ["Accumulate", "Batch", "Context", "PreconditionAlphas", "ValidateEvery", "ValidationSequences", "ExtraBytes", "Profile"];
         Counterparts.AllArrive(values, without, (name, value) =>
         {
-            ClassifierTrainerOptions options = new() { WarmupFraction = 0 };
+            ClassifierTrainerOptions options = new() { WarmupFraction = 0, WeightDecay = 0.2 };
             if (name == "Warmup") options = options with { WarmupFraction = (int)value! / 40.0 };
             else if (name is not null and not ("Steps" or "LearningRate")) Counterparts.Set(options, name, value);
             return options.ToTrainer(name == "Steps" ? (int)value! : 40, name == "LearningRate" ? (double)value! : 0.01);

@@ -26,6 +26,8 @@ public sealed class OptionEffectTests : IDisposable
     [InlineData("--learning-rate", "2e-3")]
     [InlineData("--coefficient-learning-rate", "1e-4")]
     [InlineData("--precondition-alphas", "off")]
+    [InlineData("--optimizer", "sgd")]
+    [InlineData("--optimizer", "lion")]
     [InlineData("--warmup", "4")]
     [InlineData("--weight-decay", "0.5")]
     [InlineData("--clip", "0.01")]
@@ -63,6 +65,28 @@ public sealed class OptionEffectTests : IDisposable
         float[][] runs = [Train("--format", "trellis"), Train("--format", "trellis", "--bits", "2"), Train("--format", "trellis", "--outliers", "0")];
         Assert.NotEqual(runs[0], runs[1]);
         Assert.NotEqual(runs[0], runs[2]);
+    }
+
+    /// <summary>The report says what the optimiser took by default, and the momentum only where there is one.</summary>
+    [Fact]
+    public void Momentum_is_of_sgd_and_what_an_optimizer_takes_is_reported()
+    {
+        Assert.NotEqual(Train("--optimizer", "sgd"), Train("--optimizer", "sgd", "--momentum", "0.5"));
+        (string Optimizer, string Rate, string Decay, string? Momentum, double Vectors)[] runs =
+        [
+            .. new[] { "adamw", "sgd", "lion", "sgd --momentum 0" }.Select(words =>
+            {
+                TinyJob.Run(_folder, ["--optimizer", .. words.Split(' ')]);
+                JsonElement metrics = JsonDocument.Parse(File.ReadAllText(_folder.File("out/metrics.json"))).RootElement, settings = metrics.GetProperty("settings"), bytes = metrics.GetProperty("bytes");
+                return (
+                    settings.GetProperty("--optimizer").GetString()!, settings.GetProperty("--learning-rate").GetString()!, settings.GetProperty("--weight-decay").GetString()! is { Length: > 4 } digits ? digits[..4] : settings.GetProperty("--weight-decay").GetString()!,
+                    settings.TryGetProperty("--momentum", out JsonElement momentum) ? momentum.GetString() : null,
+                    bytes.GetProperty("optimizer").GetDouble() / bytes.GetProperty("gradients").GetDouble());
+            }),
+        ];
+        Assert.Equal([("adamw", "0.003", "0.1", null, 2), ("sgd", "0.09", "0.00", "0.9", 1), ("lion", "0.0006", "0.5", null, 1), ("sgd", "0.09", "0.00", "0", 0)], runs);
+        CommandRun.Of("finetune", "--optimizer", "lion", "--momentum", "0.5").Fails(2, "--momentum is for sgd");
+        CommandRun.Of("finetune", "--optimizer", "adam").Fails(2, "use one of adamw, sgd, lion");
     }
 
     [Fact]

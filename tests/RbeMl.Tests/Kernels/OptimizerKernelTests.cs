@@ -19,6 +19,82 @@ public sealed unsafe class OptimizerKernelTests
         Check(0, 1000);
     }
 
+    [Theory]
+    [MemberData(nameof(Lanes))]
+    public void Sgd_matches_the_reference_at_every_length(int lanes)
+    {
+        for (int count = 0; count <= 130; count++)
+        {
+            foreach (bool momentum in (bool[])[true, false])
+            {
+                float[] w = Numbers.Normal(count, 1), g = Numbers.Normal(count, 2), m = Numbers.Normal(count, 3);
+                double[] ew = LaneCases.Doubles(w), em = LaneCases.Doubles(m);
+                fixed (double* pw = ew, pg = LaneCases.Doubles(g), pm = em)
+                {
+                    ReferenceOptimizer.Sgd(pw, pg, momentum ? pm : null, count, Rate, Decay, Beta1, GradientScale);
+                }
+
+                using GuardedBuffer<float> fw = LaneCases.Guarded(w), fg = LaneCases.Guarded(g), fm = LaneCases.Guarded(m);
+                float* state = momentum ? fm.Pointer : null;
+                if (lanes > 0) Wide.Run(lanes, new SgdKernel.Work(fw.Pointer, fg.Pointer, state, count, Rate, Decay, Beta1, GradientScale));
+                else SgdKernel.Sgd(fw.Pointer, fg.Pointer, state, count, Rate, Decay, Beta1, GradientScale);
+                string what = FormattableString.Invariant($"{lanes} lanes, {count}, momentum {momentum}");
+                Assert.True(fg.Span.IndexOfAnyExcept(0f) < 0, what + " g");
+                LaneCases.Close(em, fm.Span, i => 4 * LaneCases.Rounding * (Math.Abs(m[i]) + Math.Abs(g[i]) + Math.Abs(w[i])), what + " m");
+                LaneCases.Close(ew, fw.Span, i => 4 * LaneCases.Rounding * (Math.Abs(m[i]) + Math.Abs(g[i]) + Math.Abs(w[i])), what + " w");
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Lanes))]
+    public void Lion_matches_the_reference_at_every_length(int lanes)
+    {
+        for (int count = 0; count <= 130; count++)
+        {
+            float[] w = Numbers.Normal(count, 1), g = Numbers.Normal(count, 2), m = Numbers.Normal(count, 3);
+            for (int i = 0; i < count; i += 5) (g[i], m[i]) = (0, 0); // whose sign is 0
+            double[] ew = LaneCases.Doubles(w), em = LaneCases.Doubles(m);
+            fixed (double* pw = ew, pg = LaneCases.Doubles(g), pm = em)
+            {
+                ReferenceOptimizer.Lion(pw, pg, pm, count, Rate, Decay, Beta1, Beta2, GradientScale);
+            }
+
+            using GuardedBuffer<float> fw = LaneCases.Guarded(w), fg = LaneCases.Guarded(g), fm = LaneCases.Guarded(m);
+            if (lanes > 0) Wide.Run(lanes, new LionKernel.Work(fw.Pointer, fg.Pointer, fm.Pointer, count, Rate, Decay, Beta1, Beta2, GradientScale));
+            else LionKernel.Lion(fw.Pointer, fg.Pointer, fm.Pointer, count, Rate, Decay, Beta1, Beta2, GradientScale);
+            string what = FormattableString.Invariant($"{lanes} lanes, {count}");
+            Assert.True(fg.Span.IndexOfAnyExcept(0f) < 0, what + " g");
+            LaneCases.Close(em, fm.Span, i => 4 * LaneCases.Rounding * (Math.Abs(m[i]) + Math.Abs(g[i])), what + " m");
+            LaneCases.Close(ew, fw.Span, i => 4 * LaneCases.Rounding * (Math.Abs(w[i]) + Rate), what + " w");
+        }
+    }
+
+    /// <summary>The sums of an element have one order, so that the width changes no bit.</summary>
+    [Theory]
+    [MemberData(nameof(Lanes))]
+    public void Every_width_gives_the_same_bits(int lanes)
+    {
+        const int Count = 203;
+        Assert.Equal(Bits(1), Bits(lanes > 0 ? lanes : Wide.Lanes));
+
+        float[] Bits(int width)
+        {
+            List<float> all = [];
+            foreach (string kernel in (string[])["adamw", "sgd", "plain", "lion"])
+            {
+                using GuardedBuffer<float> w = LaneCases.Guarded(Numbers.Normal(Count, 1)), g = LaneCases.Guarded(Numbers.Normal(Count, 2)), m = LaneCases.Guarded(Numbers.Normal(Count, 3));
+                using GuardedBuffer<float> v = LaneCases.Guarded(Array.ConvertAll(Numbers.Normal(Count, 4), Math.Abs));
+                if (kernel == "adamw") Wide.Run(width, new OptimizerKernelLanes.AdamWWork(w.Pointer, g.Pointer, m.Pointer, v.Pointer, Count, new(Rate, Decay, Beta1, Beta2, Eps, Correction1, Correction2, GradientScale)));
+                else if (kernel == "lion") Wide.Run(width, new LionKernel.Work(w.Pointer, g.Pointer, m.Pointer, Count, Rate, Decay, Beta1, Beta2, GradientScale));
+                else Wide.Run(width, new SgdKernel.Work(w.Pointer, g.Pointer, kernel == "sgd" ? m.Pointer : null, Count, Rate, Decay, Beta1, GradientScale));
+                all.AddRange([.. w.Span, .. m.Span, .. v.Span]);
+            }
+
+            return [.. all];
+        }
+    }
+
     [Fact]
     public void Sum_of_squares_matches_the_reference()
     {

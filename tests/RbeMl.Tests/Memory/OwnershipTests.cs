@@ -109,7 +109,7 @@ public sealed class OwnershipTests
                 using (Gpt2Context<float> own = new(model, workspace)) error = Refused(() => model.Loss(s_tokens, s_tokens, Batch, Length, own, gradients: otherGradients));
                 break;
             case "optimizer, gradients of another model":
-                using (AdamW<float> optimizer = new(model.Parameters, new TrainerOptions { Steps = 1 })) error = Refused(() => optimizer.Step(otherGradients, 1, workspace.Team));
+                using (Optimizer<float> optimizer = new AdamWOptions().Create(model.Parameters, new TrainerOptions { Steps = 1 })) error = Refused(() => optimizer.Step(otherGradients, 1, workspace.Team));
                 break;
             case "parameters, slice of another model":
                 error = Refused(() => model.Parameters.ToFloats(other.Parameters.Slices[0]));

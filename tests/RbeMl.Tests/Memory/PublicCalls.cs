@@ -78,7 +78,7 @@ internal sealed record PublicCall(Func<float[]> Call, IReadOnlyDictionary<string
                 generator.Start([1, 2, 3, 4], new GenerationOptions { Temperature = 0 });
                 return new(() => [generator.Next(new GenerationOptions { Temperature = 0 }, 0)], With(onModel, ("generator", generator)), generator.Workspace.Lease);
             case "AdamW":
-                AdamW<float> optimizer = new(model.Parameters, new TrainerOptions { Steps = 10 });
+                Optimizer<float> optimizer = new AdamWOptions().Create(model.Parameters, new TrainerOptions { Steps = 10 });
                 ParameterVector<float> slopes = model.Parameters.CreateLike();
                 slopes.Write(slopes.Slices[0], Numbers.Normal(slopes.Slices[0].Length, 1));
                 return new(

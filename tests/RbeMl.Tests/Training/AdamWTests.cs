@@ -8,7 +8,7 @@ namespace RbeMl.Tests.Training;
 
 public class AdamWTests
 {
-    private static readonly TrainerOptions s_options = new() { LearningRate = 0.1, WeightDecay = 0.5, Clip = 0, Beta1 = 0.9, Beta2 = 0.99, PreconditionAlphas = false };
+    private static readonly TrainerOptions s_options = new() { LearningRate = 0.1, WeightDecay = 0.5, Clip = 0, PreconditionAlphas = false };
 
     /// <summary>With constant gradients the first step moves every value by its rate, whatever the gradient's size; decay comes on top for matrices only.</summary>
     [Fact]
@@ -41,7 +41,7 @@ public class AdamWTests
                 gradients.Of(s).Fill(5);
             }
 
-            using AdamW<double> optimizer = new(parameters, options);
+            using Optimizer<double> optimizer = new AdamWOptions().Create(parameters, options);
             optimizer.Step(gradients, 1, team);
             return parameters.Of(slice)[0];
         }
@@ -57,9 +57,9 @@ public class AdamWTests
         gradients.Of(slice)[0] = 3;
         gradients.Of(slice)[1] = 4;
         using ThreadTeam team = new(1);
-        using AdamW<double> optimizer = new(parameters, s_options with { Clip = 1 });
+        using Optimizer<double> optimizer = new AdamWOptions().Create(parameters, s_options with { Clip = 1 });
         Assert.Equal(5, optimizer.Step(gradients, 1, team), 1e-12);
-        Assert.Equal(0.1 * 0.6, optimizer.Moments.First.Of(slice)[0], 1e-12); // (1 - beta1) * 3 / 5
+        Assert.Equal(0.1 * 0.6, optimizer.StateVectors[0].Of(slice)[0], 1e-12); // (1 - beta1) * 3 / 5
     }
 
     /// <summary>The preconditioned gradient of the eight alphas, back through the Gram matrix, is the gradient again (up to the damping).</summary>
@@ -74,10 +74,10 @@ public class AdamWTests
         double[] original = [1, -2, 3, 0.5, -1, 2, 0.25, 1];
         original.CopyTo(gradients.Of(slice));
         using ThreadTeam team = new(1);
-        using AdamW<double> optimizer = new(parameters, s_options with { PreconditionAlphas = true });
+        using Optimizer<double> optimizer = new AdamWOptions().Create(parameters, s_options with { PreconditionAlphas = true });
         optimizer.Step(gradients, 1, team);
         double mean = Enumerable.Range(0, 8).Average(k => gram[k * 9]);
-        double[] preconditioned = Array.ConvertAll(optimizer.Moments.First.Of(slice).ToArray(), m => m / 0.1); // the first step: m = (1 - beta1) g
+        double[] preconditioned = Array.ConvertAll(optimizer.StateVectors[0].Of(slice).ToArray(), m => m / 0.1); // the first step: m = (1 - beta1) g
         for (int k = 0; k < 8; k++)
         {
             double back = (1e-3 * preconditioned[k]) + Enumerable.Range(0, 8).Sum(l => gram[(k * 8) + l] / mean * preconditioned[l]);
@@ -112,8 +112,8 @@ public class AdamWTests
         alone.Freeze();
         plain.Freeze();
         using ThreadTeam team = new(threads), one = new(1);
-        using AdamW<float> optimizer = new(parameters, options), same = new(alone, options);
-        using AdamW<double> exact = new(plain, options);
+        using Optimizer<float> optimizer = new AdamWOptions().Create(parameters, options), same = new AdamWOptions().Create(alone, options);
+        using Optimizer<double> exact = new AdamWOptions().Create(plain, options);
         using ParameterVector<float> gradients = parameters.CreateLike(), gradientsAlone = alone.CreateLike();
         using ParameterVector<double> gradientsPlain = plain.CreateLike();
         for (int step = 1; step <= 3; step++)
@@ -152,7 +152,7 @@ public class AdamWTests
         using ParameterVector<double> gradients = parameters.CreateLike();
         gradients.Of(slice)[1] = double.NaN;
         using ThreadTeam team = new(1);
-        using AdamW<double> optimizer = new(parameters, s_options);
+        using Optimizer<double> optimizer = new AdamWOptions().Create(parameters, s_options);
         Assert.Equal("gradient of layer.bias", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team)).Where);
         Assert.Equal([1, 2], parameters.Of(slice).ToArray());
         Assert.Equal(0, optimizer.Steps);
@@ -166,7 +166,7 @@ public class AdamWTests
         parameters.Freeze();
         using ParameterVector<float> gradients = parameters.CreateLike();
         using ThreadTeam team = new(1);
-        using AdamW<float> optimizer = new(parameters, s_options, slice => slice == trained);
+        using Optimizer<float> optimizer = new AdamWOptions().Create(parameters, s_options, slice => slice == trained);
         gradients.Of(frozen)[0] = float.NaN;
         gradients.Of(trained)[1] = float.PositiveInfinity;
         Assert.Equal("gradient of trained", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team)).Where);
@@ -188,10 +188,10 @@ public class AdamWTests
         for (int k = 0; k < 8; k++) gradients.Of(alphas)[k] = k % 2 == 0 ? 3e37f : -3e37f;
         gradients.Of(bias)[0] = 3e37f;
         using ThreadTeam team = new(1);
-        using AdamW<float> optimizer = new(parameters, s_options with { Clip = 1, PreconditionAlphas = true });
+        using Optimizer<float> optimizer = new AdamWOptions().Create(parameters, s_options with { Clip = 1, PreconditionAlphas = true });
         Assert.InRange(optimizer.Step(gradients, 1, team), 9e37 * (1 - 1e-6), 9e37 * (1 + 1e-6));
         Assert.All([.. parameters.Of(alphas), .. parameters.Of(bias)], w => Assert.InRange(MathF.Abs(w), 0.0999f, 0.1001f));
-        Assert.All([.. optimizer.Moments.Second.Of(alphas), .. optimizer.Moments.Second.Of(bias)], v => Assert.True(float.IsFinite(v)));
+        Assert.All([.. optimizer.StateVectors[1].Of(alphas), .. optimizer.StateVectors[1].Of(bias)], v => Assert.True(float.IsFinite(v)));
     }
 
     /// <summary>9.2e18 is half the root of the largest float: beyond it a square may be infinite, and the weight would never move again.</summary>
@@ -210,7 +210,7 @@ public class AdamWTests
         gradients.Of(parameters.Slices[0])[0] = 1;
         for (int k = 0; k < 8; k++) gradients.Of(slice)[k] = k % 2 == 0 ? value : -value;
         using ThreadTeam team = new(1);
-        using AdamW<float> optimizer = new(parameters, s_options with { PreconditionAlphas = true });
+        using Optimizer<float> optimizer = new AdamWOptions().Create(parameters, s_options with { PreconditionAlphas = true });
         if (fits)
         {
             optimizer.Step(gradients, 1, team);
@@ -226,7 +226,7 @@ public class AdamWTests
         Assert.Contains("Clip", refused.Message, StringComparison.Ordinal);
         Assert.Equal(0, optimizer.Steps);
         Assert.Equal(new float[8], parameters.Of(slice).ToArray());
-        using AdamW<float> clipped = new(parameters, s_options with { PreconditionAlphas = true, Clip = 1 });
+        using Optimizer<float> clipped = new AdamWOptions().Create(parameters, s_options with { PreconditionAlphas = true, Clip = 1 });
         clipped.Step(gradients, 1, team);
         Assert.All(parameters.Of(slice).ToArray(), w => Assert.InRange(MathF.Abs(w), 0.0999f, 0.1001f));
     }
@@ -248,11 +248,11 @@ public class AdamWTests
         using ParameterVector<float> gradients = parameters.CreateLike();
         for (int k = 0; k < 8; k++) gradients.Of(slice)[k] = (float)(Math.Sign(row[k]) * size * limit / gain);
         using ThreadTeam team = new(1);
-        using AdamW<float> optimizer = new(parameters, s_options with { PreconditionAlphas = true });
+        using Optimizer<float> optimizer = new AdamWOptions().Create(parameters, s_options with { PreconditionAlphas = true });
         if (fits) optimizer.Step(gradients, 1, team);
         else Assert.Equal("gradient of a", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team)).Where);
         Assert.Equal(fits ? 1 : 0, optimizer.Steps);
-        float largest = optimizer.Moments.First.Of(slice).ToArray().Max(MathF.Abs);
+        float largest = optimizer.StateVectors[0].Of(slice).ToArray().Max(MathF.Abs);
         Assert.Equal(fits ? 0.1 * size : 0, largest / limit, 1e-4);
 
         double[] Column(int k)
@@ -263,9 +263,9 @@ public class AdamWTests
             using ParameterVector<double> unit = one.CreateLike();
             unit.Of(alphas)[k] = 1;
             using ThreadTeam alone = new(1);
-            using AdamW<double> plain = new(one, s_options with { PreconditionAlphas = true });
+            using Optimizer<double> plain = new AdamWOptions().Create(one, s_options with { PreconditionAlphas = true });
             plain.Step(unit, 1, alone);
-            return Array.ConvertAll(plain.Moments.First.Of(alphas).ToArray(), m => m / 0.1); // the first step: m = (1 - beta1) g
+            return Array.ConvertAll(plain.StateVectors[0].Of(alphas).ToArray(), m => m / 0.1); // the first step: m = (1 - beta1) g
         }
     }
 

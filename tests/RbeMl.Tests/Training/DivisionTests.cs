@@ -84,7 +84,7 @@ public class DivisionTests
 
         static float[] Weights(int batch, int accumulate)
         {
-            using Trainer trainer = Trainer(s_options with { Batch = batch, Accumulate = accumulate, Epsilon = 1e-5 });
+            using Trainer trainer = Trainer(s_options with { Batch = batch, Accumulate = accumulate, Optimizer = new AdamWOptions { Epsilon = 1e-5 } });
             trainer.Run();
             return [.. trainer.Model.Parameters.Slices.SelectMany(trainer.Model.Parameters.ToFloats)];
         }
@@ -116,7 +116,7 @@ public class DivisionTests
         using Workspace<float> workspace = new(1);
         using Gpt2Context<float> context = new(model, workspace);
         using ParameterVector<float> gradients = model.Parameters.CreateLike();
-        using AdamW<float> optimizer = new(model.Parameters, s_options);
+        using Optimizer<float> optimizer = s_options.Optimizer.Create(model.Parameters, s_options);
         int[] inputs = new int[64], targets = new int[64];
         Data().Fill(0, 4, 16, inputs, targets);
         double loss = model.Loss(inputs, targets, 4, 16, context, new DropoutStep(s_options.Seed, 0), gradients);

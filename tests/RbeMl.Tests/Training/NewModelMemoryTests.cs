@@ -19,7 +19,7 @@ public sealed class NewModelMemoryTests
     {
         TransformerConfig config = s_config with { Vocabulary = 66_000_000, MaxSequenceLength = 66_000_000, TiedHead = false };
         if (RuntimeFootprint.MachineBytes > 100L << 30) return; // it would fit
-        MemoryLimitException error = Assert.Throws<MemoryLimitException>(() => NewModelMemory.Require(config));
+        MemoryLimitException error = Assert.Throws<MemoryLimitException>(() => NewModelMemory.Require(config, new AdamWOptions()));
         Assert.Equal(RuntimeFootprint.MachineBytes, error.LimitBytes);
         Assert.Equal(3 * 66_000_000L * 32 * 16, error.LeastBytes);
         Assert.Contains("66000000 positions of width 32", error.Message);
@@ -31,14 +31,14 @@ public sealed class NewModelMemoryTests
         if (RuntimeFootprint.MachineBytes > 200L << 30) return; // it would fit
         using MemoryCounter counter = MemoryCounter.Open();
         long before = GC.GetAllocatedBytesForCurrentThread();
-        MemoryLimitException error = Assert.Throws<MemoryLimitException>(() => NewModelMemory.Require(s_config, s_options, new ActivationSettings(), 8, Long, 1));
+        MemoryLimitException error = Assert.Throws<MemoryLimitException>(() => NewModelMemory.Require(s_config, new AdamWOptions(), s_options, new ActivationSettings(), 8, Long, 1));
         Assert.InRange(error.LeastBytes, 200L << 30, 1L << 40);
         Assert.Contains($"8 x {Long} tokens through 12 blocks", error.Message);
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before + counter.PeakBytes, 0, 32 << 20);
     }
 
     [Fact]
-    public void What_fits_is_not_refused() => NewModelMemory.Require(s_config with { MaxSequenceLength = 128 }, s_options, null, 8, 128, 2);
+    public void What_fits_is_not_refused() => NewModelMemory.Require(s_config with { MaxSequenceLength = 128 }, new AdamWOptions(), s_options, null, 8, 128, 2);
 
     [Fact]
     public void A_trainer_says_what_it_takes_or_that_it_does_not_fit()

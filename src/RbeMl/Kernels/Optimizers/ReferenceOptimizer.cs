@@ -22,6 +22,39 @@ internal static unsafe class ReferenceOptimizer
         }
     }
 
+    /// <summary>
+    /// Gradient descent with momentum: d = g + decay * w; m = momentum * m + d; w = w - rate * m, g being gradient * gradientScale. Without a momentum m (null)
+    /// w = w - rate * d. The gradients are zero afterwards.
+    /// </summary>
+    public static void Sgd<T>(T* w, T* g, T* m, long count, T rate, T decay, T momentum, T gradientScale)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        for (long i = 0; i < count; i++)
+        {
+            T descent = g[i] * gradientScale + decay * w[i];
+            g[i] = T.Zero;
+            if (m != null) descent = m[i] = momentum * m[i] + descent;
+            w[i] -= rate * descent;
+        }
+    }
+
+    /// <summary>
+    /// Lion: w = w (1 - rate * decay) - rate * sign(b1 m + (1 - b1) g); then m = b2 m + (1 - b2) g, g being gradient * gradientScale and the sign of 0 being 0. The
+    /// gradients are zero afterwards.
+    /// </summary>
+    public static void Lion<T>(T* w, T* g, T* m, long count, T rate, T decay, T beta1, T beta2, T gradientScale)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        for (long i = 0; i < count; i++)
+        {
+            T gradient = g[i] * gradientScale;
+            g[i] = T.Zero;
+            T direction = beta1 * m[i] + (T.One - beta1) * gradient;
+            w[i] = w[i] * (T.One - rate * decay) - rate * T.CreateTruncating(T.Sign(direction));
+            m[i] = beta2 * m[i] + (T.One - beta2) * gradient;
+        }
+    }
+
     /// <summary>Sum of squares, in double.</summary>
     public static double SumOfSquares<T>(T* x, long count)
         where T : unmanaged, IFloatingPointIeee754<T>

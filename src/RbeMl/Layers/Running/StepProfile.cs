@@ -59,7 +59,7 @@ internal enum ProfileStage
     /// <summary>Gradients of the embeddings.</summary>
     EmbeddingGradients,
 
-    /// <summary>Norm, clipping and AdamW.</summary>
+    /// <summary>Norm, clipping and the optimiser's own work.</summary>
     Optimizer,
 }
 

@@ -6,7 +6,7 @@ using RbeMl.Models;
 namespace RbeMl.Training;
 
 /// <summary>
-/// Trains a classifier on examples in memory: epochs of batches of about one length, AdamW with warm-up and schedule, clipping, validation, early stopping. The same
+/// Trains a classifier on examples in memory: epochs of batches of about one length, an optimiser with warm-up and schedule, clipping, validation, early stopping. The same
 /// seed gives the same bits, for any number of threads. One call at a time.
 /// </summary>
 public sealed class ClassifierTrainer : IDisposable, ILeased
@@ -18,8 +18,8 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     private readonly ParameterVector<float>? _modelGradients, _bestModel;
     private readonly ParameterVector<float> _headGradients;
     private readonly ParameterVector<float>? _bestHead;
-    private readonly AdamW<float>? _modelOptimizer;
-    private readonly AdamW<float> _headOptimizer;
+    private readonly Optimizer<float>? _modelOptimizer;
+    private readonly Optimizer<float> _headOptimizer;
     private readonly TrainerOptions _schedule;
     private readonly int _least;
     private readonly Lease _lease;
@@ -67,8 +67,8 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
             Offload = options.Offload,
             SpillFolder = options.SpillFolder,
             GradientVectors = trainsModel ? 1 : 0,
-            OptimizerMoments = (trainsModel ? 2 : 0) + (keepsBest && trainsModel ? 1 : 0),
-            ExtraBytes = HeadBytes(classifier, batch, longest),
+            OptimizerMoments = (trainsModel ? options.Optimizer.StateVectors : 0) + (keepsBest && trainsModel ? 1 : 0),
+            ExtraBytes = HeadBytes(classifier, batch, longest, options.Optimizer.StateVectors),
         };
         if (options.MemoryLimit is not null)
         {
@@ -85,11 +85,11 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         _workspace = new Workspace<float>(threads);
         _context = new ClassifierContext<float>(classifier, _workspace, settings);
         _headGradients = classifier.Head.CreateLike();
-        _headOptimizer = new AdamW<float>(classifier.Head, options.ToTrainer(Steps, options.HeadLearningRate ?? options.LearningRate));
+        _headOptimizer = options.Optimizer.Create(classifier.Head, options.ToTrainer(Steps, options.HeadLearningRate ?? options.LearningRate));
         if (keepsBest) _bestHead = classifier.Head.CreateLike();
         if (!trainsModel) return;
         _modelGradients = model.Parameters.CreateLike();
-        _modelOptimizer = new AdamW<float>(model.Parameters, _schedule, slice => options.Trains(slice, model.Config));
+        _modelOptimizer = options.Optimizer.Create(model.Parameters, _schedule, slice => options.Trains(slice, model.Config));
         if (keepsBest) _bestModel = model.Parameters.CreateLike();
     }
 
@@ -136,7 +136,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
                 _train.Tokens, _train.Lengths, _train.Labels, _context, _least, new DropoutStep(Options.Seed, (uint)step), _modelGradients, _headGradients);
             norm = _headOptimizer.GradientNorm(_headGradients, _workspace.Team);
             if (_modelOptimizer is not null) norm = Math.Sqrt((norm * norm) + Math.Pow(_modelOptimizer.GradientNorm(_modelGradients!, _workspace.Team), 2));
-            _headOptimizer.RequireSquares(_headGradients, norm); // before the model is changed
+            _headOptimizer.RequireRange(_headGradients, norm); // before the model is changed
             _modelOptimizer?.Step(_modelGradients!, factor, _workspace.Team, norm);
             _headOptimizer.Step(_headGradients, factor, _workspace.Team, norm);
         }
@@ -242,12 +242,12 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         }
     }
 
-    // The normalised panel, the rows, and the head's parameters, gradients, moments and best values.
-    private static long HeadBytes(SequenceClassifier<float> classifier, int batch, int length)
+    // The normalised panel, the rows, and the head's parameters, gradients, best values and optimiser's state.
+    private static long HeadBytes(SequenceClassifier<float> classifier, int batch, int length, int stateVectors)
     {
         Gpt2Model<float> model = classifier.Model;
         long rows = (long)batch * ((3L * model.Config.Width) + classifier.Config.Classes + length);
-        return sizeof(float) * (Panel<float>.Elements(checked(batch * length), model.Blocks[0].PaddedWidth) + rows + (5 * classifier.Head.Length));
+        return sizeof(float) * (Panel<float>.Elements(checked(batch * length), model.Blocks[0].PaddedWidth) + rows + ((3 + stateVectors) * classifier.Head.Length));
     }
 
     // Asking the system costs a file read and garbage; once a second is enough for a progress bar.

@@ -36,14 +36,19 @@ public enum OnCancel
 /// <summary>Settings of a classifier's training.</summary>
 public sealed record ClassifierTrainerOptions
 {
+    private readonly double? _learningRate, _weightDecay;
+
     /// <summary>Passes over the training examples, at least 1. Few, as a model sees small data often enough; raise it where the loss still falls.</summary>
     public int Epochs { get; init; } = 4;
 
     /// <summary>Examples of a step B, at most as many as there are; the last step of an epoch may have fewer.</summary>
     public int Batch { get; init; } = 32;
 
-    /// <summary>Highest learning rate of dense values (embeddings, biases, LayerNorm).</summary>
-    public double LearningRate { get; init; } = 2e-3;
+    /// <summary>The optimiser, with the options that it alone has.</summary>
+    public OptimizerOptions Optimizer { get; init; } = new AdamWOptions();
+
+    /// <summary>Highest learning rate of dense values (embeddings, biases, LayerNorm); unless given 2e-3 for AdamW, and for another optimiser what suits it.</summary>
+    public double LearningRate { get => _learningRate ?? Optimizer.RateFor(2e-3); init => _learningRate = value; }
 
     /// <summary>Highest learning rate of coefficients; see <see cref="TrainerOptions.CoefficientLearningRate"/>.</summary>
     public double? CoefficientLearningRate { get; init; }
@@ -60,8 +65,8 @@ public sealed record ClassifierTrainerOptions
     /// <summary>Learning rate at the end, as a fraction of the highest.</summary>
     public double FinalFraction { get; init; } = 0.05;
 
-    /// <summary>Decoupled weight decay of matrices (none on biases, LayerNorm).</summary>
-    public double WeightDecay { get; init; } = 0.05;
+    /// <summary>Weight decay of matrices, see <see cref="TrainerOptions.WeightDecay"/>; unless given 0.05 for AdamW, and for another optimiser what suits it.</summary>
+    public double WeightDecay { get => _weightDecay ?? Optimizer.DecayFor(0.05); init => _weightDecay = value; }
 
     /// <summary>Largest global norm of the gradient of model and head together; 0 turns clipping off.</summary>
     public double Clip { get; init; } = 1;
@@ -115,6 +120,7 @@ public sealed record ClassifierTrainerOptions
         Require(Patience >= 0, nameof(Patience), Patience, "use 0 for no early stopping, or a number of epochs.");
         Require(Enum.IsDefined(Trained), nameof(Trained), Trained, $"use one of {string.Join(", ", Enum.GetNames<TrainedParts>())}.");
         Require(Enum.IsDefined(OnCancel), nameof(OnCancel), OnCancel, $"use one of {string.Join(", ", Enum.GetNames<OnCancel>())}.");
+        Require(Optimizer is not null, nameof(Optimizer), "null", "use AdamWOptions, SgdOptions or LionOptions.");
         _ = ToTrainer(1, LearningRate).Validate();
         return this;
 
@@ -130,6 +136,7 @@ public sealed record ClassifierTrainerOptions
         Steps = steps,
         Batch = 1,
         Context = 1,
+        Optimizer = Optimizer,
         LearningRate = rate,
         CoefficientLearningRate = CoefficientLearningRate,
         Warmup = (int)(WarmupFraction * steps),

@@ -9,7 +9,7 @@ namespace RbeMl.Training;
 /// <param name="Runtime">The process at rest: runtime, compiled code, data, everything that is not counted below.</param>
 /// <param name="Weights">Weights as trained.</param>
 /// <param name="Gradients">Gradient vectors.</param>
-/// <param name="Optimizer">Optimiser moments.</param>
+/// <param name="Optimizer">State vectors of the optimiser.</param>
 /// <param name="Step">What a step works in.</param>
 public readonly record struct MemoryEstimate(long Runtime, long Weights, long Gradients, long Optimizer, StepMemory Step)
 {
@@ -35,7 +35,7 @@ public sealed record MemoryPlanOptions
     /// <summary>Gradient vectors: 1, and log2 of the micro-batches of a step more.</summary>
     public int GradientVectors { get; init; } = 1;
 
-    /// <summary>Vectors of the gradient's size that the optimiser holds: 2 for Adam.</summary>
+    /// <summary>Vectors of the gradient's size that the optimiser holds: <see cref="OptimizerOptions.StateVectors"/>, 2 for AdamW.</summary>
     public int OptimizerMoments { get; init; } = 2;
 
     /// <summary>What is kept for the backward; null leaves it to the plan.</summary>

@@ -8,20 +8,21 @@ namespace RbeMl.Training;
 /// <summary>Refuses a new model that this machine cannot train, before the model is made.</summary>
 internal static class NewModelMemory
 {
-    private const int Vectors = 4; // values, gradients, two moments
-
-    /// <summary>Checks that the embeddings, with gradients and the optimiser's moments, fit into the machine. Nothing is allocated.</summary>
+    /// <summary>Checks that the embeddings, with gradients and the optimiser's state, fit into the machine. Nothing is allocated.</summary>
     /// <param name="config">Shapes; embeddings are dense.</param>
+    /// <param name="optimizer">What it is trained with.</param>
     /// <exception cref="MemoryLimitException">They take more than <see cref="RuntimeFootprint.MachineBytes"/>.</exception>
     /// <exception cref="InvalidSettingException">A value of the configuration is out of range.</exception>
-    public static void Require(TransformerConfig config)
+    public static void Require(TransformerConfig config, OptimizerOptions optimizer)
     {
         ArgumentNullException.ThrowIfNull(config);
-        Refuse(Embeddings(config.Validate()), Describe(config));
+        ArgumentNullException.ThrowIfNull(optimizer);
+        Refuse(Embeddings(config.Validate(), optimizer), Describe(config));
     }
 
     /// <summary>Checks that embeddings and a training step fit into the machine.</summary>
     /// <param name="config">Shapes; embeddings are dense.</param>
+    /// <param name="optimizer">What it is trained with.</param>
     /// <param name="compression">How matrices are stored.</param>
     /// <param name="settings">What is kept for the backward; null for the least.</param>
     /// <param name="batch">Sequences of a micro-batch.</param>
@@ -29,9 +30,9 @@ internal static class NewModelMemory
     /// <param name="threads">Threads.</param>
     /// <exception cref="MemoryLimitException">They take more than <see cref="RuntimeFootprint.MachineBytes"/>.</exception>
     /// <exception cref="InvalidSettingException">A value is out of range.</exception>
-    public static void Require(TransformerConfig config, RbeOptions compression, ActivationSettings? settings, int batch, int context, int threads)
+    public static void Require(TransformerConfig config, OptimizerOptions optimizer, RbeOptions compression, ActivationSettings? settings, int batch, int context, int threads)
     {
-        Require(config);
+        Require(config, optimizer);
         if (Guess(config, batch, context) < RuntimeFootprint.MachineBytes / 4.0) return;
 
         // A model of one block and hardly an embedding tells what a step takes at least.
@@ -39,7 +40,7 @@ internal static class NewModelMemory
         using Gpt2Model<float> block = new(Gpt2Weights.CreateUntrained(config with { Layers = 1, Vocabulary = 1, MaxSequenceLength = 1 }, compression, 1));
         StepMemory step = block.PredictStep(settings, batch, context, threads);
         Refuse(
-            Embeddings(config) + Math.Max(step.Total, step.Activations * (double)config.Layers),
+            Embeddings(config, optimizer) + Math.Max(step.Total, step.Activations * (double)config.Layers),
             FormattableString.Invariant($"a step of {batch} x {Amount.Of(context, "token")} through {config.Layers} blocks, and {Describe(config)}"));
     }
 
@@ -47,11 +48,11 @@ internal static class NewModelMemory
     private static double Guess(TransformerConfig config, int batch, int context) =>
         (double)batch * context * config.Layers * ((2.0 * config.HiddenWidth) + (12.0 * config.Width)) * sizeof(float);
 
-    private static double Embeddings(TransformerConfig config) =>
-        (((config.TiedHead ? 1.0 : 2.0) * config.Vocabulary) + config.MaxSequenceLength) * config.Width * Vectors * sizeof(float);
+    private static double Embeddings(TransformerConfig config, OptimizerOptions optimizer) =>
+        (((config.TiedHead ? 1.0 : 2.0) * config.Vocabulary) + config.MaxSequenceLength) * config.Width * (2 + optimizer.StateVectors) * sizeof(float); // values and gradients are two
 
     private static string Describe(TransformerConfig config) => FormattableString.Invariant(
-        $"embeddings of {config.Vocabulary} token ids and {Amount.Of(config.MaxSequenceLength, "position")} of width {config.Width}, with gradients and the optimizer's moments");
+        $"embeddings of {config.Vocabulary} token ids and {Amount.Of(config.MaxSequenceLength, "position")} of width {config.Width}, with gradients and the optimizer's state");
 
     private static void Refuse(double bytes, string what)
     {
