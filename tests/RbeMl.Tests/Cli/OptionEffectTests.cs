@@ -84,7 +84,7 @@ public sealed class OptionEffectTests : IDisposable
                     bytes.GetProperty("optimizer").GetDouble() / bytes.GetProperty("gradients").GetDouble());
             }),
         ];
-        Assert.Equal([("adamw", "0.003", "0.1", null, 2), ("sgd", "0.09", "0.00", "0.9", 1), ("lion", "0.0006", "0.5", null, 1), ("sgd", "0.09", "0.00", "0", 0)], runs);
+        Assert.Equal([("adamw", "0.003", "0.1", null, 2), ("sgd", "0.09", "0.00", "0.9", 1), ("lion", "0.00075", "0.4", null, 1), ("sgd", "0.09", "0.00", "0", 0)], runs);
         CommandRun.Of("finetune", "--optimizer", "lion", "--momentum", "0.5").Fails(2, "--momentum is for sgd");
         CommandRun.Of("finetune", "--optimizer", "adam").Fails(2, "use one of adamw, sgd, lion");
     }
