@@ -49,7 +49,7 @@ public sealed class MicroOracleTests
         using Workspace<double> workspace = new(threads: 1);
         using Gpt2Context<double> context = new(model, workspace);
         using ParameterVector<double> gradients = model.Parameters.CreateLike();
-        using AdamW<double> optimizer = new(model.Parameters, s_options);
+        using Optimizer<double> optimizer = s_options.Optimizer.Create(model.Parameters, s_options);
         Compare(
             micro,
             step =>
