@@ -54,13 +54,19 @@ public sealed record CompressionProgress(long Done, long Total, string Name);
 public sealed record MatrixOutcome(string Name, int Rows, int Columns, RbeFormat Format, CompressionReport Report, double Energy)
 {
     /// <summary>Bits for each weight of several matrices.</summary>
-    public static double BitsPerWeight(IReadOnlyCollection<MatrixOutcome> matrices) => (double)matrices.Sum(m => m.Report.Bits) / matrices.Sum(m => m.Report.Weights);
+    public static double BitsPerWeight(IReadOnlyCollection<MatrixOutcome> matrices) => Sum(matrices, m => m.Report.Bits) / Sum(matrices, m => m.Report.Weights);
 
     /// <summary>‖W − Ŵ‖ / ‖W‖ of several matrices together.</summary>
     public static double RelativeError(IReadOnlyCollection<MatrixOutcome> matrices)
     {
-        double energy = matrices.Sum(m => m.Energy), error = matrices.Sum(m => m.Report.RelativeError * m.Report.RelativeError * m.Energy);
+        double energy = Sum(matrices, m => m.Energy), error = matrices.Sum(m => m.Report.RelativeError * m.Report.RelativeError * m.Energy);
         return energy > 0 ? Math.Sqrt(error / energy) : 0;
+    }
+
+    private static double Sum(IReadOnlyCollection<MatrixOutcome> matrices, Func<MatrixOutcome, double> figure)
+    {
+        Items.Require(matrices, nameof(matrices));
+        return matrices.Sum(figure);
     }
 
     internal static double EnergyOf(ReadOnlySpan<float> weights)

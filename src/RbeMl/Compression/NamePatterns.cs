@@ -8,6 +8,12 @@ namespace RbeMl.Compression;
 /// <param name="Exclude">Patterns; they win over those to include.</param>
 public sealed record NamePatterns(IReadOnlyList<string> Include, IReadOnlyList<string> Exclude)
 {
+    /// <inheritdoc cref="NamePatterns" path="/param[@name='Include']"/>
+    public IReadOnlyList<string> Include { get; init; } = Items.Checked(Include, nameof(Include));
+
+    /// <inheritdoc cref="NamePatterns" path="/param[@name='Exclude']"/>
+    public IReadOnlyList<string> Exclude { get; init; } = Items.Checked(Exclude, nameof(Exclude));
+
     /// <summary>All names.</summary>
     public static NamePatterns All { get; } = new([], []);
 
@@ -22,7 +28,7 @@ public sealed record NamePatterns(IReadOnlyList<string> Include, IReadOnlyList<s
     /// <exception cref="InvalidSettingException">One fits none.</exception>
     public void RequireMatches(IReadOnlyCollection<string> names)
     {
-        ArgumentNullException.ThrowIfNull(names);
+        Items.Require(names, nameof(names));
         foreach ((string what, IReadOnlyList<string> patterns) in new[] { ("include", Include), ("exclude", Exclude) })
         {
             if (patterns.FirstOrDefault(p => !names.Any(name => Matches(p, name))) is { } idle)

@@ -20,4 +20,14 @@ internal static class Items
             if (item is null) throw new ArgumentException(FormattableString.Invariant($"Item {place} of {items.Count} is null. Leave it out, or give what belongs there."), name);
         }
     }
+
+    /// <summary>As <see cref="Require"/>, and gives the list back.</summary>
+    /// <typeparam name="T">Kind of item.</typeparam>
+    /// <inheritdoc cref="Require"/>
+    public static IReadOnlyList<T> Checked<T>(IReadOnlyList<T> items, string name)
+        where T : class
+    {
+        Require(items, name);
+        return items;
+    }
 }

@@ -1,4 +1,3 @@
-using RbeMl.Compression;
 using RbeMl.Tests.Files;
 using RbeMl.Text;
 using RbeMl.Training;
@@ -45,26 +44,6 @@ public sealed class TokenDatasetTests : IDisposable
         Assert.Equal("batchIndex", Assert.Throws<InvalidSettingException>(() => data.Fill(long.MaxValue, batch, 4, inputs, targets)).Setting);
         data.Fill((long.MaxValue / batch) - 1, batch, 4, inputs, targets);
         Assert.Equal(inputs[1], targets[0]);
-    }
-
-    [Theory]
-    [InlineData("dataset")]
-    [InlineData("evaluation")]
-    [InlineData("calibration")]
-    public void Nothing_in_a_list_of_sequences_is_an_argument_error(string taker)
-    {
-        int[][] sequences = [[1, 2, 3], null!, [3, 4]];
-        ArgumentException error = Assert.ThrowsAny<ArgumentException>(() =>
-        {
-            _ = taker switch
-            {
-                "dataset" => TokenDataset.FromSequences(sequences, 5),
-                "evaluation" => EvaluationData.FromSequences(sequences),
-                _ => (object)CalibrationWindows.Cut(sequences, 8, 8),
-            };
-        });
-        Assert.StartsWith("Item 2 of 3 is null.", error.Message);
-        Assert.Equal("sequences", error.ParamName);
     }
 
     [Fact]

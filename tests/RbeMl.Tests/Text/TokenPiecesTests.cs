@@ -124,7 +124,13 @@ public sealed class TokenPiecesTests : IDisposable
         await Task.Run(() =>
         {
             TextSource source = TextSource.OfFiles([pipe]);
-            for (int time = 0; time < 3; time++) Assert.Equal(text, string.Concat(source.Pieces().Select(piece => piece.ToString())));
+            for (int time = 0; time < 3; time++)
+            {
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                Assert.True(source.Pieces().Sum(piece => (long)piece.Length) == text.Length && GC.GetAllocatedBytesForCurrentThread() - before < text.Length, "the bytes are held in memory");
+            }
+
+            for (int time = 0; time < 2; time++) Assert.Equal(text, string.Concat(source.Pieces().Select(piece => piece.ToString())));
         });
         await writer;
     }

@@ -47,7 +47,7 @@ internal static class RateAllocator
     // Combinations of the first m matrices by ascending bits and descending cost, for each m.
     private static List<Combination[]> Fronts(IReadOnlyList<RateCurve> curves, IReadOnlyList<double> sensitivities)
     {
-        ArgumentNullException.ThrowIfNull(curves);
+        Items.Require(curves, nameof(curves));
         ArgumentNullException.ThrowIfNull(sensitivities);
         if (curves.Count == 0) throw new InvalidSettingException("curves", 0, "give at least one matrix.");
         if (sensitivities.Count != curves.Count) throw new ShapeMismatchException("sensitivities", $"{curves.Count} like the curves", $"{sensitivities.Count}", "Give one a matrix.");

@@ -19,7 +19,7 @@ internal sealed class RateCurve
     /// <param name="points">At least one.</param>
     public RateCurve(long weights, IReadOnlyList<RatePoint> points)
     {
-        ArgumentNullException.ThrowIfNull(points);
+        Items.Require(points, nameof(points));
         if (points.Count == 0) throw new InvalidSettingException("candidates", 0, "give at least one way to store the matrix.");
         Weights = weights;
         Points = points;
@@ -44,7 +44,7 @@ internal sealed class RateCurve
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
     public static RateCurve Measure(ReadOnlySpan<float> weights, int rows, int columns, IReadOnlyList<RbeOptions> candidates, ulong seed = 0, int tiles = DefaultTiles, ParallelOptions? parallel = null)
     {
-        ArgumentNullException.ThrowIfNull(candidates);
+        Items.Require(candidates, nameof(candidates));
         if (candidates.Count == 0) throw new InvalidSettingException("candidates", 0, "give at least one way to store the matrix.");
         if (tiles < 1) throw new InvalidSettingException("tiles", tiles, "draw at least one.");
         int tile = candidates[0].Tile;

@@ -48,7 +48,7 @@ internal static class RbeContainerWriter
     internal static void Write(string path, JsonObject metadata, IReadOnlyList<RbeTensor> tensors, uint features)
     {
         ArgumentNullException.ThrowIfNull(metadata);
-        ArgumentNullException.ThrowIfNull(tensors);
+        Items.Require(tensors, nameof(tensors));
         byte[] header = Header(path, metadata, tensors);
         AtomicFile.Write(path, stream => Write(stream, header, tensors, features));
     }
@@ -64,7 +64,7 @@ internal static class RbeContainerWriter
     {
         ArgumentNullException.ThrowIfNull(stream);
         ArgumentNullException.ThrowIfNull(metadata);
-        ArgumentNullException.ThrowIfNull(tensors);
+        Items.Require(tensors, nameof(tensors));
         Write(stream, Header("stream", metadata, tensors), tensors, features);
     }
 

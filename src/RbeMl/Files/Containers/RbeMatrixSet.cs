@@ -71,6 +71,8 @@ public sealed class RbeMatrixSet : IDisposable
     public static void Save(string path, IEnumerable<RbeNamedMatrix> matrices, IEnumerable<RbeDenseTensor>? denseTensors = null, JsonObject? metadata = null)
     {
         ArgumentNullException.ThrowIfNull(matrices);
+        matrices = Items.Checked([.. matrices], nameof(matrices));
+        denseTensors = Items.Checked([.. denseTensors ?? []], nameof(denseTensors));
         JsonArray entries = [], dense = [];
         List<RbeTensor> tensors = [];
         HashSet<string> names = [], denseNames = [];
@@ -81,7 +83,7 @@ public sealed class RbeMatrixSet : IDisposable
             RbeMatrixFile.Add(name, matrix, report, entries, tensors);
         }
 
-        foreach (RbeDenseTensor tensor in denseTensors ?? [])
+        foreach (RbeDenseTensor tensor in denseTensors)
         {
             if (!denseNames.Add(tensor.Info.Name)) throw new RbeFileException(path, $"dense tensor \"{tensor.Info.Name}\" is given twice. Give each its own name.");
             string stored = $"dense.{dense.Count}"; // parts of matrices end in words, never in numbers

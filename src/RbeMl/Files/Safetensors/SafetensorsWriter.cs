@@ -26,7 +26,7 @@ internal static class SafetensorsWriter
         string path, IEnumerable<SafetensorsSource> tensors, IReadOnlyDictionary<string, string>? metadata = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(tensors);
-        SafetensorsSource[] ordered = [.. tensors.OrderByDescending(t => SafetensorsElements.Bits(t.Element)).ThenBy(t => t.Name, StringComparer.Ordinal)];
+        SafetensorsSource[] ordered = [.. Items.Checked([.. tensors], nameof(tensors)).OrderByDescending(t => SafetensorsElements.Bits(t.Element)).ThenBy(t => t.Name, StringComparer.Ordinal)];
         byte[] header = Header(ordered, metadata);
         if (header.Length > SafetensorsHeader.Limit) throw new RbeFileException(path, $"its header would be {Amount.Of(header.Length, "byte")}, more than {SafetensorsHeader.Limit}. Write fewer tensors to a file.");
         AtomicFile.Write(path, stream =>

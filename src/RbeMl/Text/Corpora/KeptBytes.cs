@@ -4,13 +4,12 @@ using RbeMl.Storage;
 
 namespace RbeMl.Text;
 
-/// <summary>The bytes of a pipe, kept in memory while they are read, to be read again.</summary>
+/// <summary>The bytes of a pipe, kept in a temporary file while they are read, to be read again.</summary>
 /// <param name="source">The pipe.</param>
 /// <param name="path">Its name.</param>
 internal sealed class KeptBytes(Stream source, string path)
 {
-    private const int Block = 1 << 20;
-    private readonly List<byte[]> _blocks = [];
+    private SafeFileHandle? _kept;
     private long _length;
 
     /// <summary>Bytes of a file; null for a pipe.</summary>
@@ -29,20 +28,36 @@ internal sealed class KeptBytes(Stream source, string path)
 
     private int Take(Span<byte> room)
     {
-        int place = (int)(_length % Block);
-        if (place == 0)
+        int count = source.Read(room);
+        try
         {
-            long free = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 2;
-            if (_length + Block > free) throw new RbeFileException(path, string.Create(CultureInfo.InvariantCulture, $"gave {_length >> 20} MiB and does not end; {free >> 20} MiB, half of this machine's memory, are the most that is kept of a pipe. Write it to a file."));
-            _blocks.Add(new byte[Block]);
+            _kept ??= Spool();
+            RandomAccess.Write(_kept, room[..count], _length);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new RbeFileException(path, string.Create(CultureInfo.InvariantCulture, $"is a pipe, whose bytes are kept to be read again, and after {_length >> 20} MiB {Path.GetTempPath()} took no more ({error.Message.TrimEnd('.')}). Make room there, set TMPDIR to a folder that has some, or write the text to a file."), error);
         }
 
-        Span<byte> kept = _blocks[^1].AsSpan(place, Math.Min(room.Length, Block - place));
-        int count = source.Read(kept);
-        kept[..count].CopyTo(room);
-        if (count == 0 && place == 0) _blocks.RemoveAt(_blocks.Count - 1);
         _length += count;
         return count;
+    }
+
+    // Without a name where the system allows it: nothing is left of it, however the process ends.
+    private static SafeFileHandle Spool()
+    {
+        string folder = Path.GetTempPath();
+        TemporaryNames.DeleteLeftovers(folder);
+        string file = TemporaryNames.New(folder, "", TemporaryNames.Temporary);
+        try
+        {
+            return File.OpenHandle(file, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.Delete, FileOptions.DeleteOnClose);
+        }
+        finally
+        {
+            if (OperatingSystem.IsWindows()) TemporaryNames.Release(file);
+            else TemporaryNames.Discard(file);
+        }
     }
 
     private sealed class Reading(KeptBytes bytes, bool keeps) : Stream
@@ -62,9 +77,9 @@ internal sealed class KeptBytes(Stream source, string path)
         public override int Read(Span<byte> buffer)
         {
             if (keeps) return bytes.Take(buffer);
-            int place = (int)(_place % Block), count = (int)Math.Min(Math.Min(buffer.Length, Block - place), bytes._length - _place);
-            if (count <= 0) return 0;
-            bytes._blocks[(int)(_place / Block)].AsSpan(place, count).CopyTo(buffer);
+            int count = (int)Math.Min(buffer.Length, bytes._length - _place);
+            if (count == 0) return 0;
+            count = RandomAccess.Read(bytes._kept!, buffer[..count], _place);
             _place += count;
             return count;
         }

@@ -36,7 +36,7 @@ public sealed class TextSource
     /// <param name="options">How their bytes are read; null for strict UTF-8.</param>
     public static TextSource OfFiles(IReadOnlyList<string> paths, TextOptions? options = null)
     {
-        ArgumentNullException.ThrowIfNull(paths);
+        Items.Require(paths, nameof(paths));
         return new TextSource(paths, options ?? TextOptions.Default);
     }
 

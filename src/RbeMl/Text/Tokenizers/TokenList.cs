@@ -1,15 +1,16 @@
 using System.Runtime.InteropServices;
+using RbeMl.Memory;
 
 namespace RbeMl.Text;
 
 /// <summary>
-/// Token ids in order, for texts of any length: in blocks that are never joined, of 1, 2 or 4 bytes an id, by the largest id of a block. Nobody changes them once they are
+/// Token ids in order, for texts of any length: in blocks outside the managed heap that are never joined, of 1, 2 or 4 bytes an id, by the largest id of a block. Nobody changes them once they are
 /// handed out.
 /// </summary>
 public sealed class TokenList
 {
     private const int BlockBits = 17, BlockIds = 1 << BlockBits;
-    private readonly List<(byte[] Bytes, int Width)> _blocks = [];
+    private readonly List<(NativeBuffer<byte> Bytes, int Width)> _blocks = [];
     private int[] _tail = []; // what fills no block yet
     private int _used, _least;
 
@@ -59,6 +60,8 @@ public sealed class TokenList
             ids = ids[some..];
             start += some;
         }
+
+        GC.KeepAlive(this); // its blocks are freed with it
     }
 
     /// <summary>All ids as one array.</summary>
@@ -97,20 +100,20 @@ public sealed class TokenList
 
     private static int WidthOf(int id) => id is >= 0 and <= byte.MaxValue ? sizeof(byte) : id is >= 0 and <= ushort.MaxValue ? sizeof(ushort) : sizeof(int);
 
-    private static void Widen((byte[] Bytes, int Width) block, int place, Span<int> ids)
+    private static void Widen((NativeBuffer<byte> Bytes, int Width) block, int place, Span<int> ids)
     {
         if (block.Width == sizeof(int))
         {
-            MemoryMarshal.Cast<byte, int>(block.Bytes).Slice(place, ids.Length).CopyTo(ids);
+            MemoryMarshal.Cast<byte, int>(block.Bytes.Span).Slice(place, ids.Length).CopyTo(ids);
         }
         else if (block.Width == sizeof(ushort))
         {
-            ReadOnlySpan<ushort> narrow = MemoryMarshal.Cast<byte, ushort>(block.Bytes).Slice(place, ids.Length);
+            ReadOnlySpan<ushort> narrow = MemoryMarshal.Cast<byte, ushort>(block.Bytes.Span).Slice(place, ids.Length);
             for (int i = 0; i < ids.Length; i++) ids[i] = narrow[i];
         }
         else
         {
-            ReadOnlySpan<byte> narrow = block.Bytes.AsSpan(place, ids.Length);
+            ReadOnlySpan<byte> narrow = block.Bytes.Span.Slice(place, ids.Length);
             for (int i = 0; i < ids.Length; i++) ids[i] = narrow[i];
         }
     }
@@ -124,14 +127,15 @@ public sealed class TokenList
     {
         int width = sizeof(byte);
         foreach (int id in _tail) width = Math.Max(width, WidthOf(id));
-        byte[] bytes = GC.AllocateUninitializedArray<byte>(BlockIds * width);
+        NativeBuffer<byte> block = new(BlockIds * width);
+        Span<byte> bytes = block.Span;
         if (width == sizeof(int))
         {
-            _tail.AsSpan().CopyTo(MemoryMarshal.Cast<byte, int>(bytes.AsSpan()));
+            _tail.AsSpan().CopyTo(MemoryMarshal.Cast<byte, int>(bytes));
         }
         else if (width == sizeof(ushort))
         {
-            Span<ushort> narrow = MemoryMarshal.Cast<byte, ushort>(bytes.AsSpan());
+            Span<ushort> narrow = MemoryMarshal.Cast<byte, ushort>(bytes);
             for (int i = 0; i < BlockIds; i++) narrow[i] = (ushort)_tail[i];
         }
         else
@@ -139,7 +143,7 @@ public sealed class TokenList
             for (int i = 0; i < BlockIds; i++) bytes[i] = (byte)_tail[i];
         }
 
-        _blocks.Add((bytes, width));
+        _blocks.Add((block, width));
         _used = 0;
     }
 }
