@@ -129,7 +129,9 @@ public sealed class OptimizerTests
         }
     }
 
-    /// <summary>A value s times as large has a gradient s times as small; it must move s times as far, so the rate is s² times as large.</summary>
+    /// <summary>
+    /// A value s times as large has a gradient s times as small; it must move s times as far, so the rate is s² times as large.
+    /// </summary>
     [Theory]
     [InlineData(null)]
     [InlineData(0.4)]

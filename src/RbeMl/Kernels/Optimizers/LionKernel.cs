@@ -8,7 +8,8 @@ namespace RbeMl.Kernels;
 internal static unsafe class LionKernel
 {
     /// <summary>
-    /// w = w (1 - rate * decay) - rate * sign(b1 m + (1 - b1) g); then m = b2 m + (1 - b2) g, g being gradient * gradientScale and the sign of 0 being 0. The
+    /// w = w (1 - rate * decay) - rate * sign(b1 m + (1 - b1) g); then m = b2 m + (1 - b2) g, g being gradient * gradientScale and the
+    /// sign of 0 being 0. The
     /// gradients are zero afterwards: clearing them costs nothing while they are in cache.
     /// </summary>
     public static void Lion<T>(T* w, T* g, T* m, long count, T rate, T decay, T beta1, T beta2, T gradientScale)
@@ -26,7 +27,8 @@ internal static unsafe class LionKernel
     }
 
     /// <summary>The same over lanes.</summary>
-    internal readonly struct Work(float* w, float* g, float* m, long count, float rate, float decay, float beta1, float beta2, float gradientScale) : ILaneWork
+    internal readonly struct Work(float* w, float* g, float* m, long count, float rate, float decay, float beta1, float beta2, float gradientScale)
+        : ILaneWork
     {
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes>

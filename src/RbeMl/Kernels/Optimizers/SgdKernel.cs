@@ -8,7 +8,8 @@ namespace RbeMl.Kernels;
 internal static unsafe class SgdKernel
 {
     /// <summary>
-    /// d = g + decay * w; m = momentum * m + d; w = w - rate * m, g being gradient * gradientScale. Without a momentum m (null) w = w - rate * d. The gradients are
+    /// d = g + decay * w; m = momentum * m + d; w = w - rate * m, g being gradient * gradientScale. Without a momentum m (null) w = w -
+    /// rate * d. The gradients are
     /// zero afterwards: clearing them costs nothing while they are in cache.
     /// </summary>
     public static void Sgd<T>(T* w, T* g, T* m, long count, T rate, T decay, T momentum, T gradientScale)
@@ -21,11 +22,13 @@ internal static unsafe class SgdKernel
         }
 
         Wide.Run(new Work(
-            (float*)w, (float*)g, (float*)m, count, float.CreateTruncating(rate), float.CreateTruncating(decay), float.CreateTruncating(momentum), float.CreateTruncating(gradientScale)));
+            (float*)w, (float*)g, (float*)m, count, float.CreateTruncating(rate), float.CreateTruncating(decay),
+            float.CreateTruncating(momentum), float.CreateTruncating(gradientScale)));
     }
 
     /// <summary>The same over lanes.</summary>
-    internal readonly struct Work(float* w, float* g, float* m, long count, float rate, float decay, float momentum, float gradientScale) : ILaneWork
+    internal readonly struct Work(float* w, float* g, float* m, long count, float rate, float decay, float momentum, float gradientScale)
+        : ILaneWork
     {
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes>

@@ -30,7 +30,8 @@ public sealed record AdamWOptions : OptimizerOptions
     {
         RequireFraction(nameof(Beta1), Beta1);
         RequireFraction(nameof(Beta2), Beta2);
-        if (Epsilon is not (>= 1e-30 and < 1)) throw new InvalidSettingException(nameof(Epsilon), Epsilon, "use a small positive number such as 1e-8, at least 1e-30.");
+        if (Epsilon is >= 1e-30 and < 1) return;
+        throw new InvalidSettingException(nameof(Epsilon), Epsilon, "use a small positive number such as 1e-8, at least 1e-30.");
     }
 
     internal override Optimizer<T> Create<T>(ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained = null)
@@ -38,7 +39,8 @@ public sealed record AdamWOptions : OptimizerOptions
 }
 
 /// <summary>
-/// AdamW over a flat parameter vector (Loshchilov and Hutter, "Decoupled weight decay regularization"): two moment vectors, decay of coefficients, alphas and
+/// AdamW over a flat parameter vector (Loshchilov and Hutter, "Decoupled weight decay regularization"): two moment vectors, decay of
+/// coefficients, alphas and
 /// embeddings but not of biases and LayerNorm.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
@@ -53,7 +55,10 @@ internal sealed unsafe class AdamW<T>(AdamWOptions own, ParameterVector<T> param
     private readonly AdamWOptions _own = own;
     private double _correction1, _correction2;
 
-    /// <summary>The largest whose square the second moment can hold, an infinite one would keep its weight where it is for good; half of that root leaves room for roundings.</summary>
+    /// <summary>
+    /// The largest whose square the second moment can hold, an infinite one would keep its weight where it is for good; half of that root
+    /// leaves room for roundings.
+    /// </summary>
     protected override (double Gradient, string What) Largest { get; } = (Math.Sqrt(typeof(T) == typeof(float) ? float.MaxValue : double.MaxValue) / 2, "square");
 
     /// <inheritdoc/>

@@ -8,8 +8,10 @@ using RbeMl.Memory;
 namespace RbeMl.Training;
 
 /// <summary>
-/// What happens to gradients before any optimiser sees them: their norm, blame for what is not finite or too large, clipping, and the product of the gradients
-/// of alphas with the inverse Gram matrix of the basis functions, which makes the step independent of how far from orthogonal those are. Norm and blame take a pass of
+/// What happens to gradients before any optimiser sees them: their norm, blame for what is not finite or too large, clipping, and the
+/// product of the gradients
+/// of alphas with the inverse Gram matrix of the basis functions, which makes the step independent of how far from orthogonal those are.
+/// Norm and blame take a pass of
 /// their own; the rest is done piece by piece, just before the optimiser uses a piece, while that is in cache.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
@@ -67,7 +69,8 @@ internal sealed unsafe class GradientPass<T>
     public double Scale(double norm) => _clip > 0 && norm > _clip ? _clip / norm : 1;
 
     /// <summary>
-    /// Requires what the optimiser gets to be no larger than it can work with. Costs nothing where the norm is small enough for all gradients.
+    /// Requires what the optimiser gets to be no larger than it can work with. Costs nothing where the norm is small enough for all
+    /// gradients.
     /// </summary>
     /// <param name="gradients">Gradients.</param>
     /// <param name="norm">Norm of all parts together.</param>

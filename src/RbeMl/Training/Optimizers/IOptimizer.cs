@@ -5,7 +5,8 @@ using RbeMl.Memory;
 namespace RbeMl.Training;
 
 /// <summary>
-/// Changes parameters by their gradients. Before it sees them every optimiser's gradients are measured, blamed where they are not finite, preconditioned and clipped in
+/// Changes parameters by their gradients. Before it sees them every optimiser's gradients are measured, blamed where they are not finite,
+/// preconditioned and clipped in
 /// the same way. <see cref="TrainerOptions.Optimizer"/> chooses one.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
@@ -15,7 +16,9 @@ public interface IOptimizer<T> : IDisposable
     /// <summary>Steps done.</summary>
     int Steps { get; }
 
-    /// <summary>What it remembers from step to step, vectors of the parameters' layout: as many as <see cref="OptimizerOptions.StateVectors"/>.</summary>
+    /// <summary>
+    /// What it remembers from step to step, vectors of the parameters' layout: as many as <see cref="OptimizerOptions.StateVectors"/>.
+    /// </summary>
     IReadOnlyList<ParameterVector<T>> StateVectors { get; }
 
     /// <summary>One step.</summary>

@@ -5,8 +5,10 @@ using RbeMl.Memory;
 namespace RbeMl.Training;
 
 /// <summary>
-/// What all optimisers share: state vectors, rates and decay of the slices, and a step of two passes, which threads share. One over the gradients for their norm, which
-/// also finds what is not finite, and one that preconditions, clips, moves state and weights, and leaves zero gradients for the next backward; there the optimiser has
+/// What all optimisers share: state vectors, rates and decay of the slices, and a step of two passes, which threads share. One over the
+/// gradients for their norm, which
+/// also finds what is not finite, and one that preconditions, clips, moves state and weights, and leaves zero gradients for the next
+/// backward; there the optimiser has
 /// only its own arithmetic on a piece. Weights need no packing: the kernels read them where they are.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
@@ -78,7 +80,11 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ILeased
         ArgumentNullException.ThrowIfNull(gradients);
         ArgumentNullException.ThrowIfNull(team);
         _parameters.RequireLayout("optimizer", gradients);
-        if (!(rateFactor >= 0 && double.IsFinite(rateFactor))) throw new InvalidSettingException(nameof(rateFactor), rateFactor, "use a factor of the learning rate, 0 or more.");
+        if (!(rateFactor >= 0 && double.IsFinite(rateFactor)))
+        {
+            throw new InvalidSettingException(nameof(rateFactor), rateFactor, "use a factor of the learning rate, 0 or more.");
+        }
+
         if (!(norm >= 0 && double.IsFinite(norm))) throw new InvalidSettingException(nameof(norm), norm, "pass the norm that GradientNorm gives.");
         RequireRange(gradients, norm);
         using Hold values = _parameters.Lease.Share(), sums = gradients.Lease.Share(), own = Lease.Claim();
@@ -134,7 +140,8 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ILeased
             (int s, long offset, int length) = optimizer._pass.Pieces[item];
             (double rate, double decay) = optimizer._slices[s];
             double left = optimizer._pass.Precondition(item, gradients.Pointer, scale);
-            optimizer.Update(new OptimizerPiece<T>(optimizer._parameters.Pointer + offset, gradients.Pointer + offset, offset, length, rateFactor * rate, decay, left));
+            T* weights = optimizer._parameters.Pointer + offset;
+            optimizer.Update(new OptimizerPiece<T>(weights, gradients.Pointer + offset, offset, length, rateFactor * rate, decay, left));
         }
     }
 }

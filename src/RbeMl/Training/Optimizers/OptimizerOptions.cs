@@ -3,7 +3,10 @@ using RbeMl.Layers;
 
 namespace RbeMl.Training;
 
-/// <summary>Which optimiser trains, with the options that it alone has. A new optimiser is a record of this kind, its class and kernel, and a place in <see cref="All"/>.</summary>
+/// <summary>
+/// Which optimiser trains, with the options that it alone has. A new optimiser is a record of this kind, its class and kernel, and a place
+/// in <see cref="All"/>.
+/// </summary>
 public abstract record OptimizerOptions
 {
     private protected OptimizerOptions()
@@ -43,7 +46,8 @@ public abstract record OptimizerOptions
         where T : unmanaged, IFloatingPointIeee754<T>;
 
     /// <summary>
-    /// Highest learning rate and decay of a slice: none of biases and LayerNorms. An optimiser whose steps do not depend on the gradient's size moves a value that is
+    /// Highest learning rate and decay of a slice: none of biases and LayerNorms. An optimiser whose steps do not depend on the gradient's
+    /// size moves a value that is
     /// s times as large by s times as much.
     /// </summary>
     /// <param name="slice">The slice.</param>

@@ -6,7 +6,8 @@ using RbeMl.Layers;
 namespace RbeMl.Training;
 
 /// <summary>
-/// Gradient descent with momentum, and its options. Its default rate is 30 times AdamW's: 0.09 where AdamW has 3e-3. Its weight decay is added to the gradient, as in
+/// Gradient descent with momentum, and its options. Its default rate is 30 times AdamW's: 0.09 where AdamW has 3e-3. Its weight decay is
+/// added to the gradient, as in
 /// the textbook; its default is a 300th of AdamW's, which with the default rate and momentum shrinks weights as fast.
 /// </summary>
 public sealed record SgdOptions : OptimizerOptions
@@ -37,7 +38,8 @@ public sealed record SgdOptions : OptimizerOptions
         => new Sgd<T>(this, parameters, training, trained);
 
     /// <summary>
-    /// A value that is s times as large has a gradient that is s times as small: to move as the others do it takes s² times the rate. Its decay is divided by s,
+    /// A value that is s times as large has a gradient that is s times as small: to move as the others do it takes s² times the rate. Its
+    /// decay is divided by s,
     /// so that it shrinks by rate * s * decay as with the other optimisers.
     /// </summary>
     internal override (double Rate, double Decay) RateAndDecay(ParameterSlice slice, TrainerOptions training)
@@ -65,7 +67,9 @@ internal sealed unsafe class Sgd<T>(SgdOptions own, ParameterVector<T> parameter
 {
     private readonly SgdOptions _own = own;
 
-    /// <summary>A step is at most rate * gradient / (1 - momentum), however many went before; half of that leaves room for the weight.</summary>
+    /// <summary>
+    /// A step is at most rate * gradient / (1 - momentum), however many went before; half of that leaves room for the weight.
+    /// </summary>
     protected override (double Gradient, string What) Largest =>
         ((typeof(T) == typeof(float) ? float.MaxValue : double.MaxValue) / 2 * (1 - _own.Momentum) / Math.Max(1, HighestRate), "step");
 
