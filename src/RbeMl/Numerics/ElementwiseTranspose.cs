@@ -1,17 +1,16 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Numerics;
 
 /// <summary>Transposition of floats by 8 x 8 blocks in registers.</summary>
-internal static unsafe class ElementwiseTranspose
+internal static unsafe partial class ElementwiseTranspose
 {
     /// <summary>y[column][row] = x[row][column]; touches nothing outside the two matrices.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Transpose(float* x, int rows, int columns, long ldx, float* y, long ldy)
     {
-        int wholeRows = Avx.IsSupported ? rows & ~7 : 0, wholeColumns = Avx.IsSupported ? columns & ~7 : 0;
+        int wholeRows = rows & ~7, wholeColumns = columns & ~7;
 
         // Runs along the columns of y within 16 rows of x, so that whole cache lines of y are written.
         for (int r = 0; r < wholeRows; r += 16)
@@ -31,29 +30,31 @@ internal static unsafe class ElementwiseTranspose
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Block(float* x, long ldx, float* y, long ldy)
     {
-        // Rows 0..3 of x with rows 4..7 in the upper halves, then a 4 x 4 transposition in both halves at once.
-        float* z = x + 4 * ldx;
-        Vector256<float> a = Vector256.Create(Vector128.Load(x), Vector128.Load(z));
-        Vector256<float> b = Vector256.Create(Vector128.Load(x + ldx), Vector128.Load(z + ldx));
-        Vector256<float> c = Vector256.Create(Vector128.Load(x + 2 * ldx), Vector128.Load(z + 2 * ldx));
-        Vector256<float> d = Vector256.Create(Vector128.Load(x + 3 * ldx), Vector128.Load(z + 3 * ldx));
-        Four(a, b, c, d, y, ldy);
-        a = Vector256.Create(Vector128.Load(x + 4), Vector128.Load(z + 4));
-        b = Vector256.Create(Vector128.Load(x + ldx + 4), Vector128.Load(z + ldx + 4));
-        c = Vector256.Create(Vector128.Load(x + 2 * ldx + 4), Vector128.Load(z + 2 * ldx + 4));
-        d = Vector256.Create(Vector128.Load(x + 3 * ldx + 4), Vector128.Load(z + 3 * ldx + 4));
-        Four(a, b, c, d, y + 4 * ldy, ldy);
+        if (HasEight)
+        {
+            Eight(x, ldx, y, ldy);
+            return;
+        }
+
+        Four(x, ldx, y, ldy);
+        Four(x + 4, ldx, y + 4 * ldy, ldy);
+        Four(x + 4 * ldx, ldx, y + 4, ldy);
+        Four(x + 4 * ldx + 4, ldx, y + 4 * ldy + 4, ldy);
+    }
+
+    // Two rows' pairs side by side, then the first and second elements of pairs together.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Four(float* x, long ldx, float* y, long ldy)
+    {
+        Vector128<ulong> a = Vector128.Load((ulong*)x), b = Vector128.Load((ulong*)(x + ldx)), c = Vector128.Load((ulong*)(x + 2 * ldx)), d = Vector128.Load((ulong*)(x + 3 * ldx));
+        Pairs(Vector128.Create(a.GetLower(), c.GetLower()), Vector128.Create(b.GetLower(), d.GetLower()), y, ldy);
+        Pairs(Vector128.Create(a.GetUpper(), c.GetUpper()), Vector128.Create(b.GetUpper(), d.GetUpper()), y + 2 * ldy, ldy);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Four(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d, float* y, long ldy)
+    private static void Pairs(Vector128<ulong> even, Vector128<ulong> odd, float* y, long ldy)
     {
-        Vector256<float> ab = Avx.UnpackLow(a, b), cd = Avx.UnpackLow(c, d);
-        Avx.Shuffle(ab, cd, 0x44).Store(y);
-        Avx.Shuffle(ab, cd, 0xEE).Store(y + ldy);
-        ab = Avx.UnpackHigh(a, b);
-        cd = Avx.UnpackHigh(c, d);
-        Avx.Shuffle(ab, cd, 0x44).Store(y + 2 * ldy);
-        Avx.Shuffle(ab, cd, 0xEE).Store(y + 3 * ldy);
+        ((even & Vector128.Create((ulong)uint.MaxValue)) | (odd << 32)).AsSingle().Store(y);
+        ((even >>> 32) | (odd & Vector128.Create(~(ulong)uint.MaxValue))).AsSingle().Store(y + ldy);
     }
 }

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Numerics;
 
@@ -36,7 +35,7 @@ internal static unsafe class GemmLanes
                 {
                     float* aBlock = a + i + p * strideK;
                     int rows = Math.Min(BlockM, m - i);
-                    Prefetch(aBlock + terms * strideK, rows, next, strideK);
+                    PrefetchRows(aBlock + terms * strideK, rows, next, strideK);
                     Block<TLanes>(rows, n, terms, aBlock, 1, strideK, b + p * ldb, ldb, c + i * ldc, ldc, accumulate || p > 0);
                 }
             }
@@ -65,12 +64,11 @@ internal static unsafe class GemmLanes
 
     // Asks for the part of A that the same rows need next: the hardware does not foresee strides of whole rows.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Prefetch(float* a, int rows, int terms, long strideK)
+    private static void PrefetchRows(float* a, int rows, int terms, long strideK)
     {
-        if (!Sse.IsSupported) return;
         for (int p = 0; p < terms; p++)
         {
-            for (int i = 0; i < rows; i += 16) Sse.Prefetch1(a + p * strideK + i);
+            for (int i = 0; i < rows; i += 16) Prefetch.Second(a + p * strideK + i);
         }
     }
 

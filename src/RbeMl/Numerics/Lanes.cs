@@ -1,18 +1,16 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Numerics;
 
 /// <summary>
-/// A group of float lanes. Fast kernels are written once, generic over this, and run on 512-bit, 256-bit and scalar lanes;
+/// A group of float lanes. Fast kernels are written once, generic over this, and run on lanes of 512, 256 and 128 bits, and on one for what is left over;
 /// the JIT makes separate code for each, as tight as intrinsics written out.
 /// </summary>
 /// <typeparam name="TSelf">The implementing type.</typeparam>
-internal unsafe partial interface ILanes<TSelf>
+internal unsafe interface ILanes<TSelf>
     where TSelf : unmanaged, ILanes<TSelf>
 {
-    /// <summary>Lanes of a group: 16, 8 or 1.</summary>
+    /// <summary>Lanes of a group: 16, 8, 4 or 1.</summary>
     static abstract int Count { get; }
 
     static abstract TSelf Zero { get; }
@@ -57,184 +55,25 @@ internal unsafe partial interface ILanes<TSelf>
 
     /// <summary>Lane k is the sum of row k of <see cref="Count"/> consecutive groups.</summary>
     static abstract TSelf SumRows(float* rows);
+
+    /// <summary>Widens finite halves.</summary>
+    static abstract TSelf LoadHalf(ushort* p);
+
+    /// <summary>Rounds to halves.</summary>
+    static abstract void StoreHalf(TSelf a, ushort* p);
+
+    /// <summary>Widens signed bytes.</summary>
+    static abstract TSelf LoadByte(sbyte* p);
+
+    /// <summary>Stores integers from -128 to 127 as bytes.</summary>
+    static abstract void StoreByte(TSelf a, sbyte* p);
+
+    /// <summary>Widens bfloat16.</summary>
+    static abstract TSelf LoadBFloat16(ushort* p);
 }
 
-/// <summary>Sixteen lanes.</summary>
-internal readonly unsafe partial struct Lanes512 : ILanes<Lanes512>
-{
-    internal readonly Vector512<float> V;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal Lanes512(Vector512<float> v) => V = v;
-
-    public static int Count => Vector512<float>.Count;
-
-    public static Lanes512 Zero
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => new(Vector512<float>.Zero);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 Load(float* p) => new(Vector512.Load(p));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Lanes512 a, float* p) => a.V.Store(p);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 Set(float value) => new(Vector512.Create(value));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 Add(Lanes512 a, Lanes512 b) => new(a.V + b.V);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 Subtract(Lanes512 a, Lanes512 b) => new(a.V - b.V);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 Multiply(Lanes512 a, Lanes512 b) => new(a.V * b.V);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 Divide(Lanes512 a, Lanes512 b) => new(a.V / b.V);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 Fma(Lanes512 a, Lanes512 b, Lanes512 c) => new(Vector512.FusedMultiplyAdd(a.V, b.V, c.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 FmaNegated(Lanes512 a, Lanes512 b, Lanes512 c) => new(Vector512.FusedMultiplyAdd(-a.V, b.V, c.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 Max(Lanes512 a, Lanes512 b) => new(Vector512.MaxNative(a.V, b.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 Min(Lanes512 a, Lanes512 b) => new(Vector512.MinNative(a.V, b.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 Sqrt(Lanes512 a) => new(Vector512.Sqrt(a.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 Round(Lanes512 a) => new(Vector512.Round(a.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 Scale(Lanes512 a, Lanes512 n) =>
-        new(a.V * ((Vector512.ConvertToInt32Native(n.V) + Vector512.Create(127)) << 23).AsSingle());
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 SelectLess(Lanes512 x, Lanes512 y, Lanes512 a, Lanes512 b) => new(Vector512.ConditionalSelect(Vector512.LessThan(x.V, y.V), a.V, b.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(Lanes512 a) => Vector512.Sum(a.V);
-
-    public static Lanes512 SumRows(float* rows)
-    {
-        Vector512<float> low = FoldQuarters(SumFour(rows), SumFour(rows + 64));
-        Vector512<float> high = FoldQuarters(SumFour(rows + 128), SumFour(rows + 192));
-        return new(FoldQuarters(low, high));
-    }
-
-    // Per quarter (128 bits): the sums of the quarters of four rows.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> SumFour(float* rows)
-    {
-        Vector512<double> ab = FoldPairs(Vector512.Load(rows), Vector512.Load(rows + 16)).AsDouble();
-        Vector512<double> cd = FoldPairs(Vector512.Load(rows + 32), Vector512.Load(rows + 48)).AsDouble();
-        return Avx512F.UnpackLow(ab, cd).AsSingle() + Avx512F.UnpackHigh(ab, cd).AsSingle();
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> FoldPairs(Vector512<float> a, Vector512<float> b) => Avx512F.UnpackLow(a, b) + Avx512F.UnpackHigh(a, b);
-
-    // Quarters (a0 + a1, a2 + a3, b0 + b1, b2 + b3).
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> FoldQuarters(Vector512<float> a, Vector512<float> b) =>
-        Avx512F.Shuffle4x128(a, b, 0b10_00_10_00) + Avx512F.Shuffle4x128(a, b, 0b11_01_11_01);
-}
-
-/// <summary>Eight lanes.</summary>
-internal readonly unsafe partial struct Lanes256 : ILanes<Lanes256>
-{
-    internal readonly Vector256<float> V;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal Lanes256(Vector256<float> v) => V = v;
-
-    public static int Count => Vector256<float>.Count;
-
-    public static Lanes256 Zero
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => new(Vector256<float>.Zero);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 Load(float* p) => new(Vector256.Load(p));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Lanes256 a, float* p) => a.V.Store(p);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 Set(float value) => new(Vector256.Create(value));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 Add(Lanes256 a, Lanes256 b) => new(a.V + b.V);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 Subtract(Lanes256 a, Lanes256 b) => new(a.V - b.V);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 Multiply(Lanes256 a, Lanes256 b) => new(a.V * b.V);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 Divide(Lanes256 a, Lanes256 b) => new(a.V / b.V);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 Fma(Lanes256 a, Lanes256 b, Lanes256 c) => new(Vector256.FusedMultiplyAdd(a.V, b.V, c.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 FmaNegated(Lanes256 a, Lanes256 b, Lanes256 c) => new(Vector256.FusedMultiplyAdd(-a.V, b.V, c.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 Max(Lanes256 a, Lanes256 b) => new(Vector256.MaxNative(a.V, b.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 Min(Lanes256 a, Lanes256 b) => new(Vector256.MinNative(a.V, b.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 Sqrt(Lanes256 a) => new(Vector256.Sqrt(a.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 Round(Lanes256 a) => new(Vector256.Round(a.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 Scale(Lanes256 a, Lanes256 n) =>
-        new(a.V * ((Vector256.ConvertToInt32Native(n.V) + Vector256.Create(127)) << 23).AsSingle());
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 SelectLess(Lanes256 x, Lanes256 y, Lanes256 a, Lanes256 b) => new(Vector256.ConditionalSelect(Vector256.LessThan(x.V, y.V), a.V, b.V));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(Lanes256 a) => Vector256.Sum(a.V);
-
-    public static Lanes256 SumRows(float* rows)
-    {
-        Vector256<float> low = SumFour(rows), high = SumFour(rows + 32);
-        return new(Avx.Permute2x128(low, high, 0x20) + Avx.Permute2x128(low, high, 0x31));
-    }
-
-    // Per half (128 bits): the sums of the halves of four rows.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> SumFour(float* rows)
-    {
-        Vector256<double> ab = FoldPairs(Vector256.Load(rows), Vector256.Load(rows + 8)).AsDouble();
-        Vector256<double> cd = FoldPairs(Vector256.Load(rows + 16), Vector256.Load(rows + 24)).AsDouble();
-        return Avx.UnpackLow(ab, cd).AsSingle() + Avx.UnpackHigh(ab, cd).AsSingle();
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<float> FoldPairs(Vector256<float> a, Vector256<float> b) => Avx.UnpackLow(a, b) + Avx.UnpackHigh(a, b);
-}
-
-/// <summary>One lane: the path of machines without vectors.</summary>
-internal readonly unsafe partial struct LanesScalar : ILanes<LanesScalar>
+/// <summary>One lane: what is left over of whole groups.</summary>
+internal readonly unsafe struct LanesScalar : ILanes<LanesScalar>
 {
     internal readonly float V;
 
@@ -295,4 +134,61 @@ internal readonly unsafe partial struct LanesScalar : ILanes<LanesScalar>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static LanesScalar SumRows(float* rows) => new(*rows);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static LanesScalar LoadHalf(ushort* p)
+    {
+        uint bits = (uint)((short)*p << 13);
+        float n = BitConverter.UInt32BitsToSingle((bits & HalfBits.Shifted) + HalfBits.Bias);
+        n += MathF.Min(0f, n - HalfBits.Smallest);
+        return new(BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits(n) | (bits & HalfBits.Sign)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreHalf(LanesScalar a, ushort* p)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(a.V), size = bits & 0x7FFFFFFF;
+        uint normal = unchecked(size + HalfBits.Rounding + ((size >> 13) & 1)) >> 13;
+        uint small = BitConverter.SingleToUInt32Bits(BitConverter.UInt32BitsToSingle(size) + HalfBits.SubnormalShift) - HalfBits.SubnormalBits;
+        *p = (ushort)((size < HalfBits.SmallestNormal ? small : normal) | ((bits ^ size) >> 16));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static LanesScalar LoadByte(sbyte* p) => new(*p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreByte(LanesScalar a, sbyte* p) => *p = (sbyte)(int)a.V;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static LanesScalar LoadBFloat16(ushort* p) => new(BitConverter.UInt32BitsToSingle((uint)*p << 16));
+}
+
+/// <summary>
+/// Bits of the two floating-point formats. A normal half is its 15 bits below the sign, shifted into a float's exponent and mantissa, with 112 added to the exponent: n. Half of a
+/// subnormal one is n - 2^-15, so n + min(0, n - 2^-14) is right for both, exactly, and no step meets a subnormal float, which processors are slow at.
+/// The way back rounds to the nearest, ties to even, as IEEE 754 does; its input is at most 65504 after rounding.
+/// </summary>
+internal static class HalfBits
+{
+    /// <summary>Exponent and mantissa of a half after its shift.</summary>
+    internal const uint Shifted = 0x0FFFE000;
+
+    internal const uint Sign = 0x80000000;
+
+    /// <summary>Difference of the exponents' biases, in place.</summary>
+    internal const uint Bias = 112u << 23;
+
+    /// <summary>2^-14.</summary>
+    internal const float Smallest = 6.103515625e-05f;
+
+    /// <summary>2^-14, the smallest normal half, as the bits of a float.</summary>
+    internal const uint SmallestNormal = 113u << 23;
+
+    /// <summary>Takes 112 from the exponent and adds just less than half a unit of the last place kept; the last bit kept, added too, makes ties even.</summary>
+    internal const uint Rounding = unchecked(0u - (112u << 23)) + 0xFFF;
+
+    /// <summary>A half below <see cref="SmallestNormal"/> is the mantissa of 0.5 + x, which the addition rounds.</summary>
+    internal const float SubnormalShift = 0.5f;
+
+    internal const uint SubnormalBits = 126u << 23;
 }

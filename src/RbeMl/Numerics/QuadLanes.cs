@@ -129,4 +129,8 @@ internal readonly unsafe struct QuadLanes<TLanes> : ILanes<QuadLanes<TLanes>>
         TLanes.StoreByte(a._c, p + 2 * TLanes.Count);
         TLanes.StoreByte(a._d, p + 3 * TLanes.Count);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static QuadLanes<TLanes> LoadBFloat16(ushort* p) =>
+        new(TLanes.LoadBFloat16(p), TLanes.LoadBFloat16(p + TLanes.Count), TLanes.LoadBFloat16(p + 2 * TLanes.Count), TLanes.LoadBFloat16(p + 3 * TLanes.Count));
 }

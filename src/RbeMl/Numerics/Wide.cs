@@ -14,11 +14,11 @@ internal interface ILaneWork
 /// <summary>The one place that knows how wide this machine's vectors are, and that chooses the lanes of kernels.</summary>
 internal static class Wide
 {
-    /// <summary>Lanes of the widest vectors: 16 with AVX-512, 8 with AVX2 (which .NET has with FMA only), else 1.</summary>
+    /// <summary>Lanes of the widest vectors: 16 with AVX-512, 8 with AVX2 (which .NET has with FMA only), else 4.</summary>
     internal static int Lanes
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Vector512.IsHardwareAccelerated ? 16 : Vector256.IsHardwareAccelerated ? 8 : 1;
+        get => Vector512.IsHardwareAccelerated ? 16 : Vector256.IsHardwareAccelerated ? 8 : 4;
     }
 
     /// <summary>Runs on the widest lanes. The JIT sees which these are, so that the call costs what a call of the kernel costs.</summary>
@@ -33,6 +33,7 @@ internal static class Wide
     {
         if (lanes == 16) work.Run<Lanes512>();
         else if (lanes == 8) work.Run<Lanes256>();
+        else if (lanes == 4) work.Run<Lanes128>();
         else work.Run<LanesScalar>();
     }
 }

@@ -14,7 +14,7 @@ internal static unsafe class LaneCases
         get
         {
             TheoryData<int> cases = [];
-            foreach (int lanes in new[] { 1, 8, 16 }.Where(lanes => lanes <= Wide.Lanes)) cases.Add(lanes);
+            foreach (int lanes in new[] { 1, 4, 8, 16 }.Where(lanes => lanes <= Wide.Lanes)) cases.Add(lanes);
             return cases;
         }
     }

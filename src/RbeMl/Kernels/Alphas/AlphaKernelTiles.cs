@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Codec;
 using RbeMl.Numerics;
 
@@ -26,7 +25,7 @@ internal static unsafe class AlphaKernelTiles
         nint w = width, next = BasisFunctions.FactorCount * w;
 
         // Down a column of tiles each tile's alphas are in a cache line of their own.
-        for (int i = 0; Sse.IsSupported && transposed && i < count; i++) Sse.Prefetch0(alphas + i * alphaStride);
+        for (int i = 0; transposed && i < count; i++) Prefetch.Near(alphas + i * alphaStride);
         for (nint lane = 0; lane < w; lane += TLanes.Count)
         {
             float* to = s + lane, from = m + lane, a = alphas;

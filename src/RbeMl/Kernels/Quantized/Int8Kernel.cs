@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Codec;
 
 namespace RbeMl.Kernels;
@@ -23,8 +22,8 @@ internal static unsafe class Int8Kernel
     internal static void Multiply(
         FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<byte> codes, ChunkPointers<float> y, ChunkBatch group, byte* scratch)
     {
-        if (AvxVnni.IsSupported) Multiply<DotVnni>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
-        else if (Avx2.IsSupported) Multiply<DotAvx2>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
+        if (DotVnni.IsSupported) Multiply<DotVnni>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
+        else if (DotAvx2.IsSupported) Multiply<DotAvx2>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
         else Multiply<DotPortable>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
     }
 
@@ -79,17 +78,17 @@ internal static unsafe class Int8Kernel
         for (byte* end = w + segment; w < end; w += 4, w3 += 4, x += 4 * width)
         {
             Vector256<sbyte> xa = Vector256.Load(x), xb = Vector256.Load(x + 32);
-            Vector256<byte> v = Four(w);
+            Vector256<byte> v = TDot.Four(w);
             (a0, b0) = (TDot.Dot(a0, v, xa), TDot.Dot(b0, v, xb));
-            v = Four(w + stride);
+            v = TDot.Four(w + stride);
             (a1, b1) = (TDot.Dot(a1, v, xa), TDot.Dot(b1, v, xb));
-            v = Four(w + (2 * stride));
+            v = TDot.Four(w + (2 * stride));
             (a2, b2) = (TDot.Dot(a2, v, xa), TDot.Dot(b2, v, xb));
-            v = Four(w3);
+            v = TDot.Four(w3);
             (a3, b3) = (TDot.Dot(a3, v, xa), TDot.Dot(b3, v, xb));
-            v = Four(w3 + stride);
+            v = TDot.Four(w3 + stride);
             (a4, b4) = (TDot.Dot(a4, v, xa), TDot.Dot(b4, v, xb));
-            v = Four(w3 + (2 * stride));
+            v = TDot.Four(w3 + (2 * stride));
             (a5, b5) = (TDot.Dot(a5, v, xa), TDot.Dot(b5, v, xb));
         }
 
@@ -112,13 +111,13 @@ internal static unsafe class Int8Kernel
         for (byte* end = w + segment; w < end; w += 4, w2 += 4, x += 4 * width)
         {
             Vector256<sbyte> xa = Vector256.Load(x), xb = Vector256.Load(x + 32);
-            Vector256<byte> v = Four(w);
+            Vector256<byte> v = TDot.Four(w);
             (a0, b0) = (TDot.Dot(a0, v, xa), TDot.Dot(b0, v, xb));
-            v = Four(w + stride);
+            v = TDot.Four(w + stride);
             (a1, b1) = (TDot.Dot(a1, v, xa), TDot.Dot(b1, v, xb));
-            v = Four(w2);
+            v = TDot.Four(w2);
             (a2, b2) = (TDot.Dot(a2, v, xa), TDot.Dot(b2, v, xb));
-            v = Four(w2 + stride);
+            v = TDot.Four(w2 + stride);
             (a3, b3) = (TDot.Dot(a3, v, xa), TDot.Dot(b3, v, xb));
         }
 
@@ -128,10 +127,6 @@ internal static unsafe class Int8Kernel
         Add(a2, b2, ta, tb, scales[2 * scaleStride], y + (2 * width));
         Add(a3, b3, ta, tb, scales[3 * scaleStride], y + (3 * width));
     }
-
-    // Four levels in every lane; from memory, as a broadcast from a register would take the time of a product.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<byte> Four(byte* levels) => Avx2.IsSupported ? Avx2.BroadcastScalarToVector256((uint*)levels).AsByte() : Vector256.Create(*(uint*)levels).AsByte();
 
     // y += scale of the weights * (scale of the token * sum), for sixteen tokens.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
@@ -108,7 +107,7 @@ internal static unsafe class SparseKernelRunsGradient
         {
             for (nint lane = 0; lane < width; lane += lanes)
             {
-                if (Sse.IsSupported) Sse.Prefetch0(later + lane);
+                Prefetch.Near(later + lane);
                 float* gs = g + lane;
                 TLanes v0 = TLanes.Load(x0 + lane), v1 = TLanes.Load(x1 + lane);
                 TLanes g0 = TLanes.Load(gs);

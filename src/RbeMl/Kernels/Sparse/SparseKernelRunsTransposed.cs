@@ -1,6 +1,5 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
@@ -27,7 +26,7 @@ internal static unsafe class SparseKernelRunsTransposed
                 int* stepStarts = order.TransposedStarts + 3 * t;
                 ushort* step = order.Transposed + stepStarts[0], twos = order.Transposed + stepStarts[1];
                 ushort* ones = order.Transposed + stepStarts[2], end = order.Transposed + stepStarts[3];
-                if (i + 1 < last) Prefetch(c + (nint)pattern.TileColumns * runs * runLength, runs * runLength);
+                if (i + 1 < last) PrefetchTile(c + (nint)pattern.TileColumns * runs * runLength, runs * runLength);
                 for (; step < twos; step++)
                 {
                     ushort* at = starts + *step;
@@ -61,10 +60,10 @@ internal static unsafe class SparseKernelRunsTransposed
 
     // The next tile of a column lies a row of tiles further on, where the hardware does not look for it.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(float* values, int count)
+    private static void PrefetchTile(float* values, int count)
     {
         const int Line = 16;
-        for (int k = 0; Sse.IsSupported && k < count; k += Line) Sse.Prefetch0(values + k);
+        for (int k = 0; k < count; k += Line) Prefetch.Near(values + k);
     }
 
     /// <summary>Runs of one group of rows: x(column of a step) += its values' y; y is <c>[runLength][width]</c>, values <c>[step][runLength]</c>.</summary>

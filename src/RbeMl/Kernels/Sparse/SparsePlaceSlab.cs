@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Memory;
 using RbeMl.Numerics;
 
@@ -10,7 +9,7 @@ namespace RbeMl.Kernels;
 /// Single places as a single token meets them: a lane is an output row, and a step multiplies one coefficient of each of sixteen rows with inputs that are picked
 /// out of registers by column. Cells (<see cref="PlaceCell"/>) of a row lie one after the other, so memory is read front to back. All widths give the same bits.
 /// </summary>
-internal sealed unsafe class SparsePlaceSlab : ISparseSlab
+internal sealed unsafe partial class SparsePlaceSlab : ISparseSlab
 {
     private const int Lanes = PlaceCell.Lanes;
     private const int Ahead = 2048; // bytes
@@ -82,7 +81,7 @@ internal sealed unsafe class SparsePlaceSlab : ISparseSlab
         {
             byte* cells = _cells.Pointer + _starts.Pointer[(tileRow * _rowBlocks) + block];
             if (typeof(TLanes) == typeof(Lanes512)) RowInRegisters<TPairs>(cells, _masks.Pointer, x, _columns, y, _rows);
-            else Row<TLanes, TPairs>(cells, x, _columns, y, _rows);
+            else Row<TPairs>(cells, x, _columns, y, _rows);
         }
     }
 
@@ -94,64 +93,9 @@ internal sealed unsafe class SparsePlaceSlab : ISparseSlab
         _masks.Dispose();
     }
 
-    // The sums of a group stay in registers; a cell's sums by rank are then picked by the ranks of its rows.
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void RowInRegisters<TPairs>(byte* cell, uint* masks, float* x, int columns, float* y, int rows)
-        where TPairs : struct, IPairs
-    {
-        float* sums = stackalloc float[PlaceCell.Columns];
-        for (int first = 0; first < columns; first += PlaceCell.Columns, x += PlaceCell.Columns)
-        {
-            bool whole = columns - first >= PlaceCell.Columns;
-            Vector512<float> x0 = Vector512.Load(x), x1 = Vector512.Load(x + 16);
-            Vector512<float> x2 = whole ? Vector512.Load(x + 32) : x0, x3 = whole ? Vector512.Load(x + 48) : x1;
-            byte* ranks = cell + PlaceCell.Header, step = ranks + rows, column = step + cell[0] + cell[1] + cell[2] + cell[3];
-            byte* value = column + (2 * Unsafe.ReadUnaligned<ushort>(cell + PlaceCell.Groups));
-            Sse.Prefetch0(cell + Ahead);
-            Sse.Prefetch0(cell + Ahead + 64);
-            for (int group = 0; group < rows / Lanes; group++)
-            {
-                Vector512<float> even = Vector512<float>.Zero, odd = even;
-                for (byte* end = step + cell[group]; step < end; step++)
-                {
-                    nint lanes = *step;
-                    Vector512<uint> index = Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)column));
-                    TPairs.Load(value, lanes, Vector512.Load(masks + Lanes - lanes), out Vector512<float> a, out Vector512<float> b);
-                    TPairs.Prefetch(value + Ahead);
-                    Sse.Prefetch0(column + Ahead);
-                    even = Vector512.FusedMultiplyAdd(a, Pick(index, Vector512.Create(32u), x0, x1, x2, x3), even);
-                    odd = Vector512.FusedMultiplyAdd(b, Pick(index >> 8, Vector512.Create(32u), x0, x1, x2, x3), odd);
-                    column += 2 * lanes;
-                    value += 2 * lanes * TPairs.Size;
-                }
-
-                (even + odd).Store(sums + (group * Lanes));
-            }
-
-            (x0, x1, x2, x3) = (Vector512.Load(sums), Vector512.Load(sums + 16), Vector512.Load(sums + 32), Vector512.Load(sums + 48));
-            for (int r = 0; r < rows; r += Lanes)
-            {
-                Vector512<uint> index = Avx512F.ConvertToVector512UInt32(Vector128.Load(ranks + r));
-                (Vector512.Load(y + r) + Pick(index, Vector512.Create(32u), x0, x1, x2, x3)).Store(y + r);
-            }
-
-            cell = value;
-        }
-    }
-
-    // Lanes of x by number: a permutation takes the lowest five bits, and the sixth chooses between two.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Pick(Vector512<uint> index, Vector512<uint> sixth, Vector512<float> x0, Vector512<float> x1, Vector512<float> x2, Vector512<float> x3)
-    {
-        Vector512<float> low = Avx512F.PermuteVar16x32x2(x0, index.AsInt32(), x1), high = Avx512F.PermuteVar16x32x2(x2, index.AsInt32(), x3);
-        return Vector512.ConditionalSelect(Vector512.Equals(index & sixth, Vector512<uint>.Zero).AsSingle(), low, high);
-    }
-
-    [SkipLocalsInit]
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Row<TLanes, TPairs>(byte* cell, float* x, int columns, float* y, int rows)
-        where TLanes : unmanaged, ILanes<TLanes>
+    private static void Row<TPairs>(byte* cell, float* x, int columns, float* y, int rows)
         where TPairs : struct, IPairs
     {
         float* sums = stackalloc float[2 * PlaceCell.Columns];
@@ -200,7 +144,7 @@ internal sealed unsafe class SparsePlaceSlab : ISparseSlab
         /// <summary>Both coefficients of the first lanes, 0 in the others.</summary>
         static abstract void Load(byte* value, nint lanes, Vector512<uint> mask, out Vector512<float> first, out Vector512<float> second);
 
-        static abstract void Prefetch(byte* value);
+        static abstract void PrefetchPairs(byte* value);
 
         static abstract float First(byte* value, int lanes, int lane);
 
@@ -219,10 +163,10 @@ internal sealed unsafe class SparsePlaceSlab : ISparseSlab
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Prefetch(byte* value)
+        public static void PrefetchPairs(byte* value)
         {
-            Sse.Prefetch0(value);
-            Sse.Prefetch0(value + 64);
+            Prefetch.Near(value);
+            Prefetch.Near(value + 64);
         }
 
         public static float First(byte* value, int lanes, int lane) => Unsafe.ReadUnaligned<float>(value + (lane * sizeof(float)));
@@ -243,7 +187,7 @@ internal sealed unsafe class SparsePlaceSlab : ISparseSlab
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Prefetch(byte* value) => Sse.Prefetch0(value);
+        public static void PrefetchPairs(byte* value) => Prefetch.Near(value);
 
         public static float First(byte* value, int lanes, int lane) => WeightRounding.FromBFloat16(Unsafe.ReadUnaligned<ushort>(value + (2 * lane * sizeof(ushort))));
 

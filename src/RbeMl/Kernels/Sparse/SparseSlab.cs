@@ -1,6 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Memory;
 using RbeMl.Numerics;
 
@@ -89,10 +87,10 @@ internal sealed unsafe class SparseSlab : ISparseSlab
                 TLanes a = TLanes.Zero, b = a, c = a, d = a;
                 for (; column + 4 <= end; column += 4, value += 4 * Length * TValues.Size)
                 {
-                    if (Sse.IsSupported && part == 0)
+                    if (part == 0)
                     {
-                        Sse.Prefetch0(value + (Ahead * Length * TValues.Size));
-                        Sse.Prefetch0(value + ((Ahead + 2) * Length * TValues.Size));
+                        Prefetch.Near(value + (Ahead * Length * TValues.Size));
+                        Prefetch.Near(value + ((Ahead + 2) * Length * TValues.Size));
                     }
 
                     a = TLanes.Fma(TValues.Load<TLanes>(value), TLanes.Set(x[column[0]]), a);
@@ -152,11 +150,6 @@ internal sealed unsafe class SparseSlab : ISparseSlab
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static TLanes Load<TLanes>(ushort* p)
-            where TLanes : unmanaged, ILanes<TLanes>
-        {
-            if (typeof(TLanes) == typeof(Lanes512)) return Unsafe.BitCast<Lanes512, TLanes>(new Lanes512((Avx512F.ConvertToVector512UInt32(Vector256.Load(p)) << 16).AsSingle()));
-            if (typeof(TLanes) == typeof(Lanes256)) return Unsafe.BitCast<Lanes256, TLanes>(new Lanes256((Avx2.ConvertToVector256Int32(Vector128.Load(p)) << 16).AsSingle()));
-            return TLanes.Set(WeightRounding.FromBFloat16(*p));
-        }
+            where TLanes : unmanaged, ILanes<TLanes> => TLanes.LoadBFloat16(p);
     }
 }
