@@ -1,6 +1,6 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
+using RbeMl.Numerics;
 
 namespace RbeMl.Cli.Finetune;
 
@@ -11,7 +11,7 @@ internal sealed record MachineRecord(string Processor, int Processors, int Vecto
 
     /// <summary>This one.</summary>
     public static MachineRecord Here() => new(
-        ProcessorName(), Environment.ProcessorCount, Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : Vector128.IsHardwareAccelerated ? 128 : 0,
+        ProcessorName(), Environment.ProcessorCount, 32 * Wide.Lanes,
         RuntimeInformation.OSDescription, RuntimeInformation.FrameworkDescription);
 
     /// <summary>Version of this program.</summary>

@@ -56,6 +56,9 @@ internal unsafe interface ILanes<TSelf>
     /// <summary>Lane k is the sum of row k of <see cref="Count"/> consecutive groups.</summary>
     static abstract TSelf SumRows(float* rows);
 
+    /// <summary>Lane i is p[i / times]; times is 4, 8 or 16, and four elements are read.</summary>
+    static abstract TSelf LoadSpread(float* p, int times);
+
     /// <summary>Widens finite halves.</summary>
     static abstract TSelf LoadHalf(ushort* p);
 
@@ -134,6 +137,9 @@ internal readonly unsafe struct LanesScalar : ILanes<LanesScalar>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static LanesScalar SumRows(float* rows) => new(*rows);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static LanesScalar LoadSpread(float* p, int times) => new(*p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static LanesScalar LoadHalf(ushort* p)

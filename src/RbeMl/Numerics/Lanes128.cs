@@ -72,6 +72,9 @@ internal readonly unsafe struct Lanes128 : ILanes<Lanes128>
         new(Vector128.Create(Sum(Load(rows)), Sum(Load(rows + 4)), Sum(Load(rows + 8)), Sum(Load(rows + 12))));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes128 LoadSpread(float* p, int times) => Set(*p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes128 LoadHalf(ushort* p)
     {
         Vector128<uint> bits = (Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)p).AsInt16()) << 13).AsUInt32();

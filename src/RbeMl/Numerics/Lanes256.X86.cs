@@ -88,6 +88,10 @@ internal readonly unsafe struct Lanes256 : ILanes<Lanes256>
     private static Vector256<float> FoldPairs(Vector256<float> a, Vector256<float> b) => Avx.UnpackLow(a, b) + Avx.UnpackHigh(a, b);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256 LoadSpread(float* p, int times) =>
+        times == 4 ? new(Avx.PermuteVar(Avx.BroadcastVector128ToVector256(p), Vector256.Create(0, 0, 0, 0, 1, 1, 1, 1))) : Set(*p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes256 LoadHalf(ushort* p)
     {
         Vector256<uint> bits = (Avx2.ConvertToVector256Int32(Vector128.Load((short*)p)) << 13).AsUInt32();

@@ -94,6 +94,14 @@ internal readonly unsafe struct Lanes512 : ILanes<Lanes512>
         Avx512F.Shuffle4x128(a, b, 0b10_00_10_00) + Avx512F.Shuffle4x128(a, b, 0b11_01_11_01);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 LoadSpread(float* p, int times) => times switch
+    {
+        4 => new(Avx512F.PermuteVar4x32(Avx512F.BroadcastVector128ToVector512(p), Vector512.Create(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3))),
+        8 => new(Avx512F.PermuteVar4x32(Avx512F.BroadcastVector128ToVector512(p), Vector512.Create(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1))),
+        _ => Set(*p),
+    };
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512 LoadHalf(ushort* p)
     {
         Vector512<uint> bits = (Avx512F.ConvertToVector512Int32(Vector256.Load((short*)p)) << 13).AsUInt32();

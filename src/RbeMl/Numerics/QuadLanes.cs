@@ -105,6 +105,10 @@ internal readonly unsafe struct QuadLanes<TLanes> : ILanes<QuadLanes<TLanes>>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static QuadLanes<TLanes> LoadSpread(float* p, int times) =>
+        new(TLanes.LoadSpread(p, times), TLanes.LoadSpread(p + TLanes.Count / times, times), TLanes.LoadSpread(p + 2 * TLanes.Count / times, times), TLanes.LoadSpread(p + 3 * TLanes.Count / times, times));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static QuadLanes<TLanes> LoadHalf(ushort* p) =>
         new(TLanes.LoadHalf(p), TLanes.LoadHalf(p + TLanes.Count), TLanes.LoadHalf(p + 2 * TLanes.Count), TLanes.LoadHalf(p + 3 * TLanes.Count));
 

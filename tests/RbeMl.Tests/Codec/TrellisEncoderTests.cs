@@ -1,6 +1,6 @@
-using System.Runtime.Intrinsics.X86;
 using RbeMl.Codec;
 using RbeMl.Numerics;
+using RbeMl.Tests.Kernels;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Codec;
@@ -62,7 +62,7 @@ public class TrellisEncoderTests
             byte[] expected = Reference(values, start, bits), symbols = new byte[length];
             Assert.Equal(End(bits, start, expected), encoder.EncodeSegment(values, start, symbols));
             Assert.Equal(expected, symbols);
-            foreach (int lanes in Widths())
+            foreach (int lanes in LaneCases.Widths)
             {
                 symbols.AsSpan().Clear();
                 Assert.Equal(End(bits, start, expected), encoder.EncodeSegment(values, start, symbols, lanes));
@@ -79,7 +79,7 @@ public class TrellisEncoderTests
         TrellisEncoder encoder = new(bits);
         float[] zeros = new float[100];
         byte[] expected = Reference(zeros, 0, bits), symbols = new byte[100];
-        foreach (int lanes in Widths())
+        foreach (int lanes in LaneCases.Widths)
         {
             encoder.EncodeSegment(zeros, 0, symbols, lanes);
             Assert.Equal(expected, symbols);
@@ -157,11 +157,4 @@ public class TrellisEncoderTests
     }
 
     private static int End(int bits, int start, byte[] symbols) => TrellisEncoder.Reconstruct(bits, start, symbols, new float[symbols.Length]);
-
-    private static IEnumerable<int> Widths()
-    {
-        yield return 1;
-        if (Fma.IsSupported && Avx2.IsSupported) yield return 8;
-        if (Avx512BW.IsSupported) yield return 16;
-    }
 }

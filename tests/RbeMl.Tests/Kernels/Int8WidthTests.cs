@@ -1,11 +1,11 @@
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using RbeMl.Codec;
 using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Models;
+using RbeMl.Numerics;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Kernels;
@@ -16,7 +16,7 @@ public sealed unsafe class Int8WidthTests(Xunit.Abstractions.ITestOutputHelper o
     private const int Columns = 3;
 
     [Theory]
-    [InlineData("DOTNET_EnableAVX512=0", "DOTNET_EnableAVX512F=0")]
+    [InlineData("DOTNET_EnableAVX512=0")]
     [InlineData("DOTNET_EnableAVX2=0")]
     [InlineData("DOTNET_EnableAVX=0")]
     [InlineData("DOTNET_EnableHWIntrinsic=0")]
@@ -33,7 +33,7 @@ public sealed unsafe class Int8WidthTests(Xunit.Abstractions.ITestOutputHelper o
     /// <summary>Hashes of products of integers, of a cache in int8 and of a model's logits, a line each, after one that names the vectors.</summary>
     internal static string Bits()
     {
-        List<string> lines = [$"512: {Vector512.IsHardwareAccelerated}, 256: {Vector256.IsHardwareAccelerated}, AVX2: {Avx2.IsSupported}, VNNI: {AvxVnni.IsSupported}"];
+        List<string> lines = [$"lanes: {Wide.Lanes}, AVX2: {Avx2.IsSupported}, VNNI: {AvxVnni.IsSupported}"];
         foreach (RbeFormat format in (RbeFormat[])[RbeFormat.Quantized(3), RbeFormat.Quantized(4), RbeFormat.Quantized(6), RbeFormat.Quantized(8), RbeFormat.Trellis(4)])
         {
             foreach (int tile in (int[])[32, 64, 128]) lines.Add($"{format.GetType().Name} {tile} {Product(format, tile):x16}");

@@ -9,15 +9,10 @@ internal static unsafe class LaneCases
     /// <summary>Half the distance from 1 to the next float: the relative error of one rounding.</summary>
     internal const double Rounding = 1.0 / (1 << 24);
 
-    public static TheoryData<int> All
-    {
-        get
-        {
-            TheoryData<int> cases = [];
-            foreach (int lanes in new[] { 1, 4, 8, 16 }.Where(lanes => lanes <= Wide.Lanes)) cases.Add(lanes);
-            return cases;
-        }
-    }
+    /// <summary>Numbers of lanes this machine can run.</summary>
+    internal static int[] Widths => [.. new[] { 1, 4, 8, 16 }.Where(lanes => lanes <= Wide.Lanes)];
+
+    public static TheoryData<int> All => [.. Widths];
 
     /// <summary>A guarded buffer that holds <paramref name="values"/>.</summary>
     internal static GuardedBuffer<float> Guarded(float[] values)

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Codec;
 
@@ -16,9 +15,7 @@ internal sealed partial class QuantizedTiles
 
     private protected override void Decode(int tileIndex, Span<float> coefficients)
     {
-        if (Avx512BW.IsSupported) DequantizeAvx512(tileIndex, coefficients);
-        else if (Avx2.IsSupported) DequantizeAvx2(tileIndex, coefficients);
-        else DequantizeScalar(tileIndex, coefficients);
+        if (!DecodeX86(tileIndex, coefficients)) DequantizeScalar(tileIndex, coefficients);
     }
 
     /// <summary>The definition, code by code: what the vector paths are checked against.</summary>

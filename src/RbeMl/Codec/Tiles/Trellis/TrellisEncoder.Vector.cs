@@ -1,11 +1,10 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
+using RbeMl.Numerics;
 
 namespace RbeMl.Codec;
 
 /// <content>
-/// A sample on 16 or 8 lanes. A lane is a group u; the members s = u + j * groups of consecutive groups are consecutive, so table values are plain loads.
+/// The samples on lanes. A lane is a group u; the members s = u + j * groups of consecutive groups are consecutive, so table values are plain loads.
 /// Lanes share the cost of their predecessor, group s >> k, or it changes every 2^k lanes. Two vectors go together: their chains of minima hide each
 /// other's latency.
 /// </content>
@@ -13,107 +12,79 @@ internal sealed unsafe partial class TrellisEncoder
 {
     private const int LoadAhead = 4; // costs that a load for spreading reads
 
-    /// <summary>The costs of the predecessors of consecutive states; <c>costs</c> points at that of the first.</summary>
-    private interface ICosts<TVector>
+    /// <summary>Consecutive groups of one predecessor, 16 standing for more; a type, so that each gets code of its own.</summary>
+    private interface IShare
     {
-        static abstract TVector Load(float* costs);
+        static abstract int Groups { get; }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Step16<TCosts>(float x, int bits, float* table, float* costs, float* next, byte* back)
-        where TCosts : struct, ICosts<Vector512<float>>
+    // All samples but the last. Costs of an even number of them end in costs, of an odd one in next.
+    private readonly struct StepsWork(float* samples, int count, int bits, float* table, float* costs, float* next, byte* back) : ILaneWork
     {
-        int groups = TrellisCodebook.States >> bits, members = 1 << bits, stride = groups >> bits;
-        Vector512<float> sample = Vector512.Create(x);
-        for (int u = 0; u < groups; u += 32)
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
         {
-            Vector512<float> least0 = Vector512.Create(float.PositiveInfinity), least1 = least0;
-            Vector512<int> named0 = default, named1 = default, name = default;
-            float* values = table + u, from0 = costs + (u >> bits), from1 = costs + (u + 16 >> bits);
+            int groups = TrellisCodebook.States >> bits;
+            float* from = costs, to = next;
+            for (int t = 0; t < count; t++)
+            {
+                byte* named = back + (nint)t * groups;
+                if (bits == 2) Step<TLanes, Four>(samples[t], bits, table, from, to, named);
+                else if (bits == 3) Step<TLanes, Eight>(samples[t], bits, table, from, to, named);
+                else Step<TLanes, Sixteen>(samples[t], bits, table, from, to, named);
+                float* done = from;
+                from = to;
+                to = done;
+                if (t % RenormalizeEvery == RenormalizeEvery - 1) Renormalize(new Span<float>(from, groups));
+            }
+        }
+    }
+
+    // next[u] = the least over j of costs[s >> k] + (x - table[s])², s = u + j * groups; back[u] = that j.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Step<TLanes, TShare>(float x, int bits, float* table, float* costs, float* next, byte* back)
+        where TLanes : unmanaged, ILanes<TLanes>
+        where TShare : struct, IShare
+    {
+        int groups = TrellisCodebook.States >> bits, members = 1 << bits, stride = groups >> bits, lanes = TLanes.Count;
+        TLanes sample = TLanes.Set(x), one = TLanes.Set(1f);
+        for (int u = 0; u < groups; u += 2 * lanes)
+        {
+            TLanes least0 = TLanes.Set(float.PositiveInfinity), least1 = least0, named0 = TLanes.Zero, named1 = named0, name = named0;
+            float* values = table + u, from0 = costs + (u >> bits), from1 = costs + (u + lanes >> bits);
             for (int j = 0; j < members; j++)
             {
-                Vector512<float> d0 = sample - Vector512.Load(values), d1 = sample - Vector512.Load(values + 16);
-                Vector512<float> cost0 = Avx512F.FusedMultiplyAdd(d0, d0, TCosts.Load(from0)), cost1 = Avx512F.FusedMultiplyAdd(d1, d1, TCosts.Load(from1));
-                named0 = Vector512.ConditionalSelect(Vector512.LessThan(cost0, least0).AsInt32(), name, named0);
-                named1 = Vector512.ConditionalSelect(Vector512.LessThan(cost1, least1).AsInt32(), name, named1);
-                least0 = Avx512F.Min(cost0, least0);
-                least1 = Avx512F.Min(cost1, least1);
-                name += Vector512<int>.One;
+                TLanes d0 = TLanes.Subtract(sample, TLanes.Load(values)), d1 = TLanes.Subtract(sample, TLanes.Load(values + lanes));
+                TLanes cost0 = TLanes.Fma(d0, d0, TLanes.LoadSpread(from0, TShare.Groups)), cost1 = TLanes.Fma(d1, d1, TLanes.LoadSpread(from1, TShare.Groups));
+                named0 = TLanes.SelectLess(cost0, least0, name, named0);
+                named1 = TLanes.SelectLess(cost1, least1, name, named1);
+                least0 = TLanes.Min(cost0, least0);
+                least1 = TLanes.Min(cost1, least1);
+                name = TLanes.Add(name, one);
                 values += groups;
                 from0 += stride;
                 from1 += stride;
             }
 
-            least0.Store(next + u);
-            least1.Store(next + u + 16);
-            Avx512F.ConvertToVector128Byte(named0).Store(back + u);
-            Avx512F.ConvertToVector128Byte(named1).Store(back + u + 16);
+            TLanes.Store(least0, next + u);
+            TLanes.Store(least1, next + u + lanes);
+            TLanes.StoreByte(named0, (sbyte*)back + u);
+            TLanes.StoreByte(named1, (sbyte*)back + u + lanes);
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Step8<TCosts>(float x, int bits, float* table, float* costs, float* next, byte* back)
-        where TCosts : struct, ICosts<Vector256<float>>
+    private readonly struct Four : IShare
     {
-        int groups = TrellisCodebook.States >> bits, members = 1 << bits, stride = groups >> bits;
-        Vector256<float> sample = Vector256.Create(x);
-        for (int u = 0; u < groups; u += 16)
-        {
-            Vector256<float> least0 = Vector256.Create(float.PositiveInfinity), least1 = least0;
-            Vector256<int> named0 = default, named1 = default, name = default;
-            float* values = table + u, from0 = costs + (u >> bits), from1 = costs + (u + 8 >> bits);
-            for (int j = 0; j < members; j++)
-            {
-                Vector256<float> d0 = sample - Vector256.Load(values), d1 = sample - Vector256.Load(values + 8);
-                Vector256<float> cost0 = Fma.MultiplyAdd(d0, d0, TCosts.Load(from0)), cost1 = Fma.MultiplyAdd(d1, d1, TCosts.Load(from1));
-                named0 = Vector256.ConditionalSelect(Vector256.LessThan(cost0, least0).AsInt32(), name, named0);
-                named1 = Vector256.ConditionalSelect(Vector256.LessThan(cost1, least1).AsInt32(), name, named1);
-                least0 = Avx.Min(cost0, least0);
-                least1 = Avx.Min(cost1, least1);
-                name += Vector256<int>.One;
-                values += groups;
-                from0 += stride;
-                from1 += stride;
-            }
-
-            least0.Store(next + u);
-            least1.Store(next + u + 8);
-            Vector256<short> words = Vector256.Narrow(named0, named1);
-            Vector128.Narrow(words.GetLower().AsUInt16(), words.GetUpper().AsUInt16()).Store(back + u);
-        }
+        public static int Groups => 4;
     }
 
-    private readonly struct Same16 : ICosts<Vector512<float>>
+    private readonly struct Eight : IShare
     {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector512<float> Load(float* costs) => Vector512.Create(*costs);
+        public static int Groups => 8;
     }
 
-    // k = 3: eight lanes each.
-    private readonly struct Eights16 : ICosts<Vector512<float>>
+    private readonly struct Sixteen : IShare
     {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector512<float> Load(float* costs) =>
-            Avx512F.PermuteVar4x32(Avx512F.BroadcastVector128ToVector512(costs), Vector512.Create(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1));
-    }
-
-    // k = 2: four lanes each.
-    private readonly struct Fours16 : ICosts<Vector512<float>>
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector512<float> Load(float* costs) =>
-            Avx512F.PermuteVar4x32(Avx512F.BroadcastVector128ToVector512(costs), Vector512.Create(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3));
-    }
-
-    private readonly struct Same8 : ICosts<Vector256<float>>
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector256<float> Load(float* costs) => Vector256.Create(*costs);
-    }
-
-    private readonly struct Fours8 : ICosts<Vector256<float>>
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector256<float> Load(float* costs) => Avx.PermuteVar(Avx.BroadcastVector128ToVector256(costs), Vector256.Create(0, 0, 0, 0, 1, 1, 1, 1));
+        public static int Groups => 16;
     }
 }

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
+using RbeMl.Numerics;
 
 namespace RbeMl.Codec;
 
@@ -32,13 +32,6 @@ internal sealed unsafe partial class TrellisEncoder
         _next = new float[_groups + LoadAhead];
     }
 
-    private enum Width
-    {
-        Scalar,
-        Eight,
-        Sixteen,
-    }
-
     /// <summary>Bits of a symbol.</summary>
     public int Bits => _bits;
 
@@ -51,11 +44,7 @@ internal sealed unsafe partial class TrellisEncoder
     /// <param name="startState">The state before the first sample, 0 at the start of a payload.</param>
     /// <param name="symbols">One for each sample, written.</param>
     /// <returns>The state after the last sample, to go on from.</returns>
-    public int EncodeSegment(ReadOnlySpan<float> values, int startState, Span<byte> symbols) => EncodeSegment(values, startState, symbols, WidestWidth);
-
-    /// <summary>The same on vectors of 16, 8 or 1 lanes, for comparison.</summary>
-    internal int EncodeSegment(ReadOnlySpan<float> values, int startState, Span<byte> symbols, int lanes) =>
-        EncodeSegment(values, startState, symbols, lanes switch { 16 => Width.Sixteen, 8 => Width.Eight, _ => Width.Scalar });
+    public int EncodeSegment(ReadOnlySpan<float> values, int startState, Span<byte> symbols) => EncodeSegment(values, startState, symbols, Wide.Lanes);
 
     /// <summary>Table values of symbols that follow on a state.</summary>
     /// <param name="bits">Bits of a symbol.</param>
@@ -76,40 +65,20 @@ internal sealed unsafe partial class TrellisEncoder
         return state;
     }
 
-    private static Width WidestWidth => Avx512BW.IsSupported ? Width.Sixteen : Avx2.IsSupported && Fma.IsSupported ? Width.Eight : Width.Scalar;
-
-    private int EncodeSegment(ReadOnlySpan<float> values, int startState, Span<byte> symbols, Width width)
+    /// <summary>The same on so many lanes, for comparison.</summary>
+    internal int EncodeSegment(ReadOnlySpan<float> values, int startState, Span<byte> symbols, int lanes)
     {
         if (symbols.Length != values.Length) throw new ShapeMismatchException("symbols", $"{values.Length}", $"{symbols.Length}", "Pass one for each value.");
         if (values.Length == 0) return startState;
         int steps = checked(values.Length * _groups);
         if (_back.Length < steps) _back = GC.AllocateUninitializedArray<byte>(steps);
-        fixed (float* table = _table, a = _costs, b = _next)
+        fixed (float* samples = values, table = _table, costs = _costs, next = _next)
         fixed (byte* back = _back)
         {
-            float* costs = a, next = b;
             new Span<float>(costs, _groups).Fill(float.PositiveInfinity);
             costs[startState & _groups - 1] = 0;
-            for (int t = 0; t < values.Length - 1; t++)
-            {
-                byte* named = back + (nint)t * _groups;
-                switch (width)
-                {
-                    case Width.Sixteen when _bits == 2: Step16<Fours16>(values[t], _bits, table, costs, next, named); break;
-                    case Width.Sixteen when _bits == 3: Step16<Eights16>(values[t], _bits, table, costs, next, named); break;
-                    case Width.Sixteen: Step16<Same16>(values[t], _bits, table, costs, next, named); break;
-                    case Width.Eight when _bits == 2: Step8<Fours8>(values[t], _bits, table, costs, next, named); break;
-                    case Width.Eight: Step8<Same8>(values[t], _bits, table, costs, next, named); break;
-                    default: Step(values[t], _bits, table, costs, next, named); break;
-                }
-
-                float* done = costs;
-                costs = next;
-                next = done;
-                if (t % RenormalizeEvery == RenormalizeEvery - 1) Renormalize(new Span<float>(costs, _groups));
-            }
-
-            int end = BestEnd(values[^1], costs), state = end;
+            Wide.Run(lanes, new StepsWork(samples, values.Length - 1, _bits, table, costs, next, back));
+            int end = BestEnd(values[^1], values.Length % 2 == 1 ? costs : next), state = end;
             for (int t = values.Length - 1; t >= 0; t--)
             {
                 symbols[t] = (byte)(state & (1 << _bits) - 1);
@@ -145,28 +114,5 @@ internal sealed unsafe partial class TrellisEncoder
         float minimum = float.PositiveInfinity;
         for (int i = 0; i < Vector256<float>.Count; i++) minimum = Math.Min(minimum, least[i]);
         for (int i = 0; i < vectors.Length; i++) vectors[i] -= Vector256.Create(minimum);
-    }
-
-    // next[u] = the least over j of costs[s >> k] + (x - table[s])², s = u + j * groups; back[u] = that j. The definition.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Step(float x, int bits, float* table, float* costs, float* next, byte* back)
-    {
-        int groups = TrellisCodebook.States >> bits;
-        for (int u = 0; u < groups; u++)
-        {
-            float least = float.PositiveInfinity;
-            int named = 0;
-            for (int j = 0; j < 1 << bits; j++)
-            {
-                int s = u + j * groups;
-                float difference = x - table[s], cost = MathF.FusedMultiplyAdd(difference, difference, costs[s >> bits]);
-                if (!(cost < least)) continue;
-                least = cost;
-                named = j;
-            }
-
-            next[u] = least;
-            back[u] = (byte)named;
-        }
     }
 }

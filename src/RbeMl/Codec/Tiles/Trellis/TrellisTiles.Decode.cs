@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Codec;
 
@@ -8,7 +7,7 @@ internal sealed partial class TrellisTiles
 {
     private protected override void Decode(int tileIndex, Span<float> coefficients)
     {
-        if (Avx2.IsSupported) DecodeAvx2(tileIndex, coefficients);
+        if (HasAvx2) DecodeAvx2(tileIndex, coefficients);
         else DecodeScalar(tileIndex, coefficients);
     }
 

@@ -1,6 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Codec;
 
@@ -15,7 +12,7 @@ internal sealed unsafe partial class TrellisTiles
 
     private protected override void Levels(int tileIndex, byte* levels)
     {
-        if (!Avx2.IsSupported) LevelsScalar(tileIndex, levels);
+        if (!HasAvx2) LevelsScalar(tileIndex, levels);
         else if (Scan == TrellisScan.ColumnMajor) LevelsOfColumns(tileIndex, levels);
         else LevelsOfRows(tileIndex, levels);
     }
@@ -42,59 +39,6 @@ internal sealed unsafe partial class TrellisTiles
 
     private protected override void LevelScales(int tileIndex, float* scales) =>
         new Span<float>(scales, Tile * Math.Max(1, Tile / QuantizedFormat.GroupSize)).Fill((float)Scales[tileIndex] * s_levelUnits[Bits - TrellisCodebook.LeastBits]);
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void LevelsOfRows(int tileIndex, byte* levels)
-    {
-        int bits = Bits, area = Tile * Tile, step = 2 * bits;
-        byte[] shuffles = s_shuffles[bits - TrellisCodebook.LeastBits];
-        int[] shifts = s_shifts[bits - TrellisCodebook.LeastBits];
-        Vector256<byte> shuffle0 = Vector256.Create(shuffles), shuffle1 = Vector256.Create(shuffles, 32);
-        Vector256<uint> shifts0 = Vector256.Create(shifts).AsUInt32(), shifts1 = Vector256.Create(shifts, 8).AsUInt32(), mask = Vector256.Create((uint)Mask);
-        byte* head = stackalloc byte[16];
-        fixed (byte* table = s_levelBytes[bits - TrellisCodebook.LeastBits], codes = Codes.Span)
-        {
-            byte* payload = codes + ((long)tileIndex * area * bits / 8), source = CopyHead(payload, head);
-            for (byte* end = levels + area; levels < end; levels += 16)
-            {
-                Vector256<byte> twice = Avx2.BroadcastVector128ToVector256(source);
-                Vector256<int> low = (Avx2.ShiftRightLogicalVariable(Avx2.Shuffle(twice, shuffle0).AsUInt32(), shifts0) & mask).AsInt32();
-                Vector256<int> high = (Avx2.ShiftRightLogicalVariable(Avx2.Shuffle(twice, shuffle1).AsUInt32(), shifts1) & mask).AsInt32();
-                Vector256<ushort> both = Vector256.Narrow(Avx2.GatherVector256((uint*)table, low, 1), Avx2.GatherVector256((uint*)table, high, 1));
-                Vector128.Narrow(both.GetLower(), both.GetUpper()).Store(levels);
-                payload += step;
-                source = payload - Before;
-            }
-        }
-    }
-
-    // Eight columns at a time, down the rows, and the head of column 0 as when decoding to floats.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void LevelsOfColumns(int tileIndex, byte* levels)
-    {
-        int bits = Bits, tile = Tile, stride = tile * bits / 8, headRows = (TrellisCodebook.StateBits - 1) / bits;
-        Vector256<int> lanes = Vector256<int>.Indices * stride, headLanes = Vector256.Max(lanes, Vector256.Create(stride)), mask = Vector256.Create(Mask);
-        Vector256<byte> swap = Vector256.Create((byte)3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
-        fixed (byte* table = s_levelBytes[bits - TrellisCodebook.LeastBits], codes = Codes.Span)
-        {
-            byte* payload = codes + ((long)tileIndex * tile * tile * bits / 8);
-            for (int column = 0; column < tile; column += 8)
-            {
-                for (int row = 0; row < tile; row++)
-                {
-                    int first = ((row + 1) * bits) - TrellisCodebook.StateBits;
-                    byte* source = payload + ((long)column * stride) + (first >> 3);
-                    Vector256<int> words = Avx2.GatherVector256((int*)source, column == 0 && row < headRows ? headLanes : lanes, 1);
-                    Vector256<int> states = Vector256.ShiftRightLogical(Avx2.Shuffle(words.AsByte(), swap).AsInt32(), 20 - (first & 7)) & mask;
-                    Vector256<ushort> narrow = Vector256.Narrow(Avx2.GatherVector256((uint*)table, states, 1), Vector256<uint>.Zero);
-                    *(ulong*)(levels + (row * tile) + column) = Vector128.Narrow(narrow.GetLower(), narrow.GetLower()).AsUInt64().ToScalar();
-                }
-            }
-
-            int head = payload[0] << 8 | payload[1];
-            for (int row = 0; row < headRows; row++) levels[row * tile] = table[head >> 16 - ((row + 1) * bits)];
-        }
-    }
 
     private static byte[] MakeLevelBytes(int bits)
     {

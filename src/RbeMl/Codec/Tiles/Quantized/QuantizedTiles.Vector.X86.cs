@@ -17,6 +17,14 @@ internal sealed unsafe partial class QuantizedTiles
     private static readonly int[][] s_shifts = [.. Enumerable.Range(3, 6).Select(bits => Enumerable.Range(0, 16).Select(lane => lane * bits % 8).ToArray())];
     private static readonly float[][] s_tables = [.. Enumerable.Range(3, 3).Select(bits => Enumerable.Range(0, 32).Select(e => QuantizerLevels.For(bits)[e % (1 << bits)]).ToArray())];
 
+    // False where this machine has neither.
+    private bool DecodeX86(int tileIndex, Span<float> coefficients)
+    {
+        if (Avx512BW.IsSupported) DequantizeAvx512(tileIndex, coefficients);
+        else if (Avx2.IsSupported) DequantizeAvx2(tileIndex, coefficients);
+        return Avx2.IsSupported;
+    }
+
     /// <summary>Needs AVX-512BW.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal void DequantizeAvx512(int tileIndex, Span<float> coefficients)

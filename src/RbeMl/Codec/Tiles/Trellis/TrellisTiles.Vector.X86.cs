@@ -16,6 +16,8 @@ internal sealed unsafe partial class TrellisTiles
     private static readonly byte[][] s_shuffles = [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(MakeShuffle)];
     private static readonly int[][] s_shifts = [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(bits => Enumerable.Range(0, 16).Select(lane => 12 - WindowStart(lane, bits) % 8).ToArray())];
 
+    private static bool HasAvx2 => Avx2.IsSupported;
+
     /// <summary>Needs AVX2.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal void DecodeAvx2(int tileIndex, Span<float> coefficients)
