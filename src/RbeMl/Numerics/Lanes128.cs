@@ -41,10 +41,10 @@ internal readonly unsafe struct Lanes128 : ILanes<Lanes128>
     public static Lanes128 Divide(Lanes128 a, Lanes128 b) => new(a.V / b.V);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes128 Fma(Lanes128 a, Lanes128 b, Lanes128 c) => new(Vector128.FusedMultiplyAdd(a.V, b.V, c.V));
+    public static Lanes128 Fma(Lanes128 a, Lanes128 b, Lanes128 c) => new(Fused(a.V, b.V, c.V));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes128 FmaNegated(Lanes128 a, Lanes128 b, Lanes128 c) => new(Vector128.FusedMultiplyAdd(-a.V, b.V, c.V));
+    public static Lanes128 FmaNegated(Lanes128 a, Lanes128 b, Lanes128 c) => new(Fused(-a.V, b.V, c.V));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes128 Max(Lanes128 a, Lanes128 b) => new(Vector128.ConditionalSelect(Vector128.GreaterThan(a.V, b.V), a.V, b.V)); // NaN as on x86, everywhere
@@ -106,4 +106,27 @@ internal readonly unsafe struct Lanes128 : ILanes<Lanes128>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes128 LoadBFloat16(ushort* p) => new((Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)p).AsUInt16()) << 16).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> Fused(Vector128<float> a, Vector128<float> b, Vector128<float> c) =>
+        Wide.Fuses ? Vector128.FusedMultiplyAdd(a, b, c) : FusedInDouble(a, b, c);
+
+    /// <summary>a * b + c, rounded once, without an instruction for it: in double the product is exact, and a sum rounded to odd can be rounded again (Boldo and Melquiond 2008).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static Vector128<float> FusedInDouble(Vector128<float> a, Vector128<float> b, Vector128<float> c)
+    {
+        (Vector128<double> a0, Vector128<double> a1) = Vector128.Widen(a);
+        (Vector128<double> b0, Vector128<double> b1) = Vector128.Widen(b);
+        (Vector128<double> c0, Vector128<double> c1) = Vector128.Widen(c);
+        return Vector128.Narrow(SumToOdd(a0 * b0, c0), SumToOdd(a1 * b1, c1));
+    }
+
+    // Where the rounded sum has an error and its last bit is even, its neighbour towards the exact sum is odd.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<double> SumToOdd(Vector128<double> p, Vector128<double> c)
+    {
+        Vector128<double> sum = p + c, ofC = sum - p, error = (p - (sum - ofC)) + (c - ofC), zero = Vector128<double>.Zero;
+        Vector128<long> bits = sum.AsInt64(), one = Vector128<long>.One, inexact = (Vector128.LessThan(error, zero) | Vector128.GreaterThan(error, zero)).AsInt64();
+        return (bits + ((((bits ^ error.AsInt64()) >> 63) | one) & inexact & ((bits & one) - one))).AsDouble();
+    }
 }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
 
 namespace RbeMl.Numerics;
 
@@ -19,6 +20,13 @@ internal static class Wide
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => Vector512.IsHardwareAccelerated ? 16 : Vector256.IsHardwareAccelerated ? 8 : 4;
+    }
+
+    /// <summary>Whether an instruction multiplies and adds with one rounding.</summary>
+    internal static bool Fuses
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Vector256.IsHardwareAccelerated || AdvSimd.IsSupported;
     }
 
     /// <summary>Runs on the widest lanes. The JIT sees which these are, so that the call costs what a call of the kernel costs.</summary>

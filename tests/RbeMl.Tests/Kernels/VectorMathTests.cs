@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using RbeMl.Kernels;
 using RbeMl.Numerics;
 
@@ -68,6 +69,32 @@ public sealed unsafe class VectorMathTests
 
         Assert.True(float.IsNaN(Map(Function.Erf, lanes, [.. Enumerable.Repeat(float.NaN, 16)])[0]));
         Assert.True(float.IsNaN(Map(Function.Tanh, lanes, [.. Enumerable.Repeat(float.NaN, 16)])[0]));
+    }
+
+    // Random bits are all kinds of numbers; a third number near the product, or one so far below it that only the rounding sees it, makes sums that lie between two floats.
+    [Fact]
+    public void Without_an_instruction_multiplying_and_adding_still_rounds_once()
+    {
+        Random random = new(1);
+        float Any() => BitConverter.Int32BitsToSingle(random.Next(int.MinValue, int.MaxValue));
+        float Short() => random.Next(1, 1 << 13) * MathF.ScaleB(random.Next(2) == 0 ? 1 : -1, random.Next(-20, 20));
+        float[] special = [0f, -0f, float.PositiveInfinity, float.NegativeInfinity, float.NaN, float.Epsilon, -float.Epsilon, float.MaxValue, 1f];
+        for (int i = 0; i < 200_000; i++)
+        {
+            (float a, float b) = i % 3 == 0 ? (Any(), Any()) : (Short(), Short());
+            float c = (i % 4) switch
+            {
+                0 => Any(),
+                1 => -(a * b),
+                2 => a * b * MathF.ScaleB(random.Next(2) == 0 ? 1 : -1, random.Next(-60, 60)),
+                _ => special[random.Next(special.Length)],
+            };
+            if (i % 50 == 0) a = special[random.Next(special.Length)];
+            float expected = MathF.FusedMultiplyAdd(a, b, c), actual = Lanes128.FusedInDouble(Vector128.Create(a), Vector128.Create(b), Vector128.Create(c))[i % 4];
+            Assert.True(
+                float.IsNaN(expected) ? float.IsNaN(actual) : BitConverter.SingleToInt32Bits(expected) == BitConverter.SingleToInt32Bits(actual),
+                FormattableString.Invariant($"{a} * {b} + {c} is {actual}, expected {expected}"));
+        }
     }
 
     private static float[] Sweep(float low, float high, int count)
