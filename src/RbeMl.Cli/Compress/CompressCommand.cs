@@ -5,7 +5,6 @@ using RbeMl.Cli.Output;
 using RbeMl.Compression;
 using RbeMl.Files;
 using RbeMl.Layers;
-using RbeMl.Models;
 using RbeMl.Storage;
 using RbeMl.Text;
 using RbeMl.Training;

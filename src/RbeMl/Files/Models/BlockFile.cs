@@ -1,7 +1,6 @@
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
 using RbeMl.Layers;
-using RbeMl.Numerics;
 using RbeMl.Storage;
 
 namespace RbeMl.Files;

@@ -2,7 +2,6 @@ using RbeMl.Codec;
 using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Numerics;
 using RbeMl.Storage;
 using RbeMl.Text;
 

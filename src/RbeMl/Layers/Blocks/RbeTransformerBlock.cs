@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Numerics;
-using RbeMl.Codec;
 using RbeMl.Kernels;
 using RbeMl.Memory;
 using RbeMl.Numerics;

@@ -1,0 +1,62 @@
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
+
+namespace RbeMl.Tests.Architecture;
+
+/// <summary>Types, files and lines that one can read.</summary>
+public sealed class SizeTests
+{
+    private const int MostFiles = 2, MostLines = 400, MostCharacters = 160;
+
+    [Fact]
+    public void A_type_has_at_most_two_files()
+    {
+        IEnumerable<string> found = SourceTree.Instance.Trees
+            .SelectMany(tree => tree.GetRoot().DescendantNodes().OfType<TypeDeclarationSyntax>().Where(type => type.Parent is not TypeDeclarationSyntax).Select(type => (Name: NameOf(type), tree.FilePath)))
+            .GroupBy(type => type.Name).Where(type => type.Select(part => part.FilePath).Distinct().Count() > MostFiles)
+            .Select(type => type.Key);
+        Exceptions.Check($"A type stands in at most {MostFiles} files.", found, KnownTypes);
+    }
+
+    [Fact]
+    public void A_file_has_at_most_400_lines()
+    {
+        SourceTree sources = SourceTree.Instance;
+        IEnumerable<string> found = sources.Files("src").Concat(sources.Files("tests")).Where(path => File.ReadLines(Path.Combine(sources.Root, path)).Count() > MostLines);
+        Exceptions.Check($"A file has at most {MostLines} lines.", found, KnownFiles);
+    }
+
+    [Fact]
+    public void A_line_has_at_most_160_characters()
+    {
+        SourceTree sources = SourceTree.Instance;
+        IEnumerable<string> found = sources.Files("src").Concat(sources.Files("tests")).Where(path => File.ReadLines(Path.Combine(sources.Root, path)).Any(line => line.Length > MostCharacters))
+            .Select(path => string.Join('/', path.Split('/')[..2]));
+        Exceptions.Check($"A line has at most {MostCharacters} characters.", found, KnownFolders);
+    }
+
+    private static string NameOf(TypeDeclarationSyntax type) =>
+        $"{type.Ancestors().OfType<BaseNamespaceDeclarationSyntax>().First().Name}.{type.Identifier}{(type.TypeParameterList is { } list ? "`" + list.Parameters.Count : "")}";
+
+    private static (string What, string Why)[] KnownTypes =>
+    [
+        ("RbeMl.Codec.FrozenTiles", "to be data with static products and levels beside it"),
+        ("RbeMl.Codec.QuantizedTiles", "to be data with a decoder, products and levels beside it"),
+        ("RbeMl.Codec.TileFitter", "to be cut by the kind of transform"),
+        ("RbeMl.Codec.TrellisTiles", "to be data with a decoder, products and levels beside it"),
+    ];
+
+    private static (string What, string Why)[] KnownFiles =>
+    [
+        ("src/RbeMl/Layers/Blocks/RbeTransformerBlock.cs", "412 lines, a quarter of them comments on its public face"),
+    ];
+
+    private static (string What, string Why)[] KnownFolders =>
+    [
+        .. new[]
+        {
+            "src/RbeMl", "src/RbeMl.Cli", "src/RbeMl.MLNet", "tests/RbeMl.Benchmarks", "tests/RbeMl.Fuzz", "tests/RbeMl.MLNet.Tests", "tests/RbeMl.Notebooks.Tests", "tests/RbeMl.Oracle.Tests",
+            "tests/RbeMl.Tests",
+        }.Select(project => (project, "older lines are still to be broken")),
+    ];
+}
