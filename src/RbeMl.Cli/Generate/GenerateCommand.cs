@@ -78,7 +78,7 @@ internal sealed class GenerateCommand
         ITokenizer? tokenizer = ids ? bundle.Tokenizer : bundle.RequireTokenizer("--prompt", prompt, path, "give token ids with --tokens.");
         int vocabulary = bundle.Model.Config.Vocabulary;
         int[] start = ids ? ParseIds(prompt, vocabulary) : tokenizer!.EncodeFor(prompt, vocabulary, Options.FindsSpecial(tokenizer!, result.GetValue(_special)));
-        if (start.Length == 0) throw new InvalidSettingException("--prompt", "\"\"", "give at least one token to continue from.");
+        if (start.Length == 0) throw new InvalidSettingException("--prompt", result.GetValue(_prompt) == "-" ? "- (nothing came from standard input)" : "\"\"", "give at least one token to continue from.");
 
         Stopwatch watch = Stopwatch.StartNew();
         GenerationOptions options = Read(result, stops);

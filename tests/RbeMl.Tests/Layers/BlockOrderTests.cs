@@ -1,7 +1,7 @@
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Files;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Layers;

@@ -105,7 +105,7 @@ public sealed class TokenDataset : ITokenSource
     }
 
     private static TokenException TooShort(long characters, double fraction)
-        => new(FormattableString.Invariant($"The text has {characters} characters, too few to set a part of {fraction:P0} aside for validation. Give a longer text or a validation file."));
+        => new(FormattableString.Invariant($"The text has {Amount.Of(characters, "character")}, too few to set a part of {fraction:P0} aside for validation. Give a longer text or a validation file."));
 
     /// <summary>The same data in another order.</summary>
     public TokenDataset Reorder(ulong seed, TokenOrder order) => new(_tokens, _starts, IsStream, Vocabulary, seed, order);
