@@ -9,7 +9,7 @@ public sealed class ListedSettingsTests : IDisposable
     private static readonly string[] s_always =
     [
         "--batch", "--context", "--accumulate", "--learning-rate", "--warmup", "--weight-decay", "--clip", "--dropout", "--precondition-alphas", "--seed", "--threads",
-        "--checkpointing", "--offload", "--out", "--save-minutes",
+        "--checkpointing", "--offload", "--optimizer", "--out", "--save-minutes",
     ];
 
     private static readonly string[] s_shape = ["--layers", "--heads", "--width", "--tokenizer"], s_sparse = ["--format", "--support", "--coefficients", "--tile", "--transform"];
