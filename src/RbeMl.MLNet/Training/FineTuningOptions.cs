@@ -125,7 +125,7 @@ public abstract class FineTuningOptions
     /// <exception cref="InvalidSettingException">A value is out of range or contradicts another.</exception>
     internal virtual void Check()
     {
-        Require(Optimizer is not null, nameof(Optimizer), "null", $"use {nameof(AdamWOptions)}, {nameof(SgdOptions)} or {nameof(LionOptions)}.");
+        Require(Optimizer is not null, nameof(Optimizer), "null", OptimizerOptions.Choices);
         if (ModelPath is not null && Model is not null) throw new InvalidSettingException(nameof(ModelPath), ModelPath, $"{nameof(Model)} is given too. Give one of them.");
         Require(VocabularySize is null or >= 1, nameof(VocabularySize), VocabularySize, "use 256 for bytes, or more.");
         Require(Context is null or >= 1, nameof(Context), Context, "use at least 1 token.");

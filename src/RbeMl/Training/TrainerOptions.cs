@@ -89,7 +89,7 @@ public sealed record TrainerOptions
         Require(Batch >= 1, nameof(Batch), Batch, "use at least 1 sequence.");
         Require(Context >= 1, nameof(Context), Context, "use at least 1 token.");
         Require(Accumulate >= 1, nameof(Accumulate), Accumulate, "use at least 1 micro-batch.");
-        Require(Optimizer is not null, nameof(Optimizer), "null", "use AdamWOptions, SgdOptions or LionOptions.");
+        Require(Optimizer is not null, nameof(Optimizer), "null", OptimizerOptions.Choices);
         Optimizer!.Validate();
         Require(LearningRate is > 0 and <= 1e6, nameof(LearningRate), LearningRate, "use a positive number such as 1e-3.");
         Require((long)Batch * Context <= Array.MaxLength / 2, "Batch x Context", (long)Batch * Context, "use fewer or shorter sequences, and Accumulate for the rest.");

@@ -8,9 +8,8 @@ namespace RbeMl.Kernels;
 internal static unsafe class LionKernel
 {
     /// <summary>
-    /// w = w (1 - rate * decay) - rate * sign(b1 m + (1 - b1) g); then m = b2 m + (1 - b2) g, g being gradient * gradientScale and the
-    /// sign of 0 being 0. The
-    /// gradients are zero afterwards: clearing them costs nothing while they are in cache.
+    /// w = w (1 - rate * decay) - rate * sign(b1 m + (1 - b1) g); then m = b2 m + (1 - b2) g, g being gradient * gradientScale and the sign
+    /// of 0 being 0. The gradients are zero afterwards: clearing them costs nothing while they are in cache.
     /// </summary>
     public static void Lion<T>(T* w, T* g, T* m, long count, T rate, T decay, T beta1, T beta2, T gradientScale)
         where T : unmanaged, IFloatingPointIeee754<T>

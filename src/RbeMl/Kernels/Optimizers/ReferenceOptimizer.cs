@@ -23,9 +23,8 @@ internal static unsafe class ReferenceOptimizer
     }
 
     /// <summary>
-    /// Gradient descent with momentum: d = g + decay * w; m = momentum * m + d; w = w - rate * m, g being gradient * gradientScale.
-    /// Without a momentum m (null)
-    /// w = w - rate * d. The gradients are zero afterwards.
+    /// Gradient descent with momentum: d = g + decay * w; m = momentum * m + d; w = w - rate * m, g being gradient * gradientScale. Without
+    /// a momentum m (null) w = w - rate * d. The gradients are zero afterwards.
     /// </summary>
     public static void Sgd<T>(T* w, T* g, T* m, long count, T rate, T decay, T momentum, T gradientScale)
         where T : unmanaged, IFloatingPointIeee754<T>
@@ -41,8 +40,7 @@ internal static unsafe class ReferenceOptimizer
 
     /// <summary>
     /// Lion: w = w (1 - rate * decay) - rate * sign(b1 m + (1 - b1) g); then m = b2 m + (1 - b2) g, g being gradient * gradientScale and
-    /// the sign of 0 being 0. The
-    /// gradients are zero afterwards.
+    /// the sign of 0 being 0. The gradients are zero afterwards.
     /// </summary>
     public static void Lion<T>(T* w, T* g, T* m, long count, T rate, T decay, T beta1, T beta2, T gradientScale)
         where T : unmanaged, IFloatingPointIeee754<T>

@@ -9,8 +9,7 @@ internal static unsafe class SgdKernel
 {
     /// <summary>
     /// d = g + decay * w; m = momentum * m + d; w = w - rate * m, g being gradient * gradientScale. Without a momentum m (null) w = w -
-    /// rate * d. The gradients are
-    /// zero afterwards: clearing them costs nothing while they are in cache.
+    /// rate * d. The gradients are zero afterwards: clearing them costs nothing while they are in cache.
     /// </summary>
     public static void Sgd<T>(T* w, T* g, T* m, long count, T rate, T decay, T momentum, T gradientScale)
         where T : unmanaged, IFloatingPointIeee754<T>

@@ -120,7 +120,7 @@ public sealed record ClassifierTrainerOptions
         Require(Patience >= 0, nameof(Patience), Patience, "use 0 for no early stopping, or a number of epochs.");
         Require(Enum.IsDefined(Trained), nameof(Trained), Trained, $"use one of {string.Join(", ", Enum.GetNames<TrainedParts>())}.");
         Require(Enum.IsDefined(OnCancel), nameof(OnCancel), OnCancel, $"use one of {string.Join(", ", Enum.GetNames<OnCancel>())}.");
-        Require(Optimizer is not null, nameof(Optimizer), "null", "use AdamWOptions, SgdOptions or LionOptions.");
+        Require(Optimizer is not null, nameof(Optimizer), "null", OptimizerOptions.Choices);
         _ = ToTrainer(1, LearningRate).Validate();
         return this;
 

@@ -40,8 +40,7 @@ public sealed record AdamWOptions : OptimizerOptions
 
 /// <summary>
 /// AdamW over a flat parameter vector (Loshchilov and Hutter, "Decoupled weight decay regularization"): two moment vectors, decay of
-/// coefficients, alphas and
-/// embeddings but not of biases and LayerNorm.
+/// coefficients, alphas and embeddings but not of biases and LayerNorm.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 /// <param name="own">Betas and epsilon.</param>

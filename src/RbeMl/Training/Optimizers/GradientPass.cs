@@ -9,10 +9,9 @@ namespace RbeMl.Training;
 
 /// <summary>
 /// What happens to gradients before any optimiser sees them: their norm, blame for what is not finite or too large, clipping, and the
-/// product of the gradients
-/// of alphas with the inverse Gram matrix of the basis functions, which makes the step independent of how far from orthogonal those are.
-/// Norm and blame take a pass of
-/// their own; the rest is done piece by piece, just before the optimiser uses a piece, while that is in cache.
+/// product of the gradients of alphas with the inverse Gram matrix of the basis functions, which makes the step independent of how far from
+/// orthogonal those are. Norm and blame take a pass of their own; the rest is done piece by piece, just before the optimiser uses a piece,
+/// while that is in cache.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 internal sealed unsafe class GradientPass<T>

@@ -6,9 +6,10 @@ using RbeMl.Numerics;
 namespace RbeMl.Training;
 
 /// <summary>
-/// The sum of the gradients of a step's M micro-batches by a fixed binary tree. A node of n leaves has the largest power of two below n of them on its left; each leaf
-/// starts from zero. The order of the additions is thus a function of M alone: whoever adds whole nodes gets the same bits, wherever the others are added. The leaves come
-/// one after the other, so that the vectors in use are those of a binary counter, at most log2(M) + 1.
+/// The sum of the gradients of a step's M micro-batches by a fixed binary tree. A node of n leaves has the largest power of two below n of
+/// them on its left; each leaf starts from zero. The order of the additions is thus a function of M alone: whoever adds whole nodes gets
+/// the same bits, wherever the others are added. The leaves come one after the other, so that the vectors in use are those of a binary
+/// counter, at most log2(M) + 1.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 internal sealed unsafe class GradientTree<T> : IDisposable

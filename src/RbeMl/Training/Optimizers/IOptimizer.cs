@@ -6,8 +6,7 @@ namespace RbeMl.Training;
 
 /// <summary>
 /// Changes parameters by their gradients. Before it sees them every optimiser's gradients are measured, blamed where they are not finite,
-/// preconditioned and clipped in
-/// the same way. <see cref="TrainerOptions.Optimizer"/> chooses one.
+/// preconditioned and clipped in the same way. <see cref="TrainerOptions.Optimizer"/> chooses one.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 public interface IOptimizer<T> : IDisposable

@@ -7,10 +7,8 @@ namespace RbeMl.Training;
 
 /// <summary>
 /// Lion (Chen et al., "Symbolic discovery of optimization algorithms") and its options: every value moves by its rate, in the direction of
-/// the sign of a mean of
-/// gradients. It has half of AdamW's state. As all values move by the whole rate, its default rate is a quarter of AdamW's, 7.5e-4 where
-/// AdamW has 3e-3, and its default
-/// decay four times AdamW's, which shrinks weights as fast.
+/// the sign of a mean of gradients. It has half of AdamW's state. As all values move by the whole rate, its default rate is a quarter of
+/// AdamW's, 7.5e-4 where AdamW has 3e-3, and its default decay four times AdamW's, which shrinks weights as fast.
 /// </summary>
 public sealed record LionOptions : OptimizerOptions
 {

@@ -6,10 +6,9 @@ namespace RbeMl.Training;
 
 /// <summary>
 /// What all optimisers share: state vectors, rates and decay of the slices, and a step of two passes, which threads share. One over the
-/// gradients for their norm, which
-/// also finds what is not finite, and one that preconditions, clips, moves state and weights, and leaves zero gradients for the next
-/// backward; there the optimiser has
-/// only its own arithmetic on a piece. Weights need no packing: the kernels read them where they are.
+/// gradients for their norm, which also finds what is not finite, and one that preconditions, clips, moves state and weights, and leaves
+/// zero gradients for the next backward; there the optimiser has only its own arithmetic on a piece. Weights need no packing: the kernels
+/// read them where they are.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ILeased

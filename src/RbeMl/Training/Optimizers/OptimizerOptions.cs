@@ -16,6 +16,9 @@ public abstract record OptimizerOptions
     /// <summary>Every optimiser with its default options; the first is the default.</summary>
     public static IReadOnlyList<OptimizerOptions> All { get; } = [new AdamWOptions(), new SgdOptions(), new LionOptions()];
 
+    /// <summary>What to give where none is given, in words.</summary>
+    internal static string Choices => $"use one of {string.Join(", ", All.Select(options => options.GetType().Name))}.";
+
     /// <summary>Its word on the command line.</summary>
     public abstract string Name { get; }
 
@@ -47,8 +50,7 @@ public abstract record OptimizerOptions
 
     /// <summary>
     /// Highest learning rate and decay of a slice: none of biases and LayerNorms. An optimiser whose steps do not depend on the gradient's
-    /// size moves a value that is
-    /// s times as large by s times as much.
+    /// size moves a value that is s times as large by s times as much.
     /// </summary>
     /// <param name="slice">The slice.</param>
     /// <param name="training">The settings.</param>

@@ -7,8 +7,8 @@ namespace RbeMl.Training;
 
 /// <summary>
 /// Gradient descent with momentum, and its options. Its default rate is 30 times AdamW's: 0.09 where AdamW has 3e-3. Its weight decay is
-/// added to the gradient, as in
-/// the textbook; its default is a 300th of AdamW's, which with the default rate and momentum shrinks weights as fast.
+/// added to the gradient, as in the textbook; its default is a 300th of AdamW's, which with the default rate and momentum shrinks weights
+/// as fast.
 /// </summary>
 public sealed record SgdOptions : OptimizerOptions
 {
@@ -39,8 +39,7 @@ public sealed record SgdOptions : OptimizerOptions
 
     /// <summary>
     /// A value that is s times as large has a gradient that is s times as small: to move as the others do it takes s² times the rate. Its
-    /// decay is divided by s,
-    /// so that it shrinks by rate * s * decay as with the other optimisers.
+    /// decay is divided by s, so that it shrinks by rate * s * decay as with the other optimisers.
     /// </summary>
     internal override (double Rate, double Decay) RateAndDecay(ParameterSlice slice, TrainerOptions training)
     {
