@@ -113,7 +113,7 @@ public sealed partial class RbeCatalog
     /// <param name="model">A model in hand; it is copied.</param>
     /// <param name="pooling">How a text's tokens become one vector.</param>
     /// <param name="layer">Whose output; null takes the last.</param>
-    public FeaturizeEstimator Featurize(string outputColumnName, string? inputColumnName, Gpt2Bundle model, Pooling pooling = Pooling.Mean, int? layer = null)
+    public FeaturizeEstimator Featurize(string outputColumnName, string? inputColumnName, ModelBundle model, Pooling pooling = Pooling.Mean, int? layer = null)
         => Featurize(new FeaturizeOptions { OutputColumnName = outputColumnName, InputColumnName = inputColumnName ?? outputColumnName, Model = model, Pooling = pooling, Layer = layer });
 
     /// <inheritdoc cref="Featurize(string, string?, string, Pooling, int?)"/>

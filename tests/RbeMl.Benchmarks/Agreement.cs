@@ -37,8 +37,8 @@ internal static class Agreement
             (block.Attention.Key, qkvWeight.narrow(0, d, d), qkvBias.narrow(0, d, d)),
             (block.Attention.Value, qkvWeight.narrow(0, 2 * d, d), qkvBias.narrow(0, 2 * d, d)),
             (block.Attention.Output, dense.OutputWeight.grad!, dense.OutputBias.grad!),
-            (block.FeedForward.Expand, dense.ExpandWeight.grad!, dense.ExpandBias.grad!),
-            (block.FeedForward.Contract, dense.ContractWeight.grad!, dense.ContractBias.grad!),
+            (block.FeedForward.UpProjection, dense.ExpandWeight.grad!, dense.ExpandBias.grad!),
+            (block.FeedForward.DownProjection, dense.ContractWeight.grad!, dense.ContractBias.grad!),
         ];
         double queryBias = Norm(linears[0].Bias.ToDoubles());
         foreach ((RbeLinear<float> linear, Tensor weight, Tensor bias) in linears)

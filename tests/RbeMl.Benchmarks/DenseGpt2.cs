@@ -20,8 +20,8 @@ internal sealed class DenseBlock
                 Key = weights.Key.ToDense(),
                 Value = weights.Value.ToDense(),
                 Output = weights.Output.ToDense(),
-                Expand = weights.Expand.ToDense(),
-                Contract = weights.Contract.ToDense(),
+                UpProjection = weights.UpProjection.ToDense(),
+                DownProjection = weights.DownProjection.ToDense(),
                 Vectors = weights.Vectors,
             },
             heads)
@@ -33,12 +33,12 @@ internal sealed class DenseBlock
     {
         _heads = heads;
         BlockVectors v = weights.Vectors;
-        int d = v.OutputBias.Length, f = v.ExpandBias.Length;
+        int d = v.OutputBias.Length, f = v.UpProjectionBias.Length;
         QkvWeight = Leaf([.. weights.Query, .. weights.Key, .. weights.Value], 3 * d, d);
         QkvBias = Leaf([.. v.QueryBias, .. v.KeyBias, .. v.ValueBias], 3 * d);
         (OutputWeight, OutputBias) = (Leaf(weights.Output, d, d), Leaf(v.OutputBias, d));
-        (ExpandWeight, ExpandBias) = (Leaf(weights.Expand, f, d), Leaf(v.ExpandBias, f));
-        (ContractWeight, ContractBias) = (Leaf(weights.Contract, d, f), Leaf(v.ContractBias, d));
+        (ExpandWeight, ExpandBias) = (Leaf(weights.UpProjection, f, d), Leaf(v.UpProjectionBias, f));
+        (ContractWeight, ContractBias) = (Leaf(weights.DownProjection, d, f), Leaf(v.DownProjectionBias, d));
         (Gamma1, Beta1, Gamma2, Beta2) = (Leaf(v.Gamma1, d), Leaf(v.Beta1, d), Leaf(v.Gamma2, d), Leaf(v.Beta2, d));
     }
 
@@ -123,7 +123,7 @@ internal sealed class DenseBlock
 /// <summary>GPT-2 in torch with a tied head.</summary>
 internal sealed class DenseGpt2
 {
-    public DenseGpt2(Gpt2Weights weights)
+    public DenseGpt2(TransformerWeights weights)
     {
         int d = weights.Config.Width;
         Tokens = DenseBlock.Leaf(weights.TokenEmbedding.Dense!, weights.Config.Vocabulary, d);

@@ -43,16 +43,16 @@ internal static class Int8Command
 
     private static void Run(string path, int tokens)
     {
-        using Gpt2Bundle bundle = ModelSource.Load(path);
-        Gpt2Weights weights = bundle.Model.GetWeights();
+        using ModelBundle bundle = ModelSource.Load(path);
+        TransformerWeights weights = bundle.Model.GetWeights();
         foreach ((string name, RbeFormat format) in s_formats)
         {
-            using Gpt2Model<float> model = new(weights.Recompress(new RbeOptions { Tile = bundle.Model.Config.Width < 64 ? 32 : 64, Format = format, Alphas = false }));
-            using Gpt2Model<float> floats = model.ToInference(), integers = model.ToInference(activations: ActivationPrecision.Int8);
+            using TransformerModel<float> model = new(weights.Recompress(new RbeOptions { Tile = bundle.Model.Config.Width < 64 ? 32 : 64, Format = format, Alphas = false }));
+            using TransformerModel<float> floats = model.ToInference(), integers = model.ToInference(activations: ActivationPrecision.Int8);
             using Workspace<float> workspace = new();
             List<int[]> windows = Windows(floats, tokens);
             Write("windows, int8 activations", windows.Sum(w => w.Length), windows.Sum(w => Differences(floats, integers, w, workspace)));
-            foreach ((string way, Gpt2Model<float> other, KvFormat cache) in new[] { ("greedy, int8 activations", integers, KvFormat.F32), ("greedy, int8 cache", floats, KvFormat.Int8), ("greedy, both", integers, KvFormat.Int8) })
+            foreach ((string way, TransformerModel<float> other, KvFormat cache) in new[] { ("greedy, int8 activations", integers, KvFormat.F32), ("greedy, int8 cache", floats, KvFormat.Int8), ("greedy, both", integers, KvFormat.Int8) })
             {
                 (int done, int differ) = (0, 0);
                 foreach (int[] window in windows.TakeWhile(_ => done < tokens))
@@ -70,7 +70,7 @@ internal static class Int8Command
     }
 
     // Texts of the model's own making, each as long as its positions; twice as many predictions as asked for, as a greedy walk takes half a window.
-    private static List<int[]> Windows(Gpt2Model<float> model, int tokens)
+    private static List<int[]> Windows(TransformerModel<float> model, int tokens)
     {
         int length = model.Config.MaxSequenceLength;
         using Generator generator = new(model);
@@ -78,7 +78,7 @@ internal static class Int8Command
             (int[])[i % model.Config.Vocabulary, .. generator.Generate([i % model.Config.Vocabulary], new GenerationOptions { MaxTokens = length - 1, Seed = (ulong)i + 1 })])];
     }
 
-    private static int Differences(Gpt2Model<float> model, Gpt2Model<float> other, int[] window, Workspace<float> workspace)
+    private static int Differences(TransformerModel<float> model, TransformerModel<float> other, int[] window, Workspace<float> workspace)
     {
         int vocabulary = model.Config.Vocabulary;
         float[] expected = model.Logits(window, 1, window.Length, workspace), actual = other.Logits(window, 1, window.Length, workspace);
@@ -86,7 +86,7 @@ internal static class Int8Command
     }
 
     // Both read the float model's tokens, so that one difference is not counted again and again.
-    private static (int Count, int Differ) Greedy(Gpt2Model<float> model, Gpt2Model<float> other, KvFormat format, ReadOnlySpan<int> prompt, Workspace<float> workspace)
+    private static (int Count, int Differ) Greedy(TransformerModel<float> model, TransformerModel<float> other, KvFormat format, ReadOnlySpan<int> prompt, Workspace<float> workspace)
     {
         TransformerConfig config = model.Config;
         using KvCache<float> expectedCache = new(config, 1, config.MaxSequenceLength), actualCache = new(config, 1, config.MaxSequenceLength, format);

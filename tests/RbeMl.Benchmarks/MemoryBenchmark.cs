@@ -44,7 +44,7 @@ internal sealed class MemoryBenchmark(int threads, TextWriter writer)
                 BlockWeights block = BlockWeights.Compress(dense, Config, new RbeOptions { Tile = Tile, Format = format });
                 double error = OutputError(dense, block);
                 string file = Path.Combine(folder, $"{name}.rbe");
-                Gpt2File.Save(file, Gpt2Weights.CreateRandom(Config, new RbeOptions { Tile = Tile, Format = RbeFormat.Sparse(16) }, 1) with { Blocks = [block] });
+                ModelFile.Save(file, TransformerWeights.CreateRandom(Config, new RbeOptions { Tile = Tile, Format = RbeFormat.Sparse(16) }, 1) with { Blocks = [block] });
                 if (format is SparseFormat)
                 {
                     Add($"{name}/no limit", error, Child(file, Batch, Length, threads, NoLimit, "any", "any"));

@@ -44,8 +44,8 @@ internal static class MemoryChild
 
     private static MemoryMeasurement Library(string file, int batch, int length, int threads, int limit, CheckpointPolicy? policy, ActivationOffload? offload)
     {
-        using Gpt2Bundle bundle = Gpt2File.Load(file);
-        TrainerOptions options = new() { Steps = Steps, Batch = batch, Context = length, MemoryLimit = limit, Checkpointing = policy, Offload = offload };
+        using ModelBundle bundle = ModelFile.Load(file);
+        TrainerOptions options = new() { Steps = Steps, BatchSize = batch, Context = length, MemoryLimit = limit, Checkpointing = policy, Offload = offload };
         try
         {
             using Trainer trainer = new(bundle.Model, new Ramp(bundle.Model.Config.Vocabulary), null, options, threads);

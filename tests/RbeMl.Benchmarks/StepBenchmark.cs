@@ -12,7 +12,7 @@ internal static class StepBenchmark
 {
     private static readonly TransformerConfig s_config = new() { Layers = 4, Heads = 4, Width = 128, Vocabulary = 65, MaxSequenceLength = 64, Dropout = 0 };
     private static readonly AdamWOptions s_adamW = new();
-    private static readonly TrainerOptions s_options = new() { Batch = 12, Context = 64, Steps = int.MaxValue, LearningRate = 1e-4, Warmup = 0, Schedule = RateSchedule.Constant, WeightDecay = 0.1, Clip = 1 };
+    private static readonly TrainerOptions s_options = new() { BatchSize = 12, Context = 64, Steps = int.MaxValue, LearningRate = 1e-4, WarmupSteps = 0, Schedule = RateSchedule.Constant, WeightDecay = 0.1, Clip = 1 };
 
     public static void Run(Comparison comparison)
     {
@@ -25,20 +25,20 @@ internal static class StepBenchmark
         string step = $"nanogpt-cpu/step/{format}", gradientsOnly = $"nanogpt-cpu/forward-backward/{format}";
         if (!comparison.Wants(step) && !comparison.Wants(gradientsOnly)) return;
         using TorchSharp.DisposeScope tensors = TorchSharp.torch.NewDisposeScope();
-        Gpt2Weights weights = Gpt2Weights.CreateRandom(s_config, new RbeOptions { Format = rule }, 1);
-        Gpt2Model<float> model = new(weights);
+        TransformerWeights weights = TransformerWeights.CreateRandom(s_config, new RbeOptions { Format = rule }, 1);
+        TransformerModel<float> model = new(weights);
         DenseGpt2 dense = new(weights);
         Random random = new(1);
         TokenDataset data = TokenDataset.FromStream([.. Enumerable.Range(0, 100_000).Select(_ => random.Next(s_config.Vocabulary))], s_config.Vocabulary);
         using Trainer trainer = new(model, data, null, s_options, comparison.Threads);
         using ParameterVector<float> gradients = model.Parameters.CreateLike();
-        using Gpt2Context<float> context = new(model, trainer.Workspace);
+        using TransformerContext<float> context = new(model, trainer.Workspace);
         Parameter[] parameters = [.. dense.Parameters];
         optim.Optimizer matrices = Optimizer(parameters.Where(p => p.shape.Length > 1), s_options.WeightDecay), vectors = Optimizer(parameters.Where(p => p.shape.Length == 1), 0);
-        int tokens = s_options.Batch * s_options.Context;
+        int tokens = s_options.BatchSize * s_options.Context;
         int[] inputs = new int[tokens], targets = new int[tokens];
         long batch = 0;
-        string setting = $"{s_config.Layers} layers, {s_config.Heads} heads, D={s_config.Width}, V={s_config.Vocabulary}, T={s_options.Context}, B={s_options.Batch}, {kept} {format}";
+        string setting = $"{s_config.Layers} layers, {s_config.Heads} heads, D={s_config.Width}, V={s_config.Vocabulary}, T={s_options.Context}, B={s_options.BatchSize}, {kept} {format}";
 
         Check();
         comparison.Run(gradientsOnly, setting, () => TorchStep(false), RbeGradients);
@@ -46,7 +46,7 @@ internal static class StepBenchmark
 
         optim.Optimizer Optimizer(IEnumerable<Parameter> group, double decay) => optim.AdamW(group, s_options.LearningRate, s_adamW.Beta1, s_adamW.Beta2, s_adamW.Epsilon, decay);
 
-        void Fill() => data.Fill(batch++, s_options.Batch, s_options.Context, inputs, targets);
+        void Fill() => data.Fill(batch++, s_options.BatchSize, s_options.Context, inputs, targets);
 
         double TorchGradients()
         {
@@ -76,7 +76,7 @@ internal static class StepBenchmark
         {
             Fill();
             gradients.Clear();
-            model.Loss(inputs, targets, s_options.Batch, s_options.Context, context, null, gradients);
+            model.Loss(inputs, targets, s_options.BatchSize, s_options.Context, context, null, gradients);
         }
 
         // Before anything is trained both hold the same weights: loss and gradients.
@@ -84,7 +84,7 @@ internal static class StepBenchmark
         {
             using TorchSharp.DisposeScope scope = TorchSharp.torch.NewDisposeScope();
             Fill();
-            double loss = model.Loss(inputs, targets, s_options.Batch, s_options.Context, context, null, gradients);
+            double loss = model.Loss(inputs, targets, s_options.BatchSize, s_options.Context, context, null, gradients);
 
             // Forward and backward of four layers of five products each; the longest sums are over all tokens.
             double tolerance = Agreement.Tolerance(tokens, 2 * 5 * s_config.Layers);
@@ -95,5 +95,5 @@ internal static class StepBenchmark
         }
     }
 
-    private static Tensor Ids(int[] ids) => tensor(ids).to(int64).view(s_options.Batch, s_options.Context);
+    private static Tensor Ids(int[] ids) => tensor(ids).to(int64).view(s_options.BatchSize, s_options.Context);
 }

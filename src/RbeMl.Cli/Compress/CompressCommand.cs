@@ -79,7 +79,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         using Gpt2Directory source = Gpt2Directory.Open(settings.Input);
         IReadOnlyList<int[]>? windows = settings.Calibration is { } file ? Windows(file, source) : null;
         CompressedModel compressed = Show(progress => ModelCompressor.Compress(source, settings.Request with { Calibration = windows }, progress, host.Cancel));
-        Gpt2File.Save(settings.Output, compressed.Weights, source.Tokenizer, compressed.Reports);
+        ModelFile.Save(settings.Output, compressed.Weights, source.Tokenizer, compressed.Reports);
         long dense = source.Tensors.Tensors.Sum(t => t.Count) * sizeof(float);
         bool measured = windows is not null;
         return Record(compressed.Matrices, dense) with

@@ -67,8 +67,8 @@ internal sealed class EvalCommand
         }
 
         TextOptions input = _input.Read(result);
-        using Gpt2Bundle bundle = ModelInput.Load(host, path);
-        using Gpt2Bundle? compared = reference is null ? null : ModelInput.Load(host, reference);
+        using ModelBundle bundle = ModelInput.Load(host, path);
+        using ModelBundle? compared = reference is null ? null : ModelInput.Load(host, reference);
         EvaluationData data = tokens is not null
             ? EvaluationData.FromSequences(TokenFile.ReadSequences(tokens, bundle.Model.Config.Vocabulary, input))
             : Read(host, json.OnOutput, texts, input, bundle.RequireTokenizer("--text", texts[0], path, "give token ids with --tokens."), bundle.Model.Config.Vocabulary, result.GetValue(_special));
@@ -89,14 +89,14 @@ internal sealed class EvalCommand
         return ReadingView.Read(host, quiet, view => EvaluationData.FromText(TextSource.OfFiles(texts, input), tokenizer, vocabulary, view, host.Cancel, finds));
     }
 
-    private EvaluationOptions Windows(ParseResult result, Gpt2Model<float> model, Gpt2Model<float>? reference)
+    private EvaluationOptions Windows(ParseResult result, TransformerModel<float> model, TransformerModel<float>? reference)
     {
         int positions = Math.Min(model.Config.MaxSequenceLength, reference?.Config.MaxSequenceLength ?? int.MaxValue);
         int context = result.GetValue(_context) ?? positions;
         if (context > positions) throw new InvalidSettingException("--context", context, $"the model{(reference is null ? " has" : " and its reference have")} {Format.Count(positions, "position")}; use at most that.");
         int stride = result.GetValue(_stride) ?? context;
         if (stride > context) throw new InvalidSettingException("--stride", stride, $"a window has {Format.Count(context, "token")}; use at most that.");
-        return new EvaluationOptions { Context = context, Stride = stride, Batch = result.GetValue(_batch) ?? 0, Limit = result.GetValue(_limit) ?? 0 };
+        return new EvaluationOptions { Context = context, Stride = stride, BatchSize = result.GetValue(_batch) ?? 0, Limit = result.GetValue(_limit) ?? 0 };
     }
 
     // Cancelled after the first pass, the figures so far are the result; a pass that does not end within a moment is left behind.

@@ -33,11 +33,11 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     public int Run()
     {
         CheckFiles();
-        using Gpt2Bundle? loaded = settings.Model is { } file ? ModelInput.Load(host, file) : null;
+        using ModelBundle? loaded = settings.Model is { } file ? ModelInput.Load(host, file) : null;
         int context = Context(loaded?.Model.Config);
         Say($"Loading {(settings.Tokens ?? (settings.Text.Count > 0 ? string.Join(", ", settings.Text) : "the SDK's documentation"))}");
         TrainingData data = ReadingView.Read(host, json.OnOutput, view => TrainingData.Load(settings, loaded, context, view, host.Cancel));
-        Gpt2Model<float> model = TrainingModel.Create(settings, loaded?.Model, data.Vocabulary, context);
+        TransformerModel<float> model = TrainingModel.Create(settings, loaded?.Model, data.Vocabulary, context);
         Describe(model, data, context);
         host.Cancel.ThrowIfCancellationRequested();
 
@@ -78,7 +78,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         return context <= room ? context : throw new InvalidSettingException("--context", context, $"the model has {Format.Count(room, "position")}; use at most that.");
     }
 
-    private void Train(Gpt2Model<float> model, TrainingData data, int context, LaterWork later)
+    private void Train(TransformerModel<float> model, TrainingData data, int context, LaterWork later)
     {
         TrainerOptions options = settings.ToTrainer(context, ValidationSequences, settings.MemoryLimit is null ? 0 : RehearseSaving(model, data));
         using Trainer trainer = new(model, data.Train, data.Validation, options, settings.Threads);
@@ -118,7 +118,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     }
 
     // The settings with what the run has found of them.
-    private Dictionary<string, string> Listed(Gpt2Model<float> model, TrainerOptions options, ActivationSettings kept)
+    private Dictionary<string, string> Listed(TransformerModel<float> model, TrainerOptions options, ActivationSettings kept)
     {
         Dictionary<string, IFormattable> found = new()
         {
@@ -126,7 +126,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             ["--context"] = options.Context,
             ["--learning-rate"] = options.LearningRate,
             ["--weight-decay"] = options.WeightDecay,
-            ["--warmup"] = options.Warmup,
+            ["--warmup"] = options.WarmupSteps,
             ["--dropout"] = model.Config.Dropout,
             ["--threads"] = _run.Threads,
             ["--checkpointing"] = kept.Checkpointing,
@@ -190,7 +190,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         });
     }
 
-    private void Describe(Gpt2Model<float> model, TrainingData data, int context)
+    private void Describe(TransformerModel<float> model, TrainingData data, int context)
     {
         TransformerConfig config = model.Config;
         List<RbeMatrix> matrices = [.. model.Matrices.Select(m => m.Matrix)];
@@ -207,7 +207,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         Say($"Data:  {Format.Count(data.Train.Tokens)} training and {Format.Count(data.Validation.Tokens)} validation tokens from {data.Source}");
     }
 
-    private string Sample(Gpt2Model<float> model, TrainingData data, int[] prompt)
+    private string Sample(TransformerModel<float> model, TrainingData data, int[] prompt)
     {
         using Generator generator = new(model, settings.Threads);
         GenerationOptions options = new() { MaxTokens = SampleTokens, Temperature = 0.7, TopK = 40, Seed = settings.Seed };
@@ -223,12 +223,12 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     private string Saved => $"The model after {StepsDone} is saved in {_files.Model}.{(_files.Earlier is { } earlier ? " " + earlier : "")}";
 
     // First of all, and with it the figures so far: whatever comes after may fail. The earlier run keeps its names until the new model is whole beside it.
-    private void SaveModel(Gpt2Model<float> model, TrainingData data)
+    private void SaveModel(TransformerModel<float> model, TrainingData data)
     {
         RunMark mark = new(_run.RunId, RunMark.HashOf(model));
         AtomicFile.Write(_files.Model, stream =>
         {
-            Gpt2File.Save(stream, model, data.Tokenizer, run: mark);
+            ModelFile.Save(stream, model, data.Tokenizer, run: mark);
             _files.KeepEarlier();
         });
         _run.WeightsHash = mark.WeightsHash;
@@ -237,17 +237,17 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
     // A model may be saved while the training fills its limit. So the code of it is compiled, and counted with the process at rest, before the plan is made; what it allocates is
     // known from doing it once, to nowhere.
-    private long RehearseSaving(Gpt2Model<float> model, TrainingData data)
+    private long RehearseSaving(TransformerModel<float> model, TrainingData data)
     {
         long before = GC.GetAllocatedBytesForCurrentThread();
         RunMark mark = new(_run.RunId, RunMark.HashOf(model));
-        Gpt2File.Save(Stream.Null, model, data.Tokenizer, run: mark);
+        ModelFile.Save(Stream.Null, model, data.Tokenizer, run: mark);
         _run.Write(Stream.Null);
         return GC.GetAllocatedBytesForCurrentThread() - before;
     }
 
     // A disk that is full for a while ends no training.
-    private void SaveMeanwhile(Gpt2Model<float> model, TrainingData data)
+    private void SaveMeanwhile(TransformerModel<float> model, TrainingData data)
     {
         try
         {
@@ -262,7 +262,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
     private string EarlierState => $"An earlier state of the model is in {_files.Model}.";
 
-    private void SaveLast(Gpt2Model<float> model, TrainingData data)
+    private void SaveLast(TransformerModel<float> model, TrainingData data)
     {
         try
         {
@@ -274,7 +274,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         }
     }
 
-    private void SaveAfter(Exception failure, Gpt2Model<float> model, TrainingData data)
+    private void SaveAfter(Exception failure, TransformerModel<float> model, TrainingData data)
     {
         try
         {
@@ -290,7 +290,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     }
 
     // Each on its own: one that fails leaves the others.
-    private void Finish(Gpt2Model<float> model, TrainingData data, LaterWork later)
+    private void Finish(TransformerModel<float> model, TrainingData data, LaterWork later)
     {
         later.Do(() => SaveZip(model, data));
         _run.Files["metrics"] = _files.Metrics;
@@ -307,7 +307,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         later.Do(() => json.Write(host, document));
     }
 
-    private void SaveZip(Gpt2Model<float> model, TrainingData data)
+    private void SaveZip(TransformerModel<float> model, TrainingData data)
     {
         if (settings.MemoryLimit is { } limit && !ModelZip.Fits(model, (long)limit << 20))
         {

@@ -125,7 +125,7 @@ internal sealed record FinetuneSettings
     /// <param name="extraBytes">Bytes that saving takes meanwhile.</param>
     public TrainerOptions ToTrainer(int context, int validationSequences, long extraBytes) => new()
     {
-        Batch = Batch,
+        BatchSize = Batch,
         Context = context,
         Accumulate = Accumulate,
         Optimizer = Optimizer,
@@ -143,6 +143,6 @@ internal sealed record FinetuneSettings
         Profile = Profile,
         ValidationSequences = validationSequences,
         Steps = Steps ?? int.MaxValue,
-        Warmup = Warmup ?? (Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup),
+        WarmupSteps = Warmup ?? (Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup),
     };
 }

@@ -16,7 +16,7 @@ internal static class ModelZip
     private const long RuntimeBytes = 20 << 20;
 
     /// <summary>Whether saving keeps the process below so many bytes: ML.NET and a copy of the model come to what is resident. Frees first what is not used.</summary>
-    public static bool Fits(Gpt2Model<float> model, long limitBytes)
+    public static bool Fits(TransformerModel<float> model, long limitBytes)
     {
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         return Environment.WorkingSet + RuntimeBytes + (3 * ModelSize.Of(model).Bytes) <= limitBytes;
@@ -24,7 +24,7 @@ internal static class ModelZip
 
     /// <summary>Saves it, as a whole or not at all, with the run as the archive's comment, which ML.NET does not look at.</summary>
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
-    public static void Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer, ulong seed, RunMark mark)
+    public static void Save(string path, TransformerModel<float> model, ITokenizer? tokenizer, ulong seed, RunMark mark)
     {
         MLContext ml = new();
         IDataView rows = tokenizer is null ? ml.Data.LoadFromEnumerable<TokenRow>([]) : ml.Data.LoadFromEnumerable<TextRow>([]);
@@ -32,7 +32,7 @@ internal static class ModelZip
         {
             TextColumnName = tokenizer is null ? nameof(TokenRow.Tokens) : nameof(TextRow.Text),
             GeneratedTextColumnName = tokenizer is null ? null : "GeneratedText",
-            Model = new Gpt2Bundle(model, tokenizer),
+            Model = new ModelBundle(model, tokenizer),
             Epochs = 0,
             Seed = (int)(seed & int.MaxValue),
         }).Fit(rows);

@@ -18,7 +18,7 @@ internal static class RunId
     /// <param name="model">The model before the first step.</param>
     /// <param name="data">The data: its size and its first sequence count.</param>
     /// <param name="context">Tokens of a sequence.</param>
-    public static string Of(FinetuneSettings settings, Gpt2Model<float> model, TrainingData data, int context)
+    public static string Of(FinetuneSettings settings, TransformerModel<float> model, TrainingData data, int context)
     {
         XxHash128 hash = new();
         object?[] values =

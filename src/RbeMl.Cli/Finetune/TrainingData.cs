@@ -24,7 +24,7 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
     /// <param name="context">Tokens of a sequence.</param>
     /// <param name="view">Told how much is read.</param>
     /// <param name="cancel">Ends the reading.</param>
-    public static TrainingData Load(FinetuneSettings settings, Gpt2Bundle? model, int context, ReadingView view, CancellationToken cancel)
+    public static TrainingData Load(FinetuneSettings settings, ModelBundle? model, int context, ReadingView view, CancellationToken cancel)
     {
         TrainingData data = settings.Tokens is { } file ? FromTokens(settings, file, model) : FromText(settings, model, view, cancel);
         if (model is null && (long)data.Vocabulary * settings.Width > Array.MaxLength)
@@ -37,7 +37,7 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
         return data;
     }
 
-    private static TrainingData FromTokens(FinetuneSettings settings, string file, Gpt2Bundle? model)
+    private static TrainingData FromTokens(FinetuneSettings settings, string file, ModelBundle? model)
     {
         int? vocabulary = model?.Model.Config.Vocabulary;
         int limit = vocabulary ?? settings.Vocabulary ?? FinetuneOptions.MostTokenIds;
@@ -75,7 +75,7 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
             : throw new TokenException($"{Format.Count(stream.Length, "token id")} {(stream.Length == 1 ? "is" : "are")} too few to set a tenth aside for validation. Give more, or a --validation file.");
     }
 
-    private static TrainingData FromText(FinetuneSettings settings, Gpt2Bundle? model, ReadingView view, CancellationToken cancel)
+    private static TrainingData FromText(FinetuneSettings settings, ModelBundle? model, ReadingView view, CancellationToken cancel)
     {
         ITokenizer? own = model?.RequireTokenizer("--model", settings.Model, "it", "give its token ids with --tokens.");
         bool documentation = settings.Text.Count == 0;

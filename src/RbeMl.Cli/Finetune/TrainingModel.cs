@@ -11,7 +11,7 @@ namespace RbeMl.Cli.Finetune;
 internal static class TrainingModel
 {
     /// <summary>A new model, or the loaded one with the dropout and formats asked for.</summary>
-    public static Gpt2Model<float> Create(FinetuneSettings settings, Gpt2Model<float>? loaded, int vocabulary, int context)
+    public static TransformerModel<float> Create(FinetuneSettings settings, TransformerModel<float>? loaded, int vocabulary, int context)
     {
         if (loaded is not null) return Adapt(settings, loaded);
         TransformerConfig config = new()
@@ -29,16 +29,16 @@ internal static class TrainingModel
             Offload = settings.Offload ?? ActivationOffload.None,
         };
         NewModelMemory.Require(config, settings.Optimizer, settings.Compression!, kept, settings.Batch, context, settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads);
-        return new Gpt2Model<float>(Gpt2Weights.CreateUntrained(config, settings.Compression!, settings.Seed));
+        return new TransformerModel<float>(TransformerWeights.CreateUntrained(config, settings.Compression!, settings.Seed));
     }
 
-    private static Gpt2Model<float> Adapt(FinetuneSettings settings, Gpt2Model<float> model)
+    private static TransformerModel<float> Adapt(FinetuneSettings settings, TransformerModel<float> model)
     {
         if (settings.Compression is null && settings.Dropout is null) return model;
-        Gpt2Weights weights = model.GetWeights();
+        TransformerWeights weights = model.GetWeights();
         if (settings.Dropout is { } dropout) weights = weights with { Config = weights.Config.WithDropout((float)dropout) };
         if (settings.Compression is { } options) weights = weights.Recompress(options);
-        return new Gpt2Model<float>(weights);
+        return new TransformerModel<float>(weights);
     }
 
     /// <summary>A short description of how a matrix is stored.</summary>

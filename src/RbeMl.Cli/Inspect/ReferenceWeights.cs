@@ -63,7 +63,7 @@ internal abstract class ReferenceWeights : IDisposable
     }
 
     /// <summary>A model, by the names its matrices have in a compressed file.</summary>
-    private sealed class ModelReference(string path, Gpt2Bundle bundle) : ReferenceWeights
+    private sealed class ModelReference(string path, ModelBundle bundle) : ReferenceWeights
     {
         private readonly Dictionary<string, RbeMatrix> _matrices = bundle.Model.Matrices.ToDictionary(m => m.Name, m => m.Matrix);
         private readonly Dictionary<string, ParameterSlice> _slices = bundle.Model.Parameters.Slices.ToDictionary(s => s.Name);

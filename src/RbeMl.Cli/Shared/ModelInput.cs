@@ -11,9 +11,9 @@ internal static class ModelInput
     /// <param name="host">Where to say so.</param>
     /// <param name="path">A <c>.rbe</c> file, the folder that <c>finetune</c> wrote it to, or the folder of a Hugging Face GPT-2.</param>
     /// <exception cref="RbeFileException">It is no model, or damaged.</exception>
-    public static Gpt2Bundle Load(CommandHost host, string path)
+    public static ModelBundle Load(CommandHost host, string path)
     {
-        Gpt2Bundle bundle = ModelSource.Load(path);
+        ModelBundle bundle = ModelSource.Load(path);
         RunMixture.Warn(host, ModelSource.InFolder(path) ?? path, bundle.Run);
         return bundle;
     }

@@ -90,7 +90,7 @@ public sealed class TransformerBlockEstimator : IEstimator<TransformerBlockTrans
             return (directory.Config, null, directory.ReadBlock(_options.Layer));
         }
 
-        using Gpt2Bundle bundle = ModelSource.Load(path);
+        using ModelBundle bundle = ModelSource.Load(path);
         CheckLayer(path, bundle.Model.Config);
         return (bundle.Model.Config, bundle.Model.GetWeights().Blocks[_options.Layer], null);
     }

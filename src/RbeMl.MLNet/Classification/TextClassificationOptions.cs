@@ -74,7 +74,7 @@ public sealed class TextClassificationOptions : FineTuningOptions
     internal ClassifierTrainerOptions ToTrainer(ulong seed) => new()
     {
         Epochs = Epochs,
-        Batch = BatchSize,
+        BatchSize = BatchSize,
         Optimizer = Optimizer,
         LearningRate = LearningRate,
         HeadLearningRate = HeadLearningRate,
@@ -85,7 +85,7 @@ public sealed class TextClassificationOptions : FineTuningOptions
         ValidationFraction = ValidationFraction,
         Patience = Patience,
         Trained = Trained,
-        OnCancel = OnCancel == WhenCancelled.ReturnBest ? RbeMl.Training.OnCancel.ReturnBest : RbeMl.Training.OnCancel.Throw,
+        OnCancel = OnCancel,
         Checkpointing = Checkpointing,
         MemoryLimit = MemoryLimit,
     };

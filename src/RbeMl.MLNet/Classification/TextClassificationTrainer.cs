@@ -58,7 +58,7 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         ClassLabels labels = ClassLabels.Find(input.Schema, _options.LabelColumnName).Labels;
         CheckClasses(labels);
         using TrainingLog log = new(_host);
-        using StartingModel start = new(_options, _options.WarmStart is { } w ? new Gpt2Bundle(w.Classifier.Model, w.Tokenizer) : null);
+        using StartingModel start = new(_options, _options.WarmStart is { } w ? new ModelBundle(w.Classifier.Model, w.Tokenizer) : null);
         TextData data = TextData.Read(_options, input, labels, start, log);
         TextClassificationModel model = new(_options.TextColumnName, _names, labels, Create(start, data.Vocabulary, labels), start.Tokenizer, data.Limits);
         if (!Tokens.SavedTokenizer.HasForm(model.Tokenizer)) log.Warn($"The tokenizer has no saved form: the result can be used, but not saved");
@@ -92,7 +92,7 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
 
     private SequenceClassifier<float> Create(StartingModel start, int vocabulary, ClassLabels labels)
     {
-        Gpt2Model<float> model = start.Create(vocabulary, _seed);
+        TransformerModel<float> model = start.Create(vocabulary, _seed);
         try
         {
             ClassifierConfig config = new() { Classes = labels.Count, Pooling = _options.Pooling, Dropout = (float)_options.HeadDropout };

@@ -57,10 +57,10 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
     /// <summary>
     /// A copy of model and head, the caller's to train and to dispose. (The transformer itself is immutable and needs no disposing: its weights are freed with it.)
     /// </summary>
-    public SequenceClassifier<float> CopyClassifier() => Copied(new Gpt2Model<float>(Classifier.Model.GetWeights()));
+    public SequenceClassifier<float> CopyClassifier() => Copied(new TransformerModel<float>(Classifier.Model.GetWeights()));
 
     /// <summary>The head, copied to a model that begins with this one's weights.</summary>
-    internal SequenceClassifier<float> Copied(Gpt2Model<float> model, float? dropout = null)
+    internal SequenceClassifier<float> Copied(TransformerModel<float> model, float? dropout = null)
     {
         float[][] head = [.. Classifier.Head.Slices.Select(Classifier.Head.ToFloats)];
         ClassifierConfig config = Classifier.Config;

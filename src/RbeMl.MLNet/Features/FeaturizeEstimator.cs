@@ -29,7 +29,7 @@ public sealed class FeaturizeEstimator : IEstimator<FeaturizeTransformer>
     {
         ArgumentNullException.ThrowIfNull(input);
         GetOutputSchema(InputColumn.Shape(input.Schema));
-        Gpt2Bundle bundle = _options.ModelPath is { } path ? ModelSource.Load(path) : _options.Model! with { Model = new Gpt2Model<float>(_options.Model!.Model.GetWeights()) };
+        ModelBundle bundle = _options.ModelPath is { } path ? ModelSource.Load(path) : _options.Model! with { Model = new TransformerModel<float>(_options.Model!.Model.GetWeights()) };
         FeaturizeTransformer? made = null;
         try
         {

@@ -18,7 +18,7 @@ public sealed class FeaturizeOptions
     public string? ModelPath { get; set; }
 
     /// <summary>A model in hand; it is copied.</summary>
-    public Gpt2Bundle? Model { get; set; }
+    public ModelBundle? Model { get; set; }
 
     /// <summary>Turns texts into ids; null takes the model's own.</summary>
     public ITokenizer? Tokenizer { get; set; }

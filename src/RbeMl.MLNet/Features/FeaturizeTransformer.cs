@@ -30,7 +30,7 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
     private readonly FeaturizeColumns _columns;
     private readonly WorkspacePool _pool;
 
-    internal FeaturizeTransformer(IHostEnvironment environment, FeaturizeColumns columns, FeatureOptions features, Gpt2Model<float> model, ITokenizer? tokenizer)
+    internal FeaturizeTransformer(IHostEnvironment environment, FeaturizeColumns columns, FeatureOptions features, TransformerModel<float> model, ITokenizer? tokenizer)
         : base(environment, Name)
     {
         (_columns, Settings, Model, Tokenizer) = (columns, features, model, tokenizer);
@@ -39,8 +39,8 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
 
     static string ILoadable<FeaturizeTransformer>.Name => Name;
 
-    /// <summary>The model. It is this transformer's: train on a copy, <c>new Gpt2Model&lt;float&gt;(Model.GetWeights())</c>, and do not dispose it.</summary>
-    public Gpt2Model<float> Model { get; }
+    /// <summary>The model. It is this transformer's: train on a copy, <c>new TransformerModel&lt;float&gt;(Model.GetWeights())</c>, and do not dispose it.</summary>
+    public TransformerModel<float> Model { get; }
 
     /// <summary>The tokenizer, or null for a column of ids.</summary>
     public ITokenizer? Tokenizer { get; }
@@ -59,7 +59,7 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
         RunLimits.CheckRows(nameof(FeaturizeColumns.BatchRows), columns.BatchRows);
         RunLimits.CheckThreads(columns.Threads);
         FeatureOptions features = new() { Layer = reader.ReadInt32(), Pooling = (Pooling)reader.ReadInt32() };
-        Gpt2Bundle bundle = Gpt2File.Load(reader.BaseStream, Name);
+        ModelBundle bundle = ModelFile.Load(reader.BaseStream, Name);
         try
         {
             SavedTokenizer.RequireRead(Name, bundle.TokenizerProblem);
@@ -97,7 +97,7 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
         writer.Write(Settings.Layer ?? Model.Config.Layers);
         writer.Write((int)Settings.Pooling);
         writer.Flush();
-        Gpt2File.Save(writer.BaseStream, Model, Tokenizer);
+        ModelFile.Save(writer.BaseStream, Model, Tokenizer);
     }
 
     private void WarnOfEmptyRow()

@@ -8,7 +8,7 @@ using RbeMl.Text;
 namespace RbeMl.MLNet.LanguageModels;
 
 /// <summary>Continues texts for many callers at a time. Generators are kept, as many as there are processors: each has a cache of the model's positions.</summary>
-internal sealed class GeneratorPool(Gpt2Model<float> model, WorkspacePool threads)
+internal sealed class GeneratorPool(TransformerModel<float> model, WorkspacePool threads)
 {
     private readonly ConcurrentBag<Generator> _kept = [];
 
@@ -20,7 +20,7 @@ internal sealed class GeneratorPool(Gpt2Model<float> model, WorkspacePool thread
     public string Continue(int[] prompt, GenerationOptions options, ITokenizer tokenizer)
     {
         GenerationOptions own = options with { Seed = XxHash3.HashToUInt64(MemoryMarshal.AsBytes<int>(prompt), (long)options.Seed) };
-        Generator generator = _kept.TryTake(out Generator? kept) ? kept : new Generator(model, threads.Team);
+        Generator generator = _kept.TryTake(out Generator? kept) ? kept : new Generator(model, threads.Workers);
         try
         {
             return string.Concat(new TextGenerator(generator, tokenizer).Generate(prompt, own));

@@ -119,11 +119,11 @@ public sealed class LanguageModelOptions : FineTuningOptions
     internal TrainerOptions ToTrainer(ulong seed, int steps, int batch, int context) => new()
     {
         Steps = steps,
-        Batch = batch,
+        BatchSize = batch,
         Context = context,
         Optimizer = Optimizer,
         LearningRate = LearningRate,
-        Warmup = (int)(WarmupFraction * steps),
+        WarmupSteps = (int)(WarmupFraction * steps),
         WeightDecay = WeightDecay,
         Clip = Clip,
         Seed = seed,

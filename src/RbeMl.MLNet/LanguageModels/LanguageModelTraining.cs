@@ -19,7 +19,7 @@ internal sealed class LanguageModelTraining : IDisposable
     private double _bestLoss = double.PositiveInfinity;
     private int _bestEpoch;
 
-    private LanguageModelTraining(Gpt2Model<float> model, LanguageModelData data, LanguageModelOptions options, int context, ulong seed, TrainingLog log)
+    private LanguageModelTraining(TransformerModel<float> model, LanguageModelData data, LanguageModelOptions options, int context, ulong seed, TrainingLog log)
     {
         (_data, _options, _context, _log) = (data, options, context, log);
 
@@ -52,7 +52,7 @@ internal sealed class LanguageModelTraining : IDisposable
 
     private int Epochs { get; }
 
-    private Gpt2Model<float> Model => _trainer.Model;
+    private TransformerModel<float> Model => _trainer.Model;
 
     /// <summary>Trains.</summary>
     /// <param name="model">The model; its parameters change.</param>
@@ -62,7 +62,7 @@ internal sealed class LanguageModelTraining : IDisposable
     /// <param name="seed">Seed of order and dropout.</param>
     /// <param name="log">Told how it goes.</param>
     /// <param name="started">When it began, for the summary.</param>
-    public static TrainingSummary Run(Gpt2Model<float> model, LanguageModelData data, LanguageModelOptions options, int context, ulong seed, TrainingLog log, long started)
+    public static TrainingSummary Run(TransformerModel<float> model, LanguageModelData data, LanguageModelOptions options, int context, ulong seed, TrainingLog log, long started)
     {
         using LanguageModelTraining training = new(model, data, options, context, seed, log);
         log.Say($"Training on {data.Train.Count} texts, validating on {data.Validation.Count}: {training.Steps} steps, seed {seed}");
@@ -109,7 +109,7 @@ internal sealed class LanguageModelTraining : IDisposable
             TrainingProgress report = _trainer.Step();
             (sum, since) = (sum + (report.Loss * report.Tokens), since + report.Tokens);
             _log.Step(report.Step, Steps, report.Loss);
-            bool ends = report.Step == Steps || report.Step == EndOf(epoch, _trainer.Options.Batch);
+            bool ends = report.Step == Steps || report.Step == EndOf(epoch, _trainer.Options.BatchSize);
             if (ends)
             {
                 double? validation = Validate(epoch);

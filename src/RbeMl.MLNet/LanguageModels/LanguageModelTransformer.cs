@@ -24,7 +24,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
     private const ushort Version = 3;
 
     internal LanguageModelTransformer(
-        IHostEnvironment environment, LanguageModelSettings settings, Gpt2Model<float> model, ITokenizer? tokenizer, TrainingSummary summary, ScoringSettings scoring)
+        IHostEnvironment environment, LanguageModelSettings settings, TransformerModel<float> model, ITokenizer? tokenizer, TrainingSummary summary, ScoringSettings scoring)
         : base(environment, Name, Version)
     {
         settings.Generation.Validate(model.Config.Vocabulary);
@@ -48,7 +48,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
 
     internal LanguageModelSettings Settings { get; }
 
-    internal Gpt2Model<float> Model { get; }
+    internal TransformerModel<float> Model { get; }
 
     internal ScoringSettings Scoring { get; }
 
@@ -59,14 +59,14 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
     /// <summary>
     /// A copy of the model, the caller's to train and to dispose. (The transformer itself is immutable and needs no disposing: its weights are freed with it.)
     /// </summary>
-    public Gpt2Model<float> CopyModel() => new(Model.GetWeights());
+    public TransformerModel<float> CopyModel() => new(Model.GetWeights());
 
     static LanguageModelTransformer ILoadable<LanguageModelTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {
         TrainingSummary summary = TrainingSummary.Read(reader);
         ScoringSettings scoring = ScoringSettings.Read(reader);
         LanguageModelSettings settings = LanguageModelSettings.Read(reader, version);
-        Gpt2Bundle bundle = Gpt2File.Load(reader.BaseStream, Name);
+        ModelBundle bundle = ModelFile.Load(reader.BaseStream, Name);
         try
         {
             SavedTokenizer.RequireRead(Name, bundle.TokenizerProblem);
@@ -99,7 +99,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
         Scoring.Write(writer);
         Settings.Write(writer);
         writer.Flush();
-        Gpt2File.Save(writer.BaseStream, Model, Tokenizer);
+        ModelFile.Save(writer.BaseStream, Model, Tokenizer);
     }
 
     private sealed class Mapping(LanguageModelTransformer parent, DataViewSchema input)

@@ -19,7 +19,7 @@ internal static class WindowLosses
     /// <param name="losses">Written: nats a predicted token; NaN where there are fewer than two tokens.</param>
     /// <returns>Sum of all losses, and predicted tokens, of all texts together.</returns>
     /// <exception cref="NonFiniteException">A logit is NaN or infinite.</exception>
-    public static (double Sum, long Tokens) Measure(Gpt2Model<float> model, Workspace<float> workspace, int context, ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, Span<double> losses)
+    public static (double Sum, long Tokens) Measure(TransformerModel<float> model, Workspace<float> workspace, int context, ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, Span<double> losses)
     {
         List<int> ids = new(tokens.Length), sizes = new(lengths.Length), owners = new(lengths.Length);
         for (int i = 0, start = 0; i < lengths.Length; start += lengths[i++])
@@ -52,7 +52,7 @@ internal static class WindowLosses
     }
 
     /// <summary>Mean loss over all tokens of many texts, some at a time.</summary>
-    public static double Mean(Gpt2Model<float> model, Workspace<float> workspace, int context, IReadOnlyList<int[]> texts)
+    public static double Mean(TransformerModel<float> model, Workspace<float> workspace, int context, IReadOnlyList<int[]> texts)
     {
         const int together = 64;
         (double sum, long count) = (0, 0);

@@ -10,7 +10,7 @@ namespace RbeMl.MLNet.Runtime;
 /// </summary>
 internal sealed class WorkspacePool
 {
-    private static readonly ConcurrentDictionary<int, Lazy<ThreadTeam>> Teams = [];
+    private static readonly ConcurrentDictionary<int, Lazy<WorkerPool>> Pools = [];
     private readonly ConcurrentBag<Workspace<float>> _kept = [];
     private readonly int _threads;
 
@@ -24,10 +24,10 @@ internal sealed class WorkspacePool
     }
 
     /// <summary>The threads of all pools of this number.</summary>
-    public ThreadTeam Team => Teams.GetOrAdd(_threads, n => new Lazy<ThreadTeam>(() => new ThreadTeam(n))).Value;
+    public WorkerPool Workers => Pools.GetOrAdd(_threads, n => new Lazy<WorkerPool>(() => new WorkerPool(n))).Value;
 
     /// <summary>Takes a workspace; disposing the lease gives it back.</summary>
-    public Lease Rent() => new(this, _kept.TryTake(out Workspace<float>? kept) ? kept : new Workspace<float>(Team));
+    public Lease Rent() => new(this, _kept.TryTake(out Workspace<float>? kept) ? kept : new Workspace<float>(Workers));
 
     private void Return(Workspace<float> workspace)
     {

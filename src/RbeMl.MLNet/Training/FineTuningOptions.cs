@@ -8,16 +8,6 @@ using RbeMl.Training;
 
 namespace RbeMl.MLNet.Training;
 
-/// <summary>What <c>Fit</c> does when it is cancelled.</summary>
-public enum WhenCancelled
-{
-    /// <summary>Throws <see cref="OperationCanceledException"/>.</summary>
-    Throw,
-
-    /// <summary>Returns the best model so far: by validation loss, or the latest where there is no validation.</summary>
-    ReturnBest,
-}
-
 /// <summary>What every trainer of a GPT-2 model can be told. Estimators copy their options: changing them afterwards changes nothing.</summary>
 public abstract class FineTuningOptions
 {
@@ -29,7 +19,7 @@ public abstract class FineTuningOptions
     public string? ModelPath { get; set; }
 
     /// <summary>The model to begin with, and its tokenizer, in place of <see cref="ModelPath"/>. <c>Fit</c> copies it: keep it until then. It stays as it is, and its owner's.</summary>
-    public Gpt2Bundle? Model { get; set; }
+    public ModelBundle? Model { get; set; }
 
     /// <summary>Blocks of a new model.</summary>
     public int Layers { get; set; } = 2;

@@ -12,15 +12,15 @@ internal sealed class StartingModel : IDisposable
 {
     private const int NewContext = 128, NewVocabulary = 1024;
     private readonly FineTuningOptions _options;
-    private readonly Gpt2Bundle? _loaded;
-    private readonly Gpt2Bundle? _given;
+    private readonly ModelBundle? _loaded;
+    private readonly ModelBundle? _given;
 
     /// <summary>Finds the model; loads it when a path is given.</summary>
     /// <param name="options">The options, checked.</param>
     /// <param name="earlier">The model of an earlier training, in place of the one that the options name; it is copied.</param>
     /// <exception cref="InvalidSettingException">The context is longer than the model's positions.</exception>
     /// <exception cref="RbeFileException">No model can be read there.</exception>
-    public StartingModel(FineTuningOptions options, Gpt2Bundle? earlier = null)
+    public StartingModel(FineTuningOptions options, ModelBundle? earlier = null)
     {
         _options = options;
         _given = earlier ?? options.Model;
@@ -57,7 +57,7 @@ internal sealed class StartingModel : IDisposable
     /// <param name="vocabulary">Token ids of a new model.</param>
     /// <param name="seed">Seed of a new model's weights.</param>
     /// <exception cref="ObjectDisposedException">The model that was given is disposed.</exception>
-    public Gpt2Model<float> Create(int vocabulary, ulong seed)
+    public TransformerModel<float> Create(int vocabulary, ulong seed)
     {
         RbeOptions? compression = _options.Compression;
         if (_given is null)
@@ -72,21 +72,21 @@ internal sealed class StartingModel : IDisposable
                 Dropout = (float)(_options.Dropout ?? 0),
             };
             NewModelMemory.Require(config, _options.Optimizer);
-            return new Gpt2Model<float>(Known(Gpt2Weights.CreateUntrained(config, compression ?? new RbeOptions(), seed)));
+            return new TransformerModel<float>(Known(TransformerWeights.CreateUntrained(config, compression ?? new RbeOptions(), seed)));
         }
 
-        Gpt2Weights weights = Known(Weights(_given.Model));
+        TransformerWeights weights = Known(Weights(_given.Model));
         if (_options.Dropout is { } dropout) weights = weights with { Config = weights.Config.WithDropout((float)dropout) };
-        return new Gpt2Model<float>(compression is null ? weights : weights.Recompress(compression));
+        return new TransformerModel<float>(compression is null ? weights : weights.Recompress(compression));
     }
 
     /// <summary>Frees what was loaded; models that were made stay.</summary>
     public void Dispose() => _loaded?.Dispose();
 
     // With the tokenizer's end of text and ids.
-    private Gpt2Weights Known(Gpt2Weights weights) => weights with { Tokens = weights.Tokens.With(Tokenizer, weights.Config.Vocabulary) };
+    private TransformerWeights Known(TransformerWeights weights) => weights with { Tokens = weights.Tokens.With(Tokenizer, weights.Config.Vocabulary) };
 
-    private static Gpt2Weights Weights(Gpt2Model<float> model)
+    private static TransformerWeights Weights(TransformerModel<float> model)
     {
         try
         {

@@ -31,8 +31,8 @@ public sealed partial class BlockCalibration
     public Calibration this[BlockMatrix matrix] => matrix switch
     {
         BlockMatrix.Output => _attended,
-        BlockMatrix.Expand => _expanded,
-        BlockMatrix.Contract => _contracted,
+        BlockMatrix.UpProjection => _expanded,
+        BlockMatrix.DownProjection => _contracted,
         _ => _normalized,
     };
 
@@ -56,14 +56,14 @@ public sealed partial class BlockCalibration
         using Workspace<float>? own = workspace is null ? new Workspace<float>() : null;
         workspace ??= own!;
         SecondMoment normalized = new(config.Width), attended = new(config.Width), expanded = new(config.Width), contracted = new(config.HiddenWidth);
-        int threads = workspace.Team.Threads;
+        int threads = workspace.Workers.Threads;
         float[] output = BlockRunner.Run(BlockWeights.Compress(dense, config, RbeOptions.Dense), config, input, workspace, (saved, _) =>
         {
             // Without a transform the coefficient domain is the plain one.
-            Add(normalized, saved[BlockPanel.X1Hat], input, threads, cancel);
-            Add(attended, saved[BlockPanel.AttHat], input, threads, cancel);
-            Add(expanded, saved[BlockPanel.X2Hat], input, threads, cancel);
-            Add(contracted, saved[BlockPanel.HiddenHat], input, threads, cancel);
+            Add(normalized, saved[BlockPanel.X1Coefficients], input, threads, cancel);
+            Add(attended, saved[BlockPanel.AttCoefficients], input, threads, cancel);
+            Add(expanded, saved[BlockPanel.X2Coefficients], input, threads, cancel);
+            Add(contracted, saved[BlockPanel.HiddenCoefficients], input, threads, cancel);
         }, cancel);
         return new BlockCalibration(
             new BlockExample(input, input.With(output)),

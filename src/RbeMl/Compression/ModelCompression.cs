@@ -91,7 +91,7 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         PartOutcome embeddings = new(table + places, places + (request.Embeddings is null ? table : tables.Sum(t => t.Report.Bytes)), tables.Length == 0 ? 0 : MatrixOutcome.RelativeError(tables));
         _done = _total;
         Tell("done");
-        Gpt2Weights weights = new()
+        TransformerWeights weights = new()
         {
             Tokens = source.Tokens,
             Config = _stored,

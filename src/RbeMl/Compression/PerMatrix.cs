@@ -65,8 +65,8 @@ public static class PerMatrix
             KeyBias = Sum(vectors.KeyBias, corrections[BlockMatrix.Key]),
             ValueBias = Sum(vectors.ValueBias, corrections[BlockMatrix.Value]),
             OutputBias = Sum(vectors.OutputBias, corrections[BlockMatrix.Output]),
-            ExpandBias = Sum(vectors.ExpandBias, corrections[BlockMatrix.Expand]),
-            ContractBias = Sum(vectors.ContractBias, corrections[BlockMatrix.Contract]),
+            UpProjectionBias = Sum(vectors.UpProjectionBias, corrections[BlockMatrix.UpProjection]),
+            DownProjectionBias = Sum(vectors.DownProjectionBias, corrections[BlockMatrix.DownProjection]),
         };
     }
 

@@ -2,14 +2,14 @@ namespace RbeMl.Kernels;
 
 /// <summary>A few chunks of tokens that are worked on together, so that a decoded tile serves all of them.</summary>
 /// <param name="Count">Chunks, at least 1.</param>
-/// <param name="Width">Lanes of a chunk: 64 or 16.</param>
+/// <param name="Lanes">Lanes of a chunk: 64 or 16.</param>
 /// <param name="LastTokens">Lanes of the last chunk that hold a token; the other chunks are full.</param>
-internal readonly record struct ChunkBatch(int Count, int Width, int LastTokens)
+internal readonly record struct ChunkBatch(int Count, int Lanes, int LastTokens)
 {
     private const int LaneStep = 16;
 
     /// <summary>Lanes of a chunk that products have to compute: those with tokens, in whole vectors.</summary>
-    public int LanesOf(int chunk) => chunk < Count - 1 ? Width : Math.Min(Width, (LastTokens + LaneStep - 1) / LaneStep * LaneStep);
+    public int LanesOf(int chunk) => chunk < Count - 1 ? Lanes : Math.Min(Lanes, (LastTokens + LaneStep - 1) / LaneStep * LaneStep);
 }
 
 /// <summary>The same place in each chunk of a group.</summary>

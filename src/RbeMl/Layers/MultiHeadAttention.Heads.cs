@@ -28,7 +28,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
     internal long HeadScratch(int batch, int queries, int past, bool backward, LayerKvCache<T>? cache)
     {
         int keys = past + queries;
-        if (cache is null && (batch == 1 || queries % Panel<T>.WideWidth == 0)) return 0;
+        if (cache is null && (batch == 1 || queries % Panel<T>.WideLanes == 0)) return 0;
         long query = ScratchArea<T>.Size((long)HeadWidth * Panel<T>.RoundUp(queries, 16)), key = ScratchArea<T>.Size((long)HeadWidth * Panel<T>.RoundUp(keys, 16));
         if (backward) return 4 * (query + key);
         return 2 * (cache is null ? query + key : query + ScratchArea<T>.Size((long)HeadWidth * Block));
@@ -135,10 +135,10 @@ public sealed unsafe partial class MultiHeadAttention<T>
     }
 
     // A sequence that starts a chunk has its heads there in rows of the chunk's width, and, if longer, its next 64 tokens in the next chunk.
-    private static bool IsInPlace(in HeadCall call, Panel<T> panel, LayerKvCache<T>? cache) => cache is null && call.First % panel.Width == 0 && (call.Tokens % panel.Width == 0 || call.IsLast);
+    private static bool IsInPlace(in HeadCall call, Panel<T> panel, LayerKvCache<T>? cache) => cache is null && call.First % panel.Lanes == 0 && (call.Tokens % panel.Lanes == 0 || call.IsLast);
 
     private static void SetPanels(ref AttentionProblem<T> p, Panel<T> qkv, Panel<T> att) =>
-        (p.QueryStride, p.KeyStride, p.QueryBlock, p.KeyBlock, p.OutputBlock) = (qkv.Width, qkv.Width, qkv.ChunkStride, qkv.ChunkStride, att.ChunkStride);
+        (p.QueryStride, p.KeyStride, p.QueryBlock, p.KeyBlock, p.OutputBlock) = (qkv.Lanes, qkv.Lanes, qkv.ChunkStride, qkv.ChunkStride, att.ChunkStride);
 
     // Tokens of a part: whole blocks of 64 from the first one on.
     private static (int First, int End) Range(HeadPart part, int firstBlock, int tokens)
@@ -165,7 +165,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
         };
     }
 
-    private T* Rows(Panel<T> panel, in HeadCall call, int firstFeature) => panel.Chunk(call.First / panel.Width) + ((long)firstFeature + (call.Head * HeadWidth)) * panel.Width;
+    private T* Rows(Panel<T> panel, in HeadCall call, int firstFeature) => panel.Chunk(call.First / panel.Lanes) + ((long)firstFeature + (call.Head * HeadWidth)) * panel.Lanes;
 
     private void SetMasks(ref AttentionProblem<T> p, in HeadCall call, byte* padding, T* additive, ForwardOptions<T> options)
     {

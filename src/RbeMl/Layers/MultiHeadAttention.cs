@@ -80,20 +80,20 @@ public sealed unsafe partial class MultiHeadAttention<T>
         foreach (RbeLinear<T> linear in _all)
         {
             most = Math.Max(most, linear.ScratchElementsOf(chunks));
-            codes = Math.Max(codes, linear.CodeElements(linear.TileColumns, Panel<T>.WideWidth) * chunks);
+            codes = Math.Max(codes, linear.CodeElements(linear.TileColumns, Panel<T>.WideLanes) * chunks);
         }
 
         return most + codes + 64;
     }
 
-    /// <summary>Backward of the output projection of one chunk: gyHat -> gradient of the attention output, [Dp][width].</summary>
-    internal void OutputBackwardChunk(T* gyHat, T* gyMoments, T* dAtt, int width, ScratchArea<T> scratch)
+    /// <summary>Backward of the output projection of one chunk: gyCoefficients -> gradient of the attention output, [Dp][width].</summary>
+    internal void OutputBackwardChunk(T* gyCoefficients, T* gyMoments, T* dAtt, int width, ScratchArea<T> scratch)
     {
         for (int j = 0; j < Output.TileColumns; j++)
         {
             T* g = dAtt + (long)j * Output.Tile * width;
             new Span<T>(g, Output.Tile * width).Clear();
-            Output.AccumulateColumn(j, gyHat, gyMoments, g, width, scratch);
+            Output.AccumulateColumn(j, gyCoefficients, gyMoments, g, width, scratch);
             Output.FinishColumn(j, g, g, width);
         }
     }

@@ -16,7 +16,7 @@ public sealed unsafe partial class RbeLinear<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly ParameterVector<T> _parameters;
-    private readonly SparsePattern? _pattern;
+    private readonly SparsityPattern? _pattern;
     private readonly FrozenTiles? _base;
     private readonly AlphaFactors<T>? _factors;
     private readonly RbeStructure _matrix; // never the matrix: its values are the parameters' now, and would be kept twice
@@ -48,7 +48,7 @@ public sealed unsafe partial class RbeLinear<T>
 
         if (matrix.Support is { } support)
         {
-            _pattern = new SparsePattern(support, matrix.TileRows, matrix.TileColumns);
+            _pattern = new SparsityPattern(support, matrix.TileRows, matrix.TileColumns);
             parameters.Own(_pattern);
             Coefficients = parameters.Add($"{name}.coefficients", ParameterKind.Coefficient, matrix.Coefficients, scale);
         }
@@ -87,7 +87,7 @@ public sealed unsafe partial class RbeLinear<T>
     public long FixedBytes => NativeBytes + ((long)(_matrix.Support?.Starts.Length ?? 0) * sizeof(ushort)) + (_base?.ResidentBytes ?? 0);
 
     /// <summary>Those in native memory.</summary>
-    internal long NativeBytes => (_pattern?.NativeBytes ?? 0) + (_factors?.AllocatedBytes ?? 0) + (_slab?.Bytes ?? 0);
+    internal long NativeBytes => (_pattern?.NativeBytes ?? 0) + (_factors?.AllocatedBytes ?? 0) + (_packed?.Bytes ?? 0);
 
     /// <summary>Rows of a moment panel of the input: 12 a tile column, 0 without alphas.</summary>
     public int InputMomentRows => _factors is null ? 0 : TileColumns * BasisFunctions.FactorCount;
@@ -102,76 +102,76 @@ public sealed unsafe partial class RbeLinear<T>
     public float[] BiasValues() => Bias is null ? [] : _parameters.ToFloats(Bias);
 
     /// <summary>blocks of x -> blocks of x^; rows of x beyond the features must be zero. x^ may be x.</summary>
-    internal void TransformBlocks(int blocks, T* x, T* xHat, int width)
+    internal void TransformBlocks(int blocks, T* x, T* xCoefficients, int width)
     {
         long stride = (long)Tile * width;
-        for (int b = 0; b < blocks; b++) BlockTransform.Forward(_matrix.Transform, Tile, x + b * stride, xHat + b * stride, width);
+        for (int b = 0; b < blocks; b++) BlockTransform.Forward(_matrix.Transform, Tile, x + b * stride, xCoefficients + b * stride, width);
     }
 
     /// <summary>Moments of blocks in the coefficient domain, <c>[12 a block][width]</c>; nothing without alphas.</summary>
-    internal void Moments(int blocks, T* hat, T* moments, int width)
+    internal void Moments(int blocks, T* coefficients, T* moments, int width)
     {
         if (_factors is null) return;
         for (int b = 0; b < blocks; b++)
         {
-            AlphaKernel.Moments(_factors, hat + (long)b * Tile * width, moments + (long)b * BasisFunctions.FactorCount * width, width);
+            AlphaKernel.Moments(_factors, coefficients + (long)b * Tile * width, moments + (long)b * BasisFunctions.FactorCount * width, width);
         }
     }
 
     /// <summary>Moments of an input that several matrices share, of one tile and transform, if one of them has alphas.</summary>
-    internal static void MomentsOf(RbeLinear<T>[] linears, T* hat, T* moments, int width)
+    internal static void MomentsOf(RbeLinear<T>[] linears, T* coefficients, T* moments, int width)
     {
-        if (Array.Find(linears, linear => linear._factors is not null) is { } reader) reader.Moments(reader.TileColumns, hat, moments, width);
+        if (Array.Find(linears, linear => linear._factors is not null) is { } reader) reader.Moments(reader.TileColumns, coefficients, moments, width);
     }
 
     /// <summary>
-    /// yHat += C(tileRow, first .. last) xHat and, for alphas, s += the mixed moments. xHat and moments point at block <paramref name="first"/>.
+    /// yCoefficients += C(tileRow, first .. last) xCoefficients and, for alphas, s += the mixed moments. xCoefficients and moments point at block <paramref name="first"/>.
     /// </summary>
-    internal void AccumulateRow(int tileRow, int first, int last, T* xHat, T* moments, T* yHat, T* s, int width, ScratchArea<T> scratch) =>
-        AccumulateRow(tileRow, first, last, One(xHat, moments, width), new ChunkPointers<T>(yHat, 0), new ChunkPointers<T>(s, 0), scratch);
+    internal void AccumulateRow(int tileRow, int first, int last, T* xCoefficients, T* moments, T* yCoefficients, T* s, int width, ScratchArea<T> scratch) =>
+        AccumulateRow(tileRow, first, last, One(xCoefficients, moments, width), new ChunkPointers<T>(yCoefficients, 0), new ChunkPointers<T>(s, 0), scratch);
 
-    /// <summary>y = T'(yHat + expanded moments) + bias for one tile row; rows beyond the outputs become zero. y may be yHat.</summary>
-    internal void FinishRow(int tileRow, T* yHat, T* s, T* y, int width)
+    /// <summary>y = T'(yCoefficients + expanded moments) + bias for one tile row; rows beyond the outputs become zero. y may be yCoefficients.</summary>
+    internal void FinishRow(int tileRow, T* yCoefficients, T* s, T* y, int width)
     {
-        if (_factors is not null) AlphaKernel.Expand(_factors, s, yHat, width);
-        BlockTransform.Inverse(_matrix.Transform, Tile, yHat, y, width);
+        if (_factors is not null) AlphaKernel.Expand(_factors, s, yCoefficients, width);
+        BlockTransform.Inverse(_matrix.Transform, Tile, yCoefficients, y, width);
         int rows = Math.Min(Tile, Outputs - tileRow * Tile);
         if (Bias is not null) Elementwise.AddBias(y, _parameters.At(Bias) + tileRow * Tile, rows, width);
         ClearRows(y, rows, width);
     }
 
     /// <summary>y block of one tile row from all of x^ and its moments.</summary>
-    internal void ForwardRow(int tileRow, T* xHat, T* moments, T* y, int width, ScratchArea<T> scratch) =>
-        ForwardRow(tileRow, One(xHat, moments, width), new ChunkPointers<T>(y, 0), scratch);
+    internal void ForwardRow(int tileRow, T* xCoefficients, T* moments, T* y, int width, ScratchArea<T> scratch) =>
+        ForwardRow(tileRow, One(xCoefficients, moments, width), new ChunkPointers<T>(y, 0), scratch);
 
-    /// <summary>dxHat += C(.., tileColumn)' gHat, alphas included; gMoments are the moments of gHat.</summary>
-    internal void AccumulateColumn(int tileColumn, T* gHat, T* gMoments, T* dxHat, int width, ScratchArea<T> scratch)
+    /// <summary>dxCoefficients += C(.., tileColumn)' gCoefficients, alphas included; gMoments are the moments of gCoefficients.</summary>
+    internal void AccumulateColumn(int tileColumn, T* gCoefficients, T* gMoments, T* dxCoefficients, int width, ScratchArea<T> scratch)
     {
-        if (_pattern is not null) SparseKernel.MultiplyTransposed(_pattern, _parameters.At(Coefficients!), tileColumn, 0, TileRows, gHat, dxHat, width);
-        if (_base is not null) QuantizedKernel.MultiplyTransposed(_base, TileColumns, tileColumn, 0, TileRows, gHat, dxHat, width, scratch.Take((long)Tile * Tile));
+        if (_pattern is not null) SparseKernel.MultiplyTransposed(_pattern, _parameters.At(Coefficients!), tileColumn, 0, TileRows, gCoefficients, dxCoefficients, width);
+        if (_base is not null) QuantizedKernel.MultiplyTransposed(_base, TileColumns, tileColumn, 0, TileRows, gCoefficients, dxCoefficients, width, scratch.Take((long)Tile * Tile));
         if (_factors is null) return;
         T* m = scratch.Take((long)BasisFunctions.FactorCount * width);
         new Span<T>(m, BasisFunctions.FactorCount * width).Clear();
         T* alphas = _parameters.At(Alphas!) + (long)tileColumn * BasisFunctions.Count;
         AlphaKernel.MixTiles(_factors, alphas, (long)TileColumns * BasisFunctions.Count, gMoments, TileRows, transposed: true, m, width);
-        AlphaKernel.Expand(_factors, m, dxHat, width);
+        AlphaKernel.Expand(_factors, m, dxCoefficients, width);
     }
 
-    /// <summary>dx = S dxHat for one tile column; rows beyond the inputs become zero. dx may be dxHat.</summary>
-    internal void FinishColumn(int tileColumn, T* dxHat, T* dx, int width)
+    /// <summary>dx = S dxCoefficients for one tile column; rows beyond the inputs become zero. dx may be dxCoefficients.</summary>
+    internal void FinishColumn(int tileColumn, T* dxCoefficients, T* dx, int width)
     {
-        BlockTransform.Inverse(_matrix.Transform, Tile, dxHat, dx, width);
+        BlockTransform.Inverse(_matrix.Transform, Tile, dxCoefficients, dx, width);
         ClearRows(dx, Math.Min(Tile, Inputs - tileColumn * Tile), width);
     }
 
     /// <summary>Transform and moments of input blocks, each block's while it is in the nearest cache. x^ may be x.</summary>
-    internal void TransformInput(int blocks, T* x, T* xHat, T* moments, int width)
+    internal void TransformInput(int blocks, T* x, T* xCoefficients, T* moments, int width)
     {
         long stride = (long)Tile * width;
-        for (int b = 0; b < blocks; b++, x += stride, xHat += stride, moments += BasisFunctions.FactorCount * width)
+        for (int b = 0; b < blocks; b++, x += stride, xCoefficients += stride, moments += BasisFunctions.FactorCount * width)
         {
-            TransformBlocks(1, x, xHat, width);
-            Moments(1, xHat, moments, width);
+            TransformBlocks(1, x, xCoefficients, width);
+            Moments(1, xCoefficients, moments, width);
         }
     }
 
@@ -179,13 +179,13 @@ public sealed unsafe partial class RbeLinear<T>
     /// Sums over lanes (the chunk's part of the bias gradient), transform and moments of the output gradient's blocks of some tile rows. Pointers are to the
     /// first of these rows' values; rows beyond the outputs have no sum. g^ may be g.
     /// </summary>
-    internal void TransformGradient(int firstRow, int rows, T* g, T* gHat, T* moments, T* biasSums, int width)
+    internal void TransformGradient(int firstRow, int rows, T* g, T* gCoefficients, T* moments, T* biasSums, int width)
     {
         long stride = (long)Tile * width;
         for (int b = 0; b < rows; b++)
         {
             if (Bias is not null) Elementwise.RowSums(g + b * stride, Math.Min(Tile, Outputs - (firstRow + b) * Tile), width, biasSums + (long)b * Tile);
-            TransformInput(1, g + b * stride, gHat + b * stride, moments + (long)b * BasisFunctions.FactorCount * width, width);
+            TransformInput(1, g + b * stride, gCoefficients + b * stride, moments + (long)b * BasisFunctions.FactorCount * width, width);
         }
     }
 
@@ -194,41 +194,41 @@ public sealed unsafe partial class RbeLinear<T>
     /// Panels: x^ and its moments, g^ and its moments. Moment panels are not read without alphas.
     /// </summary>
     internal void GradientRow(
-        int tileRow, Panel<T> xHat, Panel<T> xMoments, int xMomentFirstRow, Panel<T> gHat, int gFirstRow, Panel<T> gMoments, int gMomentFirstRow, int group, ParameterVector<T> gradients)
+        int tileRow, Panel<T> xCoefficients, Panel<T> xMoments, int xMomentFirstRow, Panel<T> gCoefficients, int gFirstRow, Panel<T> gMoments, int gMomentFirstRow, int group, ParameterVector<T> gradients)
     {
-        int width = xHat.Width;
-        for (int chunk = 0; chunk < xHat.Chunks; chunk += group)
+        int lanes = xCoefficients.Lanes;
+        for (int chunk = 0; chunk < xCoefficients.Chunks; chunk += group)
         {
-            int chunks = Math.Min(group, xHat.Chunks - chunk);
+            int chunks = Math.Min(group, xCoefficients.Chunks - chunk);
             if (_pattern is not null)
             {
                 SparseKernel.Gradient(
-                    _pattern, tileRow, xHat.Chunk(chunk), xHat.ChunkStride, gHat.Chunk(chunk) + (long)gFirstRow * width, gHat.ChunkStride, chunks, width, gradients.At(Coefficients!));
+                    _pattern, tileRow, xCoefficients.Chunk(chunk), xCoefficients.ChunkStride, gCoefficients.Chunk(chunk) + (long)gFirstRow * lanes, gCoefficients.ChunkStride, chunks, lanes, gradients.At(Coefficients!));
             }
 
             if (_factors is null) continue;
             AlphaKernel.GradientTiles(
-                _factors, xMoments.Chunk(chunk) + (long)xMomentFirstRow * width, xMoments.ChunkStride,
-                gMoments.Chunk(chunk) + ((long)gMomentFirstRow + tileRow * BasisFunctions.FactorCount) * width, gMoments.ChunkStride,
-                chunks, TileColumns, gradients.At(Alphas!) + (long)tileRow * TileColumns * BasisFunctions.Count, width);
+                _factors, xMoments.Chunk(chunk) + (long)xMomentFirstRow * lanes, xMoments.ChunkStride,
+                gMoments.Chunk(chunk) + ((long)gMomentFirstRow + tileRow * BasisFunctions.FactorCount) * lanes, gMoments.ChunkStride,
+                chunks, TileColumns, gradients.At(Alphas!) + (long)tileRow * TileColumns * BasisFunctions.Count, lanes);
         }
     }
 
     /// <summary>The same from panels of x^ and g^ alone; moments are computed on the way.</summary>
-    internal void GradientRow(int tileRow, Panel<T> xHat, Panel<T> gHat, ParameterVector<T> gradients, ScratchArea<T> scratch)
+    internal void GradientRow(int tileRow, Panel<T> xCoefficients, Panel<T> gCoefficients, ParameterVector<T> gradients, ScratchArea<T> scratch)
     {
-        for (int chunk = 0; chunk < xHat.Chunks; chunk++)
+        for (int chunk = 0; chunk < xCoefficients.Chunks; chunk++)
         {
-            GradientRow(tileRow, xHat.Chunk(chunk), gHat.Chunk(chunk) + (long)tileRow * Tile * xHat.Width, xHat.Width, gradients, scratch);
+            GradientRow(tileRow, xCoefficients.Chunk(chunk), gCoefficients.Chunk(chunk) + (long)tileRow * Tile * xCoefficients.Lanes, xCoefficients.Lanes, gradients, scratch);
         }
     }
 
     /// <summary>The same for one chunk: all of x^ [Dp][width] and the tile row's block of g^ [Tile][width].</summary>
-    internal void GradientRow(int tileRow, T* xHat, T* gHatBlock, int width, ParameterVector<T> gradients, ScratchArea<T> scratch)
+    internal void GradientRow(int tileRow, T* xCoefficients, T* gHatBlock, int width, ParameterVector<T> gradients, ScratchArea<T> scratch)
     {
         if (_pattern is not null)
         {
-            SparseKernel.Gradient(_pattern, tileRow, xHat, 0, gHatBlock - (long)tileRow * Tile * width, 0, 1, width, gradients.At(Coefficients!));
+            SparseKernel.Gradient(_pattern, tileRow, xCoefficients, 0, gHatBlock - (long)tileRow * Tile * width, 0, 1, width, gradients.At(Coefficients!));
         }
 
         if (_factors is null) return;
@@ -238,7 +238,7 @@ public sealed unsafe partial class RbeLinear<T>
         T* gradient = gradients.At(Alphas!) + (long)tileRow * TileColumns * BasisFunctions.Count;
         for (int j = 0; j < TileColumns; j++)
         {
-            AlphaKernel.Moments(_factors, xHat + (long)j * Tile * width, x, width);
+            AlphaKernel.Moments(_factors, xCoefficients + (long)j * Tile * width, x, width);
             AlphaKernel.Gradient(_factors, x, g, gradient + (j * BasisFunctions.Count), width);
         }
     }

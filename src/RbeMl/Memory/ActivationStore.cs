@@ -40,11 +40,11 @@ internal abstract unsafe class ActivationStore<T> : IDisposable
     public void Rewind() => _next = 0;
 
     /// <summary>Puts the next array away, or brings it back; one that may be <paramref name="rounded"/> is if this store does so.</summary>
-    public void Move(T* values, long count, bool rounded, bool save, ThreadTeam team)
+    public void Move(T* values, long count, bool rounded, bool save, WorkerPool workers)
     {
         rounded &= Rounds;
         Work work = new(this, values, count, _next, rounded, save);
-        team.For(checked((int)((count + Piece - 1) / Piece)), ref work);
+        workers.For(checked((int)((count + Piece - 1) / Piece)), ref work);
         _next += BytesOf(count, rounded);
     }
 
@@ -73,7 +73,7 @@ internal abstract unsafe class ActivationStore<T> : IDisposable
 /// <summary>Panels as bf16 in memory.</summary>
 internal sealed unsafe class BFloat16Store : ActivationStore<float>
 {
-    private readonly Slab<byte> _bytes = new();
+    private readonly GrowableBuffer<byte> _bytes = new();
 
     public override long AllocatedBytes => _bytes.AllocatedBytes;
 

@@ -13,10 +13,10 @@ internal sealed unsafe class Panel<T> : IDisposable
     where T : unmanaged
 {
     /// <summary>Tokens of a full chunk.</summary>
-    public const int WideWidth = 64;
+    public const int WideLanes = 64;
 
     /// <summary>Tokens of a chunk when the whole panel has at most that many.</summary>
-    public const int NarrowWidth = 16;
+    public const int NarrowLanes = 16;
 
     private NativeBuffer<T>? _buffer;
 
@@ -30,13 +30,13 @@ internal sealed unsafe class Panel<T> : IDisposable
     public int PaddedFeatures { get; private set; }
 
     /// <summary>Lanes of a chunk: 64 or 16.</summary>
-    public int Width { get; private set; }
+    public int Lanes { get; private set; }
 
     /// <summary>Number of chunks.</summary>
     public int Chunks { get; private set; }
 
     /// <summary>Elements from one chunk to the next.</summary>
-    public long ChunkStride => (long)PaddedFeatures * Width;
+    public long ChunkStride => (long)PaddedFeatures * Lanes;
 
     /// <summary>Elements in use.</summary>
     public long Length => Chunks * ChunkStride;
@@ -48,10 +48,10 @@ internal sealed unsafe class Panel<T> : IDisposable
     public T* Pointer => _buffer is null ? throw new InvalidOperationException("The panel has no shape yet: call Reshape first.") : _buffer.Pointer;
 
     /// <summary>Width of the chunks of <paramref name="tokens"/> tokens.</summary>
-    public static int WidthFor(int tokens) => tokens <= NarrowWidth ? NarrowWidth : WideWidth;
+    public static int LanesFor(int tokens) => tokens <= NarrowLanes ? NarrowLanes : WideLanes;
 
     /// <summary>Elements of a panel of <paramref name="tokens"/> tokens and <paramref name="paddedFeatures"/> feature rows.</summary>
-    public static long Elements(int tokens, int paddedFeatures) => (long)RoundUp(tokens, WidthFor(tokens)) * paddedFeatures;
+    public static long Elements(int tokens, int paddedFeatures) => (long)RoundUp(tokens, LanesFor(tokens)) * paddedFeatures;
 
     /// <summary>The smallest multiple of <paramref name="multiple"/> that is at least <paramref name="value"/>.</summary>
     public static int RoundUp(int value, int multiple) => checked((value + multiple - 1) / multiple * multiple);
@@ -70,8 +70,8 @@ internal sealed unsafe class Panel<T> : IDisposable
         Tokens = tokens;
         Features = features;
         PaddedFeatures = paddedFeatures;
-        Width = WidthFor(tokens);
-        Chunks = ((tokens - 1) / Width) + 1;
+        Lanes = LanesFor(tokens);
+        Chunks = ((tokens - 1) / Lanes) + 1;
         if (_buffer is null || _buffer.Length < Length)
         {
             _buffer?.Dispose();
@@ -90,10 +90,10 @@ internal sealed unsafe class Panel<T> : IDisposable
     public T* Chunk(int chunk) => Pointer + chunk * ChunkStride;
 
     /// <summary>Number of tokens in chunk <paramref name="chunk"/>; the other lanes are padding.</summary>
-    public int TokensIn(int chunk) => Math.Min(Width, Tokens - chunk * Width);
+    public int TokensIn(int chunk) => Math.Min(Lanes, Tokens - chunk * Lanes);
 
     /// <summary>The element of one token and feature.</summary>
-    public ref T this[int token, int feature] => ref Chunk(token / Width)[(long)feature * Width + token % Width];
+    public ref T this[int token, int feature] => ref Chunk(token / Lanes)[(long)feature * Lanes + token % Lanes];
 
     /// <summary>Sets everything in use to zero.</summary>
     public void Clear() => NativeMemory.Clear(Pointer, checked((nuint)(Length * sizeof(T))));
@@ -109,10 +109,10 @@ internal sealed unsafe class Panel<T> : IDisposable
             {
                 T* panel = Chunk(chunk);
                 int tokens = TokensIn(chunk);
-                long used = (long)Features * Width;
-                if (tokens < Width) NativeMemory.Clear(panel, (nuint)(ChunkStride * sizeof(T)));
+                long used = (long)Features * Lanes;
+                if (tokens < Lanes) NativeMemory.Clear(panel, (nuint)(ChunkStride * sizeof(T)));
                 else NativeMemory.Clear(panel + used, (nuint)((ChunkStride - used) * sizeof(T)));
-                Transpose(source + (long)chunk * Width * Features, tokens, Features, Features, panel, Width);
+                Transpose(source + (long)chunk * Lanes * Features, tokens, Features, Features, panel, Lanes);
             }
         }
     }
@@ -124,7 +124,7 @@ internal sealed unsafe class Panel<T> : IDisposable
         Check(rows.Length);
         fixed (T* target = rows)
         {
-            for (int chunk = 0; chunk < Chunks; chunk++) Transpose(Chunk(chunk), Features, TokensIn(chunk), Width, target + (long)chunk * Width * Features, Features);
+            for (int chunk = 0; chunk < Chunks; chunk++) Transpose(Chunk(chunk), Features, TokensIn(chunk), Lanes, target + (long)chunk * Lanes * Features, Features);
         }
     }
 

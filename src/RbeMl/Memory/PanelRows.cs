@@ -9,10 +9,10 @@ internal static unsafe class PanelRows
     {
         for (int done = 0; done < tokens;)
         {
-            (int chunk, int lane) = Math.DivRem(firstToken + done, panel.Width);
-            int count = Math.Min(panel.Width - lane, tokens - done);
-            T* source = panel.Chunk(chunk) + (long)firstFeature * panel.Width + lane;
-            for (int f = 0; f < features; f++) new Span<T>(source + (long)f * panel.Width, count).CopyTo(new Span<T>(target + f * stride + done, count));
+            (int chunk, int lane) = Math.DivRem(firstToken + done, panel.Lanes);
+            int count = Math.Min(panel.Lanes - lane, tokens - done);
+            T* source = panel.Chunk(chunk) + (long)firstFeature * panel.Lanes + lane;
+            for (int f = 0; f < features; f++) new Span<T>(source + (long)f * panel.Lanes, count).CopyTo(new Span<T>(target + f * stride + done, count));
             done += count;
         }
     }
@@ -23,10 +23,10 @@ internal static unsafe class PanelRows
     {
         for (int done = 0; done < tokens;)
         {
-            (int chunk, int lane) = Math.DivRem(firstToken + done, panel.Width);
-            int count = Math.Min(panel.Width - lane, tokens - done);
-            T* target = panel.Chunk(chunk) + (long)firstFeature * panel.Width + lane;
-            for (int f = 0; f < features; f++) new Span<T>(source + f * stride + done, count).CopyTo(new Span<T>(target + (long)f * panel.Width, count));
+            (int chunk, int lane) = Math.DivRem(firstToken + done, panel.Lanes);
+            int count = Math.Min(panel.Lanes - lane, tokens - done);
+            T* target = panel.Chunk(chunk) + (long)firstFeature * panel.Lanes + lane;
+            for (int f = 0; f < features; f++) new Span<T>(source + f * stride + done, count).CopyTo(new Span<T>(target + (long)f * panel.Lanes, count));
             done += count;
         }
     }

@@ -15,8 +15,8 @@ internal static class LearningRate
     {
         ArgumentNullException.ThrowIfNull(options);
         if (double.IsNaN(progress)) throw new InvalidSettingException(nameof(progress), progress, "use the fraction of the run that is done, 0 to 1.");
-        double start = options.Steps == int.MaxValue ? TimedWarmup : Math.Min(1, options.Warmup / (double)options.Steps);
-        if (step < options.Warmup && progress < start) return Math.Max((step + 1.0) / (options.Warmup + 1.0), progress / start);
+        double start = options.Steps == int.MaxValue ? TimedWarmup : Math.Min(1, options.WarmupSteps / (double)options.Steps);
+        if (step < options.WarmupSteps && progress < start) return Math.Max((step + 1.0) / (options.WarmupSteps + 1.0), progress / start);
         double done = start >= 1 ? 1 : Math.Clamp((progress - start) / (1 - start), 0, 1);
         double shape = options.Schedule switch
         {

@@ -22,7 +22,7 @@ public sealed class Trainer : IDisposable, ILeased
     private readonly ITokenSource _train;
     private readonly ITokenSource? _validation;
     private readonly Workspace<float> _workspace;
-    private readonly Gpt2Context<float> _context;
+    private readonly TransformerContext<float> _context;
     private readonly GradientTree<float> _gradients;
     private readonly int[] _inputs;
     private readonly int[] _targets;
@@ -42,7 +42,7 @@ public sealed class Trainer : IDisposable, ILeased
     /// <exception cref="MemoryLimitException">The run does not fit into <see cref="TrainerOptions.MemoryLimit"/> (it says the least that would do), or, without one, into the machine.</exception>
     /// <exception cref="RbeFileException">The folder of a spill file cannot be used.</exception>
     /// <exception cref="TokenException">The context is longer than the model's positions, or a source has more ids than the model's vocabulary.</exception>
-    public Trainer(Gpt2Model<float> model, ITokenSource train, ITokenSource? validation, TrainerOptions options, int threads = 0)
+    public Trainer(TransformerModel<float> model, ITokenSource train, ITokenSource? validation, TrainerOptions options, int threads = 0)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(train);
@@ -69,7 +69,7 @@ public sealed class Trainer : IDisposable, ILeased
         MemoryPlanOptions needs = new()
         {
             LimitBytes = options.MemoryLimit is { } limit ? (long)limit << 20 : RuntimeFootprint.MachineBytes,
-            Batch = options.Batch,
+            BatchSize = options.BatchSize,
             Context = options.Context,
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
             GradientVectors = GradientTree<float>.VectorsFor(options.Accumulate),
@@ -89,16 +89,16 @@ public sealed class Trainer : IDisposable, ILeased
 
         _lease = new Lease(this);
         _workspace = new Workspace<float>(threads);
-        if (options.Profile) Profile = new StepProfile(_workspace.Team.Threads);
-        _context = new Gpt2Context<float>(model, _workspace, settings);
+        if (options.Profile) Profile = new StepProfile(_workspace.Workers.Threads);
+        _context = new TransformerContext<float>(model, _workspace, settings);
         _gradients = new GradientTree<float>(model.Parameters, options.Accumulate);
         Optimizer = options.Optimizer.Create(model.Parameters, options);
-        _inputs = new int[checked(options.Batch * options.Context)];
+        _inputs = new int[checked(options.BatchSize * options.Context)];
         _targets = new int[_inputs.Length];
     }
 
     /// <summary>The model.</summary>
-    public Gpt2Model<float> Model { get; }
+    public TransformerModel<float> Model { get; }
 
     /// <summary>Settings.</summary>
     public TrainerOptions Options { get; }
@@ -122,7 +122,7 @@ public sealed class Trainer : IDisposable, ILeased
     public StepProfile? Profile { get; }
 
     /// <summary>Bytes that the steps so far work in, without weights, gradients and optimiser.</summary>
-    public StepMemory StepBytes => Gpt2Model<float>.MeasureStep(_context);
+    public StepMemory StepBytes => TransformerModel<float>.MeasureStep(_context);
 
     /// <summary>The spill file, or null.</summary>
     public string? SpillPath => _context.SpillPath;
@@ -179,13 +179,13 @@ public sealed class Trainer : IDisposable, ILeased
                 }
 
                 DropoutStep dropout = new(Options.Seed, (uint)(first + micro));
-                if (TokenTargets.Count(_targets) > 0) loss += Model.LossSum(_inputs, _targets, Options.Batch, Options.Context, _context, dropout, _gradients.Leaf, 1.0 / predicted);
-                _gradients.Add(_workspace.Team);
+                if (TokenTargets.Count(_targets) > 0) loss += Model.LossSum(_inputs, _targets, Options.BatchSize, Options.Context, _context, dropout, _gradients.Leaf, 1.0 / predicted);
+                _gradients.Add(_workspace.Workers);
             }
 
             loss /= predicted;
             long updating = StepProfile.Now(Profile);
-            norm = Optimizer.Step(_gradients.Root, factor, _workspace.Team);
+            norm = Optimizer.Step(_gradients.Root, factor, _workspace.Workers);
             _cleared = true;
             Profile?.Lap(ProfileStage.Optimizer, updating);
         }
@@ -208,7 +208,7 @@ public sealed class Trainer : IDisposable, ILeased
 
     /// <summary>
     /// Mean loss over all tokens that the first sequences of the validation source predict, without dropout; NaN without a source. Each is taken once, and they are
-    /// added in their order: the same bits for any <see cref="TrainerOptions.Batch"/> and number of threads.
+    /// added in their order: the same bits for any <see cref="TrainerOptions.BatchSize"/> and number of threads.
     /// </summary>
     /// <param name="sequences">How many, if the source has as many; <see cref="TrainerOptions.ValidationSequences"/> when null.</param>
     /// <param name="cancel">Ends the validation between two blocks.</param>
@@ -225,10 +225,10 @@ public sealed class Trainer : IDisposable, ILeased
         _context.Cancel = cancel;
         try
         {
-            for (long first = 0; first < all; first += Options.Batch)
+            for (long first = 0; first < all; first += Options.BatchSize)
             {
-                int count = (int)Math.Min(Options.Batch, all - first);
-                _validation.Fill(first / Options.Batch, Options.Batch, context, _inputs, _targets);
+                int count = (int)Math.Min(Options.BatchSize, all - first);
+                _validation.Fill(first / Options.BatchSize, Options.BatchSize, context, _inputs, _targets);
                 ReadOnlySpan<int> targets = _targets.AsSpan(0, count * context);
                 int some = TokenTargets.Count(targets);
                 if (some > 0) sum = Model.LossSum(_inputs.AsSpan(0, count * context), targets, count, context, _context, null, null, 1, sum);
@@ -280,7 +280,7 @@ public sealed class Trainer : IDisposable, ILeased
         return predicted > 0 ? predicted : throw TokenTargets.None("the step");
     }
 
-    private void Fill(long index) => _train.Fill(index, Options.Batch, Options.Context, _inputs, _targets);
+    private void Fill(long index) => _train.Fill(index, Options.BatchSize, Options.Context, _inputs, _targets);
 
     // Asking the system costs a file read and garbage; once a second is enough for a progress bar.
     private long ResidentBytes()

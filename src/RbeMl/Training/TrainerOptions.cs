@@ -12,7 +12,7 @@ public sealed record TrainerOptions
     public int Steps { get; init; } = 1000;
 
     /// <summary>Sequences of a micro-batch B.</summary>
-    public int Batch { get; init; } = 12;
+    public int BatchSize { get; init; } = 12;
 
     /// <summary>Tokens of a sequence T.</summary>
     public int Context { get; init; } = 64;
@@ -33,7 +33,7 @@ public sealed record TrainerOptions
     public double? CoefficientLearningRate { get; init; }
 
     /// <summary>Steps of linear warm-up, at most a twentieth of a run that is limited by time.</summary>
-    public int Warmup { get; init; } = 100;
+    public int WarmupSteps { get; init; } = 100;
 
     /// <summary>Schedule after the warm-up.</summary>
     public RateSchedule Schedule { get; init; } = RateSchedule.Cosine;
@@ -86,15 +86,15 @@ public sealed record TrainerOptions
     public TrainerOptions Validate()
     {
         Require(Steps >= 1, nameof(Steps), Steps, "use at least 1 step.");
-        Require(Batch >= 1, nameof(Batch), Batch, "use at least 1 sequence.");
+        Require(BatchSize >= 1, nameof(BatchSize), BatchSize, "use at least 1 sequence.");
         Require(Context >= 1, nameof(Context), Context, "use at least 1 token.");
         Require(Accumulate >= 1, nameof(Accumulate), Accumulate, "use at least 1 micro-batch.");
         Require(Optimizer is not null, nameof(Optimizer), "null", OptimizerOptions.Choices);
         Optimizer!.Validate();
         Require(LearningRate is > 0 and <= 1e6, nameof(LearningRate), LearningRate, "use a positive number such as 1e-3.");
-        Require((long)Batch * Context <= Array.MaxLength / 2, "Batch x Context", (long)Batch * Context, "use fewer or shorter sequences, and Accumulate for the rest.");
+        Require((long)BatchSize * Context <= Array.MaxLength / 2, "Batch x Context", (long)BatchSize * Context, "use fewer or shorter sequences, and Accumulate for the rest.");
         Require(CoefficientLearningRate is null or (> 0 and <= 1e6), nameof(CoefficientLearningRate), CoefficientLearningRate, "use a positive number, or leave it out.");
-        Require(Warmup >= 0, nameof(Warmup), Warmup, "use 0 or more steps.");
+        Require(WarmupSteps >= 0, nameof(WarmupSteps), WarmupSteps, "use 0 or more steps.");
         Require(FinalFraction is >= 0 and <= 1, nameof(FinalFraction), FinalFraction, "use a fraction from 0 to 1.");
         Require(WeightDecay is >= 0 and < 10, nameof(WeightDecay), WeightDecay, "use 0 or a small positive number such as 0.1.");
         Require(Clip >= 0, nameof(Clip), Clip, "use 0 for no clipping, or a positive norm.");

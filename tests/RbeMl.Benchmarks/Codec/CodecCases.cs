@@ -9,7 +9,7 @@ namespace RbeMl.Benchmarks.Codec;
 /// <summary>The blocks of the table.</summary>
 internal static class CodecCases
 {
-    public const string Gpt2File = "gpt2-124m-layer0-attention.safetensors";
+    public const string ModelFile = "gpt2-124m-layer0-attention.safetensors";
     public const string WhisperFile = "whisper-tiny-en-encoder-0-1.safetensors";
     private const int Width = 768, Batch = 8, Length = 64;
     private static readonly TransformerConfig s_gpt2 = new() { Width = Width, Heads = 12 };
@@ -23,7 +23,7 @@ internal static class CodecCases
     {
         const int hidden = 64; // of a feed-forward layer that is zero
         using SafetensorsFile file = SafetensorsFile.Open(path);
-        DenseBlockWeights dense = HuggingFaceBlock.Attention(file, "transformer.h.0.", Width, BlockVectors.Initial(Width, hidden)) with { Expand = new float[hidden * Width], Contract = new float[Width * hidden] };
+        DenseBlockWeights dense = HuggingFaceBlock.Attention(file, "transformer.h.0.", Width, BlockVectors.Initial(Width, hidden)) with { UpProjection = new float[hidden * Width], DownProjection = new float[Width * hidden] };
         const string what = "GPT-2 124M layer 0, attention half: its feed-forward matrices are zero, y = x + attention, sizes are of four matrices";
         return Random("gpt2-0-attention", what, s_gpt2 with { FeedForwardWidth = hidden }, dense, sequences) with { Matrices = [BlockMatrix.Query, BlockMatrix.Key, BlockMatrix.Value, BlockMatrix.Output] };
     }

@@ -9,7 +9,7 @@ internal static class CodecCommand
 {
     public static Command Create()
     {
-        Option<string?> models = new("--models") { Description = $"A folder with {CodecCases.Gpt2File} and {CodecCases.WhisperFile}, or one of them." };
+        Option<string?> models = new("--models") { Description = $"A folder with {CodecCases.ModelFile} and {CodecCases.WhisperFile}, or one of them." };
         Option<string?> json = new("--json") { Description = "Writes the rows as JSON, to a file or to standard output.", Arity = ArgumentArity.ZeroOrOne };
         Option<string?> only = new("--only") { Description = "Only rows whose case/format contains this." };
         Option<bool> quick = new("--quick") { Description = "Fewer formats and less to calibrate on." };
@@ -41,13 +41,13 @@ internal static class CodecCommand
         yield return CodecCases.Gpt2Initialization(sequences);
         if (folder is null)
         {
-            say($"Trained weights are shown as well with --models <folder>: {CodecCases.Gpt2File} (its attention half) and {CodecCases.WhisperFile} (two blocks with real activations).");
+            say($"Trained weights are shown as well with --models <folder>: {CodecCases.ModelFile} (its attention half) and {CodecCases.WhisperFile} (two blocks with real activations).");
             yield break;
         }
 
-        string gpt2 = Path.Combine(folder, CodecCases.Gpt2File), whisper = Path.Combine(folder, CodecCases.WhisperFile);
+        string gpt2 = Path.Combine(folder, CodecCases.ModelFile), whisper = Path.Combine(folder, CodecCases.WhisperFile);
         if (File.Exists(gpt2)) yield return CodecCases.Gpt2Attention(gpt2, sequences);
-        else say($"Not shown, as {folder} does not hold it: {CodecCases.Gpt2File}");
+        else say($"Not shown, as {folder} does not hold it: {CodecCases.ModelFile}");
         if (!File.Exists(whisper)) say($"Not shown, as {folder} does not hold it: {CodecCases.WhisperFile}");
         else foreach (CodecCase one in CodecCases.Whisper(whisper, say)) yield return one;
     }

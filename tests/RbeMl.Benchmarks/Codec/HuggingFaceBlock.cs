@@ -14,13 +14,13 @@ internal static class HuggingFaceBlock
         {
             Gamma2 = Read(file, $"{prefix}ln_2.weight", d),
             Beta2 = Read(file, $"{prefix}ln_2.bias", d),
-            ExpandBias = Read(file, $"{prefix}mlp.c_fc.bias", f),
-            ContractBias = Read(file, $"{prefix}mlp.c_proj.bias", d),
+            UpProjectionBias = Read(file, $"{prefix}mlp.c_fc.bias", f),
+            DownProjectionBias = Read(file, $"{prefix}mlp.c_proj.bias", d),
         };
         return Attention(file, prefix, d, vectors) with
         {
-            Expand = Columns(Read(file, $"{prefix}mlp.c_fc.weight", d * f), f, 0, f),
-            Contract = Columns(Read(file, $"{prefix}mlp.c_proj.weight", f * d), d, 0, d),
+            UpProjection = Columns(Read(file, $"{prefix}mlp.c_fc.weight", d * f), f, 0, f),
+            DownProjection = Columns(Read(file, $"{prefix}mlp.c_proj.weight", f * d), d, 0, d),
         };
     }
 
@@ -34,8 +34,8 @@ internal static class HuggingFaceBlock
             Key = Columns(weight, 3 * d, d, d),
             Value = Columns(weight, 3 * d, 2 * d, d),
             Output = Columns(Read(file, $"{prefix}attn.c_proj.weight", d * d), d, 0, d),
-            Expand = [],
-            Contract = [],
+            UpProjection = [],
+            DownProjection = [],
             Vectors = vectors with
             {
                 QueryBias = bias[..d],

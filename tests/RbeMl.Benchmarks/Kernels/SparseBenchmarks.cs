@@ -9,7 +9,7 @@ namespace RbeMl.Benchmarks.Kernels;
 public unsafe class SparseBenchmarks : KernelData
 {
     private const int Width = 768, Tile = 64, Tiles = Width / Tile;
-    private SparsePattern _pattern = null!;
+    private SparsityPattern _pattern = null!;
     private float* _values;
     private float* _gradients;
     private float* _x;
@@ -25,7 +25,7 @@ public unsafe class SparseBenchmarks : KernelData
     {
         RbeOptions options = new() { Format = RbeFormat.Sparse(300, Run == 1 ? SupportRule.Random(1) : SupportRule.Runs(Run)) };
         RbeMatrix matrix = RbeCompressor.CreateRandom(Width, Width, options, 0.02, 1);
-        _pattern = Own(new SparsePattern(matrix.Support!, Tiles, Tiles));
+        _pattern = Own(new SparsityPattern(matrix.Support!, Tiles, Tiles));
         _values = Values(matrix.Coefficients.Length);
         _gradients = Zeros(matrix.Coefficients.Length);
         _x = Values(Width * Lanes, 2);

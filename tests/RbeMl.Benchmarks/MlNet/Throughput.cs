@@ -29,7 +29,7 @@ internal sealed class Throughput : IDisposable
     private readonly MLContext _ml = new(1);
     private readonly IDataView _view;
     private readonly ITokenizer _tokenizer;
-    private readonly Gpt2Bundle _bundle;
+    private readonly ModelBundle _bundle;
     private readonly string _model;
     private readonly int _rows, _tokens, _threads;
 
@@ -39,7 +39,7 @@ internal sealed class Throughput : IDisposable
         LabelledText[] texts = set.Test.Length >= rows ? set.Test[..rows] : throw new InvalidDataException($"{set.Name} has {set.Test.Length} texts to test on, {rows} are asked for. Ask for fewer.");
         _tokenizer = BytePairTokenizer.Train(string.Join('\n', set.Train.Take(Training).Select(t => t.Text)), Vocabulary);
         TransformerConfig config = new() { Layers = layers, Width = width, Heads = width / 64, Vocabulary = _tokenizer.Vocabulary, MaxSequenceLength = 128 };
-        _bundle = new Gpt2Bundle(new Gpt2Model<float>(Gpt2Weights.CreateUntrained(config.Validate(), new(), 1)), _tokenizer);
+        _bundle = new ModelBundle(new TransformerModel<float>(TransformerWeights.CreateUntrained(config.Validate(), new(), 1)), _tokenizer);
         _view = _ml.Data.LoadFromEnumerable(texts.Select((t, i) => new Labelled { Text = t.Text, Label = i % 2 == 1 }));
         (_rows, _tokens, _threads) = (rows, texts.Sum(t => Math.Min(config.MaxSequenceLength, _tokenizer.Encode(t.Text).Length)), threads);
         _model = $"{layers} layers, width {width}";

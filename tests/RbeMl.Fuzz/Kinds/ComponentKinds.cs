@@ -71,7 +71,7 @@ internal sealed class ComponentKind(string name, Func<IReadOnlyList<RbeTransform
 
     private static IReadOnlyList<RbeTransformer> Blocks()
     {
-        Gpt2Model<float> model = Samples.Model(0, 16);
+        TransformerModel<float> model = Samples.Model(0, 16);
         return
         [
             new TransformerBlockTransformer(Context, new BlockColumns("Output", "Fixed", null, false, 64, 1), model.Config, model.GetWeights().Blocks[0]),

@@ -31,7 +31,7 @@ internal sealed class ModelFolderKind : FuzzKind
 
     public override void Use(object loaded, Dice dice)
     {
-        Gpt2Bundle bundle = (Gpt2Bundle)loaded;
+        ModelBundle bundle = (ModelBundle)loaded;
         Samples.Use(bundle.Model, bundle.Tokenizer, dice);
     }
 
@@ -40,7 +40,7 @@ internal sealed class ModelFolderKind : FuzzKind
         string folder = Path.Combine(Directory.CreateTempSubdirectory("rbeml-sample-").FullName, "model");
         try
         {
-            using Gpt2Model<float> model = Samples.Model(0, 270);
+            using TransformerModel<float> model = Samples.Model(0, 270);
             Gpt2Directory.Save(folder, model, Samples.Tokenizers[3]);
             (string, byte[]) generation = ("generation_config.json", Samples.Utf8("{\"_from_model_config\": true, \"bos_token_id\": 256, \"eos_token_id\": [256, 3], \"transformers_version\": \"4.40.0\"}"));
             return [.. Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal).Select(file => (Path.GetFileName(file), File.ReadAllBytes(file))), generation];

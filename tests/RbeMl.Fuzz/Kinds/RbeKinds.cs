@@ -21,8 +21,8 @@ internal sealed class RbeModelKind() : RbeKind(() =>
 [
     .. Samples.Formats.Select((_, i) => Samples.Bytes(stream =>
     {
-        using Gpt2Model<float> model = Samples.Model(i, 270, (LayerNormStorage)(i % 3), i % 2 == 0);
-        Gpt2File.Save(stream, model, Samples.Tokenizers[i % Samples.Tokenizers.Count]);
+        using TransformerModel<float> model = Samples.Model(i, 270, (LayerNormStorage)(i % 3), i % 2 == 0);
+        ModelFile.Save(stream, model, Samples.Tokenizers[i % Samples.Tokenizers.Count]);
     })),
 ])
 {
@@ -30,17 +30,17 @@ internal sealed class RbeModelKind() : RbeKind(() =>
 
     public override object Load(CaseFiles files, Dice dice)
     {
-        if (!dice.Once(8)) return Gpt2File.Load(files.Stream());
+        if (!dice.Once(8)) return ModelFile.Load(files.Stream());
         string path = files.WrittenFile();
         RbeInspection.Read(path, verify: true);
-        return dice.Once(2) ? ModelSource.Load(path) : Gpt2File.Load(path, new RbeLoadOptions { Map = dice.Once(2), Verify = dice.Once(2) });
+        return dice.Once(2) ? ModelSource.Load(path) : ModelFile.Load(path, new RbeLoadOptions { Map = dice.Once(2), Verify = dice.Once(2) });
     }
 
     public override void Use(object loaded, Dice dice)
     {
-        Gpt2Bundle bundle = (Gpt2Bundle)loaded;
+        ModelBundle bundle = (ModelBundle)loaded;
         Samples.Use(bundle.Model, bundle.Tokenizer, dice);
-        if (dice.Once(16)) Gpt2File.Save(Stream.Null, bundle.Model, bundle.Tokenizer);
+        if (dice.Once(16)) ModelFile.Save(Stream.Null, bundle.Model, bundle.Tokenizer);
     }
 }
 
@@ -49,7 +49,7 @@ internal sealed class RbeBlockKind() : RbeKind(() =>
 [
     .. Samples.Formats.Select((_, i) => Samples.Bytes(stream =>
     {
-        using Gpt2Model<float> model = Samples.Model(i, 16);
+        using TransformerModel<float> model = Samples.Model(i, 16);
         BlockFile.Save(stream, model.Config, model.GetWeights().Blocks[0]);
     })),
 ])

@@ -22,7 +22,7 @@ internal static class Samples
     ];
 
     /// <summary>One thread, which all cases share.</summary>
-    public static ThreadTeam Team { get; } = new(1);
+    public static WorkerPool Team { get; } = new(1);
 
     /// <summary>Every kind of tokenizer.</summary>
     public static IReadOnlyList<ITokenizer> Tokenizers { get; } =
@@ -32,14 +32,14 @@ internal static class Samples
     ];
 
     /// <summary>A model.</summary>
-    public static Gpt2Model<float> Model(int format, int vocabulary, LayerNormStorage norms = LayerNormStorage.Dense, bool tied = true)
+    public static TransformerModel<float> Model(int format, int vocabulary, LayerNormStorage norms = LayerNormStorage.Dense, bool tied = true)
     {
         TransformerConfig config = new() { Width = 32, FeedForwardWidth = 48, Heads = 2, Layers = 1, Vocabulary = vocabulary, MaxSequenceLength = 8, LayerNorm = norms, TiedHead = tied, ScaleAttention = format % 4 != 1, ScaleAttentionByLayer = format % 4 == 2 };
-        return new Gpt2Model<float>(Gpt2Weights.CreateRandom(config, Formats[^1], 1).Recompress(Formats[format % Formats.Count]));
+        return new TransformerModel<float>(TransformerWeights.CreateRandom(config, Formats[^1], 1).Recompress(Formats[format % Formats.Count]));
     }
 
     /// <summary>Runs a model on a few tokens, with and without cache, and its tokenizer on a text.</summary>
-    public static void Use(Gpt2Model<float> model, ITokenizer? tokenizer, Dice dice)
+    public static void Use(TransformerModel<float> model, ITokenizer? tokenizer, Dice dice)
     {
         int length = Math.Min(3, model.Config.MaxSequenceLength);
         int[] tokens = [.. Enumerable.Range(0, length).Select(_ => dice.Below(model.Config.Vocabulary))];

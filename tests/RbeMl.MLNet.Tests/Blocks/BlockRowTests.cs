@@ -39,7 +39,7 @@ public sealed class BlockRowTests
         // A value of the last token whose square is beyond the largest float, and a bias that takes it there itself.
         float[] bias = new float[BlockRows.Width];
         bias[0] = 1e38f;
-        BlockWeights weights = BlockRows.Weights with { Vectors = BlockRows.Weights.Vectors with { ContractBias = bias } };
+        BlockWeights weights = BlockRows.Weights with { Vectors = BlockRows.Weights.Vectors with { DownProjectionBias = bias } };
         float[][] rows = [.. Enumerable.Range(0, 3).Select(i => BlockRows.Activations(i))];
         rows[1][^BlockRows.Width] = 3e38f;
         using RbeTransformerBlock<float> block = new(BlockRows.Config, weights);

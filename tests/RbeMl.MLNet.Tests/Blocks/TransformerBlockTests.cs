@@ -109,11 +109,11 @@ public sealed class TransformerBlockTests
     public void BlockOfAModelFile()
     {
         TransformerConfig config = BlockRows.Config with { Layers = 2, Vocabulary = 9 };
-        using Gpt2Model<float> model = Gpt2Model<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128) }, 5);
+        using TransformerModel<float> model = TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128) }, 5);
         string path = Path.Combine(Path.GetTempPath(), $"rbeml-{Guid.NewGuid():N}.rbe");
         try
         {
-            Gpt2File.Save(path, model);
+            ModelFile.Save(path, model);
             IDataView data = BlockRows.Fixed(_ml, 2);
             TransformerBlockTransformer fitted = _ml.Rbe.TransformerBlock("Y", "X", path, layer: 1).Fit(data);
             using RbeTransformerBlock<float> own = new(fitted.Config, fitted.Weights);

@@ -1,6 +1,7 @@
 using Microsoft.ML;
 using RbeMl.MLNet.Classification;
 using RbeMl.MLNet.Training;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Tests.Classification;
 
@@ -124,7 +125,7 @@ public sealed class HoldingOutTests
     [Fact]
     public void AModelThatWasDisposedBeforeFitIsNamed()
     {
-        RbeMl.Models.Gpt2Bundle bundle = LanguageModels.Verses.Bundle(new Text.ByteTokenizer());
+        RbeMl.Models.ModelBundle bundle = LanguageModels.Verses.Bundle(new Text.ByteTokenizer());
         TextClassificationTrainer trainer = _ml.Rbe.TextClassification(Toy.Options(o => (o.Model, o.Context, o.Compression) = (bundle, null, null)));
         bundle.Dispose();
         ObjectDisposedException error = Assert.Throws<ObjectDisposedException>(() => trainer.Fit(Toy.Binary(_ml)));

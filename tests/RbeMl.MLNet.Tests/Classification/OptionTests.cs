@@ -64,7 +64,7 @@ public sealed class OptionTests
         ["Pooling"] = o => o.Pooling = (Pooling)9,
         ["Trained"] = o => o.Trained = (TrainedParts)9,
         ["Checkpointing"] = o => o.Checkpointing = (CheckpointPolicy)9,
-        ["OnCancel"] = o => o.OnCancel = (Training.WhenCancelled)9,
+        ["OnCancel"] = o => o.OnCancel = (WhenCancelled)9,
         ["ScoreColumnName"] = o => o.ScoreColumnName = o.PredictedLabelColumnName,
     };
 
@@ -122,8 +122,8 @@ public sealed class OptionTests
         try
         {
             TransformerConfig config = new() { Width = 32, Heads = 2, Layers = 1, Vocabulary = 256, MaxSequenceLength = 40, Dropout = 0.1f };
-            using Gpt2Bundle bundle = new(Gpt2Model<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128) }, seed: 9), new ByteTokenizer());
-            Gpt2File.Save(path, bundle.Model, bundle.Tokenizer);
+            using ModelBundle bundle = new(TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128) }, seed: 9), new ByteTokenizer());
+            ModelFile.Save(path, bundle.Model, bundle.Tokenizer);
             float before = bundle.Model.Parameters.ToFloats(bundle.Model.Parameters.Slices[0])[0];
             TextClassificationTransformer given = Toy.Fit(_ml, data, o => (o.Model, o.Context, o.Compression) = (bundle, null, null));
             TextClassificationTransformer loaded = Toy.Fit(_ml, data, o => (o.ModelPath, o.Context, o.Compression) = (path, null, null));

@@ -43,7 +43,7 @@ public sealed class ScoringTests
         TextClassificationTransformer model = Toy.Fit(_ml, Toy.Binary(_ml), o => (o.Epochs, o.Threads, o.BatchRows) = (1, 3, 7));
         TextClassificationTransformer loaded = _ml.Rbe.LoadTextClassification(Saved(model));
         Assert.Equal(new ScoringSettings(7, 3), loaded.Scoring);
-        Assert.Equal(3, loaded.Pool.Team.Threads);
+        Assert.Equal(3, loaded.Pool.Workers.Threads);
         Assert.Equal(model.Summary, loaded.Summary);
         Assert.Equal(model.Summary.GetHashCode(), loaded.Summary.GetHashCode());
         Assert.NotEqual(model.Summary, loaded.Summary with { Epochs = [] });
@@ -69,7 +69,7 @@ public sealed class ScoringTests
     public void AWarmStartBringsItsContext()
     {
         IDataView data = Toy.Binary(_ml);
-        using Gpt2Bundle bundle = Verses.Bundle(new ByteTokenizer());
+        using ModelBundle bundle = Verses.Bundle(new ByteTokenizer());
         TextClassificationTransformer first = Toy.Fit(_ml, data, o => (o.Model, o.Context, o.Epochs, o.Compression, o.Pooling) = (bundle, 9, 1, null, Pooling.Max));
         TextClassificationTransformer further = Toy.Fit(_ml, data, o => (o.WarmStart, o.Context, o.Epochs, o.Compression, o.Pooling) = (first, null, 1, null, Pooling.Max));
         Assert.Equal((9, 16), (further.Limits.Context, further.Classifier.Model.Config.MaxSequenceLength));

@@ -11,7 +11,7 @@ namespace RbeMl.MLNet.Tests.Features;
 public sealed class FeaturizeTests : IDisposable
 {
     private readonly MLContext _ml = new(seed: 1);
-    private readonly Gpt2Bundle _bundle = TextRows.Bundle();
+    private readonly ModelBundle _bundle = TextRows.Bundle();
 
     public void Dispose() => _bundle.Dispose();
 
@@ -65,7 +65,7 @@ public sealed class FeaturizeTests : IDisposable
     [Fact]
     public void RowsThatTheModelDoesNotKnowAreMissingAlone()
     {
-        using Gpt2Bundle letters = TextRows.Bundle(new CharacterTokenizer([.. " abcdeglnrs".EnumerateRunes()]));
+        using ModelBundle letters = TextRows.Bundle(new CharacterTokenizer([.. " abcdeglnrs".EnumerateRunes()]));
         List<string> warnings = [];
         _ml.Log += (_, e) => warnings.Add(e.Message);
         float[][] actual = Features(new FeaturizeOptions { Model = letters });
@@ -91,7 +91,7 @@ public sealed class FeaturizeTests : IDisposable
         string path = Path.Combine(Path.GetTempPath(), $"rbeml-{Guid.NewGuid():N}.rbe");
         try
         {
-            Gpt2File.Save(path, _bundle.Model, _bundle.Tokenizer);
+            ModelFile.Save(path, _bundle.Model, _bundle.Tokenizer);
             Assert.Equal(Features(new FeaturizeOptions { Model = _bundle }), Features(new FeaturizeOptions { ModelPath = path }));
         }
         finally

@@ -8,7 +8,7 @@ namespace RbeMl.MLNet.Tests.Features;
 public sealed class KeyColumnTests : IDisposable
 {
     private readonly MLContext _ml = new(seed: 1);
-    private readonly Gpt2Bundle _bundle = TextRows.Bundle();
+    private readonly ModelBundle _bundle = TextRows.Bundle();
 
     public void Dispose() => _bundle.Dispose();
 

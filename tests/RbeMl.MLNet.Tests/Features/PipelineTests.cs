@@ -12,7 +12,7 @@ namespace RbeMl.MLNet.Tests.Features;
 public sealed class PipelineTests : IDisposable
 {
     private readonly MLContext _ml = new(seed: 1);
-    private readonly Gpt2Bundle _bundle = TextRows.Bundle();
+    private readonly ModelBundle _bundle = TextRows.Bundle();
 
     public void Dispose() => _bundle.Dispose();
 

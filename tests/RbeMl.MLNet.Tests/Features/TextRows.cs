@@ -16,16 +16,16 @@ internal static class TextRows
         "red", "a green sea", "", "the red sea is blue and long enough to be cut off", "é", null, "blue", "x", "green sea", "a red rose", "sea", "so it is, and so it was",
     ];
 
-    public static Gpt2Bundle Bundle(ITokenizer? tokenizer = null)
+    public static ModelBundle Bundle(ITokenizer? tokenizer = null)
     {
         TransformerConfig config = new() { Width = 32, Heads = 2, Layers = 2, Vocabulary = 256, MaxSequenceLength = Context };
-        return new Gpt2Bundle(Gpt2Model<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128) }, 3), tokenizer ?? new ByteTokenizer());
+        return new ModelBundle(TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128) }, 3), tokenizer ?? new ByteTokenizer());
     }
 
     public static IDataView View(MLContext ml) => ml.Data.LoadFromEnumerable(Texts.Select((text, i) => new Row { Id = i, Label = i % 2 == 0, Text = text! }));
 
     /// <summary>What the model makes of one text alone; NaN for none.</summary>
-    public static float[] Expected(Gpt2Bundle bundle, string? text, FeatureOptions? options = null, Func<int[], int[]>? cut = null)
+    public static float[] Expected(ModelBundle bundle, string? text, FeatureOptions? options = null, Func<int[], int[]>? cut = null)
     {
         float[] row = new float[bundle.Model.Config.Width];
         int[] ids = bundle.Tokenizer!.Encode(text ?? "");

@@ -8,7 +8,7 @@ namespace RbeMl.MLNet.Tests.LanguageModels;
 public sealed class GenerationTests : IDisposable
 {
     private readonly MLContext _ml = new(1);
-    private readonly Gpt2Bundle _bundle = Verses.Bundle(CharacterTokenizer.FromText(string.Concat(Verses.Lines())));
+    private readonly ModelBundle _bundle = Verses.Bundle(CharacterTokenizer.FromText(string.Concat(Verses.Lines())));
 
     public void Dispose() => _bundle.Dispose();
 

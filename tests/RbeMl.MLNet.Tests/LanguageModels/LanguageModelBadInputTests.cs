@@ -8,7 +8,7 @@ namespace RbeMl.MLNet.Tests.LanguageModels;
 public sealed class LanguageModelBadInputTests : IDisposable
 {
     private readonly MLContext _ml = new(1);
-    private readonly Gpt2Bundle _bundle = Verses.Bundle(new ByteTokenizer());
+    private readonly ModelBundle _bundle = Verses.Bundle(new ByteTokenizer());
 
     public void Dispose() => _bundle.Dispose();
 
@@ -82,7 +82,7 @@ public sealed class LanguageModelBadInputTests : IDisposable
     public void AModelThatDoesNotFitIsRefused()
     {
         Assert.Contains("16 positions", Assert.Throws<InvalidSettingException>(() => Verses.Score(_ml, _bundle, o => o.Context = 17)).Message);
-        Assert.Contains("no tokenizer", Assert.Throws<InvalidSettingException>(() => Verses.Score(_ml, new Gpt2Bundle(_bundle.Model, null))).Message);
+        Assert.Contains("no tokenizer", Assert.Throws<InvalidSettingException>(() => Verses.Score(_ml, new ModelBundle(_bundle.Model, null))).Message);
         Assert.Throws<RbeFileException>(() => _ml.Rbe.LanguageModel(modelPath: "nowhere.rbe").Fit(Verses.View(_ml)));
     }
 

@@ -6,6 +6,7 @@ using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
 using RbeMl.Text;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Tests.LanguageModels;
 
@@ -13,7 +14,7 @@ namespace RbeMl.MLNet.Tests.LanguageModels;
 public sealed class LanguageModelOptionTests : IDisposable
 {
     private readonly MLContext _ml = new(1);
-    private readonly Gpt2Bundle _bundle = Verses.Bundle(new ByteTokenizer());
+    private readonly ModelBundle _bundle = Verses.Bundle(new ByteTokenizer());
 
     public void Dispose() => _bundle.Dispose();
 
@@ -45,7 +46,7 @@ public sealed class LanguageModelOptionTests : IDisposable
     {
         LanguageModelTransformer model = Verses.Fit(_ml, Verses.View(_ml), o => (o.Threads, o.BatchRows) = (3, 7)), loaded = _ml.Rbe.LoadLanguageModel(Saved(model));
         Assert.Equal(new ScoringSettings(7, 3), loaded.Scoring);
-        Assert.Equal(3, loaded.Pool.Team.Threads);
+        Assert.Equal(3, loaded.Pool.Workers.Threads);
         Assert.Equal(model.Summary, loaded.Summary);
     }
 
@@ -53,7 +54,7 @@ public sealed class LanguageModelOptionTests : IDisposable
     public void AModelThatSeesWhatItIsToPredictIsRefusedOnLoading()
     {
         TransformerConfig config = new() { Layers = 1, Heads = 2, Width = 32, Vocabulary = 256, MaxSequenceLength = 16, Causal = false };
-        using Gpt2Model<float> model = Gpt2Model<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, seed: 5);
+        using TransformerModel<float> model = TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, seed: 5);
         LanguageModelTransformer good = Verses.Score(_ml, _bundle), bad = new(_ml, good.Settings, model, good.Tokenizer, good.Summary, good.Scoring);
         Assert.NotNull(_ml.Rbe.LoadLanguageModel(Saved(good)));
         Assert.Contains("not causal", Assert.Throws<RbeFileException>(() => _ml.Rbe.LoadLanguageModel(Saved(bad))).Message, StringComparison.Ordinal);
@@ -71,8 +72,8 @@ public sealed class LanguageModelOptionTests : IDisposable
     public void EndOfTextEndsAContinuation()
     {
         // The final LayerNorm gives ones whatever it reads, so the head takes the token whose embedding has the largest sum: id 256.
-        Gpt2Weights weights = Verses.Bundle(Tokenizer("<|pad|>")).Model.GetWeights();
-        using Gpt2Model<float> model = new(weights with { FinalGamma = new float[32], FinalBeta = [.. Enumerable.Repeat(1f, 32)] });
+        TransformerWeights weights = Verses.Bundle(Tokenizer("<|pad|>")).Model.GetWeights();
+        using TransformerModel<float> model = new(weights with { FinalGamma = new float[32], FinalBeta = [.. Enumerable.Repeat(1f, 32)] });
         ParameterSlice table = model.Parameters.Slices.Single(s => s.Name == "embedding.tokens");
         float[] rows = model.Parameters.ToFloats(table);
         rows.AsSpan(256 * 32, 32).Fill(10);
@@ -80,7 +81,7 @@ public sealed class LanguageModelOptionTests : IDisposable
         Assert.Equal([""], Texts(Gpt2Tokenizer.EndOfText));
         Assert.Equal([string.Concat(Enumerable.Repeat("<|pad|>", 6))], Texts("<|pad|>"));
 
-        string[] Texts(string special) => [.. Verses.Score(_ml, new Gpt2Bundle(model, Tokenizer(special)), o => o.Temperature = 0).Texts(Verses.View(_ml, "the cat")).Select(t => t ?? "")];
+        string[] Texts(string special) => [.. Verses.Score(_ml, new ModelBundle(model, Tokenizer(special)), o => o.Temperature = 0).Texts(Verses.View(_ml, "the cat")).Select(t => t ?? "")];
         static Gpt2Tokenizer Tokenizer(string special) => new([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int> { [special] = 256 });
     }
 

@@ -144,12 +144,12 @@ public sealed class LanguageModelTrainingTests
     {
         LanguageModelTransformer fitted = Verses.Fit(_ml, Verses.View(_ml));
         float[] before = fitted.Perplexities(Verses.View(_ml));
-        using Gpt2Model<float> model = fitted.CopyModel();
+        using TransformerModel<float> model = fitted.CopyModel();
         int[] ids = fitted.Tokenizer!.Encode(string.Join(' ', Verses.Lines()));
-        using Trainer trainer = new(model, TokenDataset.FromStream(ids, model.Config.Vocabulary), null, new TrainerOptions { Steps = 12, Batch = 4, Context = 16, LearningRate = 1e-2, Warmup = 2 }, threads: 1);
+        using Trainer trainer = new(model, TokenDataset.FromStream(ids, model.Config.Vocabulary), null, new TrainerOptions { Steps = 12, BatchSize = 4, Context = 16, LearningRate = 1e-2, WarmupSteps = 2 }, threads: 1);
         double first = trainer.Step().Loss;
         trainer.Run();
-        Assert.True(Verses.Score(_ml, new Gpt2Bundle(model, fitted.Tokenizer)).Perplexities(Verses.View(_ml)).Average() < before.Average());
+        Assert.True(Verses.Score(_ml, new ModelBundle(model, fitted.Tokenizer)).Perplexities(Verses.View(_ml)).Average() < before.Average());
         Assert.InRange(first, 0.1, 10);
         Assert.Equal(before, fitted.Perplexities(Verses.View(_ml)));
     }

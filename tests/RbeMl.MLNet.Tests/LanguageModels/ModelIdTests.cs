@@ -19,7 +19,7 @@ public sealed class ModelIdTests
     public void PaddingIsNeverDrawnAndEveryComponentWorks()
     {
         // The likeliest id is one of the padding, then an a.
-        using Gpt2Bundle bundle = Bundle(320, new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int> { ["<pad>"] = 256 }), (300, 20), ('a', 10));
+        using ModelBundle bundle = Bundle(320, new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int> { ["<pad>"] = 256 }), (300, 20), ('a', 10));
         LanguageModelTransformer plain = Verses.Score(_ml, bundle), likeliest = Verses.Score(_ml, bundle, o => o.Temperature = 0);
         Assert.Equal(["aaaaaa"], plain.Texts(Verses.View(_ml, "the cat")));
         Assert.Equal(["aaaaaa"], likeliest.Texts(Verses.View(_ml, "the cat")));
@@ -35,7 +35,7 @@ public sealed class ModelIdTests
     {
         // 256 to 259 are no tokens, 260 is one: the likeliest id is in the gap, then an a.
         Gpt2Tokenizer tokenizer = new([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int> { ["<end>"] = 260 });
-        using Gpt2Bundle bundle = Bundle(261, tokenizer, (258, 20), (257, 15), ('a', 10));
+        using ModelBundle bundle = Bundle(261, tokenizer, (258, 20), (257, 15), ('a', 10));
         foreach (double temperature in (double[])[0, 1])
         {
             LanguageModelTransformer model = Verses.Score(_ml, bundle, o => o.Temperature = temperature);
@@ -53,7 +53,7 @@ public sealed class ModelIdTests
     {
         // "ab" is the token 256, "ba" the token 257 of a model of 257 ids.
         Gpt2Tokenizer tokenizer = new([.. Enumerable.Range(0, 256)], [new('a', 'b', 256), new('b', 'a', 257)], new Dictionary<string, int>());
-        using Gpt2Bundle bundle = Bundle(257, tokenizer, ('a', 10));
+        using ModelBundle bundle = Bundle(257, tokenizer, ('a', 10));
         LanguageModelTransformer model = Saved(Verses.Score(_ml, bundle, o => o.Temperature = 0));
         Assert.Equal(["aaaaaa", "", "aaaaaa"], model.Texts(Verses.View(_ml, "so ab", "so ba", "so")).Select(t => t ?? ""));
         Assert.Equal([false, true, false], model.Perplexities(Verses.View(_ml, "so ab", "so ba", "so")).Select(float.IsNaN));
@@ -67,9 +67,9 @@ public sealed class ModelIdTests
     [Fact]
     public void EndTokensOfTheModelEndAContinuationAndAreSaved()
     {
-        using Gpt2Bundle bundle = Bundle(256, new ByteTokenizer(), ('a', 10));
+        using ModelBundle bundle = Bundle(256, new ByteTokenizer(), ('a', 10));
         Assert.Equal(["aaaaaa"], Verses.Score(_ml, bundle).Texts(Verses.View(_ml, "x")));
-        using Gpt2Bundle ending = bundle with { Model = new Gpt2Model<float>(bundle.Model.GetWeights() with { Tokens = new ModelTokens { EndTokens = ['a'] } }) };
+        using ModelBundle ending = bundle with { Model = new TransformerModel<float>(bundle.Model.GetWeights() with { Tokens = new ModelTokens { EndTokens = ['a'] } }) };
         LanguageModelTransformer model = Saved(Verses.Score(_ml, ending));
         Assert.Equal(['a'], model.Model.Tokens.EndTokens!);
         Assert.Equal([""], model.Texts(Verses.View(_ml, "x")).Select(t => t ?? ""));
@@ -77,13 +77,13 @@ public sealed class ModelIdTests
     }
 
     // Logits that are the same after every text: the last LayerNorm gives ones whatever it reads, and a row of the embedding sums to the logit.
-    private static Gpt2Bundle Bundle(int vocabulary, ITokenizer tokenizer, params (int Id, float Logit)[] logits)
+    private static ModelBundle Bundle(int vocabulary, ITokenizer tokenizer, params (int Id, float Logit)[] logits)
     {
         TransformerConfig config = new() { Layers = 1, Heads = 2, Width = 32, Vocabulary = vocabulary, MaxSequenceLength = Verses.Context };
         float[] embedding = new float[vocabulary * 32];
         foreach ((int id, float logit) in logits) embedding.AsSpan(id * 32, 32).Fill(logit / 32);
-        return new Gpt2Bundle(
-            new Gpt2Model<float>(Gpt2Weights.CreateRandom(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, seed: 5) with
+        return new ModelBundle(
+            new TransformerModel<float>(TransformerWeights.CreateRandom(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, seed: 5) with
             {
                 TokenEmbedding = embedding,
                 FinalGamma = new float[32],
@@ -100,13 +100,13 @@ public sealed class ModelIdTests
         return _ml.Rbe.LoadLanguageModel(stream);
     }
 
-    private float[] Features(Gpt2Bundle bundle, string text)
+    private float[] Features(ModelBundle bundle, string text)
     {
         FeaturizeTransformer model = _ml.Rbe.Featurize(new FeaturizeOptions { InputColumnName = "Text", OutputColumnName = "Features", Model = bundle, Threads = 1 }).Fit(Verses.View(_ml));
         return model.Transform(Verses.View(_ml, text)).GetColumn<float[]>("Features").Single();
     }
 
-    private uint[] Classified(Gpt2Bundle bundle, params string[] texts)
+    private uint[] Classified(ModelBundle bundle, params string[] texts)
     {
         IDataView data = _ml.Transforms.Conversion.MapValueToKey("Label").Fit(Rows()).Transform(Rows());
         TextClassificationTransformer model = _ml.Rbe.TextClassification(new TextClassificationOptions { Model = bundle, Epochs = 1, BatchSize = 2, Threads = 1, Seed = 1 }).Fit(data);

@@ -13,7 +13,7 @@ namespace RbeMl.MLNet.Tests.LanguageModels;
 public sealed class PerplexityTests : IDisposable
 {
     private readonly MLContext _ml = new(1);
-    private readonly Gpt2Bundle _bundle = Verses.Bundle(new ByteTokenizer());
+    private readonly ModelBundle _bundle = Verses.Bundle(new ByteTokenizer());
 
     public void Dispose() => _bundle.Dispose();
 
@@ -35,7 +35,7 @@ public sealed class PerplexityTests : IDisposable
     [Fact]
     public void BadRowsAreMissingAndHarmNobody()
     {
-        using Gpt2Bundle bundle = Verses.Bundle(CharacterTokenizer.FromText("abc "));
+        using ModelBundle bundle = Verses.Bundle(CharacterTokenizer.FromText("abc "));
         LanguageModelTransformer model = Verses.Score(_ml, bundle);
         List<string> log = [];
         _ml.Log += (_, e) => log.Add(e.Message);
@@ -54,12 +54,12 @@ public sealed class PerplexityTests : IDisposable
         // The embedding of 'z' is too large to be normalised in fp32; the head has weights of its own.
         ITokenizer letters = CharacterTokenizer.FromText("abcz");
         TransformerConfig config = new() { Layers = 1, Heads = 2, Width = 32, Vocabulary = 4, MaxSequenceLength = Verses.Context, TiedHead = false };
-        using Gpt2Model<float> model = Gpt2Model<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, seed: 5);
+        using TransformerModel<float> model = TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, seed: 5);
         ParameterSlice table = model.Parameters.Slices.Single(s => s.Name == "embedding.tokens");
         float[] rows = model.Parameters.ToFloats(table);
         rows.AsSpan(3 * config.Width, config.Width).Fill(float.MaxValue);
         model.Parameters.Write(table, rows);
-        LanguageModelTransformer scorer = Verses.Score(_ml, new Gpt2Bundle(model, letters));
+        LanguageModelTransformer scorer = Verses.Score(_ml, new ModelBundle(model, letters));
         float[] good = scorer.Perplexities(Verses.View(_ml, "abca", "cab"));
         Assert.DoesNotContain(float.NaN, good);
         IDataView mixed = Verses.View(_ml, "abca", "azb", "cab");
@@ -79,7 +79,7 @@ public sealed class PerplexityTests : IDisposable
         Assert.Equal(model.Texts(Verses.View(_ml, lines)), model.Texts(ids));
 
         // Without a tokenizer there are no texts, and no text column is read.
-        Gpt2Bundle bare = new(_bundle.Model, null);
+        ModelBundle bare = new(_bundle.Model, null);
         IEstimator<ITransformer> scorer = _ml.Rbe.LanguageModel(new LanguageModelOptions { Model = bare, Epochs = 0, GeneratedTextColumnName = null });
         Assert.Equal(model.Perplexities(ids), scorer.Fit(ids).Perplexities(ids));
         Assert.Throws<InvalidSettingException>(() => scorer.Fit(Verses.View(_ml)));

@@ -45,14 +45,14 @@ internal static class Verses
     public static LanguageModelTransformer Fit(MLContext ml, IDataView data, Action<LanguageModelOptions>? change = null) => ml.Rbe.LanguageModel(Options(change)).Fit(data);
 
     /// <summary>A model of random weights with a tokenizer; the caller disposes it.</summary>
-    public static Gpt2Bundle Bundle(ITokenizer tokenizer, int positions = Context)
+    public static ModelBundle Bundle(ITokenizer tokenizer, int positions = Context)
     {
         TransformerConfig config = new() { Layers = 1, Heads = 2, Width = 32, Vocabulary = tokenizer.Vocabulary, MaxSequenceLength = positions };
-        return new Gpt2Bundle(Gpt2Model<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, seed: 5), tokenizer);
+        return new ModelBundle(TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, seed: 5), tokenizer);
     }
 
     /// <summary>The bundle's model as it is.</summary>
-    public static LanguageModelTransformer Score(MLContext ml, Gpt2Bundle bundle, Action<LanguageModelOptions>? change = null) => ml.Rbe.LanguageModel(Options(o =>
+    public static LanguageModelTransformer Score(MLContext ml, ModelBundle bundle, Action<LanguageModelOptions>? change = null) => ml.Rbe.LanguageModel(Options(o =>
     {
         (o.Model, o.Epochs, o.Compression, o.Context) = (bundle, 0, null, null);
         change?.Invoke(o);

@@ -46,7 +46,7 @@ public sealed class LookAheadTests
     [Fact]
     public void SourceThatCanBeReadOnlyOnceIsEnough()
     {
-        using Gpt2Bundle bundle = TextRows.Bundle();
+        using ModelBundle bundle = TextRows.Bundle();
         ITransformer model = _ml.Rbe.Featurize("Features", "Text", bundle).Fit(TextRows.View(_ml));
         Queue<TextRows.Row> queue = new(Enumerable.Range(0, 30).Select(i => new TextRows.Row { Id = i, Text = $"text {i}" }));
         IDataView data = model.Transform(_ml.Data.LoadFromEnumerable(Drain(queue)));

@@ -78,7 +78,7 @@ public sealed class ComponentDamageTests : IDisposable
         Assert.Contains(expected, Assert.Throws<InvalidSettingException>(() => Create(component, threads)).Message);
         (RbeTransformer most, Action<Stream> load) = Create(component, RunLimits.Threads);
         load(new MemoryStream(Bytes(most))); // of a larger machine
-        Assert.InRange(new WorkspacePool(RunLimits.Threads).Team.Threads, 1, 4 * Environment.ProcessorCount);
+        Assert.InRange(new WorkspacePool(RunLimits.Threads).Workers.Threads, 1, 4 * Environment.ProcessorCount);
     }
 
     [Fact]
@@ -156,8 +156,8 @@ public sealed class ComponentDamageTests : IDisposable
         Cancelled = false,
     };
 
-    private static Gpt2Model<float> Model() =>
-        Gpt2Model<float>.Create(new TransformerConfig { Width = 32, Heads = 2, Layers = 1, Vocabulary = 256, MaxSequenceLength = 8 }, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(16) }, 1);
+    private static TransformerModel<float> Model() =>
+        TransformerModel<float>.Create(new TransformerConfig { Width = 32, Heads = 2, Layers = 1, Vocabulary = 256, MaxSequenceLength = 8 }, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(16) }, 1);
 
     private static TextClassificationTransformer Classifier(ClassLabels labels, int threads)
     {

@@ -38,7 +38,7 @@ public sealed class ComponentLoadTests
     [Fact]
     public void Featurize()
     {
-        using Gpt2Bundle bundle = TextRows.Bundle();
+        using ModelBundle bundle = TextRows.Bundle();
         FeaturizeOptions options = new() { Model = bundle, MaxTokens = 5, KeepEnd = true, BatchRows = 7, Threads = 1, Pooling = Models.Pooling.Last, Layer = 1 };
         FeaturizeTransformer fitted = _ml.Rbe.Featurize(options).Fit(TextRows.View(_ml)), loaded = Reload(fitted, _ml.Rbe.LoadFeaturize);
         Assert.Equal(new FeaturizeColumns("Features", "Text", 5, true, 7, 1), fitted.Columns);
@@ -73,7 +73,7 @@ public sealed class ComponentLoadTests
     [Fact]
     public void DamageIsRefused()
     {
-        using Gpt2Bundle bundle = TextRows.Bundle();
+        using ModelBundle bundle = TextRows.Bundle();
         IDataView texts = TextRows.View(_ml);
         byte[] block = Bytes(_ml.Rbe.TransformerBlock("Y", "X", BlockRows.Config, BlockRows.Weights).Fit(BlockRows.Fixed(_ml)));
         byte[] features = Bytes(_ml.Rbe.Featurize("F", "Text", bundle).Fit(texts)), tokens = Bytes(_ml.Rbe.Tokenize("T", "Text").Fit(texts));

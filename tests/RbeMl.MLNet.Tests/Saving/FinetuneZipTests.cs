@@ -26,7 +26,7 @@ public sealed class FinetuneZipTests : IDisposable
         Assert.Contains(_folder.File(Path.Combine("out", "model.zip")), said);
         const string text = "the cat sat on";
         IDataView scored = InChild(Verses.View(_ml, text, "!?"));
-        using Gpt2Bundle bundle = Gpt2File.Load(_folder.File(Path.Combine("out", "model.rbe")));
+        using ModelBundle bundle = ModelFile.Load(_folder.File(Path.Combine("out", "model.rbe")));
         using Evaluator evaluator = new(bundle.Model, threads: 1);
         double expected = Math.Exp(evaluator.Evaluate(EvaluationData.FromText(text, bundle.Tokenizer!)).Nll);
         float[] found = [.. scored.GetColumn<float>("Perplexity")];

@@ -7,7 +7,6 @@ using RbeMl.MLNet.LanguageModels;
 using RbeMl.MLNet.Tests.Classification;
 using RbeMl.MLNet.Tests.Features;
 using RbeMl.MLNet.Tests.LanguageModels;
-using RbeMl.MLNet.Training;
 using RbeMl.Models;
 using RbeMl.Tests.Files;
 using RbeMl.Text;
@@ -19,7 +18,7 @@ namespace RbeMl.MLNet.Tests.Settings;
 public sealed class CounterpartTests : IDisposable
 {
     private readonly MLContext _ml = new MLContext(1).UseRbe();
-    private readonly Gpt2Bundle _bundle = Verses.Bundle(new ByteTokenizer());
+    private readonly ModelBundle _bundle = Verses.Bundle(new ByteTokenizer());
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose()
@@ -66,7 +65,7 @@ public sealed class CounterpartTests : IDisposable
     [Fact]
     public void OfFeatures()
     {
-        using Gpt2Bundle bundle = TextRows.Bundle();
+        using ModelBundle bundle = TextRows.Bundle();
         Dictionary<string, object?> values = new() { ["Layer"] = 1, ["Pooling"] = Pooling.Max };
         Counterparts.AllArrive(values, ["PassTokens"], (name, value) => // which changes time and memory only
         {
@@ -82,11 +81,11 @@ public sealed class CounterpartTests : IDisposable
         Dictionary<string, object?> values = new()
         {
             ["Steps"] = 50,
-            ["Batch"] = 3,
+            ["BatchSize"] = 3,
             ["Context"] = 5,
             ["Optimizer"] = new SgdOptions { Momentum = 0.7 },
             ["LearningRate"] = 0.02,
-            ["Warmup"] = 4,
+            ["WarmupSteps"] = 4,
             ["WeightDecay"] = 0.3,
             ["Clip"] = 0.5,
             ["Seed"] = 77UL,
@@ -114,13 +113,13 @@ public sealed class CounterpartTests : IDisposable
                 case "Steps":
                     steps = (int)value!;
                     break;
-                case "Batch":
+                case "BatchSize":
                     batch = (int)value!;
                     break;
                 case "Context":
                     context = (int)value!;
                     break;
-                case "Warmup":
+                case "WarmupSteps":
                     options.WarmupFraction = (int)value! / (double)steps;
                     break;
                 default:
@@ -138,7 +137,7 @@ public sealed class CounterpartTests : IDisposable
         Dictionary<string, object?> values = new()
         {
             ["Epochs"] = 9,
-            ["Batch"] = 3,
+            ["BatchSize"] = 3,
             ["Optimizer"] = new SgdOptions { Momentum = 0.7 },
             ["LearningRate"] = 0.02,
             ["HeadLearningRate"] = 0.03,
@@ -149,7 +148,7 @@ public sealed class CounterpartTests : IDisposable
             ["ValidationFraction"] = 0.2,
             ["Patience"] = 2,
             ["Trained"] = TrainedParts.Head,
-            ["OnCancel"] = OnCancel.ReturnBest,
+            ["OnCancel"] = WhenCancelled.ReturnBest,
             ["Checkpointing"] = CheckpointPolicy.Full,
             ["MemoryLimit"] = 999,
         };
@@ -158,8 +157,7 @@ public sealed class CounterpartTests : IDisposable
         Counterparts.AllArrive(values, without, (name, value) =>
         {
             TextClassificationOptions options = new() { LearningRate = 0.01, WeightDecay = 0.2 };
-            if (name == "OnCancel") options.OnCancel = WhenCancelled.ReturnBest;
-            else if (name != "Seed") Set(options, name == "Batch" ? "BatchSize" : name, value);
+            if (name != "Seed") Set(options, name, value);
             return options.ToTrainer(name == "Seed" ? (ulong)value! : 1);
         });
     }

@@ -16,7 +16,7 @@ namespace RbeMl.MLNet.Tests.Settings;
 public sealed class SettingTests : IDisposable
 {
     private readonly MLContext _ml = new(seed: 1);
-    private readonly Gpt2Bundle _bundle = TextRows.Bundle();
+    private readonly ModelBundle _bundle = TextRows.Bundle();
 
     public void Dispose() => _bundle.Dispose();
 
@@ -89,7 +89,7 @@ public sealed class SettingTests : IDisposable
         IDataView data = BlockRows.Fixed(_ml);
         TransformerBlockEstimator estimator = _ml.Rbe.TransformerBlock("Y", "X", path);
         Assert.Throws<RbeFileException>(() => estimator.Fit(data));
-        Gpt2File.Save(path, _bundle.Model, _bundle.Tokenizer);
+        ModelFile.Save(path, _bundle.Model, _bundle.Tokenizer);
         Assert.Equal(BlockRows.Width, estimator.Fit(data).Config.Width);
     }
 

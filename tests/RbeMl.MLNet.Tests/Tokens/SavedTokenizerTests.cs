@@ -42,7 +42,7 @@ public sealed class SavedTokenizerTests
         {
             Assert.False(SavedTokenizer.HasForm(tokenizer));
             IDataView data = TextRows.View(_ml);
-            using Gpt2Bundle bundle = TextRows.Bundle(tokenizer);
+            using ModelBundle bundle = TextRows.Bundle(tokenizer);
             string[] messages = [.. ((RbeTransformer[])[_ml.Rbe.Tokenize("T", "Text", tokenizer).Fit(data), _ml.Rbe.Featurize("F", "Text", bundle).Fit(data)])
                 .Select(t => Assert.Throws<NotSupportedException>(() => t.Save(new MemoryStream())).Message)];
             Assert.Contains(kind, messages[0], StringComparison.Ordinal);

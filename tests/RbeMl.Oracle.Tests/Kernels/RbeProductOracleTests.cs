@@ -64,7 +64,7 @@ public abstract unsafe class RbeProductOracleTests<T> : OracleTest
         RbeMatrix matrix = new(TileRows * Tile, TileColumns * Tile, Tile, TileTransform.Dct, [], support, values, null, RbeFormat.Sparse(runLength * runs));
         Problem oracle = new(matrix);
 
-        SparsePattern pattern = new(support, TileRows, TileColumns);
+        SparsityPattern pattern = new(support, TileRows, TileColumns);
         using NativeBuffer<T> x = Tensors.Native<T>(oracle.Input), g = Tensors.Native<T>(oracle.OutputGradient), c = Tensors.Native<T>([.. values.Select(v => (double)v)]);
         using NativeBuffer<T> y = new(TileRows * Tile * Width), dx = new(TileColumns * Tile * Width), gradient = new(values.Length);
         for (int row = 0; row < TileRows; row++)

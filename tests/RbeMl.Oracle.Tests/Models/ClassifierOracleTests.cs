@@ -35,12 +35,12 @@ public abstract class ClassifierOracleTests<T> : OracleTest
     {
         ModelCase c = ModelCase.All[name];
         TrainerOptions training = c.Training with { Clip = 0.5 };
-        Gpt2Weights weights = c.Dense.ToLibrary(c.Config, c.Options);
+        TransformerWeights weights = c.Dense.ToLibrary(c.Config, c.Options);
         TorchModel torchModel = c.Dense.ToTorch(float64, weights.Blocks);
         double[] w = Numbers.Normal(Classes * c.Config.Width, 9, 0.3), bias = Numbers.Normal(Classes, 10, 0.1);
         Parameter weightLeaf = new(Tensors.From(w, Classes, c.Config.Width)), biasLeaf = new(Tensors.From(bias, Classes));
         using SequenceClassifier<T> classifier = new(
-            new Gpt2Model<T>(weights), new ClassifierConfig { Classes = Classes, Pooling = pooling }, Numbers.Convert<double, float>(w), Numbers.Convert<double, float>(bias));
+            new TransformerModel<T>(weights), new ClassifierConfig { Classes = Classes, Pooling = pooling }, Numbers.Convert<double, float>(w), Numbers.Convert<double, float>(bias));
         ParameterVector<T> parameters = classifier.Model.Parameters, head = classifier.Head;
         (string Name, Tensor Tensor)[] headLeaves = [("classifier.weight", weightLeaf), ("classifier.bias", biasLeaf)];
         Dictionary<string, Tensor> leaves = torchModel.Parameters.Concat(headLeaves).ToDictionary(p => p.Name, p => p.Tensor);
@@ -66,9 +66,9 @@ public abstract class ClassifierOracleTests<T> : OracleTest
             }
 
             trainer.Step();
-            double norm = Math.Sqrt(Math.Pow(optimizer.GradientNorm(gradients, workspace.Team), 2) + Math.Pow(headOptimizer.GradientNorm(headGradients, workspace.Team), 2));
-            optimizer.Step(gradients, 1, workspace.Team, norm);
-            headOptimizer.Step(headGradients, 1, workspace.Team, norm);
+            double norm = Math.Sqrt(Math.Pow(optimizer.GradientNorm(gradients, workspace.Workers), 2) + Math.Pow(headOptimizer.GradientNorm(headGradients, workspace.Workers), 2));
+            optimizer.Step(gradients, 1, workspace.Workers, norm);
+            headOptimizer.Step(headGradients, 1, workspace.Workers, norm);
             (first, last) = (step == 0 ? expected : first, expected);
         }
 

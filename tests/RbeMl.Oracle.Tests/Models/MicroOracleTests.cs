@@ -21,10 +21,10 @@ public sealed class MicroOracleTests
     private static readonly TrainerOptions s_options = new()
     {
         Steps = Program.Steps,
-        Batch = Program.Batch,
+        BatchSize = Program.Batch,
         Context = Program.Context,
         LearningRate = LearningRate,
-        Warmup = Program.Warmup,
+        WarmupSteps = Program.Warmup,
         WeightDecay = Program.Decay,
         Clip = Program.Clip,
         PreconditionAlphas = false, // micro.cs takes the alphas' gradients as they are
@@ -35,7 +35,7 @@ public sealed class MicroOracleTests
     public void TrainingHasTheLossesOfTheWholeAlgorithmInOneFile()
     {
         Model micro = Program.Create(seed: 1);
-        using Gpt2Model<float> model = new(Weights(micro));
+        using TransformerModel<float> model = new(Weights(micro));
         using Trainer trainer = new(model, new MicroTokens(), validation: null, s_options, threads: 1);
         Compare(micro, _ => trainer.Step().Loss, 1e-5);
     }
@@ -45,9 +45,9 @@ public sealed class MicroOracleTests
     public void InDoubleTheyAreCloser()
     {
         Model micro = Program.Create(seed: 1);
-        using Gpt2Model<double> model = new(Weights(micro));
+        using TransformerModel<double> model = new(Weights(micro));
         using Workspace<double> workspace = new(threads: 1);
-        using Gpt2Context<double> context = new(model, workspace);
+        using TransformerContext<double> context = new(model, workspace);
         using ParameterVector<double> gradients = model.Parameters.CreateLike();
         using Optimizer<double> optimizer = s_options.Optimizer.Create(model.Parameters, s_options);
         Compare(
@@ -57,7 +57,7 @@ public sealed class MicroOracleTests
                 (int[] inputs, int[] targets) = Program.Pieces(step);
                 double loss = model.Loss(inputs, targets, Program.Batch, Program.Context, context, dropout: null, gradients);
                 double factor = RbeMl.Training.LearningRate.Factor(s_options, step, step / (double)Program.Steps);
-                optimizer.Step(gradients, factor, workspace.Team);
+                optimizer.Step(gradients, factor, workspace.Workers);
                 return loss;
             },
             1e-8);
@@ -79,7 +79,7 @@ public sealed class MicroOracleTests
         Assert.Contains(micro.Blocks, block => block.Up.Alphas.Values.Any(alpha => Math.Abs(alpha) > 1e-4)); // they were zero
     }
 
-    private static Gpt2Weights Weights(Model micro) => new()
+    private static TransformerWeights Weights(Model micro) => new()
     {
         Config = new TransformerConfig
         {
@@ -97,8 +97,8 @@ public sealed class MicroOracleTests
             Key = Matrix(block.Attention.Key, Program.Width, Program.Width),
             Value = Matrix(block.Attention.Value, Program.Width, Program.Width),
             Output = Matrix(block.Attention.Output, Program.Width, Program.Width),
-            Expand = Matrix(block.Up, 4 * Program.Width, Program.Width),
-            Contract = Matrix(block.Down, Program.Width, 4 * Program.Width),
+            UpProjection = Matrix(block.Up, 4 * Program.Width, Program.Width),
+            DownProjection = Matrix(block.Down, Program.Width, 4 * Program.Width),
             Vectors = BlockVectors.Initial(Program.Width, 4 * Program.Width),
         })],
         FinalGamma = Floats(micro.Norm.Gamma),

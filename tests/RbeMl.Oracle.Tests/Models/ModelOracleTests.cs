@@ -39,16 +39,16 @@ public abstract class ModelOracleTests<T> : OracleTest
     public void LogitsGradientsAndTenSteps(string name)
     {
         ModelCase c = ModelCase.All[name];
-        Gpt2Weights weights = c.Dense.ToLibrary(c.Config, c.Options);
+        TransformerWeights weights = c.Dense.ToLibrary(c.Config, c.Options);
         TorchModel torchModel = c.Dense.ToTorch(float64, weights.Blocks);
-        Gpt2Model<T> model = new(weights);
+        TransformerModel<T> model = new(weights);
         using ParameterVector<T> parameters = model.Parameters, gradients = parameters.CreateLike();
         Dictionary<string, Tensor> leaves = torchModel.Parameters.ToDictionary(p => p.Name, p => p.Tensor);
         Assert.Equal(leaves.Keys.Order(), parameters.Slices.Select(s => s.Name).Order());
         TorchTrainer trainer = new(torchModel, parameters.Slices.ToDictionary(s => s.Name), c.Training);
         TorchBlockOptions options = c.TorchOptions;
         using Workspace<T> workspace = new(1);
-        using Gpt2Context<T> context = new(model, workspace, c.Policy);
+        using TransformerContext<T> context = new(model, workspace, c.Policy);
         using Optimizer<T> optimizer = c.Training.Optimizer.Create(parameters, c.Training);
 
         using (no_grad())
@@ -67,7 +67,7 @@ public abstract class ModelOracleTests<T> : OracleTest
             Check($"loss before step {step + 1}, {expected:F6}", Math.Abs(loss - expected), LossTolerance);
             if (step == 0) CheckGradients(parameters, gradients, leaves);
             trainer.Step();
-            optimizer.Step(gradients, 1, workspace.Team);
+            optimizer.Step(gradients, 1, workspace.Workers);
             (first, last) = (step == 0 ? expected : first, expected);
         }
 
@@ -80,11 +80,11 @@ public abstract class ModelOracleTests<T> : OracleTest
     {
         ModelCase c = ModelCase.All["all weights, no transform"];
         TorchModel torchModel = c.Dense.ToTorch(float64);
-        Gpt2Model<T> model = new(c.Dense.ToLibrary(c.Config, c.Options));
+        TransformerModel<T> model = new(c.Dense.ToLibrary(c.Config, c.Options));
         using ParameterVector<T> parameters = model.Parameters, gradients = parameters.CreateLike();
         TorchTrainer trainer = new(torchModel, parameters.Slices.ToDictionary(s => s.Name), c.Training);
         using Workspace<T> workspace = new(1);
-        using Gpt2Context<T> context = new(model, workspace);
+        using TransformerContext<T> context = new(model, workspace);
         using Optimizer<T> optimizer = c.Training.Optimizer.Create(parameters, c.Training);
         for (int step = 0; step < Steps; step++)
         {
@@ -93,7 +93,7 @@ public abstract class ModelOracleTests<T> : OracleTest
             gradients.Clear();
             Check($"loss before step {step + 1}", Math.Abs(model.Loss(tokens, targets, B, L, context, null, gradients) - expected), LossTolerance);
             trainer.Step();
-            optimizer.Step(gradients, 1, workspace.Team);
+            optimizer.Step(gradients, 1, workspace.Workers);
         }
 
         // Matrices are read back as float; their elements have moved by up to ten learning rates of 1e-3.
@@ -111,11 +111,11 @@ public abstract class ModelOracleTests<T> : OracleTest
     public void CachedStepsGiveTorchsLogits(string name)
     {
         ModelCase c = ModelCase.All[name];
-        Gpt2Weights weights = c.Dense.ToLibrary(c.Config, c.Options);
+        TransformerWeights weights = c.Dense.ToLibrary(c.Config, c.Options);
         int[] tokens = c.Data(0).Tokens;
         double[] expected;
         using (no_grad()) expected = TorchGpt2.Logits(Ids(tokens), c.Dense.ToTorch(float64, weights.Blocks), c.TorchOptions).ToDoubles();
-        Gpt2Model<T> model = new(weights);
+        TransformerModel<T> model = new(weights);
         using ParameterVector<T> parameters = model.Parameters;
         using Workspace<T> workspace = new(1);
         using KvCache<T> cache = new(c.Config, B, L);

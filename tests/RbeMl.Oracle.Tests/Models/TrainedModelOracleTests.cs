@@ -35,10 +35,10 @@ public sealed class TrainedModelOracleTests(ITestOutputHelper output) : OracleTe
         int[] tokens = [.. ids.data<long>().Select(i => (int)i)], wanted = [.. targets.data<long>().Select(i => (int)i)];
         double Increase(string name, RbeFormat format)
         {
-            Gpt2Model<float> model = new(dense.ToLibrary(config, new RbeOptions { Tile = 64, Format = format }));
+            TransformerModel<float> model = new(dense.ToLibrary(config, new RbeOptions { Tile = 64, Format = format }));
             using ParameterVector<float> parameters = model.Parameters;
             using Workspace<float> workspace = new(1);
-            using Gpt2Context<float> context = new(model, workspace);
+            using TransformerContext<float> context = new(model, workspace);
             double increase = model.Loss(tokens, wanted, names.Length, length, context) - expected;
             Print($"{name}: {increase:+0.00000;-0.00000} nats");
             return increase;

@@ -46,7 +46,7 @@ internal sealed record DenseModel(int Vocabulary, float[] Tokens, float[] Positi
     public TorchModel ToTorch(torch.ScalarType type, IEnumerable<BlockWeights> blocks) => ToTorch(type, [.. blocks.Select(block => TorchRbe.Block(block, type))]);
 
     /// <summary>The model in the library, its blocks compressed.</summary>
-    public Gpt2Weights ToLibrary(TransformerConfig config, RbeOptions options) => new()
+    public TransformerWeights ToLibrary(TransformerConfig config, RbeOptions options) => new()
     {
         Config = config,
         TokenEmbedding = Tokens,

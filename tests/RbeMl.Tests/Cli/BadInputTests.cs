@@ -107,7 +107,7 @@ public sealed class BadInputTests : IDisposable
         string[] expected = [.. s_files.Select(Kept), "model.rbe", "metrics.json"];
         Assert.Equal(expected.Order(StringComparer.Ordinal), Directory.GetFileSystemEntries(_out).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         string model = Path.Combine(_out, "model.rbe");
-        using (Gpt2Bundle saved = Gpt2File.Load(model))
+        using (ModelBundle saved = ModelFile.Load(model))
         {
             JsonElement metrics = JsonDocument.Parse(File.ReadAllText(Path.Combine(_out, "metrics.json"))).RootElement;
             Assert.Contains(FormattableString.Invariant($"The model after {metrics.GetProperty("steps").GetArrayLength()} steps is saved in {model}."), run.Error);

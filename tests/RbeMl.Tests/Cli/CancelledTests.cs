@@ -94,7 +94,7 @@ public sealed class CancelledTests : IDisposable
         Throws(() => RbeInspection.Read(set, verify: true, cancelled));
         Throws(() => RbeInspection.Read(set, verify: false, cancelled));
         using (RbeContainer file = RbeContainer.Open(set)) Throws(() => file.Verify(cancelled));
-        using Gpt2Bundle bundle = Gpt2File.Load(model);
+        using ModelBundle bundle = ModelFile.Load(model);
         Throws(() => Gpt2Directory.Save(Path.Combine(Out, "a"), bundle.Model, cancel: cancelled));
         using Evaluator evaluator = new(bundle.Model, threads: 1);
         Throws(() => evaluator.Evaluate(EvaluationData.FromSequences([[0, 1, 2]]), cancel: cancelled));

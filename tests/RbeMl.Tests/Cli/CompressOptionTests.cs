@@ -134,7 +134,7 @@ public sealed class CompressOptionTests : IDisposable
         Assert.Equal((2560, 320), (series.GetProperty("denseBytes").GetInt32(), series.GetProperty("bytes").GetInt32()));
         Assert.Equal(40, scalar.GetProperty("bytes").GetInt32());
         Assert.True(scalar.GetProperty("relativeError").GetDouble() > series.GetProperty("relativeError").GetDouble() && series.GetProperty("relativeError").GetDouble() > 0.1);
-        using (Gpt2Bundle bundle = Gpt2File.Load(_folder.File("model.rbe"))) Assert.Equal(LayerNormStorage.Scalar, bundle.Model.Config.LayerNorm);
+        using (ModelBundle bundle = ModelFile.Load(_folder.File("model.rbe"))) Assert.Equal(LayerNormStorage.Scalar, bundle.Model.Config.LayerNorm);
 
         double previous = 1;
         foreach ((string format, string bits) in new[] { ("sparse", "4"), ("quantized", "4"), ("trellis", "5"), ("quantized", "8") })

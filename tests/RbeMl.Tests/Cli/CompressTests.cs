@@ -108,7 +108,7 @@ public sealed class CompressTests : IDisposable
         JsonElement json = Compress(model, "-o", Output, "--bits", "8");
         Assert.Equal(12, json.GetProperty("tensors").GetArrayLength());
         Assert.Equal("blocks.0.attention.query", json.GetProperty("tensors")[0].GetProperty("name").GetString());
-        using Gpt2Bundle bundle = Gpt2File.Load(Output);
+        using ModelBundle bundle = ModelFile.Load(Output);
         Assert.Equal(json.GetProperty("tensors").EnumerateArray().Select(t => t.GetProperty("name").GetString()), bundle.Model.Matrices.Select(m => m.Name));
         string back = _folder.File("back");
         Assert.Equal(0, CommandRun.Of("decompress", Output, "-o", back).Code);

@@ -22,13 +22,13 @@ public sealed class CounterpartTests
         Dictionary<string, object?> values = new()
         {
             ["Steps"] = 50,
-            ["Batch"] = 3,
+            ["BatchSize"] = 3,
             ["Context"] = 5,
             ["Accumulate"] = 2,
             ["Optimizer"] = new LionOptions(),
             ["LearningRate"] = 0.02,
             ["CoefficientLearningRate"] = 0.03,
-            ["Warmup"] = 4,
+            ["WarmupSteps"] = 4,
             ["WeightDecay"] = 0.3,
             ["Clip"] = 0.5,
             ["PreconditionAlphas"] = false,
@@ -46,7 +46,7 @@ public sealed class CounterpartTests
             Dictionary<string, string> words = new() { ["--steps"] = "40", ["--warmup"] = "1", ["--context"] = "8", ["--learning-rate"] = "0.01", ["--weight-decay"] = "0.2" };
             if (name is not null and not ("ValidationSequences" or "ExtraBytes"))
             {
-                string option = name == "SpillFolder" ? "--out" : "--" + Regex.Replace(name, "(?<=.)[A-Z]", m => "-" + m.Value).ToLowerInvariant();
+                string option = name switch { "SpillFolder" => "--out", "BatchSize" => "--batch", "WarmupSteps" => "--warmup", _ => "--" + Regex.Replace(name, "(?<=.)[A-Z]", m => "-" + m.Value).ToLowerInvariant() };
                 words[option] = value switch { true => "", false => "off", OptimizerOptions optimizer => optimizer.Name, ActivationOffload.BFloat16 => "bf16", _ => Convert.ToString(value, CultureInfo.InvariantCulture)!.ToLowerInvariant() };
             }
 
@@ -68,7 +68,7 @@ public sealed class CounterpartTests
             ["Optimizer"] = new SgdOptions { Momentum = 0.7 },
             ["LearningRate"] = 0.02,
             ["CoefficientLearningRate"] = 0.03,
-            ["Warmup"] = 4,
+            ["WarmupSteps"] = 4,
             ["Schedule"] = RateSchedule.Linear,
             ["FinalFraction"] = 0.5,
             ["WeightDecay"] = 0.3,
@@ -79,11 +79,11 @@ public sealed class CounterpartTests
             ["SpillFolder"] = "elsewhere",
             ["MemoryLimit"] = 999,
         };
-        string[] without = ["Accumulate", "Batch", "Context", "PreconditionAlphas", "ValidateEvery", "ValidationSequences", "ExtraBytes", "Profile"];
+        string[] without = ["Accumulate", "BatchSize", "Context", "PreconditionAlphas", "ValidateEvery", "ValidationSequences", "ExtraBytes", "Profile"];
         Counterparts.AllArrive(values, without, (name, value) =>
         {
             ClassifierTrainerOptions options = new() { WarmupFraction = 0, WeightDecay = 0.2 };
-            if (name == "Warmup") options = options with { WarmupFraction = (int)value! / 40.0 };
+            if (name == "WarmupSteps") options = options with { WarmupFraction = (int)value! / 40.0 };
             else if (name is not null and not ("Steps" or "LearningRate")) Counterparts.Set(options, name, value);
             return options.ToTrainer(name == "Steps" ? (int)value! : 40, name == "LearningRate" ? (double)value! : 0.01);
         });

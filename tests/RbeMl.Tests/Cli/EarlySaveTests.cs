@@ -37,7 +37,7 @@ public sealed class EarlySaveTests : IDisposable
             if (text.Contains(part, StringComparison.Ordinal)) throw new IOException("No space left on device");
         });
         run.Fails(1, $"No space left on device. Check where standard output goes, and the space left there. The model after {steps} steps is saved in {Out("model.rbe")}.");
-        Gpt2File.Load(Out("model.rbe")).Dispose();
+        ModelFile.Load(Out("model.rbe")).Dispose();
         Assert.Equal(steps, StepsOfMetrics());
         Assert.True(File.Exists(Out("report.html")) && File.Exists(Out("model.zip")), "the other files were left out");
     }
@@ -55,7 +55,7 @@ public sealed class EarlySaveTests : IDisposable
         run.Fails(1, $"it is a folder). Choose a folder you may write to, with space left. The model after 6 steps is saved in {Out("model.rbe")}.");
         string[] written = ["model.rbe", .. new[] { "model.zip", "metrics.json", "report.html" }.Where(other => other != name)];
         Assert.All(written, file => Assert.True(new FileInfo(Out(file)).Length > 0, file));
-        Gpt2File.Load(Out("model.rbe")).Dispose();
+        ModelFile.Load(Out("model.rbe")).Dispose();
     }
 
     [Fact]
@@ -63,7 +63,7 @@ public sealed class EarlySaveTests : IDisposable
     {
         if (!File.Exists("/dev/full")) return;
         CommandRun.Of(TinyJob.Args(_folder, "--json", "/dev/full")).Fails(1, $"The model after 6 steps is saved in {Out("model.rbe")}.");
-        Gpt2File.Load(Out("model.rbe")).Dispose();
+        ModelFile.Load(Out("model.rbe")).Dispose();
     }
 
     [Fact]
@@ -73,7 +73,7 @@ public sealed class EarlySaveTests : IDisposable
         Run(text =>
         {
             if (!text.Contains(" %  step ", StringComparison.Ordinal) || !File.Exists(Out("model.rbe"))) return;
-            using Gpt2Bundle bundle = Gpt2File.Load(Out("model.rbe"));
+            using ModelBundle bundle = ModelFile.Load(Out("model.rbe"));
             JsonElement metrics = JsonDocument.Parse(File.ReadAllText(Out("metrics.json"))).RootElement;
             Assert.Equal(RunMark.Of(metrics), bundle.Run);
             Assert.Equal(RunMark.HashOf(bundle.Model), bundle.Run!.WeightsHash);
@@ -114,7 +114,7 @@ public sealed class EarlySaveTests : IDisposable
             if (text.Contains(" %  step ", StringComparison.Ordinal) && ++seen == 3) throw new InvalidOperationException("a failure of the view");
         });
         run.Fails(1, $"a failure of the view (set RBEML_DEBUG=1 to see where). The model after 3 steps is saved in {Out("model.rbe")}.");
-        using Gpt2Bundle bundle = Gpt2File.Load(Out("model.rbe"));
+        using ModelBundle bundle = ModelFile.Load(Out("model.rbe"));
         Assert.Equal(3, StepsOfMetrics());
         Assert.Equal(JsonDocument.Parse(File.ReadAllText(Out("metrics.json"))).RootElement.GetProperty("weightsHash").GetString(), RunMark.HashOf(bundle.Model));
     }

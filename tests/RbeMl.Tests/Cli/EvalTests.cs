@@ -43,7 +43,7 @@ public sealed class EvalTests : IDisposable
     public void The_document_has_the_figures_of_the_library()
     {
         JsonElement json = Eval("--model", _model, "--text", _text);
-        using Gpt2Bundle bundle = Gpt2File.Load(_model);
+        using ModelBundle bundle = ModelFile.Load(_model);
         using Evaluator evaluator = new(bundle.Model);
         EvaluationResult expected = evaluator.Evaluate(EvaluationData.FromText(File.ReadAllText(_text), bundle.Tokenizer!));
         Assert.Equal(expected.Tokens, json.GetProperty("tokens").GetInt64());
@@ -70,7 +70,7 @@ public sealed class EvalTests : IDisposable
     [Fact]
     public void Ids_predict_what_their_text_does_and_lines_are_separate()
     {
-        using Gpt2Bundle bundle = Gpt2File.Load(_model);
+        using ModelBundle bundle = ModelFile.Load(_model);
         int[] ids = bundle.Tokenizer!.Encode(File.ReadAllText(_text));
         JsonElement text = Eval("--model", _model, "--text", _text), stream = Eval("--model", _model, "--tokens", _folder.Write("ids.txt", string.Join(' ', ids)));
         Assert.Equal((Figure(text, "nll"), text.GetProperty("tokens").GetInt32()), (Figure(stream, "nll"), stream.GetProperty("tokens").GetInt32()));
@@ -80,7 +80,7 @@ public sealed class EvalTests : IDisposable
 
         // Without a tokenizer, ids are all there is.
         string bare = _folder.File("bare.rbe");
-        Gpt2File.Save(bare, bundle.Model);
+        ModelFile.Save(bare, bundle.Model);
         Assert.Equal(Figure(stream, "nll"), Figure(Eval("--model", bare, "--tokens", _folder.File("ids.txt")), "nll"));
         CommandRun.Of("eval", "--model", bare, "--text", _text).Fails(1, "has no tokenizer, so it cannot read text; give token ids with --tokens");
     }
@@ -118,10 +118,10 @@ public sealed class EvalTests : IDisposable
     [Fact]
     public void A_loss_beyond_all_bounds_is_still_JSON()
     {
-        using Gpt2Bundle bundle = Gpt2File.Load(_model);
+        using ModelBundle bundle = ModelFile.Load(_model);
         foreach (ref float value in bundle.Model.Parameters.Of(bundle.Model.Parameters.Find("embedding.tokens"))) value *= 1e5f;
         string wild = _folder.File("wild.rbe");
-        Gpt2File.Save(wild, bundle.Model, bundle.Tokenizer);
+        ModelFile.Save(wild, bundle.Model, bundle.Tokenizer);
         JsonElement json = Eval("--model", wild, "--text", _text);
         Assert.True(Figure(json, "nll") > 710);
         Assert.Equal(JsonValueKind.Null, json.GetProperty("perplexity").ValueKind);

@@ -22,7 +22,7 @@ public sealed class FinetuneTests : IDisposable
         CommandRun run = TinyJob.Run(_folder, "--steps", "20", "--learning-rate", "1e-2");
         Assert.Equal("", run.Error);
         Assert.All(["Validation loss", "step 20/20", "weights", "dense fp32", "before", "after", Out("model.rbe"), Out("model.zip")], part => Assert.Contains(part, run.Out));
-        using Gpt2Bundle bundle = Gpt2File.Load(Out("model.rbe"));
+        using ModelBundle bundle = ModelFile.Load(Out("model.rbe"));
         Assert.Equal((1, 32, 2, 16), (bundle.Model.Config.Layers, bundle.Model.Config.Width, bundle.Model.Config.Heads, bundle.Model.Config.MaxSequenceLength));
         Assert.IsType<CharacterTokenizer>(bundle.Tokenizer);
         Assert.Equal(4, Directory.GetFiles(_folder.File("out")).Length);
@@ -116,7 +116,7 @@ public sealed class FinetuneTests : IDisposable
         CommandRun run = CommandRun.Of("finetune", "--model", model, "--text", _folder.File("text.txt"), "--steps", "2", "--batch", "4", "--out", _folder.File("out"), "--threads", "1",
             "--format", "quantized", "--bits", "6", "--coefficients", "32", "--tile", "32", "--support", "topk");
         Assert.Equal((0, ""), (run.Code, run.Error));
-        using Gpt2Bundle bundle = Gpt2File.Load(Out("model.rbe"));
+        using ModelBundle bundle = ModelFile.Load(Out("model.rbe"));
         Assert.All(bundle.Model.Matrices, m => Assert.Equal((6, 32), (m.Matrix.Base!.Bits, m.Matrix.Support!.CoefficientsPerTile)));
     }
 
@@ -185,6 +185,6 @@ public sealed class FinetuneTests : IDisposable
         Assert.Equal((130, ""), (run.Code, run.Error));
         Assert.Contains("the work so far is saved", run.Out);
         Assert.True(Metrics().GetProperty("cancelled").GetBoolean());
-        Gpt2File.Load(Out("model.rbe")).Dispose();
+        ModelFile.Load(Out("model.rbe")).Dispose();
     }
 }

@@ -23,7 +23,7 @@ public sealed class ModelIdTests : IDisposable
     public void A_padded_vocabulary_works_in_every_verb(bool folder)
     {
         // The likeliest id is one of the padding, then an a.
-        using Gpt2Model<float> made = ScriptedModel.Create(320, (300, 20), ('a', 10));
+        using TransformerModel<float> made = ScriptedModel.Create(320, (300, 20), ('a', 10));
         Gpt2Tokenizer tokenizer = ScriptedModel.Bytes(Gpt2Tokenizer.EndOfText);
         string model = Store(made, tokenizer, folder), text = _folder.Write("text.txt", string.Concat(Enumerable.Repeat(Text, 40)));
         foreach (string temperature in new[] { "0", "1" })
@@ -59,9 +59,9 @@ public sealed class ModelIdTests : IDisposable
         // 256 to 259 are no tokens, 260 is one: the likeliest id is in the gap, then an a.
         Gpt2Tokenizer tokenizer = new([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int> { ["<end>"] = 260 });
         Assert.Equal("ab", ((ITokenizer)tokenizer).Decode(['a', 258, 'b']));
-        using Gpt2Model<float> made = ScriptedModel.Create(261, (258, 20), (257, 15), ('a', 10));
+        using TransformerModel<float> made = ScriptedModel.Create(261, (258, 20), (257, 15), ('a', 10));
         string model = Store(made, tokenizer, folder), text = _folder.Write("text.txt", string.Concat(Enumerable.Repeat(Text, 40)));
-        using (Gpt2Bundle bundle = ModelSource.Load(model)) Assert.Equal([256, 257, 258, 259], bundle.Model.Tokens.Unused);
+        using (ModelBundle bundle = ModelSource.Load(model)) Assert.Equal([256, 257, 258, 259], bundle.Model.Tokens.Unused);
         foreach (string temperature in new[] { "0", "1" })
         {
             JsonElement drawn = Generate(model, "ab", "--temperature", temperature, "--max-tokens", "20");
@@ -74,7 +74,7 @@ public sealed class ModelIdTests : IDisposable
         string[] training = ["--steps", "2", "--batch", "2", "--context", "8", "--threads", "1"];
         Run(["finetune", "--model", model, "--text", text, "--out", _folder.File("out"), .. training]);
         string tuned = _folder.File("out/model.rbe");
-        using (Gpt2Bundle bundle = ModelSource.Load(tuned)) Assert.Equal([256, 257, 258, 259], bundle.Model.Tokens.Unused);
+        using (ModelBundle bundle = ModelSource.Load(tuned)) Assert.Equal([256, 257, 258, 259], bundle.Model.Tokens.Unused);
         JsonElement.ArrayEnumerator after = Generate(tuned, "ab", "--max-tokens", "40").GetProperty("tokens").EnumerateArray();
         Assert.DoesNotContain(after, id => id.GetInt32() is >= 256 and < 260);
     }
@@ -88,12 +88,12 @@ public sealed class ModelIdTests : IDisposable
         // Not the tokenizer's own, which is 256.
         Gpt2Tokenizer tokenizer = ScriptedModel.Bytes(Gpt2Tokenizer.EndOfText, "<|im_end|>");
         ModelTokens tokens = new() { EndTokens = ['b', 257] };
-        using Gpt2Model<float> made = new(ScriptedModel.Create(258, ('a', 20)).GetWeights() with { Tokens = tokens });
+        using TransformerModel<float> made = new(ScriptedModel.Create(258, ('a', 20)).GetWeights() with { Tokens = tokens });
         string model = Store(made, tokenizer, folder: false);
         string data = _folder.Write(ids ? "data.ids" : "data.txt", string.Concat(Enumerable.Repeat(ids ? "97 97 99 " : "aac ", 200)));
         string[] training = ["--steps", "2", "--batch", "2", "--context", "8", "--threads", "1"];
         Run(["finetune", "--model", model, ids ? "--tokens" : "--text", data, "--out", _folder.File("out"), .. training, .. more]);
-        using Gpt2Bundle bundle = ModelSource.Load(_folder.File("out/model.rbe"));
+        using ModelBundle bundle = ModelSource.Load(_folder.File("out/model.rbe"));
         Assert.Equal(['b', 257], bundle.Model.Tokens.EndTokens!);
     }
 
@@ -104,7 +104,7 @@ public sealed class ModelIdTests : IDisposable
     {
         // Merges make "ab" the token 256 and "abba" 257 and 258 of a model of 257 ids.
         Gpt2Tokenizer tokenizer = new([.. Enumerable.Range(0, 256)], [new('a', 'b', 256), new('b', 'a', 257), new(256, 257, 258)], new Dictionary<string, int>());
-        using Gpt2Model<float> made = ScriptedModel.Create(257, ('a', 10));
+        using TransformerModel<float> made = ScriptedModel.Create(257, ('a', 10));
         string model = Store(made, tokenizer, folder);
         string good = _folder.Write("good.txt", string.Concat(Enumerable.Repeat("ab ab.\n", 40))), bad = _folder.Write("bad.txt", string.Concat(Enumerable.Repeat("ab ba.\n", 40)));
         string[] train = ["finetune", "--model", model, "--steps", "1", "--batch", "2", "--context", "4", "--threads", "1", "--out", _folder.File("out"), "--text"];
@@ -129,7 +129,7 @@ public sealed class ModelIdTests : IDisposable
     [Fact]
     public void Generation_ends_at_end_token_and_stop_string_and_says_why()
     {
-        using Gpt2Model<float> made = ScriptedModel.Create(258, ('a', 20), ('b', 20), (256, 19));
+        using TransformerModel<float> made = ScriptedModel.Create(258, ('a', 20), ('b', 20), (256, 19));
         string model = Store(made, ScriptedModel.Bytes(Gpt2Tokenizer.EndOfText, "<pad>"), folder: false);
         JsonElement ignored = Generate(model, "x", "--ignore-end", "--max-tokens", "60"), ended = Generate(model, "x", "--max-tokens", "60"), stopped = Generate(model, "x", "--stop", "zz", "--stop", "abb", "--ignore-end", "--max-tokens", "60");
         string whole = Of(ignored);
@@ -149,7 +149,7 @@ public sealed class ModelIdTests : IDisposable
     [Fact]
     public void Repetition_penalty_and_min_p_have_their_effect()
     {
-        using Gpt2Model<float> made = ScriptedModel.Create(256, ('a', 12), ('b', 11), ('c', 10));
+        using TransformerModel<float> made = ScriptedModel.Create(256, ('a', 12), ('b', 11), ('c', 10));
         string model = Store(made, new ByteTokenizer(), folder: false);
         Assert.Equal("aaa", Draw("--temperature", "0"));
         Assert.Equal("abc", Draw("--temperature", "0", "--repetition-penalty", "2"));
@@ -168,7 +168,7 @@ public sealed class ModelIdTests : IDisposable
     [InlineData("\uFEFFa", "a")]
     public void The_prompt_may_come_from_standard_input(string input, string expected)
     {
-        using Gpt2Model<float> made = ScriptedModel.Create(256, ('a', 20));
+        using TransformerModel<float> made = ScriptedModel.Create(256, ('a', 20));
         string model = Store(made, new ByteTokenizer(), folder: false);
         using StringWriter output = new(), error = new();
         int code = Commands.Run(
@@ -179,7 +179,7 @@ public sealed class ModelIdTests : IDisposable
     [Fact]
     public void A_prompt_that_is_no_text_is_refused_and_one_that_never_ends_can_be_cancelled()
     {
-        using Gpt2Model<float> made = ScriptedModel.Create(256, ('a', 20));
+        using TransformerModel<float> made = ScriptedModel.Create(256, ('a', 20));
         string model = Store(made, new ByteTokenizer(), folder: false);
         using StringWriter output = new(), error = new();
         Assert.Equal(1, Commands.Run(["generate", "-m", model, "-p", "-"], new CommandHost(output, error) { In = new MemoryStream([0x61, 0xE9, 0x62]) }));
@@ -192,7 +192,7 @@ public sealed class ModelIdTests : IDisposable
     [Fact]
     public void Cancelled_the_text_so_far_is_the_result()
     {
-        using Gpt2Model<float> made = ScriptedModel.Create(256, ('a', 20));
+        using TransformerModel<float> made = ScriptedModel.Create(256, ('a', 20));
         string model = Store(made, new ByteTokenizer(), folder: false);
         using CancellationTokenSource cancel = new();
         cancel.Cancel();
@@ -202,7 +202,7 @@ public sealed class ModelIdTests : IDisposable
         Assert.Equal(("cancelled", "", true), (json.GetProperty("finish").GetString(), json.GetProperty("text").GetString(), json.GetProperty("cancelled").GetBoolean()));
     }
 
-    private string Store(Gpt2Model<float> model, ITokenizer tokenizer, bool folder)
+    private string Store(TransformerModel<float> model, ITokenizer tokenizer, bool folder)
     {
         if (!folder) return ScriptedModel.Save(_folder.File("model.rbe"), model, tokenizer);
         Gpt2Directory.Save(_folder.File("model"), model, tokenizer);

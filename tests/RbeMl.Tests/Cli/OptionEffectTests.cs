@@ -106,7 +106,7 @@ public sealed class OptionEffectTests : IDisposable
     public void The_shape_is_the_one_asked_for()
     {
         TinyJob.Run(_folder, "--layers", "2", "--heads", "4", "--width", "48", "--context", "20", "--tokenizer", "bpe", "--vocabulary", "270", "--dropout", "0.25", "--steps", "1");
-        using Gpt2Bundle bundle = Gpt2File.Load(_folder.File("out/model.rbe"));
+        using ModelBundle bundle = ModelFile.Load(_folder.File("out/model.rbe"));
         TransformerConfig config = bundle.Model.Config;
         Assert.Equal((2, 4, 48, 20, 270, 0.25f), (config.Layers, config.Heads, config.Width, config.MaxSequenceLength, config.Vocabulary, config.Dropout));
     }

@@ -55,7 +55,7 @@ public sealed class ProcessTests : IDisposable
         Assert.Equal("", await error);
         Assert.Equal(130, process.ExitCode);
         Assert.Contains("the work so far is saved", rest);
-        Gpt2File.Load(_folder.File("out/model.rbe")).Dispose();
+        ModelFile.Load(_folder.File("out/model.rbe")).Dispose();
         Assert.Contains("\"cancelled\": true", await File.ReadAllTextAsync(_folder.File("out/metrics.json")));
     }
 

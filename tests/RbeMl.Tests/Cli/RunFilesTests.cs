@@ -24,7 +24,7 @@ public sealed class RunFilesTests : IDisposable
         TinyJob.Run(_folder);
         RunMark mark = Mark();
         Assert.Matches("^[0-9a-f]{32}$", mark.RunId);
-        using (Gpt2Bundle bundle = Gpt2File.Load(Out("model.rbe")))
+        using (ModelBundle bundle = ModelFile.Load(Out("model.rbe")))
         {
             Assert.Equal(mark, bundle.Run);
             Assert.Equal(mark.WeightsHash, RunMark.HashOf(bundle.Model));
@@ -99,7 +99,7 @@ public sealed class RunFilesTests : IDisposable
         File.CreateSymbolicLink(Out("model.rbe"), elsewhere);
         TinyJob.Run(_folder);
         Assert.Equal("mine", File.ReadAllText(Out("model-1.rbe")));
-        Gpt2File.Load(Out("model.rbe")).Dispose();
+        ModelFile.Load(Out("model.rbe")).Dispose();
     }
 
     [Theory]

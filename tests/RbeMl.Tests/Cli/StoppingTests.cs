@@ -70,7 +70,7 @@ public sealed class StoppingTests : IDisposable
         if (OperatingSystem.IsWindows()) return;
         string error = await Shell($"{{ {Command(TinyJob.Args(_folder, "--steps", "100000000"))}; echo $? >&2; }} | grep -m 1 'step '");
         Assert.Matches("^rbeml: The model after [0-9,]+ steps? is saved in .*\n141\n$", error);
-        Gpt2File.Load(_folder.File("out/model.rbe")).Dispose();
+        ModelFile.Load(_folder.File("out/model.rbe")).Dispose();
     }
 
     [Theory]

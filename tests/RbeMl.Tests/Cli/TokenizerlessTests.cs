@@ -61,7 +61,7 @@ public sealed class TokenizerlessTests : IDisposable
         Assert.Equal(problem is not null, table.Contains("Without a tokenizer: the model's cannot be read", StringComparison.Ordinal));
         CommandRun.Of("compress", folder, "-o", file, "--calibration", ids, "--calibration-ids").Succeeds();
         Fails(CommandRun.Of("compress", folder, "-o", file, "--calibration", text), "--calibration-ids");
-        using (Gpt2Bundle bundle = ModelSource.Load(file)) Assert.Equal((null, null), (bundle.Tokenizer, bundle.TokenizerProblem));
+        using (ModelBundle bundle = ModelSource.Load(file)) Assert.Equal((null, null), (bundle.Tokenizer, bundle.TokenizerProblem));
         CommandRun.Of("inspect", file, "--reference", folder).Succeeds();
         CommandRun.Of("decompress", file, "-o", _folder.File("dense")).Succeeds();
 
@@ -84,14 +84,14 @@ public sealed class TokenizerlessTests : IDisposable
     public void A_tokenizer_inside_a_file_that_is_of_another_version_is_no_condition_of_its_weights()
     {
         string file = _folder.File("model.rbe"), dense = _folder.File("dense");
-        using (Gpt2Bundle bundle = ModelSource.Load(new HuggingFaceModel(8, 16).Write(_folder.File("model"))))
+        using (ModelBundle bundle = ModelSource.Load(new HuggingFaceModel(8, 16).Write(_folder.File("model"))))
         {
-            (JsonObject metadata, List<RbeTensor> tensors) = Gpt2File.Content(bundle.Model, CharacterTokenizer.FromText("abc"), null);
+            (JsonObject metadata, List<RbeTensor> tensors) = ModelFile.Content(bundle.Model, CharacterTokenizer.FromText("abc"), null);
             metadata["tokenizer"]!["kind"] = "tomorrow";
             RbeContainerWriter.Write(file, metadata, tensors);
         }
 
-        using (Gpt2Bundle bundle = ModelSource.Load(file)) Assert.Contains("tomorrow", bundle.TokenizerProblem);
+        using (ModelBundle bundle = ModelSource.Load(file)) Assert.Contains("tomorrow", bundle.TokenizerProblem);
         CommandRun run = CommandRun.Of("generate", "--model", file, "--prompt", "a").Fails(1, "tokenizer that cannot be read");
         Assert.Contains("Tokenizer kind \"tomorrow\" is unknown", run.Error);
         CommandRun.Of("generate", "--model", file, "--tokens", "--prompt", "1", "--max-tokens", "2").Succeeds();
@@ -108,7 +108,7 @@ public sealed class TokenizerlessTests : IDisposable
         string folder = new HuggingFaceModel(8, 16).Write(_folder.File("model")), file = _folder.File("model.rbe");
         Gpt2TokenizerFiles.Save(folder, BytePairTokenizer.Train("the cat sat on the mat, the cat", 262)); // the model knows 30 ids, all of them control characters
         CommandRun.Of("compress", folder, "-o", file).Succeeds();
-        using Gpt2Bundle bundle = ModelSource.Load(file);
+        using ModelBundle bundle = ModelSource.Load(file);
         Assert.Equal(262, bundle.Tokenizer!.Vocabulary);
         foreach (string model in (string[])[folder, file])
         {
@@ -118,7 +118,7 @@ public sealed class TokenizerlessTests : IDisposable
         }
 
         CommandRun.Of("decompress", file, "-o", _folder.File("dense")).Succeeds();
-        using Gpt2Bundle again = ModelSource.Load(_folder.File("dense"));
+        using ModelBundle again = ModelSource.Load(_folder.File("dense"));
         Assert.Equal(bundle.Tokenizer.Encode("the cat"), again.Tokenizer!.Encode("the cat"));
     }
 }

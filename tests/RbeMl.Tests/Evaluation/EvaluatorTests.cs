@@ -12,9 +12,9 @@ public class EvaluatorTests
     private static readonly TransformerConfig s_config = new() { Width = 32, Heads = 2, Layers = 2, Vocabulary = 45, MaxSequenceLength = 12 };
 
     // Coefficients large enough for logits that differ between ids and between models.
-    private static Gpt2Model<float> Model(ulong seed, TransformerConfig? config = null)
+    private static TransformerModel<float> Model(ulong seed, TransformerConfig? config = null)
     {
-        Gpt2Model<float> model = Gpt2Model<float>.Create(config ?? s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) }, seed);
+        TransformerModel<float> model = TransformerModel<float>.Create(config ?? s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) }, seed);
         foreach (ParameterSlice slice in model.Parameters.Slices.Where(s => s.Kind is ParameterKind.Embedding or ParameterKind.Coefficient))
         {
             foreach (ref float value in model.Parameters.Of(slice)) value *= 15;
@@ -30,7 +30,7 @@ public class EvaluatorTests
     }
 
     // Windows, one at a time, from Logits and the plain double formulas.
-    private static EvaluationResult Naive(Gpt2Model<float> model, Gpt2Model<float> reference, IEnumerable<int[]> sequences, int context, int stride)
+    private static EvaluationResult Naive(TransformerModel<float> model, TransformerModel<float> reference, IEnumerable<int[]> sequences, int context, int stride)
     {
         using Workspace<float> workspace = new(1);
         double loss = 0, divergence = 0;
@@ -65,9 +65,9 @@ public class EvaluatorTests
     [InlineData(1, 1, 5)]
     public void Figures_are_those_of_the_plain_formulas(int context, int stride, int batch)
     {
-        using Gpt2Model<float> model = Model(1), reference = Model(2);
+        using TransformerModel<float> model = Model(1), reference = Model(2);
         int[][] sequences = [Ids(2, 1), Ids(13, 2), Ids(40, 3), Ids(5, 4), Ids(26, 5)];
-        using Evaluator evaluator = new(model, reference, new EvaluationOptions { Context = context, Stride = stride, Batch = batch }, 2);
+        using Evaluator evaluator = new(model, reference, new EvaluationOptions { Context = context, Stride = stride, BatchSize = batch }, 2);
         EvaluationResult actual = evaluator.Evaluate(EvaluationData.FromSequences(sequences));
         EvaluationResult expected = Naive(model, reference, sequences, context == 0 ? 12 : context, stride == 0 ? 12 : stride);
         Assert.Equal(expected.Tokens, actual.Tokens);
@@ -86,7 +86,7 @@ public class EvaluatorTests
     [Fact]
     public void A_model_agrees_with_itself()
     {
-        using Gpt2Model<float> model = Model(1);
+        using TransformerModel<float> model = Model(1);
         using Evaluator evaluator = new(model, model, null, 2);
         EvaluationResult result = evaluator.Evaluate(EvaluationData.FromSequences([Ids(500, 7)]));
         Assert.Equal((499, 0.0, 1.0), (result.Tokens, result.Kl, result.Top1Agreement));
@@ -95,7 +95,7 @@ public class EvaluatorTests
     [Fact]
     public void Bits_per_byte_of_bytes_are_bits_per_token()
     {
-        using Gpt2Model<float> model = Model(1, s_config with { Vocabulary = 256 });
+        using TransformerModel<float> model = Model(1, s_config with { Vocabulary = 256 });
         using Evaluator evaluator = new(model);
         EvaluationResult bytes = evaluator.Evaluate(EvaluationData.FromText("Grüße aus Köln, 2 × 3 = 6.", new ByteTokenizer()));
         Assert.Equal(bytes.Tokens, bytes.Bytes);
@@ -114,9 +114,9 @@ public class EvaluatorTests
     [InlineData(1000)]
     public void A_limit_takes_the_first_predictions(int limit)
     {
-        using Gpt2Model<float> model = Model(1), reference = Model(2);
+        using TransformerModel<float> model = Model(1), reference = Model(2);
         int[][] sequences = [Ids(20, 1), Ids(4, 2), Ids(30, 3)];
-        using Evaluator evaluator = new(model, reference, new EvaluationOptions { Limit = limit, Stride = 5, Batch = 2 }, 1);
+        using Evaluator evaluator = new(model, reference, new EvaluationOptions { Limit = limit, Stride = 5, BatchSize = 2 }, 1);
         EvaluationResult actual = evaluator.Evaluate(EvaluationData.FromSequences(sequences));
         List<int[]> first = [];
         for (int s = 0, left = limit; s < sequences.Length && left > 0; left -= sequences[s++].Length - 1) first.Add(sequences[s][..Math.Min(sequences[s].Length, left + 1)]);
@@ -128,7 +128,7 @@ public class EvaluatorTests
     [Fact]
     public void Threads_change_no_bit()
     {
-        using Gpt2Model<float> model = Model(1), reference = Model(2);
+        using TransformerModel<float> model = Model(1), reference = Model(2);
         EvaluationResult[] results = [.. new[] { 1, 2, 5 }.Select(threads =>
         {
             using Evaluator evaluator = new(model, reference, new EvaluationOptions { Stride = 9 }, threads);
@@ -161,8 +161,8 @@ public class EvaluatorTests
     public void A_large_vocabulary_needs_logits_of_one_chunk_a_thread()
     {
         TransformerConfig config = s_config with { Vocabulary = 30000, MaxSequenceLength = 64 };
-        using Gpt2Model<float> model = Model(1, config);
-        using Evaluator evaluator = new(model, model, new EvaluationOptions { Batch = 32 }, 2);
+        using TransformerModel<float> model = Model(1, config);
+        using Evaluator evaluator = new(model, model, new EvaluationOptions { BatchSize = 32 }, 2);
         evaluator.Evaluate(EvaluationData.FromSequences([Ids(2049, 1, 30000)]));
         long all = 2048L * 30000 * sizeof(float);
         Assert.InRange(evaluator.AllocatedBytes, 4L * 64 * 30000 * sizeof(float), all / 4);
@@ -171,8 +171,8 @@ public class EvaluatorTests
     [Fact]
     public void Progress_and_cancellation()
     {
-        using Gpt2Model<float> model = Model(1);
-        using Evaluator evaluator = new(model, null, new EvaluationOptions { Batch = 1 }, 1);
+        using TransformerModel<float> model = Model(1);
+        using Evaluator evaluator = new(model, null, new EvaluationOptions { BatchSize = 1 }, 1);
         EvaluationData data = EvaluationData.FromSequences([Ids(100, 1)]);
         using CancellationTokenSource cancel = new();
         Recorder progress = new(count =>
@@ -182,7 +182,7 @@ public class EvaluatorTests
         Assert.Throws<OperationCanceledException>(() => evaluator.Evaluate(data, progress, cancel.Token));
         Assert.Equal([12L, 24, 36], progress.Seen.Select(p => p.SoFar.Tokens));
         Assert.All(progress.Seen, p => Assert.Equal(99, p.Total));
-        using Evaluator limited = new(model, null, new EvaluationOptions { Batch = 1, Limit = 36 }, 1);
+        using Evaluator limited = new(model, null, new EvaluationOptions { BatchSize = 1, Limit = 36 }, 1);
         Recorder all = new(_ => { });
         Assert.Equal(limited.Evaluate(data, all), progress.Seen[^1].SoFar);
         Assert.All(all.Seen, p => Assert.Equal(36, p.Total));
@@ -191,14 +191,14 @@ public class EvaluatorTests
     [Fact]
     public void Bad_input_is_named()
     {
-        using Gpt2Model<float> model = Model(1), other = Model(1, s_config with { Vocabulary = 44 });
+        using TransformerModel<float> model = Model(1), other = Model(1, s_config with { Vocabulary = 44 });
         string message = Assert.Throws<ShapeMismatchException>(() => new Evaluator(model, other)).Message;
         Assert.Contains("45", message, StringComparison.Ordinal);
         Assert.Contains("44", message, StringComparison.Ordinal);
         Assert.Throws<InvalidSettingException>(() => new Evaluator(model, null, new EvaluationOptions { Context = 13 }));
         Assert.Throws<InvalidSettingException>(() => new Evaluator(model, null, new EvaluationOptions { Context = 8, Stride = 9 }));
-        Assert.Throws<InvalidSettingException>(() => new Evaluator(model, null, new EvaluationOptions { Batch = -1 }));
-        Assert.Throws<InvalidSettingException>(() => new Evaluator(model, null, new EvaluationOptions { Batch = int.MaxValue }));
+        Assert.Throws<InvalidSettingException>(() => new Evaluator(model, null, new EvaluationOptions { BatchSize = -1 }));
+        Assert.Throws<InvalidSettingException>(() => new Evaluator(model, null, new EvaluationOptions { BatchSize = int.MaxValue }));
         Assert.Throws<InvalidSettingException>(() => new Evaluator(Model(1, s_config with { Causal = false })));
         Assert.Throws<TokenException>(() => EvaluationData.FromSequences([]));
         Assert.Throws<TokenException>(() => EvaluationData.FromSequences([[1, 2], [3]]));
@@ -207,7 +207,7 @@ public class EvaluatorTests
         Assert.Contains("Token id 45 (sequence 2, place 3)", Assert.Throws<TokenException>(() => evaluator.Evaluate(EvaluationData.FromSequences([[1, 2], [3, 4, 45]]))).Message, StringComparison.Ordinal);
         model.Parameters.Of(model.Parameters.Find("embedding.tokens"))[5] = float.NaN;
         Assert.Equal("model", Assert.Throws<NonFiniteException>(() => evaluator.Evaluate(EvaluationData.FromSequences([[1, 2]]))).Where);
-        using Gpt2Model<float> sound = Model(1);
+        using TransformerModel<float> sound = Model(1);
         using Evaluator compared = new(sound, model);
         Assert.Equal("reference", Assert.Throws<NonFiniteException>(() => compared.Evaluate(EvaluationData.FromSequences([[1, 2]]))).Where);
         sound.Parameters.Of(sound.Parameters.Find("blocks.0.attention.value.coefficients"))[5] = float.NaN;

@@ -26,7 +26,7 @@ public sealed class EarlierFileTests : IDisposable
     [MemberData(nameof(Models))]
     public void A_model_computes_and_draws_what_it_did(string name)
     {
-        using Gpt2Bundle bundle = Gpt2File.Load(Unpack(name));
+        using ModelBundle bundle = ModelFile.Load(Unpack(name));
         using Workspace<float> workspace = new(1);
         int[] tokens = [3, 1, 4, 1, 5, 9, 2, 6];
         AssertSame(name, "logits", bundle.Model.Logits(tokens, 1, tokens.Length, workspace).AsSpan(5 * bundle.Model.Config.Vocabulary, bundle.Model.Config.Vocabulary));
@@ -49,7 +49,7 @@ public sealed class EarlierFileTests : IDisposable
     public void A_model_saved_again_is_the_same_file(string name)
     {
         string path = Unpack(name), again = _folder.File("again.rbe");
-        using (Gpt2Bundle bundle = Gpt2File.Load(path)) Gpt2File.Save(again, bundle.Model, bundle.Tokenizer);
+        using (ModelBundle bundle = ModelFile.Load(path)) ModelFile.Save(again, bundle.Model, bundle.Tokenizer);
         Assert.Equal(File.ReadAllBytes(path), File.ReadAllBytes(again));
     }
 

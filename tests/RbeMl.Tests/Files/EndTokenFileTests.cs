@@ -41,7 +41,7 @@ public sealed class EndTokenFileTests : IDisposable
 
         using Gpt2Directory directory = Gpt2Directory.Open(folder);
         Assert.Equal(expected, directory.Tokens.EndTokens);
-        using Gpt2Bundle bundle = directory.LoadDense();
+        using ModelBundle bundle = directory.LoadDense();
         Assert.Equal(expected, bundle.Model.Tokens.EndTokens);
     }
 
@@ -56,7 +56,7 @@ public sealed class EndTokenFileTests : IDisposable
     {
         string folder = Folder(ScriptedModel.Bytes(Gpt2Tokenizer.EndOfText, "<|im_end|>"), 320);
         File.WriteAllText(Path.Combine(folder, file), json);
-        using Gpt2Bundle bundle = ModelSource.Load(folder);
+        using ModelBundle bundle = ModelSource.Load(folder);
         Assert.Equal([expected], bundle.Model.Tokens.EndTokens);
         Assert.Equal(Enumerable.Range(258, 62), bundle.Model.Tokens.Unused);
     }
@@ -72,9 +72,9 @@ public sealed class EndTokenFileTests : IDisposable
     public void End_tokens_go_with_the_model_through_every_file_and_copy()
     {
         int[] ends = [7, 300];
-        using Gpt2Model<float> model = new(ScriptedModel.Create(320).GetWeights() with { Tokens = new ModelTokens { EndTokens = ends } });
-        using (Gpt2Model<float> copy = model.ToInference()) Assert.Equal(ends, copy.Tokens.EndTokens);
-        using (Gpt2Model<float> copy = new(model.GetWeights().Recompress(new RbeMl.Codec.RbeOptions { Tile = 32, Format = RbeMl.Codec.RbeFormat.Quantized(8) }))) Assert.Equal(ends, copy.Tokens.EndTokens);
+        using TransformerModel<float> model = new(ScriptedModel.Create(320).GetWeights() with { Tokens = new ModelTokens { EndTokens = ends } });
+        using (TransformerModel<float> copy = model.ToInference()) Assert.Equal(ends, copy.Tokens.EndTokens);
+        using (TransformerModel<float> copy = new(model.GetWeights().Recompress(new RbeMl.Codec.RbeOptions { Tile = 32, Format = RbeMl.Codec.RbeFormat.Quantized(8) }))) Assert.Equal(ends, copy.Tokens.EndTokens);
         foreach (ITokenizer? tokenizer in new ITokenizer?[] { null, ScriptedModel.Bytes(Gpt2Tokenizer.EndOfText) })
         {
             string file = ScriptedModel.Save(_folder.File("model.rbe"), model, tokenizer), folder = _folder.File("dense"), single = _folder.File("again.rbe");
@@ -88,7 +88,7 @@ public sealed class EndTokenFileTests : IDisposable
 
         void Check(string path)
         {
-            using Gpt2Bundle bundle = ModelSource.Load(path);
+            using ModelBundle bundle = ModelSource.Load(path);
             Assert.Equal(ends, bundle.Model.Tokens.EndTokens);
         }
     }
@@ -106,9 +106,9 @@ public sealed class EndTokenFileTests : IDisposable
 
         string? Saved(int[]? ends, ITokenizer? tokenizer)
         {
-            using Gpt2Model<float> model = new(ScriptedModel.Create(257).GetWeights() with { Tokens = new ModelTokens { EndTokens = ends } });
+            using TransformerModel<float> model = new(ScriptedModel.Create(257).GetWeights() with { Tokens = new ModelTokens { EndTokens = ends } });
             string file = ScriptedModel.Save(_folder.File("key.rbe"), model, tokenizer);
-            using (Gpt2Bundle bundle = Gpt2File.Load(file)) Assert.Equal(ends ?? [256], bundle.Model.Tokens.EndTokens ?? []);
+            using (ModelBundle bundle = ModelFile.Load(file)) Assert.Equal(ends ?? [256], bundle.Model.Tokens.EndTokens ?? []);
             using RbeContainer container = RbeContainer.Open(file);
             return container.Metadata.TryGetProperty("endTokens", out System.Text.Json.JsonElement value) ? value.GetRawText() : null;
         }
@@ -121,17 +121,17 @@ public sealed class EndTokenFileTests : IDisposable
     [InlineData("[-1]")]
     public void Damaged_end_tokens_are_refused(string value)
     {
-        using Gpt2Model<float> model = ScriptedModel.Create(257);
-        (JsonObject metadata, List<RbeTensor> tensors) = Gpt2File.Content(model, null, null);
+        using TransformerModel<float> model = ScriptedModel.Create(257);
+        (JsonObject metadata, List<RbeTensor> tensors) = ModelFile.Content(model, null, null);
         metadata["endTokens"] = JsonNode.Parse(value);
         string file = _folder.File("bad.rbe");
         RbeContainerWriter.Write(file, metadata, tensors);
-        Assert.Contains("endTokens", Assert.Throws<RbeFileException>(() => Gpt2File.Load(file)).Message);
+        Assert.Contains("endTokens", Assert.Throws<RbeFileException>(() => ModelFile.Load(file)).Message);
     }
 
     private string Folder(Gpt2Tokenizer tokenizer, int vocabulary)
     {
-        using Gpt2Model<float> model = ScriptedModel.Create(vocabulary);
+        using TransformerModel<float> model = ScriptedModel.Create(vocabulary);
         string folder = _folder.File("folder");
         Gpt2Directory.Save(folder, model, tokenizer);
         JsonObject config = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "config.json")))!.AsObject();

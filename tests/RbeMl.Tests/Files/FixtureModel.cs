@@ -31,11 +31,11 @@ internal static class FixtureModel
 
     public static void Save(string path)
     {
-        using Gpt2Model<float> model = Create();
-        Gpt2File.Save(path, model, Tokenizer);
+        using TransformerModel<float> model = Create();
+        ModelFile.Save(path, model, Tokenizer);
     }
 
-    public static Gpt2Model<float> Create()
+    public static TransformerModel<float> Create()
     {
         Values values = new();
         BlockWeights block = Block(values);
@@ -48,16 +48,16 @@ internal static class FixtureModel
         Key = Sparse(values, Width, Width, alphas: true, TileTransform.Dct, SupportRule.TopK, runs: 20),
         Value = Quantized(values, Width, Width, bits: 5, delta: 0),
         Output = Quantized(values, Width, Width, bits: 4, delta: 12),
-        Expand = Literal(values, 64, Width, coefficients: 10),
-        Contract = Quantized(values, Width, 64, bits: 6, delta: 0),
+        UpProjection = Literal(values, 64, Width, coefficients: 10),
+        DownProjection = Quantized(values, Width, 64, bits: 6, delta: 0),
         Vectors = new BlockVectors
         {
             QueryBias = values.Floats(Width, 8),
             KeyBias = values.Floats(Width, 8),
             ValueBias = values.Floats(Width, 8),
             OutputBias = values.Floats(Width, 8),
-            ExpandBias = values.Floats(64, 8),
-            ContractBias = values.Floats(Width, 8),
+            UpProjectionBias = values.Floats(64, 8),
+            DownProjectionBias = values.Floats(Width, 8),
             Gamma1 = values.Floats(Width, 4, 1),
             Beta1 = values.Floats(Width, 8),
             Gamma2 = values.Floats(Width, 4, 1),
@@ -66,7 +66,7 @@ internal static class FixtureModel
     };
 
     /// <summary>The model of Fixtures/v1-trellis.rbe: trellis codes in both scans, exact outliers on trellis and on quantised codes, the 9/7 wavelet.</summary>
-    public static Gpt2Model<float> CreateTrellis()
+    public static TransformerModel<float> CreateTrellis()
     {
         Values values = new();
         return Model(values, Block(values) with
@@ -75,13 +75,13 @@ internal static class FixtureModel
             Key = Trellis(values, Width, Width, bits: 3, TrellisScan.ColumnMajor, outliers: 0),
             Value = Trellis(values, Width, Width, bits: 4, TrellisScan.RowMajor, outliers: 3),
             Output = Trellis(values, Width, Width, bits: 5, TrellisScan.ColumnMajor, outliers: 8),
-            Expand = Trellis(values, 64, Width, bits: 6, TrellisScan.RowMajor, outliers: 1),
-            Contract = Quantized(values, Width, 64, bits: 8, delta: 0, outliers: 2, TileTransform.Cdf97),
+            UpProjection = Trellis(values, 64, Width, bits: 6, TrellisScan.RowMajor, outliers: 1),
+            DownProjection = Quantized(values, Width, 64, bits: 8, delta: 0, outliers: 2, TileTransform.Cdf97),
         });
     }
 
-    private static Gpt2Model<float> Model(Values values, BlockWeights block) =>
-        new(new Gpt2Weights
+    private static TransformerModel<float> Model(Values values, BlockWeights block) =>
+        new(new TransformerWeights
         {
             Config = Config,
             TokenEmbedding = Sparse(values, Config.Vocabulary, Width, alphas: false, TileTransform.WalshHadamard, SupportRule.Random(9), runs: 64),

@@ -16,17 +16,17 @@ public sealed class FixtureTests : IDisposable
 {
     private static readonly int[] Tokens = [258, 0, 101, 257, 32, 259];
 
-    private static readonly Dictionary<string, Func<Gpt2Model<float>>> Models = new() { ["v1"] = FixtureModel.Create, ["v1-trellis"] = FixtureModel.CreateTrellis };
+    private static readonly Dictionary<string, Func<TransformerModel<float>>> Models = new() { ["v1"] = FixtureModel.Create, ["v1-trellis"] = FixtureModel.CreateTrellis };
 
     private readonly TemporaryFolder _folder = new();
 
     public FixtureTests()
     {
         if (Environment.GetEnvironmentVariable("RBEML_WRITE_FIXTURES") != "1") return;
-        foreach ((string name, Func<Gpt2Model<float>> create) in Models.Where(m => !File.Exists(SourceOf($"{m.Key}.rbe"))))
+        foreach ((string name, Func<TransformerModel<float>> create) in Models.Where(m => !File.Exists(SourceOf($"{m.Key}.rbe"))))
         {
-            using Gpt2Model<float> model = create();
-            Gpt2File.Save(SourceOf($"{name}.rbe"), model, FixtureModel.Tokenizer);
+            using TransformerModel<float> model = create();
+            ModelFile.Save(SourceOf($"{name}.rbe"), model, FixtureModel.Tokenizer);
             File.WriteAllBytes(SourceOf($"{name}.logits"), MemoryMarshal.AsBytes(LogitsInDouble(model).Select(l => (float)l).ToArray().AsSpan()).ToArray());
         }
     }
@@ -42,7 +42,7 @@ public sealed class FixtureTests : IDisposable
     [MemberData(nameof(All))]
     public void A_file_of_an_earlier_version_gives_the_logits_it_gave_then(string name)
     {
-        using Gpt2Bundle bundle = Gpt2File.Load(Unpack(name));
+        using ModelBundle bundle = ModelFile.Load(Unpack(name));
         Assert.Equal(FixtureModel.Config, bundle.Model.Config);
         float[] expected = MemoryMarshal.Cast<byte, float>(Read($"{name}.logits")).ToArray();
         float largest = expected.Max(MathF.Abs);
@@ -63,7 +63,7 @@ public sealed class FixtureTests : IDisposable
     [MemberData(nameof(All))]
     public void Its_tokenizer_cuts_text_as_it_did_then(string name)
     {
-        using Gpt2Bundle bundle = Gpt2File.Load(Unpack(name));
+        using ModelBundle bundle = ModelFile.Load(Unpack(name));
         Assert.Equal(['I', 'n', 258, ' ', 259], bundle.Tokenizer!.Encode("In the in"));
         Assert.Equal("In the in", bundle.Tokenizer.Decode([73, 110, 258, 32, 259]));
     }
@@ -75,9 +75,9 @@ public sealed class FixtureTests : IDisposable
         byte[] expected = Read($"{name}.rbe");
         Assert.InRange(expected.Length, 1, 60_000);
         string path = _folder.File("again.rbe");
-        using (Gpt2Bundle bundle = Gpt2File.Load(Unpack(name))) Gpt2File.Save(path, bundle.Model, bundle.Tokenizer);
+        using (ModelBundle bundle = ModelFile.Load(Unpack(name))) ModelFile.Save(path, bundle.Model, bundle.Tokenizer);
         Assert.Equal(expected, File.ReadAllBytes(path));
-        using (Gpt2Model<float> made = Models[name]()) Gpt2File.Save(path, made, FixtureModel.Tokenizer);
+        using (TransformerModel<float> made = Models[name]()) ModelFile.Save(path, made, FixtureModel.Tokenizer);
         Assert.Equal(expected, File.ReadAllBytes(path));
     }
 
@@ -99,9 +99,9 @@ public sealed class FixtureTests : IDisposable
         return path;
     }
 
-    private static double[] LogitsInDouble(Gpt2Model<float> model)
+    private static double[] LogitsInDouble(TransformerModel<float> model)
     {
-        using Gpt2Model<double> wide = new(model.GetWeights());
+        using TransformerModel<double> wide = new(model.GetWeights());
         using Workspace<double> workspace = new(1);
         return wide.Logits(Tokens, 1, Tokens.Length, workspace);
     }

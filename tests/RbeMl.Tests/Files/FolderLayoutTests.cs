@@ -19,7 +19,7 @@ public sealed class FolderLayoutTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private static float[] Logits(Gpt2Model<float> model)
+    private static float[] Logits(TransformerModel<float> model)
     {
         using Workspace<float> workspace = new(1);
         return model.Logits(Tokens, 1, Tokens.Length, workspace);
@@ -45,7 +45,7 @@ public sealed class FolderLayoutTests : IDisposable
         HuggingFaceModel model = Scaled(byWidth, byLayer);
         string folder = model.Write(_folder.File("model")), file = _folder.File("model.rbe"), dense = _folder.File("dense");
         float[] expected = Expected(model);
-        using Gpt2Bundle bundle = ModelSource.Load(folder);
+        using ModelBundle bundle = ModelSource.Load(folder);
         float[] whole = Logits(bundle.Model);
         Assert.InRange(Numbers.RelativeError(expected, whole), 0, Tolerance);
 
@@ -57,7 +57,7 @@ public sealed class FolderLayoutTests : IDisposable
 
         // Decoding with a cache, token by token, and a copy for inference.
         using Workspace<float> workspace = new(1);
-        using Gpt2Model<float> inference = bundle.Model.ToInference();
+        using TransformerModel<float> inference = bundle.Model.ToInference();
         Assert.Equal(whole, Logits(inference));
         using KvCache<float> cache = new(bundle.Model.Config, 1, Tokens.Length);
         float[] last = new float[30];
@@ -68,14 +68,14 @@ public sealed class FolderLayoutTests : IDisposable
         }
 
         // Kept in a file under a feature bit that readers without it refuse, written back as it came.
-        Gpt2File.Save(file, bundle.Model);
+        ModelFile.Save(file, bundle.Model);
         Assert.Equal((uint)(byWidth && !byLayer ? 0 : 1), BitConverter.ToUInt32(File.ReadAllBytes(file), 12));
         Assert.Equal(!byWidth || byLayer, System.Text.Encoding.UTF8.GetString(File.ReadAllBytes(file)).Contains("scaleAttention", StringComparison.Ordinal));
-        using Gpt2Bundle kept = Gpt2File.Load(file);
+        using ModelBundle kept = ModelFile.Load(file);
         Assert.Equal(bundle.Model.Config, kept.Model.Config);
         Assert.Equal(whole, Logits(kept.Model));
         CommandRun.Of("decompress", file, "-o", dense).Succeeds();
-        using Gpt2Bundle again = ModelSource.Load(dense);
+        using ModelBundle again = ModelSource.Load(dense);
         Assert.Equal(whole, Logits(again.Model));
         JsonObject config = JsonNode.Parse(File.ReadAllText(Path.Combine(dense, "config.json")))!.AsObject();
         Assert.Equal((byWidth, byLayer), ((bool)config["scale_attn_weights"]!, (bool)config["scale_attn_by_inverse_layer_idx"]!));
@@ -90,13 +90,13 @@ public sealed class FolderLayoutTests : IDisposable
     {
         HuggingFaceModel made = Scaled(byWidth, byLayer: true);
         using Gpt2Directory directory = Gpt2Directory.Open(made.Write(_folder.File("model")));
-        using Gpt2Model<double> model = new(directory.ReadWeights(RbeOptions.Dense));
+        using TransformerModel<double> model = new(directory.ReadWeights(RbeOptions.Dense));
         using Workspace<double> workspace = new(1);
         int[] tokens = Tokens[..8], targets = Tokens[1..];
         double[]? first = null;
         foreach (CheckpointPolicy policy in Enum.GetValues<CheckpointPolicy>())
         {
-            using Gpt2Context<double> context = new(model, workspace, policy);
+            using TransformerContext<double> context = new(model, workspace, policy);
             using ParameterVector<double> gradients = model.Parameters.CreateLike();
             double loss = model.Loss(tokens, targets, 1, 8, context, null, gradients);
             Assert.Equal(new PlainGpt2(made).Loss(tokens, targets), loss, 1e-9);
@@ -135,7 +135,7 @@ public sealed class FolderLayoutTests : IDisposable
         }
 
         // The second block halves its scores: on its own it computes what it does in the model.
-        using Gpt2Model<float> whole = new(directory.ReadWeights(RbeOptions.Dense));
+        using TransformerModel<float> whole = new(directory.ReadWeights(RbeOptions.Dense));
         Assert.Equal(0.5 / Math.Sqrt(8), whole.Blocks[1].Attention.Scale, 1e-7);
         using RbeTransformerBlock<float> alone = new(config.OfBlock(1), whole.Blocks[1].GetCompressedWeights());
         Assert.Equal(whole.Blocks[1].Attention.Scale, alone.Attention.Scale);
@@ -168,7 +168,7 @@ public sealed class FolderLayoutTests : IDisposable
             float[] expected = Expected(model);
             foreach (HuggingFaceModel named in (HuggingFaceModel[])[model.Renamed(name => prefix + name), model.WithoutPrefix().Renamed(name => prefix + name), model.Renamed(name => name.Contains(".h.0.", StringComparison.Ordinal) ? prefix + name : name)])
             {
-                using Gpt2Bundle bundle = ModelSource.Load(named.Write(_folder.File("model")));
+                using ModelBundle bundle = ModelSource.Load(named.Write(_folder.File("model")));
                 Assert.InRange(Numbers.RelativeError(expected, Logits(bundle.Model)), 0, Tolerance);
             }
 
@@ -195,17 +195,17 @@ public sealed class FolderLayoutTests : IDisposable
         string other = kept == "lm_head.weight" ? "transformer.wte.weight" : "lm_head.weight", folder = _folder.File("model");
         named.Metadata = alias ? new() { ["format"] = "pt", [other] = kept } : null;
         named.Write(folder);
-        using (Gpt2Bundle bundle = ModelSource.Load(folder)) Assert.InRange(Numbers.RelativeError(expected, Logits(bundle.Model)), 0, Tolerance);
+        using (ModelBundle bundle = ModelSource.Load(folder)) Assert.InRange(Numbers.RelativeError(expected, Logits(bundle.Model)), 0, Tolerance);
 
         // The same in shards, with an index of one or of both names.
         HuggingFaceModel.Shard(folder);
         string index = Path.Combine(folder, "model.safetensors.index.json");
         if (alias && !tied) return; // the shards' metadata is gone
-        using (Gpt2Bundle bundle = ModelSource.Load(folder)) Assert.InRange(Numbers.RelativeError(expected, Logits(bundle.Model)), 0, Tolerance);
+        using (ModelBundle bundle = ModelSource.Load(folder)) Assert.InRange(Numbers.RelativeError(expected, Logits(bundle.Model)), 0, Tolerance);
         JsonObject json = JsonNode.Parse(File.ReadAllText(index))!.AsObject();
         json["weight_map"]![other] = json["weight_map"]![kept]!.DeepClone();
         File.WriteAllText(index, json.ToJsonString());
-        using (Gpt2Bundle bundle = ModelSource.Load(folder)) Assert.InRange(Numbers.RelativeError(expected, Logits(bundle.Model)), 0, Tolerance);
+        using (ModelBundle bundle = ModelSource.Load(folder)) Assert.InRange(Numbers.RelativeError(expected, Logits(bundle.Model)), 0, Tolerance);
         json["weight_map"]!["transformer.h.7.ln_1.bias"] = json["weight_map"]![kept]!.DeepClone();
         File.WriteAllText(index, json.ToJsonString());
         Assert.Contains("which does not hold it", Assert.Throws<RbeFileException>(() => ModelSource.Load(folder)).Message);
@@ -219,7 +219,7 @@ public sealed class FolderLayoutTests : IDisposable
         string json = "{\"__metadata__\":null," + System.Text.Encoding.UTF8.GetString(header).TrimEnd()[1..];
         json = json.PadRight((json.Length + 7) / 8 * 8);
         File.WriteAllBytes(file, [.. BitConverter.GetBytes((ulong)json.Length), .. System.Text.Encoding.UTF8.GetBytes(json), .. bytes[(8 + header.Length)..]]);
-        using Gpt2Bundle bundle = ModelSource.Load(folder);
+        using ModelBundle bundle = ModelSource.Load(folder);
         Assert.InRange(Numbers.RelativeError(Expected(new HuggingFaceModel(12, 24)), Logits(bundle.Model)), 0, Tolerance);
     }
 
@@ -237,7 +237,7 @@ public sealed class FolderLayoutTests : IDisposable
     {
         HuggingFaceModel model = new(12, 24);
         model.Config[key] = value is null ? null : JsonValue.Create(value);
-        using Gpt2Bundle bundle = ModelSource.Load(model.Write(_folder.File("model")));
+        using ModelBundle bundle = ModelSource.Load(model.Write(_folder.File("model")));
         Assert.InRange(Numbers.RelativeError(Expected(model), Logits(bundle.Model)), 0, Tolerance);
     }
 
@@ -263,7 +263,7 @@ public sealed class FolderLayoutTests : IDisposable
         (made.Config["attn_pdrop"], made.Config["resid_pdrop"], made.Config["embd_pdrop"]) = (0.25, 0.0, 0.0);
         string folder = made.Write(_folder.File("model")), file = _folder.File("model.rbe"), dense = _folder.File("dense");
         CommandRun.Of("compress", folder, "-o", file).Succeeds();
-        using Gpt2Bundle bundle = ModelSource.Load(file);
+        using ModelBundle bundle = ModelSource.Load(file);
         Assert.Equal((0.25f, 0f, null), (bundle.Model.Config.AttentionDropout, bundle.Model.Config.Dropout, bundle.Model.Config.EmbeddingDropout));
         CommandRun.Of("decompress", file, "-o", dense).Succeeds();
         JsonObject config = JsonNode.Parse(File.ReadAllText(Path.Combine(dense, "config.json")))!.AsObject();
@@ -280,9 +280,9 @@ public sealed class FolderLayoutTests : IDisposable
 
         double Loss(TransformerConfig settings, bool dropping)
         {
-            using Gpt2Model<float> model = new(bundle.Model.GetWeights() with { Config = settings });
+            using TransformerModel<float> model = new(bundle.Model.GetWeights() with { Config = settings });
             using Workspace<float> workspace = new(1);
-            using Gpt2Context<float> context = new(model, workspace);
+            using TransformerContext<float> context = new(model, workspace);
             return model.Loss(Tokens.AsSpan(0, 8), Tokens.AsSpan(1), 1, 8, context, dropping ? new DropoutStep(3, 4) : null);
         }
     }

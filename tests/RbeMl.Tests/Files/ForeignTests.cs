@@ -88,7 +88,7 @@ public sealed class ForeignTests : IDisposable
             string? problem = null;
             try
             {
-                using Gpt2Bundle bundle = ModelSource.Load(folder);
+                using ModelBundle bundle = ModelSource.Load(folder);
                 problem = bundle.TokenizerProblem;
             }
             catch (RbeFileException error)

@@ -19,7 +19,7 @@ public sealed class Gpt2FileTests : IDisposable
 
     public static TheoryData<string> Kinds => ["sparse", "untied", "compressed tables", "compressed norms", "scalar norms", "delta"];
 
-    internal static Gpt2Model<float> Make(string kind)
+    internal static TransformerModel<float> Make(string kind)
     {
         TransformerConfig config = kind switch
         {
@@ -28,12 +28,12 @@ public sealed class Gpt2FileTests : IDisposable
             "scalar norms" => Small with { LayerNorm = LayerNormStorage.Scalar },
             _ => Small,
         };
-        Gpt2Model<float> model = Gpt2Model<float>.Create(config, Sparse, 7, kind == "compressed tables" ? Sparse : null);
+        TransformerModel<float> model = TransformerModel<float>.Create(config, Sparse, 7, kind == "compressed tables" ? Sparse : null);
         if (kind == "delta")
         {
             RbeOptions options = new() { Tile = 32, Format = RbeFormat.Quantized(4) with { Delta = RbeFormat.Sparse(32, SupportRule.TopK) } };
             BlockWeights[] blocks = [.. Enumerable.Range(0, 2).Select(i => BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(config, i), config, options))];
-            model = new Gpt2Model<float>(model.GetWeights() with { Blocks = blocks });
+            model = new TransformerModel<float>(model.GetWeights() with { Blocks = blocks });
         }
 
         // Values that training could have left: no zeros and ones any more.
@@ -46,7 +46,7 @@ public sealed class Gpt2FileTests : IDisposable
         return model;
     }
 
-    private static float[] Logits(Gpt2Model<float> model)
+    private static float[] Logits(TransformerModel<float> model)
     {
         using Workspace<float> workspace = new(1);
         return model.Logits([.. Enumerable.Range(0, 20).Select(i => i * 7 % 50)], 2, 10, workspace);
@@ -56,15 +56,15 @@ public sealed class Gpt2FileTests : IDisposable
     [MemberData(nameof(Kinds))]
     public void Logits_are_the_same_bit_for_bit_after_reloading(string kind)
     {
-        Gpt2Model<float> model = Make(kind);
+        TransformerModel<float> model = Make(kind);
         string path = _folder.File("model.rbe");
-        Gpt2File.Save(path, model);
-        using Gpt2Bundle bundle = Gpt2File.Load(path);
+        ModelFile.Save(path, model);
+        using ModelBundle bundle = ModelFile.Load(path);
         Assert.Equal(model.Config, bundle.Model.Config);
         Assert.Null(bundle.Tokenizer);
         Assert.Equal(Logits(model), Logits(bundle.Model));
         byte[] first = File.ReadAllBytes(path);
-        Gpt2File.Save(path, bundle.Model);
+        ModelFile.Save(path, bundle.Model);
         Assert.Equal(first, File.ReadAllBytes(path));
     }
 
@@ -72,11 +72,11 @@ public sealed class Gpt2FileTests : IDisposable
     public void The_tokenizer_travels_along()
     {
         string path = _folder.File("model.rbe");
-        Gpt2File.Save(path, Make("sparse"), CharacterTokenizer.FromText("abc def"));
-        using Gpt2Bundle bundle = Gpt2File.Load(path);
+        ModelFile.Save(path, Make("sparse"), CharacterTokenizer.FromText("abc def"));
+        using ModelBundle bundle = ModelFile.Load(path);
         Assert.Equal([4, 1, 0], bundle.Tokenizer!.Encode("da "));
-        Gpt2File.Save(path, Make("sparse"), new ByteTokenizer()); // of more ids than the model: no condition of the weights
-        using Gpt2Bundle larger = Gpt2File.Load(path);
+        ModelFile.Save(path, Make("sparse"), new ByteTokenizer()); // of more ids than the model: no condition of the weights
+        using ModelBundle larger = ModelFile.Load(path);
         Assert.Equal(256, larger.Tokenizer!.Vocabulary);
     }
 
@@ -84,7 +84,7 @@ public sealed class Gpt2FileTests : IDisposable
     public void Every_missing_extra_or_wrong_tensor_is_named()
     {
         string path = _folder.File("model.rbe");
-        Gpt2File.Save(path, Make("untied"));
+        ModelFile.Save(path, Make("untied"));
         string[] names;
         using (RbeContainer file = RbeContainer.Open(path)) names = [.. file.Tensors.Select(t => t.Name)];
         Assert.True(names.Length > 40);
@@ -101,7 +101,7 @@ public sealed class Gpt2FileTests : IDisposable
     public void A_value_that_is_not_finite_is_named()
     {
         string path = _folder.File("model.rbe");
-        Gpt2File.Save(path, Make("untied"));
+        ModelFile.Save(path, Make("untied"));
         foreach (string name in new[] { "embedding.tokens", "embedding.positions", "head", "final.gamma", "blocks.1.ln2.beta", "blocks.0.attention.key.bias", "blocks.1.feedforward.expand.alphas", "blocks.0.attention.query.coefficients" })
         {
             string changed = Rewrite(path, t =>
@@ -111,7 +111,7 @@ public sealed class Gpt2FileTests : IDisposable
                 values[1] = float.NegativeInfinity;
                 return [RbeTensor.From(name, values, [.. t.Shape])];
             });
-            NonFiniteException error = Assert.Throws<NonFiniteException>(() => Gpt2File.Load(changed));
+            NonFiniteException error = Assert.Throws<NonFiniteException>(() => ModelFile.Load(changed));
             Assert.Equal(name, error.Where);
         }
     }
@@ -122,19 +122,19 @@ public sealed class Gpt2FileTests : IDisposable
     public void A_model_that_is_not_finite_is_not_saved(float value)
     {
         string path = _folder.Write("model.rbe", "old");
-        Gpt2Model<float> model = Make("untied");
+        TransformerModel<float> model = Make("untied");
         foreach (ParameterSlice slice in model.Parameters.Slices)
         {
             ref float last = ref model.Parameters.Of(slice)[^1];
             float sound = last;
             last = value;
-            Assert.Equal(slice.Name, Assert.Throws<NonFiniteException>(() => Gpt2File.Save(path, model)).Where);
+            Assert.Equal(slice.Name, Assert.Throws<NonFiniteException>(() => ModelFile.Save(path, model)).Where);
             Assert.Equal("old", File.ReadAllText(path));
             last = sound;
         }
 
-        Gpt2File.Save(path, model);
-        Gpt2File.Load(path).Dispose();
+        ModelFile.Save(path, model);
+        ModelFile.Load(path).Dispose();
     }
 
     [Theory]
@@ -153,34 +153,34 @@ public sealed class Gpt2FileTests : IDisposable
     public void Wrong_metadata_is_a_file_error(string key, object value, string message)
     {
         string path = _folder.File("model.rbe");
-        Gpt2File.Save(path, Make("sparse"));
+        ModelFile.Save(path, Make("sparse"));
         string changed = Rewrite(path, t => [t], metadata =>
         {
             JsonObject target = key.StartsWith("config.", StringComparison.Ordinal) ? metadata["config"]!.AsObject() : metadata;
             target[key.Split('.')[^1]] = value is int number ? number : (string)value;
         });
-        Assert.Contains(message, Assert.Throws<RbeFileException>(() => Gpt2File.Load(changed)).Message);
+        Assert.Contains(message, Assert.Throws<RbeFileException>(() => ModelFile.Load(changed)).Message);
     }
 
     [Fact]
     public void Metadata_of_later_versions_is_ignored()
     {
         string path = _folder.File("model.rbe");
-        Gpt2Model<float> model = Make("sparse");
-        Gpt2File.Save(path, model);
+        TransformerModel<float> model = Make("sparse");
+        ModelFile.Save(path, model);
         string changed = Rewrite(path, t => [t], metadata =>
         {
             metadata["new"] = new JsonObject { ["x"] = 1 };
             metadata["config"]!["new"] = true;
         });
-        using Gpt2Bundle bundle = Gpt2File.Load(changed);
+        using ModelBundle bundle = ModelFile.Load(changed);
         Assert.Equal(Logits(model), Logits(bundle.Model));
     }
 
     private void Refuses(string path, string message, Func<RbeTensor, RbeTensor[]> change)
     {
         string changed = Rewrite(path, change);
-        Assert.Contains(message, Assert.Throws<RbeFileException>(() => Gpt2File.Load(changed)).Message);
+        Assert.Contains(message, Assert.Throws<RbeFileException>(() => ModelFile.Load(changed)).Message);
     }
 
     // The file with other tensors or metadata and right checksums.

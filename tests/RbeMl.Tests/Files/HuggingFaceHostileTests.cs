@@ -118,7 +118,7 @@ public sealed class HuggingFaceHostileTests : IDisposable
             File.WriteAllBytes(file, bytes);
             try
             {
-                using Gpt2Bundle bundle = ModelSource.Load(folder);
+                using ModelBundle bundle = ModelSource.Load(folder);
                 Assert.Equal(8, bundle.Model.Config.Width);
                 foreach (var slice in bundle.Model.Parameters.Slices)
                 {

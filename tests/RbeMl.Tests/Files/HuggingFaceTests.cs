@@ -15,7 +15,7 @@ public sealed class HuggingFaceTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private static float[] Logits(Gpt2Model<float> model)
+    private static float[] Logits(TransformerModel<float> model)
     {
         using Workspace<float> workspace = new(1);
         int length = Math.Min(9, model.Config.MaxSequenceLength);
@@ -52,7 +52,7 @@ public sealed class HuggingFaceTests : IDisposable
         float[] contract = model.Tensors["transformer.h.1.mlp.c_proj.weight"].Values;
         for (int o = 0; o < 6; o++)
         {
-            for (int i = 0; i < 10; i++) Assert.Equal(contract[(i * 6) + o], block.Contract[(o * 10) + i]);
+            for (int i = 0; i < 10; i++) Assert.Equal(contract[(i * 6) + o], block.DownProjection[(o * 10) + i]);
         }
 
         Assert.Equal(model.Tensors["transformer.h.1.attn.c_attn.bias"].Values, (float[])[.. block.Vectors.QueryBias, .. block.Vectors.KeyBias, .. block.Vectors.ValueBias]);
@@ -73,10 +73,10 @@ public sealed class HuggingFaceTests : IDisposable
         HuggingFaceModel made = new(width, 3 * width, tied);
         made.Tensors["transformer.h.0.mlp.c_fc.weight"].Values[5] = -0f;
         string first = made.Write(_folder.File("first")), second = _folder.File("second");
-        using Gpt2Bundle bundle = ModelSource.Load(first);
+        using ModelBundle bundle = ModelSource.Load(first);
         Gpt2Directory.Save(second, bundle.Model, bundle.Tokenizer);
         RequireSameTensors(first, second);
-        using Gpt2Bundle again = ModelSource.Load(second);
+        using ModelBundle again = ModelSource.Load(second);
         Assert.Equal(bundle.Model.Config, again.Model.Config);
         Assert.Equal(Logits(bundle.Model), Logits(again.Model));
         Gpt2Directory.Save(second, again.Model); // its own work may be replaced
@@ -100,7 +100,7 @@ public sealed class HuggingFaceTests : IDisposable
 
         string folder = model.Write(_folder.File("sharded"));
         HuggingFaceModel.Shard(folder);
-        using Gpt2Bundle bundle = ModelSource.Load(folder);
+        using ModelBundle bundle = ModelSource.Load(folder);
         Assert.Equal(expected, Logits(bundle.Model));
     }
 
@@ -129,11 +129,11 @@ public sealed class HuggingFaceTests : IDisposable
     {
         TransformerConfig config = new() { Width = 40, Heads = 4, Layers = 2, Vocabulary = 300, MaxSequenceLength = 12, LayerNorm = LayerNormStorage.Compressed, Gelu = GeluKind.Erf, Dropout = 0.25f, LayerNormEpsilon = 1e-6 };
         RbeOptions options = new() { Tile = 32, Format = RbeFormat.Sparse(64) };
-        using Gpt2Model<float> model = Gpt2Model<float>.Create(config, options, 3, options);
+        using TransformerModel<float> model = TransformerModel<float>.Create(config, options, 3, options);
         BytePairTokenizer tokenizer = BytePairTokenizer.Train("to be or not to be", 270);
         string folder = _folder.File("out");
         Gpt2Directory.Save(folder, model, tokenizer);
-        using Gpt2Bundle bundle = ModelSource.Load(folder);
+        using ModelBundle bundle = ModelSource.Load(folder);
         Assert.Equal(config with { LayerNorm = LayerNormStorage.Dense }, bundle.Model.Config);
         Assert.Equal(tokenizer.Encode("or to be"), bundle.Tokenizer!.Encode("or to be"));
         float[] expected = Logits(model), actual = Logits(bundle.Model);
@@ -141,8 +141,8 @@ public sealed class HuggingFaceTests : IDisposable
         // Products of the same weights in another order, through two blocks of width 40: some hundred roundings of 6e-8.
         Assert.InRange(RbeCompressor.RelativeError(expected, actual), 0, 2e-5);
         string file = _folder.File("model.rbe");
-        Gpt2File.Save(file, bundle.Model, bundle.Tokenizer);
-        using Gpt2Bundle kept = ModelSource.Load(file);
+        ModelFile.Save(file, bundle.Model, bundle.Tokenizer);
+        using ModelBundle kept = ModelSource.Load(file);
         Assert.Equal(actual, Logits(kept.Model));
         Assert.Equal(tokenizer.Encode("or to be"), kept.Tokenizer!.Encode("or to be"));
     }
@@ -151,7 +151,7 @@ public sealed class HuggingFaceTests : IDisposable
     public void Folders_of_others_are_not_replaced_and_failures_leave_nothing()
     {
         string theirs = new HuggingFaceModel(8, 16).Write(_folder.File("theirs")), ours = _folder.File("ours"), empty = Directory.CreateDirectory(_folder.File("empty")).FullName;
-        using Gpt2Bundle bundle = ModelSource.Load(theirs);
+        using ModelBundle bundle = ModelSource.Load(theirs);
         Assert.Contains("holds other files", Assert.Throws<RbeFileException>(() => Gpt2Directory.Save(theirs, bundle.Model)).Message);
         Gpt2Directory.Save(empty, bundle.Model);
         Gpt2Directory.Save(ours, bundle.Model);
@@ -172,11 +172,11 @@ public sealed class HuggingFaceTests : IDisposable
     public void A_trained_model_survives_import_and_export()
     {
         string source = SharedData.PathOf("models", "makemore-names"), copy = _folder.File("copy");
-        using Gpt2Bundle bundle = ModelSource.Load(source);
+        using ModelBundle bundle = ModelSource.Load(source);
         Assert.Null(bundle.Tokenizer);
         Gpt2Directory.Save(copy, bundle.Model);
         RequireSameTensors(source, copy);
-        using Gpt2Bundle again = ModelSource.Load(copy);
+        using ModelBundle again = ModelSource.Load(copy);
         Assert.Equal(Logits(bundle.Model), Logits(again.Model));
         string[] ignored = ["_name_or_path", "n_inner", Gpt2ConfigJson.WriterKey];
         JsonObject first = JsonNode.Parse(File.ReadAllText(Path.Combine(source, "config.json")))!.AsObject(), second = JsonNode.Parse(File.ReadAllText(Path.Combine(copy, "config.json")))!.AsObject();
@@ -189,7 +189,7 @@ public sealed class HuggingFaceTests : IDisposable
 
     private float[] Load(HuggingFaceModel model, string name, SafetensorsElement element = SafetensorsElement.F32)
     {
-        using Gpt2Bundle bundle = ModelSource.Load(model.Write(_folder.File(name), element));
+        using ModelBundle bundle = ModelSource.Load(model.Write(_folder.File(name), element));
         return Logits(bundle.Model);
     }
 }

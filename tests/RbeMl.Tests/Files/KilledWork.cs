@@ -59,7 +59,7 @@ internal static class KilledWork
                 AtomicFile.WriteText(Path.Combine(folder, "a.txt"), Content(text));
                 break;
             case Model:
-                Gpt2File.Save(Path.Combine(folder, "model.rbe"), SmallModel.Create(), run: new RunMark(text, text));
+                ModelFile.Save(Path.Combine(folder, "model.rbe"), SmallModel.Create(), run: new RunMark(text, text));
                 break;
             case Folder:
                 AtomicFolder.Write(Path.Combine(folder, "a"), _ => true, target =>
@@ -90,7 +90,7 @@ internal static class KilledWork
             case File:
                 return Whole(Path.Combine(folder, "a.txt"));
             case Model:
-                using (Gpt2Bundle bundle = Gpt2File.Load(Path.Combine(folder, "model.rbe"))) return bundle.Run!.RunId;
+                using (ModelBundle bundle = ModelFile.Load(Path.Combine(folder, "model.rbe"))) return bundle.Run!.RunId;
             case Folder:
                 string first = Whole(Path.Combine(folder, "a", "one"));
                 Assert.Equal(first, Whole(Path.Combine(folder, "a", "two")));

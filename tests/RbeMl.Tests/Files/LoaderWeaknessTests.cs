@@ -34,11 +34,11 @@ public sealed class LoaderWeaknessTests : IDisposable
     [InlineData("heads", 1_000_000_000)]
     public void A_count_in_a_model_takes_no_memory(string key, int value)
     {
-        using Gpt2Model<float> model = SmallModel.Create();
-        (JsonObject metadata, List<RbeTensor> tensors) = Gpt2File.Content(model, null, null);
+        using TransformerModel<float> model = SmallModel.Create();
+        (JsonObject metadata, List<RbeTensor> tensors) = ModelFile.Content(model, null, null);
         metadata["config"]![key] = value;
-        AssertCheap(metadata, tensors, path => Gpt2File.Load(path));
-        AssertCheap(metadata, tensors, path => Gpt2File.Load(new MemoryStream(File.ReadAllBytes(path))), copies: 1);
+        AssertCheap(metadata, tensors, path => ModelFile.Load(path));
+        AssertCheap(metadata, tensors, path => ModelFile.Load(new MemoryStream(File.ReadAllBytes(path))), copies: 1);
     }
 
     [Theory]
@@ -49,11 +49,11 @@ public sealed class LoaderWeaknessTests : IDisposable
     [InlineData("outliers", 64)]
     public void A_count_in_a_matrix_takes_no_memory(string key, int value)
     {
-        using Gpt2Model<float> model = SmallModel.Create();
-        (JsonObject metadata, List<RbeTensor> tensors) = Gpt2File.Content(model, null, null);
+        using TransformerModel<float> model = SmallModel.Create();
+        (JsonObject metadata, List<RbeTensor> tensors) = ModelFile.Content(model, null, null);
         metadata["matrices"]![0]![key] = value;
         if (key == "outliers") metadata["matrices"]![0]!["bits"] = 4;
-        AssertCheap(metadata, tensors, path => Gpt2File.Load(path));
+        AssertCheap(metadata, tensors, path => ModelFile.Load(path));
     }
 
     [Theory]
@@ -61,7 +61,7 @@ public sealed class LoaderWeaknessTests : IDisposable
     [InlineData(1_000_000_000)]
     public void A_count_of_classes_takes_no_memory(int classes)
     {
-        using Gpt2Model<float> model = SmallModel.Create();
+        using TransformerModel<float> model = SmallModel.Create();
         using SequenceClassifier<float> classifier = new(model, new ClassifierConfig { Classes = 2 }, 1);
         string sound = _folder.File("sound.rbe");
         ClassifierFile.Save(sound, classifier);
@@ -193,7 +193,7 @@ public sealed class LoaderWeaknessTests : IDisposable
             }
         }
 
-        using Gpt2Bundle bundle = ModelSource.Load(folder);
+        using ModelBundle bundle = ModelSource.Load(folder);
         Assert.Equal(2, bundle.Model.Config.Layers);
         File.Delete(Path.Combine(blobs, "model.safetensors.blob"));
         Assert.Throws<RbeFileException>(() => ModelSource.Load(folder));

@@ -20,15 +20,15 @@ public sealed class MappedFileTests : IDisposable
 
     private static RbeLoadOptions Mapped(bool verify) => new() { Map = true, Verify = verify };
 
-    private static Gpt2Model<float> Make()
+    private static TransformerModel<float> Make()
     {
         RbeOptions options = new() { Tile = 64, Format = RbeFormat.Quantized(5) };
-        using Gpt2Model<float> model = Gpt2Model<float>.Create(Config, new RbeOptions { Format = RbeFormat.Sparse(64) }, 7);
+        using TransformerModel<float> model = TransformerModel<float>.Create(Config, new RbeOptions { Format = RbeFormat.Sparse(64) }, 7);
         BlockWeights[] blocks = [.. Enumerable.Range(0, Config.Layers).Select(i => BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(Config, i), Config, options))];
-        return new Gpt2Model<float>(model.GetWeights() with { Blocks = blocks });
+        return new TransformerModel<float>(model.GetWeights() with { Blocks = blocks });
     }
 
-    private static float[] Logits(Gpt2Model<float> model)
+    private static float[] Logits(TransformerModel<float> model)
     {
         using Workspace<float> workspace = new(1);
         return model.Logits([.. Enumerable.Range(0, 20).Select(i => i * 7 % 50)], 2, 10, workspace);
@@ -36,8 +36,8 @@ public sealed class MappedFileTests : IDisposable
 
     private string Save(string name = "model.rbe")
     {
-        using Gpt2Model<float> model = Make();
-        Gpt2File.Save(_folder.File(name), model);
+        using TransformerModel<float> model = Make();
+        ModelFile.Save(_folder.File(name), model);
         return _folder.File(name);
     }
 
@@ -60,8 +60,8 @@ public sealed class MappedFileTests : IDisposable
     public void Mapped_or_copied_checked_or_not_the_logits_are_the_same(bool map, bool verify)
     {
         string path = Save();
-        using Gpt2Model<float> model = Make();
-        using Gpt2Bundle bundle = Gpt2File.Load(path, new RbeLoadOptions { Map = map, Verify = verify });
+        using TransformerModel<float> model = Make();
+        using ModelBundle bundle = ModelFile.Load(path, new RbeLoadOptions { Map = map, Verify = verify });
         Assert.Equal(Logits(model), Logits(bundle.Model));
         foreach ((_, RbeMatrix matrix) in bundle.Model.Matrices)
         {
@@ -75,9 +75,9 @@ public sealed class MappedFileTests : IDisposable
         string path = Save();
         const string tensor = "blocks.1.feedforward.expand.codes";
         Flip(path, tensor);
-        Assert.Contains(tensor, Assert.Throws<RbeFileException>(() => Gpt2File.Load(path)).Message);
-        Assert.Contains(tensor, Assert.Throws<RbeFileException>(() => Gpt2File.Load(path, Mapped(verify: true))).Message);
-        Assert.Contains(tensor, Assert.Throws<RbeFileException>(() => Gpt2File.Load(path, new RbeLoadOptions { Map = false, Verify = false })).Message);
+        Assert.Contains(tensor, Assert.Throws<RbeFileException>(() => ModelFile.Load(path)).Message);
+        Assert.Contains(tensor, Assert.Throws<RbeFileException>(() => ModelFile.Load(path, Mapped(verify: true))).Message);
+        Assert.Contains(tensor, Assert.Throws<RbeFileException>(() => ModelFile.Load(path, new RbeLoadOptions { Map = false, Verify = false })).Message);
         Assert.Contains(tensor, Assert.Throws<RbeFileException>(() => RbeInspection.Read(path, verify: true)).Message);
         using (RbeContainer file = RbeContainer.Open(path))
         {
@@ -86,8 +86,8 @@ public sealed class MappedFileTests : IDisposable
             file.Verify("blocks.0.feedforward.expand.codes");
         }
 
-        using Gpt2Model<float> model = Make();
-        using Gpt2Bundle bundle = Gpt2File.Load(path, Mapped(verify: false));
+        using TransformerModel<float> model = Make();
+        using ModelBundle bundle = ModelFile.Load(path, Mapped(verify: false));
         Assert.NotEqual(Logits(model), Logits(bundle.Model)); // the flipped code is really used
     }
 
@@ -98,7 +98,7 @@ public sealed class MappedFileTests : IDisposable
         {
             string path = Save();
             Flip(path, tensor);
-            Assert.Contains(tensor, Assert.Throws<RbeFileException>(() => Gpt2File.Load(path, Mapped(verify: false))).Message);
+            Assert.Contains(tensor, Assert.Throws<RbeFileException>(() => ModelFile.Load(path, Mapped(verify: false))).Message);
         }
     }
 
@@ -161,9 +161,9 @@ public sealed class MappedFileTests : IDisposable
     {
         string path = Save();
         byte[] before = File.ReadAllBytes(path);
-        using Gpt2Bundle bundle = Gpt2File.Load(path, new RbeLoadOptions { Verify = false });
+        using ModelBundle bundle = ModelFile.Load(path, new RbeLoadOptions { Verify = false });
         float[] logits = Logits(bundle.Model);
-        for (int i = 0; i < 3; i++) Gpt2File.Save(path, bundle.Model);
+        for (int i = 0; i < 3; i++) ModelFile.Save(path, bundle.Model);
         Assert.Equal(before, File.ReadAllBytes(path));
         File.Delete(path);
         Assert.Equal(logits, Logits(bundle.Model));
@@ -221,7 +221,7 @@ public sealed class MappedFileTests : IDisposable
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void MapAndForget(string path)
     {
-        using Gpt2Bundle bundle = Gpt2File.Load(path, Mapped(verify: false));
+        using ModelBundle bundle = ModelFile.Load(path, Mapped(verify: false));
         Assert.True(IsMapped(path));
     }
 

@@ -37,7 +37,7 @@ public sealed class ModelMutationTests : IDisposable
             Write(path, i, _bytes[i]);
         }
 
-        Gpt2File.Load(path).Dispose();
+        ModelFile.Load(path).Dispose();
     }
 
     [Fact]
@@ -164,7 +164,7 @@ public sealed class ModelMutationTests : IDisposable
         long before = GC.GetAllocatedBytesForCurrentThread();
         try
         {
-            using Gpt2Bundle bundle = Gpt2File.Load(path);
+            using ModelBundle bundle = ModelFile.Load(path);
             Assert.True(bundle.Model.Parameters.Length <= bytes.Length, what);
             return true;
         }
@@ -194,7 +194,7 @@ public sealed class ModelMutationTests : IDisposable
     {
         try
         {
-            Gpt2File.Load(path).Dispose();
+            ModelFile.Load(path).Dispose();
         }
         catch (RbeFileException error)
         {

@@ -87,11 +87,11 @@ public sealed class RbeMatrixSetTests : IDisposable
     public void A_model_carries_reports_along_too()
     {
         TransformerConfig config = new() { Width = 32, Heads = 2, Layers = 1, Vocabulary = 20, MaxSequenceLength = 4 };
-        using Gpt2Model<float> model = Gpt2Model<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(64) }, 1);
+        using TransformerModel<float> model = TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(64) }, 1);
         RbeMatrix matrix = model.Matrices.First().Matrix;
         CompressionReport report = RbeCompressor.Measure(matrix, Numbers.Normal(32 * 32, 1));
         string path = _folder.File("model.rbe");
-        Gpt2File.Save(path, model, null, new Dictionary<string, CompressionReport> { ["blocks.0.attention.query"] = report });
+        ModelFile.Save(path, model, null, new Dictionary<string, CompressionReport> { ["blocks.0.attention.query"] = report });
         RbeInspection inspection = RbeInspection.Read(path);
         Assert.Equal(config, inspection.Config);
         Assert.Equal(6, inspection.Matrices.Count);
@@ -99,12 +99,12 @@ public sealed class RbeMatrixSetTests : IDisposable
         Assert.Equal("blocks.0.attention.query", query.Name);
         Assert.Equal(report.RelativeError, query.RelativeError);
         Assert.Equal(report.TileErrors.Select(e => (float)e), query.TileErrors);
-        using Gpt2Bundle bundle = Gpt2File.Load(path);
+        using ModelBundle bundle = ModelFile.Load(path);
         Assert.Equal(model.Parameters.Length, bundle.Model.Parameters.Length);
 
-        InvalidSettingException stray = Assert.Throws<InvalidSettingException>(() => Gpt2File.Save(path, model, null, new Dictionary<string, CompressionReport> { ["nothing"] = report }));
+        InvalidSettingException stray = Assert.Throws<InvalidSettingException>(() => ModelFile.Save(path, model, null, new Dictionary<string, CompressionReport> { ["nothing"] = report }));
         Assert.Contains("nothing", stray.Message);
-        Assert.Throws<ShapeMismatchException>(() => Gpt2File.Save(path, model, null, new Dictionary<string, CompressionReport> { ["blocks.0.feedforward.expand"] = report }));
+        Assert.Throws<ShapeMismatchException>(() => ModelFile.Save(path, model, null, new Dictionary<string, CompressionReport> { ["blocks.0.feedforward.expand"] = report }));
     }
 
     [Fact]
@@ -116,7 +116,7 @@ public sealed class RbeMatrixSetTests : IDisposable
         string other = _folder.File("other.rbe");
         RbeContainerWriter.Write(other, new JsonObject { ["kind"] = "other" }, []);
         Assert.Contains("holds \"other\"", Assert.Throws<RbeFileException>(() => RbeMatrixSet.Open(other)).Message);
-        Assert.Contains("holds \"rbeml-matrices\"", Assert.Throws<RbeFileException>(() => Gpt2File.Load(_folder.File("set.rbe"))).Message);
+        Assert.Contains("holds \"rbeml-matrices\"", Assert.Throws<RbeFileException>(() => ModelFile.Load(_folder.File("set.rbe"))).Message);
         Assert.Empty(RbeInspection.Read(other).Matrices);
     }
 

@@ -18,16 +18,16 @@ public sealed class StreamTests
         FixtureModel.Save(path);
         byte[] file = File.ReadAllBytes(path);
 
-        using Gpt2Model<float> model = FixtureModel.Create();
+        using TransformerModel<float> model = FixtureModel.Create();
         using MemoryStream written = new();
-        Gpt2File.Save(written, model, FixtureModel.Tokenizer);
+        ModelFile.Save(written, model, FixtureModel.Tokenizer);
         Assert.Equal(file, written.ToArray());
 
         using MemoryStream twoAndMore = new([.. file, .. file, 42]);
         using Trickle stream = new(twoAndMore);
         for (int i = 0; i < 2; i++)
         {
-            using Gpt2Bundle loaded = Gpt2File.Load(stream);
+            using ModelBundle loaded = ModelFile.Load(stream);
             foreach ((ParameterSlice a, ParameterSlice b) in model.Parameters.Slices.Zip(loaded.Model.Parameters.Slices)) Assert.True(model.Parameters.Of(a).SequenceEqual(loaded.Model.Parameters.Of(b)), a.Name);
             Assert.Equal(FixtureModel.Tokenizer.Vocabulary, loaded.Tokenizer!.Vocabulary);
         }
@@ -38,16 +38,16 @@ public sealed class StreamTests
     [Fact]
     public void DamagedModelsAreRefusedBeforeMemoryIsTaken()
     {
-        using Gpt2Model<float> model = FixtureModel.Create();
+        using TransformerModel<float> model = FixtureModel.Create();
         using MemoryStream written = new();
-        Gpt2File.Save(written, model, FixtureModel.Tokenizer);
+        ModelFile.Save(written, model, FixtureModel.Tokenizer);
         int refused = 0;
         byte[] sound = written.ToArray();
         Mutations.Each(sound, 3000, 5, bytes =>
         {
             try
             {
-                Gpt2File.Load(new MemoryStream(bytes)).Dispose();
+                ModelFile.Load(new MemoryStream(bytes)).Dispose();
                 // What comes after a container is not its own.
                 Assert.True(bytes.AsSpan().StartsWith(sound), "a damaged model was loaded");
             }
@@ -112,16 +112,16 @@ public sealed class StreamTests
     [Fact]
     public void ModelIsNoBlockAndBlockNoModel()
     {
-        using Gpt2Model<float> model = FixtureModel.Create();
+        using TransformerModel<float> model = FixtureModel.Create();
         using MemoryStream written = new();
-        Gpt2File.Save(written, model);
+        ModelFile.Save(written, model);
         written.Position = 0;
         Assert.Contains("a block", Assert.Throws<RbeFileException>(() => BlockFile.Load(written)).Message);
 
         using MemoryStream block = new();
         BlockFile.Save(block, FixtureModel.Config, model.GetWeights().Blocks[0]);
         block.Position = 0;
-        Assert.Contains("a model", Assert.Throws<RbeFileException>(() => Gpt2File.Load(block)).Message);
+        Assert.Contains("a model", Assert.Throws<RbeFileException>(() => ModelFile.Load(block)).Message);
     }
 
     /// <summary>Gives seven bytes at a time and cannot seek.</summary>

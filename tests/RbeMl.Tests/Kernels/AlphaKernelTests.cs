@@ -29,7 +29,7 @@ public sealed unsafe class AlphaKernelTests
             }
 
             using GuardedBuffer<float> x = LaneCases.Guarded(a), moments = LaneCases.Guarded(b), from = LaneCases.Guarded(b), block = LaneCases.Guarded(a);
-            AlphaFactorLists lists = factors.Compact!;
+            AlphaFactorLists lists = factors.Lists!;
             Wide.Run(lanes, new AlphaKernelLanes.MomentsWork(lists, x.Pointer, moments.Pointer, width));
             Wide.Run(lanes, new AlphaKernelLanes.ExpandWork(lists, from.Pointer, block.Pointer, width));
 
@@ -45,7 +45,7 @@ public sealed unsafe class AlphaKernelTests
     {
         AlphaFactors<float> factors = new(TileTransform.Dct, 64);
         AlphaFactors<double> exact = new(TileTransform.Dct, 64);
-        AlphaFactorLists lists = factors.Compact!;
+        AlphaFactorLists lists = factors.Lists!;
         foreach (int width in new[] { 16, 64 })
         {
             float[] alphas = Numbers.Normal(8, 1), a = Numbers.Normal(Count * width, 2), b = Numbers.Normal(Count * width, 3), start = Numbers.Normal(8, 4);
@@ -74,7 +74,7 @@ public sealed unsafe class AlphaKernelTests
     [Fact]
     public void Odd_frequencies_of_the_even_functions_are_left_out()
     {
-        AlphaFactorLists lists = new AlphaFactors<float>(TileTransform.Dct, 64).Compact!;
+        AlphaFactorLists lists = new AlphaFactors<float>(TileTransform.Dct, 64).Lists!;
         Assert.Equal(32, lists.Functions.Count);
         Assert.Equal(32, lists.Distance.Count);
         for (int e = 0; e < 32; e++) Assert.Equal(2 * e, lists.Distance.Steps[e].Column);

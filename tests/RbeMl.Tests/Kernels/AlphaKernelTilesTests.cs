@@ -28,7 +28,7 @@ public sealed unsafe class AlphaKernelTilesTests
     [MemberData(nameof(Cases))]
     public void Mixing_many_tiles_is_mixing_one_after_the_other(int lanes, int width, bool transposed)
     {
-        AlphaFactorLists lists = new AlphaFactors<float>(TileTransform.Dct, 64).Compact!;
+        AlphaFactorLists lists = new AlphaFactors<float>(TileTransform.Dct, 64).Lists!;
         float[] start = Numbers.Normal(Moments * width, 3);
         using GuardedBuffer<float> alphas = LaneCases.Guarded(Numbers.Normal((Tiles - 1) * AlphaStride + 8, 1)), m = LaneCases.Guarded(Numbers.Normal(Tiles * Moments * width, 2));
         using GuardedBuffer<float> together = LaneCases.Guarded(start), single = LaneCases.Guarded(start);
@@ -52,7 +52,7 @@ public sealed unsafe class AlphaKernelTilesTests
         AlphaFactors<double> exact = new(TileTransform.Dct, 64);
         float[] a = Numbers.Normal(Chunks * MStride, 1), b = Numbers.Normal(Chunks * SStride, 2), start = Numbers.Normal(8 * Tiles, 3);
         using GuardedBuffer<float> m = LaneCases.Guarded(a), s = LaneCases.Guarded(b), gradient = LaneCases.Guarded(start);
-        AlphaFactorLists lists = factors.Compact!;
+        AlphaFactorLists lists = factors.Lists!;
         Wide.Run(lanes, new AlphaKernelTiles.GradientWork(lists, m.Pointer, MStride, s.Pointer, SStride, Chunks, Tiles, gradient.Pointer, Width));
 
         double[] ms = LaneCases.Doubles(a), ss = LaneCases.Doubles(b), expected = LaneCases.Doubles(start);

@@ -88,7 +88,7 @@ public sealed unsafe class Int8WidthTests(Xunit.Abstractions.ITestOutputHelper o
     private static ulong Model(ActivationPrecision activations)
     {
         TransformerConfig config = new() { Width = 64, Heads = 2, Layers = 2, Vocabulary = 50, MaxSequenceLength = 32 };
-        using Gpt2Model<float> dense = new(Gpt2Weights.CreateUntrained(config, new RbeOptions { Tile = 32, Format = RbeFormat.Quantized(8) }, 1)), model = dense.ToInference(activations: activations);
+        using TransformerModel<float> dense = new(TransformerWeights.CreateUntrained(config, new RbeOptions { Tile = 32, Format = RbeFormat.Quantized(8) }, 1)), model = dense.ToInference(activations: activations);
         using Workspace<float> workspace = new(1);
         using KvCache<float> cache = new(config, 1, 32, activations == ActivationPrecision.Int8 ? KvFormat.Int8 : KvFormat.F32);
         return Hash<float>(model.Logits([.. Enumerable.Range(0, 20)], 1, 20, workspace, cache));

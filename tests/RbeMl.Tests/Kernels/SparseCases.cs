@@ -23,17 +23,17 @@ internal static unsafe class SparseCases
         return new CoefficientSupport(tile, tiles, runLength, starts);
     }
 
-    internal static void Multiply(int lanes, SparsePattern p, float* values, int tileRow, int first, int last, float* x, float* y, int width)
+    internal static void Multiply(int lanes, SparsityPattern p, float* values, int tileRow, int first, int last, float* x, float* y, int width)
     {
         Wide.Run(lanes, new SparseKernel.MultiplyWork(p, values, tileRow, first, last, x, y, width));
     }
 
-    internal static void MultiplyTransposed(int lanes, SparsePattern p, float* values, int tileColumn, int first, int last, float* y, float* x, int width)
+    internal static void MultiplyTransposed(int lanes, SparsityPattern p, float* values, int tileColumn, int first, int last, float* y, float* x, int width)
     {
         Wide.Run(lanes, new SparseKernel.MultiplyTransposedWork(p, values, tileColumn, first, last, y, x, width));
     }
 
-    internal static void Gradient(int lanes, SparsePattern p, int tileRow, float* x, long xStride, float* g, long gStride, int chunks, int width, float* gradients)
+    internal static void Gradient(int lanes, SparsityPattern p, int tileRow, float* x, long xStride, float* g, long gStride, int chunks, int width, float* gradients)
     {
         Wide.Run(lanes, new SparseKernel.GradientWork(p, tileRow, x, xStride, g, gStride, chunks, width, gradients));
     }

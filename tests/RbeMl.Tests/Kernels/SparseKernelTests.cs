@@ -27,7 +27,7 @@ public sealed unsafe class SparseKernelTests
     [MemberData(nameof(Cases))]
     public void Products_match_the_definition(int lanes, int tile, int runLength)
     {
-        foreach ((SparsePattern pattern, int width) in Shapes(tile, runLength))
+        foreach ((SparsityPattern pattern, int width) in Shapes(tile, runLength))
         {
             using (pattern) CheckProducts(lanes, pattern, width, 0, pattern.TileColumns, 0, pattern.TileRows);
         }
@@ -38,7 +38,7 @@ public sealed unsafe class SparseKernelTests
     public void Gradients_match_the_definition(int lanes, int tile, int runLength)
     {
         int chunks = 0;
-        foreach ((SparsePattern pattern, int width) in Shapes(tile, runLength))
+        foreach ((SparsityPattern pattern, int width) in Shapes(tile, runLength))
         {
             chunks = chunks % 5 + 1;
             using (pattern) CheckGradient(lanes, pattern, width, chunks);
@@ -51,10 +51,10 @@ public sealed unsafe class SparseKernelTests
     {
         foreach (int runLength in new[] { 1, 4, 8, 16 })
         {
-            using SparsePattern pattern = new(SparseCases.Support(32, 20, runLength, 160 / runLength, 5), 4, 5);
+            using SparsityPattern pattern = new(SparseCases.Support(32, 20, runLength, 160 / runLength, 5), 4, 5);
             CheckProducts(lanes, pattern, 16, 2, 4, 1, 3);
             CheckProducts(lanes, pattern, 64, 3, 5, 3, 3);
-            using SparsePattern full = new(SparseCases.Support(32, 6, runLength, 32 * 32 / runLength, 5), 2, 3);
+            using SparsityPattern full = new(SparseCases.Support(32, 6, runLength, 32 * 32 / runLength, 5), 2, 3);
             CheckProducts(lanes, full, 16, 1, 2, 1, 2);
             CheckProducts(lanes, full, 64, 1, 3, 1, 2);
         }
@@ -65,7 +65,7 @@ public sealed unsafe class SparseKernelTests
     [MemberData(nameof(LaneCases.All), MemberType = typeof(LaneCases))]
     public void Long_rows_take_several_segments(int lanes)
     {
-        using SparsePattern pattern = new(SparseCases.Support(128, 18, 4, 4096, 6), 1, 18);
+        using SparsityPattern pattern = new(SparseCases.Support(128, 18, 4, 4096, 6), 1, 18);
         CheckProducts(lanes, pattern, 16, 0, 18, 0, 1);
         CheckProducts(lanes, pattern, 16, 5, 17, 0, 1);
         CheckGradient(lanes, pattern, 16, 1);
@@ -77,7 +77,7 @@ public sealed unsafe class SparseKernelTests
     {
         foreach (int runLength in new[] { 1, 4, 8, 16 })
         {
-            using SparsePattern pattern = new(SparseCases.Support(32, 2, runLength, 240 / runLength, 7), 1, 2);
+            using SparsityPattern pattern = new(SparseCases.Support(32, 2, runLength, 240 / runLength, 7), 1, 2);
             CheckGradient(lanes, pattern, 16, 19);
         }
     }
@@ -88,7 +88,7 @@ public sealed unsafe class SparseKernelTests
     {
         const int Width = 16;
         int runs = Math.Max(1, 300 / runLength);
-        using SparsePattern pattern = new(SparseCases.Support(tile, 6, runLength, runs, 8), 2, 3);
+        using SparsityPattern pattern = new(SparseCases.Support(tile, 6, runLength, runs, 8), 2, 3);
         float[] c = Numbers.Normal(6 * runs * runLength, 1), a = Numbers.Normal(3 * tile * Width, 2), b = Numbers.Normal(2 * tile * Width, 3);
         using GuardedBuffer<float> values = LaneCases.Guarded(c), x = LaneCases.Guarded(a), y = LaneCases.Guarded(b), cx = new(b.Length), cy = new(a.Length);
         for (int i = 0; i < 2; i++) SparseCases.Multiply(lanes, pattern, values.Pointer, i, 0, 3, x.Pointer, cx.Pointer + i * tile * Width, Width);
@@ -109,7 +109,7 @@ public sealed unsafe class SparseKernelTests
     {
         const int Width = 64, Bad = 21;
         int runs = Math.Max(1, 300 / runLength);
-        using SparsePattern pattern = new(SparseCases.Support(tile, 1, runLength, runs, 9), 1, 1);
+        using SparsityPattern pattern = new(SparseCases.Support(tile, 1, runLength, runs, 9), 1, 1);
         float[] a = Numbers.Normal(tile * Width, 2);
         for (int i = Bad; i < a.Length; i += Width) a[i] = float.NaN;
         using GuardedBuffer<float> values = LaneCases.Guarded(Numbers.Normal(runs * runLength, 1)), x = LaneCases.Guarded(a), y = new(a.Length), z = new(a.Length);
@@ -131,7 +131,7 @@ public sealed unsafe class SparseKernelTests
     {
         const int Tile = 32, Width = 16;
         int coefficients = 96;
-        using SparsePattern pattern = new(SparseCases.Support(Tile, 1, runLength, coefficients / runLength, 10), 1, 1);
+        using SparsityPattern pattern = new(SparseCases.Support(Tile, 1, runLength, coefficients / runLength, 10), 1, 1);
         float[] c = Numbers.Normal(coefficients, 1), a = Numbers.Normal(Tile * Width, 2), b = Numbers.Normal(Tile * Width, 3);
         using GuardedBuffer<float> values = LaneCases.Guarded(c), x = LaneCases.Guarded(a), g = LaneCases.Guarded(b), y = new(a.Length), gradients = new(coefficients);
         SparseKernel.Multiply(pattern, values.Pointer, 0, 0, 1, x.Pointer, y.Pointer, Width);
@@ -151,20 +151,20 @@ public sealed unsafe class SparseKernelTests
     }
 
     // From one run to all places; all places of the largest tile only in a single tile, to keep the reference quick.
-    private static IEnumerable<(SparsePattern Pattern, int Width)> Shapes(int tile, int runLength)
+    private static IEnumerable<(SparsityPattern Pattern, int Width)> Shapes(int tile, int runLength)
     {
         int all = tile * tile / runLength;
         foreach (int runs in new[] { 1, Math.Max(2, all / 14), all - 1, all })
         {
             foreach (int width in new[] { 16, 64 })
             {
-                yield return (new SparsePattern(SparseCases.Support(tile, 1, runLength, runs, runs), 1, 1), width);
-                if (runs * runLength <= 1500) yield return (new SparsePattern(SparseCases.Support(tile, 6, runLength, runs, runs + 1), 2, 3), width);
+                yield return (new SparsityPattern(SparseCases.Support(tile, 1, runLength, runs, runs), 1, 1), width);
+                if (runs * runLength <= 1500) yield return (new SparsityPattern(SparseCases.Support(tile, 6, runLength, runs, runs + 1), 2, 3), width);
             }
         }
     }
 
-    private static void CheckProducts(int lanes, SparsePattern pattern, int width, int firstColumn, int lastColumn, int firstRow, int lastRow)
+    private static void CheckProducts(int lanes, SparsityPattern pattern, int width, int firstColumn, int lastColumn, int firstRow, int lastRow)
     {
         CoefficientSupport s = pattern.Support;
         int block = s.Tile * width, tileRow = pattern.TileRows - 1, tileColumn = pattern.TileColumns - 1;
@@ -194,7 +194,7 @@ public sealed unsafe class SparseKernelTests
         Compare(Transposed(v => v), Transposed(v => Math.Abs(v)), z.Span, s.Tile * (lastRow - firstRow) + 1, "transposed product, " + what);
     }
 
-    private static void CheckGradient(int lanes, SparsePattern pattern, int width, int chunks)
+    private static void CheckGradient(int lanes, SparsityPattern pattern, int width, int chunks)
     {
         CoefficientSupport s = pattern.Support;
         int tileRow = pattern.TileRows - 1;

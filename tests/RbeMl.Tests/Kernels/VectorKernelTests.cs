@@ -60,11 +60,11 @@ public sealed unsafe class VectorKernelTests
     {
         const int Width = 16, Blocks = 3;
         float[] x = Numbers.Normal(Blocks * tile, 1);
-        using GuardedBuffer<float> v = LaneCases.Guarded(x), hat = new(x.Length), back = new(x.Length), panel = new(tile * Width);
+        using GuardedBuffer<float> v = LaneCases.Guarded(x), coefficients = new(x.Length), back = new(x.Length), panel = new(tile * Width);
         VectorTransform map = VectorTransform.Get(transform, tile);
-        map.Forward(v.Pointer, hat.Pointer, Blocks);
+        map.Forward(v.Pointer, coefficients.Pointer, Blocks);
         map.Inverse(v.Pointer, back.Pointer, Blocks);
-        foreach ((bool inverse, GuardedBuffer<float> actual) in new[] { (false, hat), (true, back) })
+        foreach ((bool inverse, GuardedBuffer<float> actual) in new[] { (false, coefficients), (true, back) })
         {
             for (int b = 0; b < Blocks; b++)
             {
@@ -90,12 +90,12 @@ public sealed unsafe class VectorKernelTests
             Random random = new(tile);
             int runs = 11;
             ushort[] starts = [.. Enumerable.Range(0, Rows * Columns).SelectMany(_ => Enumerable.Range(0, tile / 16 * tile).OrderBy(_ => random.Next()).Take(runs).Select(p => (ushort)((p / tile * 16 * tile) + (p % tile))).Order())];
-            using SparsePattern pattern = new(new CoefficientSupport(tile, Rows * Columns, 16, starts), Rows, Columns);
+            using SparsityPattern pattern = new(new CoefficientSupport(tile, Rows * Columns, 16, starts), Rows, Columns);
             float[] values = WeightRounding.Round("matrix", Numbers.Normal(starts.Length * 16, 1), WeightPrecision.BFloat16), x = Numbers.Normal(Columns * tile, 2), start = Numbers.Normal(tile, 3);
             using GuardedBuffer<float> v = LaneCases.Guarded(values), from = LaneCases.Guarded(x);
             foreach (WeightPrecision precision in Enum.GetValues<WeightPrecision>())
             {
-                using SparseSlab slab = new(pattern, values, precision);
+                using PackedRuns packed = new(pattern, values, precision);
                 for (int row = 0; row < Rows; row++)
                 {
                     double[] exact = LaneCases.Doubles(start), bound = [.. start.Select(s => (double)Math.Abs(s))];
@@ -108,7 +108,7 @@ public sealed unsafe class VectorKernelTests
                     }
 
                     using GuardedBuffer<float> compact = LaneCases.Guarded(start), direct = LaneCases.Guarded(start);
-                    Wide.Run(lanes, new SparseSlab.MultiplyWork(slab, row, from.Pointer, compact.Pointer));
+                    Wide.Run(lanes, new PackedRuns.MultiplyWork(packed, row, from.Pointer, compact.Pointer));
                     VectorSparse.Multiply(pattern, v.Pointer, row, from.Pointer, direct.Pointer);
                     LaneCases.Close(exact, compact.Span, r => ((Columns * runs) + 6) * LaneCases.Rounding * bound[r], $"{precision}, tile {tile}, row {row}");
                     LaneCases.Close(exact, direct.Span, r => ((Columns * runs) + 6) * LaneCases.Rounding * bound[r], $"in place, tile {tile}, row {row}");
@@ -127,12 +127,12 @@ public sealed unsafe class VectorKernelTests
             const int Rows = 2, Columns = 3;
             Random random = new(tile + places);
             ushort[] starts = [.. Enumerable.Range(0, Rows * Columns).SelectMany(_ => Enumerable.Range(0, tile * tile).OrderBy(_ => random.Next()).Take(places).Select(p => (ushort)p).Order())];
-            using SparsePattern pattern = new(new CoefficientSupport(tile, Rows * Columns, 1, starts), Rows, Columns);
+            using SparsityPattern pattern = new(new CoefficientSupport(tile, Rows * Columns, 1, starts), Rows, Columns);
             float[] values = WeightRounding.Round("matrix", Numbers.Normal(starts.Length, 1), WeightPrecision.BFloat16), x = Numbers.Normal(Columns * tile, 2), start = Numbers.Normal(tile, 3);
             using GuardedBuffer<float> v = LaneCases.Guarded(values), from = LaneCases.Guarded(x);
             foreach (WeightPrecision precision in Enum.GetValues<WeightPrecision>())
             {
-                using SparsePlaceSlab slab = new(pattern, values, precision);
+                using PackedPositions packed = new(pattern, values, precision);
                 for (int row = 0; row < Rows; row++)
                 {
                     double[] exact = LaneCases.Doubles(start), bound = [.. start.Select(s => (double)Math.Abs(s))];
@@ -147,8 +147,8 @@ public sealed unsafe class VectorKernelTests
                     }
 
                     using GuardedBuffer<float> compact = LaneCases.Guarded(start), scalar = LaneCases.Guarded(start), direct = LaneCases.Guarded(start);
-                    Wide.Run(lanes, new SparsePlaceSlab.MultiplyWork(slab, row, from.Pointer, compact.Pointer));
-                    Wide.Run(1, new SparsePlaceSlab.MultiplyWork(slab, row, from.Pointer, scalar.Pointer));
+                    Wide.Run(lanes, new PackedPositions.MultiplyWork(packed, row, from.Pointer, compact.Pointer));
+                    Wide.Run(1, new PackedPositions.MultiplyWork(packed, row, from.Pointer, scalar.Pointer));
                     VectorSparse.Multiply(pattern, v.Pointer, row, from.Pointer, direct.Pointer);
                     Assert.Equal(scalar.Span.ToArray(), compact.Span.ToArray()); // all widths add up in one order
 
@@ -166,8 +166,8 @@ public sealed unsafe class VectorKernelTests
         const int Rows = 12, Columns = 12, Places = 300;
         Random random = new(1);
         ushort[] starts = [.. Enumerable.Range(0, Rows * Columns).SelectMany(_ => Enumerable.Range(0, 4096).OrderBy(_ => random.Next()).Take(Places).Select(p => (ushort)p).Order())];
-        using SparsePattern pattern = new(new CoefficientSupport(64, Rows * Columns, 1, starts), Rows, Columns);
-        using ISparseSlab half = ISparseSlab.Create(pattern, new float[starts.Length], WeightPrecision.BFloat16)!, whole = ISparseSlab.Create(pattern, new float[starts.Length], WeightPrecision.Float32)!;
+        using SparsityPattern pattern = new(new CoefficientSupport(64, Rows * Columns, 1, starts), Rows, Columns);
+        using IPackedSparse half = IPackedSparse.Create(pattern, new float[starts.Length], WeightPrecision.BFloat16)!, whole = IPackedSparse.Create(pattern, new float[starts.Length], WeightPrecision.Float32)!;
 
         // A row has an odd number of places half the time, which 32 coefficients of 332 are there to fill. Ranks, steps and their lanes are about 90 bytes.
         Assert.InRange(half.Bytes / (double)(Rows * Columns), 3 * 300, 3 * 336 + 95);

@@ -175,13 +175,13 @@ public class BlockBehaviourTests
     {
         DenseBlockWeights dense = DenseBlockWeights.Gpt2Initialization(s_config, 1);
         BlockWeights weights = BlockWeights.Compress(dense, s_config, 32, 100);
-        Assert.All((RbeMatrix[])[weights.Query, weights.Key, weights.Value, weights.Output, weights.Expand, weights.Contract], m =>
+        Assert.All((RbeMatrix[])[weights.Query, weights.Key, weights.Value, weights.Output, weights.UpProjection, weights.DownProjection], m =>
         {
             Assert.Equal(RbeFormat.Seed(100), m.Format);
             Assert.Equal((32, 100, m.TileCount * 8), (m.Tile, m.Support!.CoefficientsPerTile, m.Alphas.Length));
         });
         RbeTransformerBlock<float> block = new(s_config, weights);
-        Assert.Equal(weights.Contract.Coefficients, block.GetCompressedWeights().Contract.Coefficients);
+        Assert.Equal(weights.DownProjection.Coefficients, block.GetCompressedWeights().DownProjection.Coefficients);
     }
 
     [Fact]

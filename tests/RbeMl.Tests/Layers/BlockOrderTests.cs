@@ -43,7 +43,7 @@ public sealed class BlockOrderTests
     {
         // Without outputs of the halves but their biases, m = LN1(x) + b and y = LN2(m) + c.
         using BlockFixture<double> f = new(s_config, Options("runs4"), 1, 5);
-        foreach (RbeLinear<double> linear in (RbeLinear<double>[])[f.Block.Attention.Output, f.Block.FeedForward.Contract])
+        foreach (RbeLinear<double> linear in (RbeLinear<double>[])[f.Block.Attention.Output, f.Block.FeedForward.DownProjection])
         {
             f.Block.Parameters.Of(linear.Coefficients!).Clear();
             if (linear.Alphas is { } alphas) f.Block.Parameters.Of(alphas).Clear();
@@ -54,7 +54,7 @@ public sealed class BlockOrderTests
         for (int t = 0; t < 5; t++)
         {
             double[] m = [.. Normalized(f.X.AsSpan(t * 72, 72), v.Gamma1, v.Beta1).Zip(v.OutputBias, (a, b) => a + b)];
-            double[] expected = [.. Normalized(m, v.Gamma2, v.Beta2).Zip(v.ContractBias, (a, b) => a + b)];
+            double[] expected = [.. Normalized(m, v.Gamma2, v.Beta2).Zip(v.DownProjectionBias, (a, b) => a + b)];
             for (int i = 0; i < 72; i++) Assert.Equal(expected[i], y[(t * 72) + i], 1e-12);
         }
     }
@@ -108,7 +108,7 @@ public sealed class BlockOrderTests
     [Fact]
     public void It_cannot_be_written_as_a_gpt2()
     {
-        using Gpt2Model<float> model = new(Gpt2Weights.CreateRandom(s_config with { Width = 32, FeedForwardWidth = 64, Heads = 2 }, Options("runs4"), 1));
+        using TransformerModel<float> model = new(TransformerWeights.CreateRandom(s_config with { Width = 32, FeedForwardWidth = 64, Heads = 2 }, Options("runs4"), 1));
         string folder = Path.Combine(Path.GetTempPath(), Guid.NewGuid().ToString("N"));
         Assert.Contains("LayerNorms", Assert.Throws<InvalidSettingException>(() => Gpt2Directory.Save(folder, model)).Message, StringComparison.Ordinal);
         Assert.False(Directory.Exists(folder));

@@ -42,7 +42,7 @@ public sealed class ChunkGroupTests
         using BlockFixture<float> f = new(s_config, options, batch, Length, threads);
         MoveAlphas(f.Block);
         BlockWeights weights = f.Block.GetCompressedWeights();
-        Assert.All([weights.Query, weights.Output, weights.Expand, weights.Contract], m => Assert.True(m.Base is not null && m.HasAlphas && (m.Support is null) == (format == "alphas")));
+        Assert.All([weights.Query, weights.Output, weights.UpProjection, weights.DownProjection], m => Assert.True(m.Base is not null && m.HasAlphas && (m.Support is null) == (format == "alphas")));
         float[] actual = f.Block.Forward(f.X, batch, Length, null, null, f.Workspace).Output;
         using RbeTransformerBlock<double> decoded = new(s_config, Decoded(weights), layer: 3);
         using Workspace<double> workspace = new(1);
@@ -76,8 +76,8 @@ public sealed class ChunkGroupTests
             Key = weights.Key.ToDense(),
             Value = weights.Value.ToDense(),
             Output = weights.Output.ToDense(),
-            Expand = weights.Expand.ToDense(),
-            Contract = weights.Contract.ToDense(),
+            UpProjection = weights.UpProjection.ToDense(),
+            DownProjection = weights.DownProjection.ToDense(),
             Vectors = weights.Vectors,
         },
         s_config,

@@ -95,9 +95,9 @@ public sealed class Int8Tests
         TransformerConfig config = new() { Width = 48, Heads = 3, Layers = 2, Vocabulary = 77, MaxSequenceLength = 24 };
         int[] tokens = [.. Enumerable.Range(0, 24).Select(i => i * 31 % 77)];
         using Workspace<float> workspace = new(1);
-        using Gpt2Model<float> sparse = Gpt2Model<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, 3);
+        using TransformerModel<float> sparse = TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, 3);
         BlockWeights[] blocks = [.. Enumerable.Range(1, 2).Select(seed => BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(config, seed), config, Options("quantized6", 32)))];
-        using Gpt2Model<float> model = new(sparse.GetWeights() with { Blocks = blocks }), copy = model.ToInference(activations: ActivationPrecision.Int8);
+        using TransformerModel<float> model = new(sparse.GetWeights() with { Blocks = blocks }), copy = model.ToInference(activations: ActivationPrecision.Int8);
         float[] expected = model.Logits(tokens, 1, 24, workspace), rounded = copy.Logits(tokens, 1, 24, workspace);
 
         // As for a block, of two blocks; the residual connections pass on most of the logits unrounded.

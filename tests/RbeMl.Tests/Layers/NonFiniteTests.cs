@@ -99,7 +99,7 @@ public class NonFiniteTests
     [InlineData(5, KvFormat.Int8)]
     public void A_model_names_its_layer_and_leaves_the_cache_as_it_was(int tokens, KvFormat format)
     {
-        using Gpt2Model<float> model = SmallModel.Create(layers: 3);
+        using TransformerModel<float> model = SmallModel.Create(layers: 3);
         using Workspace<float> workspace = new(1);
         using KvCache<float> cache = new(model.Config, 1, 16, format), twin = new(model.Config, 1, 16, format);
         int[] prompt = [1, 2, 3], more = [.. Enumerable.Range(4, tokens)];

@@ -17,7 +17,7 @@ public sealed class CollectedTests
     [MemberData(nameof(Kinds))]
     public void Threads_and_memory_end_with_an_owner_that_nobody_disposed(string kind)
     {
-        using Gpt2Model<float> model = SmallModel.Create(dropout: 0);
+        using TransformerModel<float> model = SmallModel.Create(dropout: 0);
         using SequenceClassifier<float> classifier = new(model, new ClassifierConfig { Classes = 2 }, 1);
         using MemoryCounter counter = MemoryCounter.Open();
         List<WeakReference<Thread>> threads = Make(kind, model, classifier);
@@ -39,7 +39,7 @@ public sealed class CollectedTests
     [MemberData(nameof(Kinds))]
     public void Dispose_ends_the_threads_and_frees_every_buffer(string kind)
     {
-        using Gpt2Model<float> model = SmallModel.Create(dropout: 0);
+        using TransformerModel<float> model = SmallModel.Create(dropout: 0);
         using SequenceClassifier<float> classifier = new(model, new ClassifierConfig { Classes = 2 }, 1);
         IDisposable first = ThreadOwners.Create(kind, model, classifier); // the model keeps tables from its first use on
         using MemoryCounter counter = MemoryCounter.Open();
@@ -54,7 +54,7 @@ public sealed class CollectedTests
 
     // In a method of its own, so that no local keeps an object.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static List<WeakReference<Thread>> Make(string kind, Gpt2Model<float> model, SequenceClassifier<float> classifier)
+    private static List<WeakReference<Thread>> Make(string kind, TransformerModel<float> model, SequenceClassifier<float> classifier)
     {
         List<WeakReference<Thread>> threads = [];
         for (int i = 0; i < Objects; i++) threads.Add(MakeOne(kind, model, classifier));
@@ -62,7 +62,7 @@ public sealed class CollectedTests
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static WeakReference<Thread> MakeOne(string kind, Gpt2Model<float> model, SequenceClassifier<float> classifier) =>
+    private static WeakReference<Thread> MakeOne(string kind, TransformerModel<float> model, SequenceClassifier<float> classifier) =>
         new(ThreadOwners.ThreadOf(ThreadOwners.Create(kind, model, classifier)));
 
     private static int Alive(List<WeakReference<Thread>> threads) => threads.Count(t => t.TryGetTarget(out Thread? thread) && thread.IsAlive);

@@ -18,7 +18,7 @@ public sealed class KvGrowthTests
     [MemberData(nameof(Formats))]
     public void A_cache_that_grows_gives_the_bits_of_one_that_does_not(KvFormat format)
     {
-        using Gpt2Model<float> model = Model(s_config);
+        using TransformerModel<float> model = Model(s_config);
         using Workspace<float> workspace = new(2);
         using KvCache<float> growing = new(s_config, 2, 300, format), whole = new(s_config, 2, 300, format);
         for (int l = 0; l < 2; l++) whole[l].Reserve(300);
@@ -63,7 +63,7 @@ public sealed class KvGrowthTests
     public void A_generator_takes_memory_for_its_text_only()
     {
         TransformerConfig config = s_config with { MaxSequenceLength = 1_000_000 };
-        using Gpt2Model<float> model = Model(config);
+        using TransformerModel<float> model = Model(config);
         using MemoryCounter counter = MemoryCounter.Open();
         using Generator generator = new(model, 1);
         Assert.Equal(0, generator.CacheBytes);
@@ -79,7 +79,7 @@ public sealed class KvGrowthTests
     [MemberData(nameof(Formats))]
     public void A_step_in_which_the_cache_grows_makes_no_managed_object(KvFormat format)
     {
-        using Gpt2Model<float> model = Model(s_config);
+        using TransformerModel<float> model = Model(s_config);
         using Workspace<float> workspace = new(1);
         float[] logits = new float[11];
         int[] token = [3], prompt = new int[63];
@@ -119,5 +119,5 @@ public sealed class KvGrowthTests
         Assert.Throws<ObjectDisposedException>(() => buffer.Span.Length);
     }
 
-    private static Gpt2Model<float> Model(TransformerConfig config) => Gpt2Model<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96) }, 1);
+    private static TransformerModel<float> Model(TransformerConfig config) => TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96) }, 1);
 }

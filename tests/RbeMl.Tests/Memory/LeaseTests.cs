@@ -14,14 +14,14 @@ public sealed class LeaseTests
     public void What_is_disposed_in_the_middle_of_a_call_is_freed_after_it(string name)
     {
         float[] expected;
-        using (HeldTeam other = new())
+        using (HeldWorkers other = new())
         {
             PublicCall undisturbed = PublicCall.Create(name, other.Team);
             expected = undisturbed.Call();
             foreach (IDisposable part in undisturbed.Parts.Values) part.Dispose();
         }
 
-        using HeldTeam team = new();
+        using HeldWorkers team = new();
         using MemoryCounter counter = MemoryCounter.Open();
         PublicCall call = PublicCall.Create(name, team.Team);
         long before = counter.LiveBuffers;
@@ -39,11 +39,11 @@ public sealed class LeaseTests
     [MemberData(nameof(Calls))]
     public void A_call_on_what_was_disposed_is_refused(string name)
     {
-        using ThreadTeam team = new(2);
-        List<string> parts = [.. PublicCall.Create(name, team).Parts.Keys];
+        using WorkerPool workers = new(2);
+        List<string> parts = [.. PublicCall.Create(name, workers).Parts.Keys];
         foreach (string part in parts)
         {
-            PublicCall call = PublicCall.Create(name, team);
+            PublicCall call = PublicCall.Create(name, workers);
             if (call.Parts[part] is RbeTransformerBlock<float> or LayerKvCache<float>)
             {
                 // Parts of a model or of a model's cache are freed with it.
@@ -64,7 +64,7 @@ public sealed class LeaseTests
     [MemberData(nameof(Calls))]
     public void A_second_call_at_the_same_time_is_refused(string name)
     {
-        using HeldTeam team = new();
+        using HeldWorkers team = new();
         PublicCall call = PublicCall.Create(name, team.Team);
         float[] first = team.InTheMiddle(call.Busy, call.Call, () =>
         {
@@ -78,10 +78,10 @@ public sealed class LeaseTests
     [Fact]
     public void A_cache_in_use_is_neither_reset_nor_cut_nor_used_by_another_model()
     {
-        using HeldTeam team = new();
+        using HeldWorkers team = new();
         PublicCall call = PublicCall.Create("Decode", team.Team);
         KvCache<float> cache = (KvCache<float>)call.Parts["cache"];
-        Gpt2Model<float> model = (Gpt2Model<float>)call.Parts["model"];
+        TransformerModel<float> model = (TransformerModel<float>)call.Parts["model"];
         using Workspace<float> own = new(1);
         team.InTheMiddle(call.Busy, call.Call, () =>
         {
@@ -97,9 +97,9 @@ public sealed class LeaseTests
     [Fact]
     public void One_model_serves_two_workspaces_at_the_same_time()
     {
-        using HeldTeam team = new();
+        using HeldWorkers team = new();
         PublicCall call = PublicCall.Create("Logits", team.Team);
-        Gpt2Model<float> model = (Gpt2Model<float>)call.Parts["model"];
+        TransformerModel<float> model = (TransformerModel<float>)call.Parts["model"];
         using Workspace<float> own = new(1);
         float[] second = [];
         int[] tokens = [.. Enumerable.Range(0, 24).Select(i => i * 7 % 11)];
@@ -133,15 +133,15 @@ public sealed class LeaseTests
     {
         const int Rounds = 60, Threads = 4;
         int right = 0, refused = 0;
-        using ThreadTeam team = new(2);
+        using WorkerPool workers = new(2);
         foreach (string name in (string[])["Logits", "Decode", "Gradients", "BlockBackward", "ClassifierLoss", "SequenceLosses"])
         {
-            PublicCall reference = PublicCall.Create(name, team);
+            PublicCall reference = PublicCall.Create(name, workers);
             float[] expected = reference.Call();
             foreach (IDisposable part in reference.Parts.Values) part.Dispose();
             for (int round = 0; round < Rounds / 6; round++)
             {
-                PublicCall call = PublicCall.Create(name, team);
+                PublicCall call = PublicCall.Create(name, workers);
                 Random random = new((round * 100) + name.Length);
                 IDisposable victim = call.Parts.Values.ElementAt(random.Next(call.Parts.Count));
                 int killer = random.Next(Threads), wait = random.Next(2000);

@@ -66,8 +66,8 @@ public sealed class MemoryCounterTests
     {
         using MemoryCounter counter = MemoryCounter.Open();
         string spill;
-        using (Gpt2Model<float> model = SmallModel.Create(norms: norms, compressedTable: norms != LayerNormStorage.Dense))
-        using (Trainer trainer = new(model, new CountingTokens(11), new CountingTokens(11), new TrainerOptions { Steps = 9, Batch = 4, Context = 16, Checkpointing = policy, Offload = offload }, 2))
+        using (TransformerModel<float> model = SmallModel.Create(norms: norms, compressedTable: norms != LayerNormStorage.Dense))
+        using (Trainer trainer = new(model, new CountingTokens(11), new CountingTokens(11), new TrainerOptions { Steps = 9, BatchSize = 4, Context = 16, Checkpointing = policy, Offload = offload }, 2))
         {
             trainer.Validate(1);
             trainer.Step();
@@ -92,18 +92,18 @@ public sealed class MemoryCounterTests
     {
         TransformerConfig config = new() { Width = 64, Heads = 2, Layers = 2, Vocabulary = 50, MaxSequenceLength = 32, LayerNorm = kind == "compressed" ? LayerNormStorage.Compressed : LayerNormStorage.Dense };
         RbeOptions options = new() { Tile = 32, Format = RbeFormat.Sparse(96, kind == "places" ? SupportRule.Random(1) : SupportRule.Runs(16)) };
-        Gpt2Weights weights = Gpt2Weights.CreateRandom(config, options, 1, kind == "compressed" ? options : null);
+        TransformerWeights weights = TransformerWeights.CreateRandom(config, options, 1, kind == "compressed" ? options : null);
         if (kind == "quantized")
         {
             BlockWeights block = BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(config, 1), config, new RbeOptions { Tile = 32, Format = RbeFormat.Quantized(4) with { Outliers = 3 } });
             weights = weights with { Blocks = [block, block] };
         }
 
-        using Gpt2Model<float> first = new(weights); // what all models share is there now
+        using TransformerModel<float> first = new(weights); // what all models share is there now
         long trained = first.WeightBytes;
         Generate(first);
         using MemoryCounter counter = MemoryCounter.Open();
-        using Gpt2Model<float> model = kind == "compact" ? first.ToInference(RbeMl.Kernels.WeightPrecision.BFloat16) : new(weights);
+        using TransformerModel<float> model = kind == "compact" ? first.ToInference(RbeMl.Kernels.WeightPrecision.BFloat16) : new(weights);
         Assert.Equal(counter.Bytes, model.NativeBytes);
         Assert.Equal(ModelSize.Of(model).ResidentBytes, model.WeightBytes);
         Assert.True(model.WeightBytes >= Math.Max(model.NativeBytes, ModelSize.Of(model).Bytes));
@@ -114,9 +114,9 @@ public sealed class MemoryCounterTests
         if (kind == "quantized") Assert.Equal(first.WeightBytes, model.WeightBytes); // both hold the same base
         Assert.Equal(counter.Bytes, model.NativeBytes);
 
-        static long Values(Gpt2Model<float> model) => model.Matrices.Sum(m => (long)m.Matrix.Coefficients.Length);
+        static long Values(TransformerModel<float> model) => model.Matrices.Sum(m => (long)m.Matrix.Coefficients.Length);
 
-        static void Generate(Gpt2Model<float> model)
+        static void Generate(TransformerModel<float> model)
         {
             using Workspace<float> workspace = new(1);
             using KvCache<float> cache = new(model.Config, 1, 8);

@@ -25,7 +25,7 @@ public sealed class OwnershipTests
     [MemberData(nameof(Pairs))]
     public void State_of_another_object_is_refused(string pair)
     {
-        using Gpt2Model<float> model = SmallModel.Create(dropout: 0), other = SmallModel.Create(dropout: 0), narrow = SmallModel.Create(dropout: 0, width: 16), deep = SmallModel.Create(dropout: 0, layers: 3);
+        using TransformerModel<float> model = SmallModel.Create(dropout: 0), other = SmallModel.Create(dropout: 0), narrow = SmallModel.Create(dropout: 0, width: 16), deep = SmallModel.Create(dropout: 0, layers: 3);
         using Workspace<float> workspace = new(1);
         using BlockContext<float> context = new();
         using ParameterVector<float> gradients = model.Parameters.CreateLike(), otherGradients = other.Parameters.CreateLike();
@@ -103,13 +103,13 @@ public sealed class OwnershipTests
                 Refused(() => model.Logits(s_tokens, Batch, Length, workspace, cache));
                 break;
             case "model, context of another model":
-                using (Gpt2Context<float> own = new(other, workspace)) error = Refused(() => model.Loss(s_tokens, s_tokens, Batch, Length, own));
+                using (TransformerContext<float> own = new(other, workspace)) error = Refused(() => model.Loss(s_tokens, s_tokens, Batch, Length, own));
                 break;
             case "model, gradients of another model":
-                using (Gpt2Context<float> own = new(model, workspace)) error = Refused(() => model.Loss(s_tokens, s_tokens, Batch, Length, own, gradients: otherGradients));
+                using (TransformerContext<float> own = new(model, workspace)) error = Refused(() => model.Loss(s_tokens, s_tokens, Batch, Length, own, gradients: otherGradients));
                 break;
             case "optimizer, gradients of another model":
-                using (Optimizer<float> optimizer = new AdamWOptions().Create(model.Parameters, new TrainerOptions { Steps = 1 })) error = Refused(() => optimizer.Step(otherGradients, 1, workspace.Team));
+                using (Optimizer<float> optimizer = new AdamWOptions().Create(model.Parameters, new TrainerOptions { Steps = 1 })) error = Refused(() => optimizer.Step(otherGradients, 1, workspace.Workers));
                 break;
             case "parameters, slice of another model":
                 error = Refused(() => model.Parameters.ToFloats(other.Parameters.Slices[0]));
@@ -160,7 +160,7 @@ public sealed class OwnershipTests
     [Fact]
     public void A_workspace_serves_models_of_all_sizes_one_after_the_other()
     {
-        using Gpt2Model<float> model = SmallModel.Create(dropout: 0), narrow = SmallModel.Create(dropout: 0, width: 16);
+        using TransformerModel<float> model = SmallModel.Create(dropout: 0), narrow = SmallModel.Create(dropout: 0, width: 16);
         using Workspace<float> shared = new(2), own = new(2);
         float[] expected = model.Logits(s_tokens, Batch, Length, own);
         for (int round = 0; round < 3; round++)

@@ -30,7 +30,7 @@ public sealed unsafe class PanelTests
     public void Chunks_are_wide_unless_few_tokens_fit_a_narrow_one(int tokens, int width, int chunks)
     {
         using Panel<float> panel = new Panel<float>().Reshape(tokens, 10, 64);
-        Assert.Equal((width, chunks, 64L * width), (panel.Width, panel.Chunks, panel.ChunkStride));
+        Assert.Equal((width, chunks, 64L * width), (panel.Lanes, panel.Chunks, panel.ChunkStride));
         Assert.Equal(tokens, Enumerable.Range(0, chunks).Sum(panel.TokensIn));
         Assert.Equal(0, (nint)panel.Pointer % 64);
     }
@@ -71,11 +71,11 @@ public sealed unsafe class PanelTests
         {
             for (int f = 0; f < padded; f++)
             {
-                for (int lane = 0; lane < panel.Width; lane++)
+                for (int lane = 0; lane < panel.Lanes; lane++)
                 {
-                    int token = chunk * panel.Width + lane;
+                    int token = chunk * panel.Lanes + lane;
                     T expected = token < tokens && f < features ? rows[token * features + f] : default;
-                    if (!panel.Chunk(chunk)[f * panel.Width + lane].Equals(expected)) Assert.Fail(FormattableString.Invariant($"{tokens} x {features}: token {token}, feature {f}"));
+                    if (!panel.Chunk(chunk)[f * panel.Lanes + lane].Equals(expected)) Assert.Fail(FormattableString.Invariant($"{tokens} x {features}: token {token}, feature {f}"));
                 }
             }
         }

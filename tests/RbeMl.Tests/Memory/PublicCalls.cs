@@ -23,10 +23,10 @@ internal sealed record PublicCall(Func<float[]> Call, IReadOnlyDictionary<string
     ];
 
     /// <summary>Makes the call's objects, on threads of the team.</summary>
-    public static PublicCall Create(string name, ThreadTeam team)
+    public static PublicCall Create(string name, WorkerPool workers)
     {
-        Gpt2Model<float> model = SmallModel.Create(length: 16, dropout: 0);
-        Workspace<float> workspace = new(team);
+        TransformerModel<float> model = SmallModel.Create(length: 16, dropout: 0);
+        Workspace<float> workspace = new(workers);
         KvCache<float> cache = new(model.Config, Batch, 16);
         float[] logits = new float[Batch * 11];
         Dictionary<string, IDisposable> onModel = new() { ["model"] = model, ["parameters"] = model.Parameters, ["block"] = model.Blocks[0], ["workspace"] = workspace };
@@ -42,7 +42,7 @@ internal sealed record PublicCall(Func<float[]> Call, IReadOnlyDictionary<string
             case "Features":
                 return new(Features, With(onModel), workspace.Lease);
             case "Loss" or "Gradients":
-                Gpt2Context<float> context = new(model, workspace);
+                TransformerContext<float> context = new(model, workspace);
                 ParameterVector<float> gradients = model.Parameters.CreateLike();
                 ParameterVector<float>? used = name == "Loss" ? null : gradients;
                 return new(
@@ -74,7 +74,7 @@ internal sealed record PublicCall(Func<float[]> Call, IReadOnlyDictionary<string
                 SequenceEvaluator evaluator = new(model, workspace);
                 return new(() => Losses(evaluator), With(onModel, ("evaluator", evaluator)), workspace.Lease);
             case "Generator":
-                Generator generator = new(model, team);
+                Generator generator = new(model, workers);
                 generator.Start([1, 2, 3, 4], new GenerationOptions { Temperature = 0 });
                 return new(() => [generator.Next(new GenerationOptions { Temperature = 0 }, 0)], With(onModel, ("generator", generator)), generator.Workspace.Lease);
             case "AdamW":
@@ -82,7 +82,7 @@ internal sealed record PublicCall(Func<float[]> Call, IReadOnlyDictionary<string
                 ParameterVector<float> slopes = model.Parameters.CreateLike();
                 slopes.Write(slopes.Slices[0], Numbers.Normal(slopes.Slices[0].Length, 1));
                 return new(
-                    () => [(float)optimizer.GradientNorm(slopes, team)],
+                    () => [(float)optimizer.GradientNorm(slopes, workers)],
                     new Dictionary<string, IDisposable> { ["optimizer"] = optimizer, ["gradients"] = slopes, ["model"] = model, ["workspace"] = workspace }, optimizer.Lease);
             default:
                 throw new ArgumentOutOfRangeException(nameof(name), name, "no such call");

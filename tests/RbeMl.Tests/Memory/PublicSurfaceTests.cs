@@ -16,7 +16,7 @@ public sealed class PublicSurfaceTests
     public void No_public_signature_has_a_pointer()
     {
         List<string> found = [];
-        foreach (Type type in typeof(ThreadTeam).Assembly.GetExportedTypes())
+        foreach (Type type in typeof(WorkerPool).Assembly.GetExportedTypes())
         {
             foreach (MethodBase method in type.GetMethods(Declared).Cast<MethodBase>().Concat(type.GetConstructors(Declared)))
             {
@@ -36,7 +36,7 @@ public sealed class PublicSurfaceTests
     public void No_public_property_hands_out_an_array_of_indices()
     {
         List<string> found = [];
-        foreach (Type type in typeof(ThreadTeam).Assembly.GetExportedTypes())
+        foreach (Type type in typeof(WorkerPool).Assembly.GetExportedTypes())
         {
             foreach (PropertyInfo property in type.GetProperties(Declared).Where(p => p.GetMethod is { IsPublic: true } && type != typeof(ClassifierExample)))
             {

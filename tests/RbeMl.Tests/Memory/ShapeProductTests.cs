@@ -21,9 +21,9 @@ public sealed class ShapeProductTests
     [MemberData(nameof(Sides))]
     public void No_public_method_takes_a_buffer_of_a_wrapped_length(int batch, int length)
     {
-        using Gpt2Model<float> model = SmallModel.Create(dropout: 0);
+        using TransformerModel<float> model = SmallModel.Create(dropout: 0);
         using Workspace<float> workspace = new(1);
-        using Gpt2Context<float> context = new(model, workspace);
+        using TransformerContext<float> context = new(model, workspace);
         using KvCache<float> cache = new(model.Config, 1, 16);
         using BlockContext<float> saved = new();
         RbeTransformerBlock<float> block = model.Blocks[0];
@@ -57,7 +57,7 @@ public sealed class ShapeProductTests
     [InlineData(-1)]
     public void The_room_for_last_logits_is_counted_without_wrapping(int batch)
     {
-        using Gpt2Model<float> model = SmallModel.Create(dropout: 0);
+        using TransformerModel<float> model = SmallModel.Create(dropout: 0);
         using Workspace<float> workspace = new(1);
         int wrapped = unchecked(batch * model.Config.Vocabulary);
         float[] logits = new float[wrapped is >= 0 and < 10_000_000 ? wrapped : 11];

@@ -18,12 +18,12 @@ internal static class ThreadOwners
     /// <param name="model">What it works on; it stays the caller's.</param>
     /// <param name="classifier">A classifier on it.</param>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    public static IDisposable Create(string kind, Gpt2Model<float> model, SequenceClassifier<float> classifier)
+    public static IDisposable Create(string kind, TransformerModel<float> model, SequenceClassifier<float> classifier)
     {
         switch (kind)
         {
             case "team":
-                return new ThreadTeam(2);
+                return new WorkerPool(2);
             case "workspace":
                 Workspace<float> workspace = new(2);
                 model.Logits([1, 2, 3], 1, 3, workspace);
@@ -34,12 +34,12 @@ internal static class ThreadOwners
                 generator.Next(new GenerationOptions(), 0);
                 return generator;
             case "trainer":
-                Trainer trainer = new(model, new CountingTokens(11), null, new TrainerOptions { Steps = 5, Batch = 2, Context = 8 }, 2);
+                Trainer trainer = new(model, new CountingTokens(11), null, new TrainerOptions { Steps = 5, BatchSize = 2, Context = 8 }, 2);
                 trainer.Step();
                 return trainer;
             case "classifier trainer":
                 ClassifierExample[] examples = [new([1, 2, 3], 0), new([4, 5], 1)];
-                ClassifierTrainer teacher = new(classifier, examples, examples, new ClassifierTrainerOptions { Batch = 2, OnCancel = OnCancel.ReturnBest }, 2);
+                ClassifierTrainer teacher = new(classifier, examples, examples, new ClassifierTrainerOptions { BatchSize = 2, OnCancel = WhenCancelled.ReturnBest }, 2);
                 teacher.Step();
                 return teacher;
             case "evaluator" or "evaluator of two":
@@ -65,12 +65,12 @@ internal static class ThreadOwners
     }
 
     // Most of them show neither their threads nor their workspace.
-    private static ThreadTeam TeamOf(IDisposable owner)
+    private static WorkerPool TeamOf(IDisposable owner)
     {
-        if (owner is ThreadTeam team) return team;
-        if (owner is Workspace<float> workspace) return workspace.Team;
+        if (owner is WorkerPool workers) return workers;
+        if (owner is Workspace<float> workspace) return workspace.Workers;
         object[] parts = [.. owner.GetType().GetFields(BindingFlags.Instance | BindingFlags.NonPublic).Select(f => f.GetValue(owner)).OfType<IDisposable>()];
-        return parts.OfType<ThreadTeam>().FirstOrDefault() ?? parts.OfType<Workspace<float>>().First().Team;
+        return parts.OfType<WorkerPool>().FirstOrDefault() ?? parts.OfType<Workspace<float>>().First().Workers;
     }
 
     // No thread leaves its item before both have one.

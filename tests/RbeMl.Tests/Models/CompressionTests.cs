@@ -22,7 +22,7 @@ public sealed class CompressionTests
         using RbeTransformerBlock<float> block = new(s_config, BlockWeights.Compress(dense, s_config, RbeOptions.Dense));
         Assert.Equal(block.Forward(x.Values, x.Batch, x.Length, null, null, workspace).Output, calibration.Output.Values);
         Assert.Same(calibration[BlockMatrix.Query], calibration[BlockMatrix.Value]);
-        Assert.Equal(128, calibration[BlockMatrix.Contract].Features);
+        Assert.Equal(128, calibration[BlockMatrix.DownProjection].Features);
 
         // The first LayerNorm by hand.
         double[] moment = new double[Width * Width];
@@ -65,8 +65,8 @@ public sealed class CompressionTests
             (block.Weights.Key, dense.Key, dense.Vectors.KeyBias, block.Weights.Vectors.KeyBias, BlockMatrix.Key),
             (block.Weights.Value, dense.Value, dense.Vectors.ValueBias, block.Weights.Vectors.ValueBias, BlockMatrix.Value),
             (block.Weights.Output, dense.Output, dense.Vectors.OutputBias, block.Weights.Vectors.OutputBias, BlockMatrix.Output),
-            (block.Weights.Expand, dense.Expand, dense.Vectors.ExpandBias, block.Weights.Vectors.ExpandBias, BlockMatrix.Expand),
-            (block.Weights.Contract, dense.Contract, dense.Vectors.ContractBias, block.Weights.Vectors.ContractBias, BlockMatrix.Contract),
+            (block.Weights.UpProjection, dense.UpProjection, dense.Vectors.UpProjectionBias, block.Weights.Vectors.UpProjectionBias, BlockMatrix.UpProjection),
+            (block.Weights.DownProjection, dense.DownProjection, dense.Vectors.DownProjectionBias, block.Weights.Vectors.DownProjectionBias, BlockMatrix.DownProjection),
         ];
         foreach ((RbeMatrix matrix, float[] weights, float[] before, float[] after, BlockMatrix which) in parts)
         {
@@ -123,19 +123,19 @@ public sealed class CompressionTests
             Key = Smooth(Width, Width, 2),
             Value = Smooth(Width, Width, 3),
             Output = Smooth(Width, Width, 4),
-            Expand = Smooth(128, Width, 5),
-            Contract = Smooth(Width, 128, 6),
+            UpProjection = Smooth(128, Width, 5),
+            DownProjection = Smooth(Width, 128, 6),
         };
         BlockCalibration calibration = BlockCalibration.Run(dense, s_config, Activations(32, 9));
         BlockChoice choice = FormatChoice.Choose(dense, s_config, calibration, ChoiceTarget.MostError(0.02), s_settings);
         Assert.All(choice.Options.Values, o => Assert.IsType<SparseFormat>(o.Format));
-        Assert.IsType<SparseFormat>(FormatChoice.ForMatrix(dense.Expand, 128, Width, ChoiceTarget.MostError(0.02), s_settings).Options.Format);
+        Assert.IsType<SparseFormat>(FormatChoice.ForMatrix(dense.UpProjection, 128, Width, ChoiceTarget.MostError(0.02), s_settings).Options.Format);
     }
 
     [Fact]
     public void ABareMatrixIsChosenByItsWeights()
     {
-        float[] weights = White(7).Expand;
+        float[] weights = White(7).UpProjection;
         MatrixChoice byError = FormatChoice.ForMatrix(weights, 128, Width, ChoiceTarget.MostError(0.03), s_settings), byBits = FormatChoice.ForMatrix(weights, 128, Width, ChoiceTarget.Bits(5.25), s_settings);
         Assert.True(byError.Report.RelativeError <= 0.03);
         Assert.Equal(RbeFormat.Quantized(6), byError.Options.Format); // 5 bits leave 0.04 of white weights, 6 leave 0.024
@@ -172,7 +172,7 @@ public sealed class CompressionTests
     private static DenseBlockWeights White(int seed)
     {
         DenseBlockWeights dense = DenseBlockWeights.Gpt2Initialization(s_config, seed);
-        return dense with { Query = Scaled(dense.Query), Key = Scaled(dense.Key), Value = Scaled(dense.Value), Output = Scaled(dense.Output), Expand = Scaled(dense.Expand), Contract = Scaled(dense.Contract) };
+        return dense with { Query = Scaled(dense.Query), Key = Scaled(dense.Key), Value = Scaled(dense.Value), Output = Scaled(dense.Output), UpProjection = Scaled(dense.UpProjection), DownProjection = Scaled(dense.DownProjection) };
 
         // To about 1 / sqrt(fan-in), so that the block does something.
         float[] Scaled(float[] values) => [.. values.Select(v => 6 * v)];

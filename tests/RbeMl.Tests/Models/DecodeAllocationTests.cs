@@ -20,14 +20,14 @@ public sealed class DecodeAllocationTests
     [MemberData(nameof(Cases))]
     public void A_step_of_the_model_allocates_nothing(KvFormat format, int threads)
     {
-        using Gpt2Model<float> model = Model();
+        using TransformerModel<float> model = Model();
         AllocatesNothing(() =>
         {
             using Workspace<float> workspace = new(threads);
             using KvCache<float> cache = new(s_config, 1, 128, format);
             float[] logits = new float[50];
             int[] token = [7];
-            long[] allocated = Allocated(workspace.Team, _ => model.LastLogits(token, 1, 1, workspace, cache, logits));
+            long[] allocated = Allocated(workspace.Workers, _ => model.LastLogits(token, 1, 1, workspace, cache, logits));
             Assert.Equal(WarmUp + Steps, cache.Length);
             return allocated;
         });
@@ -43,16 +43,16 @@ public sealed class DecodeAllocationTests
         RbeFormat rule = format switch { "quantized" => RbeFormat.Quantized(4) with { Outliers = 3 }, "trellis" => RbeFormat.Trellis(3), "compact-runs" => RbeFormat.Sparse(96, SupportRule.Runs(16)), _ => RbeFormat.Sparse(96) };
         RbeOptions options = new() { Tile = 32, Format = rule };
         BlockWeights weights = BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(s_config, 1), s_config, options);
-        Gpt2Weights random = Gpt2Weights.CreateRandom(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96) }, 1);
-        using Gpt2Model<float> whole = new(random with { Blocks = [weights, weights] });
-        using Gpt2Model<float> model = format.StartsWith("compact", StringComparison.Ordinal) ? whole.ToInference(WeightPrecision.BFloat16) : whole;
+        TransformerWeights random = TransformerWeights.CreateRandom(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96) }, 1);
+        using TransformerModel<float> whole = new(random with { Blocks = [weights, weights] });
+        using TransformerModel<float> model = format.StartsWith("compact", StringComparison.Ordinal) ? whole.ToInference(WeightPrecision.BFloat16) : whole;
         AllocatesNothing(() =>
         {
             using Workspace<float> workspace = new(2);
             using KvCache<float> cache = new(s_config, batch, 128);
             float[] logits = new float[batch * 50];
             int[] tokens = [.. Enumerable.Range(7, batch)];
-            return Allocated(workspace.Team, _ => model.LastLogits(tokens, batch, 1, workspace, cache, logits));
+            return Allocated(workspace.Workers, _ => model.LastLogits(tokens, batch, 1, workspace, cache, logits));
         });
     }
 
@@ -60,13 +60,13 @@ public sealed class DecodeAllocationTests
     [MemberData(nameof(Cases))]
     public void A_step_of_the_generator_allocates_nothing(KvFormat format, int threads)
     {
-        using Gpt2Model<float> whole = Model(), model = new(whole.GetWeights() with { Tokens = new ModelTokens { EndTokens = [49], Unused = [40, 41] } });
+        using TransformerModel<float> whole = Model(), model = new(whole.GetWeights() with { Tokens = new ModelTokens { EndTokens = [49], Unused = [40, 41] } });
         AllocatesNothing(() =>
         {
             using Generator generator = new(model, threads);
             GenerationOptions options = new() { TopK = 20, TopP = 0.9, MinP = 0.01, RepetitionPenalty = 1.1, StopStrings = ["x"], KvFormat = format };
             generator.Start([1, 2, 3], options);
-            return Allocated(generator.Workspace.Team, n => generator.Next(options, n));
+            return Allocated(generator.Workspace.Workers, n => generator.Next(options, n));
         });
     }
 
@@ -80,12 +80,12 @@ public sealed class DecodeAllocationTests
     {
         long[] allocated = Least(() =>
         {
-            using ThreadTeam team = new(2);
-            return Allocated(team, n =>
+            using WorkerPool workers = new(2);
+            return Allocated(workers, n =>
             {
                 int arrived = 0;
                 Makers work = Make(worker, (n + 1) % every == 0, ref arrived);
-                team.For(2, ref work);
+                workers.For(2, ref work);
             });
         });
         Assert.InRange(allocated[worker], 24, 24 * Steps);
@@ -94,7 +94,7 @@ public sealed class DecodeAllocationTests
         static unsafe Makers Make(int worker, bool now, ref int arrived) => new(worker, now, (int*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref arrived));
     }
 
-    private static Gpt2Model<float> Model() => Gpt2Model<float>.Create(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96, SupportRule.Runs(16)) }, 1);
+    private static TransformerModel<float> Model() => TransformerModel<float>.Create(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96, SupportRule.Runs(16)) }, 1);
 
     private static void AllocatesNothing(Func<long[]> run)
     {
@@ -113,22 +113,22 @@ public sealed class DecodeAllocationTests
     }
 
     // Bytes that each thread of the team allocates in the steps after the first ones.
-    private static long[] Allocated(ThreadTeam team, Action<int> step)
+    private static long[] Allocated(WorkerPool workers, Action<int> step)
     {
-        long[] before = new long[team.Threads], after = new long[team.Threads];
-        Read(team, before);
+        long[] before = new long[workers.Threads], after = new long[workers.Threads];
+        Read(workers, before);
         for (int n = 0; n < WarmUp; n++) step(n);
-        Read(team, before);
+        Read(workers, before);
         for (int n = WarmUp; n < WarmUp + Steps; n++) step(n);
-        Read(team, after);
+        Read(workers, after);
         return [.. after.Zip(before, (a, b) => a - b)];
     }
 
-    private static unsafe void Read(ThreadTeam team, long[] bytes)
+    private static unsafe void Read(WorkerPool workers, long[] bytes)
     {
         int arrived = 0;
-        Counters work = new(bytes, &arrived, team.Threads);
-        team.For(team.Threads, ref work);
+        Counters work = new(bytes, &arrived, workers.Threads);
+        workers.For(workers.Threads, ref work);
     }
 
     private readonly unsafe struct Makers(int maker, bool now, int* arrived) : IParallelWork

@@ -22,7 +22,7 @@ public sealed class DecodeModelTests
     public void Steps_give_the_logits_of_the_whole_text(int batch, bool tied, bool compressedTables, int threads)
     {
         const int Length = 12, Prompt = 5;
-        using Gpt2Model<float> model = Gpt2Model<float>.Create(s_config with { TiedHead = tied }, s_options, 3, compressedTables ? s_options : null);
+        using TransformerModel<float> model = TransformerModel<float>.Create(s_config with { TiedHead = tied }, s_options, 3, compressedTables ? s_options : null);
         using Workspace<float> workspace = new(threads);
         using KvCache<float> cache = new(model.Config, batch, Length);
         int v = s_config.Vocabulary;
@@ -46,8 +46,8 @@ public sealed class DecodeModelTests
     public void A_copy_for_inference_has_the_logits_of_its_model_or_of_rounded_coefficients(int runLength)
     {
         RbeOptions options = s_options with { Format = RbeFormat.Sparse(256, runLength == 1 ? SupportRule.Random(1) : SupportRule.Runs(16)) };
-        using Gpt2Model<float> model = Gpt2Model<float>.Create(s_config, options, 3);
-        using Gpt2Model<float> same = model.ToInference(), rounded = model.ToInference(WeightPrecision.BFloat16);
+        using TransformerModel<float> model = TransformerModel<float>.Create(s_config, options, 3);
+        using TransformerModel<float> same = model.ToInference(), rounded = model.ToInference(WeightPrecision.BFloat16);
         float[] expected = Steps(model);
         Assert.InRange(Numbers.RelativeError(expected, Steps(same)), 0, Tolerance);
 
@@ -63,7 +63,7 @@ public sealed class DecodeModelTests
         float[] logits = rounded.Logits([1, 2, 3, 4, 5], 1, 5, workspace)[^s_config.Vocabulary..];
         Assert.InRange(Numbers.RelativeError(logits, Steps(rounded)), 0, Tolerance);
 
-        static float[] Steps(Gpt2Model<float> model)
+        static float[] Steps(TransformerModel<float> model)
         {
             using Workspace<float> workspace = new(1);
             using KvCache<float> cache = new(model.Config, 1, 8);
@@ -78,8 +78,8 @@ public sealed class DecodeModelTests
     {
         RbeOptions options = new() { Tile = 32, Format = RbeFormat.Trellis(3) };
         BlockWeights weights = BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(s_config, 1), s_config, options);
-        using Gpt2Model<float> model = new(Gpt2Weights.CreateRandom(s_config, s_options, 1) with { Blocks = [weights, weights] });
-        using Gpt2Model<float> copy = model.ToInference(WeightPrecision.Int8);
+        using TransformerModel<float> model = new(TransformerWeights.CreateRandom(s_config, s_options, 1) with { Blocks = [weights, weights] });
+        using TransformerModel<float> copy = model.ToInference(WeightPrecision.Int8);
         using Workspace<float> workspace = new(1);
         float[] expected = Last(model), panels = Last(copy), steps = new float[s_config.Vocabulary];
         using KvCache<float> cache = new(copy.Config, 1, 8);
@@ -90,15 +90,15 @@ public sealed class DecodeModelTests
         // A coefficient moves by at most 1/222 of the largest of its group on average, which is at most 3.7 standard deviations, in ten products one after the other.
         Assert.InRange(Numbers.RelativeError(expected, panels), 1e-5, 10 * 3.7 / 222);
 
-        float[] Last(Gpt2Model<float> of) => of.Logits([1, 2, 3, 4, 5], 1, 5, workspace)[^s_config.Vocabulary..];
+        float[] Last(TransformerModel<float> of) => of.Logits([1, 2, 3, 4, 5], 1, 5, workspace)[^s_config.Vocabulary..];
     }
 
     [Fact]
     public void A_copy_for_inference_cannot_be_trained()
     {
-        using Gpt2Model<float> copy = Gpt2Model<float>.Create(s_config, s_options, 3).ToInference();
+        using TransformerModel<float> copy = TransformerModel<float>.Create(s_config, s_options, 3).ToInference();
         using Workspace<float> workspace = new(1);
-        using Gpt2Context<float> context = new(copy, workspace);
+        using TransformerContext<float> context = new(copy, workspace);
         using ParameterVector<float> gradients = copy.Parameters.CreateLike();
         Assert.Contains("ToInference", Assert.Throws<InvalidOperationException>(() => copy.Loss([1, 2], [2, 3], 1, 2, context, null, gradients)).Message, StringComparison.Ordinal);
         Assert.Throws<InvalidSettingException>(() => copy.ToInference((WeightPrecision)7));
@@ -107,7 +107,7 @@ public sealed class DecodeModelTests
     [Fact]
     public void A_truncated_cache_continues_where_it_was_cut()
     {
-        using Gpt2Model<float> model = Gpt2Model<float>.Create(s_config, s_options, 3);
+        using TransformerModel<float> model = TransformerModel<float>.Create(s_config, s_options, 3);
         using Workspace<float> workspace = new(1);
         using LayerKvCache<float> cache = new(1, 3, 16, 8);
         float[] x = Numbers.Normal(48, 1), other = Numbers.Normal(48, 2);

@@ -54,7 +54,7 @@ public class GeneratorTests
     [Fact]
     public void The_same_seed_gives_the_same_text_and_generation_goes_beyond_the_positions()
     {
-        Gpt2Model<float> model = TrainerTests.Model(); // 16 positions
+        TransformerModel<float> model = TrainerTests.Model(); // 16 positions
         int[] a = Generate(1, 1), b = Generate(1, 2), c = Generate(2, 1);
         Assert.Equal(50, a.Length);
         Assert.Equal(a, b);
@@ -71,7 +71,7 @@ public class GeneratorTests
     [Fact]
     public void A_cached_draw_equals_one_without_a_cache()
     {
-        Gpt2Model<float> model = TrainerTests.Model();
+        TransformerModel<float> model = TrainerTests.Model();
         using Generator generator = new(model, 1);
         using Workspace<float> workspace = new(1);
         List<int> tokens = [1, 2, 3];
@@ -87,7 +87,7 @@ public class GeneratorTests
     [Fact]
     public void Beyond_the_positions_exactly_the_newer_half_is_read_again()
     {
-        using Gpt2Model<float> model = TrainerTests.Model(); // 16 positions, all used by the prompt
+        using TransformerModel<float> model = TrainerTests.Model(); // 16 positions, all used by the prompt
         foreach (ParameterSlice slice in model.Parameters.Slices.Where(s => s.Kind is ParameterKind.Embedding or ParameterKind.Coefficient))
         {
             foreach (ref float value in model.Parameters.Of(slice)) value *= 15; // so that what comes next depends on all that is read
@@ -122,7 +122,7 @@ public class GeneratorTests
     [Fact]
     public void Each_text_has_the_cache_format_that_was_asked_for()
     {
-        using Gpt2Model<float> model = TrainerTests.Model();
+        using TransformerModel<float> model = TrainerTests.Model();
         using Generator used = new(model, 1);
         foreach (KvFormat format in (KvFormat[])[KvFormat.F32, KvFormat.Int8, KvFormat.F16, KvFormat.F32])
         {

@@ -19,7 +19,7 @@ public class Gpt2ModelTests
     public void Gradients_match_central_differences(bool tied, bool compressedTables, float dropout)
     {
         TransformerConfig config = s_config with { TiedHead = tied, Dropout = dropout };
-        Gpt2Model<double> model = Gpt2Model<double>.Create(config, s_options, 3, compressedTables ? s_options : null);
+        TransformerModel<double> model = TransformerModel<double>.Create(config, s_options, 3, compressedTables ? s_options : null);
         Random random = new(4);
         foreach (ParameterSlice slice in model.Parameters.Slices)
         {
@@ -30,7 +30,7 @@ public class Gpt2ModelTests
         }
 
         using Workspace<double> workspace = new(2);
-        using Gpt2Context<double> context = new(model, workspace);
+        using TransformerContext<double> context = new(model, workspace);
         int[] tokens = [.. Enumerable.Range(0, 3 * 24).Select(_ => random.Next(45))], targets = [.. Enumerable.Range(0, 3 * 24).Select(i => i % 7 == 0 ? -1 : random.Next(45))];
         DropoutStep? step = dropout > 0 ? new DropoutStep(3, 9) : null;
         ParameterVector<double> gradients = model.Parameters.CreateLike();
@@ -65,9 +65,9 @@ public class Gpt2ModelTests
     [Fact]
     public void Loss_of_an_untrained_model_is_that_of_a_uniform_guess()
     {
-        Gpt2Model<float> model = Gpt2Model<float>.Create(s_config, s_options, 1);
+        TransformerModel<float> model = TransformerModel<float>.Create(s_config, s_options, 1);
         using Workspace<float> workspace = new(1);
-        using Gpt2Context<float> context = new(model, workspace);
+        using TransformerContext<float> context = new(model, workspace);
         int[] tokens = [.. Enumerable.Range(0, 48).Select(i => i * 7 % 45)], targets = [.. Enumerable.Range(0, 48).Select(i => i * 11 % 45)];
         // Logits of a fresh model have deviation 0.02 sqrt(32) = 0.1, so the mean loss is ln V within a few hundredths.
         Assert.Equal(Math.Log(45), model.Loss(tokens, targets, 2, 24, context), 0.08);
@@ -86,9 +86,9 @@ public class Gpt2ModelTests
 
         static (double Loss, float[] Gradients) Run(CheckpointPolicy policy, int threads)
         {
-            Gpt2Model<float> model = Gpt2Model<float>.Create(s_config with { Dropout = 0.1f }, s_options, 1, s_options);
+            TransformerModel<float> model = TransformerModel<float>.Create(s_config with { Dropout = 0.1f }, s_options, 1, s_options);
             using Workspace<float> workspace = new(threads);
-            using Gpt2Context<float> context = new(model, workspace, policy);
+            using TransformerContext<float> context = new(model, workspace, policy);
             ParameterVector<float> g = model.Parameters.CreateLike();
             int[] tokens = [.. Enumerable.Range(0, 168).Select(i => i * 7 % 45)], targets = [.. Enumerable.Range(0, 168).Select(i => i * 11 % 45)];
             double loss = model.Loss(tokens, targets, 7, 24, context, new DropoutStep(1, 2), g);
@@ -99,7 +99,7 @@ public class Gpt2ModelTests
     [Fact]
     public void Cached_logits_equal_those_of_the_whole_sequence()
     {
-        Gpt2Model<float> model = Gpt2Model<float>.Create(s_config, s_options, 1);
+        TransformerModel<float> model = TransformerModel<float>.Create(s_config, s_options, 1);
         using Workspace<float> workspace = new(1);
         int[] tokens = [.. Enumerable.Range(0, 2 * 20).Select(i => i * 7 % 45)];
         float[] whole = model.Logits(tokens, 2, 20, workspace);
@@ -118,8 +118,8 @@ public class Gpt2ModelTests
     [Fact]
     public void Weights_survive_the_way_out_and_in()
     {
-        Gpt2Model<float> model = Gpt2Model<float>.Create(s_config with { TiedHead = false }, s_options, 1, s_options);
-        Gpt2Model<float> again = new(model.GetWeights());
+        TransformerModel<float> model = TransformerModel<float>.Create(s_config with { TiedHead = false }, s_options, 1, s_options);
+        TransformerModel<float> again = new(model.GetWeights());
         using Workspace<float> workspace = new(1);
         int[] tokens = [.. Enumerable.Range(0, 20)];
         Assert.Equal(model.Logits(tokens, 1, 20, workspace), again.Logits(tokens, 1, 20, workspace));
@@ -128,9 +128,9 @@ public class Gpt2ModelTests
     [Fact]
     public void Bad_tokens_and_weights_are_refused()
     {
-        Gpt2Model<float> model = Gpt2Model<float>.Create(s_config, s_options, 1);
+        TransformerModel<float> model = TransformerModel<float>.Create(s_config, s_options, 1);
         using Workspace<float> workspace = new(1);
-        using Gpt2Context<float> context = new(model, workspace);
+        using TransformerContext<float> context = new(model, workspace);
         Assert.Contains("token id 45", Assert.Throws<TokenException>(() => model.Logits([1, 45], 1, 2, workspace)).Message, StringComparison.Ordinal);
         Assert.Throws<TokenException>(() => model.Logits([-1], 1, 1, workspace));
         Assert.Contains("24 positions", Assert.Throws<TokenException>(() => model.Logits(new int[25], 1, 25, workspace)).Message, StringComparison.Ordinal);
@@ -139,18 +139,18 @@ public class Gpt2ModelTests
         Assert.Throws<TokenException>(() => model.Loss([1, 2], [1, 45], 1, 2, context));
         using KvCache<float> cache = new(s_config, 1, 4);
         Assert.Throws<TokenException>(() => model.Logits(new int[5], 1, 5, workspace, cache));
-        Gpt2Weights weights = model.GetWeights();
-        Assert.Throws<ShapeMismatchException>(() => new Gpt2Model<float>(weights with { PositionEmbedding = new float[3] }));
-        Assert.Throws<InvalidSettingException>(() => new Gpt2Model<float>(weights with { Config = s_config with { TiedHead = false } }));
+        TransformerWeights weights = model.GetWeights();
+        Assert.Throws<ShapeMismatchException>(() => new TransformerModel<float>(weights with { PositionEmbedding = new float[3] }));
+        Assert.Throws<InvalidSettingException>(() => new TransformerModel<float>(weights with { Config = s_config with { TiedHead = false } }));
     }
 
     [Fact]
     public void A_layer_that_makes_NaN_is_named()
     {
-        Gpt2Model<float> model = Gpt2Model<float>.Create(s_config, s_options, 1);
+        TransformerModel<float> model = TransformerModel<float>.Create(s_config, s_options, 1);
         model.Parameters.Of(model.Parameters.Find("blocks.1.feedforward.contract.coefficients"))[3] = float.NaN;
         using Workspace<float> workspace = new(1);
-        using Gpt2Context<float> context = new(model, workspace);
+        using TransformerContext<float> context = new(model, workspace);
         Assert.Equal("blocks.1", Assert.Throws<NonFiniteException>(() => model.Loss(new int[8], new int[8], 1, 8, context)).Where);
     }
 

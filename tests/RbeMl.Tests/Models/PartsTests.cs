@@ -24,7 +24,7 @@ public sealed class PartsTests
         Assert.Equal(cut, ActivationSettings.CanSplit(20, length, part));
         foreach ((bool compressed, SupportRule rule) in ((bool, SupportRule)[])[(false, SupportRule.Runs(8)), (true, SupportRule.Random(3))])
         {
-            using Gpt2Model<float> model = SmallModel.Create(length, dropout: 0.1f, compressedTable: compressed, support: rule);
+            using TransformerModel<float> model = SmallModel.Create(length, dropout: 0.1f, compressedTable: compressed, support: rule);
             (double Loss, int[] Gradients) whole = Run(model, new ActivationSettings(), 1, 20);
             (double Loss, int[] Gradients) parts = Run(model, new ActivationSettings { Checkpointing = policy, Offload = offload, PartSequences = part, HeadChunks = headChunks }, threads, 20);
             Assert.Equal(BitConverter.DoubleToInt64Bits(whole.Loss), BitConverter.DoubleToInt64Bits(parts.Loss));
@@ -67,7 +67,7 @@ public sealed class PartsTests
     [Fact]
     public void A_part_that_cannot_be_cut_off_leaves_the_batch_whole()
     {
-        using Gpt2Model<float> model = SmallModel.Create(50);
+        using TransformerModel<float> model = SmallModel.Create(50);
         Assert.Equal(Run(model, new ActivationSettings(), 1, 16).Gradients, Run(model, new ActivationSettings { PartSequences = 8 }, 1, 16).Gradients);
     }
 
@@ -77,7 +77,7 @@ public sealed class PartsTests
     [InlineData(ActivationOffload.BFloat16, "blocks.0")]
     public void A_layer_that_diverges_is_named(ActivationOffload offload, string where)
     {
-        using Gpt2Model<float> model = SmallModel.Create(64, layers: 4);
+        using TransformerModel<float> model = SmallModel.Create(64, layers: 4);
         model.Parameters.Of(model.Parameters.Find("blocks.0.attention.value.coefficients"))[5] = float.PositiveInfinity;
         Assert.Equal(where, Assert.Throws<NonFiniteException>(() => Run(model, new ActivationSettings { Offload = offload, PartSequences = 8 }, 1, 16)).Where);
     }
@@ -85,21 +85,21 @@ public sealed class PartsTests
     [Fact]
     public void Bad_settings_are_refused()
     {
-        using Gpt2Model<float> model = SmallModel.Create();
+        using TransformerModel<float> model = SmallModel.Create();
         using Workspace<float> workspace = new(1);
         Assert.Equal("PartSequences", Refused(new ActivationSettings { PartSequences = -1 }));
         Assert.Equal("HeadChunks", Refused(new ActivationSettings { HeadChunks = -1 }));
         Assert.Equal("Offload", Refused(new ActivationSettings { Offload = (ActivationOffload)7 }));
         Assert.Equal("Checkpointing", Refused(new ActivationSettings { Checkpointing = (CheckpointPolicy)7 }));
 
-        string Refused(ActivationSettings settings) => Assert.Throws<InvalidSettingException>(() => new Gpt2Context<float>(model, workspace, settings)).Setting;
+        string Refused(ActivationSettings settings) => Assert.Throws<InvalidSettingException>(() => new TransformerContext<float>(model, workspace, settings)).Setting;
     }
 
-    private static (double Loss, int[] Gradients) Run(Gpt2Model<float> model, ActivationSettings settings, int threads, int batch)
+    private static (double Loss, int[] Gradients) Run(TransformerModel<float> model, ActivationSettings settings, int threads, int batch)
     {
         int length = model.Config.MaxSequenceLength;
         using Workspace<float> workspace = new(threads);
-        using Gpt2Context<float> context = new(model, workspace, settings);
+        using TransformerContext<float> context = new(model, workspace, settings);
         using ParameterVector<float> gradients = model.Parameters.CreateLike();
         int[] inputs = new int[batch * length], targets = new int[batch * length];
         new CountingTokens(11).Fill(3, batch, length, inputs, targets);

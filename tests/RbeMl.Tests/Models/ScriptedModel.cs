@@ -14,12 +14,12 @@ internal static class ScriptedModel
     /// <summary>A model of 16 positions.</summary>
     /// <param name="vocabulary">Its ids.</param>
     /// <param name="logits">Logits of some ids; those of the others are 0.</param>
-    public static Gpt2Model<float> Create(int vocabulary, params (int Id, float Logit)[] logits)
+    public static TransformerModel<float> Create(int vocabulary, params (int Id, float Logit)[] logits)
     {
         TransformerConfig config = new() { Layers = 1, Heads = 2, Width = Width, Vocabulary = vocabulary, MaxSequenceLength = 16 };
         float[] embedding = new float[vocabulary * Width];
         foreach ((int id, float logit) in logits) embedding.AsSpan(id * Width, Width).Fill(logit / Width);
-        return new Gpt2Model<float>(Gpt2Weights.CreateRandom(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, seed: 5) with
+        return new TransformerModel<float>(TransformerWeights.CreateRandom(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, seed: 5) with
         {
             TokenEmbedding = embedding,
             FinalGamma = new float[Width],
@@ -32,9 +32,9 @@ internal static class ScriptedModel
         new([.. Enumerable.Range(0, 256)], [], special.Select((name, i) => (name, i)).ToDictionary(s => s.name, s => 256 + s.i));
 
     /// <summary>A file of a model with a tokenizer.</summary>
-    public static string Save(string path, Gpt2Model<float> model, ITokenizer? tokenizer)
+    public static string Save(string path, TransformerModel<float> model, ITokenizer? tokenizer)
     {
-        Gpt2File.Save(path, model, tokenizer);
+        ModelFile.Save(path, model, tokenizer);
         return path;
     }
 }

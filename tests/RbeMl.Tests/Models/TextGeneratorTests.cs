@@ -7,7 +7,7 @@ namespace RbeMl.Tests.Models;
 public sealed class TextGeneratorTests : IDisposable
 {
     // The two bytes of an e with an acute accent, two letters, and the end of text, equally likely.
-    private readonly Gpt2Model<float> _model = ScriptedModel.Create(257, (0xC3, 20), (0xA9, 20), ('a', 20), ('b', 20), (256, 20));
+    private readonly TransformerModel<float> _model = ScriptedModel.Create(257, (0xC3, 20), (0xA9, 20), ('a', 20), ('b', 20), (256, 20));
     private readonly Gpt2Tokenizer _tokenizer = ScriptedModel.Bytes(Gpt2Tokenizer.EndOfText);
     private readonly Generator _generator;
 
@@ -168,7 +168,7 @@ public sealed class TextGeneratorTests : IDisposable
     [Fact]
     public void The_repetition_penalty_looks_at_prompt_and_drawn_tokens_and_forgets_with_the_cache()
     {
-        using Gpt2Model<float> model = ScriptedModel.Create(8, (1, 10), (2, 9), (3, 8), (4, 7)); // 16 positions
+        using TransformerModel<float> model = ScriptedModel.Create(8, (1, 10), (2, 9), (3, 8), (4, 7)); // 16 positions
         using Generator generator = new(model, 1);
         GenerationOptions options = new() { MaxTokens = 3, Temperature = 0 };
         Assert.Equal([1, 1, 1], generator.Generate([0], options));

@@ -32,7 +32,7 @@ public class ClassifierDivisionTests
     public void A_validation_is_the_mean_over_its_examples(int batch)
     {
         using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
-        using ClassifierTrainer trainer = new(classifier, s_examples, s_examples, new ClassifierTrainerOptions { Batch = batch }, 1);
+        using ClassifierTrainer trainer = new(classifier, s_examples, s_examples, new ClassifierTrainerOptions { BatchSize = batch }, 1);
         Assert.InRange(Math.Abs(trainer.Validate().Loss / Mean(0, [.. Enumerable.Repeat(1, s_examples.Length)]).Loss - 1), 0, 1e-6);
     }
 

@@ -29,12 +29,12 @@ public class ClassifierFileTests
         using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
         CharacterTokenizer tokenizer = new([.. "abcdefghijkl".EnumerateRunes()]);
         using MemoryStream stream = new();
-        Gpt2File.Save(stream, classifier.Model, tokenizer);
-        using Gpt2Bundle loaded = Gpt2File.Load(new Forward(stream.ToArray()));
+        ModelFile.Save(stream, classifier.Model, tokenizer);
+        using ModelBundle loaded = ModelFile.Load(new Forward(stream.ToArray()));
         Assert.Equal([1, 0, 2], loaded.Tokenizer!.Encode("bac"));
         foreach (RbeMl.Layers.ParameterSlice slice in classifier.Model.Parameters.Slices) Assert.Equal(classifier.Model.Parameters.ToFloats(slice), loaded.Model.Parameters.ToFloats(loaded.Model.Parameters.Find(slice.Name)));
         Assert.Contains("a classifier", Assert.Throws<RbeFileException>(() => ClassifierFile.Load(new Forward(stream.ToArray()))).Message, StringComparison.Ordinal);
-        Assert.Contains("a model", Assert.Throws<RbeFileException>(() => Gpt2File.Load(new Forward(Saved(classifier)))).Message, StringComparison.Ordinal);
+        Assert.Contains("a model", Assert.Throws<RbeFileException>(() => ModelFile.Load(new Forward(Saved(classifier)))).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -23,7 +23,7 @@ public class ClassifierGradientTests
     [InlineData(Pooling.Max, 0.2f, true)]
     public void Gradients_match_central_differences(Pooling pooling, float dropout, bool tied)
     {
-        Gpt2Model<double> model = Gpt2Model<double>.Create(s_config with { Dropout = dropout, TiedHead = tied }, s_options, 3);
+        TransformerModel<double> model = TransformerModel<double>.Create(s_config with { Dropout = dropout, TiedHead = tied }, s_options, 3);
         using SequenceClassifier<double> classifier = new(model, new ClassifierConfig { Classes = 3, Pooling = pooling, Dropout = dropout }, 5);
         Random random = new(4);
         foreach (ParameterVector<double> vector in (ParameterVector<double>[])[model.Parameters, classifier.Head])

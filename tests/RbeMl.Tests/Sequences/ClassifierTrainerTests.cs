@@ -6,7 +6,7 @@ namespace RbeMl.Tests.Sequences;
 
 public class ClassifierTrainerTests
 {
-    private static readonly ClassifierTrainerOptions s_options = new() { Epochs = 6, Batch = 16, LearningRate = 5e-3 };
+    private static readonly ClassifierTrainerOptions s_options = new() { Epochs = 6, BatchSize = 16, LearningRate = 5e-3 };
 
     [Fact]
     public void Two_patterns_are_told_apart()
@@ -71,7 +71,7 @@ public class ClassifierTrainerTests
         using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
         // Twelve examples are soon known by heart; a high rate then makes the others worse.
         ClassifierExample[] validation = ClassifierCase.Examples(60, 5);
-        using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(12, 1), validation, s_options with { Epochs = 200, Patience = 3, LearningRate = 2e-2, Batch = 4 }, 1);
+        using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(12, 1), validation, s_options with { Epochs = 200, Patience = 3, LearningRate = 2e-2, BatchSize = 4 }, 1);
         List<double> losses = [];
         ClassifierResult result = trainer.Run(new Sink(r => { if (r.ValidationLoss is { } loss) losses.Add(loss); }));
         Assert.True(result.StoppedEarly);
@@ -82,15 +82,15 @@ public class ClassifierTrainerTests
     }
 
     [Theory]
-    [InlineData(OnCancel.Throw)]
-    [InlineData(OnCancel.ReturnBest)]
-    public void Cancelling_does_what_the_options_say(OnCancel what)
+    [InlineData(WhenCancelled.Throw)]
+    [InlineData(WhenCancelled.ReturnBest)]
+    public void Cancelling_does_what_the_options_say(WhenCancelled what)
     {
         using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
         using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(64, 1), ClassifierCase.Examples(16, 2), s_options with { OnCancel = what }, 1);
         using CancellationTokenSource source = new();
         Sink progress = new(r => { if (r.Step == 6) source.Cancel(); });
-        if (what == OnCancel.Throw)
+        if (what == WhenCancelled.Throw)
         {
             Assert.Throws<OperationCanceledException>(() => trainer.Run(progress, source.Token));
         }

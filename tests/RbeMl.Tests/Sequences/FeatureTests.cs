@@ -21,7 +21,7 @@ public class FeatureTests
     [MemberData(nameof(Cases))]
     public void A_row_is_the_same_alone_and_in_any_company(string format, bool compressedTable)
     {
-        using Gpt2Model<float> model = RaggedCase.Model(RaggedCase.Formats[format], compressedTable);
+        using TransformerModel<float> model = RaggedCase.Model(RaggedCase.Formats[format], compressedTable);
         using Workspace<float> workspace = new(1), other = new(3);
         int[][] sequences = RaggedCase.Sequences(40);
         int[] order = [.. Enumerable.Range(0, sequences.Length)];
@@ -43,7 +43,7 @@ public class FeatureTests
     [InlineData(Pooling.Max)]
     public void Layers_are_numbered_from_the_embedding_and_the_last_is_normalised(Pooling pooling)
     {
-        using Gpt2Model<float> model = RaggedCase.Model(RaggedCase.Formats["runs of 16"]);
+        using TransformerModel<float> model = RaggedCase.Model(RaggedCase.Formats["runs of 16"]);
         using Workspace<float> workspace = new(1);
         int[] sequence = RaggedCase.Sequences(12)[11];
         int length = sequence.Length, width = model.Config.Width;
@@ -79,7 +79,7 @@ public class FeatureTests
     [MemberData(nameof(Cases))]
     public void Padding_changes_no_bit(string format, bool compressedTable)
     {
-        using Gpt2Model<float> model = RaggedCase.Model(RaggedCase.Formats[format], compressedTable);
+        using TransformerModel<float> model = RaggedCase.Model(RaggedCase.Formats[format], compressedTable);
         using Workspace<float> workspace = new(1);
         int[] sequence = RaggedCase.Sequences(40)[30];
         float[] expected = Hidden(sequence.Length);
@@ -99,7 +99,7 @@ public class FeatureTests
     [Fact]
     public void Bad_input_is_refused_by_name()
     {
-        using Gpt2Model<float> model = RaggedCase.Model(RaggedCase.Formats["runs of 16"]);
+        using TransformerModel<float> model = RaggedCase.Model(RaggedCase.Formats["runs of 16"]);
         using Workspace<float> workspace = new(1);
         float[] output = new float[128];
         FeatureOptions options = new();
@@ -126,7 +126,7 @@ public class FeatureTests
             return (float)(pooling switch { Pooling.Mean => column.Average(), Pooling.Last => column[^1], _ => column.Max() });
         })];
 
-    private static float[] Run(Gpt2Model<float> model, int[][] sequences, FeatureOptions options, Workspace<float> workspace)
+    private static float[] Run(TransformerModel<float> model, int[][] sequences, FeatureOptions options, Workspace<float> workspace)
     {
         (int[] tokens, int[] lengths) = RaggedCase.Join(sequences);
         float[] output = new float[sequences.Length * model.Config.Width];

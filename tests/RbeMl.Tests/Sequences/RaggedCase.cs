@@ -19,13 +19,13 @@ internal sealed class RaggedCase
         ["5 bits and delta"] = RbeFormat.Quantized(5) with { Delta = (SparseFormat)RbeFormat.Sparse(64) },
     };
 
-    public static Gpt2Model<float> Model(RbeFormat format, bool compressedTable = false)
+    public static TransformerModel<float> Model(RbeFormat format, bool compressedTable = false)
     {
         TransformerConfig config = new() { Width = 64, Heads = 2, Layers = 2, Vocabulary = Vocabulary, MaxSequenceLength = Positions };
         RbeOptions options = new() { Format = format }, start = new() { Format = RbeFormat.Sparse(300) };
-        Gpt2Weights weights = Gpt2Weights.CreateRandom(config, start, 5, compressedTable ? start : null);
+        TransformerWeights weights = TransformerWeights.CreateRandom(config, start, 5, compressedTable ? start : null);
         DenseBlockWeights dense = DenseBlockWeights.Gpt2Initialization(config, 5);
-        Gpt2Model<float> model = new(weights with { Blocks = [.. weights.Blocks.Select(_ => BlockWeights.Compress(dense, config, options))] });
+        TransformerModel<float> model = new(weights with { Blocks = [.. weights.Blocks.Select(_ => BlockWeights.Compress(dense, config, options))] });
         Random random = new(6);
 
         // Away from the flat start, so that tokens and places differ.

@@ -11,10 +11,10 @@ public class SequenceEvaluatorTests
     [InlineData("4 bits")]
     public void A_row_is_the_same_alone_and_in_company_and_equals_the_models_loss(string format)
     {
-        using Gpt2Model<float> model = RaggedCase.Model(RaggedCase.Formats[format]);
+        using TransformerModel<float> model = RaggedCase.Model(RaggedCase.Formats[format]);
         using SequenceEvaluator evaluator = new(model, 2);
         using Workspace<float> workspace = new(1);
-        using Gpt2Context<float> context = new(model, workspace);
+        using TransformerContext<float> context = new(model, workspace);
         int[][] sequences = RaggedCase.Sequences(30);
         (double[] all, int[] counts) = Run(evaluator, sequences);
         for (int i = 0; i < sequences.Length; i++)
@@ -35,7 +35,7 @@ public class SequenceEvaluatorTests
     [Fact]
     public void Bad_input_is_refused()
     {
-        using Gpt2Model<float> model = RaggedCase.Model(RaggedCase.Formats["runs of 16"]);
+        using TransformerModel<float> model = RaggedCase.Model(RaggedCase.Formats["runs of 16"]);
         using SequenceEvaluator evaluator = new(model, 1);
         Assert.Throws<TokenException>(() => evaluator.SequenceLosses([1], [0, 1], new double[2], new int[2]));
         Assert.Throws<ShapeMismatchException>(() => evaluator.SequenceLosses([1], [1], new double[2], new int[1]));

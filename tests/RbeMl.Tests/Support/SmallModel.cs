@@ -8,12 +8,12 @@ namespace RbeMl.Tests.Support;
 /// <summary>A model that trains in milliseconds.</summary>
 internal static class SmallModel
 {
-    public static Gpt2Model<float> Create(
+    public static TransformerModel<float> Create(
         int length = 16, float dropout = 0.1f, int layers = 2, LayerNormStorage norms = LayerNormStorage.Dense, bool compressedTable = false, SupportRule? support = null, int width = 32)
     {
         TransformerConfig config = new() { Width = width, Heads = 2, Layers = layers, Vocabulary = 11, MaxSequenceLength = length, Dropout = dropout, LayerNorm = norms };
         RbeOptions options = new() { Tile = 32, Format = RbeFormat.Sparse(128, support ?? SupportRule.Runs(8)) };
-        return Gpt2Model<float>.Create(config, options, 1, compressedTable ? options : null);
+        return TransformerModel<float>.Create(config, options, 1, compressedTable ? options : null);
     }
 }
 

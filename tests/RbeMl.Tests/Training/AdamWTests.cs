@@ -33,7 +33,7 @@ public class AdamWTests
 
         double Step(TrainerOptions options, ParameterSlice slice)
         {
-            using ThreadTeam team = new(1);
+            using WorkerPool workers = new(1);
             using ParameterVector<double> gradients = parameters.CreateLike();
             foreach (ParameterSlice s in parameters.Slices)
             {
@@ -42,7 +42,7 @@ public class AdamWTests
             }
 
             using Optimizer<double> optimizer = new AdamWOptions().Create(parameters, options);
-            optimizer.Step(gradients, 1, team);
+            optimizer.Step(gradients, 1, workers);
             return parameters.Of(slice)[0];
         }
     }
@@ -56,9 +56,9 @@ public class AdamWTests
         using ParameterVector<double> gradients = parameters.CreateLike();
         gradients.Of(slice)[0] = 3;
         gradients.Of(slice)[1] = 4;
-        using ThreadTeam team = new(1);
+        using WorkerPool workers = new(1);
         using Optimizer<double> optimizer = new AdamWOptions().Create(parameters, s_options with { Clip = 1 });
-        Assert.Equal(5, optimizer.Step(gradients, 1, team), 1e-12);
+        Assert.Equal(5, optimizer.Step(gradients, 1, workers), 1e-12);
         Assert.Equal(0.1 * 0.6, optimizer.StateVectors[0].Of(slice)[0], 1e-12); // (1 - beta1) * 3 / 5
     }
 
@@ -73,9 +73,9 @@ public class AdamWTests
         using ParameterVector<double> gradients = parameters.CreateLike();
         double[] original = [1, -2, 3, 0.5, -1, 2, 0.25, 1];
         original.CopyTo(gradients.Of(slice));
-        using ThreadTeam team = new(1);
+        using WorkerPool workers = new(1);
         using Optimizer<double> optimizer = new AdamWOptions().Create(parameters, s_options with { PreconditionAlphas = true });
-        optimizer.Step(gradients, 1, team);
+        optimizer.Step(gradients, 1, workers);
         double mean = Enumerable.Range(0, 8).Average(k => gram[k * 9]);
         double[] preconditioned = Array.ConvertAll(optimizer.StateVectors[0].Of(slice).ToArray(), m => m / 0.1); // the first step: m = (1 - beta1) g
         for (int k = 0; k < 8; k++)
@@ -111,7 +111,7 @@ public class AdamWTests
         parameters.Freeze();
         alone.Freeze();
         plain.Freeze();
-        using ThreadTeam team = new(threads), one = new(1);
+        using WorkerPool workers = new(threads), one = new(1);
         using Optimizer<float> optimizer = new AdamWOptions().Create(parameters, options), same = new AdamWOptions().Create(alone, options);
         using Optimizer<double> exact = new AdamWOptions().Create(plain, options);
         using ParameterVector<float> gradients = parameters.CreateLike(), gradientsAlone = alone.CreateLike();
@@ -126,7 +126,7 @@ public class AdamWTests
                 for (int i = 0; i < values.Length; i++) gradientsPlain.Of(plain.Slices[s])[i] = values[i];
             }
 
-            double norm = optimizer.Step(gradients, 1, team);
+            double norm = optimizer.Step(gradients, 1, workers);
             Assert.Equal(BitConverter.DoubleToInt64Bits(same.Step(gradientsAlone, 1, one)), BitConverter.DoubleToInt64Bits(norm));
             Assert.InRange(norm / exact.Step(gradientsPlain, 1, one), 1 - 1e-12, 1 + 1e-12); // 73 thousand roundings of 2^-53
             for (int s = 0; s < parameters.Slices.Count; s++)
@@ -151,9 +151,9 @@ public class AdamWTests
         parameters.Freeze();
         using ParameterVector<double> gradients = parameters.CreateLike();
         gradients.Of(slice)[1] = double.NaN;
-        using ThreadTeam team = new(1);
+        using WorkerPool workers = new(1);
         using Optimizer<double> optimizer = new AdamWOptions().Create(parameters, s_options);
-        Assert.Equal("gradient of layer.bias", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team)).Where);
+        Assert.Equal("gradient of layer.bias", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, workers)).Where);
         Assert.Equal([1, 2], parameters.Of(slice).ToArray());
         Assert.Equal(0, optimizer.Steps);
     }
@@ -165,15 +165,15 @@ public class AdamWTests
         ParameterSlice frozen = parameters.Add("frozen", ParameterKind.Bias, [1f, 2f]), trained = parameters.Add("trained", ParameterKind.Bias, [1f, 2f]);
         parameters.Freeze();
         using ParameterVector<float> gradients = parameters.CreateLike();
-        using ThreadTeam team = new(1);
+        using WorkerPool workers = new(1);
         using Optimizer<float> optimizer = new AdamWOptions().Create(parameters, s_options, slice => slice == trained);
         gradients.Of(frozen)[0] = float.NaN;
         gradients.Of(trained)[1] = float.PositiveInfinity;
-        Assert.Equal("gradient of trained", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team)).Where);
+        Assert.Equal("gradient of trained", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, workers)).Where);
         (gradients.Of(frozen)[0], gradients.Of(trained)[1]) = (float.MaxValue, 1e19f);
-        Assert.Equal("gradient of trained", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team)).Where);
+        Assert.Equal("gradient of trained", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, workers)).Where);
         gradients.Of(trained)[1] = 1;
-        Assert.Equal(1, optimizer.Step(gradients, 1, team), 1e-12);
+        Assert.Equal(1, optimizer.Step(gradients, 1, workers), 1e-12);
     }
 
     /// <summary>Adam's first step has the size of the rate wherever there is a gradient, however large; what is preconditioned is clipped before it is rounded to float.</summary>
@@ -187,9 +187,9 @@ public class AdamWTests
         using ParameterVector<float> gradients = parameters.CreateLike();
         for (int k = 0; k < 8; k++) gradients.Of(alphas)[k] = k % 2 == 0 ? 3e37f : -3e37f;
         gradients.Of(bias)[0] = 3e37f;
-        using ThreadTeam team = new(1);
+        using WorkerPool workers = new(1);
         using Optimizer<float> optimizer = new AdamWOptions().Create(parameters, s_options with { Clip = 1, PreconditionAlphas = true });
-        Assert.InRange(optimizer.Step(gradients, 1, team), 9e37 * (1 - 1e-6), 9e37 * (1 + 1e-6));
+        Assert.InRange(optimizer.Step(gradients, 1, workers), 9e37 * (1 - 1e-6), 9e37 * (1 + 1e-6));
         Assert.All([.. parameters.Of(alphas), .. parameters.Of(bias)], w => Assert.InRange(MathF.Abs(w), 0.0999f, 0.1001f));
         Assert.All([.. optimizer.StateVectors[1].Of(alphas), .. optimizer.StateVectors[1].Of(bias)], v => Assert.True(float.IsFinite(v)));
     }
@@ -209,25 +209,25 @@ public class AdamWTests
         using ParameterVector<float> gradients = parameters.CreateLike();
         gradients.Of(parameters.Slices[0])[0] = 1;
         for (int k = 0; k < 8; k++) gradients.Of(slice)[k] = k % 2 == 0 ? value : -value;
-        using ThreadTeam team = new(1);
+        using WorkerPool workers = new(1);
         using Optimizer<float> optimizer = new AdamWOptions().Create(parameters, s_options with { PreconditionAlphas = true });
         if (fits)
         {
-            optimizer.Step(gradients, 1, team);
+            optimizer.Step(gradients, 1, workers);
             Assert.All(parameters.Of(slice).ToArray(), w => Assert.InRange(MathF.Abs(w), 0.0999f, 0.1001f));
             gradients.Of(slice)[0] = 1e18f;
-            optimizer.Step(gradients, 1, team); // the moments still move it
+            optimizer.Step(gradients, 1, workers); // the moments still move it
             Assert.True(MathF.Abs(parameters.Of(slice)[0]) > 0.11f);
             return;
         }
 
-        NonFiniteException refused = Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team));
+        NonFiniteException refused = Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, workers));
         Assert.Equal($"gradient of {slice.Name}", refused.Where);
         Assert.Contains("Clip", refused.Message, StringComparison.Ordinal);
         Assert.Equal(0, optimizer.Steps);
         Assert.Equal(new float[8], parameters.Of(slice).ToArray());
         using Optimizer<float> clipped = new AdamWOptions().Create(parameters, s_options with { PreconditionAlphas = true, Clip = 1 });
-        clipped.Step(gradients, 1, team);
+        clipped.Step(gradients, 1, workers);
         Assert.All(parameters.Of(slice).ToArray(), w => Assert.InRange(MathF.Abs(w), 0.0999f, 0.1001f));
     }
 
@@ -247,10 +247,10 @@ public class AdamWTests
         parameters.Freeze();
         using ParameterVector<float> gradients = parameters.CreateLike();
         for (int k = 0; k < 8; k++) gradients.Of(slice)[k] = (float)(Math.Sign(row[k]) * size * limit / gain);
-        using ThreadTeam team = new(1);
+        using WorkerPool workers = new(1);
         using Optimizer<float> optimizer = new AdamWOptions().Create(parameters, s_options with { PreconditionAlphas = true });
-        if (fits) optimizer.Step(gradients, 1, team);
-        else Assert.Equal("gradient of a", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team)).Where);
+        if (fits) optimizer.Step(gradients, 1, workers);
+        else Assert.Equal("gradient of a", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, workers)).Where);
         Assert.Equal(fits ? 1 : 0, optimizer.Steps);
         float largest = optimizer.StateVectors[0].Of(slice).ToArray().Max(MathF.Abs);
         Assert.Equal(fits ? 0.1 * size : 0, largest / limit, 1e-4);
@@ -262,7 +262,7 @@ public class AdamWTests
             one.Freeze();
             using ParameterVector<double> unit = one.CreateLike();
             unit.Of(alphas)[k] = 1;
-            using ThreadTeam alone = new(1);
+            using WorkerPool alone = new(1);
             using Optimizer<double> plain = new AdamWOptions().Create(one, s_options with { PreconditionAlphas = true });
             plain.Step(unit, 1, alone);
             return Array.ConvertAll(plain.StateVectors[0].Of(alphas).ToArray(), m => m / 0.1); // the first step: m = (1 - beta1) g
@@ -273,7 +273,7 @@ public class AdamWTests
     [Fact]
     public void A_timed_run_warms_up_by_steps_or_by_time()
     {
-        TrainerOptions options = new() { Steps = int.MaxValue, Warmup = 100, Schedule = RateSchedule.Constant };
+        TrainerOptions options = new() { Steps = int.MaxValue, WarmupSteps = 100, Schedule = RateSchedule.Constant };
         Assert.Equal(1.0 / 101, LearningRate.Factor(options, 0, 0), 1e-12);
         Assert.Equal(0.5, LearningRate.Factor(options, 3, 0.025), 1e-12);
         Assert.Equal(1, LearningRate.Factor(options, 6, 0.05), 1e-12);
@@ -286,7 +286,7 @@ public class AdamWTests
     [InlineData(RateSchedule.Constant, 0.1, 1, 1)]
     public void Schedules_warm_up_and_come_down(RateSchedule schedule, double final, double middle, double end)
     {
-        TrainerOptions options = new() { Steps = 1000, Warmup = 100, Schedule = schedule, FinalFraction = final };
+        TrainerOptions options = new() { Steps = 1000, WarmupSteps = 100, Schedule = schedule, FinalFraction = final };
         Assert.Equal(1.0 / 101, LearningRate.Factor(options, 0, 0), 1e-12);
         Assert.Equal(51.0 / 101, LearningRate.Factor(options, 50, 0.05), 1e-12);
         Assert.Equal(1, LearningRate.Factor(options, 100, 0.1), 1e-12);

@@ -24,18 +24,18 @@ public sealed class BlockMemoryTests
     {
         DenseBlockWeights dense = DenseBlockWeights.Gpt2Initialization(s_config, 1);
         BlockWeights block = BlockWeights.Compress(dense, s_config, new RbeOptions { Tile = Tile, Format = RbeFormat.Quantized(6) });
-        Assert.All((RbeMatrix[])[block.Query, block.Key, block.Value, block.Output, block.Expand, block.Contract], m => Assert.InRange(m.Base!.StoredBits / 8 / m.TileCount, 1, 3232));
-        using Gpt2Model<float> model = new(Gpt2Weights.CreateRandom(s_config, new RbeOptions { Tile = Tile, Format = RbeFormat.Sparse(16) }, 1) with { Blocks = [block] });
+        Assert.All((RbeMatrix[])[block.Query, block.Key, block.Value, block.Output, block.UpProjection, block.DownProjection], m => Assert.InRange(m.Base!.StoredBits / 8 / m.TileCount, 1, 3232));
+        using TransformerModel<float> model = new(TransformerWeights.CreateRandom(s_config, new RbeOptions { Tile = Tile, Format = RbeFormat.Sparse(16) }, 1) with { Blocks = [block] });
         DenseBlockBytes everything = DenseBlockBytes.StoresEverything(s_config, Batch, Length), liveness = DenseBlockBytes.PerfectLiveness(s_config, Batch, Length);
 
         // 40 % of the reference for weights, gradients, moments and activations, as if the runtime itself took nothing.
-        MemoryPlanOptions options = new() { LimitBytes = everything.Total * 4 / 10, Batch = Batch, Context = Length, Threads = 2, RestingBytes = model.WeightBytes, Checkpointing = policy };
+        MemoryPlanOptions options = new() { LimitBytes = everything.Total * 4 / 10, BatchSize = Batch, Context = Length, Threads = 2, RestingBytes = model.WeightBytes, Checkpointing = policy };
         MemoryPlan plan = MemoryPlan.Create(model, options);
         int[] inputs = new int[Batch * Length], targets = new int[Batch * Length];
         new CountingTokens(64).Fill(0, Batch, Length, inputs, targets);
         using MemoryCounter counter = MemoryCounter.Open();
         using Workspace<float> workspace = new(2);
-        using Gpt2Context<float> context = new(model, workspace, plan.Settings);
+        using TransformerContext<float> context = new(model, workspace, plan.Settings);
         using ParameterVector<float> gradients = model.Parameters.CreateLike(), first = model.Parameters.CreateLike(), second = model.Parameters.CreateLike();
         Assert.True(double.IsFinite(model.Loss(inputs, targets, Batch, Length, context, null, gradients)));
         long total = model.WeightBytes + counter.PeakBytes;

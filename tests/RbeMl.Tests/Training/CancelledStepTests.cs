@@ -29,8 +29,8 @@ public class CancelledStepTests
     private static float[] Weights(bool cancelled)
     {
         using CancellationTokenSource source = new();
-        TrainerOptions options = new() { Steps = 3, Batch = 4, Context = 16, Accumulate = 2, Warmup = 0 };
-        using Gpt2Model<float> model = Gpt2Model<float>.Create(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) }, 3);
+        TrainerOptions options = new() { Steps = 3, BatchSize = 4, Context = 16, Accumulate = 2, WarmupSteps = 0 };
+        using TransformerModel<float> model = TransformerModel<float>.Create(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) }, 3);
         using Trainer trainer = new(model, cancelled ? new CancellingTokens(source) : new CountingTokens(11), null, options, 1);
         trainer.Step();
         if (cancelled)
@@ -46,7 +46,7 @@ public class CancelledStepTests
         return All(model);
     }
 
-    private static float[] All(Gpt2Model<float> model) => [.. model.Parameters.Slices.SelectMany(slice => model.Parameters.Of(slice).ToArray())];
+    private static float[] All(TransformerModel<float> model) => [.. model.Parameters.Slices.SelectMany(slice => model.Parameters.Of(slice).ToArray())];
 
     [Fact]
     public void A_cancelled_step_changes_nothing() => Assert.Equal(Weights(cancelled: false), Weights(cancelled: true));

@@ -10,7 +10,7 @@ namespace RbeMl.Tests.Training;
 public class DivisionTests
 {
     private static readonly int[][] s_sequences = [.. new[] { 2, 17, 3, 9, 5, 13, 4, 16 }.Select((length, i) => Enumerable.Range(i, length).Select(t => t * (i + 1) % 11).ToArray())];
-    private static readonly TrainerOptions s_options = new() { Steps = 4, Context = 16, Warmup = 0, Clip = 0, LearningRate = 3e-3 };
+    private static readonly TrainerOptions s_options = new() { Steps = 4, Context = 16, WarmupSteps = 0, Clip = 0, LearningRate = 3e-3 };
     private static readonly long s_predicted = s_sequences.Sum(s => s.Length - 1L);
 
     public static TheoryData<int, int> Divisions => new() { { 8, 1 }, { 4, 2 }, { 2, 4 }, { 1, 8 } };
@@ -20,7 +20,7 @@ public class DivisionTests
     public void A_step_is_the_mean_over_its_tokens(int batch, int accumulate)
     {
         (double loss, double gradient) = Whole();
-        using Trainer trainer = Trainer(s_options with { Batch = batch, Accumulate = accumulate });
+        using Trainer trainer = Trainer(s_options with { BatchSize = batch, Accumulate = accumulate });
         TrainingProgress step = trainer.Step();
         Assert.InRange(Math.Abs(step.Loss / loss - 1), 0, 1e-6);
         Assert.InRange(Math.Abs(step.GradientNorm / gradient - 1), 0, 1e-5);
@@ -31,7 +31,7 @@ public class DivisionTests
     [MemberData(nameof(Divisions))]
     public void A_validation_is_the_mean_over_its_tokens(int batch, int times)
     {
-        using Trainer trainer = Trainer(s_options with { Batch = batch, ValidationSequences = 8 * times });
+        using Trainer trainer = Trainer(s_options with { BatchSize = batch, ValidationSequences = 8 * times });
         Assert.InRange(Math.Abs(trainer.Validate() / Whole().Loss - 1), 0, 1e-6);
     }
 
@@ -44,7 +44,7 @@ public class DivisionTests
         TokenDataset stream = TokenDataset.FromStream([.. Enumerable.Range(0, 11 * 16 + 9).Select(i => i * i % 11)], 11, 5, order);
         double[] losses = [.. new[] { 1, 2, 3, 4, 8, 12 }.SelectMany(batch => new[] { 1, 3 }.Select(threads =>
         {
-            using Trainer trainer = new(SmallModel.Create(), stream, stream, s_options with { Batch = batch, ValidationSequences = sequences }, threads);
+            using Trainer trainer = new(SmallModel.Create(), stream, stream, s_options with { BatchSize = batch, ValidationSequences = sequences }, threads);
             return trainer.Validate();
         }))];
         Assert.All(losses, loss => Assert.Equal(losses[0], loss));
@@ -59,7 +59,7 @@ public class DivisionTests
         // Eleven pieces, of which every token is the piece's number.
         TokenDataset stream = TokenDataset.FromStream([0, .. Enumerable.Range(0, 11).SelectMany(piece => Enumerable.Repeat(piece, 16))], 11, 5, TokenOrder.Random);
         Recorder recorder = new(stream.WithoutRepeats());
-        using Trainer trainer = new(SmallModel.Create(), stream, recorder, s_options with { Batch = batch, ValidationSequences = sequences }, 1);
+        using Trainer trainer = new(SmallModel.Create(), stream, recorder, s_options with { BatchSize = batch, ValidationSequences = sequences }, 1);
         double one = trainer.Validate();
         Assert.Equal(one, trainer.Validate());
         int taken = Math.Min(11, sequences);
@@ -70,7 +70,7 @@ public class DivisionTests
     [Fact]
     public void A_validation_that_is_cancelled_leaves_the_trainer_usable()
     {
-        using Trainer trainer = Trainer(s_options with { Batch = 2 });
+        using Trainer trainer = Trainer(s_options with { BatchSize = 2 });
         double loss = trainer.Validate();
         Assert.Throws<OperationCanceledException>(() => trainer.Validate(cancel: new CancellationToken(canceled: true)));
         Assert.Equal(loss, trainer.Validate());
@@ -84,7 +84,7 @@ public class DivisionTests
 
         static float[] Weights(int batch, int accumulate)
         {
-            using Trainer trainer = Trainer(s_options with { Batch = batch, Accumulate = accumulate, Optimizer = new AdamWOptions { Epsilon = 1e-5 } });
+            using Trainer trainer = Trainer(s_options with { BatchSize = batch, Accumulate = accumulate, Optimizer = new AdamWOptions { Epsilon = 1e-5 } });
             trainer.Run();
             return [.. trainer.Model.Parameters.Slices.SelectMany(trainer.Model.Parameters.ToFloats)];
         }
@@ -100,7 +100,7 @@ public class DivisionTests
 
         int[] Bits(int threads)
         {
-            using Trainer trainer = new(SmallModel.Create(), Data(), null, s_options with { Batch = 2, Accumulate = accumulate }, threads);
+            using Trainer trainer = new(SmallModel.Create(), Data(), null, s_options with { BatchSize = 2, Accumulate = accumulate }, threads);
             trainer.Run();
             return [.. trainer.Model.Parameters.Slices.SelectMany(trainer.Model.Parameters.ToFloats).Select(BitConverter.SingleToInt32Bits)];
         }
@@ -109,18 +109,18 @@ public class DivisionTests
     [Fact]
     public void One_micro_batch_gives_the_bits_of_a_plain_loss_and_step()
     {
-        using Trainer trainer = new(SmallModel.Create(), Data(), null, s_options with { Batch = 4 }, 1);
+        using Trainer trainer = new(SmallModel.Create(), Data(), null, s_options with { BatchSize = 4 }, 1);
         TrainingProgress progress = trainer.Step();
 
-        using Gpt2Model<float> model = SmallModel.Create();
+        using TransformerModel<float> model = SmallModel.Create();
         using Workspace<float> workspace = new(1);
-        using Gpt2Context<float> context = new(model, workspace);
+        using TransformerContext<float> context = new(model, workspace);
         using ParameterVector<float> gradients = model.Parameters.CreateLike();
         using Optimizer<float> optimizer = s_options.Optimizer.Create(model.Parameters, s_options);
         int[] inputs = new int[64], targets = new int[64];
         Data().Fill(0, 4, 16, inputs, targets);
         double loss = model.Loss(inputs, targets, 4, 16, context, new DropoutStep(s_options.Seed, 0), gradients);
-        double norm = optimizer.Step(gradients, 1, workspace.Team);
+        double norm = optimizer.Step(gradients, 1, workspace.Workers);
         Assert.Equal((loss, norm), (progress.Loss, progress.GradientNorm));
         foreach ((ParameterSlice one, ParameterSlice other) in model.Parameters.Slices.Zip(trainer.Model.Parameters.Slices))
         {
@@ -134,8 +134,8 @@ public class DivisionTests
     [InlineData(2)]
     public void A_micro_batch_that_predicts_nothing_counts_for_nothing(int empty)
     {
-        using Trainer all = Trainer(s_options with { Batch = 4, Accumulate = 2 });
-        using Trainer trainer = new(SmallModel.Create(dropout: 0), new WithEmpty(empty), null, s_options with { Batch = 4, Accumulate = 3 }, 1);
+        using Trainer all = Trainer(s_options with { BatchSize = 4, Accumulate = 2 });
+        using Trainer trainer = new(SmallModel.Create(dropout: 0), new WithEmpty(empty), null, s_options with { BatchSize = 4, Accumulate = 3 }, 1);
         TrainingProgress expected = all.Step(), actual = trainer.Step();
         Assert.Equal((expected.Loss, expected.GradientNorm, expected.Tokens), (actual.Loss, actual.GradientNorm, actual.Tokens));
     }
@@ -143,7 +143,7 @@ public class DivisionTests
     [Fact]
     public void A_step_or_validation_that_predicts_nothing_is_refused_and_changes_nothing()
     {
-        using Trainer trainer = new(SmallModel.Create(), new Empty(), new Empty(), s_options with { Batch = 2, Accumulate = 2 }, 1);
+        using Trainer trainer = new(SmallModel.Create(), new Empty(), new Empty(), s_options with { BatchSize = 2, Accumulate = 2 }, 1);
         float[] before = [.. trainer.Model.Parameters.Slices.SelectMany(trainer.Model.Parameters.ToFloats)];
         Assert.Contains("no token of the step has a target", Assert.Throws<TokenException>(() => trainer.Step()).Message, StringComparison.Ordinal);
         Assert.Contains("no token of the validation has a target", Assert.Throws<TokenException>(() => trainer.Validate()).Message, StringComparison.Ordinal);
@@ -163,7 +163,7 @@ public class DivisionTests
         };
         meters.SetMeasurementEventCallback<long>((_, value, _, _) => counted += Environment.CurrentManagedThreadId == thread ? value : 0);
         meters.Start();
-        using Trainer trainer = Trainer(s_options with { Batch = 2, Accumulate = 4 });
+        using Trainer trainer = Trainer(s_options with { BatchSize = 2, Accumulate = 4 });
         long started = System.Diagnostics.Stopwatch.GetTimestamp();
         TrainingProgress step = trainer.Step();
         double seconds = System.Diagnostics.Stopwatch.GetElapsedTime(started).TotalSeconds;
@@ -178,7 +178,7 @@ public class DivisionTests
     [InlineData(8, 4)]
     public void The_vectors_of_the_gradients_are_counted(int accumulate, int vectors)
     {
-        using Trainer trainer = new(SmallModel.Create(), Data(), null, s_options with { Batch = 1, Accumulate = accumulate, MemoryLimit = 1 << 20 }, 1);
+        using Trainer trainer = new(SmallModel.Create(), Data(), null, s_options with { BatchSize = 1, Accumulate = accumulate, MemoryLimit = 1 << 20 }, 1);
         Assert.Equal(vectors * trainer.Model.Parameters.TrainableCount * sizeof(float), trainer.Bytes.Gradients);
         Assert.Equal(vectors * trainer.Model.Parameters.Length * sizeof(float), trainer.Plan!.Estimate.Gradients);
     }
@@ -186,9 +186,9 @@ public class DivisionTests
     // Nothing of what is tested: the mean over all sequences, each by itself.
     private static (double Loss, double GradientNorm) Whole()
     {
-        using Gpt2Model<float> model = SmallModel.Create(dropout: 0);
+        using TransformerModel<float> model = SmallModel.Create(dropout: 0);
         using Workspace<float> workspace = new(1);
-        using Gpt2Context<float> context = new(model, workspace);
+        using TransformerContext<float> context = new(model, workspace);
         using ParameterVector<float> gradients = model.Parameters.CreateLike();
         double sum = 0;
         double[] all = new double[model.Parameters.Slices.Sum(s => s.Length)];

@@ -22,11 +22,11 @@ public sealed class GradientTreeTests : IDisposable
             Assert.Equal(leaves > 3, !expected.AsSpan().SequenceEqual(Bits(InOrder(values)))); // else nothing is tested
             for (int threads = 1; threads <= 3; threads++)
             {
-                using ThreadTeam team = new(threads);
+                using WorkerPool workers = new(threads);
                 using GradientTree<float> tree = new(_layout, leaves);
                 for (int step = 0; step < 2; step++)
                 {
-                    Assert.Equal(expected, Bits(Sum(tree, values, team)));
+                    Assert.Equal(expected, Bits(Sum(tree, values, workers)));
                     tree.Root.Clear(); // as the optimiser does
                 }
             }
@@ -42,15 +42,15 @@ public sealed class GradientTreeTests : IDisposable
     [InlineData(10, 2)]
     public void Whole_nodes_added_elsewhere_give_the_same_bits(int leaves, int node)
     {
-        using ThreadTeam team = new(2);
+        using WorkerPool workers = new(2);
         using GradientTree<float> whole = new(_layout, leaves), above = new(_layout, leaves / node);
         float[][] values = Leaves(leaves), nodes = [.. values.Chunk(node).Select(Part)];
-        Assert.Equal(Bits(Sum(whole, values, team)), Bits(Sum(above, nodes, team)));
+        Assert.Equal(Bits(Sum(whole, values, workers)), Bits(Sum(above, nodes, workers)));
 
         float[] Part(float[][] some)
         {
             using GradientTree<float> tree = new(_layout, node);
-            return Sum(tree, some, team);
+            return Sum(tree, some, workers);
         }
     }
 
@@ -67,12 +67,12 @@ public sealed class GradientTreeTests : IDisposable
     [Fact]
     public void A_cleared_tree_begins_anew()
     {
-        using ThreadTeam team = new(1);
+        using WorkerPool workers = new(1);
         using GradientTree<float> tree = new(_layout, 4);
         float[][] values = Leaves(4);
-        for (int i = 0; i < 3; i++) Push(tree, values[i], team);
+        for (int i = 0; i < 3; i++) Push(tree, values[i], workers);
         tree.Clear();
-        Assert.Equal(Bits(Recursive(values)), Bits(Sum(tree, values, team)));
+        Assert.Equal(Bits(Recursive(values)), Bits(Sum(tree, values, workers)));
     }
 
     private static ParameterVector<float> Layout()
@@ -90,13 +90,13 @@ public sealed class GradientTreeTests : IDisposable
         return [.. Enumerable.Range(0, count).Select(_ => Enumerable.Range(0, Length).Select(_ => (float)((random.NextDouble() - 0.5) * Math.Pow(10, random.Next(-3, 4)))).ToArray())];
     }
 
-    private static float[] Sum(GradientTree<float> tree, float[][] leaves, ThreadTeam team)
+    private static float[] Sum(GradientTree<float> tree, float[][] leaves, WorkerPool workers)
     {
-        foreach (float[] leaf in leaves) Push(tree, leaf, team);
+        foreach (float[] leaf in leaves) Push(tree, leaf, workers);
         return [.. tree.Root.Slices.SelectMany(tree.Root.ToFloats)];
     }
 
-    private static void Push(GradientTree<float> tree, float[] leaf, ThreadTeam team)
+    private static void Push(GradientTree<float> tree, float[] leaf, WorkerPool workers)
     {
         ParameterVector<float> vector = tree.Leaf;
         int first = 0;
@@ -107,7 +107,7 @@ public sealed class GradientTreeTests : IDisposable
             first += slice.Length;
         }
 
-        tree.Add(team);
+        tree.Add(workers);
     }
 
     private static float[] Recursive(float[][] leaves)

@@ -10,7 +10,7 @@ namespace RbeMl.Tests.Training;
 public sealed class MemoryPlanTests
 {
     private const int Batch = 24, Length = 64, Threads = 2;
-    private static readonly MemoryPlanOptions s_options = new() { LimitBytes = long.MaxValue, Batch = Batch, Context = Length, Threads = Threads, RestingBytes = 1 << 20 };
+    private static readonly MemoryPlanOptions s_options = new() { LimitBytes = long.MaxValue, BatchSize = Batch, Context = Length, Threads = Threads, RestingBytes = 1 << 20 };
 
     /// <summary>Buffers are rounded up to 64 bytes each, of which there are less than a hundred.</summary>
     [Theory]
@@ -27,7 +27,7 @@ public sealed class MemoryPlanTests
         ActivationSettings settings = new() { Checkpointing = policy, Offload = offload, PartSequences = part, HeadChunks = headChunks };
         foreach (bool compressed in (bool[])[false, true])
         {
-            using Gpt2Model<float> model = SmallModel.Create(Length, layers: 3, compressedTable: compressed, width: 48);
+            using TransformerModel<float> model = SmallModel.Create(Length, layers: 3, compressedTable: compressed, width: 48);
             PredictionIsAllocation(model, settings, Batch, Length, Threads);
         }
     }
@@ -43,7 +43,7 @@ public sealed class MemoryPlanTests
         {
             foreach (bool frozen in (bool[])[false, true])
             {
-                using Gpt2Model<float> model = frozen ? FrozenModel() : SmallModel.Create(Length, layers: 3, width: 48);
+                using TransformerModel<float> model = frozen ? FrozenModel() : SmallModel.Create(Length, layers: 3, width: 48);
                 PredictionIsAllocation(model, new() { Checkpointing = policy, Offload = offload }, 1, Length, threads: 3);
             }
         }
@@ -56,33 +56,33 @@ public sealed class MemoryPlanTests
     [InlineData(3, 1)]
     public void With_codes_chunks_that_are_worked_on_together_count(int batch, int threads)
     {
-        using Gpt2Model<float> model = FrozenModel();
+        using TransformerModel<float> model = FrozenModel();
         ActivationSettings settings = new() { Checkpointing = CheckpointPolicy.Selective };
         PredictionIsAllocation(model, settings, batch, Length, threads);
         Assert.True(model.PredictStep(settings, batch, Length, threads).Scratch > (6400 * threads) + model.PredictStep(settings, 1, Length, threads).Scratch);
     }
 
     // A model whose matrices are codes of 4 bits.
-    private static Gpt2Model<float> FrozenModel()
+    private static TransformerModel<float> FrozenModel()
     {
         TransformerConfig config = new() { Width = 48, Heads = 2, Layers = 3, Vocabulary = 11, MaxSequenceLength = Length };
         BlockWeights[] blocks = [.. Enumerable.Range(1, config.Layers).Select(seed =>
             BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(config, seed), config, new RbeOptions { Tile = 32, Format = RbeFormat.Quantized(4) }))];
-        using Gpt2Model<float> sparse = SmallModel.Create(Length, layers: 3, width: 48);
+        using TransformerModel<float> sparse = SmallModel.Create(Length, layers: 3, width: 48);
         return new(sparse.GetWeights() with { Blocks = blocks });
     }
 
-    private static void PredictionIsAllocation(Gpt2Model<float> model, ActivationSettings settings, int batch, int length, int threads)
+    private static void PredictionIsAllocation(TransformerModel<float> model, ActivationSettings settings, int batch, int length, int threads)
     {
         using MemoryCounter counter = MemoryCounter.Open();
         using Workspace<float> workspace = new(threads);
-        using Gpt2Context<float> context = new(model, workspace, settings);
+        using TransformerContext<float> context = new(model, workspace, settings);
         using ParameterVector<float> gradients = model.Parameters.CreateLike();
         int[] inputs = new int[batch * length], targets = new int[batch * length];
         new CountingTokens(11).Fill(0, batch, length, inputs, targets);
         model.Loss(inputs, targets, batch, length, context); // a validation needs nothing of its own
         model.Loss(inputs, targets, batch, length, context, null, gradients);
-        StepMemory expected = model.PredictStep(settings, batch, length, threads), actual = Gpt2Model<float>.MeasureStep(context);
+        StepMemory expected = model.PredictStep(settings, batch, length, threads), actual = TransformerModel<float>.MeasureStep(context);
         Near(expected.Activations, actual.Activations);
         Near(expected.Workspace, actual.Workspace);
         Near(expected.Scratch, actual.Scratch);
@@ -96,7 +96,7 @@ public sealed class MemoryPlanTests
     [Fact]
     public void Lower_limits_choose_dearer_ways_down_to_the_least()
     {
-        using Gpt2Model<float> model = SmallModel.Create(Length, layers: 3, width: 64);
+        using TransformerModel<float> model = SmallModel.Create(Length, layers: 3, width: 64);
         MemoryPlan plan = MemoryPlan.Create(model, s_options);
         Assert.Equal(new ActivationSettings(), plan.Settings);
         List<MemoryPlan> plans = [plan];
@@ -128,7 +128,7 @@ public sealed class MemoryPlanTests
     public void Sequences_that_do_not_fill_512_tokens_are_cut_too()
     {
         const int Odd = 96;
-        using Gpt2Model<float> model = SmallModel.Create(Odd, layers: 3, width: 64);
+        using TransformerModel<float> model = SmallModel.Create(Odd, layers: 3, width: 64);
         MemoryPlanOptions options = s_options with { Context = Odd };
         MemoryLimitException refused = Assert.Throws<MemoryLimitException>(() => MemoryPlan.Create(model, options with { LimitBytes = 1 }));
         MemoryPlan least = MemoryPlan.Create(model, options with { LimitBytes = refused.LeastBytes });
@@ -142,8 +142,8 @@ public sealed class MemoryPlanTests
     public void A_smaller_feed_forward_group_would_save_nothing_worth_a_setting()
     {
         TransformerConfig config = new() { Width = 768, Heads = 12, Layers = 1, Vocabulary = 64, MaxSequenceLength = 256 };
-        using Gpt2Model<float> model = Gpt2Model<float>.Create(config, new RbeOptions { Format = RbeFormat.Sparse(16) }, 1);
-        MemoryPlanOptions options = s_options with { Batch = 8, Context = 256, LimitBytes = 1 };
+        using TransformerModel<float> model = TransformerModel<float>.Create(config, new RbeOptions { Format = RbeFormat.Sparse(16) }, 1);
+        MemoryPlanOptions options = s_options with { BatchSize = 8, Context = 256, LimitBytes = 1 };
         MemoryLimitException refused = Assert.Throws<MemoryLimitException>(() => MemoryPlan.Create(model, options));
         MemoryPlan least = MemoryPlan.Create(model, options with { LimitBytes = refused.LeastBytes });
         Assert.Equal(2, least.Settings.PartSequences);
@@ -153,7 +153,7 @@ public sealed class MemoryPlanTests
     [Fact]
     public void What_is_given_is_kept()
     {
-        using Gpt2Model<float> model = SmallModel.Create(Length, layers: 3);
+        using TransformerModel<float> model = SmallModel.Create(Length, layers: 3);
         MemoryLimitException error = Assert.Throws<MemoryLimitException>(() => MemoryPlan.Create(model, s_options with { LimitBytes = 1, Checkpointing = CheckpointPolicy.None, Offload = ActivationOffload.None }));
         MemoryPlan plan = MemoryPlan.Create(model, s_options with { LimitBytes = error.LeastBytes, Checkpointing = CheckpointPolicy.None, Offload = ActivationOffload.None });
         Assert.Equal((CheckpointPolicy.None, ActivationOffload.None), (plan.Settings.Checkpointing, plan.Settings.Offload));
@@ -161,13 +161,13 @@ public sealed class MemoryPlanTests
         MemoryPlan full = MemoryPlan.Create(model, s_options with { Checkpointing = CheckpointPolicy.Full, Offload = ActivationOffload.BFloat16 });
         Assert.Equal((CheckpointPolicy.Full, ActivationOffload.BFloat16), (full.Settings.Checkpointing, full.Settings.Offload));
         Assert.Throws<InvalidSettingException>(() => MemoryPlan.Create(model, s_options with { LimitBytes = 0 }));
-        Assert.Throws<InvalidSettingException>(() => MemoryPlan.Create(model, s_options with { Batch = 0 }));
+        Assert.Throws<InvalidSettingException>(() => MemoryPlan.Create(model, s_options with { BatchSize = 0 }));
     }
 
     [Fact]
     public void Rounding_comes_before_a_file_where_it_is_allowed()
     {
-        using Gpt2Model<float> model = SmallModel.Create(Length, layers: 6);
+        using TransformerModel<float> model = SmallModel.Create(Length, layers: 6);
         ActivationSettings full = new() { Checkpointing = CheckpointPolicy.Full, PartSequences = 8, HeadChunks = 1 };
         long exact = MemoryPlan.Predict(model, full, s_options, s_options.RestingBytes!.Value).Total;
         Assert.Equal(ActivationOffload.BFloat16, MemoryPlan.Create(model, s_options with { LimitBytes = exact - 1, AllowRounding = true }).Settings.Offload);
@@ -179,10 +179,10 @@ public sealed class MemoryPlanTests
     {
         const int Mib = 1 << 20;
         int resting = (int)((RuntimeFootprint.Measure() + Mib - 1) / Mib);
-        TrainerOptions options = new() { Steps = 3, Batch = Batch, Context = Length };
+        TrainerOptions options = new() { Steps = 3, BatchSize = Batch, Context = Length };
         (int[] Bits, MemoryPlan? Plan, StepMemory Step)[] runs = [.. new int?[] { null, resting + 4096, -1 }.Select(limit =>
         {
-            using Gpt2Model<float> model = SmallModel.Create(Length, layers: 3, width: 64);
+            using TransformerModel<float> model = SmallModel.Create(Length, layers: 3, width: 64);
             if (limit < 0) limit = LeastOf(model);
             using Trainer trainer = new(model, new CountingTokens(11), null, options with { MemoryLimit = limit }, Threads);
             trainer.Run();
@@ -192,7 +192,7 @@ public sealed class MemoryPlanTests
         Assert.Equal(new ActivationSettings(), runs[1].Plan!.Settings);
         Assert.All(runs, run => Assert.Equal(runs[0].Bits, run.Bits));
 
-        int LeastOf(Gpt2Model<float> model) =>
+        int LeastOf(TransformerModel<float> model) =>
             (int)((Assert.Throws<MemoryLimitException>(() => new Trainer(model, new CountingTokens(11), null, options with { MemoryLimit = 1 }, Threads)).LeastBytes / Mib) + 64);
     }
 }

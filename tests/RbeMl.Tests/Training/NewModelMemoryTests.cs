@@ -43,15 +43,15 @@ public sealed class NewModelMemoryTests
     [Fact]
     public void A_trainer_says_what_it_takes_or_that_it_does_not_fit()
     {
-        using Gpt2Model<float> model = Gpt2Model<float>.Create(s_config with { Layers = 1, MaxSequenceLength = 64 }, s_options, 1);
+        using TransformerModel<float> model = TransformerModel<float>.Create(s_config with { Layers = 1, MaxSequenceLength = 64 }, s_options, 1);
         CountingTokens tokens = new(8);
-        using (Trainer trainer = new(model, tokens, null, new TrainerOptions { Steps = 1, Batch = 2, Context = 64 }, 1))
+        using (Trainer trainer = new(model, tokens, null, new TrainerOptions { Steps = 1, BatchSize = 2, Context = 64 }, 1))
         {
             Assert.InRange(trainer.Estimate.Total, trainer.Estimate.Step.Total + (4 * model.Parameters.AllocatedBytes), RuntimeFootprint.MachineBytes);
         }
 
         using MemoryCounter counter = MemoryCounter.Open();
-        MemoryPlanOptions options = new() { LimitBytes = 1L << 30, RestingBytes = 1 << 20, Batch = 100_000, Context = 64 };
+        MemoryPlanOptions options = new() { LimitBytes = 1L << 30, RestingBytes = 1 << 20, BatchSize = 100_000, Context = 64 };
         MemoryLimitException error = Assert.Throws<MemoryLimitException>(() => MemoryPlan.Require(model, new ActivationSettings(), options));
         Assert.Equal(1L << 30, error.LimitBytes);
         Assert.Contains("checkpointing none", error.Message);

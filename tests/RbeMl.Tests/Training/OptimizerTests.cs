@@ -28,11 +28,11 @@ public sealed class OptimizerTests
 
         parameters.Freeze();
         using ParameterVector<double> gradients = parameters.CreateLike();
-        using ThreadTeam team = new(1);
+        using WorkerPool workers = new(1);
         OptimizerOptions options = Named(name);
         using Optimizer<double> optimizer = options.Create(parameters, s_options);
         Assert.Equal(options.StateVectors, optimizer.StateVectors.Count);
-        Assert.Equal(0, optimizer.Step(gradients, 1, team));
+        Assert.Equal(0, optimizer.Step(gradients, 1, workers));
         Assert.Equal([0.85, 1, 1, 0.95], parameters.Slices.Select(slice => Math.Round(parameters.Of(slice)[0], 12)));
     }
 
@@ -44,13 +44,13 @@ public sealed class OptimizerTests
         ParameterSlice frozen = parameters.Add("frozen", ParameterKind.Bias, [1f]), slice = parameters.Add("layer.bias", ParameterKind.Bias, [1f, 2f]);
         parameters.Freeze();
         using ParameterVector<float> gradients = parameters.CreateLike();
-        using ThreadTeam team = new(1);
+        using WorkerPool workers = new(1);
         using Optimizer<float> optimizer = Named(name).Create(parameters, s_options, each => each == slice);
         gradients.Of(frozen)[0] = float.NaN;
         foreach (float value in (float[])[float.NaN, float.NegativeInfinity, float.MaxValue])
         {
             gradients.Of(slice)[1] = value;
-            Assert.Equal("gradient of layer.bias", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, team)).Where);
+            Assert.Equal("gradient of layer.bias", Assert.Throws<NonFiniteException>(() => optimizer.Step(gradients, 1, workers)).Where);
         }
 
         Assert.Equal([1, 2], parameters.Of(slice).ToArray());
@@ -74,14 +74,14 @@ public sealed class OptimizerTests
             parameters.Add("a", ParameterKind.Alpha, Numbers.Normal(8 * 2100, 3), 0.05, BasisFunctions.Get(TileTransform.Dct, 64).Gram);
             parameters.Freeze();
             using ParameterVector<float> gradients = parameters.CreateLike();
-            using ThreadTeam team = new(threads);
+            using WorkerPool workers = new(threads);
             using Optimizer<float> optimizer = Named(name).Create(parameters, s_options with { Clip = 1, PreconditionAlphas = true });
             long least = long.MaxValue;
             for (int step = 0; step < 5; step++)
             {
                 foreach (ParameterSlice slice in parameters.Slices) Numbers.Normal(slice.Length, (10 * step) + slice.Length).CopyTo(gradients.Of(slice));
                 long before = GC.GetAllocatedBytesForCurrentThread();
-                optimizer.Step(gradients, 1, team);
+                optimizer.Step(gradients, 1, workers);
                 least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
                 Assert.All(gradients.Slices, slice => Assert.True(gradients.Of(slice).IndexOfAnyExcept(0f) < 0));
             }
@@ -103,14 +103,14 @@ public sealed class OptimizerTests
         ParameterSlice slice = parameters.Add("e", ParameterKind.Embedding, start);
         parameters.Freeze();
         using ParameterVector<float> gradients = parameters.CreateLike();
-        using ThreadTeam team = new(2);
+        using WorkerPool workers = new(2);
         using Optimizer<float> optimizer = new LionOptions { Beta1 = Beta1, Beta2 = Beta2 }.Create(parameters, s_options with { LearningRate = Rate, WeightDecay = Decay, Clip = 1 });
         int unclear = 0;
         for (int step = 1; step <= 10; step++)
         {
             float[] g = Numbers.Normal(Count, 10 + step);
             g.CopyTo(gradients.Of(slice));
-            double norm = optimizer.Step(gradients, 1, team);
+            double norm = optimizer.Step(gradients, 1, workers);
             for (int i = 0; i < Count; i++)
             {
                 double clipped = g[i] / norm, direction = (Beta1 * m[i]) + ((1 - Beta1) * clipped);
@@ -145,9 +145,9 @@ public sealed class OptimizerTests
         parameters.Freeze();
         using ParameterVector<double> gradients = parameters.CreateLike();
         foreach (ParameterSlice slice in parameters.Slices) gradients.Of(slice).Fill(1);
-        using ThreadTeam team = new(1);
+        using WorkerPool workers = new(1);
         using Optimizer<double> optimizer = new SgdOptions().Create(parameters, s_options with { CoefficientLearningRate = coefficientRate });
-        optimizer.Step(gradients, 1, team);
+        optimizer.Step(gradients, 1, workers);
         double coefficient = coefficientRate ?? 0.9;
         Assert.Equal(-0.1, parameters.Of(parameters.Slices[0])[0], 1e-12);
         Assert.Equal(-coefficient, parameters.Of(parameters.Slices[1])[0], 1e-12);
@@ -159,8 +159,8 @@ public sealed class OptimizerTests
     public void A_trainer_counts_the_state_and_takes_what_suits_the_optimizer(string name)
     {
         OptimizerOptions optimizer = Named(name);
-        using Gpt2Model<float> model = SmallModel.Create(length: 16, dropout: 0);
-        TrainerOptions options = new() { Optimizer = optimizer, Steps = 3, Batch = 2, Context = 8, Warmup = 0 };
+        using TransformerModel<float> model = SmallModel.Create(length: 16, dropout: 0);
+        TrainerOptions options = new() { Optimizer = optimizer, Steps = 3, BatchSize = 2, Context = 8, WarmupSteps = 0 };
         Assert.Equal((optimizer.RateFor(1e-3), optimizer.DecayFor(0.1)), (options.LearningRate, options.WeightDecay));
         Assert.Equal((0.25, 0.125), (options with { LearningRate = 0.25, WeightDecay = 0.125 } is var given ? (given.LearningRate, given.WeightDecay) : default));
         using Trainer trainer = new(model, new CountingTokens(11), null, options, 1);
@@ -194,13 +194,13 @@ public sealed class OptimizerTests
             ParameterSlice slice = parameters.Add("e", ParameterKind.Embedding, new float[64]);
             parameters.Freeze();
             using ParameterVector<double> gradients = parameters.CreateLike();
-            using ThreadTeam team = new(1);
+            using WorkerPool workers = new(1);
             using Optimizer<double> optimizer = options.Create(parameters, s_options);
             for (int step = 0; step < 4; step++)
             {
                 float[] values = Numbers.Normal(64, step);
                 for (int i = 0; i < 64; i++) gradients.Of(slice)[i] = values[i];
-                optimizer.Step(gradients, 1, team);
+                optimizer.Step(gradients, 1, workers);
             }
 
             return parameters.Of(slice).ToArray();

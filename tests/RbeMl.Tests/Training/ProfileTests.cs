@@ -12,10 +12,10 @@ public class ProfileTests
 {
     private const int Steps = 3, Accumulate = 2, Layers = 2;
     private static readonly TransformerConfig s_config = new() { Width = 32, Heads = 2, Layers = Layers, Vocabulary = 11, MaxSequenceLength = 16 };
-    private static readonly TrainerOptions s_training = new() { Steps = Steps, Batch = 4, Context = 16, Accumulate = Accumulate, Warmup = 0, ValidationSequences = 8, Profile = true };
+    private static readonly TrainerOptions s_training = new() { Steps = Steps, BatchSize = 4, Context = 16, Accumulate = Accumulate, WarmupSteps = 0, ValidationSequences = 8, Profile = true };
 
     private static Trainer Trainer(TrainerOptions options, int threads) =>
-        new(Gpt2Model<float>.Create(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) }, 3), new CountingTokens(11), new CountingTokens(11), options, threads);
+        new(TransformerModel<float>.Create(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) }, 3), new CountingTokens(11), new CountingTokens(11), options, threads);
 
     [Theory]
     [InlineData(1, CheckpointPolicy.None)]
@@ -48,7 +48,7 @@ public class ProfileTests
     [Fact]
     public void A_profile_changes_no_bit_and_is_off_by_default()
     {
-        using Trainer plain = Trainer(new TrainerOptions { Batch = 4, Context = 16 }, 1);
+        using Trainer plain = Trainer(new TrainerOptions { BatchSize = 4, Context = 16 }, 1);
         Assert.Null(plain.Profile);
         Assert.Equal(Bits(profile: false), Bits(profile: true));
 

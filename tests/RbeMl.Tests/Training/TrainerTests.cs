@@ -10,7 +10,7 @@ public class TrainerTests
 {
     private static readonly TransformerConfig s_config = new() { Width = 32, Heads = 2, Layers = 2, Vocabulary = 11, MaxSequenceLength = 16, Dropout = 0.1f };
     private static readonly RbeOptions s_options = new() { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) };
-    private static readonly TrainerOptions s_training = new() { Steps = 60, Batch = 4, Context = 16, LearningRate = 3e-3, Warmup = 5, ValidateEvery = 20, ValidationSequences = 8 };
+    private static readonly TrainerOptions s_training = new() { Steps = 60, BatchSize = 4, Context = 16, LearningRate = 3e-3, WarmupSteps = 5, ValidateEvery = 20, ValidationSequences = 8 };
 
     [Fact]
     public void Training_learns_a_pattern()
@@ -39,7 +39,7 @@ public class TrainerTests
 
         static int[] Train(int threads, CheckpointPolicy policy, ulong seed)
         {
-            Gpt2Model<float> model = Model();
+            TransformerModel<float> model = Model();
             using Trainer trainer = new(model, new Counting(11), null, s_training with { Steps = 5, Checkpointing = policy, Seed = seed }, threads);
             trainer.Run();
             return Bits(model);
@@ -56,8 +56,8 @@ public class TrainerTests
 
         static float[] Gradients(int batch, int accumulate)
         {
-            Gpt2Model<float> model = new(Model().GetWeights() with { Config = s_config with { Dropout = 0 } });
-            using Trainer trainer = new(model, new Counting(11), null, s_training with { Batch = batch, Accumulate = accumulate, PreconditionAlphas = false }, 1);
+            TransformerModel<float> model = new(Model().GetWeights() with { Config = s_config with { Dropout = 0 } });
+            using Trainer trainer = new(model, new Counting(11), null, s_training with { BatchSize = batch, Accumulate = accumulate, PreconditionAlphas = false }, 1);
             trainer.Step();
             return [.. model.Parameters.Slices.SelectMany(s => trainer.Optimizer.StateVectors[0].Of(s).ToArray())]; // a tenth of the clipped gradients
         }
@@ -72,7 +72,7 @@ public class TrainerTests
 
         static double[] Norms(float dropout)
         {
-            Gpt2Model<float> model = new(Model().GetWeights() with { Config = s_config with { Dropout = dropout } });
+            TransformerModel<float> model = new(Model().GetWeights() with { Config = s_config with { Dropout = dropout } });
             using Trainer trainer = new(model, new Counting(11, same: true), null, s_training with { LearningRate = 1e-30, WeightDecay = 0, PreconditionAlphas = false }, 1);
             return [.. Enumerable.Range(0, 10).Select(_ => trainer.Step().GradientNorm)];
         }
@@ -81,16 +81,16 @@ public class TrainerTests
     [Fact]
     public void Vectors_of_another_model_are_refused_before_anything_is_written()
     {
-        Gpt2Model<float> model = Model(), other = Gpt2Model<float>.Create(s_config with { Layers = 1 }, s_options, 1), twin = Model();
+        TransformerModel<float> model = Model(), other = TransformerModel<float>.Create(s_config with { Layers = 1 }, s_options, 1), twin = Model();
         using Workspace<float> workspace = new(1);
-        using Gpt2Context<float> context = new(model, workspace);
-        using RbeMl.Memory.ThreadTeam team = new(1);
+        using TransformerContext<float> context = new(model, workspace);
+        using RbeMl.Memory.WorkerPool workers = new(1);
         using Optimizer<float> optimizer = s_training.Optimizer.Create(model.Parameters, s_training);
-        foreach (Gpt2Model<float> wrong in (Gpt2Model<float>[])[other, twin])
+        foreach (TransformerModel<float> wrong in (TransformerModel<float>[])[other, twin])
         {
             Assert.Throws<ShapeMismatchException>(() => model.Loss([1, 2], [2, 3], 1, 2, context, null, wrong.Parameters.CreateLike()));
             Assert.Throws<ShapeMismatchException>(() => wrong.Loss([1, 2], [2, 3], 1, 2, context));
-            Assert.Throws<ShapeMismatchException>(() => optimizer.Step(wrong.Parameters.CreateLike(), 1, team));
+            Assert.Throws<ShapeMismatchException>(() => optimizer.Step(wrong.Parameters.CreateLike(), 1, workers));
             Assert.Throws<ShapeMismatchException>(() => model.Parameters.CopyFrom(wrong.Parameters));
         }
 
@@ -101,7 +101,7 @@ public class TrainerTests
     [Fact]
     public void A_step_that_diverges_is_named_and_leaves_the_weights_alone()
     {
-        Gpt2Model<float> model = Model();
+        TransformerModel<float> model = Model();
         model.Parameters.Of(model.Parameters.Find("blocks.0.attention.value.coefficients"))[5] = float.PositiveInfinity;
         int[] before = Bits(model);
         using Trainer trainer = new(model, new Counting(11), null, s_training, 1);
@@ -117,7 +117,7 @@ public class TrainerTests
 
         static int[] Train(bool fail)
         {
-            Gpt2Model<float> model = Model();
+            TransformerModel<float> model = Model();
             FailsOnce source = new() { At = fail ? 3 : -1 };
             using Trainer trainer = new(model, source, null, s_training with { Accumulate = 2, Steps = 3 }, 2);
             if (fail) Assert.Throws<FormatException>(() => trainer.Run());
@@ -159,7 +159,7 @@ public class TrainerTests
     [Fact]
     public void Gradients_and_optimiser_state_are_as_small_as_the_trainable_values()
     {
-        Gpt2Model<float> model = Model();
+        TransformerModel<float> model = Model();
         using Trainer trainer = new(model, new Counting(11), null, s_training, 1);
         Assert.Equal(0, trainer.Bytes.Activations);
         trainer.Step();
@@ -210,8 +210,8 @@ public class TrainerTests
         float[][] before = Values();
         Assert.Throws<InvalidSettingException>(() => trainer.Step(double.NaN));
         using ParameterVector<float> gradients = values.CreateLike();
-        foreach (double factor in (double[])[double.NaN, double.PositiveInfinity, -1]) Assert.Throws<InvalidSettingException>(() => trainer.Optimizer.Step(gradients, factor, trainer.Workspace.Team));
-        Assert.Throws<InvalidSettingException>(() => trainer.Optimizer.Step(gradients, 1, trainer.Workspace.Team, double.NaN));
+        foreach (double factor in (double[])[double.NaN, double.PositiveInfinity, -1]) Assert.Throws<InvalidSettingException>(() => trainer.Optimizer.Step(gradients, factor, trainer.Workspace.Workers));
+        Assert.Throws<InvalidSettingException>(() => trainer.Optimizer.Step(gradients, 1, trainer.Workspace.Workers, double.NaN));
         Assert.Equal(before, Values());
         Assert.Equal(0, trainer.StepsDone);
     }
@@ -222,22 +222,22 @@ public class TrainerTests
     [Fact]
     public void Bad_settings_are_refused()
     {
-        Gpt2Model<float> model = Model();
+        TransformerModel<float> model = Model();
         Assert.Equal("Steps", Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training with { Steps = 0 }, 1)).Setting);
         Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training with { LearningRate = double.NaN }, 1));
         Assert.Equal("Schedule", Assert.Throws<InvalidSettingException>(() => (s_training with { Schedule = (RateSchedule)9 }).Validate()).Setting);
         Assert.Equal("Checkpointing", Assert.Throws<InvalidSettingException>(() => (s_training with { Checkpointing = (CheckpointPolicy)9 }).Validate()).Setting);
         Assert.Equal("LearningRate", Assert.Throws<InvalidSettingException>(() => (s_training with { LearningRate = 1e39 }).Validate()).Setting);
         Assert.Equal("Epsilon", Assert.Throws<InvalidSettingException>(() => (s_training with { Optimizer = new AdamWOptions { Epsilon = 1e-50 } }).Validate()).Setting);
-        Assert.Equal("Batch x Context", Assert.Throws<InvalidSettingException>(() => (s_training with { Batch = 65536, Context = 65536 }).Validate()).Setting);
+        Assert.Equal("Batch x Context", Assert.Throws<InvalidSettingException>(() => (s_training with { BatchSize = 65536, Context = 65536 }).Validate()).Setting);
         Assert.Contains("16 positions", Assert.Throws<TokenException>(() => new Trainer(model, new Counting(11), null, s_training with { Context = 17 }, 1)).Message, StringComparison.Ordinal);
         Assert.Contains("vocabulary of 11", Assert.Throws<TokenException>(() => new Trainer(model, new Counting(12), null, s_training, 1)).Message, StringComparison.Ordinal);
         Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training, -1));
     }
 
-    internal static Gpt2Model<float> Model() => Gpt2Model<float>.Create(s_config, s_options, 1);
+    internal static TransformerModel<float> Model() => TransformerModel<float>.Create(s_config, s_options, 1);
 
-    private static int[] Bits(Gpt2Model<float> model) => [.. model.Parameters.Slices.SelectMany(s => model.Parameters.Of(s).ToArray()).Select(BitConverter.SingleToInt32Bits)];
+    private static int[] Bits(TransformerModel<float> model) => [.. model.Parameters.Slices.SelectMany(s => model.Parameters.Of(s).ToArray()).Select(BitConverter.SingleToInt32Bits)];
 
     /// <summary>Sequences that count up by one, from a start that depends on the place in the run.</summary>
     private sealed class Counting(int vocabulary, bool same = false) : ITokenSource

@@ -30,7 +30,7 @@ public sealed class RbeMatrixSet : IDisposable
         _options = options;
         JsonFields metadata = new(file.Path, "metadata", file.Metadata);
         string kind = metadata.Text("kind");
-        if (kind != Kind) throw new RbeFileException(file.Path, $"holds \"{kind}\", a set of matrices (\"{Kind}\") is needed. Open a model with Gpt2File.");
+        if (kind != Kind) throw new RbeFileException(file.Path, $"holds \"{kind}\", a set of matrices (\"{Kind}\") is needed. Open a model with ModelFile.");
         List<string> names = [];
         foreach (JsonFields entry in metadata.Objects("matrices"))
         {

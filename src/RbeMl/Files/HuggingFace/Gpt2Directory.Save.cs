@@ -31,15 +31,15 @@ public sealed partial class Gpt2Directory
     /// <exception cref="InvalidSettingException">The model is not causal or not pre-LN, or the tokenizer is of another kind.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; nothing is written.</exception>
     public static void Save(
-        string folder, Gpt2Model<float> model, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32, CancellationToken cancel = default)
+        string folder, TransformerModel<float> model, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(model);
-        Gpt2File.CheckFinite(model.Parameters);
+        ModelFile.CheckFinite(model.Parameters);
         Save(folder, model.GetWeights() with { Config = model.Config with { LayerNorm = LayerNormStorage.Dense } }, tokenizer, element, cancel); // their values, not fitted again
     }
 
     /// <summary>Writes weights as a Hugging Face GPT-2; no model is made of them.</summary>
-    /// <inheritdoc cref="Save(string, Gpt2Model{float}, ITokenizer?, SafetensorsElement, CancellationToken)"/>
+    /// <inheritdoc cref="Save(string, TransformerModel{float}, ITokenizer?, SafetensorsElement, CancellationToken)"/>
     /// <param name="folder">The folder.</param>
     /// <param name="weights">The weights.</param>
     /// <param name="tokenizer">A <see cref="Gpt2Tokenizer"/> or <see cref="BytePairTokenizer"/> to write too; null for none.</param>
@@ -47,7 +47,7 @@ public sealed partial class Gpt2Directory
     /// <param name="cancel">Ends the work.</param>
     /// <exception cref="ShapeMismatchException">A weight does not fit the configuration.</exception>
     public static void Save(
-        string folder, Gpt2Weights weights, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32, CancellationToken cancel = default)
+        string folder, TransformerWeights weights, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32, CancellationToken cancel = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         ArgumentNullException.ThrowIfNull(weights);
@@ -61,7 +61,7 @@ public sealed partial class Gpt2Directory
         if (!config.Causal) throw new InvalidSettingException(nameof(config.Causal), config.Causal, "a GPT-2 is causal: this model cannot be written as one.");
         if (3L * config.Width * config.Width > Array.MaxLength) throw new InvalidSettingException(nameof(config.Width), config.Width, $"c_attn would have more than {Array.MaxLength} values: too large for this version.");
         if (tokenizer is not (null or Gpt2Tokenizer or BytePairTokenizer)) throw new InvalidSettingException("tokenizer", tokenizer.GetType().Name, "vocab.json and merges.txt hold byte pairs; pass null to write the model without its tokenizer.");
-        Gpt2File.CheckFinite(weights);
+        ModelFile.CheckFinite(weights);
         List<SafetensorsSource> sources = Sources(weights, element);
         JsonObject json = Gpt2ConfigJson.Write(config);
         if (weights.Tokens.With(tokenizer, config.Vocabulary).EndTokens is { Count: > 0 } ends) json[EndTokenFiles.Key] = EndTokenFiles.Write(ends);
@@ -82,7 +82,7 @@ public sealed partial class Gpt2Directory
     }
 
     /// <summary>All tensors under their Hugging Face names, each decoded when it is written.</summary>
-    internal static List<SafetensorsSource> Sources(Gpt2Weights weights, SafetensorsElement element)
+    internal static List<SafetensorsSource> Sources(TransformerWeights weights, SafetensorsElement element)
     {
         TransformerConfig config = weights.Config;
         Gpt2TensorNames names = new(config, Transposed: true);
@@ -96,8 +96,8 @@ public sealed partial class Gpt2Directory
             BlockVectors v = block.Vectors;
             Linear(l, "attn.c_attn", [block.Query, block.Key, block.Value], [v.QueryBias, v.KeyBias, v.ValueBias]);
             Linear(l, "attn.c_proj", [block.Output], [v.OutputBias]);
-            Linear(l, "mlp.c_fc", [block.Expand], [v.ExpandBias]);
-            Linear(l, "mlp.c_proj", [block.Contract], [v.ContractBias]);
+            Linear(l, "mlp.c_fc", [block.UpProjection], [v.UpProjectionBias]);
+            Linear(l, "mlp.c_proj", [block.DownProjection], [v.DownProjectionBias]);
             Norm(Gpt2TensorNames.Part(l, "ln_1"), v.Gamma1, v.Beta1, v.Norms);
             Norm(Gpt2TensorNames.Part(l, "ln_2"), v.Gamma2, v.Beta2, v.Norms);
         }

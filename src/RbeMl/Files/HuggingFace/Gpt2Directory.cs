@@ -107,16 +107,16 @@ public sealed partial class Gpt2Directory : IDisposable
             Key = attention[1],
             Value = attention[2],
             Output = Linear("attn.c_proj", 1)[0],
-            Expand = Linear("mlp.c_fc", 1)[0],
-            Contract = Linear("mlp.c_proj", 1)[0],
+            UpProjection = Linear("mlp.c_fc", 1)[0],
+            DownProjection = Linear("mlp.c_proj", 1)[0],
             Vectors = new BlockVectors
             {
                 QueryBias = biases[..d],
                 KeyBias = biases[d..(2 * d)],
                 ValueBias = biases[(2 * d)..],
                 OutputBias = Vector("attn.c_proj.bias"),
-                ExpandBias = Vector("mlp.c_fc.bias"),
-                ContractBias = Vector("mlp.c_proj.bias"),
+                UpProjectionBias = Vector("mlp.c_fc.bias"),
+                DownProjectionBias = Vector("mlp.c_proj.bias"),
                 Gamma1 = Vector("ln_1.weight"),
                 Beta1 = Vector("ln_1.bias"),
                 Gamma2 = Vector("ln_2.weight"),
@@ -152,7 +152,7 @@ public sealed partial class Gpt2Directory : IDisposable
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
     /// <exception cref="InvalidSettingException">An option is out of range.</exception>
     /// <exception cref="RbeFileException">The file cannot be read.</exception>
-    public Gpt2Weights ReadWeights(RbeOptions options, IProgress<int>? progress = null)
+    public TransformerWeights ReadWeights(RbeOptions options, IProgress<int>? progress = null)
     {
         ArgumentNullException.ThrowIfNull(options);
         BlockWeights[] blocks = new BlockWeights[Config.Layers];
@@ -163,7 +163,7 @@ public sealed partial class Gpt2Directory : IDisposable
         }
 
         (float[] gamma, float[] beta) = ReadFinalNorm();
-        return new Gpt2Weights
+        return new TransformerWeights
         {
             Config = Config,
             TokenEmbedding = ReadTokenEmbedding(),
@@ -178,10 +178,10 @@ public sealed partial class Gpt2Directory : IDisposable
 
     /// <summary>The whole model with exact weights, and its tokenizer.</summary>
     /// <inheritdoc cref="ReadWeights"/>
-    public Gpt2Bundle LoadDense() => new(new Gpt2Model<float>(ReadWeights(RbeOptions.Dense)), Tokenizer) { TokenizerProblem = TokenizerProblem };
+    public ModelBundle LoadDense() => new(new TransformerModel<float>(ReadWeights(RbeOptions.Dense)), Tokenizer) { TokenizerProblem = TokenizerProblem };
 
-    /// <inheritdoc cref="Gpt2Bundle.RequireTokenizer"/>
-    public Gpt2Tokenizer RequireTokenizer(string setting, object? value, string mend) => Tokenizer ?? throw Gpt2Bundle.MissingTokenizer(setting, value, Path, TokenizerProblem, mend);
+    /// <inheritdoc cref="ModelBundle.RequireTokenizer"/>
+    public Gpt2Tokenizer RequireTokenizer(string setting, object? value, string mend) => Tokenizer ?? throw ModelBundle.MissingTokenizer(setting, value, Path, TokenizerProblem, mend);
 
     /// <inheritdoc/>
     public void Dispose() => _tensors.Dispose();

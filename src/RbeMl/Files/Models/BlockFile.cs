@@ -24,7 +24,7 @@ public static class BlockFile
         List<RbeTensor> tensors = [];
         foreach (BlockMatrix m in Enum.GetValues<BlockMatrix>()) RbeMatrixFile.Add(BlockLayout.NameOf(m), weights.MatrixAt(m), null, matrices, tensors);
         foreach ((string name, float[] values) in weights.Vectors.Named.OrderBy(v => IsNorm(v.Name))) tensors.Add(RbeTensor.From(NameOf(name), values));
-        RbeContainerWriter.Write(stream, new JsonObject { ["kind"] = Kind, ["config"] = Gpt2File.Describe(config), ["matrices"] = matrices }, tensors, Gpt2File.Features(config));
+        RbeContainerWriter.Write(stream, new JsonObject { ["kind"] = Kind, ["config"] = ModelFile.Describe(config), ["matrices"] = matrices }, tensors, ModelFile.Features(config));
     }
 
     /// <summary>Reads a block from a stream, exactly its own bytes, and checks every checksum.</summary>
@@ -37,7 +37,7 @@ public static class BlockFile
         using RbeContainer file = RbeContainer.Open(stream, name);
         JsonFields metadata = new(name, "metadata", file.Metadata);
         if (metadata.Text("kind") is var kind && kind != Kind) throw new RbeFileException(name, $"holds \"{kind}\", a block (\"{Kind}\") is needed. Give what BlockFile wrote.");
-        TransformerConfig config = Gpt2File.ReadConfig(metadata.Object("config"));
+        TransformerConfig config = ModelFile.ReadConfig(metadata.Object("config"));
         HashSet<string> read = [];
         Dictionary<string, RbeMatrix> matrices = RbeMatrixFile.ReadAll(file, metadata, read, new RbeLoadOptions { Map = false });
         BlockWeights weights = RbeMatrixFile.TakeBlock(file, matrices, "", config) with

@@ -52,13 +52,13 @@ internal static class DenseExport
 
     private static DenseExportResult WriteModel(RbeContainer file, string output, bool single, SafetensorsElement element, CancellationToken cancel)
     {
-        (Gpt2Weights weights, ITokenizer? tokenizer, string? problem) = Gpt2File.LoadWeights(file, new RbeLoadOptions());
+        (TransformerWeights weights, ITokenizer? tokenizer, string? problem) = ModelFile.LoadWeights(file, new RbeLoadOptions());
         cancel.ThrowIfCancellationRequested();
         List<SafetensorsSource> sources = Gpt2Directory.Sources(weights, element);
         bool kept = !single && tokenizer is Gpt2Tokenizer or BytePairTokenizer && CanWrite(tokenizer, ref problem);
         if (single) WriteFile(output, sources, cancel);
         else Gpt2Directory.Save(output, weights, kept ? tokenizer : null, element, cancel);
-        return new DenseExportResult(Gpt2File.Kind, sources.Count, sources.Sum(s => s.ByteLength), kept, kept || tokenizer is null ? null : Describe(tokenizer)) { TokenizerProblem = problem };
+        return new DenseExportResult(ModelFile.Kind, sources.Count, sources.Sum(s => s.ByteLength), kept, kept || tokenizer is null ? null : Describe(tokenizer)) { TokenizerProblem = problem };
     }
 
     // Two tokens of the same bytes have no place in the files, and are no reason to keep the weights back.

@@ -15,10 +15,10 @@ public static class ModelSource
     /// <param name="path">The file or folder.</param>
     /// <exception cref="RbeFileException">Nothing is there, or it is no model this version reads.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
-    public static Gpt2Bundle Load(string path)
+    public static ModelBundle Load(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        if (InFolder(path) is { } file) return Gpt2File.Load(file);
+        if (InFolder(path) is { } file) return ModelFile.Load(file);
         if (Directory.Exists(path))
         {
             using Gpt2Directory directory = Gpt2Directory.Open(path);
@@ -28,7 +28,7 @@ public static class ModelSource
         string? folder = Path.GetDirectoryName(Path.GetFullPath(path));
         bool part = File.Exists(path) && (path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) || path.EndsWith(".json", StringComparison.OrdinalIgnoreCase));
         if (part) throw new RbeFileException(path, $"is one file of a Hugging Face model. Give its folder, {folder}.");
-        return Gpt2File.Load(path);
+        return ModelFile.Load(path);
     }
 
     /// <summary>The compressed model of a folder that <c>finetune</c> wrote: its <see cref="FileName"/>; null for any other folder or a file.</summary>

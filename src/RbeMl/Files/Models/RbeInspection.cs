@@ -86,10 +86,10 @@ internal sealed record RbeInspection
         RbeInspection found = new() { Path = path, Length = file.Length, Kind = kind, Metadata = file.Metadata, Tensors = file.Tensors };
         return kind switch
         {
-            Gpt2File.Kind => found with
+            ModelFile.Kind => found with
             {
-                Config = Gpt2File.ReadConfig(metadata.Object("config")),
-                TokenizerProblem = Gpt2File.ReadTokenizer(metadata).Problem,
+                Config = ModelFile.ReadConfig(metadata.Object("config")),
+                TokenizerProblem = ModelFile.ReadTokenizer(metadata).Problem,
                 Matrices = ReadMatrices(file, metadata, cancel),
             },
             RbeMatrixSet.Kind => found with { Matrices = ReadMatrices(file, metadata, cancel), DenseTensors = [.. metadata.Objects("dense").Select(entry => RbeDenseInfo.Read(file, entry).Info)] },

@@ -23,7 +23,7 @@ internal sealed unsafe class AlphaFactors<T> : IDisposable
         }
 
         Signs = [.. basis.DistanceSigns.Select(T.CreateTruncating)];
-        if (typeof(T) == typeof(float)) Compact = new AlphaFactorLists(basis);
+        if (typeof(T) == typeof(float)) Lists = new AlphaFactorLists(basis);
     }
 
     /// <summary>Tile edge.</summary>
@@ -33,18 +33,18 @@ internal sealed unsafe class AlphaFactors<T> : IDisposable
     public T* Pointer => _factors.Pointer;
 
     /// <summary>Bytes of native memory held.</summary>
-    internal long AllocatedBytes => _factors.AllocatedBytes + (Compact?.AllocatedBytes ?? 0);
+    internal long AllocatedBytes => _factors.AllocatedBytes + (Lists?.AllocatedBytes ?? 0);
 
     /// <summary>Signs of the eigenvalues of d.</summary>
     public T[] Signs { get; }
 
     /// <summary>The factors without their zeros, for the float kernels; null for other types.</summary>
-    internal AlphaFactorLists? Compact { get; }
+    internal AlphaFactorLists? Lists { get; }
 
     /// <inheritdoc/>
     public void Dispose()
     {
         _factors.Dispose();
-        Compact?.Dispose();
+        Lists?.Dispose();
     }
 }

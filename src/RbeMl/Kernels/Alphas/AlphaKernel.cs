@@ -11,7 +11,7 @@ internal static unsafe class AlphaKernel
     public static void Moments<T>(AlphaFactors<T> factors, T* block, T* moments, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        if (factors.Compact is not { } lists) ReferenceAlpha.Moments(factors, block, moments, width);
+        if (factors.Lists is not { } lists) ReferenceAlpha.Moments(factors, block, moments, width);
         else Wide.Run(new AlphaKernelLanes.MomentsWork(lists, (float*)block, (float*)moments, width));
     }
 
@@ -19,7 +19,7 @@ internal static unsafe class AlphaKernel
     public static void Expand<T>(AlphaFactors<T> factors, T* moments, T* block, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        if (factors.Compact is not { } lists) ReferenceAlpha.Expand(factors, moments, block, width);
+        if (factors.Lists is not { } lists) ReferenceAlpha.Expand(factors, moments, block, width);
         else Wide.Run(new AlphaKernelLanes.ExpandWork(lists, (float*)moments, (float*)block, width));
     }
 
@@ -27,7 +27,7 @@ internal static unsafe class AlphaKernel
     public static void Gradient<T>(AlphaFactors<T> factors, T* m, T* s, T* gradient, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        if (factors.Compact is not { } lists) ReferenceAlpha.Gradient(factors, m, s, gradient, width);
+        if (factors.Lists is not { } lists) ReferenceAlpha.Gradient(factors, m, s, gradient, width);
         else Wide.Run(new AlphaKernelLanes.GradientWork(lists, (float*)m, (float*)s, (float*)gradient, width));
     }
 
@@ -38,7 +38,7 @@ internal static unsafe class AlphaKernel
     public static void MixTiles<T>(AlphaFactors<T> factors, T* alphas, long alphaStride, T* m, int count, bool transposed, T* s, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        if (factors.Compact is not { } lists)
+        if (factors.Lists is not { } lists)
         {
             for (int i = 0; i < count; i++, alphas += alphaStride, m += BasisFunctions.FactorCount * width)
             {
@@ -56,7 +56,7 @@ internal static unsafe class AlphaKernel
     public static void GradientTiles<T>(AlphaFactors<T> factors, T* m, long mStride, T* s, long sStride, int chunks, int count, T* gradient, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        if (factors.Compact is not { } lists)
+        if (factors.Lists is not { } lists)
         {
             for (int chunk = 0; chunk < chunks; chunk++)
             {

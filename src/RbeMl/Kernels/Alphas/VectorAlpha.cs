@@ -18,22 +18,22 @@ internal static unsafe class VectorAlpha
 
     /// <summary>Moments of blocks in the coefficient domain, <c>[blocks][16]</c>.</summary>
     [SkipLocalsInit]
-    public static void Moments(AlphaFactors<float> factors, float* hat, int blocks, float* moments)
+    public static void Moments(AlphaFactors<float> factors, float* coefficients, int blocks, float* moments)
     {
         float* m = stackalloc float[BasisFunctions.FactorCount];
-        for (int b = 0; b < blocks; b++, hat += factors.Tile, moments += Entries)
+        for (int b = 0; b < blocks; b++, coefficients += factors.Tile, moments += Entries)
         {
             new Span<float>(m, BasisFunctions.FactorCount).Clear();
-            VectorKernel.Dot(factors.Pointer, factors.Tile, BasisFunctions.FactorCount, factors.Tile, hat, m);
+            VectorKernel.Dot(factors.Pointer, factors.Tile, BasisFunctions.FactorCount, factors.Tile, coefficients, m);
             (moments[0], moments[1], moments[2], moments[3]) = (m[0], 0, m[1], m[2]);
             (moments[4], moments[5], moments[6], moments[7]) = (m[0], m[3], m[0], m[2]);
             for (int r = 0; r < BasisFunctions.DistanceRank; r++) moments[Lanes + r] = factors.Signs[r] * m[4 + r];
         }
     }
 
-    /// <summary>hat += what the alphas of a row of tiles make of the moments; alphas are <c>[tiles][8]</c>, hat is one block.</summary>
+    /// <summary>coefficients += what the alphas of a row of tiles make of the moments; alphas are <c>[tiles][8]</c>, coefficients is one block.</summary>
     [SkipLocalsInit]
-    public static void Add(AlphaFactors<float> factors, float* alphas, float* moments, int tiles, float* hat)
+    public static void Add(AlphaFactors<float> factors, float* alphas, float* moments, int tiles, float* coefficients)
     {
         float* s = stackalloc float[BasisFunctions.FactorCount], sums = stackalloc float[Lanes];
         Mix(alphas, moments, tiles, sums, s);
@@ -43,7 +43,7 @@ internal static unsafe class VectorAlpha
         for (int f = 0; f < BasisFunctions.FactorCount; f++, factor += tile)
         {
             Vector256<float> scale = Vector256.Create(s[f]);
-            for (int u = 0; u < tile; u += Lanes) Vector256.FusedMultiplyAdd(scale, Vector256.Load(factor + u), Vector256.Load(hat + u)).Store(hat + u);
+            for (int u = 0; u < tile; u += Lanes) Vector256.FusedMultiplyAdd(scale, Vector256.Load(factor + u), Vector256.Load(coefficients + u)).Store(coefficients + u);
         }
     }
 

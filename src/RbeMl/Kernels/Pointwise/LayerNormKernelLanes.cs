@@ -85,8 +85,8 @@ internal static unsafe class LayerNormKernelLanes
         TLanes mu = TLanes.Load(mean), r = TLanes.Load(rstd);
         for (int f = 0; f < rows; f++)
         {
-            TLanes hat = TLanes.Multiply(TLanes.Subtract(TLanes.Load(x + f * width), mu), r);
-            TLanes.Store(TLanes.Fma(hat, TLanes.Set(gamma[f]), TLanes.Set(beta[f])), y + f * width);
+            TLanes normalized = TLanes.Multiply(TLanes.Subtract(TLanes.Load(x + f * width), mu), r);
+            TLanes.Store(TLanes.Fma(normalized, TLanes.Set(gamma[f]), TLanes.Set(beta[f])), y + f * width);
         }
     }
 
@@ -106,14 +106,14 @@ internal static unsafe class LayerNormKernelLanes
             dbeta[f] += TLanes.Sum(g);
         }
 
-        // dx += rstd (dy gamma - mean(dy gamma) - hat mean(dy gamma hat))
+        // dx += rstd (dy gamma - mean(dy gamma) - normalized mean(dy gamma normalized))
         TLanes inverse = TLanes.Set(1f / features);
         sum = TLanes.Multiply(sum, inverse);
         dot = TLanes.Multiply(dot, inverse);
         for (int f = 0; f < features; f++)
         {
-            TLanes hat = TLanes.Multiply(TLanes.Subtract(TLanes.Load(x + f * width), mu), r);
-            TLanes inner = TLanes.FmaNegated(hat, dot, TLanes.Fma(TLanes.Load(dy + f * width), TLanes.Set(gamma[f]), TLanes.Subtract(TLanes.Zero, sum)));
+            TLanes normalized = TLanes.Multiply(TLanes.Subtract(TLanes.Load(x + f * width), mu), r);
+            TLanes inner = TLanes.FmaNegated(normalized, dot, TLanes.Fma(TLanes.Load(dy + f * width), TLanes.Set(gamma[f]), TLanes.Subtract(TLanes.Zero, sum)));
             TLanes.Store(TLanes.Fma(r, inner, TLanes.Load(dx + f * width)), dx + f * width);
         }
     }

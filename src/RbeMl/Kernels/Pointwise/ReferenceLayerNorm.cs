@@ -48,20 +48,20 @@ internal static unsafe class ReferenceLayerNorm
             T sum = T.Zero, dot = T.Zero;
             for (int f = 0; f < features; f++)
             {
-                T hat = (x[f * width + lane] - mean[lane]) * rstd[lane];
+                T normalized = (x[f * width + lane] - mean[lane]) * rstd[lane];
                 T g = dy[f * width + lane];
-                dgamma[f] += g * hat;
+                dgamma[f] += g * normalized;
                 dbeta[f] += g;
                 sum += g * gamma[f];
-                dot += g * gamma[f] * hat;
+                dot += g * gamma[f] * normalized;
             }
 
             sum /= count;
             dot /= count;
             for (int f = 0; f < features; f++)
             {
-                T hat = (x[f * width + lane] - mean[lane]) * rstd[lane];
-                dx[f * width + lane] += rstd[lane] * (dy[f * width + lane] * gamma[f] - sum - hat * dot);
+                T normalized = (x[f * width + lane] - mean[lane]) * rstd[lane];
+                dx[f * width + lane] += rstd[lane] * (dy[f * width + lane] * gamma[f] - sum - normalized * dot);
             }
         }
     }

@@ -40,13 +40,13 @@ internal static unsafe class Int8Kernel
             q.DecodeLevels(index, scratch, scales);
             for (int c = 0; c < group.Count; c++)
             {
-                Int8Activations from = new(codes[c], segment, group.Width);
+                Int8Activations from = new(codes[c], segment, group.Lanes);
                 for (int s = 0; s < segments; s++)
                 {
-                    Segment<TDot>(tile, segment, scratch + (s * segment), scales + s, segments, from, ((j - first) * segments) + s, y[c], group.Width, group.LanesOf(c));
+                    Segment<TDot>(tile, segment, scratch + (s * segment), scales + s, segments, from, ((j - first) * segments) + s, y[c], group.Lanes, group.LanesOf(c));
                 }
 
-                if (q.Outliers is { } outliers) AddOutliers(outliers, index, x[c] + ((long)(j - first) * tile * group.Width), y[c], group.Width, group.LanesOf(c));
+                if (q.Outliers is { } outliers) AddOutliers(outliers, index, x[c] + ((long)(j - first) * tile * group.Lanes), y[c], group.Lanes, group.LanesOf(c));
             }
         }
     }

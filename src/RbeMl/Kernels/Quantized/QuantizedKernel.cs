@@ -19,7 +19,7 @@ internal static unsafe class QuantizedKernel
         ArgumentNullException.ThrowIfNull(q);
         if (typeof(T) != typeof(float))
         {
-            for (int c = 0; c < group.Count; c++) ReferenceQuantized.Multiply(q, tileColumns, tileRow, first, last, x[c], y[c], group.Width, scratch);
+            for (int c = 0; c < group.Count; c++) ReferenceQuantized.Multiply(q, tileColumns, tileRow, first, last, x[c], y[c], group.Lanes, scratch);
             return;
         }
 
@@ -41,13 +41,13 @@ internal static unsafe class QuantizedKernel
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes>
         {
-            int tile = q.Tile, width = group.Width;
+            int tile = q.Tile, lanes = group.Lanes;
             for (int j = first; j < last; j++)
             {
                 q.Dequantize(tileRow * tileColumns + j, new Span<float>(scratch, tile * tile));
                 for (int c = 0; c < group.Count; c++)
                 {
-                    GemmLanes.Multiply<TLanes>(tile, group.LanesOf(c), tile, scratch, tile, 1, x[c] + (nint)(j - first) * tile * width, width, y[c], width, accumulate: true);
+                    GemmLanes.Multiply<TLanes>(tile, group.LanesOf(c), tile, scratch, tile, 1, x[c] + (nint)(j - first) * tile * lanes, lanes, y[c], lanes, accumulate: true);
                 }
             }
         }

@@ -7,7 +7,7 @@ namespace RbeMl.Kernels;
 internal static unsafe class SparseKernel
 {
     /// <summary>y += sum over tile columns j in [first, last) of C(tileRow, j) x(j); x points at block <paramref name="first"/>.</summary>
-    public static void Multiply<T>(SparsePattern pattern, T* values, int tileRow, int first, int last, T* x, T* y, int width)
+    public static void Multiply<T>(SparsityPattern pattern, T* values, int tileRow, int first, int last, T* x, T* y, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceSparse.Multiply(pattern, values, tileRow, first, last, x, y, width);
@@ -15,7 +15,7 @@ internal static unsafe class SparseKernel
     }
 
     /// <summary>x += sum over tile rows i in [first, last) of C(i, tileColumn)' y(i); y points at block <paramref name="first"/>.</summary>
-    public static void MultiplyTransposed<T>(SparsePattern pattern, T* values, int tileColumn, int first, int last, T* y, T* x, int width)
+    public static void MultiplyTransposed<T>(SparsityPattern pattern, T* values, int tileColumn, int first, int last, T* y, T* x, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceSparse.MultiplyTransposed(pattern, values, tileColumn, first, last, y, x, width);
@@ -26,7 +26,7 @@ internal static unsafe class SparseKernel
     /// gradients(tileRow, j, e) += sum over chunks and lanes of g(row) x(column), for every tile column j. x and g point at the first chunk's
     /// first block; strides are elements from chunk to chunk; gradients are laid out like the values of the whole matrix.
     /// </summary>
-    public static void Gradient<T>(SparsePattern pattern, int tileRow, T* x, long xStride, T* g, long gStride, int chunks, int width, T* gradients)
+    public static void Gradient<T>(SparsityPattern pattern, int tileRow, T* x, long xStride, T* g, long gStride, int chunks, int width, T* gradients)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceSparse.Gradient(pattern, tileRow, x, xStride, g, gStride, chunks, width, gradients);
@@ -34,38 +34,38 @@ internal static unsafe class SparseKernel
     }
 
     internal readonly struct MultiplyWork(
-        SparsePattern pattern, float* values, int tileRow, int first, int last, float* x, float* y, int width) : ILaneWork
+        SparsityPattern pattern, float* values, int tileRow, int first, int last, float* x, float* y, int width) : ILaneWork
     {
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes>
         {
             if (SparseKernelFull.Takes<TLanes>(pattern)) SparseKernelFull.Multiply<TLanes>(pattern, values, tileRow, first, last, x, y, width);
             else if (pattern.Runs is { } runs) SparseKernelRuns.Multiply<TLanes>(pattern, runs, values, tileRow, first, last, x, y, width);
-            else SparseKernelPlaces.Multiply<TLanes>(pattern, values, tileRow, first, last, x, y, width);
+            else SparseKernelPositions.Multiply<TLanes>(pattern, values, tileRow, first, last, x, y, width);
             GC.KeepAlive(pattern); // its native memory
         }
     }
 
     internal readonly struct MultiplyTransposedWork(
-        SparsePattern pattern, float* values, int tileColumn, int first, int last, float* y, float* x, int width) : ILaneWork
+        SparsityPattern pattern, float* values, int tileColumn, int first, int last, float* y, float* x, int width) : ILaneWork
     {
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes>
         {
             if (pattern.Runs is { } runs) SparseKernelRunsTransposed.Multiply<TLanes>(pattern, runs, values, tileColumn, first, last, y, x, width);
-            else SparseKernelPlaces.MultiplyTransposed<TLanes>(pattern, values, tileColumn, first, last, y, x, width);
+            else SparseKernelPositions.MultiplyTransposed<TLanes>(pattern, values, tileColumn, first, last, y, x, width);
             GC.KeepAlive(pattern); // its native memory
         }
     }
 
     internal readonly struct GradientWork(
-        SparsePattern pattern, int tileRow, float* x, long xStride, float* g, long gStride, int chunks, int width, float* gradients) : ILaneWork
+        SparsityPattern pattern, int tileRow, float* x, long xStride, float* g, long gStride, int chunks, int width, float* gradients) : ILaneWork
     {
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes>
         {
             if (pattern.Runs is { } runs) SparseKernelRunsGradient.Gradient<TLanes>(pattern, runs, tileRow, x, xStride, g, gStride, chunks, width, gradients);
-            else SparseKernelPlacesGradient.Gradient<TLanes>(pattern, tileRow, x, xStride, g, gStride, chunks, width, gradients);
+            else SparseKernelPositionsGradient.Gradient<TLanes>(pattern, tileRow, x, xStride, g, gStride, chunks, width, gradients);
             GC.KeepAlive(pattern); // its native memory
         }
     }

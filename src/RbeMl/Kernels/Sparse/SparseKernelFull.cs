@@ -9,13 +9,13 @@ namespace RbeMl.Kernels;
 internal static unsafe class SparseKernelFull
 {
     /// <summary>Whether the pattern is of that kind, and its runs are whole vectors.</summary>
-    internal static bool Takes<TLanes>(SparsePattern pattern)
+    internal static bool Takes<TLanes>(SparsityPattern pattern)
         where TLanes : unmanaged, ILanes<TLanes> =>
         TLanes.Count > 1 && pattern.Support.RunLength % TLanes.Count == 0
             && pattern.Support.CoefficientsPerTile == pattern.Support.Tile * pattern.Support.Tile;
 
     /// <summary>y += C x over tile columns, as the entry of <see cref="SparseKernel"/> says.</summary>
-    internal static void Multiply<TLanes>(SparsePattern pattern, float* values, int tileRow, int first, int last, float* x, float* y, int width)
+    internal static void Multiply<TLanes>(SparsityPattern pattern, float* values, int tileRow, int first, int last, float* x, float* y, int width)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int tile = pattern.Support.Tile, run = pattern.Support.RunLength;

@@ -16,7 +16,7 @@ internal static unsafe class SparseKernelRunsGradient
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Gradient<TLanes>(
-        SparsePattern pattern, SparseRunOrder order, int tileRow, float* x, long xStride, float* g, long gStride, int chunks, int width, float* gradients)
+        SparsityPattern pattern, SparseRunOrder order, int tileRow, float* x, long xStride, float* g, long gStride, int chunks, int width, float* gradients)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int tile = pattern.Support.Tile, runLength = pattern.Support.RunLength;

@@ -11,7 +11,7 @@ namespace RbeMl.Kernels;
 internal static unsafe class SparseKernelRunsTransposed
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Multiply<TLanes>(SparsePattern pattern, SparseRunOrder order, float* values, int tileColumn, int first, int last, float* y, float* x, nint width)
+    internal static void Multiply<TLanes>(SparsityPattern pattern, SparseRunOrder order, float* values, int tileColumn, int first, int last, float* y, float* x, nint width)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int tile = pattern.Support.Tile, runLength = pattern.Support.RunLength, runs = pattern.Support.RunsPerTile;

@@ -10,7 +10,7 @@ namespace RbeMl.Kernels;
 internal static unsafe class VectorSparse
 {
     /// <summary>y <c>[tile]</c> += row <paramref name="tileRow"/> of the tiles of C times x <c>[columns][tile]</c>.</summary>
-    public static void Multiply(SparsePattern pattern, float* values, int tileRow, float* x, float* y)
+    public static void Multiply(SparsityPattern pattern, float* values, int tileRow, float* x, float* y)
     {
         int length = pattern.Support.RunLength;
         if (length == 1) Places(pattern, values, tileRow, x, y);
@@ -18,7 +18,7 @@ internal static unsafe class VectorSparse
         GC.KeepAlive(pattern); // its native memory
     }
 
-    private readonly struct RunsWork(SparsePattern pattern, float* values, int tileRow, float* x, float* y) : ILaneWork
+    private readonly struct RunsWork(SparsityPattern pattern, float* values, int tileRow, float* x, float* y) : ILaneWork
     {
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes> => Runs<TLanes>(pattern, values, tileRow, x, y);
@@ -26,7 +26,7 @@ internal static unsafe class VectorSparse
 
     // The runs of a tile ascend by row, so those of one group of rows follow each other.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Runs<TLanes>(SparsePattern pattern, float* values, int tileRow, float* x, float* y)
+    private static void Runs<TLanes>(SparsityPattern pattern, float* values, int tileRow, float* x, float* y)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int tile = pattern.Support.Tile, length = pattern.Support.RunLength, runs = pattern.Support.RunsPerTile, columns = pattern.TileColumns, mask = tile - 1, shift = tile == 32 ? 5 : tile == 64 ? 6 : 7;
@@ -60,9 +60,9 @@ internal static unsafe class VectorSparse
 
     // Three loops of straight-line steps, as in SparseKernelPlaces.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Places(SparsePattern pattern, float* values, int tileRow, float* x, float* y)
+    private static void Places(SparsityPattern pattern, float* values, int tileRow, float* x, float* y)
     {
-        SparsePlaceOrder order = pattern.Rows!;
+        SparsePositionOrder order = pattern.Rows!;
         int places = pattern.Support.RunsPerTile, tile = pattern.Support.Tile;
         for (int j = 0; j < pattern.TileColumns; j++, x += tile)
         {
@@ -70,7 +70,7 @@ internal static unsafe class VectorSparse
             byte* column = order.Across + (t * places);
             float* value = values + (t * places);
             int* starts = order.Starts + (3 * t);
-            PlaceStep* step = order.Steps + starts[0], twos = order.Steps + starts[1], ones = order.Steps + starts[2], end = order.Steps + starts[3];
+            PositionStep* step = order.Steps + starts[0], twos = order.Steps + starts[1], ones = order.Steps + starts[2], end = order.Steps + starts[3];
             for (; step < twos; step++)
             {
                 byte* c = column + step->Entry;

@@ -32,10 +32,10 @@ internal sealed unsafe class VectorTransform
     public static VectorTransform Get(TileTransform transform, int size) => s_cache.GetOrAdd((transform, size), static key => new(key.Item1, key.Item2));
 
     /// <summary>Blocks of x -> blocks of x^, which are others.</summary>
-    public void Forward(float* x, float* hat, int blocks) => Run(_forward, x, hat, blocks);
+    public void Forward(float* x, float* coefficients, int blocks) => Run(_forward, x, coefficients, blocks);
 
     /// <summary>Blocks of y^ -> blocks of y, which are others.</summary>
-    public void Inverse(float* hat, float* y, int blocks) => Run(_inverse, hat, y, blocks);
+    public void Inverse(float* coefficients, float* y, int blocks) => Run(_inverse, coefficients, y, blocks);
 
     private void Run(NativeBuffer<float>? matrix, float* from, float* to, int blocks)
     {

@@ -18,8 +18,8 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
     // recomputation.
     private readonly BlockStep[] _again =
     [
-        .. block.Steps.Where(step => step.To is X1Hat or Qkv or Att or X2Hat),
-        new(BlockOperation.ExpandOnly, X2Hat, Hidden, ProfileStage.Recomputation),
+        .. block.Steps.Where(step => step.To is X1Coefficients or Qkv or Att or X2Coefficients),
+        new(BlockOperation.ExpandOnly, X2Coefficients, Hidden, ProfileStage.Recomputation),
     ];
 
     private readonly BlockLayout _layout = block.Layout;
@@ -35,13 +35,13 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
     /// <summary>
     /// From the gradient of the result to that of the input, which is the call's result; adds the gradients of the parameters.
     /// </summary>
-    public void Run(BlockCall<T> call)
+    public void Run(BlockState<T> call)
     {
         call.Shape(Result);
         foreach (BlockPanel panel in BlockLayout.BackwardPanels) call.Shape(panel);
         for (BlockPanel panel = Middle; panel < Result; panel++)
         {
-            if (_layout.Keeps(call.Keep, panel)) call.Hold(panel);
+            if (_layout.Saves(call.Keep, panel)) call.Hold(panel);
             else call.Shape(panel);
         }
 
@@ -53,7 +53,7 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
 
         int heads = checked(call.Batch * _layout.Heads);
         Loop(call, Stage.FeedForward, call.Chunks);
-        call.Parts = MultiHeadAttention<T>.Parts(heads, call.Length, call.Workspace.Team.Threads, backward: true);
+        call.Parts = MultiHeadAttention<T>.Parts(heads, call.Length, call.Workspace.Workers.Threads, backward: true);
         Loop(call, Stage.Attend, call.Parts == 1 ? heads : 2 * heads * call.Parts);
         Loop(call, Stage.Project, call.Chunks);
         int rows = 0;
@@ -62,13 +62,13 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
         AddVectorGradients(call);
     }
 
-    private void Loop(BlockCall<T> call, Stage stage, int items)
+    private void Loop(BlockState<T> call, Stage stage, int items)
     {
         Work work = new(this, call, stage);
-        call.Workspace.Team.For(items, ref work);
+        call.Workspace.Workers.For(items, ref work);
     }
 
-    private void Run(Stage stage, BlockCall<T> call, int item, int worker)
+    private void Run(Stage stage, BlockState<T> call, int item, int worker)
     {
         ScratchArea<T> scratch = call.Workspace.Scratch(worker);
         switch (stage)
@@ -81,41 +81,41 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
     }
 
     // dy -> dm, the gradient of the middle, and the gradient of the attention's output, of one chunk.
-    private void FeedForward(BlockCall<T> call, int chunk, int worker, ScratchArea<T> scratch)
+    private void FeedForward(BlockState<T> call, int chunk, int worker, ScratchArea<T> scratch)
     {
         long t0 = call.Now();
         int width = call.Width;
-        RbeLinear<T> contract = block.FeedForward.Contract, output = block.Attention.Output;
-        T* hidden = call[Hidden].Chunk(chunk), hiddenHat = call[HiddenHat].Chunk(chunk);
+        RbeLinear<T> contract = block.FeedForward.DownProjection, output = block.Attention.Output;
+        T* hidden = call[Hidden].Chunk(chunk), hiddenCoefficients = call[HiddenCoefficients].Chunk(chunk);
         if (call.Keep is not CheckpointPolicy.None)
         {
-            block.FeedForward.RecomputeHat(hidden, hiddenHat, width);
-            output.TransformBlocks(output.TileColumns, call[Att].Chunk(chunk), call[AttHat].Chunk(chunk), width);
+            block.FeedForward.RecomputeCoefficients(hidden, hiddenCoefficients, width);
+            output.TransformBlocks(output.TileColumns, call[Att].Chunk(chunk), call[AttCoefficients].Chunk(chunk), width);
             t0 = call.Lap(worker, ProfileStage.Recomputation, t0);
         }
 
-        foreach (BlockPanel hat in BlockLayout.Hats)
+        foreach (BlockPanel coefficients in BlockLayout.Inputs)
         {
-            T* moments = call[InputMoments].Chunk(chunk) + ((long)_layout.InputMomentsOf(hat) * width);
-            RbeLinear<T>.MomentsOf(block.Readers(hat), call[hat].Chunk(chunk), moments, width);
+            T* moments = call[InputMoments].Chunk(chunk) + ((long)_layout.InputAlphaMoments(coefficients) * width);
+            RbeLinear<T>.MomentsOf(block.Readers(coefficients), call[coefficients].Chunk(chunk), moments, width);
         }
 
         // y = m + drop(contract(gelu(expand(LN2 m))))
-        T* dy = call.OutputGradient!.Chunk(chunk), g = call[ContractHat].Chunk(chunk);
+        T* dy = call.OutputGradient!.Chunk(chunk), g = call[DownGradientCoefficients].Chunk(chunk);
         T* dNorm = scratch.Take((long)_layout.PaddedWidth * width);
         contract.TransformGradient(
             0, contract.TileRows, Dropped(call, DropoutSite.FeedForwardResidual, chunk, dy, g), g,
-            Moments(call, BlockMatrix.Contract, chunk), Sums(call, BlockVector.ContractBias, chunk), width);
+            Moments(call, BlockMatrix.DownProjection, chunk), Sums(call, BlockVector.DownProjectionBias, chunk), width);
         block.FeedForward.BackwardChunk(
-            g, Moments(call, BlockMatrix.Contract, chunk), hidden, call[ExpandHat].Chunk(chunk),
-            Moments(call, BlockMatrix.Expand, chunk), Sums(call, BlockVector.ExpandBias, chunk), dNorm, width, scratch);
+            g, Moments(call, BlockMatrix.DownProjection, chunk), hidden, call[UpGradientCoefficients].Chunk(chunk),
+            Moments(call, BlockMatrix.UpProjection, chunk), Sums(call, BlockVector.UpProjectionBias, chunk), dNorm, width, scratch);
         t0 = call.Lap(worker, ProfileStage.FeedForwardBackward, t0);
         T* dm = call[MiddleGradient].Chunk(chunk);
         Normalize(call, Middle, chunk, dNorm, dy, dm);
         t0 = call.Lap(worker, ProfileStage.LayerNorm2Backward, t0);
 
         // m = x + drop(output(att))
-        g = call[OutputHat].Chunk(chunk);
+        g = call[OutputGradientCoefficients].Chunk(chunk);
         output.TransformGradient(
             0, output.TileRows, Dropped(call, DropoutSite.AttentionResidual, chunk, dm, g), g,
             Moments(call, BlockMatrix.Output, chunk), Sums(call, BlockVector.OutputBias, chunk), width);
@@ -125,7 +125,7 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
     }
 
     // Items of a divided backward are the heads' parts of queries, then their parts of keys and values.
-    private void Attend(BlockCall<T> call, int item, int worker, ScratchArea<T> scratch)
+    private void Attend(BlockState<T> call, int item, int worker, ScratchArea<T> scratch)
     {
         long t0 = call.Now();
         int parts = call.Batch * _layout.Heads * call.Parts;
@@ -139,7 +139,7 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
     }
 
     // dq, dk, dv -> dx of one chunk.
-    private void Project(BlockCall<T> call, int chunk, int worker, ScratchArea<T> scratch)
+    private void Project(BlockState<T> call, int chunk, int worker, ScratchArea<T> scratch)
     {
         long t0 = call.Now();
         T* dNorm = scratch.Take((long)_layout.PaddedWidth * call.Width);
@@ -154,7 +154,7 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
 
     // Through a half's LayerNorm to its input x: the residual's gradient goes past it, dx = residual + LN'(dNorm), or in a post-LN block
     // through it too.
-    private void Normalize(BlockCall<T> call, BlockPanel input, int chunk, T* dNorm, T* residual, T* dx)
+    private void Normalize(BlockState<T> call, BlockPanel input, int chunk, T* dNorm, T* residual, T* dx)
     {
         (BlockVector gamma, BlockVector beta) = input == Input
             ? (BlockVector.Gamma1, BlockVector.Beta1)
@@ -176,7 +176,7 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
     }
 
     // Coefficients and alphas of one tile row of one matrix, over all chunks in order.
-    private void Weights(BlockCall<T> call, int row, int worker)
+    private void Weights(BlockState<T> call, int row, int worker)
     {
         long t0 = call.Now();
         foreach (BlockMatrix matrix in BlockLayout.BackwardOrder)
@@ -184,11 +184,11 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
             RbeLinear<T> linear = block.Linears[(int)matrix];
             if (row < linear.TileRows)
             {
-                BlockPanel hat = BlockLayout.InputOf(matrix);
+                BlockPanel coefficients = BlockLayout.InputOf(matrix);
                 linear.GradientRow(
-                    row, call[hat], call[InputMoments], _layout.InputMomentsOf(hat),
+                    row, call[coefficients], call[InputMoments], _layout.InputAlphaMoments(coefficients),
                     call[BlockLayout.GradientOf(matrix)], _layout.GradientRowOf(matrix),
-                    call[GradientMoments], _layout.GradientMomentsOf(matrix), ChunkGroup.Of(call.Length), call.Gradients);
+                    call[GradientMoments], _layout.GradientAlphaMoments(matrix), ChunkGroup.Of(call.Length), call.Gradients);
                 break;
             }
 
@@ -199,7 +199,7 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
     }
 
     // Biases and LayerNorm vectors: the chunks' sums, added up group by group in the order of the chunks.
-    private void AddVectorGradients(BlockCall<T> call)
+    private void AddVectorGradients(BlockState<T> call)
     {
         int stride = _layout.Sums, group = ChunkGroup.Of(call.Length);
         for (int first = 0; first < call.Chunks; first += group)
@@ -221,14 +221,14 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
         }
     }
 
-    private T* Sums(BlockCall<T> call, BlockVector vector, int chunk) =>
+    private T* Sums(BlockState<T> call, BlockVector vector, int chunk) =>
         call.Sums.Pointer + ((long)chunk * _layout.Sums) + _layout.SumOf(vector);
 
-    private T* Moments(BlockCall<T> call, BlockMatrix matrix, int chunk) =>
-        call[GradientMoments].Chunk(chunk) + ((long)_layout.GradientMomentsOf(matrix) * call.Width);
+    private T* Moments(BlockState<T> call, BlockMatrix matrix, int chunk) =>
+        call[GradientMoments].Chunk(chunk) + ((long)_layout.GradientAlphaMoments(matrix) * call.Width);
 
     // The gradient before a dropout: without one the gradient itself, else a copy in the target.
-    private T* Dropped(BlockCall<T> call, DropoutSite site, int chunk, T* gradient, T* target)
+    private T* Dropped(BlockState<T> call, DropoutSite site, int chunk, T* gradient, T* target)
     {
         if (!block.Drops(call)) return gradient;
         Copy(gradient, target, call);
@@ -236,13 +236,13 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
         return target;
     }
 
-    private void Copy(T* source, T* target, BlockCall<T> call)
+    private void Copy(T* source, T* target, BlockState<T> call)
     {
         long bytes = (long)_layout.PaddedWidth * call.Width * sizeof(T);
         Buffer.MemoryCopy(source, target, bytes, bytes);
     }
 
-    private readonly struct Work(BlockBackward<T> backward, BlockCall<T> call, Stage stage) : IParallelWork
+    private readonly struct Work(BlockBackward<T> backward, BlockState<T> call, Stage stage) : IParallelWork
     {
         public void Execute(int item, int worker) => backward.Run(stage, call, item, worker);
     }

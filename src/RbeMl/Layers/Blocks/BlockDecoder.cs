@@ -39,7 +39,7 @@ internal sealed unsafe class BlockDecoder<T>(RbeTransformerBlock<T> block)
         T* from = workspace.Panel("block.decodeInput").Reshape(1, width, width).Pointer, to = from + ((long)MostVectors * width);
         for (int b = 0; b < batch; b++)
         {
-            for (int f = 0; f < width; f++) from[((long)b * width) + f] = x.Pointer[((long)f * x.Width) + b];
+            for (int f = 0; f < width; f++) from[((long)b * width) + f] = x.Pointer[((long)f * x.Lanes) + b];
         }
 
         Run(from, to, batch, cache, workspace);
@@ -47,7 +47,7 @@ internal sealed unsafe class BlockDecoder<T>(RbeTransformerBlock<T> block)
         y.Clear();
         for (int b = 0; b < batch; b++)
         {
-            for (int f = 0; f < _layout.Width; f++) y.Pointer[((long)f * y.Width) + b] = to[((long)b * width) + f];
+            for (int f = 0; f < _layout.Width; f++) y.Pointer[((long)f * y.Lanes) + b] = to[((long)b * width) + f];
         }
     }
 
@@ -68,7 +68,7 @@ internal sealed unsafe class BlockDecoder<T>(RbeTransformerBlock<T> block)
         }
 
         workspace.EnsureScratch(scratch + ScratchArea<T>.Size(_layout.Tile));
-        DecodeCall<T> call = workspace.Decode();
+        DecodeState<T> call = workspace.Decode();
         call.Begin(_layout, x, y, batch, cache, workspace);
         block.DecodeNorms(call.NormVectors);
         new Span<T>(call[Att, 0], checked(batch * _layout.PaddedWidth)).Clear(); // attention writes no padding
@@ -77,7 +77,7 @@ internal sealed unsafe class BlockDecoder<T>(RbeTransformerBlock<T> block)
             if (step.IsProduct || step.Operation == BlockOperation.Attend)
             {
                 Work work = new(this, call, step);
-                workspace.Team.For(step.IsProduct ? _layout.Rows(step.To) / _layout.Tile : batch * _layout.Heads, ref work);
+                workspace.Workers.For(step.IsProduct ? _layout.Rows(step.To) / _layout.Tile : batch * _layout.Heads, ref work);
                 continue;
             }
 
@@ -90,7 +90,7 @@ internal sealed unsafe class BlockDecoder<T>(RbeTransformerBlock<T> block)
     }
 
     // A step that is no product, of one vector.
-    private void Run(in BlockStep step, DecodeCall<T> call, int sequence)
+    private void Run(in BlockStep step, DecodeState<T> call, int sequence)
     {
         T* x = call[step.From, sequence];
         if (step.Operation is BlockOperation.Normalize or BlockOperation.AddNormalized)
@@ -110,16 +110,16 @@ internal sealed unsafe class BlockDecoder<T>(RbeTransformerBlock<T> block)
         Transform(step.To, x, call[step.To, sequence], call.Moments(step.To, sequence), _layout.PaddedWidth / _layout.Tile);
     }
 
-    // Some blocks of a hat and, if one of the matrices that read it has alphas, their moments.
-    private void Transform(BlockPanel hat, T* x, T* xHat, T* moments, int blocks)
+    // Some blocks of a panel of coefficients and, if one of the matrices that read it has alphas, their moments.
+    private void Transform(BlockPanel coefficients, T* x, T* xCoefficients, T* moments, int blocks)
     {
-        RbeLinear<T>[] readers = block.Readers(hat);
-        readers[0].TransformVector(x, xHat, blocks);
-        if (Array.Find(readers, linear => linear.VectorMoments != 0) is { } reader) reader.VectorMomentsOf(xHat, moments, blocks);
+        RbeLinear<T>[] readers = block.Readers(coefficients);
+        readers[0].TransformVector(x, xCoefficients, blocks);
+        if (Array.Find(readers, linear => linear.VectorMoments != 0) is { } reader) reader.VectorAlphaMoments(xCoefficients, moments, blocks);
     }
 
     // A tile row of a product, or a head.
-    private void Run(in BlockStep step, DecodeCall<T> call, int item, ScratchArea<T> scratch)
+    private void Run(in BlockStep step, DecodeState<T> call, int item, ScratchArea<T> scratch)
     {
         if (step.Operation == BlockOperation.Attend)
         {
@@ -141,7 +141,7 @@ internal sealed unsafe class BlockDecoder<T>(RbeTransformerBlock<T> block)
     }
 
     // The new key and value go into the cache; then the query sees all that is there.
-    private void Attend(DecodeCall<T> call, int sequence, int head)
+    private void Attend(DecodeState<T> call, int sequence, int head)
     {
         int d = block.Attention.HeadWidth, width = _layout.PaddedWidth;
         LayerKvCache<T> cache = call.Cache;
@@ -167,7 +167,7 @@ internal sealed unsafe class BlockDecoder<T>(RbeTransformerBlock<T> block)
         AttentionKernel.Forward(p);
     }
 
-    private void RequireFinite(DecodeCall<T> call)
+    private void RequireFinite(DecodeState<T> call)
     {
         long size = (long)call.Batch * _layout.PaddedWidth;
         if (FiniteSearch.AllFinite(call[Result, 0], size) && FiniteSearch.AllFinite(call[Qkv, 0], 3 * size)) return;
@@ -191,7 +191,7 @@ internal sealed unsafe class BlockDecoder<T>(RbeTransformerBlock<T> block)
         }
     }
 
-    private readonly struct Work(BlockDecoder<T> decoder, DecodeCall<T> call, BlockStep step) : IParallelWork
+    private readonly struct Work(BlockDecoder<T> decoder, DecodeState<T> call, BlockStep step) : IParallelWork
     {
         public void Execute(int item, int worker) => decoder.Run(step, call, item, call.Workspace.Scratch(worker));
     }

@@ -25,20 +25,20 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
     /// <summary>Scratch elements of a thread.</summary>
     public long Scratch(int tokens, int threads)
     {
-        int together = Together((int)(Panel<T>.Elements(tokens, 1) / Panel<T>.WidthFor(tokens)), threads);
-        long hats = (2L + together) * _layout.PaddedWidth, moments = (long)together * MomentRows;
+        int together = Together((int)(Panel<T>.Elements(tokens, 1) / Panel<T>.LanesFor(tokens)), threads);
+        long coefficients = (2L + together) * _layout.PaddedWidth, moments = (long)together * MomentRows;
         long products = Math.Max(block.FeedForward.ScratchElements(together), block.Attention.ScratchElements(together));
-        return ScratchArea<T>.Size(Panel<T>.WideWidth * (hats + moments)) + products + 64;
+        return ScratchArea<T>.Size(Panel<T>.WideLanes * (coefficients + moments)) + products + 64;
     }
 
     /// <summary>Gives the panels of a call their shapes, and does the block's steps.</summary>
-    public void Run(BlockCall<T> call)
+    public void Run(BlockState<T> call)
     {
         Prepare(call);
         for (BlockPanel panel = Middle; panel <= Result; panel++)
         {
             bool always = panel is Middle or Qkv or Att or Result;
-            if (always || (call.IsDivided && panel != Hidden) || _layout.Keeps(call.Keep, panel)) call.Shape(panel);
+            if (always || (call.IsDivided && panel != Hidden) || _layout.Saves(call.Keep, panel)) call.Shape(panel);
         }
 
         if (call.IsDivided) call.Shape(InputMoments);
@@ -48,21 +48,21 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
     }
 
     /// <summary>Decodes the LayerNorms and chooses how chunks are shared among threads.</summary>
-    public void Prepare(BlockCall<T> call)
+    public void Prepare(BlockState<T> call)
     {
         block.DecodeNorms(call.NormVectors.Ensure(_layout.NormVectors));
-        int threads = call.Workspace.Team.Threads;
+        int threads = call.Workspace.Workers.Threads;
         call.Together = Together(call.Chunks, threads);
         call.IsDivided = call.Chunks < threads && !block.UsesCodes; // codes are made a chunk at a time
     }
 
     /// <summary>Makes room for a call in the threads' scratch.</summary>
-    public void EnsureScratch(BlockCall<T> call, bool backward) => call.Workspace.EnsureScratch(Math.Max(
-        Scratch(call.Tokens, call.Workspace.Team.Threads),
+    public void EnsureScratch(BlockState<T> call, bool backward) => call.Workspace.EnsureScratch(Math.Max(
+        Scratch(call.Tokens, call.Workspace.Workers.Threads),
         block.Attention.HeadScratch(call.Batch, call.Length, call.Past, backward, call.Options.Cache)));
 
     /// <summary>Does some steps; the panels that they write to are there.</summary>
-    public void Run(BlockCall<T> call, BlockStep[] steps)
+    public void Run(BlockState<T> call, BlockStep[] steps)
     {
         for (int first = 0, end; first < steps.Length; first = end)
         {
@@ -76,7 +76,7 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
             while (!call.IsDivided && end < steps.Length && steps[end].Operation != BlockOperation.Attend) end++;
             int items = call.IsDivided ? call.Chunks * TileRows(steps[first]) : (call.Chunks + call.Together - 1) / call.Together;
             Work work = new(this, call, steps, first, end);
-            call.Workspace.Team.For(items, ref work);
+            call.Workspace.Workers.For(items, ref work);
         }
     }
 
@@ -87,15 +87,15 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
     private int TileRows(in BlockStep step) => step.IsProduct ? _layout.Rows(step.To) / _layout.Tile : 1;
 
     // All steps of a few chunks, or one step of a chunk, if it is a product one tile row of that.
-    private void Run(BlockCall<T> call, ReadOnlySpan<BlockStep> steps, int item, int worker)
+    private void Run(BlockState<T> call, ReadOnlySpan<BlockStep> steps, int item, int worker)
     {
         ScratchArea<T> scratch = call.Workspace.Scratch(worker);
         int rows = TileRows(steps[0]);
         int first = call.IsDivided ? item / rows : item * call.Together;
         int count = call.IsDivided ? 1 : Math.Min(call.Together, call.Chunks - first);
         long lanes = call.IsDivided ? 0 : count * call.Width;
-        T* hat = scratch.Take(_layout.PaddedWidth * lanes), moments = scratch.Take(MomentRows * lanes);
-        Part part = new(call, first, count, call.IsDivided ? item % rows : null, hat, moments);
+        T* coefficients = scratch.Take(_layout.PaddedWidth * lanes), moments = scratch.Take(MomentRows * lanes);
+        Part part = new(call, first, count, call.IsDivided ? item % rows : null, coefficients, moments);
         long t0 = call.Now();
         foreach (BlockStep step in steps)
         {
@@ -120,7 +120,7 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
 
     private void RunChunk(in BlockStep step, in Part part, int c, ScratchArea<T> scratch)
     {
-        (BlockCall<T> call, int chunk) = (part.Call, part.First + c);
+        (BlockState<T> call, int chunk) = (part.Call, part.First + c);
         T* from = call[step.From].Chunk(chunk);
         if (step.Operation is BlockOperation.Add or BlockOperation.AddNormalized)
         {
@@ -140,14 +140,14 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
         }
 
         RbeLinear<T>[] readers = block.Readers(step.To);
-        HatBlocks<T> hat = Read(part, step.To);
-        if (step.Operation == BlockOperation.Normalize) Normalize(step.From == Input, readers[0], call, chunk, from, hat.Hat[c]);
-        else readers[0].TransformBlocks(readers[0].TileColumns, from, hat.Hat[c], call.Width);
-        RbeLinear<T>.MomentsOf(readers, hat.Hat[c], hat.Moments[c], call.Width);
+        CoefficientBlocks<T> coefficients = Read(part, step.To);
+        if (step.Operation == BlockOperation.Normalize) Normalize(step.From == Input, readers[0], call, chunk, from, coefficients.Coefficients[c]);
+        else readers[0].TransformBlocks(readers[0].TileColumns, from, coefficients.Coefficients[c], call.Width);
+        RbeLinear<T>.MomentsOf(readers, coefficients.Coefficients[c], coefficients.Moments[c], call.Width);
     }
 
     // LayerNorm into its transform: block by block in the nearest cache (fused), or by way of the whole normalised chunk.
-    private void Normalize(bool first, RbeLinear<T> linear, BlockCall<T> call, int chunk, T* x, T* hat)
+    private void Normalize(bool first, RbeLinear<T> linear, BlockState<T> call, int chunk, T* x, T* coefficients)
     {
         LayerNorm<T> norm = block.NormOf(first ? Input : Middle);
         NormPlace<T> at = call.Norm(first, chunk);
@@ -155,7 +155,7 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
         norm.Statistics(x, at.Mean, at.Rstd, width);
         for (int j = 0; j < linear.TileColumns; j += together)
         {
-            T* blocks = hat + ((long)j * linear.Tile * width);
+            T* blocks = coefficients + ((long)j * linear.Tile * width);
             norm.ApplyBlock(x, at.Mean, at.Rstd, at.Gamma, at.Beta, j * linear.Tile, together * linear.Tile, blocks, width);
             linear.TransformBlocks(together, blocks, blocks, width);
         }
@@ -163,10 +163,10 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
 
     private void Multiply(in BlockStep step, in Part part, ScratchArea<T> scratch)
     {
-        HatBlocks<T> x = Read(part, step.From);
+        CoefficientBlocks<T> x = Read(part, step.From);
         if (Array.Find(block.Readers(step.From), linear => linear.UsesCodes) is { } reader)
         {
-            x = reader.Quantize(x, reader.TileColumns, scratch.Take(reader.CodeElements(reader.TileColumns, x.Width) * x.Count));
+            x = reader.Quantize(x, reader.TileColumns, scratch.Take(reader.CodeElements(reader.TileColumns, x.Lanes) * x.Count));
         }
 
         (int row, int rows) = MultiplyRows(step, part, x, scratch);
@@ -174,7 +174,7 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
         for (int c = 0; c < x.Count; c++) part.Call.Look(step.To, part.First + c, row * _layout.Tile, rows * _layout.Tile);
     }
 
-    private (int First, int Rows) MultiplyRows(in BlockStep step, in Part part, HatBlocks<T> x, ScratchArea<T> scratch)
+    private (int First, int Rows) MultiplyRows(in BlockStep step, in Part part, CoefficientBlocks<T> x, ScratchArea<T> scratch)
     {
         RbeLinear<T>[] linears = block.Readers(step.From);
         (int first, int rows) = part.Row is { } one ? (one, 1) : (0, TileRows(step));
@@ -190,43 +190,43 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
     // Of whole chunks the whole layer: its hidden features stay in the cache, a few tiles at a time.
     private void Expand(in Part part, ScratchArea<T> scratch)
     {
-        BlockCall<T> call = part.Call;
+        BlockState<T> call = part.Call;
         FeedForward<T> feedForward = block.FeedForward;
-        HatBlocks<T> x = Read(part, X2Hat);
+        CoefficientBlocks<T> x = Read(part, X2Coefficients);
         if (part.Row is not { } row)
         {
             ChunkPointers<T> hidden = call.Holds(Hidden) ? Block(part, Hidden, 0) : default;
-            ChunkPointers<T> hat = call.Holds(HiddenHat) ? Block(part, HiddenHat, 0) : default;
-            feedForward.ForwardChunks(x, hidden, hat, Block(part, Result, 0), scratch);
+            ChunkPointers<T> coefficients = call.Holds(HiddenCoefficients) ? Block(part, HiddenCoefficients, 0) : default;
+            feedForward.ForwardChunks(x, hidden, coefficients, Block(part, Result, 0), scratch);
             return;
         }
 
         T* input = call.Holds(Hidden) ? Block(part, Hidden, row)[0] : scratch.Take((long)_layout.Tile * call.Width);
-        T* moments = Read(part, HiddenHat).Moments[0] + ((long)row * BasisFunctions.FactorCount * call.Width);
-        feedForward.HiddenRow(row, x, input, Block(part, HiddenHat, row)[0], moments, scratch);
+        T* moments = Read(part, HiddenCoefficients).Moments[0] + ((long)row * BasisFunctions.FactorCount * call.Width);
+        feedForward.HiddenRow(row, x, input, Block(part, HiddenCoefficients, row)[0], moments, scratch);
     }
 
     // Of whole chunks Expand did it.
     private void Contract(in Part part, ScratchArea<T> scratch)
     {
-        if (part.Row is { } row) block.FeedForward.OutputRow(row, Read(part, HiddenHat), Block(part, Result, row)[0], scratch);
+        if (part.Row is { } row) block.FeedForward.OutputRow(row, Read(part, HiddenCoefficients), Block(part, Result, row)[0], scratch);
     }
 
     // Parts of a head need its keys and values in the cache before any of them starts.
-    private void AttendAll(BlockCall<T> call)
+    private void AttendAll(BlockState<T> call)
     {
         int heads = checked(call.Batch * _layout.Heads);
-        call.Parts = MultiHeadAttention<T>.Parts(heads, call.Length, call.Workspace.Team.Threads, backward: false);
+        call.Parts = MultiHeadAttention<T>.Parts(heads, call.Length, call.Workspace.Workers.Threads, backward: false);
         bool appends = call.Options.Cache is not null && call.Parts > 1;
         HeadWork append = new(this, call, append: true), attend = new(this, call, append: false);
-        if (appends) call.Workspace.Team.For(heads, ref append);
-        call.Workspace.Team.For(heads * call.Parts, ref attend);
+        if (appends) call.Workspace.Workers.For(heads, ref append);
+        call.Workspace.Workers.For(heads * call.Parts, ref attend);
     }
 
-    private void Append(BlockCall<T> call, int head) =>
+    private void Append(BlockState<T> call, int head) =>
         block.Attention.HeadAppend(block.HeadOf(call, head), call[Qkv], call.Options.Cache!);
 
-    private void Attend(BlockCall<T> call, int item, int worker)
+    private void Attend(BlockState<T> call, int item, int worker)
     {
         long t0 = call.Now();
         MultiHeadAttention<T>.HeadCall head = block.HeadOf(call, item / call.Parts);
@@ -240,41 +240,41 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
     /// <summary>
     /// The part of its head that an item is: the last queries see the most keys, so parts run from the last to the first.
     /// </summary>
-    public static MultiHeadAttention<T>.HeadPart HeadPart(BlockCall<T> call, int item) =>
+    public static MultiHeadAttention<T>.HeadPart HeadPart(BlockState<T> call, int item) =>
         new(call.Parts - 1 - (item % call.Parts), call.Parts);
 
-    // A hat of the part's chunks with its moments: in their panels, or in the scratch that one hat after the other passes through.
-    private HatBlocks<T> Read(in Part part, BlockPanel hat)
+    // A panel of coefficients of the part's chunks with its moments: in their panels, or in the scratch that one panel after the other passes through.
+    private CoefficientBlocks<T> Read(in Part part, BlockPanel coefficients)
     {
-        BlockCall<T> call = part.Call;
+        BlockState<T> call = part.Call;
         int width = call.Width;
-        ChunkPointers<T> values = call.Holds(hat) ? Block(part, hat, 0) : new(part.Hat, (long)_layout.PaddedWidth * width);
+        ChunkPointers<T> values = call.Holds(coefficients) ? Block(part, coefficients, 0) : new(part.Hat, (long)_layout.PaddedWidth * width);
         ChunkPointers<T> moments = part.Row is null
             ? new(part.Moments, (long)MomentRows * width)
-            : new(call[InputMoments].Chunk(part.First) + ((long)_layout.InputMomentsOf(hat) * width), 0);
-        return new HatBlocks<T>(part.Group, values, moments, default);
+            : new(call[InputMoments].Chunk(part.First) + ((long)_layout.InputAlphaMoments(coefficients) * width), 0);
+        return new CoefficientBlocks<T>(part.Group, values, moments, default);
     }
 
     // A tile row of a panel in the part's chunks.
     private ChunkPointers<T> Block(in Part part, BlockPanel panel, int row) =>
         new(part.Call[panel].Chunk(part.First) + ((long)row * _layout.Tile * part.Call.Width), part.Call[panel].ChunkStride);
 
-    // A few chunks and scratch for a hat of theirs, or, in a divided call, one tile row of a chunk.
-    private readonly struct Part(BlockCall<T> call, int first, int count, int? row, T* hat, T* moments)
+    // A few chunks and scratch for coefficients of theirs, or, in a divided call, one tile row of a chunk.
+    private readonly struct Part(BlockState<T> call, int first, int count, int? row, T* coefficients, T* moments)
     {
-        public readonly BlockCall<T> Call = call;
+        public readonly BlockState<T> Call = call;
         public readonly int First = first;
         public readonly int? Row = row;
-        public readonly T* Hat = hat, Moments = moments;
+        public readonly T* Hat = coefficients, Moments = moments;
         public readonly ChunkBatch Group = new(count, call.Width, call[Input].TokensIn(first + count - 1));
     }
 
-    private readonly struct Work(BlockForward<T> forward, BlockCall<T> call, BlockStep[] steps, int first, int end) : IParallelWork
+    private readonly struct Work(BlockForward<T> forward, BlockState<T> call, BlockStep[] steps, int first, int end) : IParallelWork
     {
         public void Execute(int item, int worker) => forward.Run(call, steps.AsSpan(first, end - first), item, worker);
     }
 
-    private readonly struct HeadWork(BlockForward<T> forward, BlockCall<T> call, bool append) : IParallelWork
+    private readonly struct HeadWork(BlockForward<T> forward, BlockState<T> call, bool append) : IParallelWork
     {
         public void Execute(int item, int worker)
         {

@@ -21,14 +21,14 @@ public enum BlockMatrix
     Output,
 
     /// <summary>[F, D].</summary>
-    Expand,
+    UpProjection,
 
     /// <summary>[D, F].</summary>
-    Contract,
+    DownProjection,
 }
 
 /// <summary>
-/// The panels of a call; a hat is in the coefficient domain, where products are computed. First those that a context may keep, in the order
+/// The panels of a call; those called coefficients are transformed: there products are computed. First those that a context may keep, in the order
 /// in which it puts them away (what a leaner policy keeps comes first), then those of a call alone.
 /// </summary>
 internal enum BlockPanel
@@ -40,7 +40,7 @@ internal enum BlockPanel
     Middle,
 
     /// <summary>LN1(x).</summary>
-    X1Hat,
+    X1Coefficients,
 
     /// <summary>Query, key, value, one below the other.</summary>
     Qkv,
@@ -49,36 +49,36 @@ internal enum BlockPanel
     Att,
 
     /// <summary>LN2(middle).</summary>
-    X2Hat,
+    X2Coefficients,
 
     /// <summary>Input of GELU.</summary>
     Hidden,
 
     /// <summary>Att.</summary>
-    AttHat,
+    AttCoefficients,
 
     /// <summary>Output of GELU.</summary>
-    HiddenHat,
+    HiddenCoefficients,
 
     /// <summary>y, or the gradient of x in a backward; the caller's.</summary>
     Result,
 
-    /// <summary>Moments of the four hats, for the alphas.</summary>
+    /// <summary>Moments of the four coefficients, for the alphas.</summary>
     InputMoments,
 
-    /// <summary>Moments of the four gradients that are hats.</summary>
+    /// <summary>Moments of the four gradients that are coefficients.</summary>
     GradientMoments,
 
     /// <summary>Gradient of what Contract writes.</summary>
-    ContractHat,
+    DownGradientCoefficients,
 
     /// <summary>Gradient of what Expand writes.</summary>
-    ExpandHat,
+    UpGradientCoefficients,
 
     /// <summary>Gradient of what the attention's output matrix writes.</summary>
-    OutputHat,
+    OutputGradientCoefficients,
 
-    /// <summary>Gradient of Qkv; later the same as a hat.</summary>
+    /// <summary>Gradient of Qkv; later the same in coefficients.</summary>
     QkvGradient,
 
     /// <summary>Gradient of Att.</summary>
@@ -91,10 +91,10 @@ internal enum BlockPanel
 /// <summary>The vectors of a block, in the order of a chunk's sums for their gradients.</summary>
 internal enum BlockVector
 {
-    ContractBias,
+    DownProjectionBias,
     Gamma2,
     Beta2,
-    ExpandBias,
+    UpProjectionBias,
     OutputBias,
     QueryBias,
     KeyBias,
@@ -112,15 +112,15 @@ internal sealed class BlockLayout
     private const int Factors = BasisFunctions.FactorCount;
     private const int Norms = 2;
 
-    // The six matrices: name, hat that it reads, panel that it writes, hat of that one's gradient, bias.
+    // The six matrices: name, coefficients that it reads, panel that it writes, coefficients of that one's gradient, bias.
     private static readonly MatrixRow[] s_matrices =
     [
-        new(BlockMatrix.Query, "attention.query", X1Hat, Qkv, QkvGradient, BlockVector.QueryBias),
-        new(BlockMatrix.Key, "attention.key", X1Hat, Qkv, QkvGradient, BlockVector.KeyBias),
-        new(BlockMatrix.Value, "attention.value", X1Hat, Qkv, QkvGradient, BlockVector.ValueBias),
-        new(BlockMatrix.Output, "attention.output", AttHat, Middle, OutputHat, BlockVector.OutputBias),
-        new(BlockMatrix.Expand, "feedforward.expand", X2Hat, Hidden, ExpandHat, BlockVector.ExpandBias),
-        new(BlockMatrix.Contract, "feedforward.contract", HiddenHat, Result, ContractHat, BlockVector.ContractBias),
+        new(BlockMatrix.Query, "attention.query", X1Coefficients, Qkv, QkvGradient, BlockVector.QueryBias),
+        new(BlockMatrix.Key, "attention.key", X1Coefficients, Qkv, QkvGradient, BlockVector.KeyBias),
+        new(BlockMatrix.Value, "attention.value", X1Coefficients, Qkv, QkvGradient, BlockVector.ValueBias),
+        new(BlockMatrix.Output, "attention.output", AttCoefficients, Middle, OutputGradientCoefficients, BlockVector.OutputBias),
+        new(BlockMatrix.UpProjection, "feedforward.expand", X2Coefficients, Hidden, UpGradientCoefficients, BlockVector.UpProjectionBias),
+        new(BlockMatrix.DownProjection, "feedforward.contract", HiddenCoefficients, Result, DownGradientCoefficients, BlockVector.DownProjectionBias),
     ];
 
     private readonly (BlockPanel Panel, int Features, int Rows, CheckpointPolicy? Kept)[] _panels;
@@ -134,22 +134,22 @@ internal sealed class BlockLayout
         (Width, HiddenWidth, Heads, Tile) = (config.Width, config.HiddenWidth, config.Heads, tile);
         int d = Width, dp = PaddedWidth = Panel<float>.RoundUp(Width, tile), fp = PaddedHidden = Panel<float>.RoundUp(HiddenWidth, tile);
         int inputs = 0, gradients = 0;
-        foreach (BlockPanel hat in Hats)
+        foreach (BlockPanel coefficients in Inputs)
         {
-            _inputMoments[(int)hat] = inputs;
-            inputs += (hat == HiddenHat ? fp : dp) / tile * Factors;
+            _inputMoments[(int)coefficients] = inputs;
+            inputs += (coefficients == HiddenCoefficients ? fp : dp) / tile * Factors;
         }
 
         foreach (BlockMatrix m in BackwardOrder)
         {
             _gradientMoments[(int)m] = gradients;
-            gradients += (m == BlockMatrix.Expand ? fp : dp) / tile * Factors;
+            gradients += (m == BlockMatrix.UpProjection ? fp : dp) / tile * Factors;
         }
 
         foreach (BlockVector vector in Enum.GetValues<BlockVector>())
         {
             _sums[(int)vector] = Sums;
-            Sums += vector == BlockVector.ExpandBias ? HiddenWidth : Width;
+            Sums += vector == BlockVector.UpProjectionBias ? HiddenWidth : Width;
         }
 
         // Panel, features, rows of a chunk, the leanest policy that keeps it.
@@ -157,33 +157,33 @@ internal sealed class BlockLayout
         [
             (Input, d, dp, CheckpointPolicy.Full),
             (Middle, d, dp, CheckpointPolicy.Full),
-            (X1Hat, dp, dp, CheckpointPolicy.Selective),
+            (X1Coefficients, dp, dp, CheckpointPolicy.Selective),
             (Qkv, 3 * dp, 3 * dp, CheckpointPolicy.Selective),
             (Att, d, dp, CheckpointPolicy.Selective),
-            (X2Hat, dp, dp, CheckpointPolicy.Selective),
+            (X2Coefficients, dp, dp, CheckpointPolicy.Selective),
             (Hidden, fp, fp, CheckpointPolicy.Selective),
-            (AttHat, dp, dp, CheckpointPolicy.None),
-            (HiddenHat, fp, fp, CheckpointPolicy.None),
+            (AttCoefficients, dp, dp, CheckpointPolicy.None),
+            (HiddenCoefficients, fp, fp, CheckpointPolicy.None),
             (Result, d, dp, null),
             (InputMoments, inputs, inputs, null),
             (GradientMoments, gradients, gradients, null),
-            (ContractHat, dp, dp, null),
-            (ExpandHat, fp, fp, null),
-            (OutputHat, dp, dp, null),
+            (DownGradientCoefficients, dp, dp, null),
+            (UpGradientCoefficients, fp, fp, null),
+            (OutputGradientCoefficients, dp, dp, null),
             (QkvGradient, 3 * dp, 3 * dp, null),
             (AttGradient, dp, dp, null),
             (MiddleGradient, d, dp, null),
         ];
         BlockPanel[] all = Enum.GetValues<BlockPanel>();
-        _kept = [.. Enum.GetValues<CheckpointPolicy>().Select(policy => Array.FindAll(all, p => Keeps(policy, p)))];
+        _kept = [.. Enum.GetValues<CheckpointPolicy>().Select(policy => Array.FindAll(all, p => Saves(policy, p)))];
     }
 
-    /// <summary>The hats that matrices read.</summary>
-    public static BlockPanel[] Hats { get; } = [X1Hat, AttHat, X2Hat, HiddenHat];
+    /// <summary>The coefficients that matrices read.</summary>
+    public static BlockPanel[] Inputs { get; } = [X1Coefficients, AttCoefficients, X2Coefficients, HiddenCoefficients];
 
     /// <summary>The matrices in the order in which a backward comes to them.</summary>
     public static BlockMatrix[] BackwardOrder { get; } =
-        [BlockMatrix.Contract, BlockMatrix.Expand, BlockMatrix.Output, BlockMatrix.Query, BlockMatrix.Key, BlockMatrix.Value];
+        [BlockMatrix.DownProjection, BlockMatrix.UpProjection, BlockMatrix.Output, BlockMatrix.Query, BlockMatrix.Key, BlockMatrix.Value];
 
     /// <summary>The panels of a backward alone.</summary>
     public static BlockPanel[] BackwardPanels { get; } = [.. Enum.GetValues<BlockPanel>().Where(p => p > Result)];
@@ -217,32 +217,32 @@ internal sealed class BlockLayout
 
     /// <summary>Outputs and inputs of a matrix.</summary>
     public static (int Rows, int Columns) ShapeOf(TransformerConfig config, BlockMatrix matrix) =>
-        (matrix == BlockMatrix.Expand ? config.HiddenWidth : config.Width,
-        matrix == BlockMatrix.Contract ? config.HiddenWidth : config.Width);
+        (matrix == BlockMatrix.UpProjection ? config.HiddenWidth : config.Width,
+        matrix == BlockMatrix.DownProjection ? config.HiddenWidth : config.Width);
 
     /// <summary>Whether a matrix writes to the residual stream.</summary>
     public static bool WritesStream(BlockMatrix matrix) => s_matrices[(int)matrix].Writes is Middle or Result;
 
-    /// <summary>The matrices that read a hat.</summary>
-    public static IEnumerable<BlockMatrix> ReadersOf(BlockPanel hat) => s_matrices.Where(m => m.Reads == hat).Select(m => m.Matrix);
+    /// <summary>The matrices that read a panel of coefficients.</summary>
+    public static IEnumerable<BlockMatrix> ReadersOf(BlockPanel coefficients) => s_matrices.Where(m => m.Reads == coefficients).Select(m => m.Matrix);
 
-    /// <summary>The hat that a matrix reads.</summary>
+    /// <summary>The panel of coefficients that a matrix reads.</summary>
     public static BlockPanel InputOf(BlockMatrix matrix) => s_matrices[(int)matrix].Reads;
 
-    /// <summary>The gradient, as a hat, of what a matrix writes.</summary>
+    /// <summary>The gradient, in coefficients, of what a matrix writes.</summary>
     public static BlockPanel GradientOf(BlockMatrix matrix) => s_matrices[(int)matrix].Gradient;
 
     /// <summary>The bias of a matrix.</summary>
     public static BlockVector BiasOf(BlockMatrix matrix) => s_matrices[(int)matrix].Bias;
 
     /// <summary>Whether a policy keeps a panel.</summary>
-    public bool Keeps(CheckpointPolicy? policy, BlockPanel panel) => policy <= _panels[(int)panel].Kept;
+    public bool Saves(CheckpointPolicy? policy, BlockPanel panel) => policy <= _panels[(int)panel].Kept;
 
     /// <summary>Whether a policy keeps the statistics of LayerNorms and softmax.</summary>
     public static bool KeepsStatistics(CheckpointPolicy? policy) => policy <= CheckpointPolicy.Selective;
 
     /// <summary>The panels that a policy keeps, in the order in which they are put away.</summary>
-    public ReadOnlySpan<BlockPanel> Kept(CheckpointPolicy policy) => _kept[(int)policy];
+    public ReadOnlySpan<BlockPanel> Saved(CheckpointPolicy policy) => _kept[(int)policy];
 
     /// <summary>Gives a panel its shape.</summary>
     /// <param name="which">Which it is.</param>
@@ -252,18 +252,18 @@ internal sealed class BlockLayout
         where T : unmanaged
     {
         // Attention writes the features and tokens there are, and no padding between them.
-        bool clear = which is Att or QkvGradient && (PaddedWidth != Width || tokens % Panel<T>.WidthFor(tokens) != 0);
+        bool clear = which is Att or QkvGradient && (PaddedWidth != Width || tokens % Panel<T>.LanesFor(tokens) != 0);
         panel.Reshape(tokens, _panels[(int)which].Features, _panels[(int)which].Rows, clear);
     }
 
     /// <summary>Rows of a chunk of a panel.</summary>
     public int Rows(BlockPanel panel) => _panels[(int)panel].Rows;
 
-    /// <summary>First row of a hat in <see cref="InputMoments"/>.</summary>
-    public int InputMomentsOf(BlockPanel hat) => _inputMoments[(int)hat];
+    /// <summary>First row of a panel of coefficients in <see cref="InputMoments"/>.</summary>
+    public int InputAlphaMoments(BlockPanel coefficients) => _inputMoments[(int)coefficients];
 
     /// <summary>First row of the moments of a matrix's gradient in <see cref="GradientMoments"/>.</summary>
-    public int GradientMomentsOf(BlockMatrix matrix) => _gradientMoments[(int)matrix];
+    public int GradientAlphaMoments(BlockMatrix matrix) => _gradientMoments[(int)matrix];
 
     /// <summary>First row of a matrix in its gradient's panel.</summary>
     public int GradientRowOf(BlockMatrix matrix) => GradientOf(matrix) == QkvGradient ? (int)matrix * PaddedWidth : 0;
@@ -284,7 +284,7 @@ internal sealed class BlockLayout
         if (offload is ActivationOffload.None) return 0;
         bool rounded = offload is ActivationOffload.BFloat16;
         long bytes = 0;
-        foreach (BlockPanel panel in Kept(policy)) bytes += ActivationStore<T>.BytesOf(Elements(panel, batch * length), rounded);
+        foreach (BlockPanel panel in Saved(policy)) bytes += ActivationStore<T>.BytesOf(Elements(panel, batch * length), rounded);
         if (!KeepsStatistics(policy)) return bytes;
         bytes += ActivationStore<T>.BytesOf(Statistics(batch * length), rounded: false);
         return bytes + ActivationStore<T>.BytesOf(RowStatistics(batch, length), rounded: false);
@@ -294,7 +294,7 @@ internal sealed class BlockLayout
     public long SavedElements(CheckpointPolicy policy, int batch, int length)
     {
         long elements = KeepsStatistics(policy) ? Statistics(batch * length) + RowStatistics(batch, length) : 0;
-        foreach (BlockPanel panel in Kept(policy)[1..]) elements += Elements(panel, batch * length);
+        foreach (BlockPanel panel in Saved(policy)[1..]) elements += Elements(panel, batch * length);
         return elements;
     }
 
@@ -305,7 +305,7 @@ internal sealed class BlockLayout
     {
         int tokens = batch * length;
         long saved = offload is ActivationOffload.None ? SavedElements(policy, batch, length) : -Elements(Input, tokens);
-        long sums = Panel<float>.Elements(tokens, 1) / Panel<float>.WidthFor(tokens) * Sums;
+        long sums = Panel<float>.Elements(tokens, 1) / Panel<float>.LanesFor(tokens) * Sums;
         long backward = NormVectors + BackwardPanels.Sum(p => Elements(p, tokens)) + sums;
         return SavedElements(CheckpointPolicy.None, batch, length) - saved + backward;
     }

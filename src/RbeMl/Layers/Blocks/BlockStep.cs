@@ -9,7 +9,7 @@ internal enum BlockOperation
     /// <summary>Transform of tokens.</summary>
     Transform,
 
-    /// <summary>Products of all matrices that read the hat, with biases.</summary>
+    /// <summary>Products of all matrices that read the coefficients, with biases.</summary>
     Multiply,
 
     /// <summary>Attention of heads.</summary>

@@ -20,10 +20,10 @@ public sealed record DenseBlockWeights
     public required float[] Output { get; init; }
 
     /// <summary>[F, D].</summary>
-    public required float[] Expand { get; init; }
+    public required float[] UpProjection { get; init; }
 
     /// <summary>[D, F].</summary>
-    public required float[] Contract { get; init; }
+    public required float[] DownProjection { get; init; }
 
     /// <summary>Biases and LayerNorm vectors.</summary>
     public required BlockVectors Vectors { get; init; }
@@ -57,8 +57,8 @@ public sealed record DenseBlockWeights
         Key = matrixOf(BlockMatrix.Key),
         Value = matrixOf(BlockMatrix.Value),
         Output = matrixOf(BlockMatrix.Output),
-        Expand = matrixOf(BlockMatrix.Expand),
-        Contract = matrixOf(BlockMatrix.Contract),
+        UpProjection = matrixOf(BlockMatrix.UpProjection),
+        DownProjection = matrixOf(BlockMatrix.DownProjection),
         Vectors = vectors,
     };
 
@@ -69,8 +69,8 @@ public sealed record DenseBlockWeights
         BlockMatrix.Key => Key,
         BlockMatrix.Value => Value,
         BlockMatrix.Output => Output,
-        BlockMatrix.Expand => Expand,
-        _ => Contract,
+        BlockMatrix.UpProjection => UpProjection,
+        _ => DownProjection,
     };
 }
 
@@ -90,10 +90,10 @@ public sealed record BlockVectors
     public required float[] OutputBias { get; init; }
 
     /// <summary>[F].</summary>
-    public required float[] ExpandBias { get; init; }
+    public required float[] UpProjectionBias { get; init; }
 
     /// <summary>[D].</summary>
-    public required float[] ContractBias { get; init; }
+    public required float[] DownProjectionBias { get; init; }
 
     /// <summary>[D].</summary>
     public required float[] Gamma1 { get; init; }
@@ -133,8 +133,8 @@ public sealed record BlockVectors
             OutputBias = Bias(BlockMatrix.Output),
             Gamma2 = read("ln2.gamma", terms),
             Beta2 = read("ln2.beta", terms),
-            ExpandBias = Bias(BlockMatrix.Expand),
-            ContractBias = Bias(BlockMatrix.Contract),
+            UpProjectionBias = Bias(BlockMatrix.UpProjection),
+            DownProjectionBias = Bias(BlockMatrix.DownProjection),
         };
 
         float[] Bias(BlockMatrix m) => read($"{BlockLayout.NameOf(m)}.bias", BlockLayout.ShapeOf(config, m).Rows);
@@ -144,7 +144,7 @@ public sealed record BlockVectors
     internal IEnumerable<(string Name, float[] Values)> Named =>
     [
         ("ln1.gamma", Gamma1), ("ln1.beta", Beta1), Bias(BlockMatrix.Query), Bias(BlockMatrix.Key), Bias(BlockMatrix.Value), Bias(BlockMatrix.Output),
-        ("ln2.gamma", Gamma2), ("ln2.beta", Beta2), Bias(BlockMatrix.Expand), Bias(BlockMatrix.Contract),
+        ("ln2.gamma", Gamma2), ("ln2.beta", Beta2), Bias(BlockMatrix.UpProjection), Bias(BlockMatrix.DownProjection),
     ];
 
     private (string Name, float[] Values) Bias(BlockMatrix m) => ($"{BlockLayout.NameOf(m)}.bias", BiasOf(m));
@@ -156,8 +156,8 @@ public sealed record BlockVectors
         BlockMatrix.Key => KeyBias,
         BlockMatrix.Value => ValueBias,
         BlockMatrix.Output => OutputBias,
-        BlockMatrix.Expand => ExpandBias,
-        _ => ContractBias,
+        BlockMatrix.UpProjection => UpProjectionBias,
+        _ => DownProjectionBias,
     };
 }
 
@@ -177,10 +177,10 @@ public sealed record BlockWeights
     public required RbeMatrix Output { get; init; }
 
     /// <summary>[F, D].</summary>
-    public required RbeMatrix Expand { get; init; }
+    public required RbeMatrix UpProjection { get; init; }
 
     /// <summary>[D, F].</summary>
-    public required RbeMatrix Contract { get; init; }
+    public required RbeMatrix DownProjection { get; init; }
 
     /// <summary>Biases and LayerNorm vectors.</summary>
     public required BlockVectors Vectors { get; init; }
@@ -192,8 +192,8 @@ public sealed record BlockWeights
         BlockMatrix.Key => Key,
         BlockMatrix.Value => Value,
         BlockMatrix.Output => Output,
-        BlockMatrix.Expand => Expand,
-        _ => Contract,
+        BlockMatrix.UpProjection => UpProjection,
+        _ => DownProjection,
     };
 
     /// <summary>Weights of six matrices, asked for in their order.</summary>
@@ -203,8 +203,8 @@ public sealed record BlockWeights
         Key = matrixOf(BlockMatrix.Key),
         Value = matrixOf(BlockMatrix.Value),
         Output = matrixOf(BlockMatrix.Output),
-        Expand = matrixOf(BlockMatrix.Expand),
-        Contract = matrixOf(BlockMatrix.Contract),
+        UpProjection = matrixOf(BlockMatrix.UpProjection),
+        DownProjection = matrixOf(BlockMatrix.DownProjection),
         Vectors = vectors,
     };
 

@@ -11,7 +11,7 @@ namespace RbeMl.Layers;
 internal static class ChunkGroup
 {
     private const int Most = 8, Least = 2;
-    private const int WidePart = Most * Panel<float>.WideWidth;
+    private const int WidePart = Most * Panel<float>.WideLanes;
 
     /// <summary>
     /// Chunks of a group: the most of 8, 4 and 2 for which whole groups of whole sequences can be as short as 512 tokens or one sequence; 8
@@ -31,12 +31,12 @@ internal static class ChunkGroup
 
     /// <summary>Tokens of a group.</summary>
     /// <param name="length">T, at least 1.</param>
-    public static int Tokens(int length) => Of(length) * Panel<float>.WideWidth;
+    public static int Tokens(int length) => Of(length) * Panel<float>.WideLanes;
 
     // Tokens of the shortest part that is whole sequences and whole groups; a group is a power of two.
     private static long PartOf(int length, int chunks)
     {
-        int tokens = chunks * Panel<float>.WideWidth, common = Math.Min(tokens, 1 << BitOperations.TrailingZeroCount(length));
+        int tokens = chunks * Panel<float>.WideLanes, common = Math.Min(tokens, 1 << BitOperations.TrailingZeroCount(length));
         return (long)length / common * tokens;
     }
 }

@@ -18,18 +18,18 @@ namespace RbeMl.Layers;
 public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    // GPT-2's block from top to bottom. A hat is in the coefficient domain, where the products W x^ are computed.
+    // GPT-2's block from top to bottom. Coefficients are what the transform makes of a panel: there the products W x^ are computed.
     internal static readonly BlockStep[] PreNorm =
     [
-        new(Normalize, Input, X1Hat, ProfileStage.LayerNorm1), // x^ = LN1(x)
-        new(Multiply, X1Hat, Qkv, ProfileStage.Projections), // q, k, v = W x^ + b
+        new(Normalize, Input, X1Coefficients, ProfileStage.LayerNorm1), // x^ = LN1(x)
+        new(Multiply, X1Coefficients, Qkv, ProfileStage.Projections), // q, k, v = W x^ + b
         new(Attend, Qkv, Att, ProfileStage.Attention), // a = softmax(q k' / sqrt(D / H)) v
-        new(Transform, Att, AttHat, ProfileStage.AttentionOutput), // a^ = a
-        new(Multiply, AttHat, Middle, ProfileStage.AttentionOutput), // m = W a^ + b
+        new(Transform, Att, AttCoefficients, ProfileStage.AttentionOutput), // a^ = a
+        new(Multiply, AttCoefficients, Middle, ProfileStage.AttentionOutput), // m = W a^ + b
         new(Add, Input, Middle, ProfileStage.AttentionOutput), // m = x + drop(m)
-        new(Normalize, Middle, X2Hat, ProfileStage.LayerNorm2), // x^ = LN2(m)
-        new(Expand, X2Hat, HiddenHat, ProfileStage.FeedForward), // h^ = gelu(W x^ + b)
-        new(Contract, HiddenHat, Result, ProfileStage.FeedForward), // y = W h^ + b
+        new(Normalize, Middle, X2Coefficients, ProfileStage.LayerNorm2), // x^ = LN2(m)
+        new(Expand, X2Coefficients, HiddenCoefficients, ProfileStage.FeedForward), // h^ = gelu(W x^ + b)
+        new(Contract, HiddenCoefficients, Result, ProfileStage.FeedForward), // y = W h^ + b
         new(Add, Middle, Result, ProfileStage.FeedForward), // y = m + drop(y)
     ];
 
@@ -74,9 +74,9 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
             Linear(BlockMatrix.Query), Linear(BlockMatrix.Key), Linear(BlockMatrix.Value), Linear(BlockMatrix.Output),
             config.Heads, config.Causal, MultiHeadAttention<T>.ScaleOf(config, layer));
         LayerNorm2 = Norm("ln2", v.Gamma2, v.Beta2);
-        FeedForward = new FeedForward<T>(Linear(BlockMatrix.Expand), Linear(BlockMatrix.Contract), config.Gelu);
-        _linears = [Attention.Query, Attention.Key, Attention.Value, Attention.Output, FeedForward.Expand, FeedForward.Contract];
-        _readers = [.. Enum.GetValues<BlockPanel>().Select(hat => BlockLayout.ReadersOf(hat).Select(m => _linears[(int)m]).ToArray())];
+        FeedForward = new FeedForward<T>(Linear(BlockMatrix.UpProjection), Linear(BlockMatrix.DownProjection), config.Gelu);
+        _linears = [Attention.Query, Attention.Key, Attention.Value, Attention.Output, FeedForward.UpProjection, FeedForward.DownProjection];
+        _readers = [.. Enum.GetValues<BlockPanel>().Select(coefficients => BlockLayout.ReadersOf(coefficients).Select(m => _linears[(int)m]).ToArray())];
         _forward = new BlockForward<T>(this);
         _backward = new BlockBackward<T>(this, _forward);
         _decoder = new BlockDecoder<T>(this);
@@ -154,8 +154,8 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         KeyBias = Attention.Key.BiasValues(),
         ValueBias = Attention.Value.BiasValues(),
         OutputBias = Attention.Output.BiasValues(),
-        ExpandBias = FeedForward.Expand.BiasValues(),
-        ContractBias = FeedForward.Contract.BiasValues(),
+        UpProjectionBias = FeedForward.UpProjection.BiasValues(),
+        DownProjectionBias = FeedForward.DownProjection.BiasValues(),
         Gamma1 = LayerNorm1.Gamma.ToFloats(),
         Beta1 = LayerNorm1.Beta.ToFloats(),
         Gamma2 = LayerNorm2.Gamma.ToFloats(),
@@ -254,7 +254,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
 
         options.Cache?.Reserve(length);
         long started = options.Profile ? Stopwatch.GetTimestamp() : 0;
-        BlockCall<T> call = workspace.Call();
+        BlockState<T> call = workspace.Call();
         call.Begin(workspace, Layout, x, y, batch, length, past, options, context);
         T[]? weights = options.ReturnAttentionWeights ? new T[checked((long)batch * _config.Heads * length * (past + length))] : null;
         try
@@ -278,7 +278,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         context?.Fill(this, x, options, batch, length, past);
         workspace.Profile?.AddBlock(call.Ticks);
         LayerStats? statistics = options.Profile
-            ? _profile.Finish(call.Ticks, Stopwatch.GetTimestamp() - started, Layer, workspace.Team.Threads, workspace.AllocatedBytes)
+            ? _profile.Finish(call.Ticks, Stopwatch.GetTimestamp() - started, Layer, workspace.Workers.Threads, workspace.AllocatedBytes)
             : null;
         call.End();
         return (weights, statistics);
@@ -304,7 +304,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         }
 
         CheckBackward(dy, context, gradients);
-        BlockCall<T> call = workspace.Call();
+        BlockState<T> call = workspace.Call();
         call.Begin(workspace, Layout, context.X!, dx, context.Batch, context.Length, context.Past, context.Options!, context);
         if (context.Offload != ActivationOffload.None) call.Restore(context);
         (call.OutputGradient, call.Gradients) = (dy, gradients);
@@ -349,22 +349,22 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         BlockWeights weights = GetCompressedWeights();
         RequireCodes(activations, [weights]);
         RbeTransformerBlock<T> copy = new(_config, weights.Rounded(precision), Layer);
-        copy.Compact(precision, activations);
+        copy.PackForInference(precision, activations);
         return copy;
     }
 
     /// <summary>
     /// Copies the coefficients of all matrices for vectors, which must be of that precision already, and chooses the products with codes.
     /// </summary>
-    internal void Compact(WeightPrecision precision, ActivationPrecision activations)
+    internal void PackForInference(WeightPrecision precision, ActivationPrecision activations)
     {
         _isCompact = true;
         UsesCodes = activations == ActivationPrecision.Int8;
         WeightPrecision sparse = precision == WeightPrecision.Float32 ? precision : WeightPrecision.BFloat16;
         foreach (RbeLinear<T> linear in _linears)
         {
-            linear.Compact(sparse);
-            if (UsesCodes) linear.UseCodes();
+            linear.PackForInference(sparse);
+            if (UsesCodes) linear.UseInt8();
         }
     }
 
@@ -380,8 +380,8 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     /// <summary>The LayerNorm of the half that begins with a panel.</summary>
     internal LayerNorm<T> NormOf(BlockPanel input) => input == Input ? LayerNorm1 : LayerNorm2;
 
-    /// <summary>The matrices that read a hat.</summary>
-    internal RbeLinear<T>[] Readers(BlockPanel hat) => _readers[(int)hat];
+    /// <summary>The matrices that read a panel of coefficients.</summary>
+    internal RbeLinear<T>[] Readers(BlockPanel coefficients) => _readers[(int)coefficients];
 
     /// <summary>Decodes gamma1, beta1, gamma2, beta2, each [Dp].</summary>
     internal void DecodeNorms(T* vectors)
@@ -393,17 +393,17 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
     }
 
     /// <summary>One head of one sequence of a call.</summary>
-    internal MultiHeadAttention<T>.HeadCall HeadOf(BlockCall<T> call, int item)
+    internal MultiHeadAttention<T>.HeadCall HeadOf(BlockState<T> call, int item)
     {
         (int sequence, int head) = Math.DivRem(item, _config.Heads);
         return new(sequence, head, call.Length, call.Past, Layer, AttentionDropout, sequence + 1 == call.Batch);
     }
 
     /// <summary>Whether a call drops values of the residuals.</summary>
-    internal bool Drops(BlockCall<T> call) => call.Options.Dropout is not null && _config.Dropout > 0;
+    internal bool Drops(BlockState<T> call) => call.Options.Dropout is not null && _config.Dropout > 0;
 
     /// <summary>Dropout of a chunk, if the call drops.</summary>
-    internal void Drop(BlockCall<T> call, DropoutSite site, int chunk, T* block)
+    internal void Drop(BlockState<T> call, DropoutSite site, int chunk, T* block)
     {
         if (!Drops(call)) return;
         long first = ((long)call.Options.FirstSequence * call.Length) + ((long)chunk * call.Width);

@@ -144,7 +144,7 @@ internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
     {
         int needed = Length + tokens;
         if (needed <= Stride) return;
-        int room = (int)Math.Min(MostRoom, Math.Max(Panel<T>.RoundUp(needed, Panel<T>.WideWidth), 2L * Stride));
+        int room = (int)Math.Min(MostRoom, Math.Max(Panel<T>.RoundUp(needed, Panel<T>.WideLanes), 2L * Stride));
         long rows = (long)Batch * Heads;
         _keys.Widen(rows * HeadWidth, (long)Stride * _size, (long)room * _size, (long)Length * _size);
         _values.Widen(rows * HeadWidth, (long)Stride * _size, (long)room * _size, (long)Length * _size);
@@ -231,10 +231,10 @@ internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
 
         for (int done = 0; done < tokens;)
         {
-            (int chunk, int lane) = Math.DivRem(first + done, panel.Width);
-            int count = Math.Min(panel.Width - lane, tokens - done);
-            float* source = (float*)(panel.Chunk(chunk) + ((long)feature * panel.Width));
-            if (!KvKernel.Store(rows, position + done, source, HeadWidth, panel.Width, lane, count)) throw NotFinite(what, position + done, count, layer, head);
+            (int chunk, int lane) = Math.DivRem(first + done, panel.Lanes);
+            int count = Math.Min(panel.Lanes - lane, tokens - done);
+            float* source = (float*)(panel.Chunk(chunk) + ((long)feature * panel.Lanes));
+            if (!KvKernel.Store(rows, position + done, source, HeadWidth, panel.Lanes, lane, count)) throw NotFinite(what, position + done, count, layer, head);
             done += count;
         }
     }

@@ -14,26 +14,26 @@ public sealed unsafe class Workspace<T> : IDisposable, ILeased
     private readonly NativeBuffer<T>?[] _scratch;
     private readonly Dictionary<string, Panel<T>> _panels = [];
     private readonly bool _ownsTeam;
-    private readonly BlockCall<T> _call = new();
-    private readonly DecodeCall<T> _decode = new();
-    private readonly Slab<int> _ids = new();
+    private readonly BlockState<T> _call = new();
+    private readonly DecodeState<T> _decode = new();
+    private readonly GrowableBuffer<int> _ids = new();
 
     /// <summary>Creates a workspace.</summary>
-    /// <param name="threads">Threads of a team made for it; 0 means one for each processor.</param>
+    /// <param name="threads">Threads of a pool made for it; 0 means one for each processor.</param>
     public Workspace(int threads = 0)
-        : this(new ThreadTeam(threads)) => _ownsTeam = true;
+        : this(new WorkerPool(threads)) => _ownsTeam = true;
 
-    /// <summary>Creates a workspace on a team that others may share.</summary>
-    public Workspace(ThreadTeam team)
+    /// <summary>Creates a workspace on a pool that others may share.</summary>
+    public Workspace(WorkerPool workers)
     {
-        ArgumentNullException.ThrowIfNull(team);
-        Team = team;
+        ArgumentNullException.ThrowIfNull(workers);
+        Workers = workers;
         Lease = new Lease(this);
-        _scratch = new NativeBuffer<T>?[team.Threads];
+        _scratch = new NativeBuffer<T>?[workers.Threads];
     }
 
     /// <summary>The threads.</summary>
-    public ThreadTeam Team { get; }
+    public WorkerPool Workers { get; }
 
     internal Lease Lease { get; }
 
@@ -76,10 +76,10 @@ public sealed unsafe class Workspace<T> : IDisposable, ILeased
     }
 
     /// <summary>The state object of a block's call; blocks of one workspace run one after the other.</summary>
-    internal BlockCall<T> Call() => _call;
+    internal BlockState<T> Call() => _call;
 
     /// <summary>The same for a block's decoding of single tokens.</summary>
-    internal DecodeCall<T> Decode() => _decode;
+    internal DecodeState<T> Decode() => _decode;
 
     /// <summary>Ends the threads made for it and frees the memory, after the call that is using it.</summary>
     public void Dispose() => Lease.Dispose();
@@ -91,7 +91,7 @@ public sealed unsafe class Workspace<T> : IDisposable, ILeased
         _ids.Dispose();
         foreach (NativeBuffer<T>? buffer in _scratch) buffer?.Dispose();
         foreach (Panel<T> panel in _panels.Values) panel.Dispose();
-        if (_ownsTeam) Team.Dispose();
+        if (_ownsTeam) Workers.Dispose();
     }
 }
 

@@ -10,7 +10,7 @@ namespace RbeMl.Models;
 /// </summary>
 public sealed class Generator : IDisposable, ILeased
 {
-    private readonly Gpt2Model<float> _model;
+    private readonly TransformerModel<float> _model;
     private readonly Workspace<float> _workspace;
     private readonly float[] _logits;
     private readonly TokenSampler _sampler;
@@ -26,20 +26,20 @@ public sealed class Generator : IDisposable, ILeased
     /// <summary>Prepares generation of one sequence.</summary>
     /// <param name="model">The model; it stays its owner's.</param>
     /// <param name="threads">0 for one a processor.</param>
-    public Generator(Gpt2Model<float> model, int threads = 0)
+    public Generator(TransformerModel<float> model, int threads = 0)
         : this(model, () => new Workspace<float>(threads))
     {
     }
 
     /// <summary>Prepares generation of one sequence on threads that others use too.</summary>
     /// <param name="model">The model; it stays its owner's.</param>
-    /// <param name="team">The threads; they stay their owner's.</param>
-    public Generator(Gpt2Model<float> model, ThreadTeam team)
-        : this(model, () => new Workspace<float>(team ?? throw new ArgumentNullException(nameof(team))))
+    /// <param name="workers">The threads; they stay their owner's.</param>
+    public Generator(TransformerModel<float> model, WorkerPool workers)
+        : this(model, () => new Workspace<float>(workers ?? throw new ArgumentNullException(nameof(workers))))
     {
     }
 
-    private Generator(Gpt2Model<float> model, Func<Workspace<float>> workspace)
+    private Generator(TransformerModel<float> model, Func<Workspace<float>> workspace)
     {
         ArgumentNullException.ThrowIfNull(model);
         _model = model;
@@ -55,7 +55,7 @@ public sealed class Generator : IDisposable, ILeased
     /// <summary>Why the last text ended; null as long as it goes on, or when its reader went away.</summary>
     public FinishReason? Finish { get; private set; }
 
-    internal Gpt2Model<float> Model => _model;
+    internal TransformerModel<float> Model => _model;
 
     internal Workspace<float> Workspace => _workspace;
 

@@ -13,7 +13,7 @@ public enum Pooling
     Max,
 }
 
-/// <summary>What <see cref="Gpt2Model{T}.Features"/> reads.</summary>
+/// <summary>What <see cref="TransformerModel{T}.Features"/> reads.</summary>
 public sealed record FeatureOptions
 {
     /// <summary>

@@ -16,14 +16,14 @@ internal static unsafe class SequencePooling
     public static void Forward<T>(Panel<T> x, int first, int length, Pooling pooling, T* row, int* places)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        int width = x.Width, features = x.Features;
+        int lanes = x.Lanes, features = x.Features;
         if (pooling == Pooling.Last) (first, length) = (first + length - 1, 1);
         for (int done = 0; done < length;)
         {
-            (int chunk, int lane) = Math.DivRem(first + done, width);
-            int count = Math.Min(width - lane, length - done);
+            (int chunk, int lane) = Math.DivRem(first + done, lanes);
+            int count = Math.Min(lanes - lane, length - done);
             T* block = x.Chunk(chunk) + lane;
-            for (int f = 0; f < features; f++, block += width)
+            for (int f = 0; f < features; f++, block += lanes)
             {
                 T value = done == 0 ? block[0] : row[f];
                 int place = done == 0 || places is null ? 0 : places[f];

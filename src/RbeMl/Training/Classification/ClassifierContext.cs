@@ -23,11 +23,11 @@ internal sealed class ClassifierContext<T> : IDisposable, ILeased
         ArgumentNullException.ThrowIfNull(classifier);
         _classifier = classifier;
         Lease = new Lease(this);
-        Model = new Gpt2Context<T>(classifier.Model, workspace, settings ?? new ActivationSettings());
+        Model = new TransformerContext<T>(classifier.Model, workspace, settings ?? new ActivationSettings());
     }
 
     /// <summary>The model's activations.</summary>
-    public Gpt2Context<T> Model { get; }
+    public TransformerContext<T> Model { get; }
 
     /// <summary>Threads and scratch.</summary>
     public Workspace<T> Workspace => Model.Workspace;
@@ -38,25 +38,25 @@ internal sealed class ClassifierContext<T> : IDisposable, ILeased
     internal Lease Lease { get; }
 
     /// <summary>[B] lengths, then [B] labels: copies, as what is checked must not change before it is used.</summary>
-    internal Slab<int> Rows { get; } = new();
+    internal GrowableBuffer<int> Rows { get; } = new();
 
     /// <summary>[B, T] padded ids.</summary>
-    internal Slab<int> Tokens { get; } = new();
+    internal GrowableBuffer<int> Tokens { get; } = new();
 
     /// <summary>[B, D] token of each largest value.</summary>
-    internal Slab<int> Places { get; } = new();
+    internal GrowableBuffer<int> Places { get; } = new();
 
     /// <summary>[B, D] input of the head, after its dropout.</summary>
-    internal Slab<T> Pooled { get; } = new();
+    internal GrowableBuffer<T> Pooled { get; } = new();
 
     /// <summary>[B, D] its gradient.</summary>
-    internal Slab<T> PooledGradient { get; } = new();
+    internal GrowableBuffer<T> PooledGradient { get; } = new();
 
     /// <summary>[B, C] logits, then their gradients.</summary>
-    internal Slab<T> Logits { get; } = new();
+    internal GrowableBuffer<T> Logits { get; } = new();
 
     /// <summary>[B] losses in nats.</summary>
-    internal Slab<double> Losses { get; } = new();
+    internal GrowableBuffer<double> Losses { get; } = new();
 
     internal void Require(SequenceClassifier<T> classifier)
     {
@@ -72,7 +72,7 @@ internal sealed class ClassifierContext<T> : IDisposable, ILeased
         Rows.Dispose();
         Tokens.Dispose();
         Places.Dispose();
-        foreach (Slab<T> slab in (Slab<T>[])[Pooled, PooledGradient, Logits]) slab.Dispose();
+        foreach (GrowableBuffer<T> buffer in (GrowableBuffer<T>[])[Pooled, PooledGradient, Logits]) buffer.Dispose();
         Losses.Dispose();
     }
 }

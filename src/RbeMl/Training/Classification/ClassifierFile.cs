@@ -12,7 +12,7 @@ namespace RbeMl.Training;
 /// <param name="Tokenizer">Its tokenizer, or null.</param>
 public sealed record ClassifierBundle(SequenceClassifier<float> Classifier, ITokenizer? Tokenizer) : IDisposable
 {
-    /// <inheritdoc cref="Gpt2Bundle.TokenizerProblem"/>
+    /// <inheritdoc cref="ModelBundle.TokenizerProblem"/>
     public string? TokenizerProblem { get; init; }
 
     /// <inheritdoc/>
@@ -39,7 +39,7 @@ public static class ClassifierFile
     public static void Save(string path, SequenceClassifier<float> classifier, ITokenizer? tokenizer = null)
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(classifier, tokenizer);
-        RbeContainerWriter.Write(path, metadata, tensors, Gpt2File.Features(classifier.Model.Config));
+        RbeContainerWriter.Write(path, metadata, tensors, ModelFile.Features(classifier.Model.Config));
     }
 
     /// <summary>Writes a classifier's file to a stream, which stays open; its own errors pass through.</summary>
@@ -51,7 +51,7 @@ public static class ClassifierFile
     public static void Save(Stream stream, SequenceClassifier<float> classifier, ITokenizer? tokenizer = null)
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(classifier, tokenizer);
-        RbeContainerWriter.Write(stream, metadata, tensors, Gpt2File.Features(classifier.Model.Config));
+        RbeContainerWriter.Write(stream, metadata, tensors, ModelFile.Features(classifier.Model.Config));
     }
 
     /// <summary>Loads a classifier and checks every checksum.</summary>
@@ -78,8 +78,8 @@ public static class ClassifierFile
     private static unsafe (JsonObject Metadata, List<RbeTensor> Tensors) Content(SequenceClassifier<float> classifier, ITokenizer? tokenizer)
     {
         ArgumentNullException.ThrowIfNull(classifier);
-        (JsonObject metadata, List<RbeTensor> tensors) = Gpt2File.Content(classifier.Model, tokenizer, null);
-        Gpt2File.CheckFinite(classifier.Head);
+        (JsonObject metadata, List<RbeTensor> tensors) = ModelFile.Content(classifier.Model, tokenizer, null);
+        ModelFile.CheckFinite(classifier.Head);
         ClassifierConfig config = classifier.Config;
         metadata["kind"] = Kind;
         metadata["classifier"] = new JsonObject { ["classes"] = config.Classes, ["pooling"] = config.Pooling.ToString(), ["headDropout"] = (double)config.Dropout };
@@ -103,7 +103,7 @@ public static class ClassifierFile
             throw new RbeFileException(file.Path, $"its classifier is wrong: {error.Message} Write it again.", error);
         }
 
-        Gpt2Bundle model = Gpt2File.Read(file, options, [Weight, Bias]);
+        ModelBundle model = ModelFile.Read(file, options, [Weight, Bias]);
         try
         {
             float[] weight = file.Read<float>(Weight, (long)config.Classes * model.Model.Config.Width), bias = file.Read<float>(Bias, config.Classes);

@@ -48,19 +48,19 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         else Check(classifier, "validation example", validation);
         if (train.Count < 1) throw new InvalidSettingException("examples", train.Count, "give at least one example to train on.");
         if (options.Patience > 0 && validation.Count == 0) throw new InvalidSettingException(nameof(options.Patience), options.Patience, "early stopping needs validation examples: give some, or a ValidationFraction.");
-        Gpt2Model<float> model = classifier.Model;
-        _train = new ExampleBatches(train, options.Batch, model.Config.MaxSequenceLength, options.Seed);
-        _validation = validation.Count == 0 ? null : new ExampleBatches(validation, options.Batch, model.Config.MaxSequenceLength, options.Seed);
+        TransformerModel<float> model = classifier.Model;
+        _train = new ExampleBatches(train, options.BatchSize, model.Config.MaxSequenceLength, options.Seed);
+        _validation = validation.Count == 0 ? null : new ExampleBatches(validation, options.BatchSize, model.Config.MaxSequenceLength, options.Seed);
         Steps = (int)Math.Min((long)options.Epochs * _train.Count, int.MaxValue - 1);
         _schedule = options.ToTrainer(Steps, options.LearningRate);
-        bool trainsModel = options.Trained != TrainedParts.Head, keepsBest = _validation is not null && (options.Patience > 0 || options.OnCancel == OnCancel.ReturnBest);
+        bool trainsModel = options.Trained != TrainedParts.Head, keepsBest = _validation is not null && (options.Patience > 0 || options.OnCancel == WhenCancelled.ReturnBest);
         int longest = RaggedBatches.PaddedLength(Math.Max(_train.Longest, _validation?.Longest ?? 1), model.Config.MaxSequenceLength);
         ActivationSettings settings = new() { Checkpointing = options.Checkpointing ?? CheckpointPolicy.None, Offload = options.Offload ?? ActivationOffload.None, SpillFolder = options.SpillFolder };
         int batch = Math.Max(_train.Batch, _validation?.Batch ?? 1);
         MemoryPlanOptions needs = new()
         {
             LimitBytes = options.MemoryLimit is { } limit ? (long)limit << 20 : RuntimeFootprint.MachineBytes,
-            Batch = batch,
+            BatchSize = batch,
             Context = longest,
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
             Checkpointing = options.Checkpointing,
@@ -134,11 +134,11 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         {
             loss = Classifier.Loss(
                 _train.Tokens, _train.Lengths, _train.Labels, _context, _least, new DropoutStep(Options.Seed, (uint)step), _modelGradients, _headGradients);
-            norm = _headOptimizer.GradientNorm(_headGradients, _workspace.Team);
-            if (_modelOptimizer is not null) norm = Math.Sqrt((norm * norm) + Math.Pow(_modelOptimizer.GradientNorm(_modelGradients!, _workspace.Team), 2));
+            norm = _headOptimizer.GradientNorm(_headGradients, _workspace.Workers);
+            if (_modelOptimizer is not null) norm = Math.Sqrt((norm * norm) + Math.Pow(_modelOptimizer.GradientNorm(_modelGradients!, _workspace.Workers), 2));
             _headOptimizer.RequireRange(_headGradients, norm); // before the model is changed
-            _modelOptimizer?.Step(_modelGradients!, factor, _workspace.Team, norm);
-            _headOptimizer.Step(_headGradients, factor, _workspace.Team, norm);
+            _modelOptimizer?.Step(_modelGradients!, factor, _workspace.Workers, norm);
+            _headOptimizer.Step(_headGradients, factor, _workspace.Workers, norm);
         }
         catch (NonFiniteException error)
         {
@@ -181,7 +181,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         {
             if (cancellation.IsCancellationRequested)
             {
-                if (Options.OnCancel == OnCancel.Throw) cancellation.ThrowIfCancellationRequested();
+                if (Options.OnCancel == WhenCancelled.Throw) cancellation.ThrowIfCancellationRequested();
                 cancelled = true;
                 break;
             }
@@ -245,7 +245,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     // The normalised panel, the rows, and the head's parameters, gradients, best values and optimiser's state.
     private static long HeadBytes(SequenceClassifier<float> classifier, int batch, int length, int stateVectors)
     {
-        Gpt2Model<float> model = classifier.Model;
+        TransformerModel<float> model = classifier.Model;
         long rows = (long)batch * ((3L * model.Config.Width) + classifier.Config.Classes + length);
         return sizeof(float) * (Panel<float>.Elements(checked(batch * length), model.Blocks[0].PaddedWidth) + rows + ((3 + stateVectors) * classifier.Head.Length));
     }

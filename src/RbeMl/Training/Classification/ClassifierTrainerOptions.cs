@@ -24,7 +24,7 @@ public enum TrainedParts
 }
 
 /// <summary>What a run does when it is cancelled.</summary>
-public enum OnCancel
+public enum WhenCancelled
 {
     /// <summary>Throws <see cref="OperationCanceledException"/>; the classifier holds the steps done so far.</summary>
     Throw,
@@ -42,7 +42,7 @@ public sealed record ClassifierTrainerOptions
     public int Epochs { get; init; } = 4;
 
     /// <summary>Examples of a step B, at most as many as there are; the last step of an epoch may have fewer.</summary>
-    public int Batch { get; init; } = 32;
+    public int BatchSize { get; init; } = 32;
 
     /// <summary>The optimiser, with the options that it alone has.</summary>
     public OptimizerOptions Optimizer { get; init; } = new AdamWOptions();
@@ -90,7 +90,7 @@ public sealed record ClassifierTrainerOptions
     public TrainedParts Trained { get; init; }
 
     /// <summary>What happens on cancellation.</summary>
-    public OnCancel OnCancel { get; init; }
+    public WhenCancelled OnCancel { get; init; }
 
     /// <summary>What is kept for the backward; null keeps everything, or with a <see cref="MemoryLimit"/> what fits.</summary>
     public CheckpointPolicy? Checkpointing { get; init; }
@@ -113,13 +113,13 @@ public sealed record ClassifierTrainerOptions
     public ClassifierTrainerOptions Validate()
     {
         Require(Epochs >= 1, nameof(Epochs), Epochs, "use at least 1 epoch.");
-        Require(Batch >= 1, nameof(Batch), Batch, "use at least 1 example.");
+        Require(BatchSize >= 1, nameof(BatchSize), BatchSize, "use at least 1 example.");
         Require(WarmupFraction is >= 0 and <= 1, nameof(WarmupFraction), WarmupFraction, "use a fraction from 0 to 1.");
         Require(HeadLearningRate is null or (> 0 and <= 1e6), nameof(HeadLearningRate), HeadLearningRate, "use a positive number, or leave it out.");
         Require(ValidationFraction is >= 0 and < 1, nameof(ValidationFraction), ValidationFraction, "use a fraction from 0 up to, but not, 1.");
         Require(Patience >= 0, nameof(Patience), Patience, "use 0 for no early stopping, or a number of epochs.");
         Require(Enum.IsDefined(Trained), nameof(Trained), Trained, $"use one of {string.Join(", ", Enum.GetNames<TrainedParts>())}.");
-        Require(Enum.IsDefined(OnCancel), nameof(OnCancel), OnCancel, $"use one of {string.Join(", ", Enum.GetNames<OnCancel>())}.");
+        Require(Enum.IsDefined(OnCancel), nameof(OnCancel), OnCancel, $"use one of {string.Join(", ", Enum.GetNames<WhenCancelled>())}.");
         Require(Optimizer is not null, nameof(Optimizer), "null", OptimizerOptions.Choices);
         _ = ToTrainer(1, LearningRate).Validate();
         return this;
@@ -134,12 +134,12 @@ public sealed record ClassifierTrainerOptions
     internal TrainerOptions ToTrainer(int steps, double rate) => new()
     {
         Steps = steps,
-        Batch = 1,
+        BatchSize = 1,
         Context = 1,
         Optimizer = Optimizer,
         LearningRate = rate,
         CoefficientLearningRate = CoefficientLearningRate,
-        Warmup = (int)(WarmupFraction * steps),
+        WarmupSteps = (int)(WarmupFraction * steps),
         Schedule = Schedule,
         FinalFraction = FinalFraction,
         WeightDecay = WeightDecay,

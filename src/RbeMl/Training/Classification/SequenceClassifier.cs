@@ -28,7 +28,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
     /// <param name="config">Classes, pooling, dropout.</param>
     /// <param name="seed">Seed of the head's weights.</param>
     /// <exception cref="InvalidSettingException">A setting is out of range, or the model is not causal.</exception>
-    public SequenceClassifier(Gpt2Model<T> model, ClassifierConfig config, ulong seed)
+    public SequenceClassifier(TransformerModel<T> model, ClassifierConfig config, ulong seed)
         : this(model, config, InitialWeight(model, config, seed), new float[config.Classes])
     {
     }
@@ -40,7 +40,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
     /// <param name="bias">[C].</param>
     /// <exception cref="ShapeMismatchException">Weight or bias do not fit.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
-    public SequenceClassifier(Gpt2Model<T> model, ClassifierConfig config, float[] weight, float[] bias)
+    public SequenceClassifier(TransformerModel<T> model, ClassifierConfig config, float[] weight, float[] bias)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(config);
@@ -60,7 +60,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
     }
 
     /// <summary>The model.</summary>
-    public Gpt2Model<T> Model { get; }
+    public TransformerModel<T> Model { get; }
 
     /// <summary>Classes, pooling, dropout.</summary>
     public ClassifierConfig Config { get; }
@@ -120,7 +120,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
             double loss = Model.Step(padded, batch, length, context.Model, dropout, modelGradients, ref objective) / batch;
             if (headGradients is null) return loss;
             HeadGradientWork work = new(this, context.Logits.Pointer, context.Pooled.Pointer, headGradients, batch);
-            context.Workspace.Team.For(Config.Classes, ref work);
+            context.Workspace.Workers.For(Config.Classes, ref work);
             return loss;
         }
     }
@@ -143,7 +143,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         return right;
     }
 
-    /// <summary>Logits of sequences; a row is the same, bit for bit, whatever else is in the call (<see cref="Gpt2Model{T}.Features"/>).</summary>
+    /// <summary>Logits of sequences; a row is the same, bit for bit, whatever else is in the call (<see cref="TransformerModel{T}.Features"/>).</summary>
     /// <param name="tokens">Ids of all sequences, one after the other.</param>
     /// <param name="lengths">[B] tokens of each, at least 1.</param>
     /// <param name="workspace">Threads and scratch.</param>
@@ -163,7 +163,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         fixed (T* x = features, output = scores)
         {
             ScoreWork work = new(this, x, output);
-            workspace.Team.For(lengths.Length, ref work);
+            workspace.Workers.For(lengths.Length, ref work);
         }
 
         for (int i = 0; i < scores.Length; i++)
@@ -191,7 +191,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         Model.Dispose();
     }
 
-    private static float[] InitialWeight(Gpt2Model<T> model, ClassifierConfig config, ulong seed)
+    private static float[] InitialWeight(TransformerModel<T> model, ClassifierConfig config, ulong seed)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(config);

@@ -13,7 +13,7 @@ public sealed record EvaluationOptions
     public int Stride { get; init; }
 
     /// <summary>Windows a pass; 0 chooses about 2048 tokens.</summary>
-    public int Batch { get; init; }
+    public int BatchSize { get; init; }
 
     /// <summary>Predicted tokens at most, from the start of the data; 0 for all.</summary>
     public long Limit { get; init; }
@@ -26,14 +26,14 @@ public sealed record EvaluationOptions
         const int PassTokens = 2048;
         NotNegative(nameof(Context), Context);
         NotNegative(nameof(Stride), Stride);
-        NotNegative(nameof(Batch), Batch);
+        NotNegative(nameof(BatchSize), BatchSize);
         NotNegative(nameof(Limit), Limit);
         int context = Context == 0 ? positions : Context;
         if (context > positions) throw new InvalidSettingException(nameof(Context), context, $"the model has {Amount.Of(positions, "position")}; use at most that.");
         if (Stride > context) throw new InvalidSettingException(nameof(Stride), Stride, $"a window has {Amount.Of(context, "token")}; use at most that, or some would never be predicted.");
-        int batch = Batch == 0 ? Math.Max(1, PassTokens / context) : Batch;
-        if ((long)batch * context > Array.MaxLength) throw new InvalidSettingException($"{nameof(Batch)} x {nameof(Context)}", (long)batch * context, $"a pass holds at most {Array.MaxLength} tokens: use a smaller batch.");
-        return this with { Context = context, Stride = Stride == 0 ? context : Stride, Batch = batch, Limit = Limit == 0 ? long.MaxValue : Limit };
+        int batch = BatchSize == 0 ? Math.Max(1, PassTokens / context) : BatchSize;
+        if ((long)batch * context > Array.MaxLength) throw new InvalidSettingException($"{nameof(BatchSize)} x {nameof(Context)}", (long)batch * context, $"a pass holds at most {Array.MaxLength} tokens: use a smaller batch.");
+        return this with { Context = context, Stride = Stride == 0 ? context : Stride, BatchSize = batch, Limit = Limit == 0 ? long.MaxValue : Limit };
     }
 
     private static void NotNegative(string name, long value)

@@ -12,12 +12,12 @@ namespace RbeMl.Training;
 /// </summary>
 public sealed unsafe class Evaluator : IDisposable, ILeased
 {
-    private readonly ThreadTeam _team;
+    private readonly WorkerPool _workers;
     private readonly Side _model;
     private readonly Side? _reference;
     private readonly EvaluationOptions _options;
-    private readonly Slab<double> _losses = new(), _divergences = new();
-    private readonly Slab<int> _targets = new();
+    private readonly GrowableBuffer<double> _losses = new(), _divergences = new();
+    private readonly GrowableBuffer<int> _targets = new();
     private readonly Lease _lease;
 
     /// <summary>Prepares an evaluation.</summary>
@@ -27,10 +27,10 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
     /// <param name="threads">0 for one a processor.</param>
     /// <exception cref="ShapeMismatchException">The models have different vocabularies.</exception>
     /// <exception cref="InvalidSettingException">An option is out of range, or a model sees the tokens it is to predict.</exception>
-    public Evaluator(Gpt2Model<float> model, Gpt2Model<float>? reference = null, EvaluationOptions? options = null, int threads = 0)
+    public Evaluator(TransformerModel<float> model, TransformerModel<float>? reference = null, EvaluationOptions? options = null, int threads = 0)
     {
         ArgumentNullException.ThrowIfNull(model);
-        foreach (Gpt2Model<float> side in reference is null ? [model] : (Gpt2Model<float>[])[model, reference])
+        foreach (TransformerModel<float> side in reference is null ? [model] : (TransformerModel<float>[])[model, reference])
         {
             if (!side.Config.Causal) throw new InvalidSettingException(nameof(TransformerConfig.Causal), false, "a model that sees the tokens to predict cannot be measured by predicting them. Give a causal model.");
         }
@@ -44,9 +44,9 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
         int positions = Math.Min(model.Config.MaxSequenceLength, reference?.Config.MaxSequenceLength ?? int.MaxValue);
         _options = (options ?? new EvaluationOptions()).Resolve(positions);
         _lease = new Lease(this);
-        _team = new ThreadTeam(threads);
-        _model = new Side("model", model, _team);
-        if (reference is not null) _reference = new Side("reference", reference, _team);
+        _workers = new WorkerPool(threads);
+        _model = new Side("model", model, _workers);
+        if (reference is not null) _reference = new Side("reference", reference, _workers);
     }
 
     /// <summary>Bytes of native memory held for activations and scratch.</summary>
@@ -67,7 +67,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
         data.Require(_model.Model.Config.Vocabulary);
         long total = Math.Min(data.Predictions, _options.Limit);
         EvaluationSums sums = default;
-        foreach (EvaluationWindow[] windows in data.Windows(_options.Context, _options.Stride, _options.Limit).Chunk(_options.Batch))
+        foreach (EvaluationWindow[] windows in data.Windows(_options.Context, _options.Stride, _options.Limit).Chunk(_options.BatchSize))
         {
             cancel.ThrowIfCancellationRequested();
             Pass(data, windows, ref sums, cancel);
@@ -84,7 +84,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
     {
         _model.Dispose();
         _reference?.Dispose();
-        _team.Dispose();
+        _workers.Dispose();
         _losses.Dispose();
         _divergences.Dispose();
         _targets.Dispose();
@@ -103,7 +103,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
     // Shorter windows are filled up with token 0 at their end, where it changes nothing before it, and target -1.
     private void Pass(EvaluationData data, EvaluationWindow[] windows, ref EvaluationSums sums, CancellationToken cancel)
     {
-        int length = windows.Max(w => w.Length), count = checked(windows.Length * length), room = Panel<float>.RoundUp(count, Panel<float>.WideWidth);
+        int length = windows.Max(w => w.Length), count = checked(windows.Length * length), room = Panel<float>.RoundUp(count, Panel<float>.WideLanes);
         int[] tokens = new int[count];
         int* targets = _targets.Ensure(room);
         new Span<int>(targets, room).Fill(-1);
@@ -120,7 +120,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
         _losses.Ensure(room);
         _divergences.Ensure(room);
         ScoreWork work = new(this, cancel);
-        _team.For(x.Chunks, ref work);
+        _workers.For(x.Chunks, ref work);
         cancel.ThrowIfCancellationRequested();
         Add(data, count, ref sums);
     }
@@ -153,19 +153,19 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
     private void Score(int chunk, int worker)
     {
         Panel<float> x = _model.Hidden!;
-        int width = x.Width, vocabulary = _model.Model.Config.Vocabulary, first = chunk * width;
+        int lanes = x.Lanes, vocabulary = _model.Model.Config.Vocabulary, first = chunk * lanes;
         int* targets = _targets.Pointer + first;
-        if (!new ReadOnlySpan<int>(targets, width).ContainsAnyInRange(0, int.MaxValue)) return;
+        if (!new ReadOnlySpan<int>(targets, lanes).ContainsAnyInRange(0, int.MaxValue)) return;
         float* logits = _model.Score(chunk, worker);
         double* losses = _losses.Pointer + first, logSums = _model.LogSums.Pointer + first;
-        for (int lane = 0; lane < width; lane++)
+        for (int lane = 0; lane < lanes; lane++)
         {
-            if (targets[lane] >= 0) losses[lane] = logSums[lane] - logits[(long)targets[lane] * width + lane];
+            if (targets[lane] >= 0) losses[lane] = logSums[lane] - logits[(long)targets[lane] * lanes + lane];
         }
 
         if (_reference is null) return;
         float* expected = _reference.Score(chunk, worker);
-        PredictionKernel.Divergence(expected, _reference.LogSums.Pointer + first, logits, logSums, vocabulary, width, _divergences.Pointer + first);
+        PredictionKernel.Divergence(expected, _reference.LogSums.Pointer + first, logits, logSums, vocabulary, lanes, _divergences.Pointer + first);
     }
 
     private readonly struct ScoreWork(Evaluator evaluator, CancellationToken cancel) : IParallelWork
@@ -184,19 +184,19 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
     }
 
     /// <summary>A model with its own scratch on the shared threads.</summary>
-    private sealed class Side(string name, Gpt2Model<float> model, ThreadTeam team) : IDisposable
+    private sealed class Side(string name, TransformerModel<float> model, WorkerPool workers) : IDisposable
     {
         private float* _vectors;
 
-        public Gpt2Model<float> Model { get; } = model;
+        public TransformerModel<float> Model { get; } = model;
 
-        public Workspace<float> Workspace { get; } = new(team);
+        public Workspace<float> Workspace { get; } = new(workers);
 
         public Panel<float>? Hidden { get; private set; }
 
-        public Slab<double> LogSums { get; } = new();
+        public GrowableBuffer<double> LogSums { get; } = new();
 
-        public Slab<int> Best { get; } = new();
+        public GrowableBuffer<int> Best { get; } = new();
 
         public Panel<float> Run(int[] tokens, int batch, int length, int room, CancellationToken cancel)
         {
@@ -218,8 +218,8 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
         public float* Score(int chunk, int worker)
         {
             float* logits = Model.Head.ChunkLogits(Hidden!, chunk, _vectors, Workspace.Scratch(worker));
-            long first = (long)chunk * Hidden!.Width;
-            PredictionKernel.Normalize(logits, Model.Config.Vocabulary, Hidden.Width, LogSums.Pointer + first, Best.Pointer + first);
+            long first = (long)chunk * Hidden!.Lanes;
+            PredictionKernel.Normalize(logits, Model.Config.Vocabulary, Hidden.Lanes, LogSums.Pointer + first, Best.Pointer + first);
             return logits;
         }
 

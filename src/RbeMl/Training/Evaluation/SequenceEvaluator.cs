@@ -13,23 +13,23 @@ public sealed unsafe class SequenceEvaluator : IDisposable, ILeased
 {
     // Padded tokens that go through the model at a time.
     private const int PassTokens = 2048;
-    private readonly Gpt2Model<float> _model;
+    private readonly TransformerModel<float> _model;
     private readonly Workspace<float> _workspace;
     private readonly bool _ownsWorkspace;
-    private readonly Slab<double> _logSums = new();
-    private readonly Slab<int> _best = new();
+    private readonly GrowableBuffer<double> _logSums = new();
+    private readonly GrowableBuffer<int> _best = new();
     private readonly Lease _lease;
 
     /// <summary>Prepares evaluations on threads of its own.</summary>
     /// <param name="model">The model; it stays its owner's.</param>
     /// <param name="threads">0 for one a processor.</param>
-    public SequenceEvaluator(Gpt2Model<float> model, int threads = 0)
+    public SequenceEvaluator(TransformerModel<float> model, int threads = 0)
         : this(model, new Workspace<float>(threads)) => _ownsWorkspace = true;
 
     /// <summary>Prepares evaluations on the threads of a workspace.</summary>
     /// <param name="model">The model; it stays its owner's.</param>
     /// <param name="workspace">Threads and scratch; it stays its owner's.</param>
-    public SequenceEvaluator(Gpt2Model<float> model, Workspace<float> workspace)
+    public SequenceEvaluator(TransformerModel<float> model, Workspace<float> workspace)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(workspace);
@@ -57,11 +57,11 @@ public sealed unsafe class SequenceEvaluator : IDisposable, ILeased
         {
             Panel<float> x = _model.Hidden(batches.Tokens, batches.Count, batches.Length, _workspace);
             float* vectors = _model.Head.Prepare(_workspace);
-            int room = x.Chunks * x.Width;
+            int room = x.Chunks * x.Lanes;
             fixed (int* ids = batches.Tokens)
             {
                 ScoreWork work = new(_model, x, vectors, ids, _logSums.Ensure(room), _best.Ensure(room), _workspace);
-                _workspace.Team.For(x.Chunks, ref work);
+                _workspace.Workers.For(x.Chunks, ref work);
             }
 
             for (int i = 0; i < batches.Count; i++)
@@ -86,16 +86,16 @@ public sealed unsafe class SequenceEvaluator : IDisposable, ILeased
     }
 
     // One chunk of tokens: logits, their log-sum-exp, and from that the loss of the token after each.
-    private readonly struct ScoreWork(Gpt2Model<float> model, Panel<float> x, float* vectors, int* tokens, double* logSums, int* best, Workspace<float> workspace) : IParallelWork
+    private readonly struct ScoreWork(TransformerModel<float> model, Panel<float> x, float* vectors, int* tokens, double* logSums, int* best, Workspace<float> workspace) : IParallelWork
     {
         public void Execute(int item, int worker)
         {
-            int width = x.Width, first = item * width;
+            int lanes = x.Lanes, first = item * lanes;
             float* logits = model.Head.ChunkLogits(x, item, vectors, workspace.Scratch(worker));
-            PredictionKernel.Normalize(logits, model.Config.Vocabulary, width, logSums + first, best + first);
+            PredictionKernel.Normalize(logits, model.Config.Vocabulary, lanes, logSums + first, best + first);
 
             // The last token of a sequence predicts nothing; what stands there is not read.
-            for (int lane = 0; lane < width && first + lane + 1 < x.Tokens; lane++) logSums[first + lane] -= logits[((long)tokens[first + lane + 1] * width) + lane];
+            for (int lane = 0; lane < lanes && first + lane + 1 < x.Tokens; lane++) logSums[first + lane] -= logits[((long)tokens[first + lane + 1] * lanes) + lane];
         }
     }
 }

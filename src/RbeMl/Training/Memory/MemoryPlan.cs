@@ -24,7 +24,7 @@ public sealed record MemoryPlanOptions
     public required long LimitBytes { get; init; }
 
     /// <summary>Sequences of a micro-batch B.</summary>
-    public required int Batch { get; init; }
+    public required int BatchSize { get; init; }
 
     /// <summary>Tokens of a sequence T.</summary>
     public required int Context { get; init; }
@@ -78,12 +78,12 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
     /// <param name="options">Limit, batch and what is given.</param>
     /// <exception cref="MemoryLimitException">No way fits; it says the least limit that would do.</exception>
     /// <exception cref="InvalidSettingException">A setting is out of range.</exception>
-    public static MemoryPlan Create(Gpt2Model<float> model, MemoryPlanOptions options)
+    public static MemoryPlan Create(TransformerModel<float> model, MemoryPlanOptions options)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(options);
         if (options.LimitBytes < 1) throw new InvalidSettingException(nameof(options.LimitBytes), options.LimitBytes, "use a positive number of bytes.");
-        if (options.Batch < 1 || options.Context < 1 || options.Threads < 1) throw new InvalidSettingException("Batch, Context, Threads", $"{options.Batch}, {options.Context}, {options.Threads}", "use positive numbers.");
+        if (options.BatchSize < 1 || options.Context < 1 || options.Threads < 1) throw new InvalidSettingException("Batch, Context, Threads", $"{options.BatchSize}, {options.Context}, {options.Threads}", "use positive numbers.");
         long resting = options.RestingBytes ?? (RuntimeFootprint.Measure() + Slack);
         MemoryPlan? least = null;
         foreach (ActivationSettings way in Ways(options))
@@ -101,7 +101,7 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
     /// <param name="settings">The way.</param>
     /// <param name="options">Batch, threads and optimiser; the limit is what the process may have, <see cref="RuntimeFootprint.MachineBytes"/>.</param>
     /// <exception cref="MemoryLimitException">It takes more than the limit.</exception>
-    internal static MemoryEstimate Require(Gpt2Model<float> model, ActivationSettings settings, MemoryPlanOptions options)
+    internal static MemoryEstimate Require(TransformerModel<float> model, ActivationSettings settings, MemoryPlanOptions options)
     {
         MemoryPlan plan = new(settings, Predict(model, settings, options, options.RestingBytes ?? RuntimeFootprint.ResidentBytes), options.LimitBytes);
         return plan.Estimate.Total <= plan.LimitBytes ? plan.Estimate : throw MemoryLimitException.OfMachine(plan.LimitBytes, plan.Estimate.Total, plan.Describe());
@@ -112,13 +112,13 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
     /// <param name="settings">The way.</param>
     /// <param name="options">Batch, threads and optimiser; the limit is not looked at.</param>
     /// <param name="restingBytes">Resident bytes at rest, the model's weights included.</param>
-    public static MemoryEstimate Predict(Gpt2Model<float> model, ActivationSettings settings, MemoryPlanOptions options, long restingBytes)
+    public static MemoryEstimate Predict(TransformerModel<float> model, ActivationSettings settings, MemoryPlanOptions options, long restingBytes)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(options);
         long weights = model.WeightBytes, values = model.Parameters.Length * sizeof(float);
         return new MemoryEstimate(
-            Math.Max(0, restingBytes - weights) + options.ExtraBytes, weights, options.GradientVectors * values, options.OptimizerMoments * values, model.PredictStep(settings, options.Batch, options.Context, options.Threads));
+            Math.Max(0, restingBytes - weights) + options.ExtraBytes, weights, options.GradientVectors * values, options.OptimizerMoments * values, model.PredictStep(settings, options.BatchSize, options.Context, options.Threads));
     }
 
     /// <summary>The plan in one line, in MiB.</summary>
@@ -146,7 +146,7 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
             // What moves to and fro is least with the most recomputed, and moving costs more than computing.
             foreach (CheckpointPolicy kept in where is ActivationOffload.None || options.Offload is not null ? policies : policies[^1..])
             {
-                foreach (int part in Parts(options.Batch, options.Context))
+                foreach (int part in Parts(options.BatchSize, options.Context))
                 {
                     foreach (int head in (int[])[0, 1])
                     {

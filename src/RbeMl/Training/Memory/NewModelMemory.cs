@@ -37,7 +37,7 @@ internal static class NewModelMemory
 
         // A model of one block and hardly an embedding tells what a step takes at least.
         settings ??= new ActivationSettings { Checkpointing = CheckpointPolicy.Full, Offload = ActivationOffload.Spill, PartSequences = 1, HeadChunks = 1 };
-        using Gpt2Model<float> block = new(Gpt2Weights.CreateUntrained(config with { Layers = 1, Vocabulary = 1, MaxSequenceLength = 1 }, compression, 1));
+        using TransformerModel<float> block = new(TransformerWeights.CreateUntrained(config with { Layers = 1, Vocabulary = 1, MaxSequenceLength = 1 }, compression, 1));
         StepMemory step = block.PredictStep(settings, batch, context, threads);
         Refuse(
             Embeddings(config, optimizer) + Math.Max(step.Total, step.Activations * (double)config.Layers),

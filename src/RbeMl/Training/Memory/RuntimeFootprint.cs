@@ -54,10 +54,10 @@ internal static class RuntimeFootprint
         foreach (RbeFormat format in (RbeFormat[])[RbeFormat.Sparse(64, SupportRule.Runs(16)), RbeFormat.Quantized(4)])
         {
             BlockWeights block = BlockWeights.CreateRandom(config, new RbeOptions { Format = RbeFormat.Sparse(64, SupportRule.Runs(16)) }, 1);
-            Gpt2Weights weights = Gpt2Weights.CreateRandom(config, new RbeOptions { Format = RbeFormat.Sparse(64, SupportRule.Runs(16)) }, 1);
+            TransformerWeights weights = TransformerWeights.CreateRandom(config, new RbeOptions { Format = RbeFormat.Sparse(64, SupportRule.Runs(16)) }, 1);
             if (format is QuantizedFormat) weights = weights with { Blocks = [block with { Query = RbeCompressor.Compress(block.Query.ToDense(), 64, 64, new RbeOptions { Format = format }) }] };
-            using Gpt2Model<float> model = new(weights);
-            using Trainer trainer = new(model, new Nothing(), null, new TrainerOptions { Steps = 1, Batch = 2, Context = 32, Checkpointing = CheckpointPolicy.Full }, 1);
+            using TransformerModel<float> model = new(weights);
+            using Trainer trainer = new(model, new Nothing(), null, new TrainerOptions { Steps = 1, BatchSize = 2, Context = 32, Checkpointing = CheckpointPolicy.Full }, 1);
             trainer.Step();
         }
     }

@@ -51,12 +51,12 @@ internal sealed unsafe class GradientPass<T>
 
     /// <summary>Global norm of the gradients of what is trained.</summary>
     /// <param name="gradients">Gradients, of the parameters' layout.</param>
-    /// <param name="team">Threads; the result is the same for any number.</param>
+    /// <param name="workers">Threads; the result is the same for any number.</param>
     /// <exception cref="NonFiniteException">A gradient is NaN or infinite; its slice is named.</exception>
-    public double Norm(ParameterVector<T> gradients, ThreadTeam team)
+    public double Norm(ParameterVector<T> gradients, WorkerPool workers)
     {
         NormWork squares = new(this, gradients);
-        team.For(_pieces.Length, ref squares);
+        workers.For(_pieces.Length, ref squares);
         double sum = 0;
         foreach (double piece in _sums) sum += piece;
         double norm = Math.Sqrt(sum);

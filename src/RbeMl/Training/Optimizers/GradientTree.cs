@@ -42,8 +42,8 @@ internal sealed unsafe class GradientTree<T> : IDisposable
     public static int VectorsFor(int leaves) => BitOperations.Log2((uint)leaves) + 1;
 
     /// <summary>Closes the leaf, and with it every node that it is the last leaf of.</summary>
-    /// <param name="team">Threads; the result is the same for any number.</param>
-    public void Add(ThreadTeam team)
+    /// <param name="workers">Threads; the result is the same for any number.</param>
+    public void Add(WorkerPool workers)
     {
         _open++;
         _added++;
@@ -52,7 +52,7 @@ internal sealed unsafe class GradientTree<T> : IDisposable
         {
             _open--;
             AddWork work = new(_vectors[_open - 1].Pointer, _vectors[_open].Pointer, Root.Length);
-            team.For((int)((Root.Length + Piece - 1) / Piece), ref work);
+            workers.For((int)((Root.Length + Piece - 1) / Piece), ref work);
         }
 
         if (_added == _leaves) _open = _added = 0;

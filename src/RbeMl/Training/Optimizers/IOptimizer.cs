@@ -23,26 +23,26 @@ public interface IOptimizer<T> : IDisposable
     /// <summary>One step.</summary>
     /// <param name="gradients">Gradients; those of what is trained are zero afterwards.</param>
     /// <param name="rateFactor">Factor of the highest learning rates, from the schedule.</param>
-    /// <param name="team">Threads.</param>
+    /// <param name="workers">Threads.</param>
     /// <returns>Global norm of the gradient (before preconditioning and clipping).</returns>
     /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
     /// <exception cref="NonFiniteException">A gradient is NaN, infinite, or too large to work with; its slice is named, and nothing is changed.</exception>
-    double Step(ParameterVector<T> gradients, double rateFactor, ThreadTeam team);
+    double Step(ParameterVector<T> gradients, double rateFactor, WorkerPool workers);
 
     /// <summary>Global norm of the gradients of what is trained.</summary>
     /// <param name="gradients">Gradients.</param>
-    /// <param name="team">Threads; the result is the same for any number.</param>
+    /// <param name="workers">Threads; the result is the same for any number.</param>
     /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
     /// <exception cref="NonFiniteException">A gradient is NaN or infinite; its slice is named.</exception>
     /// <exception cref="ConcurrentUseException">Another step is under way.</exception>
-    double GradientNorm(ParameterVector<T> gradients, ThreadTeam team);
+    double GradientNorm(ParameterVector<T> gradients, WorkerPool workers);
 
     /// <summary>One step of a part of what is clipped together.</summary>
     /// <param name="gradients">Gradients; those of what is trained are zero afterwards.</param>
     /// <param name="rateFactor">Factor of the highest learning rates, from the schedule.</param>
-    /// <param name="team">Threads.</param>
+    /// <param name="workers">Threads.</param>
     /// <param name="norm">Norm of all parts together: the root of the sum of the squares of their <see cref="GradientNorm"/>.</param>
     /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
     /// <exception cref="NonFiniteException">A gradient, clipped and preconditioned, is too large to work with; its slice is named, and nothing is changed.</exception>
-    void Step(ParameterVector<T> gradients, double rateFactor, ThreadTeam team, double norm);
+    void Step(ParameterVector<T> gradients, double rateFactor, WorkerPool workers, double norm);
 }

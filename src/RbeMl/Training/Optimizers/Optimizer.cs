@@ -56,28 +56,28 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ILeased
     protected abstract (double Gradient, string What) Largest { get; }
 
     /// <inheritdoc/>
-    public double Step(ParameterVector<T> gradients, double rateFactor, ThreadTeam team)
+    public double Step(ParameterVector<T> gradients, double rateFactor, WorkerPool workers)
     {
-        double norm = GradientNorm(gradients, team);
-        Step(gradients, rateFactor, team, norm);
+        double norm = GradientNorm(gradients, workers);
+        Step(gradients, rateFactor, workers, norm);
         return norm;
     }
 
     /// <inheritdoc/>
-    public double GradientNorm(ParameterVector<T> gradients, ThreadTeam team)
+    public double GradientNorm(ParameterVector<T> gradients, WorkerPool workers)
     {
         ArgumentNullException.ThrowIfNull(gradients);
-        ArgumentNullException.ThrowIfNull(team);
+        ArgumentNullException.ThrowIfNull(workers);
         _parameters.RequireLayout("optimizer", gradients);
         using Hold sums = gradients.Lease.Share(), own = Lease.Claim();
-        return _pass.Norm(gradients, team);
+        return _pass.Norm(gradients, workers);
     }
 
     /// <inheritdoc/>
-    public void Step(ParameterVector<T> gradients, double rateFactor, ThreadTeam team, double norm)
+    public void Step(ParameterVector<T> gradients, double rateFactor, WorkerPool workers, double norm)
     {
         ArgumentNullException.ThrowIfNull(gradients);
-        ArgumentNullException.ThrowIfNull(team);
+        ArgumentNullException.ThrowIfNull(workers);
         _parameters.RequireLayout("optimizer", gradients);
         if (!(rateFactor >= 0 && double.IsFinite(rateFactor)))
         {
@@ -93,7 +93,7 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ILeased
             for (; held < _state.Length; held++) _holds[held] = _state[held].Lease.Share();
             Begin(++Steps);
             StepWork work = new(this, gradients, rateFactor, _pass.Scale(norm));
-            team.For(_pass.Pieces.Length, ref work);
+            workers.For(_pass.Pieces.Length, ref work);
         }
         finally
         {
