@@ -31,7 +31,8 @@ internal static partial class Commands
         if (parsed.Errors.Count > 0 && parsed.Action is not HelpPage)
         {
             string verb = parsed.CommandResult.Command == root ? "" : $" {parsed.CommandResult.Command.Name}";
-            string message = parsed.CommandResult.Command == root && UnknownVerb(args) is { } word ? $"Unrecognized command or argument '{word}'." : FirstError(parsed);
+            string message = parsed.CommandResult.Command == root && UnknownVerb(args) is { } word
+                ? $"Unrecognized command or argument '{word}'." : FirstError(parsed);
             string mend = DidYouMean(root, parsed.CommandResult.Command, message);
             if (mend.Length == 0 && verb.Length == 0) mend = $" The commands are {string.Join(", ", root.Subcommands.Select(c => c.Name))}.";
             return Fail(host, ExitCode.Usage, $"{message}{mend} See '{host.Program}{verb} --help'.");
@@ -39,7 +40,8 @@ internal static partial class Commands
 
         try
         {
-            int done = parsed.Invoke(new InvocationConfiguration { Output = host.Out, Error = host.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+            int done = parsed.Invoke(
+                new InvocationConfiguration { Output = host.Out, Error = host.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
             return done == ExitCode.Cancelled && host.Stopping is { PipeClosed: true } ? ExitCode.PipeClosed : done;
         }
         catch (Exception error) when (host.Stopping is { PipeClosed: true } || (error as SavedWorkException)?.InnerException is PipeClosedException)
@@ -48,7 +50,8 @@ internal static partial class Commands
         }
         catch (Exception error) when (!host.Debug)
         {
-            (int code, string message) = Explain(error is SavedWorkException { InnerException: { } failure } ? failure : error, $"{host.Program} {parsed.CommandResult.Command.Name}");
+            (int code, string message) =
+                Explain(error is SavedWorkException { InnerException: { } failure } ? failure : error, $"{host.Program} {parsed.CommandResult.Command.Name}");
             return Fail(host, code, error is SavedWorkException ? $"{message} {error.Message}" : message);
         }
     }
@@ -101,7 +104,8 @@ internal static partial class Commands
         RbeException => (ExitCode.Failed, error.Message),
         OperationCanceledException => (ExitCode.Cancelled, "cancelled before there was anything to save."),
         OverflowException => (ExitCode.Failed, "the sizes multiply to more than can be counted. Use a smaller --batch, --context, --width or --vocabulary."),
-        IOException => (ExitCode.Failed, $"reading or writing failed: {error.Message.TrimEnd('.')}. Check where standard output goes, and the space left there."),
+        IOException => (ExitCode.Failed,
+            $"reading or writing failed: {error.Message.TrimEnd('.')}. Check where standard output goes, and the space left there."),
         OutOfMemoryException => (ExitCode.Failed, "out of memory. Use a smaller --batch, --context or --width, --checkpointing full, or --memory-limit."),
         _ => (ExitCode.Failed, $"{error.GetType().Name}: {error.Message} (set RBEML_DEBUG=1 to see where)."),
     };
@@ -126,7 +130,8 @@ internal static partial class Commands
     // The error that helps most: a misspelt name makes others of what follows it.
     private static string FirstError(ParseResult parsed) =>
         parsed.Errors.Select(error => error.Message)
-            .OrderByDescending(message => message.StartsWith(FileOptions.NameMissing, StringComparison.Ordinal) || Unrecognized().Match(message) is { Success: true } match && match.Groups[1].Value.StartsWith('-')).First();
+            .OrderByDescending(message => message.StartsWith(FileOptions.NameMissing, StringComparison.Ordinal)
+                || Unrecognized().Match(message) is { Success: true } match && match.Groups[1].Value.StartsWith('-')).First();
 
     [GeneratedRegex("^Unrecognized command or argument '(.*)'", RegexOptions.Singleline | RegexOptions.CultureInvariant)]
     private static partial Regex Unrecognized();

@@ -14,7 +14,10 @@ internal static class Program
         TextWriter output = Console.Out;
         if (!OperatingSystem.IsWindows())
         {
-            output = TextWriter.Synchronized(new StreamWriter(new StandardOutput { OnPipeClosed = stopping.OnPipeClosed }, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)) { AutoFlush = true });
+            output = TextWriter.Synchronized(
+                new StreamWriter(new StandardOutput { OnPipeClosed = stopping.OnPipeClosed },
+                new UTF8Encoding(encoderShouldEmitUTF8Identifier: false))
+                { AutoFlush = true });
             stopping.WatchOutput();
         }
 

@@ -89,7 +89,8 @@ public sealed partial class RbeCatalog
             }
 
             if (cause is RbeException) ExceptionDispatchInfo.Throw(cause); // this library's own: it says what is wrong
-            throw new RbeFileException(name, $"cannot be loaded ({cause.Message.TrimEnd('.')}). It is damaged, or holds a component that this context does not know: save it again.", error);
+            throw new RbeFileException(name,
+                $"cannot be loaded ({cause.Message.TrimEnd('.')}). It is damaged, or holds a component that this context does not know: save it again.", error);
         }
     }
 }

@@ -34,7 +34,12 @@ public sealed partial class RbeCatalog
     /// <param name="inputColumnName">The text column; null for the same name.</param>
     /// <param name="tokenizer">The tokenizer; null for the bytes of UTF-8. <see cref="RbeTokenizers"/> reads GPT-2's and tiktoken's files.</param>
     public TokenizeEstimator Tokenize(string outputColumnName, string? inputColumnName = null, ITokenizer? tokenizer = null)
-        => Tokenize(new TokenizeOptions { OutputColumnName = outputColumnName, InputColumnName = inputColumnName ?? outputColumnName, Tokenizer = tokenizer ?? new ByteTokenizer() });
+        => Tokenize(new TokenizeOptions
+        {
+            OutputColumnName = outputColumnName,
+            InputColumnName = inputColumnName ?? outputColumnName,
+            Tokenizer = tokenizer ?? new ByteTokenizer()
+        });
 
     /// <summary>The same with a tokenizer of Microsoft.ML.Tokenizers; see <see cref="RbeTokenizers.From"/>.</summary>
     /// <param name="outputColumnName">The column added.</param>
@@ -62,7 +67,14 @@ public sealed partial class RbeCatalog
     /// <param name="config">Shapes.</param>
     /// <param name="weights">Compressed weights.</param>
     public TransformerBlockEstimator TransformerBlock(string outputColumnName, string? inputColumnName, TransformerConfig config, BlockWeights weights)
-        => TransformerBlock(new TransformerBlockOptions { OutputColumnName = outputColumnName, InputColumnName = inputColumnName ?? outputColumnName, Config = config, Weights = weights });
+        => TransformerBlock(
+            new TransformerBlockOptions
+            {
+                OutputColumnName = outputColumnName,
+                InputColumnName = inputColumnName ?? outputColumnName,
+                Config = config,
+                Weights = weights
+            });
 
     /// <summary>The same, with dense weights that are compressed when the estimator is fitted.</summary>
     /// <param name="outputColumnName">The column added.</param>
@@ -70,9 +82,11 @@ public sealed partial class RbeCatalog
     /// <param name="config">Shapes.</param>
     /// <param name="dense">Dense weights.</param>
     /// <param name="compression">How they are compressed; 6 bits when null.</param>
-    public TransformerBlockEstimator TransformerBlock(string outputColumnName, string? inputColumnName, TransformerConfig config, DenseBlockWeights dense, RbeOptions? compression = null)
+    public TransformerBlockEstimator TransformerBlock(string outputColumnName, string? inputColumnName, TransformerConfig config,
+        DenseBlockWeights dense, RbeOptions? compression = null)
     {
-        TransformerBlockOptions options = new() { OutputColumnName = outputColumnName, InputColumnName = inputColumnName ?? outputColumnName, Config = config, DenseWeights = dense };
+        TransformerBlockOptions options =
+            new() { OutputColumnName = outputColumnName, InputColumnName = inputColumnName ?? outputColumnName, Config = config, DenseWeights = dense };
         if (compression is not null) options.Compression = compression;
         return TransformerBlock(options);
     }
@@ -83,7 +97,14 @@ public sealed partial class RbeCatalog
     /// <param name="modelPath">A <c>.rbe</c> model, or the folder of a Hugging Face GPT-2.</param>
     /// <param name="layer">Which block.</param>
     public TransformerBlockEstimator TransformerBlock(string outputColumnName, string? inputColumnName, string modelPath, int layer = 0)
-        => TransformerBlock(new TransformerBlockOptions { OutputColumnName = outputColumnName, InputColumnName = inputColumnName ?? outputColumnName, ModelPath = modelPath, Layer = layer });
+        => TransformerBlock(
+            new TransformerBlockOptions
+            {
+                OutputColumnName = outputColumnName,
+                InputColumnName = inputColumnName ?? outputColumnName,
+                ModelPath = modelPath,
+                Layer = layer
+            });
 
     /// <inheritdoc cref="TransformerBlock(string, string?, TransformerConfig, BlockWeights)"/>
     /// <param name="options">All settings.</param>
@@ -105,7 +126,14 @@ public sealed partial class RbeCatalog
     /// <param name="pooling">How a text's tokens become one vector.</param>
     /// <param name="layer">Whose output; null takes the last.</param>
     public FeaturizeEstimator Featurize(string outputColumnName, string? inputColumnName, string modelPath, Pooling pooling = Pooling.Mean, int? layer = null)
-        => Featurize(new FeaturizeOptions { OutputColumnName = outputColumnName, InputColumnName = inputColumnName ?? outputColumnName, ModelPath = modelPath, Pooling = pooling, Layer = layer });
+        => Featurize(new FeaturizeOptions
+        {
+            OutputColumnName = outputColumnName,
+            InputColumnName = inputColumnName ?? outputColumnName,
+            ModelPath = modelPath,
+            Pooling = pooling,
+            Layer = layer
+        });
 
     /// <inheritdoc cref="Featurize(string, string?, string, Pooling, int?)"/>
     /// <param name="outputColumnName">The column added.</param>
@@ -114,7 +142,14 @@ public sealed partial class RbeCatalog
     /// <param name="pooling">How a text's tokens become one vector.</param>
     /// <param name="layer">Whose output; null takes the last.</param>
     public FeaturizeEstimator Featurize(string outputColumnName, string? inputColumnName, ModelBundle model, Pooling pooling = Pooling.Mean, int? layer = null)
-        => Featurize(new FeaturizeOptions { OutputColumnName = outputColumnName, InputColumnName = inputColumnName ?? outputColumnName, Model = model, Pooling = pooling, Layer = layer });
+        => Featurize(new FeaturizeOptions
+        {
+            OutputColumnName = outputColumnName,
+            InputColumnName = inputColumnName ?? outputColumnName,
+            Model = model,
+            Pooling = pooling,
+            Layer = layer
+        });
 
     /// <inheritdoc cref="Featurize(string, string?, string, Pooling, int?)"/>
     /// <param name="options">All settings.</param>
@@ -139,7 +174,8 @@ public sealed partial class RbeCatalog
     /// <param name="scoreColumnName">The column of the scores.</param>
     /// <param name="modelPath">A pretrained model: a <c>.rbe</c> file or the folder of a Hugging Face GPT-2; null trains a small new one.</param>
     public TextClassificationTrainer TextClassification(
-        string labelColumnName = "Label", string textColumnName = "Text", string outputColumnName = "PredictedLabel", string scoreColumnName = "Score", string? modelPath = null)
+        string labelColumnName = "Label", string textColumnName = "Text", string outputColumnName = "PredictedLabel",
+        string scoreColumnName = "Score", string? modelPath = null)
         => TextClassification(new TextClassificationOptions
         {
             LabelColumnName = labelColumnName,
@@ -171,7 +207,8 @@ public sealed partial class RbeCatalog
     /// <param name="generatedTextColumnName">The column of the continuation; null adds none.</param>
     /// <param name="modelPath">A pretrained model: a <c>.rbe</c> file or the folder of a Hugging Face GPT-2; null trains a small new one.</param>
     public LanguageModelEstimator LanguageModel(
-        string textColumnName = "Text", string? perplexityColumnName = "Perplexity", string? generatedTextColumnName = "GeneratedText", string? modelPath = null)
+        string textColumnName = "Text", string? perplexityColumnName = "Perplexity", string? generatedTextColumnName = "GeneratedText",
+        string? modelPath = null)
         => LanguageModel(new LanguageModelOptions
         {
             TextColumnName = textColumnName,

@@ -23,7 +23,8 @@ internal static class Agreement
         for (int i = 0; i < expected.Length; i++) difference += (expected[i] - actual[i]) * (expected[i] - actual[i]);
         double error = Math.Sqrt(difference) / (unit ?? Norm(expected));
         if (error < tolerance) return; // not true for NaN
-        throw new InvalidDataException(string.Create(CultureInfo.InvariantCulture, $"{what}: torch and the library differ by {error:E2}, allowed are {tolerance:E2}. No time was taken."));
+        throw new InvalidDataException(
+            string.Create(CultureInfo.InvariantCulture, $"{what}: torch and the library differ by {error:E2}, allowed are {tolerance:E2}. No time was taken."));
     }
 
     /// <summary>Requires all of a block's gradients to be torch's, those of a dense matrix pulled back to alphas and coefficients.</summary>
@@ -53,7 +54,9 @@ internal static class Agreement
             if (linear.Bias is { } b) Require(b.Name, bias.ToDoubles(), gradients.Of(b), tolerance, linear == block.Attention.Key ? queryBias : null);
         }
 
-        foreach ((LayerNorm<float> norm, Tensor gamma, Tensor beta) in ((LayerNorm<float>, Tensor, Tensor)[])[(block.LayerNorm1, dense.Gamma1, dense.Beta1), (block.LayerNorm2, dense.Gamma2, dense.Beta2)])
+        foreach ((LayerNorm<float> norm, Tensor gamma,
+            Tensor beta) in ((LayerNorm<float>, Tensor, Tensor)[])[(block.LayerNorm1, dense.Gamma1, dense.Beta1),
+                (block.LayerNorm2, dense.Gamma2, dense.Beta2)])
         {
             Require(norm.Gamma.Slice.Name, gamma.grad!.ToDoubles(), gradients.Of(norm.Gamma.Slice), tolerance);
             Require(norm.Beta.Slice.Name, beta.grad!.ToDoubles(), gradients.Of(norm.Beta.Slice), tolerance);

@@ -20,7 +20,8 @@ internal static class BlockBenchmark
 
     private static void Case(Comparison comparison, BlockShape shape, string format, RbeFormat rule)
     {
-        string forward = $"{shape.Name}/forward/{format}", both = $"{shape.Name}/forward-backward/{format}", checkpointed = $"{shape.Name}/checkpointed/{format}";
+        string forward = $"{shape.Name}/forward/{format}", both = $"{shape.Name}/forward-backward/{format}",
+            checkpointed = $"{shape.Name}/checkpointed/{format}";
         bool trains = rule is SparseFormat;
         if (!comparison.Wants(forward) && !(trains && (comparison.Wants(both) || comparison.Wants(checkpointed)))) return;
         using BlockPair pair = new(shape, rule, comparison.Threads);

@@ -22,7 +22,8 @@ internal sealed class BlockPair : IDisposable
     {
         (Shape, Trains) = (shape, format is SparseFormat);
         RbeOptions options = new() { Format = format };
-        Weights = Trains ? BlockWeights.CreateRandom(Config, options, 1) : BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(Config, 1), Config, options);
+        Weights = Trains ? BlockWeights.CreateRandom(Config, options, 1)
+            : BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(Config, 1), Config, options);
         Dense = new DenseBlock(Weights, Config.Heads);
         Block = new RbeTransformerBlock<float>(Config, Weights);
         Workspace = new Workspace<float>(threads);
@@ -66,7 +67,8 @@ internal sealed class BlockRun : IDisposable
         (_pair, Batch, Length) = (pair, batch, length);
         int d = pair.Config.Width;
         float[] rows = Normal(Tokens * d, 1), dyRows = Normal(Tokens * d, 2);
-        foreach ((Panel<float> panel, float[] values) in ((Panel<float>, float[])[])[(_x, rows), (_dy, dyRows)]) panel.Reshape(Tokens, d, pair.Block.PaddedWidth).FromRowMajor(values);
+        foreach ((Panel<float> panel, float[] values) in ((Panel<float>, float[])[])[(_x, rows), (_dy, dyRows)]) panel.Reshape(Tokens, d,
+            pair.Block.PaddedWidth).FromRowMajor(values);
         foreach (Panel<float> panel in (Panel<float>[])[_y, _dx]) panel.Reshape(Tokens, d, pair.Block.PaddedWidth);
         (_input, _outputGradient) = (tensor(rows).reshape(batch, length, d), tensor(dyRows).reshape(batch, length, d));
         _gradients = pair.Block.Parameters.CreateLike();
@@ -108,7 +110,8 @@ internal sealed class BlockRun : IDisposable
         // Codes are off by at most half a step, 1/254 of the largest of 64 values or levels, which is below 4 times their root mean square: two roundings of a
         // uniform error in each of four products one after the other, a random walk. 2 allows for LayerNorm, softmax and GELU between them.
         double tolerance = 2 * Math.Sqrt(2 * 4) * (4 / 254.0) / Math.Sqrt(3), error = Norm(difference) / Norm(branches.ToDoubles());
-        Agreement.Require($"{name}: branches", branches.ToDoubles(), [.. (tensor(rows).reshape(expected.shape) - _input).ToDoubles().Select(v => (float)v)], tolerance);
+        Agreement.Require($"{name}: branches", branches.ToDoubles(),
+            [.. (tensor(rows).reshape(expected.shape) - _input).ToDoubles().Select(v => (float)v)], tolerance);
         return (Norm(difference) / Norm(expected.ToDoubles()), error);
 
         static double Norm(double[] values) => Math.Sqrt(values.Sum(v => v * v));
@@ -202,6 +205,7 @@ internal sealed class BlockRun : IDisposable
     private static float[] Normal(int count, int seed)
     {
         Random random = new(seed);
-        return [.. Enumerable.Range(0, count).Select(_ => (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble())))];
+        return [.. Enumerable.Range(0, count)
+            .Select(_ => (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble())))];
     }
 }

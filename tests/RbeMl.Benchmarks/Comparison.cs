@@ -47,7 +47,10 @@ internal sealed class Comparison(int threads, int rounds, string? only, Action<T
             foreach (int side in (int[])[first, 1 - first]) times[side][round] = Sample(sides[side], counts[side]);
         }
 
-        Timing timing = new(name, setting, threads, 1e3 * Median(times[0]), 1e3 * Median(times[1]), Median([.. times[0].Zip(times[1], (t, r) => t / r)])) { RbePeakBytes = rbePeakBytes, Least = (1e3 * times[0].Min(), 1e3 * times[1].Min()) };
+        Timing timing =
+            new(name, setting, threads, 1e3 * Median(times[0]), 1e3 * Median(times[1]),
+                Median([.. times[0].Zip(times[1], (t, r) => t / r)]))
+            { RbePeakBytes = rbePeakBytes, Least = (1e3 * times[0].Min(), 1e3 * times[1].Min()) };
         finished(timing);
         return timing;
     }

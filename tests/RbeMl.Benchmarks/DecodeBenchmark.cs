@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 namespace RbeMl.Benchmarks;
 
 /// <summary>
-/// One new token through twelve blocks of GPT-2 small with keys and values of the past in a cache. Twelve different layers do not stay in the near caches, so that
-/// both sides read their weights from memory as in generation. Torch writes the new key and value into a cache of its own.
+/// One new token through twelve blocks of GPT-2 small with keys and values of the past in a cache. Twelve different layers do not stay in
+/// the near caches, so that both sides read their weights from memory as in generation. Torch writes the new key and value into a cache of its own.
 /// </summary>
 internal static class DecodeBenchmark
 {
@@ -106,6 +106,7 @@ internal static class DecodeBenchmark
     private static float[] Normal(int count, int seed)
     {
         Random random = new(seed);
-        return [.. Enumerable.Range(0, count).Select(_ => (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble())))];
+        return [.. Enumerable.Range(0, count)
+            .Select(_ => (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble())))];
     }
 }

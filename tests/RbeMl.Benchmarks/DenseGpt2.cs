@@ -46,8 +46,10 @@ internal sealed class DenseBlock
     {
         _heads = block._heads;
         static Parameter Rounded(Parameter parameter) => new(parameter.detach().to(bfloat16), requires_grad: false);
-        (QkvWeight, QkvBias, OutputWeight, OutputBias) = (Rounded(block.QkvWeight), Rounded(block.QkvBias), Rounded(block.OutputWeight), Rounded(block.OutputBias));
-        (ExpandWeight, ExpandBias, ContractWeight, ContractBias) = (Rounded(block.ExpandWeight), Rounded(block.ExpandBias), Rounded(block.ContractWeight), Rounded(block.ContractBias));
+        (QkvWeight, QkvBias, OutputWeight, OutputBias) =
+            (Rounded(block.QkvWeight), Rounded(block.QkvBias), Rounded(block.OutputWeight), Rounded(block.OutputBias));
+        (ExpandWeight, ExpandBias, ContractWeight, ContractBias) =
+            (Rounded(block.ExpandWeight), Rounded(block.ExpandBias), Rounded(block.ContractWeight), Rounded(block.ContractBias));
         (Gamma1, Beta1, Gamma2, Beta2) = (Rounded(block.Gamma1), Rounded(block.Beta1), Rounded(block.Gamma2), Rounded(block.Beta2));
     }
 
@@ -101,7 +103,9 @@ internal sealed class DenseBlock
         Tensor Heads(Tensor y) => y.view(batch, 1, _heads, width / _heads).transpose(1, 2);
         keys.narrow(2, position, 1).copy_(Heads(qkv[1]));
         values.narrow(2, position, 1).copy_(Heads(qkv[2]));
-        Tensor attention = nn.functional.scaled_dot_product_attention(Heads(qkv[0]), keys.narrow(2, 0, position + 1), values.narrow(2, 0, position + 1)).transpose(1, 2).reshape(batch, 1, width);
+        Tensor attention =
+            nn.functional.scaled_dot_product_attention(Heads(qkv[0]), keys.narrow(2, 0, position + 1), values.narrow(2, 0, position + 1))
+                .transpose(1, 2).reshape(batch, 1, width);
         Tensor middle = x + nn.functional.linear(attention, OutputWeight, OutputBias);
         Tensor hidden = nn.functional.linear(nn.functional.layer_norm(middle, [width], Gamma2, Beta2, Epsilon), ExpandWeight, ExpandBias);
         return middle + nn.functional.linear(nn.functional.gelu(hidden, GELU.Approximate.tanh), ContractWeight, ContractBias);
@@ -113,7 +117,8 @@ internal sealed class DenseBlock
         (long batch, long tokens, long width) = (x.shape[0], x.shape[1], x.shape[2]);
         Tensor[] qkv = nn.functional.linear(nn.functional.layer_norm(x, [width], Gamma1, Beta1, Epsilon), QkvWeight, QkvBias).split(width, 2);
         Tensor Heads(Tensor y) => y.view(batch, tokens, _heads, width / _heads).transpose(1, 2);
-        Tensor attention = nn.functional.scaled_dot_product_attention(Heads(qkv[0]), Heads(qkv[1]), Heads(qkv[2]), is_casual: true).transpose(1, 2).reshape(batch, tokens, width);
+        Tensor attention = nn.functional.scaled_dot_product_attention(Heads(qkv[0]), Heads(qkv[1]), Heads(qkv[2]), is_casual: true)
+            .transpose(1, 2).reshape(batch, tokens, width);
         Tensor middle = x + nn.functional.linear(attention, OutputWeight, OutputBias);
         Tensor hidden = nn.functional.linear(nn.functional.layer_norm(middle, [width], Gamma2, Beta2, Epsilon), ExpandWeight, ExpandBias);
         return middle + nn.functional.linear(nn.functional.gelu(hidden, GELU.Approximate.tanh), ContractWeight, ContractBias);

@@ -9,14 +9,16 @@ using RbeMl.Models;
 namespace RbeMl.Benchmarks;
 
 /// <summary>
-/// The verb that counts where the likeliest next token is another with int8 than with floats: on texts that the float model draws, all positions of a window at once (int8
-/// activations), and token by token along its own likeliest tokens (int8 activations in the prompt, int8 keys and values in the cache). Needs nothing of torch.
+/// The verb that counts where the likeliest next token is another with int8 than with floats: on texts that the float model draws, all
+/// positions of a window at once (int8 activations), and token by token along its own likeliest tokens (int8 activations in the prompt,
+/// int8 keys and values in the cache). Needs nothing of torch.
 /// </summary>
 internal static class Int8Command
 {
     private static readonly (string Name, RbeFormat Format)[] s_formats =
     [
-        ("quantized 4", RbeFormat.Quantized(4)), ("quantized 6", RbeFormat.Quantized(6)), ("quantized 8", RbeFormat.Quantized(8)), ("trellis 4", RbeFormat.Trellis(4)),
+        ("quantized 4", RbeFormat.Quantized(4)), ("quantized 6", RbeFormat.Quantized(6)), ("quantized 8", RbeFormat.Quantized(8)),
+            ("trellis 4", RbeFormat.Trellis(4)),
     ];
 
     public static Command Create()
@@ -47,12 +49,14 @@ internal static class Int8Command
         TransformerWeights weights = bundle.Model.GetWeights();
         foreach ((string name, RbeFormat format) in s_formats)
         {
-            using TransformerModel<float> model = new(weights.Recompress(new RbeOptions { Tile = bundle.Model.Config.Width < 64 ? 32 : 64, Format = format, Alphas = false }));
+            using TransformerModel<float> model =
+                new(weights.Recompress(new RbeOptions { Tile = bundle.Model.Config.Width < 64 ? 32 : 64, Format = format, Alphas = false }));
             using TransformerModel<float> floats = model.ToInference(), integers = model.ToInference(activations: ActivationPrecision.Int8);
             using Workspace<float> workspace = new();
             List<int[]> windows = Windows(floats, tokens);
             Write("windows, int8 activations", windows.Sum(w => w.Length), windows.Sum(w => Differences(floats, integers, w, workspace)));
-            foreach ((string way, TransformerModel<float> other, KvFormat cache) in new[] { ("greedy, int8 activations", integers, KvFormat.F32), ("greedy, int8 cache", floats, KvFormat.Int8), ("greedy, both", integers, KvFormat.Int8) })
+            foreach ((string way, TransformerModel<float> other, KvFormat cache) in new[] { ("greedy, int8 activations", integers, KvFormat.F32),
+                ("greedy, int8 cache", floats, KvFormat.Int8), ("greedy, both", integers, KvFormat.Int8) })
             {
                 (int done, int differ) = (0, 0);
                 foreach (int[] window in windows.TakeWhile(_ => done < tokens))
@@ -65,7 +69,9 @@ internal static class Int8Command
             }
 
             void Write(string way, int count, int differ) =>
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileName(path.TrimEnd('/'))} | {name} | {way} | {count} | {differ} ({100.0 * differ / count:F2} %)"));
+                Console.WriteLine(
+                    string.Create(CultureInfo.InvariantCulture,
+                    $"{Path.GetFileName(path.TrimEnd('/'))} | {name} | {way} | {count} | {differ} ({100.0 * differ / count:F2} %)"));
         }
     }
 
@@ -75,18 +81,21 @@ internal static class Int8Command
         int length = model.Config.MaxSequenceLength;
         using Generator generator = new(model);
         return [.. Enumerable.Range(0, ((2 * tokens) + length - 1) / length).Select(i =>
-            (int[])[i % model.Config.Vocabulary, .. generator.Generate([i % model.Config.Vocabulary], new GenerationOptions { MaxTokens = length - 1, Seed = (ulong)i + 1 })])];
+            (int[])[i % model.Config.Vocabulary,
+                .. generator.Generate([i % model.Config.Vocabulary], new GenerationOptions { MaxTokens = length - 1, Seed = (ulong)i + 1 })])];
     }
 
     private static int Differences(TransformerModel<float> model, TransformerModel<float> other, int[] window, Workspace<float> workspace)
     {
         int vocabulary = model.Config.Vocabulary;
         float[] expected = model.Logits(window, 1, window.Length, workspace), actual = other.Logits(window, 1, window.Length, workspace);
-        return Enumerable.Range(0, window.Length).Count(t => Likeliest(expected.AsSpan(t * vocabulary, vocabulary)) != Likeliest(actual.AsSpan(t * vocabulary, vocabulary)));
+        return Enumerable.Range(0, window.Length)
+            .Count(t => Likeliest(expected.AsSpan(t * vocabulary, vocabulary)) != Likeliest(actual.AsSpan(t * vocabulary, vocabulary)));
     }
 
     // Both read the float model's tokens, so that one difference is not counted again and again.
-    private static (int Count, int Differ) Greedy(TransformerModel<float> model, TransformerModel<float> other, KvFormat format, ReadOnlySpan<int> prompt, Workspace<float> workspace)
+    private static (int Count, int Differ) Greedy(TransformerModel<float> model, TransformerModel<float> other, KvFormat format,
+        ReadOnlySpan<int> prompt, Workspace<float> workspace)
     {
         TransformerConfig config = model.Config;
         using KvCache<float> expectedCache = new(config, 1, config.MaxSequenceLength), actualCache = new(config, 1, config.MaxSequenceLength, format);

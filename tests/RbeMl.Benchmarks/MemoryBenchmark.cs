@@ -11,11 +11,13 @@ using static TorchSharp.torch;
 namespace RbeMl.Benchmarks;
 
 /// <summary>One line of the memory table; bytes.</summary>
-internal sealed record MemoryRow(string Name, string Setting, int Threads, long Total, double? SavedOfEverything, double? SavedOfLiveness, double? OutputError, MemoryMeasurement? Measured);
+internal sealed record MemoryRow(string Name, string Setting, int Threads, long Total, double? SavedOfEverything, double? SavedOfLiveness,
+    double? OutputError, MemoryMeasurement? Measured);
 
 /// <summary>
-/// Memory of training one block of width 1024, [16, 256] tokens, tile 64, at the bytes of 400 coefficients a tile of the seed's record (3232): against the same dense
-/// weights in a reference that stores everything and in one of perfect liveness. The limit is on the whole process, runtime included.
+/// Memory of training one block of width 1024, [16, 256] tokens, tile 64, at the bytes of 400 coefficients a tile of the seed's record
+/// (3232): against the same dense weights in a reference that stores everything and in one of perfect liveness. The limit is on the whole
+/// process, runtime included.
 /// </summary>
 internal sealed class MemoryBenchmark(int threads, TextWriter writer)
 {
@@ -25,12 +27,15 @@ internal sealed class MemoryBenchmark(int threads, TextWriter writer)
     private readonly List<MemoryRow> _rows = [];
 
     /// <summary>The block, as a model of one layer and few tokens.</summary>
-    public static TransformerConfig Config { get; } = new() { Width = 1024, FeedForwardWidth = 4096, Heads = 16, Layers = 1, Vocabulary = 64, MaxSequenceLength = Length };
+    public static TransformerConfig Config { get; } =
+        new() { Width = 1024, FeedForwardWidth = 4096, Heads = 16, Layers = 1, Vocabulary = 64, MaxSequenceLength = Length };
 
     public void Run(string? only)
     {
         DenseBlockBytes everything = DenseBlockBytes.StoresEverything(Config, Batch, Length), liveness = DenseBlockBytes.PerfectLiveness(Config, Batch, Length);
-        Print($"one block, D={Config.Width}, F={Config.HiddenWidth}, {Config.Heads} heads, [{Batch}, {Length}] tokens, tile {Tile}; MiB; saved: weights + gradients + optimizer + activations against the reference");
+        Print(string.Create(CultureInfo.InvariantCulture,
+            $"one block, D={Config.Width}, F={Config.HiddenWidth}, {Config.Heads} heads, [{Batch}, {Length}] tokens, tile {Tile}; MiB; saved: "
+            + $"weights + gradients + optimizer + activations against the reference"));
         Reference("dense, stores everything", everything);
         Reference("dense, perfect liveness", liveness);
         if (only is null || "torch".Contains(only, StringComparison.Ordinal)) Add("torch", null, Child("torch", Batch, Length, threads));
@@ -44,7 +49,8 @@ internal sealed class MemoryBenchmark(int threads, TextWriter writer)
                 BlockWeights block = BlockWeights.Compress(dense, Config, new RbeOptions { Tile = Tile, Format = format });
                 double error = OutputError(dense, block);
                 string file = Path.Combine(folder, $"{name}.rbe");
-                ModelFile.Save(file, TransformerWeights.CreateRandom(Config, new RbeOptions { Tile = Tile, Format = RbeFormat.Sparse(16) }, 1) with { Blocks = [block] });
+                ModelFile.Save(file,
+                    TransformerWeights.CreateRandom(Config, new RbeOptions { Tile = Tile, Format = RbeFormat.Sparse(16) }, 1) with { Blocks = [block] });
                 if (format is SparseFormat)
                 {
                     Add($"{name}/no limit", error, Child(file, Batch, Length, threads, NoLimit, "any", "any"));
@@ -67,7 +73,9 @@ internal sealed class MemoryBenchmark(int threads, TextWriter writer)
         void Reference(string name, DenseBlockBytes bytes)
         {
             _rows.Add(new MemoryRow(name, Setting(), threads, bytes.Total, null, null, null, null));
-            Print($"{name,-36} total {bytes.Total / MiB,7:F1} = weights {bytes.Weights / MiB:F1} + gradients {bytes.Gradients / MiB:F1} + optimizer {bytes.Optimizer / MiB:F1} + activations {bytes.Activations / MiB:F1}");
+            Print(string.Create(CultureInfo.InvariantCulture,
+            $"{name,-36} total {bytes.Total / MiB,7:F1} = weights {bytes.Weights / MiB:F1} + gradients {bytes.Gradients / MiB:F1} + optimizer "
+                + $"{bytes.Optimizer / MiB:F1} + activations {bytes.Activations / MiB:F1}"));
         }
 
         void Add(string name, double? error, MemoryMeasurement m)
@@ -75,12 +83,19 @@ internal sealed class MemoryBenchmark(int threads, TextWriter writer)
             long total = m.Activations > 0 ? m.Weights + m.Gradients + m.Optimizer + m.Activations : m.PeakBytes - m.RuntimeBytes;
             double saved = 1 - ((double)total / everything.Total), savedOfLiveness = 1 - ((double)total / liveness.Total);
             _rows.Add(new MemoryRow(name, Setting(), threads, total, saved, savedOfLiveness, error, m));
-            if (m.LeastBytes > 0) Print($"{name,-36} refused: {m.Plan}");
+            if (m.LeastBytes > 0) Print(string.Create(CultureInfo.InvariantCulture,
+            $"{name,-36} refused: {m.Plan}"));
             else
             {
-                Print($"{name,-36} total {total / MiB,7:F1} = weights {m.Weights / MiB:F1} + gradients {m.Gradients / MiB:F1} + optimizer {m.Optimizer / MiB:F1} + activations {(total - m.Weights - m.Gradients - m.Optimizer) / MiB:F1}; saved {saved:P1} / {savedOfLiveness:P1}{(error is null ? "" : $"; output error {error.Value.ToString("F4", CultureInfo.InvariantCulture)}")}");
-                string predicted = m.PredictedBytes == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $", predicted {m.PredictedBytes / MiB:F1} ({(m.PredictedBytes / (double)m.PeakBytes) - 1:P1})");
-                Print($"{"",-36} process: runtime {m.RuntimeBytes / MiB:F1}, peak {m.PeakBytes / MiB:F1}{predicted}, step {m.StepSeconds:F2} s; {m.Plan}");
+                Print(string.Create(CultureInfo.InvariantCulture,
+            $"{name,-36} total {total / MiB,7:F1} = weights {m.Weights / MiB:F1} + gradients {m.Gradients / MiB:F1} + optimizer "
+                    + $"{m.Optimizer / MiB:F1} + activations {(total - m.Weights - m.Gradients - m.Optimizer) / MiB:F1}; saved {saved:P1} / "
+                    + $"{savedOfLiveness:P1}{(error is null ? "" : $"; output error {error.Value.ToString("F4", CultureInfo.InvariantCulture)}")}"));
+                string predicted = m.PredictedBytes == 0 ? ""
+                    : string.Create(CultureInfo.InvariantCulture,
+                        $", predicted {m.PredictedBytes / MiB:F1} ({(m.PredictedBytes / (double)m.PeakBytes) - 1:P1})");
+                Print(string.Create(CultureInfo.InvariantCulture,
+            $"{"",-36} process: runtime {m.RuntimeBytes / MiB:F1}, peak {m.PeakBytes / MiB:F1}{predicted}, step {m.StepSeconds:F2} s; {m.Plan}"));
             }
         }
     }
@@ -139,9 +154,9 @@ internal sealed class MemoryBenchmark(int threads, TextWriter writer)
 
     private static string Setting() => $"D={Config.Width} F={Config.HiddenWidth} H={Config.Heads} B={Batch} T={Length}";
 
-    private void Print(FormattableString line)
+    private void Print(string line)
     {
-        writer.WriteLine(line.ToString(CultureInfo.InvariantCulture));
+        writer.WriteLine(line);
         writer.Flush();
     }
 }

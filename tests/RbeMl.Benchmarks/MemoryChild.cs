@@ -24,7 +24,8 @@ namespace RbeMl.Benchmarks;
 /// <param name="Spilled">Bytes in a file.</param>
 /// <param name="StepSeconds">Time of the last step.</param>
 internal sealed record MemoryMeasurement(
-    string Plan, long LimitBytes, long LeastBytes, long PredictedBytes, long PeakBytes, long RuntimeBytes, long Weights, long Gradients, long Optimizer, long Activations, long Spilled, double StepSeconds);
+    string Plan, long LimitBytes, long LeastBytes, long PredictedBytes, long PeakBytes, long RuntimeBytes, long Weights, long Gradients,
+    long Optimizer, long Activations, long Spilled, double StepSeconds);
 
 /// <summary>The part of the memory benchmark that runs in a process of its own; prints a <see cref="MemoryMeasurement"/>.</summary>
 internal static class MemoryChild
@@ -32,12 +33,16 @@ internal static class MemoryChild
     public const string Verb = "memory-child";
     private const int Steps = 3;
 
-    /// <summary>Arguments: model file (or "torch" for dense torch), batch, length, threads, limit in MiB, checkpointing, offload ("any" leaves it to the plan).</summary>
+    /// <summary>
+    /// Arguments: model file (or "torch" for dense torch), batch, length, threads, limit in MiB, checkpointing, offload ("any" leaves it to
+    /// the plan).
+    /// </summary>
     public static int Run(string[] args)
     {
         int Number(int index) => int.Parse(args[index], CultureInfo.InvariantCulture);
         MemoryMeasurement result = args[0] == "torch" ? Torch(Number(1), Number(2), Number(3)) : Library(
-            args[0], Number(1), Number(2), Number(3), Number(4), args[5] == "any" ? null : Enum.Parse<CheckpointPolicy>(args[5]), args[6] == "any" ? null : Enum.Parse<ActivationOffload>(args[6]));
+            args[0], Number(1), Number(2), Number(3), Number(4), args[5] == "any" ? null
+            : Enum.Parse<CheckpointPolicy>(args[5]), args[6] == "any" ? null : Enum.Parse<ActivationOffload>(args[6]));
         Console.WriteLine(JsonSerializer.Serialize(result));
         return 0;
     }
@@ -53,7 +58,8 @@ internal static class MemoryChild
             trainer.Run(progress => tokensPerSecond = progress.TokensPerSecond);
             MemoryEstimate e = trainer.Plan!.Estimate;
             return new MemoryMeasurement(
-                trainer.Plan.Describe(), trainer.Plan.LimitBytes, 0, e.Total, RuntimeFootprint.PeakResidentBytes, e.Runtime, e.Weights, e.Gradients, e.Optimizer,
+                trainer.Plan.Describe(), trainer.Plan.LimitBytes, 0, e.Total, RuntimeFootprint.PeakResidentBytes, e.Runtime, e.Weights,
+                e.Gradients, e.Optimizer,
                 trainer.StepBytes.Total, trainer.StepBytes.Spilled, batch * length / tokensPerSecond);
         }
         catch (MemoryLimitException error)
@@ -71,7 +77,8 @@ internal static class MemoryChild
         long runtime = RuntimeFootprint.Measure();
         double seconds = Step(config, batch, length);
         long weights = sizeof(float) * ((12L * config.Width * config.Width) + (13L * config.Width));
-        return new MemoryMeasurement("torch, dense fp32, fused attention, AdamW", 0, 0, 0, RuntimeFootprint.PeakResidentBytes, runtime, weights, weights, 2 * weights, 0, 0, seconds);
+        return new MemoryMeasurement("torch, dense fp32, fused attention, AdamW", 0, 0, 0, RuntimeFootprint.PeakResidentBytes, runtime, weights,
+            weights, 2 * weights, 0, 0, seconds);
     }
 
     private static double Step(TransformerConfig config, int batch, int length)

@@ -8,7 +8,14 @@ using TorchSharp;
 
 if (args is [MemoryChild.Verb, .. string[] rest]) return MemoryChild.Run(rest);
 if (args is [TextContest.Verb, .. string[] contest]) return TextContest.Run(contest);
-Argument<string> which = new("what") { Description = "block: one GPT-2 block; decode: a new token with a cache; step: a training step of a small model; quantized: a block of frozen weights; scaling: a block by batch and length; all: these five; fusion: LayerNorm fused into the transform, off and on; memory: what training a block takes, in processes of their own; make-gpt2: no measurement, writes an untrained GPT-2 into a folder, for measuring 'rbeml compress' and 'rbeml decompress'." };
+Argument<string> which =
+    new("what")
+    {
+        Description = "block: one GPT-2 block; decode: a new token with a cache; step: a training step of a small model; quantized: a block of frozen weights; "
+            + "scaling: a block by batch and length; all: these five; fusion: LayerNorm fused into the transform, off and on; memory: what training a "
+            + "block takes, in processes of their own; make-gpt2: no measurement, writes an untrained GPT-2 into a folder, for measuring 'rbeml "
+            + "compress' and 'rbeml decompress'.",
+    };
 which.AcceptOnlyFromAmong("block", "decode", "step", "quantized", "scaling", "all", "fusion", "memory", "make-gpt2");
 Argument<string?> folder = new("folder") { Description = "Folder that make-gpt2 writes.", Arity = ArgumentArity.ZeroOrOne };
 Option<string> random = new("--random") { Description = "Layers and width of make-gpt2.", DefaultValueFactory = _ => "12,768", HelpName = "layers,width" };
@@ -26,7 +33,9 @@ rounds.Validators.Add(r =>
     if (r.GetValue(rounds) is < 1 or > 100000) r.AddError("--rounds: use at least 1.");
 });
 
-RootCommand root = new("Times the library side by side with TorchSharp's dense fp32 in one process, after checking that both compute the same.") { which, folder, random, threads, rounds, quick, json, only };
+RootCommand root =
+    new("Times the library side by side with TorchSharp's dense fp32 in one process, after checking that both compute the same.") { which,
+        folder, random, threads, rounds, quick, json, only };
 root.SetAction(parsed =>
 {
     string what = parsed.GetValue(which)!;
@@ -52,7 +61,8 @@ root.SetAction(parsed =>
 
     Report report = new(count, writesJson && file is null ? Console.Error : Console.Out, what == "fusion");
     bool hurried = parsed.GetValue(quick);
-    Comparison Pairs(Action<Timing> finished) => new(count, hurried ? Math.Min(3, parsed.GetValue(rounds)) : parsed.GetValue(rounds), parsed.GetValue(only), finished, hurried ? 0.1 : 0.5);
+    Comparison Pairs(Action<Timing> finished) =>
+        new(count, hurried ? Math.Min(3, parsed.GetValue(rounds)) : parsed.GetValue(rounds), parsed.GetValue(only), finished, hurried ? 0.1 : 0.5);
     Comparison comparison = Pairs(report.Add);
     try
     {

@@ -6,7 +6,10 @@ using static TorchSharp.torch;
 
 namespace RbeMl.Benchmarks;
 
-/// <summary>Forward of a block of GPT-2 small with frozen weights of a few bits, at few and many tokens, beside torch's fp32; and for context beside torch's bf16.</summary>
+/// <summary>
+/// Forward of a block of GPT-2 small with frozen weights of a few bits, at few and many tokens, beside torch's fp32; and for context beside
+/// torch's bf16.
+/// </summary>
 internal static class QuantizedBenchmark
 {
     private static readonly (int Batch, int Length)[] s_sizes = [(1, 16), (1, 64), (8, 64)];
@@ -38,7 +41,9 @@ internal static class QuantizedBenchmark
             comparison.Run($"{name}/torch-bf16", $"{run.Setting(format)}; torch in bf16, not fp32", run.TorchBFloat16(rounded), run.RbeForward);
             if (!comparison.Wants(Name(run.Tokens, "/int8"))) continue;
             (double output, double branches) = run.CheckInt8(Name(run.Tokens, "/int8"), integers);
-            string setting = string.Create(CultureInfo.InvariantCulture, $"{run.Setting(format)}; int8 activations, output off by {output:E1}, its branches by {branches:E1}; torch in fp32");
+            string setting =
+                string.Create(CultureInfo.InvariantCulture,
+                    $"{run.Setting(format)}; int8 activations, output off by {output:E1}, its branches by {branches:E1}; torch in fp32");
             comparison.Run(Name(run.Tokens, "/int8"), setting, run.TorchForward, () => run.RbeForward(integers));
         }
     }

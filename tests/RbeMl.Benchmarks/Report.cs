@@ -24,7 +24,9 @@ internal sealed class Report
         _writer = writer;
         MachineRecord machine = MachineRecord.Here;
         Line($"{machine.Processor}, {machine.Processors} processors, vectors of {machine.VectorBits} bits, {machine.Runtime}");
-        Line($"libtorch {machine.Libtorch} dense fp32 (bf16 where a name says so) against RbeMl fp32, {threads} thread{(threads == 1 ? "" : "s")} each; medians, ratio = median of paired ratios");
+        _writer.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"libtorch {machine.Libtorch} dense fp32 (bf16 where a name says so) against RbeMl fp32, {threads} thread{(threads == 1 ? "" : "s")} "
+            + $"each; medians, ratio = median of paired ratios"));
         if (fusion) Heading("unfused ms", "fused ms");
         else Heading("torch ms", "rbe ms");
     }
@@ -56,7 +58,8 @@ internal sealed class Report
 
     private void Heading(string first, string second) => Line($"{"name",-44} {"threads",7} {first,10} {second,10} {"ratio",7}   setting");
 
-    private void Row(Timing timing) => Line($"{timing.Name,-44} {timing.Threads,7} {timing.TorchMs,10:F3} {timing.RbeMs,10:F3} {timing.Ratio,7:F3}   {timing.Setting}");
+    private void Row(Timing timing) =>
+        Line($"{timing.Name,-44} {timing.Threads,7} {timing.TorchMs,10:F3} {timing.RbeMs,10:F3} {timing.Ratio,7:F3}   {timing.Setting}");
 
     private void Line(FormattableString line) => _writer.WriteLine(line.ToString(CultureInfo.InvariantCulture));
 

@@ -59,7 +59,8 @@ internal sealed class ScalingBenchmark(Comparison comparison, Action<string> say
             using BlockContext<float> own = new(CheckpointPolicy.None);
             run.RbeGradients(own, workspace);
         });
-        return new ScalingPoint(run.Tokens, comparison.Run(name, run.Setting("K=300 runs16"), run.TorchGradients, () => run.RbeGradients(context), peak)!, peak);
+        return new ScalingPoint(run.Tokens,
+            comparison.Run(name, run.Setting("K=300 runs16"), run.TorchGradients, () => run.RbeGradients(context), peak)!, peak);
     }
 
     // Most native memory at a time that a call takes in a new workspace: scratch, activations, gradients of activations.
@@ -78,13 +79,16 @@ internal sealed class ScalingBenchmark(Comparison comparison, Action<string> say
         for (int i = 0; i < points.Count; i++)
         {
             ScalingPoint p = points[i];
-            say(string.Create(CultureInfo.InvariantCulture, $"  {sizes[i],6}: torch {p.TorchPerToken,8:F1}  rbe {p.RbePerToken,8:F1} ({p.RbePerToken / points[0].RbePerToken,5:P0} of the first)  rbe peak {p.Peak / 1048576.0,7:F1} MiB"));
+            say(string.Create(CultureInfo.InvariantCulture,
+                $"  {sizes[i],6}: torch {p.TorchPerToken,8:F1}  rbe {p.RbePerToken,8:F1} ({p.RbePerToken / points[0].RbePerToken,5:P0} of the first)  "
+                    + $"rbe peak {p.Peak / 1048576.0,7:F1} MiB"));
         }
 
         if (points.Count < 2) return;
         double[] tokens = [.. points.Select(p => (double)p.Tokens)];
         string Fit(Func<ScalingPoint, double> value) => Exponent(tokens, [.. points.Select(value)]).ToString("F2", CultureInfo.InvariantCulture);
-        say($"  exponents: time a token ~ tokens^{Fit(p => p.RbePerToken)} (torch {Fit(p => p.TorchPerToken)}), rbe peak ~ tokens^{Fit(p => p.Peak)}; 0 = the same for each token, 1 = linear");
+        say($"  exponents: time a token ~ tokens^{Fit(p => p.RbePerToken)} (torch {Fit(p => p.TorchPerToken)}), rbe peak ~ tokens^{Fit(p => p.Peak)}; "
+            + $"0 = the same for each token, 1 = linear");
         double most = points.Max(p => p.RbePerToken), least = points.Min(p => p.RbePerToken);
         say(string.Create(CultureInfo.InvariantCulture, $"  time a token: largest {most / least - 1:P0} above the least"));
     }

@@ -12,7 +12,18 @@ internal static class StepBenchmark
 {
     private static readonly TransformerConfig s_config = new() { Layers = 4, Heads = 4, Width = 128, Vocabulary = 65, MaxSequenceLength = 64, Dropout = 0 };
     private static readonly AdamWOptions s_adamW = new();
-    private static readonly TrainerOptions s_options = new() { BatchSize = 12, Context = 64, Steps = int.MaxValue, LearningRate = 1e-4, WarmupSteps = 0, Schedule = RateSchedule.Constant, WeightDecay = 0.1, Clip = 1 };
+    private static readonly TrainerOptions s_options =
+        new()
+        {
+            BatchSize = 12,
+            Context = 64,
+            Steps = int.MaxValue,
+            LearningRate = 1e-4,
+            WarmupSteps = 0,
+            Schedule = RateSchedule.Constant,
+            WeightDecay = 0.1,
+            Clip = 1
+        };
 
     public static void Run(Comparison comparison)
     {
@@ -34,17 +45,21 @@ internal static class StepBenchmark
         using ParameterVector<float> gradients = model.Parameters.CreateLike();
         using TransformerContext<float> context = new(model, trainer.Workspace);
         Parameter[] parameters = [.. dense.Parameters];
-        optim.Optimizer matrices = Optimizer(parameters.Where(p => p.shape.Length > 1), s_options.WeightDecay), vectors = Optimizer(parameters.Where(p => p.shape.Length == 1), 0);
+        optim.Optimizer matrices = Optimizer(parameters.Where(p => p.shape.Length > 1), s_options.WeightDecay),
+            vectors = Optimizer(parameters.Where(p => p.shape.Length == 1), 0);
         int tokens = s_options.BatchSize * s_options.Context;
         int[] inputs = new int[tokens], targets = new int[tokens];
         long batch = 0;
-        string setting = $"{s_config.Layers} layers, {s_config.Heads} heads, D={s_config.Width}, V={s_config.Vocabulary}, T={s_options.Context}, B={s_options.BatchSize}, {kept} {format}";
+        string setting =
+            $"{s_config.Layers} layers, {s_config.Heads} heads, D={s_config.Width}, V={s_config.Vocabulary}, T={s_options.Context}, "
+                + $"B={s_options.BatchSize}, {kept} {format}";
 
         Check();
         comparison.Run(gradientsOnly, setting, () => TorchStep(false), RbeGradients);
         comparison.Run(step, setting, () => TorchStep(true), () => trainer.Step());
 
-        optim.Optimizer Optimizer(IEnumerable<Parameter> group, double decay) => optim.AdamW(group, s_options.LearningRate, s_adamW.Beta1, s_adamW.Beta2, s_adamW.Epsilon, decay);
+        optim.Optimizer Optimizer(IEnumerable<Parameter> group, double decay) =>
+            optim.AdamW(group, s_options.LearningRate, s_adamW.Beta1, s_adamW.Beta2, s_adamW.Epsilon, decay);
 
         void Fill() => data.Fill(batch++, s_options.BatchSize, s_options.Context, inputs, targets);
 
@@ -89,8 +104,10 @@ internal static class StepBenchmark
             // Forward and backward of four layers of five products each; the longest sums are over all tokens.
             double tolerance = Agreement.Tolerance(tokens, 2 * 5 * s_config.Layers);
             Agreement.Require($"{step}: loss", [TorchGradients()], [(float)loss], tolerance);
-            Agreement.Require("gradient of embedding.tokens", dense.Tokens.grad!.ToDoubles(), gradients.Of(model.Parameters.Find("embedding.tokens")), tolerance);
-            Agreement.Require("gradient of embedding.positions", dense.Positions.grad!.ToDoubles(), gradients.Of(model.Parameters.Find("embedding.positions")), tolerance);
+            Agreement.Require("gradient of embedding.tokens", dense.Tokens.grad!.ToDoubles(),
+                gradients.Of(model.Parameters.Find("embedding.tokens")), tolerance);
+            Agreement.Require("gradient of embedding.positions", dense.Positions.grad!.ToDoubles(),
+                gradients.Of(model.Parameters.Find("embedding.positions")), tolerance);
             for (int layer = 0; layer < s_config.Layers; layer++) Agreement.RequireGradients(model.Blocks[layer], gradients, dense.Blocks[layer], tolerance);
         }
     }

@@ -19,7 +19,8 @@ internal sealed record CaseResult(bool Loaded, long Allocated, double Seconds, s
 
         // The first of a kind compiles code and makes samples.
         return result.Seconds <= MostSeconds || result.Fault is not null ? result
-            : Once(kind, seed, number, folder) is { Seconds: > MostSeconds } again ? again with { Fault = FormattableString.Invariant($"hang: {again.Seconds:F1} s of processor time") }
+            : Once(kind, seed, number, folder) is { Seconds: > MostSeconds } again
+                ? again with { Fault = FormattableString.Invariant($"hang: {again.Seconds:F1} s of processor time") }
             : result;
     }
 
@@ -69,7 +70,8 @@ internal sealed record CaseResult(bool Loaded, long Allocated, double Seconds, s
     // The innermost places of this library.
     private static string Where(Exception error)
     {
-        IEnumerable<string> frames = (error.StackTrace ?? "").Split('\n').Select(line => line.Trim()).Where(line => line.StartsWith("at RbeMl", StringComparison.Ordinal)).Take(3);
+        IEnumerable<string> frames = (error.StackTrace ?? "").Split('\n').Select(line => line.Trim())
+            .Where(line => line.StartsWith("at RbeMl", StringComparison.Ordinal)).Take(3);
         return string.Join(" < ", frames.Select(frame => frame[3..(frame.IndexOf('(', StringComparison.Ordinal) is > 3 and var end ? end : frame.Length)]));
     }
 

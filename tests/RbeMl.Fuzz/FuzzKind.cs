@@ -33,7 +33,8 @@ internal abstract class SingleFileKind(Func<IReadOnlyList<byte[]>> samples) : Fu
     protected virtual string FileName => "file.bin";
 
     /// <inheritdoc/>
-    public override IReadOnlyList<(string Name, byte[] Bytes)> Make(Dice dice) => [(FileName, Mutate(dice.Pick(_samples.Value), dice, dice.Pick(_samples.Value)))];
+    public override IReadOnlyList<(string Name, byte[] Bytes)> Make(Dice dice) =>
+        [(FileName, Mutate(dice.Pick(_samples.Value), dice, dice.Pick(_samples.Value)))];
 
     /// <summary>Damages one sample; <paramref name="other"/> is another to take parts of.</summary>
     protected abstract byte[] Mutate(byte[] sample, Dice dice, byte[] other);

@@ -50,7 +50,8 @@ internal sealed record Options(IReadOnlyList<FuzzKind> Kinds, ulong Seed, TimeSp
             };
         }
 
-        return options.Kinds.Count > 0 ? options : throw new FormatException($"There is no such kind. Use one of {string.Join(", ", AllKinds.List.Select(kind => kind.Name))}.");
+        return options.Kinds.Count > 0 ? options
+            : throw new FormatException($"There is no such kind. Use one of {string.Join(", ", AllKinds.List.Select(kind => kind.Name))}.");
     }
 
     private static long Whole(string text) => long.Parse(text, NumberStyles.None, CultureInfo.InvariantCulture);

@@ -50,7 +50,8 @@ internal readonly record struct Counts(long Cases, long Loaded, long Faults, lon
 {
     /// <summary>With one case more.</summary>
     public Counts With(CaseResult result) => new(
-        Cases + 1, Loaded + (result.Loaded ? 1 : 0), Faults + (result.Fault is null ? 0 : 1), Math.Max(MostAllocated, result.Allocated), Microseconds + (long)(result.Seconds * 1e6));
+        Cases + 1, Loaded + (result.Loaded ? 1 : 0), Faults + (result.Fault is null ? 0 : 1), Math.Max(MostAllocated, result.Allocated),
+        Microseconds + (long)(result.Seconds * 1e6));
 
     /// <summary>The counts of two workers together.</summary>
     public static Counts operator +(Counts a, Counts b) =>

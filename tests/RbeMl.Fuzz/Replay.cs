@@ -15,7 +15,10 @@ internal static class Replay
             CaseResult result = CaseResult.Of(kind, options.Seed, number, folder);
             Directory.Delete(folder, recursive: true);
             if (result.Fault is not null) faults++;
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{kind.Name} case {number}: {result.Fault ?? (result.Loaded ? "loaded and used" : "refused")}; {result.Allocated} bytes allocated, {result.Seconds:F3} s; files in {files}"));
+            Console.WriteLine(
+                string.Create(CultureInfo.InvariantCulture,
+                $"{kind.Name} case {number}: {result.Fault ?? (result.Loaded ? "loaded and used" : "refused")}; {result.Allocated} bytes allocated, "
+                    + $"{result.Seconds:F3} s; files in {files}"));
         }
 
         return faults == 0 ? 0 : 1;

@@ -21,7 +21,9 @@ internal sealed class Supervisor(Options options, IReadOnlyList<string> argument
         Stopwatch watch = Stopwatch.StartNew();
         try
         {
-            Counts[][] counts = [.. Enumerable.Range(0, options.Workers).AsParallel().WithDegreeOfParallelism(options.Workers).Select(share => Supervise(share, folder, watch))];
+            Counts[][] counts =
+                [.. Enumerable.Range(0, options.Workers).AsParallel().WithDegreeOfParallelism(options.Workers)
+                    .Select(share => Supervise(share, folder, watch))];
             Report(counts, watch.Elapsed);
         }
         finally
@@ -72,8 +74,10 @@ internal sealed class Supervisor(Options options, IReadOnlyList<string> argument
 
         process.WaitForExit();
         if (process.ExitCode == 0 || (options.Time is { } end && watch.Elapsed > end)) return false;
-        string what = since == TimeSpan.MaxValue ? FormattableString.Invariant($"hang: over {MostTime.TotalSeconds} s of processor time") : $"crash: exit code {process.ExitCode} {string.Join(" | ", last)}";
-        Found(string.Create(CultureInfo.InvariantCulture, $"{options.Kinds[(int)(progress.Current % options.Kinds.Count)].Name}\t{progress.Current / options.Kinds.Count}\t{what}"));
+        string what = since == TimeSpan.MaxValue ? FormattableString.Invariant($"hang: over {MostTime.TotalSeconds} s of processor time")
+            : $"crash: exit code {process.ExitCode} {string.Join(" | ", last)}";
+        Found(string.Create(CultureInfo.InvariantCulture,
+            $"{options.Kinds[(int)(progress.Current % options.Kinds.Count)].Name}\t{progress.Current / options.Kinds.Count}\t{what}"));
         return true;
     }
 
@@ -127,9 +131,12 @@ internal sealed class Supervisor(Options options, IReadOnlyList<string> argument
 
         Line("all", all);
         double rate = all.Cases / time.TotalHours;
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"seed {options.Seed}, {options.Workers} workers, {time.TotalSeconds:F0} s: {rate:F0} cases an hour; {_findings.Count} different findings"));
+        Console.WriteLine(
+            string.Create(CultureInfo.InvariantCulture,
+            $"seed {options.Seed}, {options.Workers} workers, {time.TotalSeconds:F0} s: {rate:F0} cases an hour; {_findings.Count} different findings"));
 
         static void Line(string name, Counts c) => Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"{name,-22}{c.Cases,10}{c.Loaded,10}{c.Faults,10}{c.Microseconds / Math.Max(1, c.Cases),10}{c.MostAllocated / 1024,10}"));
+            CultureInfo.InvariantCulture,
+            $"{name,-22}{c.Cases,10}{c.Loaded,10}{c.Faults,10}{c.Microseconds / Math.Max(1, c.Cases),10}{c.MostAllocated / 1024,10}"));
     }
 }

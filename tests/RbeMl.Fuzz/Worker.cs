@@ -19,7 +19,11 @@ internal static class Worker
             long number = current / kinds;
             CaseResult result = CaseResult.Of(options.Kinds[kind], options.Seed, number, folder);
             progress[kind] = progress[kind].With(result);
-            if (result.Fault is not null) Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{options.Kinds[kind].Name}\t{number}\t{result.Fault}"));
+            if (result.Fault is not null)
+            {
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{options.Kinds[kind].Name}\t{number}\t{result.Fault}"));
+            }
+
             current = Next(options, current);
         }
     }

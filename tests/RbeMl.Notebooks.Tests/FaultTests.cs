@@ -93,7 +93,8 @@ public sealed class FaultTests
     public async Task ACellThatDoesNotEndIsStopped()
     {
         using TemporaryNotebook notebook = new("await Task.Delay(60_000);");
-        NotebookException error = await Assert.ThrowsAsync<NotebookException>(() => NotebookRunner.RunAsync(NotebookDocument.Load(notebook.FilePath), TimeSpan.FromSeconds(2)));
+        NotebookException error =
+            await Assert.ThrowsAsync<NotebookException>(() => NotebookRunner.RunAsync(NotebookDocument.Load(notebook.FilePath), TimeSpan.FromSeconds(2)));
         Assert.Contains("still running", error.Message, StringComparison.Ordinal);
     }
 

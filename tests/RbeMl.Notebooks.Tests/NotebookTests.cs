@@ -7,7 +7,8 @@ namespace RbeMl.Notebooks.Tests;
 /// <summary>Every notebook of the repository runs, and shows in its file what running shows.</summary>
 public sealed class NotebookTests
 {
-    public static TheoryData<string> Notebooks => [.. Directory.EnumerateFiles(Folder, "*.ipynb").Select(p => Path.GetFileName(p)).Order(StringComparer.Ordinal)];
+    public static TheoryData<string> Notebooks =>
+        [.. Directory.EnumerateFiles(Folder, "*.ipynb").Select(p => Path.GetFileName(p)).Order(StringComparer.Ordinal)];
 
     /// <summary>The repository's folder.</summary>
     internal static string Root => Page.Root;

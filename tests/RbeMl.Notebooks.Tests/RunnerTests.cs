@@ -16,7 +16,8 @@ public sealed class RunnerTests
 
         IReadOnlyList<NotebookCell> cells = NotebookDocument.Load(notebook.FilePath).Cells;
         Assert.Equal([1, 2, 3], cells.Skip(1).Select(c => (int)c.Json["execution_count"]!));
-        Assert.Equal([(OutputKind.Stream, "a1.5\n"), (OutputKind.DisplayData, "<b>bold</b>"), (OutputKind.Stream, "after\n")], cells[1].Outputs.Select(o => (o.Kind, o.Data.Values.Single())));
+        Assert.Equal([(OutputKind.Stream, "a1.5\n"), (OutputKind.DisplayData, "<b>bold</b>"), (OutputKind.Stream, "after\n")],
+            cells[1].Outputs.Select(o => (o.Kind, o.Data.Values.Single())));
         Assert.True(cells[1].Outputs[1].Data.ContainsKey("text/html"));
         NotebookOutput value = Assert.Single(cells[2].Outputs);
         Assert.Equal(OutputKind.ExecuteResult, value.Kind);

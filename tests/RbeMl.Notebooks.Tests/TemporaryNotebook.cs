@@ -17,7 +17,8 @@ internal sealed class TemporaryNotebook : IDisposable
         JsonArray all = [Cell("markdown", "intro", "# Small\n")];
         for (int i = 0; i < cells.Length; i++) all.Add(Cell("code", $"code-{i + 1}", cells[i]));
         JsonObject kernel = new() { ["display_name"] = ".NET (C#)", ["language"] = "C#", ["name"] = ".net-csharp" };
-        JsonObject info = new() { ["defaultKernelName"] = "csharp", ["items"] = new JsonArray(new JsonObject { ["aliases"] = new JsonArray(), ["name"] = "csharp" }) };
+        JsonObject info =
+            new() { ["defaultKernelName"] = "csharp", ["items"] = new JsonArray(new JsonObject { ["aliases"] = new JsonArray(), ["name"] = "csharp" }) };
         Write(new JsonObject
         {
             ["cells"] = all,

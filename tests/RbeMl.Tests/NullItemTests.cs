@@ -13,7 +13,9 @@ public class NullItemTests
     // Whatever is public and takes a list of objects.
     private static IEnumerable<string> Takers() => typeof(TokenDataset).Assembly.GetExportedTypes()
         .Where(type => !typeof(Delegate).IsAssignableFrom(type))
-        .SelectMany(type => type.GetConstructors().Cast<MethodBase>().Concat(type.GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly)).Select(method => (type, method)))
+        .SelectMany(type => type.GetConstructors().Cast<MethodBase>()
+            .Concat(type.GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly))
+                .Select(method => (type, method)))
         .Where(taker => !taker.method.IsSpecialName || taker.method.IsConstructor)
         .Where(taker => taker.method.Name is not ("Equals" or "Deconstruct"))
         .Where(taker => taker.method.GetParameters().Any(parameter => ItemOf(parameter.ParameterType) is { IsValueType: false, IsGenericParameter: false }))
@@ -23,7 +25,8 @@ public class NullItemTests
     {
         if (type == typeof(string)) return null;
         if (type.IsArray) return type.GetElementType();
-        return type.GetInterfaces().Append(type).FirstOrDefault(part => part.IsGenericType && part.GetGenericTypeDefinition() == typeof(IEnumerable<>))?.GetGenericArguments()[0];
+        return type.GetInterfaces().Append(type)
+            .FirstOrDefault(part => part.IsGenericType && part.GetGenericTypeDefinition() == typeof(IEnumerable<>))?.GetGenericArguments()[0];
     }
 
     // By the name of what takes the list.

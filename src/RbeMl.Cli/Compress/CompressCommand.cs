@@ -25,8 +25,10 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
             Compresses a Hugging Face GPT-2, or the matrices of a .safetensors file, into a .rbe file.
 
             Of a file every F32, F16 or BF16 tensor with two sides of 32 or more is compressed and all others are copied. Of a model the blocks' matrices are
-            compressed, and what --layer-norm and --embeddings say. --calibration, a text like those the model is for, makes its outputs err less at the same size.
-            --format auto measures what suits each matrix: on the calibration, on random tokens of the model without one, or by the error of the weights of a file.
+            compressed, and what --layer-norm and --embeddings say. --calibration, a text like those the model is for, makes its outputs err less
+            at the same size.
+            --format auto measures what suits each matrix: on the calibration, on random tokens of the model without one, or by the error of the
+            weights of a file.
             Ctrl-C ends without a file.
 
             Examples:
@@ -61,8 +63,17 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
     {
         List<string> read = [settings.Input];
         if (settings.Calibration is { } calibration) read.Add(calibration);
-        if (settings.Input.EndsWith(".rbe", StringComparison.OrdinalIgnoreCase) || ModelSource.InFolder(settings.Input) is not null) throw new UsageException($"{settings.Input} is compressed already, and compressing its errors would add to them. Give the dense weights; '{host.Program} decompress' makes a dense model of it if they are lost.");
-        if (settings.ModelOnly is { } option && File.Exists(settings.Input)) throw new UsageException($"{option} needs the folder of a model: {settings.Input} does not say what its tensors are for.");
+        if (settings.Input.EndsWith(".rbe", StringComparison.OrdinalIgnoreCase) || ModelSource.InFolder(settings.Input) is not null)
+        {
+            throw new UsageException($"{settings.Input} is compressed already, and compressing its errors would add to them. Give the "
+                + $"dense weights; '{host.Program} decompress' makes a dense model of it if they are lost.");
+        }
+
+        if (settings.ModelOnly is { } option && File.Exists(settings.Input))
+        {
+            throw new UsageException($"{option} needs the folder of a model: {settings.Input} does not say what its tensors are for.");
+        }
+
         foreach (string written in new[] { settings.Output, json.File }.OfType<string>())
         {
             Options.RequireDistinct(written, read);
@@ -72,7 +83,8 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         }
     }
 
-    private static bool IsInside(string file, string folder) => Directory.Exists(folder) && Path.GetDirectoryName(Path.GetFullPath(file)) == Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+    private static bool IsInside(string file, string folder) =>
+        Directory.Exists(folder) && Path.GetDirectoryName(Path.GetFullPath(file)) == Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
 
     private CompressRecord CompressModel()
     {
@@ -134,7 +146,8 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         };
     }
 
-    private static PartFigures Part(string storage, PartOutcome part, long dense) => new(storage, part.DenseBytes, part.Bytes, part.RelativeError, (double)(part.DenseBytes - part.Bytes) / dense);
+    private static PartFigures Part(string storage, PartOutcome part, long dense) =>
+        new(storage, part.DenseBytes, part.Bytes, part.RelativeError, (double)(part.DenseBytes - part.Bytes) / dense);
 
     private T Show<T>(Func<IProgress<CompressionProgress>, T> work)
     {

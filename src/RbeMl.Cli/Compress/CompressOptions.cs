@@ -16,7 +16,8 @@ namespace RbeMl.Cli.Compress;
 /// <param name="TextOptions">How its bytes are read.</param>
 /// <param name="ModelOnly">The first option given that needs a model's folder, or null.</param>
 /// <param name="Request">The rest.</param>
-internal sealed record CompressSettings(string Input, string Output, string? Calibration, bool CalibrationIds, int CalibrationTokens, TextOptions TextOptions, string? ModelOnly, CompressionRequest Request);
+internal sealed record CompressSettings(string Input, string Output, string? Calibration, bool CalibrationIds, int CalibrationTokens,
+    TextOptions TextOptions, string? ModelOnly, CompressionRequest Request);
 
 /// <summary>The options of <c>rbeml compress</c>.</summary>
 internal sealed class CompressOptions
@@ -26,18 +27,47 @@ internal sealed class CompressOptions
     private readonly Argument<string> _input = FileOptions.Input("in", "Folder of a Hugging Face GPT-2, or a .safetensors file (or its index).");
     private readonly Option<string> _output = FileOptions.Output("out.rbe", "File to write (.rbe).");
     private readonly CompressionOptions _compression = CompressionOptions.ForWeights();
-    private readonly Option<string> _alphas = Options.Word("--alphas", "on", "Whether a tile has the weights of its eight basis functions, 32 bytes.", "on", "off");
-    private readonly Option<string?> _calibration = Options.File("--calibration", "file", "Text, or token ids (a file that ends in .ids, or any with --calibration-ids): rounds so that outputs on it err least, which makes weights err a little more. Needs a model's folder.");
+    private readonly Option<string> _alphas =
+        Options.Word("--alphas", "on", "Whether a tile has the weights of its eight basis functions, 32 bytes.", "on", "off");
+    private readonly Option<string?> _calibration =
+        Options.File("--calibration", "file",
+            "Text, or token ids (a file that ends in .ids, or any with --calibration-ids): rounds so that outputs on it err least, which "
+            + "makes weights err a little more. Needs a model's folder.");
     private readonly Option<bool> _calibrationIds = new("--calibration-ids") { Description = "The --calibration file holds token ids, a line a sequence." };
     private readonly TextInput _text = new();
     private readonly Option<int> _calibrationTokens = Options.Whole("--calibration-tokens", 8192, 1, "Tokens of the calibration to use.", 1 << 24);
-    private readonly Option<double?> _targetError = Options.OptionalReal("--target-error", 0, 1, "With --format auto: fewest bits with at most this relative error, of each block's output for a model, of each matrix for a file.", above: true);
-    private readonly Option<double?> _targetBits = Options.OptionalReal("--target-bits", 0, 32, $"With --format auto: least error with at most so many bits a weight, of all matrices of a model together, of each matrix of a file; {DefaultTargetBits} unless --target-error is given.", above: true);
-    private readonly Option<string[]> _include = new Option<string[]>("--include") { Description = "Names to compress; * stands for any characters. A model's are such as blocks.3.attention.query.", HelpName = "patterns", AllowMultipleArgumentsPerToken = true }.Named();
-    private readonly Option<string[]> _exclude = new Option<string[]>("--exclude") { Description = "Names not to compress, even if included: a file's tensors are copied, a model's matrices keep all their coefficients (exact to the rounding of fp32).", HelpName = "patterns", AllowMultipleArgumentsPerToken = true }.Named();
-    private readonly Option<string> _layerNorm = Options.Word("--layer-norm", "dense", "How a model's LayerNorms are stored: every value, a cosine series of an eighth as many, or one value each. They are a ten-thousandth of a model; see the errors before using it.", "dense", "compressed", "scalar");
-    private readonly Option<string> _embeddings = Options.Word("--embeddings", "dense", "How a model's token embedding and untied head are stored; sparse keeps the largest coefficients of as many bits.", "dense", "quantized", "trellis", "sparse");
-    private readonly Option<int?> _embeddingBits = Options.OptionalWhole("--embedding-bits", 2, "Bits a weight of --embeddings; 8 for quantized, 6 for trellis, 8 for sparse.", 8);
+    private readonly Option<double?> _targetError =
+        Options.OptionalReal("--target-error", 0, 1,
+            "With --format auto: fewest bits with at most this relative error, of each block's output for a model, of each matrix for a file.", above: true);
+    private readonly Option<double?> _targetBits =
+        Options.OptionalReal("--target-bits", 0, 32,
+            $"With --format auto: least error with at most so many bits a weight, of all matrices of a model together, of each matrix of "
+            + $"a file; {DefaultTargetBits} unless --target-error is given.", above: true);
+    private readonly Option<string[]> _include =
+        new Option<string[]>("--include")
+        {
+            Description = "Names to compress; * stands for any characters. A model's are such as blocks.3.attention.query.",
+            HelpName = "patterns",
+            AllowMultipleArgumentsPerToken = true,
+        }.Named();
+    private readonly Option<string[]> _exclude =
+        new Option<string[]>("--exclude")
+        {
+            Description = "Names not to compress, even if included: a file's tensors are copied, a model's matrices keep all their coefficients (exact to the "
+                + "rounding of fp32).",
+            HelpName = "patterns",
+            AllowMultipleArgumentsPerToken = true,
+        }.Named();
+    private readonly Option<string> _layerNorm =
+        Options.Word("--layer-norm", "dense",
+            "How a model's LayerNorms are stored: every value, a cosine series of an eighth as many, or one value each. They are a "
+            + "ten-thousandth of a model; see the errors before using it.", "dense", "compressed", "scalar");
+    private readonly Option<string> _embeddings =
+        Options.Word("--embeddings", "dense",
+            "How a model's token embedding and untied head are stored; sparse keeps the largest coefficients of as many bits.", "dense",
+            "quantized", "trellis", "sparse");
+    private readonly Option<int?> _embeddingBits =
+        Options.OptionalWhole("--embedding-bits", 2, "Bits a weight of --embeddings; 8 for quantized, 6 for trellis, 8 for sparse.", 8);
     private readonly Option<ulong> _seed = Options.Seed("Seed of random places and of samples.");
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. The file does not depend on it.", 1024);
 
@@ -62,20 +92,24 @@ internal sealed class CompressOptions
     {
         Check(result);
         bool auto = result.GetValue(_compression.Format) == "auto", delta = result.Given(_compression.Coefficients);
-        RbeOptions options = _compression.Read(result, unchecked((int)(result.GetValue(_seed) ^ (result.GetValue(_seed) >> 32))), delta) with { Alphas = result.GetValue(_alphas) == "on" };
+        RbeOptions options = _compression.Read(result, unchecked((int)(result.GetValue(_seed) ^ (result.GetValue(_seed) >> 32))), delta)
+            with
+        { Alphas = result.GetValue(_alphas) == "on" };
         if (auto) options = options with { Format = new ChoiceSettings().Probe };
         string? modelOnly = new Option[] { _calibration, _layerNorm, _embeddings }.FirstOrDefault(result.Given)?.Name;
-        return new CompressSettings(result.GetValue(_input)!, result.GetValue(_output)!, result.GetValue(_calibration), result.GetValue(_calibrationIds), result.GetValue(_calibrationTokens), _text.Read(result), modelOnly, new CompressionRequest
-        {
-            Options = options,
-            Target = !auto ? null : result.GetValue(_targetError) is { } error ? ChoiceTarget.MostError(error) : ChoiceTarget.Bits(result.GetValue(_targetBits) ?? DefaultTargetBits),
-            MeasureTransform = result.GetValue(_compression.Transform) == "auto",
-            Names = new NamePatterns(result.GetValue(_include) ?? [], result.GetValue(_exclude) ?? []),
-            LayerNorm = Enum.Parse<LayerNormStorage>(result.GetValue(_layerNorm)!, ignoreCase: true),
-            Embeddings = Embeddings(result),
-            Threads = result.GetValue(_threads),
-            Seed = result.GetValue(_seed),
-        });
+        return new CompressSettings(result.GetValue(_input)!, result.GetValue(_output)!, result.GetValue(_calibration),
+            result.GetValue(_calibrationIds), result.GetValue(_calibrationTokens), _text.Read(result), modelOnly, new CompressionRequest
+            {
+                Options = options,
+                Target = !auto ? null : result.GetValue(_targetError) is { } error ? ChoiceTarget.MostError(error)
+                : ChoiceTarget.Bits(result.GetValue(_targetBits) ?? DefaultTargetBits),
+                MeasureTransform = result.GetValue(_compression.Transform) == "auto",
+                Names = new NamePatterns(result.GetValue(_include) ?? [], result.GetValue(_exclude) ?? []),
+                LayerNorm = Enum.Parse<LayerNormStorage>(result.GetValue(_layerNorm)!, ignoreCase: true),
+                Embeddings = Embeddings(result),
+                Threads = result.GetValue(_threads),
+                Seed = result.GetValue(_seed),
+            });
     }
 
     private void Check(ParseResult result)
@@ -84,15 +118,44 @@ internal sealed class CompressOptions
         string format = result.GetValue(_compression.Format)!;
         Option? target = new Option[] { _targetError, _targetBits }.FirstOrDefault(result.Given);
         if (target is not null && format != "auto") throw new UsageException($"{target.Name} is for --format auto. Add it, or leave out {target.Name}.");
-        if (result.Given(_targetError) && result.Given(_targetBits)) throw new UsageException("--target-error and --target-bits are two targets. Leave out one of them.");
-        if (format is "auto" or "seed" && result.Given(_alphas)) throw new UsageException($"--alphas: --format {format} settles that itself. Leave out one of them.");
+        if (result.Given(_targetError) && result.Given(_targetBits))
+        {
+            throw new UsageException("--target-error and --target-bits are two targets. Leave out one of them.");
+        }
+
+        if (format is "auto" or "seed" && result.Given(_alphas))
+        {
+            throw new UsageException($"--alphas: --format {format} settles that itself. Leave out one of them.");
+        }
+
         Option? calibrating = ((Option[])[_calibrationIds, _calibrationTokens, .. _text.All]).FirstOrDefault(result.Given);
-        if (calibrating is not null && !result.Given(_calibration)) throw new UsageException($"{calibrating.Name} says how to read the --calibration file. Give one, or leave it out.");
+        if (calibrating is not null && !result.Given(_calibration))
+        {
+            throw new UsageException($"{calibrating.Name} says how to read the --calibration file. Give one, or leave it out.");
+        }
+
         bool calibrated = result.Given(_calibration);
-        if (calibrated && format is "quantized" or "trellis" && result.Given(_compression.Coefficients)) throw new UsageException("--coefficients on top would undo what --calibration does. Leave out one of them.");
-        if (calibrated && result.GetValue(_compression.Transform) == "cdf97") throw new UsageException("--transform cdf97 is not orthonormal, which --calibration needs. Use another, or leave out the calibration.");
-        if (format is "quantized" or "trellis" && result.Given(_compression.Support) && !result.Given(_compression.Coefficients)) throw new UsageException($"--support says where --coefficients are kept, and --format {format} has none unless they are given. Add --coefficients, or leave out --support.");
-        if (format == "auto" && result.GetValue(_compression.Transform) == "cdf97" && Directory.Exists(result.GetValue(_input))) throw new UsageException("--transform cdf97 is not orthonormal, which --format auto needs for a model. Use another transform or format.");
+        if (calibrated && format is "quantized" or "trellis" && result.Given(_compression.Coefficients))
+        {
+            throw new UsageException("--coefficients on top would undo what --calibration does. Leave out one of them.");
+        }
+
+        if (calibrated && result.GetValue(_compression.Transform) == "cdf97")
+        {
+            throw new UsageException("--transform cdf97 is not orthonormal, which --calibration needs. Use another, or leave out the calibration.");
+        }
+
+        if (format is "quantized" or "trellis" && result.Given(_compression.Support) && !result.Given(_compression.Coefficients))
+        {
+            throw new UsageException($"--support says where --coefficients are kept, and --format {format} has none unless they are "
+                + $"given. Add --coefficients, or leave out --support.");
+        }
+
+        if (format == "auto" && result.GetValue(_compression.Transform) == "cdf97" && Directory.Exists(result.GetValue(_input)))
+        {
+            throw new UsageException("--transform cdf97 is not orthonormal, which --format auto needs for a model. Use another transform or format.");
+        }
+
         if (!result.Given(_embeddingBits)) return;
         string embeddings = result.GetValue(_embeddings)!;
         int bits = result.GetValue(_embeddingBits)!.Value;

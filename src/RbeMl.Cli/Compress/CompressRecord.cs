@@ -75,7 +75,8 @@ internal sealed record CompressRecord
     public required long PeakBytes { get; init; }
 
     /// <summary>A matrix.</summary>
-    public static TensorRecord Of(MatrixOutcome m) => new(m.Name, m.Rows, m.Columns, FormatName(m.Format), m.Report.BitsPerWeight, m.Report.RelativeError, m.Report.ShannonFloor);
+    public static TensorRecord Of(MatrixOutcome m) =>
+        new(m.Name, m.Rows, m.Columns, FormatName(m.Format), m.Report.BitsPerWeight, m.Report.RelativeError, m.Report.ShannonFloor);
 
     /// <summary>The JSON document.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, JsonStyle);

@@ -22,7 +22,8 @@ internal sealed class DecompressCommand
 
     private readonly Argument<string> _file = FileOptions.Input("file.rbe", "Model or set of matrices (.rbe).");
     private readonly Option<string> _out = FileOptions.Output("path", "Where to write: a folder, or a file that ends in .safetensors.");
-    private readonly Option<string> _type = Options.Word("--dtype", "f32", "Type of the decoded weights; tensors that were never compressed keep theirs.", "f32", "f16", "bf16");
+    private readonly Option<string> _type =
+        Options.Word("--dtype", "f32", "Type of the decoded weights; tensors that were never compressed keep theirs.", "f32", "f16", "bf16");
     private readonly Option<string?> _json = Options.Json();
 
     /// <summary>The command.</summary>
@@ -34,7 +35,8 @@ internal sealed class DecompressCommand
             """
             Writes the dense weights of a compressed file, for programs that know nothing of it.
 
-            A model becomes a folder in Hugging Face's GPT-2 layout (config.json, model.safetensors, vocab.json, merges.txt and tokenizer.json), or one .safetensors file with the same names.
+            A model becomes a folder in Hugging Face's GPT-2 layout (config.json, model.safetensors, vocab.json, merges.txt and tokenizer.json), or
+            one .safetensors file with the same names.
             A set of matrices becomes a .safetensors file with the names it was compressed under.
 
             Examples:
@@ -67,13 +69,32 @@ internal sealed class DecompressCommand
         {
             if (!json.OnOutput)
             {
-                host.Say($"{output}: {Format.Count(written.Tensors, "tensor")}, {Format.Bytes(written.Bytes)}{(written.Tokenizer ? ", with the tokenizer" : "")}");
-                if (written.LostTokenizer is { } lost) host.Say($"The model's tokenizer ({lost}) has no place in {(output.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) ? "a single file" : "Hugging Face's layout")}; keep {path} for it.");
+                host.Say($"{output}: {Format.Count(written.Tensors, "tensor")}, "
+                    + $"{Format.Bytes(written.Bytes)}{(written.Tokenizer ? ", with the tokenizer" : "")}");
+                if (written.LostTokenizer is { } lost)
+                {
+                    host.Say($"The model's tokenizer ({lost}) has no place in "
+                        + $"{(output.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) ? "a single file" : "Hugging Face's layout")}; keep "
+                        + $"{path} for it.");
+                }
+
                 if (written.TokenizerProblem is { } problem) host.Say($"Without a tokenizer: the model's cannot be read ({problem})");
             }
         });
         later.Do(() => json.Write(host, JsonSerializer.Serialize(
-            new { File = path, Output = output, written.Kind, Dtype = type, written.Tensors, written.Bytes, written.Tokenizer, written.LostTokenizer, written.TokenizerProblem, Seconds = watch.Elapsed.TotalSeconds }, JsonStyle)));
+            new
+            {
+                File = path,
+                Output = output,
+                written.Kind,
+                Dtype = type,
+                written.Tensors,
+                written.Bytes,
+                written.Tokenizer,
+                written.LostTokenizer,
+                written.TokenizerProblem,
+                Seconds = watch.Elapsed.TotalSeconds
+            }, JsonStyle)));
         later.ThrowFirst($"The dense weights are saved, {output}.");
         return ExitCode.Done;
     }

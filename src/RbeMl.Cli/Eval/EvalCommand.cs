@@ -13,13 +13,25 @@ namespace RbeMl.Cli.Eval;
 internal sealed class EvalCommand
 {
     private const int PatienceMilliseconds = 300; // less than that of Stopping
-    private readonly Option<string> _model = FileOptions.Model("Model to measure: a .rbe file, the folder that finetune wrote, or the folder of a Hugging Face GPT-2.");
-    private readonly Option<string[]> _text = new Option<string[]>("--text") { Description = "Text files to predict, read as one stream.", HelpName = "files", AllowMultipleArgumentsPerToken = true }.Named();
+    private readonly Option<string> _model =
+        FileOptions.Model("Model to measure: a .rbe file, the folder that finetune wrote, or the folder of a Hugging Face GPT-2.");
+    private readonly Option<string[]> _text =
+        new Option<string[]>("--text")
+        {
+            Description = "Text files to predict, read as one stream.",
+            HelpName = "files",
+            AllowMultipleArgumentsPerToken = true
+        }.Named();
     private readonly TextInput _input = new();
-    private readonly Option<string?> _tokens = Options.File("--tokens", "file", "Token ids to predict instead of text: a line is a sequence of its own, whose first id is context only; a single line is a stream.");
-    private readonly Option<string?> _reference = Options.File("--reference", "model", "Model to compare with, such as the dense one it was made of; adds KL divergence and top-1 agreement.");
+    private readonly Option<string?> _tokens =
+        Options.File("--tokens", "file",
+            "Token ids to predict instead of text: a line is a sequence of its own, whose first id is context only; a single line is a stream.");
+    private readonly Option<string?> _reference =
+        Options.File("--reference", "model", "Model to compare with, such as the dense one it was made of; adds KL divergence and top-1 agreement.");
     private readonly Option<int?> _context = Options.OptionalWhole("--context", 1, "Tokens of a window; all positions the models have.", 1 << 20);
-    private readonly Option<int?> _stride = Options.OptionalWhole("--stride", 1, "Tokens from one window to the next; the whole window. Less gives later tokens more context and takes longer.", 1 << 20);
+    private readonly Option<int?> _stride =
+        Options.OptionalWhole("--stride", 1,
+            "Tokens from one window to the next; the whole window. Less gives later tokens more context and takes longer.", 1 << 20);
     private readonly Option<int?> _batch = Options.OptionalWhole("--batch", 1, "Windows at a time; about 2048 tokens. Fewer take less memory.", 65536);
     private readonly Option<int?> _limit = Options.OptionalWhole("--limit", 1, "Stop after this many predicted tokens.");
     private readonly Option<bool> _special = Options.Special();
@@ -57,9 +69,20 @@ internal sealed class EvalCommand
         string path = result.GetValue(_model)!;
         string[] texts = result.GetValue(_text) ?? [];
         string? tokens = result.GetValue(_tokens), reference = result.GetValue(_reference);
-        if (texts.Length > 0 == tokens is not null) throw new UsageException(tokens is null ? "Give --text or --tokens: something to predict." : "--text and --tokens are two kinds of data. Give one of them.");
+        if (texts.Length > 0 == tokens is not null)
+        {
+            throw new UsageException(tokens is null ? "Give --text or --tokens: something to predict."
+                : "--text and --tokens are two kinds of data. Give one of them.");
+        }
+
         if (tokens is not null && result.GetValue(_special)) throw new UsageException("--special is for texts, and --tokens are ids. Leave out one of them.");
-        if (result.GetValue(_stride) > result.GetValue(_context)) throw new UsageException($"--stride {result.GetValue(_stride)} is more than --context {result.GetValue(_context)}, so some tokens would never be predicted. Use at most that.");
+        if (result.GetValue(_stride) > result.GetValue(_context))
+        {
+            throw new UsageException(
+                $"--stride {result.GetValue(_stride)} is more than --context {result.GetValue(_context)}, so some tokens would never be predicted. Use "
+                    + $"at most that.");
+        }
+
         if (json.File is { } file)
         {
             Options.RequireDistinct(file, [path, .. texts, .. new[] { tokens, reference }.OfType<string>()]);
@@ -71,13 +94,15 @@ internal sealed class EvalCommand
         using ModelBundle? compared = reference is null ? null : ModelInput.Load(host, reference);
         EvaluationData data = tokens is not null
             ? EvaluationData.FromSequences(TokenFile.ReadSequences(tokens, bundle.Model.Config.Vocabulary, input))
-            : Read(host, json.OnOutput, texts, input, bundle.RequireTokenizer("--text", texts[0], path, "give token ids with --tokens."), bundle.Model.Config.Vocabulary, result.GetValue(_special));
+            : Read(host, json.OnOutput, texts, input, bundle.RequireTokenizer("--text", texts[0], path, "give token ids with --tokens."),
+                bundle.Model.Config.Vocabulary, result.GetValue(_special));
         EvaluationOptions options = Windows(result, bundle.Model, compared?.Model);
         using Evaluator evaluator = new(bundle.Model, compared?.Model, options, result.GetValue(_threads));
         Stopwatch watch = Stopwatch.StartNew();
         (EvaluationResult figures, bool cancelled) = Measure(evaluator, data, ProgressView.For(host, json.OnOutput), watch, host.Cancel);
         if (cancelled && host.Stopping is { } stopping) stopping.HasWork = true; // what there is takes the time it takes
-        EvalRecord record = new(path, reference, tokens ?? string.Join(", ", texts), figures, options, watch.Elapsed.TotalSeconds, ModelSize.Of(bundle.Model), cancelled);
+        EvalRecord record =
+            new(path, reference, tokens ?? string.Join(", ", texts), figures, options, watch.Elapsed.TotalSeconds, ModelSize.Of(bundle.Model), cancelled);
         if (!json.OnOutput) Write(host, record, figures);
         json.Write(host, record.ToJson());
         return cancelled ? ExitCode.Cancelled : ExitCode.Done;
@@ -86,24 +111,33 @@ internal sealed class EvalCommand
     private static EvaluationData Read(CommandHost host, bool quiet, string[] texts, TextOptions input, ITokenizer tokenizer, int vocabulary, bool special)
     {
         bool finds = Options.FindsSpecial(tokenizer, special);
-        return ReadingView.Read(host, quiet, view => EvaluationData.FromText(TextSource.OfFiles(texts, input), tokenizer, vocabulary, view, host.Cancel, finds));
+        return ReadingView.Read(host, quiet,
+            view => EvaluationData.FromText(TextSource.OfFiles(texts, input), tokenizer, vocabulary, view, host.Cancel, finds));
     }
 
     private EvaluationOptions Windows(ParseResult result, TransformerModel<float> model, TransformerModel<float>? reference)
     {
         int positions = Math.Min(model.Config.MaxSequenceLength, reference?.Config.MaxSequenceLength ?? int.MaxValue);
         int context = result.GetValue(_context) ?? positions;
-        if (context > positions) throw new InvalidSettingException("--context", context, $"the model{(reference is null ? " has" : " and its reference have")} {Format.Count(positions, "position")}; use at most that.");
+        if (context > positions)
+        {
+            throw new InvalidSettingException("--context", context,
+                $"the model{(reference is null ? " has" : " and its reference have")} {Format.Count(positions, "position")}; use at most that.");
+        }
+
         int stride = result.GetValue(_stride) ?? context;
         if (stride > context) throw new InvalidSettingException("--stride", stride, $"a window has {Format.Count(context, "token")}; use at most that.");
         return new EvaluationOptions { Context = context, Stride = stride, BatchSize = result.GetValue(_batch) ?? 0, Limit = result.GetValue(_limit) ?? 0 };
     }
 
     // Cancelled after the first pass, the figures so far are the result; a pass that does not end within a moment is left behind.
-    private static (EvaluationResult Figures, bool Cancelled) Measure(Evaluator evaluator, EvaluationData data, ProgressView view, Stopwatch watch, CancellationToken cancel)
+    private static (EvaluationResult Figures, bool Cancelled) Measure(Evaluator evaluator, EvaluationData data, ProgressView view,
+        Stopwatch watch, CancellationToken cancel)
     {
         Reporter reporter = new(view, watch);
-        Task<EvaluationResult> work = Task.Factory.StartNew(() => evaluator.Evaluate(data, reporter, cancel), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        Task<EvaluationResult> work =
+            Task.Factory.StartNew(() => evaluator.Evaluate(data, reporter, cancel), CancellationToken.None, TaskCreationOptions.LongRunning,
+                TaskScheduler.Default);
         view.Run(() =>
         {
             WaitHandle.WaitAny([((IAsyncResult)work).AsyncWaitHandle, cancel.WaitHandle]);
@@ -159,7 +193,8 @@ internal sealed class EvalCommand
         private void Show(EvaluationResult soFar, long total)
         {
             double done = (double)soFar.Tokens / total;
-            view.Show(done, $"{Format.Count(soFar.Tokens)}/{Format.Count(total)} tokens", $"loss {Format.Loss(soFar.Nll)}", Format.Left(done, watch.Elapsed), $"{Format.Count(soFar.Tokens / watch.Elapsed.TotalSeconds)} tokens/s");
+            view.Show(done, $"{Format.Count(soFar.Tokens)}/{Format.Count(total)} tokens", $"loss {Format.Loss(soFar.Nll)}",
+                Format.Left(done, watch.Elapsed), $"{Format.Count(soFar.Tokens / watch.Elapsed.TotalSeconds)} tokens/s");
         }
     }
 }

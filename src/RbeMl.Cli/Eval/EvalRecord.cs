@@ -8,7 +8,8 @@ namespace RbeMl.Cli.Eval;
 
 /// <summary>The JSON document of <c>rbeml eval</c>.</summary>
 internal sealed record EvalRecord(
-    string Model, string? Reference, string Data, long Tokens, double Nll, double? BitsPerByte, long? Bytes, double Top1Accuracy, double? Kl, double? Top1Agreement,
+    string Model, string? Reference, string Data, long Tokens, double Nll, double? BitsPerByte, long? Bytes, double Top1Accuracy, double? Kl,
+    double? Top1Agreement,
     int Context, int Stride, double Seconds, double TokensPerSecond, long WeightsBytes, double BitsPerParameter, bool Cancelled)
 {
     private static readonly JsonSerializerOptions Json = new()
@@ -19,7 +20,8 @@ internal sealed record EvalRecord(
         WriteIndented = true,
     };
 
-    public EvalRecord(string model, string? reference, string data, EvaluationResult figures, EvaluationOptions options, double seconds, ModelSize size, bool cancelled)
+    public EvalRecord(string model, string? reference, string data, EvaluationResult figures, EvaluationOptions options, double seconds,
+        ModelSize size, bool cancelled)
         : this(
             model, reference, data, figures.Tokens, figures.Nll, figures.BitsPerByte, figures.Bytes, figures.Top1Accuracy, figures.Kl, figures.Top1Agreement,
             options.Context, options.Stride, seconds, figures.Tokens / seconds, size.Bytes, size.BitsPerParameter, cancelled)

@@ -12,10 +12,13 @@ internal static class FinetuneCommand
         Verb command = new(
             "finetune",
             """
-            Trains a small GPT-2 whose weights stay compressed all the time. Without options: about two minutes on the English of the installed .NET SDK's documentation. Ctrl-C saves and ends.
+            Trains a small GPT-2 whose weights stay compressed all the time. Without options: about two minutes on the English of the installed
+            .NET SDK's documentation. Ctrl-C saves and ends.
 
-            Writes to --out: model.rbe (the model with its tokenizer), model.zip (the same for ML.NET: perplexity and continuation of texts), metrics.json (every step), report.html (loss curve, memory, samples).
-            The model is saved as soon as the last step is done, and every --save-minutes before that. Files of an earlier run are kept: its model.rbe becomes model-1.rbe, and so on.
+            Writes to --out: model.rbe (the model with its tokenizer), model.zip (the same for ML.NET: perplexity and continuation of texts),
+            metrics.json (every step), report.html (loss curve, memory, samples).
+            The model is saved as soon as the last step is done, and every --save-minutes before that. Files of an earlier run are kept: its
+            model.rbe becomes model-1.rbe, and so on.
 
             Examples:
               rbeml finetune

@@ -44,7 +44,8 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         List<string> before = [.. data.Prompts.Select(prompt => Sample(model, data, prompt))];
         LaterWork later = new();
         Train(model, data, context, later);
-        Measure(later, () => _run.Samples = [.. data.Prompts.Select((prompt, i) => new SampleRecord(Decode(data, prompt), before[i], Sample(model, data, prompt)))]);
+        Measure(later, () => _run.Samples =
+            [.. data.Prompts.Select((prompt, i) => new SampleRecord(Decode(data, prompt), before[i], Sample(model, data, prompt)))]);
         Finish(model, data, later);
         later.ThrowFirst(Saved);
         return _run.Cancelled ? ExitCode.Cancelled : ExitCode.Done;
@@ -75,7 +76,8 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     {
         int room = model?.MaxSequenceLength ?? int.MaxValue;
         int context = settings.Context ?? Math.Min(DefaultContext, room);
-        return context <= room ? context : throw new InvalidSettingException("--context", context, $"the model has {Format.Count(room, "position")}; use at most that.");
+        return context <= room ? context
+            : throw new InvalidSettingException("--context", context, $"the model has {Format.Count(room, "position")}; use at most that.");
     }
 
     private void Train(TransformerModel<float> model, TrainingData data, int context, LaterWork later)
@@ -108,7 +110,12 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         _run.ByTime = trainer.StepsDone < options.Steps;
         _run.TrainingSeconds = clock.Elapsed.TotalSeconds;
         SaveLast(model, data);
-        if (_run.Cancelled) later.Do(() => Say($"Stopping: the model after {StepsDone} is saved in {_files.Model}. The figures so far and the report follow; a second Ctrl-C leaves them out."));
+        if (_run.Cancelled)
+        {
+            later.Do(() => Say($"Stopping: the model after {StepsDone} is saved in {_files.Model}. The figures so far and the report "
+                + $"follow; a second Ctrl-C leaves them out."));
+        }
+
         Measure(later, () => Validate(trainer, view, ValidationSequences));
         _run.Profile = ProfileRecord.Of(trainer.Profile);
         TrainingBytes bytes = trainer.Bytes;
@@ -135,7 +142,8 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         if (options.Optimizer is SgdOptions sgd) found["--momentum"] = sgd.Momentum;
         return settings.Listed.ToDictionary(
             option => option.Key,
-            option => option.Value ?? (found[option.Key] is Enum way ? MemoryRecord.Word(way) : found[option.Key].ToString(null, CultureInfo.InvariantCulture)));
+            option => option.Value
+            ?? (found[option.Key] is Enum way ? MemoryRecord.Word(way) : found[option.Key].ToString(null, CultureInfo.InvariantCulture)));
     }
 
     private void Steps(Trainer trainer, TrainingData data, TrainingView view, RunClock clock)
@@ -200,10 +208,14 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         _run.TrainTokens = data.Train.Tokens;
         _run.ValidationTokens = data.Validation.Tokens;
         _run.StepShape = [settings.Batch, context, settings.Accumulate];
-        string tokenizer = data.Tokenizer switch { ByteTokenizer => "bytes", CharacterTokenizer => "characters", BytePairTokenizer => "bpe", null => "ids", _ => "gpt2" };
+        string tokenizer =
+            data.Tokenizer switch { ByteTokenizer => "bytes", CharacterTokenizer => "characters", BytePairTokenizer => "bpe", null => "ids", _ => "gpt2" };
         _run.Model = new ModelRecord(
-            config.Layers, config.Heads, config.Width, config.Vocabulary, context, TrainingModel.Describe(matrices[0]), matrices[0].Tile, matrices[0].Transform.ToString(), tokenizer, dense, trainable);
-        Say($"Model: {Format.Count(config.Layers, "block")}, width {config.Width}, {Format.Count(config.Heads, "head")}, vocabulary {config.Vocabulary} ({tokenizer}), context {context}; {TrainingModel.Describe(matrices[0])}: {Format.Count(trainable)} trained values for {Format.Count(dense)} dense ones");
+            config.Layers, config.Heads, config.Width, config.Vocabulary, context, TrainingModel.Describe(matrices[0]), matrices[0].Tile,
+            matrices[0].Transform.ToString(), tokenizer, dense, trainable);
+        Say($"Model: {Format.Count(config.Layers, "block")}, width {config.Width}, {Format.Count(config.Heads, "head")}, vocabulary "
+            + $"{config.Vocabulary} ({tokenizer}), context {context}; {TrainingModel.Describe(matrices[0])}: {Format.Count(trainable)} trained values "
+            + $"for {Format.Count(dense)} dense ones");
         Say($"Data:  {Format.Count(data.Train.Tokens)} training and {Format.Count(data.Validation.Tokens)} validation tokens from {data.Source}");
     }
 
@@ -235,8 +247,8 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         _run.Files["model"] = _files.Model;
     }
 
-    // A model may be saved while the training fills its limit. So the code of it is compiled, and counted with the process at rest, before the plan is made; what it allocates is
-    // known from doing it once, to nowhere.
+    // A model may be saved while the training fills its limit. So the code of it is compiled, and counted with the process at rest, before
+    // the plan is made; what it allocates is known from doing it once, to nowhere.
     private long RehearseSaving(TransformerModel<float> model, TrainingData data)
     {
         long before = GC.GetAllocatedBytesForCurrentThread();
@@ -312,7 +324,8 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         if (settings.MemoryLimit is { } limit && !ModelZip.Fits(model, (long)limit << 20))
         {
             File.Delete(_files.Zip); // one that is there would be of another model
-            Say($"Left out {_files.Zip}: loading ML.NET would not fit into the memory limit. In code, ml.Rbe.LanguageModel with this ModelPath and 0 epochs makes it.");
+            Say($"Left out {_files.Zip}: loading ML.NET would not fit into the memory limit. In code, ml.Rbe.LanguageModel with this "
+                + $"ModelPath and 0 epochs makes it.");
             return;
         }
 

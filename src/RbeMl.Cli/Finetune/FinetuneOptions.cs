@@ -15,41 +15,97 @@ internal sealed class FinetuneOptions
 
     private const double DefaultSeconds = 100, DefaultRate = 3e-3, DefaultDecay = 0.1;
 
-    private readonly Option<string?> _model = Options.File("--model", "model", "Continue with this model, a .rbe file, the folder that finetune wrote, or the folder of a Hugging Face GPT-2 (shape, formats and tokenizer come from it; a folder's weights are dense unless --format compresses them). Without it a new model is trained.", "-m");
+    private readonly Option<string?> _model =
+        Options.File("--model", "model",
+            "Continue with this model, a .rbe file, the folder that finetune wrote, or the folder of a Hugging Face GPT-2 (shape, "
+            + "formats and tokenizer come from it; a folder's weights are dense unless --format compresses them). Without it a new model is trained.", "-m");
     private readonly Option<int> _layers = Options.Whole("--layers", 4, 1, "Blocks of a new model.", 1024);
     private readonly Option<int> _heads = Options.Whole("--heads", 4, 1, "Attention heads of a new model; the width is a multiple of it.", 1024);
     private readonly Option<int> _width = Options.Whole("--width", 256, 1, "Width of a new model.", 65536);
-    private readonly Option<int?> _vocabulary = Options.OptionalWhole("--vocabulary", 1, "Token ids of a new model: with bpe 256 to 65536 (1024 if left out), with --tokens at least the largest id + 1.", MostTokenIds);
-    private readonly Option<string> _tokenizer = Options.Word("--tokenizer", "bpe", "Tokens of a new model: bytes, the characters of the text, or byte pairs learnt from the text.", "bytes", "characters", "bpe");
-    private readonly Option<string[]> _text = new Option<string[]>("--text") { Description = "Text files to train on; the last tenth is kept for validation. Without --text and --tokens: the documentation of the installed .NET SDK.", HelpName = "files", AllowMultipleArgumentsPerToken = true }.Named();
-    private readonly Option<string?> _tokens = Options.File("--tokens", "file", "Token ids to train on instead of text: a line is a sequence, a single line is a stream.");
+    private readonly Option<int?> _vocabulary =
+        Options.OptionalWhole("--vocabulary", 1,
+            "Token ids of a new model: with bpe 256 to 65536 (1024 if left out), with --tokens at least the largest id + 1.", MostTokenIds);
+    private readonly Option<string> _tokenizer =
+        Options.Word("--tokenizer", "bpe", "Tokens of a new model: bytes, the characters of the text, or byte pairs learnt from the text.",
+            "bytes", "characters", "bpe");
+    private readonly Option<string[]> _text =
+        new Option<string[]>("--text")
+        {
+            Description = "Text files to train on; the last tenth is kept for validation. Without --text and --tokens: the documentation of the installed .NET "
+                + "SDK.",
+            HelpName = "files",
+            AllowMultipleArgumentsPerToken = true,
+        }.Named();
+    private readonly Option<string?> _tokens =
+        Options.File("--tokens", "file", "Token ids to train on instead of text: a line is a sequence, a single line is a stream.");
     private readonly Option<string?> _validation = Options.File("--validation", "file", "Held-out file of the same kind (text or token ids).");
     private readonly TextInput _input = new();
     private readonly Option<bool> _special = Options.Special();
-    private readonly Option<int?> _steps = Options.OptionalWhole("--steps", 1, "Optimiser steps. The same seed and steps give the same model, bit for bit, on any number of threads.");
-    private readonly Option<double?> _seconds = Options.OptionalReal("--seconds", 0, 1e9, $"Stop after about this time; how many steps that is depends on the machine. With --steps, whichever ends first. Without both: {DefaultSeconds}.", above: true);
+    private readonly Option<int?> _steps =
+        Options.OptionalWhole("--steps", 1, "Optimiser steps. The same seed and steps give the same model, bit for bit, on any number of threads.");
+    private readonly Option<double?> _seconds =
+        Options.OptionalReal("--seconds", 0, 1e9,
+            $"Stop after about this time; how many steps that is depends on the machine. With --steps, whichever ends first. Without both: "
+                + $"{DefaultSeconds}.", above: true);
     private readonly Option<int> _batch = Options.Whole("--batch", 16, 1, "Sequences of a micro-batch.", 65536);
     private readonly Option<int?> _context = Options.OptionalWhole("--context", 1, "Tokens of a sequence; 128, or what the model has room for.", 1 << 20);
     private readonly Option<int> _accumulate = Options.Whole("--accumulate", 1, 1, "Micro-batches added up before an optimiser step.", 65536);
-    private readonly Option<string> _optimizer = Options.Word("--optimizer", OptimizerOptions.All[0].Name, "What turns gradients into steps: AdamW, gradient descent with momentum, or Lion, which has half of AdamW's state.", [.. OptimizerOptions.All.Select(optimizer => optimizer.Name)]);
-    private readonly Option<double?> _momentum = Options.OptionalReal("--momentum", 0, 0.9999, "Of sgd: what remains of the steps so far in the next one, 0.9 if left out; 0 needs no memory for it.");
-    private readonly Option<double?> _learningRate = Options.OptionalReal("--learning-rate", 0, 10, $"Highest learning rate; coefficients take sqrt(B²/K) times it (sgd: B²/K times), as they are that much larger. {Standards(optimizer => optimizer.RateFor(DefaultRate))}", above: true);
-    private readonly Option<double?> _coefficientRate = Options.OptionalReal("--coefficient-learning-rate", 0, 10, "Highest learning rate of coefficients, instead of what --learning-rate makes of it.", above: true);
-    private readonly Option<string> _precondition = Options.Word("--precondition-alphas", "on", "Whether the gradient of a tile's alphas is multiplied by the inverse Gram matrix of its basis functions.", "on", "off");
+    private readonly Option<string> _optimizer =
+        Options.Word("--optimizer", OptimizerOptions.All[0].Name,
+            "What turns gradients into steps: AdamW, gradient descent with momentum, or Lion, which has half of AdamW's state.",
+            [.. OptimizerOptions.All.Select(optimizer => optimizer.Name)]);
+    private readonly Option<double?> _momentum =
+        Options.OptionalReal("--momentum", 0, 0.9999, "Of sgd: what remains of the steps so far in the next one, 0.9 if left out; 0 needs no memory for it.");
+    private readonly Option<double?> _learningRate =
+        Options.OptionalReal("--learning-rate", 0, 10,
+            $"Highest learning rate; coefficients take sqrt(B²/K) times it (sgd: B²/K times), as they are that much larger. "
+                + $"{Standards(optimizer => optimizer.RateFor(DefaultRate))}", above: true);
+    private readonly Option<double?> _coefficientRate =
+        Options.OptionalReal("--coefficient-learning-rate", 0, 10,
+            "Highest learning rate of coefficients, instead of what --learning-rate makes of it.", above: true);
+    private readonly Option<string> _precondition =
+        Options.Word("--precondition-alphas", "on",
+            "Whether the gradient of a tile's alphas is multiplied by the inverse Gram matrix of its basis functions.", "on", "off");
     private readonly Option<int?> _warmup = Options.OptionalWhole("--warmup", 0, "Steps of linear warm-up; a twentieth of the run, at most 100 steps.");
-    private readonly Option<double?> _weightDecay = Options.OptionalReal("--weight-decay", 0, 9.99, $"Weight decay of matrices, decoupled from the gradient (sgd: added to it). {Standards(optimizer => optimizer.DecayFor(DefaultDecay))}");
+    private readonly Option<double?> _weightDecay =
+        Options.OptionalReal("--weight-decay", 0, 9.99,
+            $"Weight decay of matrices, decoupled from the gradient (sgd: added to it). {Standards(optimizer => optimizer.DecayFor(DefaultDecay))}");
     private readonly Option<double> _clip = Options.Real("--clip", 1, 0, double.MaxValue, "Largest global norm of the gradient; 0 for none.");
     private readonly Option<double?> _dropout = Options.OptionalReal("--dropout", 0, 0.99, "Dropout while training; 0, or the model's.");
     private readonly Option<ulong> _seed = Options.Seed("Seed of weights, data order and dropout.");
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Results do not depend on it.", 1024);
     private readonly CompressionOptions _compression = CompressionOptions.ForTraining();
-    private readonly Option<string> _checkpointing = Options.Word("--checkpointing", "none", "What is computed again in the backward to save memory: nothing, softmax and GELU, or all. Same results, bit for bit. With --memory-limit what fits, unless given.", "none", "selective", "full");
-    private readonly Option<string> _offload = Options.Word("--offload", "none", "Where what is kept for the backward waits: in memory as it is, in memory as bf16 (gradients change by its rounding), or in a file in --out. With --memory-limit none or spill, whichever fits, unless given.", "none", "bf16", "spill");
-    private readonly Option<int?> _memoryLimit = Options.OptionalWhole("--memory-limit", 1, "Most memory in MiB that training may make the process take, everything included. Chooses how much of a batch is done at a time, --checkpointing and --offload; the model stays the same, bit for bit.", 1 << 30);
-    private readonly Option<bool> _profile = new("--profile") { Description = "Measure where the time of the steps goes: a table at the end, in metrics.json and in report.html." };
-    private readonly Option<string?> _out = new Option<string?>("--out", "-o", "--output") { Description = "Folder for model.rbe, model.zip, metrics.json and report.html; created when missing.", HelpName = "folder", DefaultValueFactory = _ => "rbeml-out" }.Named().Written();
-    private readonly Option<double> _saveMinutes = Options.Real("--save-minutes", 10, 0, 1e6, "Minutes from one save of model.rbe and metrics.json to the next while training; 0 saves at the end and at Ctrl-C only.");
-    private readonly Option<bool> _overwrite = new("--overwrite") { Description = "Replace the files of an earlier run in --out. Without it they are kept, as model-1.rbe, metrics-1.json and so on with the next free number." };
+    private readonly Option<string> _checkpointing =
+        Options.Word("--checkpointing", "none",
+            "What is computed again in the backward to save memory: nothing, softmax and GELU, or all. Same results, bit for bit. With "
+            + "--memory-limit what fits, unless given.", "none", "selective", "full");
+    private readonly Option<string> _offload =
+        Options.Word("--offload", "none",
+            "Where what is kept for the backward waits: in memory as it is, in memory as bf16 (gradients change by its rounding), or in "
+            + "a file in --out. With --memory-limit none or spill, whichever fits, unless given.", "none", "bf16", "spill");
+    private readonly Option<int?> _memoryLimit =
+        Options.OptionalWhole("--memory-limit", 1,
+            "Most memory in MiB that training may make the process take, everything included. Chooses how much of a batch is done at a "
+            + "time, --checkpointing and --offload; the model stays the same, bit for bit.", 1 << 30);
+    private readonly Option<bool> _profile =
+        new("--profile") { Description = "Measure where the time of the steps goes: a table at the end, in metrics.json and in report.html." };
+    private readonly Option<string?> _out =
+        new Option<string?>("--out", "-o",
+            "--output")
+        {
+            Description = "Folder for model.rbe, model.zip, metrics.json and report.html; created when missing.",
+            HelpName = "folder",
+            DefaultValueFactory = _ => "rbeml-out"
+        }.Named().Written();
+    private readonly Option<double> _saveMinutes =
+        Options.Real("--save-minutes", 10, 0, 1e6,
+            "Minutes from one save of model.rbe and metrics.json to the next while training; 0 saves at the end and at Ctrl-C only.");
+    private readonly Option<bool> _overwrite =
+        new("--overwrite")
+        {
+            Description = "Replace the files of an earlier run in --out. Without it they are kept, as model-1.rbe, metrics-1.json and so on "
+                + "with the next free number.",
+        };
 
     /// <summary><c>--json [file]</c>.</summary>
     public Option<string?> Json { get; } = Options.Json();
@@ -62,7 +118,8 @@ internal sealed class FinetuneOptions
         verb.Add("Data", [_text, _tokens, _validation, .. _input.All, _special]);
         verb.Add("Model", [_model, .. NewModelOnly]);
         verb.Add("How long", _steps, _seconds);
-        verb.Add("Training", _batch, _context, _accumulate, _optimizer, _momentum, _learningRate, _coefficientRate, _warmup, _weightDecay, _clip, _dropout, _precondition, _seed, _threads);
+        verb.Add("Training", _batch, _context, _accumulate, _optimizer, _momentum, _learningRate, _coefficientRate, _warmup, _weightDecay, _clip,
+            _dropout, _precondition, _seed, _threads);
         verb.Add("Compressed weights", _compression.All);
         verb.Add("Memory", _memoryLimit, _checkpointing, _offload);
         verb.Add("Output", _out, _overwrite, _saveMinutes, Json, _profile);
@@ -109,7 +166,8 @@ internal sealed class FinetuneOptions
             Seed = result.GetValue(_seed),
             Threads = result.GetValue(_threads),
             Checkpointing = result.Given(_checkpointing) ? Enum.Parse<CheckpointPolicy>(result.GetValue(_checkpointing)!, ignoreCase: true) : null,
-            Offload = !result.Given(_offload) ? null : result.GetValue(_offload) switch { "bf16" => ActivationOffload.BFloat16, "spill" => ActivationOffload.Spill, _ => ActivationOffload.None },
+            Offload = !result.Given(_offload) ? null
+                : result.GetValue(_offload) switch { "bf16" => ActivationOffload.BFloat16, "spill" => ActivationOffload.Spill, _ => ActivationOffload.None },
             MemoryLimit = result.GetValue(_memoryLimit),
             Profile = result.GetValue(_profile),
             Out = result.GetValue(_out)!,
@@ -123,14 +181,16 @@ internal sealed class FinetuneOptions
     // In the order of the help page.
     private Dictionary<string, string?> List(ParseResult result)
     {
-        Option[] found = [_vocabulary, _context, _momentum, _learningRate, _warmup, _weightDecay, _dropout, _threads, _checkpointing, _offload]; // by the run, where nobody gave them
+        // by the run, where nobody gave them
+        Option[] found = [_vocabulary, _context, _momentum, _learningRate, _warmup, _weightDecay, _dropout, _threads, _checkpointing, _offload];
         Dictionary<string, string?> list = [];
         foreach (Option option in result.CommandResult.Command.Options.Where(option => HasEffect(option, result)))
         {
             string? value = _compression.All.Contains(option) ? _compression.Effect(option, result)
                 : result.Given(option) ? string.Join(' ', result.GetResult(option)!.Tokens.Select(token => token.Value)) is { Length: > 0 } words ? words : "on"
                 : option == _seconds ? Convert.ToString(DefaultSeconds, CultureInfo.InvariantCulture)
-                : option is { HasDefaultValue: true, ValueType.IsArray: false } && option.GetDefaultValue() is { } standard and not false ? Convert.ToString(standard, CultureInfo.InvariantCulture) : null;
+                : option is { HasDefaultValue: true, ValueType.IsArray: false } && option.GetDefaultValue() is { } standard and not false
+                    ? Convert.ToString(standard, CultureInfo.InvariantCulture) : null;
             bool byRun = found.Contains(option) && (!result.Given(option) || option == _threads);
             if (value is not null || byRun) list[option.Name] = byRun ? null : value;
         }
@@ -154,22 +214,65 @@ internal sealed class FinetuneOptions
 
     // What an option is for each optimiser when it is left out.
     private static string Standards(Func<OptimizerOptions, double> value) =>
-        $"If left out {string.Join(", ", OptimizerOptions.All.Select(optimizer => string.Create(CultureInfo.InvariantCulture, $"{value(optimizer):0.#####} for {optimizer.Name}")))}.";
+        $"If left out {string.Join(", ", OptimizerOptions.All.Select(
+            optimizer => string.Create(CultureInfo.InvariantCulture, $"{value(optimizer):0.#####} for {optimizer.Name}")))}.";
 
     private void CheckCombinations(ParseResult result)
     {
-        if (result.GetValue(_special) && (!result.Given(_model) || result.Given(_tokens))) throw new UsageException("--special is for texts and the tokenizer of a --model. Leave it out.");
-        if (result.Given(_model) && NewModelOnly.FirstOrDefault(result.Given) is { } shape) throw new UsageException($"{shape.Name} is for a new model, and --model says all about it. Leave out one of them.");
+        if (result.GetValue(_special) && (!result.Given(_model) || result.Given(_tokens)))
+        {
+            throw new UsageException("--special is for texts and the tokenizer of a --model. Leave it out.");
+        }
+
+        if (result.Given(_model) && NewModelOnly.FirstOrDefault(result.Given) is { } shape)
+        {
+            throw new UsageException($"{shape.Name} is for a new model, and --model says all about it. Leave out one of them.");
+        }
+
         if (result.Given(_tokens) && result.Given(_text)) throw new UsageException("--text and --tokens are two kinds of data. Leave out one of them.");
         if (result.Given(_tokens) && result.Given(_tokenizer)) throw new UsageException("--tokens are ids already. Leave out --tokenizer.");
-        if (result.Given(_vocabulary) && !result.Given(_tokens) && result.GetValue(_tokenizer) != "bpe") throw new UsageException($"--tokenizer {result.GetValue(_tokenizer)} has its own vocabulary. Leave out --vocabulary.");
-        if (result.Given(_vocabulary) && !result.Given(_tokens) && result.GetValue(_vocabulary) is < 256 or > 65536) throw new UsageException($"--vocabulary {result.GetValue(_vocabulary)}: byte pairs need 256 to 65536 ids.");
-        if (result.Given(_validation) && !result.Given(_tokens) && !result.Given(_text)) throw new UsageException("--validation needs --text or --tokens: the SDK's documentation has its own.");
-        if (_input.All.FirstOrDefault(result.Given) is { } how && !result.Given(_tokens) && !result.Given(_text)) throw new UsageException($"{how.Name} says how files are read. Give --text or --tokens, or leave it out.");
-        if (result.Given(_momentum) && result.GetValue(_optimizer) is { } other && other != new SgdOptions().Name) throw new UsageException($"--momentum is for sgd, and --optimizer is {other}. Leave it out, or use --optimizer sgd.");
+        if (result.Given(_vocabulary) && !result.Given(_tokens) && result.GetValue(_tokenizer) != "bpe")
+        {
+            throw new UsageException($"--tokenizer {result.GetValue(_tokenizer)} has its own vocabulary. Leave out --vocabulary.");
+        }
+
+        if (result.Given(_vocabulary) && !result.Given(_tokens) && result.GetValue(_vocabulary) is < 256 or > 65536)
+        {
+            throw new UsageException($"--vocabulary {result.GetValue(_vocabulary)}: byte pairs need 256 to 65536 ids.");
+        }
+
+        if (result.Given(_validation) && !result.Given(_tokens) && !result.Given(_text))
+        {
+            throw new UsageException("--validation needs --text or --tokens: the SDK's documentation has its own.");
+        }
+
+        if (_input.All.FirstOrDefault(result.Given) is { } how && !result.Given(_tokens) && !result.Given(_text))
+        {
+            throw new UsageException($"{how.Name} says how files are read. Give --text or --tokens, or leave it out.");
+        }
+
+        if (result.Given(_momentum) && result.GetValue(_optimizer) is { } other && other != new SgdOptions().Name)
+        {
+            throw new UsageException($"--momentum is for sgd, and --optimizer is {other}. Leave it out, or use --optimizer sgd.");
+        }
+
         _compression.Check(result);
-        if (!result.Given(_model) && result.GetValue(_compression.Support) == "topk") throw new UsageException("--support topk chooses by the weights of a --model. Use runs16 or random for a new model.");
-        if (result.GetValue(_context) is { } context && (long)context * result.GetValue(_batch) > int.MaxValue) throw new UsageException($"--batch {result.GetValue(_batch)} x --context {context} are more tokens than a step can hold, {int.MaxValue}. Use less of one and --accumulate instead.");
-        if (!result.Given(_model) && result.GetValue(_width) % result.GetValue(_heads) != 0) throw new UsageException($"--heads {result.GetValue(_heads)} does not divide --width {result.GetValue(_width)}. Choose a width that is a multiple of it.");
+        if (!result.Given(_model) && result.GetValue(_compression.Support) == "topk")
+        {
+            throw new UsageException("--support topk chooses by the weights of a --model. Use runs16 or random for a new model.");
+        }
+
+        if (result.GetValue(_context) is { } context && (long)context * result.GetValue(_batch) > int.MaxValue)
+        {
+            throw new UsageException(
+                $"--batch {result.GetValue(_batch)} x --context {context} are more tokens than a step can hold, {int.MaxValue}. Use less of one and "
+                    + $"--accumulate instead.");
+        }
+
+        if (!result.Given(_model) && result.GetValue(_width) % result.GetValue(_heads) != 0)
+        {
+            throw new UsageException(
+                $"--heads {result.GetValue(_heads)} does not divide --width {result.GetValue(_width)}. Choose a width that is a multiple of it.");
+        }
     }
 }

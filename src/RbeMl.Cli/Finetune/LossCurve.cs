@@ -23,7 +23,9 @@ internal static class LossCurve
         svg.Append(CultureInfo.InvariantCulture, $"<svg viewBox=\"0 0 {Width} {Height}\" role=\"img\" aria-label=\"loss by step\">");
         foreach (double tick in Ticks(low, high))
         {
-            svg.Append(CultureInfo.InvariantCulture, $"<line x1=\"{Left}\" x2=\"{Width - Right}\" y1=\"{Y(tick):F1}\" y2=\"{Y(tick):F1}\" stroke=\"var(--line)\"/><text x=\"{Left - 8}\" y=\"{Y(tick) + 4:F1}\" text-anchor=\"end\">{tick:0.##}</text>");
+            svg.Append(CultureInfo.InvariantCulture,
+                $"<line x1=\"{Left}\" x2=\"{Width - Right}\" y1=\"{Y(tick):F1}\" y2=\"{Y(tick):F1}\" stroke=\"var(--line)\"/><text x=\"{Left - 8}\" "
+                    + $"y=\"{Y(tick) + 4:F1}\" text-anchor=\"end\">{tick:0.##}</text>");
         }
 
         foreach (double tick in Ticks(0, steps))
@@ -32,20 +34,30 @@ internal static class LossCurve
         }
 
         svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{(Left + Width - Right) / 2}\" y=\"{Height - 6}\" text-anchor=\"middle\">optimiser step</text>");
-        svg.Append(CultureInfo.InvariantCulture, $"<text transform=\"translate(14 {(Top + Height - Bottom) / 2}) rotate(-90)\" text-anchor=\"middle\">loss, nats a token</text>");
+        svg.Append(CultureInfo.InvariantCulture,
+            $"<text transform=\"translate(14 {(Top + Height - Bottom) / 2}) rotate(-90)\" text-anchor=\"middle\">loss, nats a token</text>");
 
         if (means.Length > 0)
         {
             string points = string.Join(' ', means.Select((loss, i) => Point(X((i + 1.0) * steps / means.Length), Y(loss))));
-            svg.Append(CultureInfo.InvariantCulture, $"<polyline points=\"{points}\" fill=\"none\" stroke=\"var(--train)\" stroke-width=\"1\" stroke-opacity=\".5\" stroke-linejoin=\"round\"/>");
+            svg.Append(CultureInfo.InvariantCulture,
+                $"<polyline points=\"{points}\" fill=\"none\" stroke=\"var(--train)\" stroke-width=\"1\" stroke-opacity=\".5\" stroke-linejoin=\"round\"/>");
             double radius = means.Length <= FewPoints ? 3 : 1.7;
-            for (int i = 0; i < means.Length; i++) svg.Append(CultureInfo.InvariantCulture, $"<circle cx=\"{X((i + 1.0) * steps / means.Length):F1}\" cy=\"{Y(means[i]):F1}\" r=\"{radius}\" class=\"step\" fill=\"var(--train)\"/>");
+            for (int i = 0; i < means.Length; i++)
+            {
+                svg.Append(CultureInfo.InvariantCulture,
+                    $"<circle cx=\"{X((i + 1.0) * steps / means.Length):F1}\" cy=\"{Y(means[i]):F1}\" r=\"{radius}\" class=\"step\" fill=\"var(--train)\"/>");
+            }
         }
 
-        svg.Append(CultureInfo.InvariantCulture, $"<polyline points=\"{string.Join(' ', run.Validation.Select(v => Point(X(v.Step), Y(v.Loss))))}\" fill=\"none\" stroke=\"var(--valid)\" stroke-width=\"1.5\" stroke-linejoin=\"round\"/>");
+        svg.Append(CultureInfo.InvariantCulture,
+            $"<polyline points=\"{string.Join(' ', run.Validation.Select(v => Point(X(v.Step), Y(v.Loss))))}\" fill=\"none\" stroke=\"var(--valid)\" "
+                + $"stroke-width=\"1.5\" stroke-linejoin=\"round\"/>");
         foreach (ValidationRecord v in run.Validation)
         {
-            svg.Append(CultureInfo.InvariantCulture, $"<circle cx=\"{X(v.Step):F1}\" cy=\"{Y(v.Loss):F1}\" r=\"4.5\" fill=\"var(--valid)\"><title>step {v.Step}: {Format.Loss(v.Loss)}</title></circle>");
+            svg.Append(CultureInfo.InvariantCulture,
+                $"<circle cx=\"{X(v.Step):F1}\" cy=\"{Y(v.Loss):F1}\" r=\"4.5\" fill=\"var(--valid)\"><title>step {v.Step}: "
+                    + $"{Format.Loss(v.Loss)}</title></circle>");
         }
 
         return svg.Append("</svg>").ToString();

@@ -9,13 +9,19 @@ using RbeMl.Text;
 
 namespace RbeMl.Cli.Finetune;
 
-/// <summary>The trained model as a model of ML.NET: perplexity and continuation of a text, or the perplexity of token ids where there is no tokenizer.</summary>
+/// <summary>
+/// The trained model as a model of ML.NET: perplexity and continuation of a text, or the perplexity of token ids where there is no
+/// tokenizer.
+/// </summary>
 internal static class ModelZip
 {
     // What ML.NET's assemblies and code take: 12 MiB were measured.
     private const long RuntimeBytes = 20 << 20;
 
-    /// <summary>Whether saving keeps the process below so many bytes: ML.NET and a copy of the model come to what is resident. Frees first what is not used.</summary>
+    /// <summary>
+    /// Whether saving keeps the process below so many bytes: ML.NET and a copy of the model come to what is resident. Frees first what is
+    /// not used.
+    /// </summary>
     public static bool Fits(TransformerModel<float> model, long limitBytes)
     {
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);

@@ -21,8 +21,10 @@ internal sealed record ProfileRecord(long Steps, double Seconds, IReadOnlyList<S
     {
         if (profile is null || profile.Steps == 0) return null;
         double total = profile.Total.TotalSeconds;
-        StageRecord Stage(string name, long count, TimeSpan time) => new(name, count, time.TotalSeconds, 1e3 * time.TotalSeconds / count, time.TotalSeconds / total);
-        List<StageRecord> stages = [.. profile.Entries.Select(e => Stage(char.ToLowerInvariant(e.Stage.ToString()[0]) + e.Stage.ToString()[1..], e.Count, e.Total))];
+        StageRecord Stage(string name, long count, TimeSpan time) =>
+            new(name, count, time.TotalSeconds, 1e3 * time.TotalSeconds / count, time.TotalSeconds / total);
+        List<StageRecord> stages =
+            [.. profile.Entries.Select(e => Stage(char.ToLowerInvariant(e.Stage.ToString()[0]) + e.Stage.ToString()[1..], e.Count, e.Total))];
         stages.Add(Stage("rest", profile.Steps, profile.Rest));
         return new ProfileRecord(profile.Steps, total, stages);
     }
@@ -31,10 +33,15 @@ internal sealed record ProfileRecord(long Steps, double Seconds, IReadOnlyList<S
     public static IReadOnlyList<string> Headings { get; } = ["stage", "runs", "seconds", "average", "share"];
 
     /// <summary>What it is a table of.</summary>
-    public string Title => $"{Output.Format.Seconds(Seconds)} in {Output.Format.Count(Steps, "step")}; stages that run on several threads count with their time divided by the threads, the rest is waiting and what no stage covers";
+    public string Title =>
+        $"{Output.Format.Seconds(Seconds)} in {Output.Format.Count(Steps, "step")}; stages that run on several threads count with their "
+            + $"time divided by the threads, the rest is waiting and what no stage covers";
 
     /// <summary>The lines of a table for people.</summary>
-    public IEnumerable<string[]> Rows => Stages.Select(s => (string[])[Words(s.Name), Output.Format.Count(s.Count), Output.Format.Figure(s.Seconds) + " s", Output.Format.Figure(s.AverageMilliseconds) + " ms", Output.Format.Percent(s.Share)]);
+    public IEnumerable<string[]> Rows =>
+        Stages.Select(s =>
+            (string[])[Words(s.Name), Output.Format.Count(s.Count), Output.Format.Figure(s.Seconds) + " s",
+                Output.Format.Figure(s.AverageMilliseconds) + " ms", Output.Format.Percent(s.Share)]);
 
     // layerNorm2Backward -> layer norm2 backward.
     private static string Words(string name) => string.Concat(name.Select(c => char.IsUpper(c) ? $" {char.ToLowerInvariant(c)}" : $"{c}"));

@@ -13,7 +13,8 @@ internal sealed class RunClock(int? steps, double? seconds)
     public TimeSpan Elapsed => _watch.Elapsed;
 
     /// <summary>Fraction done, 0 to 1.</summary>
-    public double Fraction(int stepsDone) => Math.Min(1, Math.Max(steps is { } all ? (double)stepsDone / all : 0, seconds is { } limit ? Elapsed.TotalSeconds / limit : 0));
+    public double Fraction(int stepsDone) =>
+        Math.Min(1, Math.Max(steps is { } all ? (double)stepsDone / all : 0, seconds is { } limit ? Elapsed.TotalSeconds / limit : 0));
 
     /// <summary>Whether the run is at its end; it has at least one step.</summary>
     public bool IsOver(int stepsDone) => stepsDone > 0 && Fraction(stepsDone) >= 1;

@@ -58,7 +58,10 @@ internal sealed class RunFiles
         ? $"The files of an earlier run in {_folder} are kept: {string.Join(", ", kept.Select(file => $"{file.Key} as {Path.GetFileName(file.Value)}"))}."
         : null;
 
-    /// <summary>Renames the files of the earlier run, before the first of this one is written. Its model has both names until then, so that one is always there.</summary>
+    /// <summary>
+    /// Renames the files of the earlier run, before the first of this one is written. Its model has both names until then, so that one is
+    /// always there.
+    /// </summary>
     /// <exception cref="RbeFileException">They cannot be renamed; nothing is lost.</exception>
     public void KeepEarlier()
     {
@@ -70,7 +73,8 @@ internal sealed class RunFiles
         }
     }
 
-    private string Numbered(string file) => Path.Combine(_folder, string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileNameWithoutExtension(file)}-{Number}{Path.GetExtension(file)}"));
+    private string Numbered(string file) =>
+        Path.Combine(_folder, string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileNameWithoutExtension(file)}-{Number}{Path.GetExtension(file)}"));
 
     // By how it begins.
     private static bool IsOurs(string file)

@@ -23,8 +23,10 @@ internal static class RunId
         XxHash128 hash = new();
         object?[] values =
         [
-            RunMark.HashOf(model), settings.Steps, settings.Seconds, settings.Batch, context, settings.Accumulate, settings.Optimizer.Describe(), settings.LearningRate, settings.CoefficientLearningRate, settings.PreconditionAlphas,
-            settings.Warmup, settings.WeightDecay, settings.Clip, settings.Dropout, settings.Seed, settings.Offload is ActivationOffload.BFloat16, data.Train.Tokens, data.Validation.Tokens, data.Vocabulary,
+            RunMark.HashOf(model), settings.Steps, settings.Seconds, settings.Batch, context, settings.Accumulate, settings.Optimizer.Describe(),
+                settings.LearningRate, settings.CoefficientLearningRate, settings.PreconditionAlphas,
+            settings.Warmup, settings.WeightDecay, settings.Clip, settings.Dropout, settings.Seed,
+                settings.Offload is ActivationOffload.BFloat16, data.Train.Tokens, data.Validation.Tokens, data.Vocabulary,
         ];
         foreach (object? value in values) hash.Append(Encoding.UTF8.GetBytes(Convert.ToString(value, CultureInfo.InvariantCulture) + "\n"));
         int[] inputs = new int[context], targets = new int[inputs.Length];

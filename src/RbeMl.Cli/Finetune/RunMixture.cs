@@ -5,7 +5,10 @@ using RbeMl.Models;
 
 namespace RbeMl.Cli.Finetune;
 
-/// <summary>The run that the files beside a <c>model.rbe</c> are of, each in its own way: keys of metrics.json, the comment of model.zip, a meta element of report.html.</summary>
+/// <summary>
+/// The run that the files beside a <c>model.rbe</c> are of, each in its own way: keys of metrics.json, the comment of model.zip, a meta
+/// element of report.html.
+/// </summary>
 internal static class RunMixture
 {
     private const string ZipPrefix = "rbeml run ", MetaStart = "<meta name=\"rbeml-run\" content=\"";
@@ -24,8 +27,14 @@ internal static class RunMixture
     {
         if (Path.GetFileName(model) != RunFiles.ModelName) return;
         RunFiles files = new(Path.GetDirectoryName(model) ?? "", overwrite: false);
-        string[] others = [.. files.All.Where(file => file != files.Model && File.Exists(file) && MarkOf(file) is { } other && other != mark).Select(file => Path.GetFileName(file)!)];
-        if (others.Length > 0) host.Complain($"rbeml: note: {string.Join(" and ", others)} beside {model} {(others.Length == 1 ? "is" : "are")} of other weights: from another run, or one that ended early.");
+        string[] others =
+            [.. files.All.Where(file => file != files.Model && File.Exists(file) && MarkOf(file) is { } other && other != mark)
+                .Select(file => Path.GetFileName(file)!)];
+        if (others.Length > 0)
+        {
+            host.Complain($"rbeml: note: {string.Join(" and ", others)} beside {model} {(others.Length == 1 ? "is" : "are")} of other weights: from "
+                + $"another run, or one that ended early.");
+        }
     }
 
     // Null for a file that says nothing, or cannot be read: there is nothing to say about it then.

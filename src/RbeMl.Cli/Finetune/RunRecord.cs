@@ -31,7 +31,8 @@ internal sealed record ByteRecord(long Weights, long Gradients, long Optimizer, 
 /// <param name="StepBytes">What it does work in.</param>
 /// <param name="SpilledBytes">Bytes of the spill file.</param>
 internal sealed record MemoryRecord(
-    string Checkpointing, string Offload, int PartSequences, long? LimitBytes, long? PredictedBytes, long PeakBytes, long? PredictedStepBytes, long StepBytes, long SpilledBytes)
+    string Checkpointing, string Offload, int PartSequences, long? LimitBytes, long? PredictedBytes, long PeakBytes, long? PredictedStepBytes,
+    long StepBytes, long SpilledBytes)
 {
     /// <summary>The word that stands for a way on the command line.</summary>
     public static string Word(Enum way) => way is ActivationOffload.BFloat16 ? "bf16" : way.ToString().ToLowerInvariant();
@@ -53,7 +54,8 @@ internal sealed record MemoryRecord(
 internal sealed record SampleRecord(string Prompt, string Before, string After);
 
 /// <summary>The model of a run.</summary>
-internal sealed record ModelRecord(int Layers, int Heads, int Width, int Vocabulary, int Context, string Format, int Tile, string Transform, string Tokenizer, long DenseParameters, long TrainableValues);
+internal sealed record ModelRecord(int Layers, int Heads, int Width, int Vocabulary, int Context, string Format, int Tile, string Transform,
+    string Tokenizer, long DenseParameters, long TrainableValues);
 
 /// <summary>The course and result of a run: the content of <c>metrics.json</c>.</summary>
 internal sealed record RunRecord
@@ -155,11 +157,13 @@ internal sealed record RunRecord
 
     /// <summary>The step of the last validation; and that it was not the last step, where the user did not wait for another.</summary>
     [JsonIgnore]
-    public string Measured => Validation[^1].Step == Steps.Count ? $"after {Output.Format.Count(Steps.Count, "step")}" : $"after {Output.Format.Count(Validation[^1].Step)} of {Output.Format.Count(Steps.Count, "step")}";
+    public string Measured => Validation[^1].Step == Steps.Count ? $"after {Output.Format.Count(Steps.Count, "step")}"
+        : $"after {Output.Format.Count(Validation[^1].Step)} of {Output.Format.Count(Steps.Count, "step")}";
 
     /// <summary>Adds what the trainer reports.</summary>
     public void Add(TrainingProgress progress) =>
-        Steps.Add(new StepRecord(progress.Step, progress.Loss, progress.LearningRate, progress.GradientNorm, progress.TokensPerSecond, progress.ResidentBytes, progress.Tokens));
+        Steps.Add(new StepRecord(progress.Step, progress.Loss, progress.LearningRate, progress.GradientNorm, progress.TokensPerSecond,
+            progress.ResidentBytes, progress.Tokens));
 
     /// <summary>The JSON document.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, Json);

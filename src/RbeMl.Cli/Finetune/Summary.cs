@@ -12,7 +12,8 @@ internal static class Summary
     {
         ValidationRecord first = run.Validation[0], last = run.Validation[^1];
         host.Out.WriteLine();
-        host.Say($"Validation loss  {Format.Loss(first.Loss)} before, {Format.Loss(last.Loss)} {run.Measured} in {Format.Seconds(run.TrainingSeconds)} (nats a token; perplexity {Format.Perplexity(first.Loss)} -> {Format.Perplexity(last.Loss)})");
+        host.Say($"Validation loss  {Format.Loss(first.Loss)} before, {Format.Loss(last.Loss)} {run.Measured} in {Format.Seconds(run.TrainingSeconds)} "
+            + $"(nats a token; perplexity {Format.Perplexity(first.Loss)} -> {Format.Perplexity(last.Loss)})");
         host.Say(Verdict.Of(run), 0);
         host.Out.WriteLine();
         int chart = Math.Clamp((host.Columns ?? int.MaxValue) - ChartMargin, LeastChart, ChartWidth);
@@ -26,7 +27,8 @@ internal static class Summary
         if (run.Memory is { LimitBytes: { } limit, PredictedBytes: { } predicted } memory)
         {
             string parts = memory.PartSequences > 0 ? $", {Format.Count(memory.PartSequences, "sequence")} at a time" : "";
-            host.Say($"Memory limit {Format.Bytes(limit)}: predicted {Format.Bytes(predicted)}, measured {Format.Bytes(memory.PeakBytes)} (peak of the process); checkpointing {memory.Checkpointing}, offload {memory.Offload}{parts}");
+            host.Say($"Memory limit {Format.Bytes(limit)}: predicted {Format.Bytes(predicted)}, measured {Format.Bytes(memory.PeakBytes)} (peak of the "
+                + $"process); checkpointing {memory.Checkpointing}, offload {memory.Offload}{parts}");
         }
 
         WriteProfile(host, run);
@@ -42,7 +44,8 @@ internal static class Summary
         Next(host, run);
 
         // What an untrained model writes may be one word of many lines.
-        void Sample(string when, string text) => host.Say($"  {when,-8}{(host.Columns is { } width ? Wrap.Cut(text, Math.Max(1, width - SampleIndent)) : text)}", SampleIndent);
+        void Sample(string when, string text) =>
+            host.Say($"  {when,-8}{(host.Columns is { } width ? Wrap.Cut(text, Math.Max(1, width - SampleIndent)) : text)}", SampleIndent);
     }
 
     // Lines to copy, so they are not broken.
@@ -52,13 +55,16 @@ internal static class Summary
         string prompt = run.Samples.Count > 0 ? run.Samples[0].Prompt.ReplaceLineEndings(" ") : "The";
         host.Out.WriteLine();
         host.Out.WriteLine("Next:");
-        host.Out.WriteLine($"  {CommandLine.Of(host.Program, ["generate", "-m", model, .. shape.Tokenizer == "ids" ? ["--tokens"] : Array.Empty<string>(), "-p", prompt])}");
+        host.Out.WriteLine(
+            $"  {CommandLine.Of(host.Program, ["generate", "-m", model, .. shape.Tokenizer == "ids" ? ["--tokens"] : Array.Empty<string>(), "-p", prompt])}");
         host.Out.WriteLine($"  {CommandLine.Of(host.Program, ["inspect", model, "--html", "tiles.html"])}");
     }
 
     private static void WriteBytes(CommandHost host, RunRecord run)
     {
-        FigureTable table = new FigureTable("memory").Column("this run", 3).Column("dense fp32", 1, "what the same model and training would take with every weight a 4-byte number. 1 MiB is 1,048,576 bytes.").Column("saved", 2);
+        FigureTable table = new FigureTable("memory").Column("this run", 3)
+            .Column("dense fp32", 1, "what the same model and training would take with every weight a 4-byte number. 1 MiB is 1,048,576 bytes.")
+                .Column("saved", 2);
         foreach (ByteRow row in ByteRow.Of(run)) table.Row(row.Name, row.Actual, row.Dense, row.Saved);
         table.Write(host);
     }
@@ -91,5 +97,6 @@ internal readonly record struct ByteRow(string Name, string Actual, string Dense
         yield return new ByteRow("activations", Format.Bytes(bytes.Activations), "", "");
     }
 
-    private static ByteRow Row(string name, long actual, long dense) => new(name, Format.Bytes(actual), Format.Bytes(dense), dense > 0 ? Format.Percent(1 - (double)actual / dense) : "");
+    private static ByteRow Row(string name, long actual, long dense) =>
+        new(name, Format.Bytes(actual), Format.Bytes(dense), dense > 0 ? Format.Percent(1 - (double)actual / dense) : "");
 }

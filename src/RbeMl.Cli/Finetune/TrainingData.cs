@@ -12,7 +12,8 @@ namespace RbeMl.Cli.Finetune;
 /// <param name="Vocabulary">Number of ids.</param>
 /// <param name="Source">Where the data comes from, for people: names of files without their folders.</param>
 /// <param name="Prompts">Beginnings to generate from, as ids.</param>
-internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation, ITokenizer? Tokenizer, int Vocabulary, string Source, IReadOnlyList<int[]> Prompts)
+internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation, ITokenizer? Tokenizer, int Vocabulary, string Source,
+    IReadOnlyList<int[]> Prompts)
 {
     private const int DocumentationCharacters = 5_000_000, LearningCharacters = 1_000_000, DefaultVocabulary = 1024, PromptCharacters = 1 << 20, PromptIds = 4;
     private const double TrainFraction = 0.9;
@@ -29,7 +30,9 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
         TrainingData data = settings.Tokens is { } file ? FromTokens(settings, file, model) : FromText(settings, model, view, cancel);
         if (model is null && (long)data.Vocabulary * settings.Width > Array.MaxLength)
         {
-            throw new InvalidSettingException("--width", settings.Width, $"{data.Vocabulary} token ids of {data.Source} times that are more than one embedding holds, {Array.MaxLength} values. Use a smaller width or fewer ids.");
+            throw new InvalidSettingException("--width", settings.Width,
+                $"{data.Vocabulary} token ids of {data.Source} times that are more than one embedding holds, {Array.MaxLength} values. Use a smaller "
+                    + $"width or fewer ids.");
         }
 
         data.Train.Require(context, "The training text");
@@ -55,7 +58,8 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
         int ids = vocabulary ?? settings.Vocabulary ?? train.Concat(validation).Max(sequence => sequence.Max()) + 1;
         int[][] prompts = [.. validation.Take(3).Select(sequence => sequence[..Math.Min(PromptIds, sequence.Length)])];
         TokenDataset trainSet = stream ? TokenDataset.FromStream(train[0], ids, settings.Seed) : TokenDataset.FromSequences(train, ids, settings.Seed);
-        TokenDataset validationSet = stream && validation.Count == 1 ? TokenDataset.FromStream(validation[0], ids, settings.Seed + 1) : TokenDataset.FromSequences(validation, ids, settings.Seed + 1);
+        TokenDataset validationSet = stream && validation.Count == 1 ? TokenDataset.FromStream(validation[0], ids, settings.Seed + 1)
+            : TokenDataset.FromSequences(validation, ids, settings.Seed + 1);
         return new TrainingData(trainSet, validationSet, model?.Tokenizer, ids, Path.GetFileName(file), prompts);
     }
 
@@ -72,7 +76,9 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
         int cut = (int)(stream.Length * TrainFraction);
         return stream.Length - cut >= 2 && cut >= 2
             ? ([stream[..cut]], [stream[cut..]])
-            : throw new TokenException($"{Format.Count(stream.Length, "token id")} {(stream.Length == 1 ? "is" : "are")} too few to set a tenth aside for validation. Give more, or a --validation file.");
+            : throw new TokenException(
+                $"{Format.Count(stream.Length, "token id")} {(stream.Length == 1 ? "is" : "are")} too few to set a tenth aside for "
+                + $"validation. Give more, or a --validation file.");
     }
 
     private static TrainingData FromText(FinetuneSettings settings, ModelBundle? model, ReadingView view, CancellationToken cancel)
@@ -81,7 +87,8 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
         bool documentation = settings.Text.Count == 0;
         SplitText? sentences = documentation ? SdkDocumentation.Load(DocumentationCharacters, seed: settings.Seed) : null;
         TextSource source = sentences is null ? TextSource.OfFiles(settings.Text, settings.TextOptions) : TextSource.Of(sentences.Train, sentences.Source);
-        TextSource? held = sentences is not null ? TextSource.Of(sentences.Validation, sentences.Source) : settings.Validation is { } file ? TextSource.OfFiles([file], settings.TextOptions) : null;
+        TextSource? held = sentences is not null ? TextSource.Of(sentences.Validation, sentences.Source) : settings.Validation is { } file
+            ? TextSource.OfFiles([file], settings.TextOptions) : null;
         bool learns = own is null && settings.Tokenizer is not ("bytes" or "characters");
         TrainingText text = new(source, held, learns ? LearningCharacters : 0, own is null && settings.Tokenizer == "characters", view, cancel);
         ITokenizer tokenizer = own ?? settings.Tokenizer switch
@@ -92,11 +99,15 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
         };
         int vocabulary = model?.Model.Config.Vocabulary ?? tokenizer.Vocabulary;
         bool special = Options.FindsSpecial(tokenizer, settings.Special);
-        TokenDataset train = TokenDataset.FromStream(TokenPieces.Encode(tokenizer, text.Train(view, cancel), source.Name, vocabulary, special), vocabulary, settings.Seed);
-        TokenDataset validation = TokenDataset.FromStream(TokenPieces.Encode(tokenizer, text.Validation(view, cancel), (held ?? source).Name, vocabulary, special), vocabulary, settings.Seed + 1);
+        TokenDataset train =
+            TokenDataset.FromStream(TokenPieces.Encode(tokenizer, text.Train(view, cancel), source.Name, vocabulary, special), vocabulary, settings.Seed);
+        TokenDataset validation =
+            TokenDataset.FromStream(TokenPieces.Encode(tokenizer, text.Validation(view, cancel), (held ?? source).Name, vocabulary, special),
+                vocabulary, settings.Seed + 1);
         IEnumerable<string> beginnings = documentation && model is null ? DocumentationPrompts : Beginnings(text.ValidationLines(PromptCharacters));
         int[][] prompts = [.. beginnings.Select(prompt => tokenizer.EncodeFor(prompt, vocabulary, special)).Where(ids => ids.Length > 0)];
-        return new TrainingData(train, validation, tokenizer, vocabulary, sentences?.Source ?? string.Join(", ", settings.Text.Select(Path.GetFileName)), prompts);
+        return new TrainingData(train, validation, tokenizer, vocabulary, sentences?.Source
+            ?? string.Join(", ", settings.Text.Select(Path.GetFileName)), prompts);
     }
 
     private static BytePairTokenizer Learn(string head, int vocabulary, ReadingView view)

@@ -28,7 +28,8 @@ internal static class TrainingModel
             Checkpointing = settings.Checkpointing ?? CheckpointPolicy.None,
             Offload = settings.Offload ?? ActivationOffload.None,
         };
-        NewModelMemory.Require(config, settings.Optimizer, settings.Compression!, kept, settings.Batch, context, settings.Threads == 0 ? Environment.ProcessorCount : settings.Threads);
+        NewModelMemory.Require(config, settings.Optimizer, settings.Compression!, kept, settings.Batch, context, settings.Threads == 0
+            ? Environment.ProcessorCount : settings.Threads);
         return new TransformerModel<float>(TransformerWeights.CreateUntrained(config, settings.Compression!, settings.Seed));
     }
 

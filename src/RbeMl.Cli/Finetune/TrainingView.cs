@@ -28,6 +28,7 @@ internal sealed class TrainingView
     {
         string loss = $"loss {Format.Loss(progress.Loss)}", validation = Validation is { } v ? $"validation {Format.Loss(v.Loss)} at step {v.Step}" : "";
         string step = _steps is { } all ? $"step {progress.Step}/{all}" : $"step {progress.Step}";
-        _view.Show(done, step, loss, validation, Format.Left(done, elapsed), $"{Format.Count(progress.TokensPerSecond)} tokens/s", Format.Bytes(progress.ResidentBytes));
+        _view.Show(done, step, loss, validation, Format.Left(done, elapsed), $"{Format.Count(progress.TokensPerSecond)} tokens/s",
+            Format.Bytes(progress.ResidentBytes));
     }
 }

@@ -13,7 +13,9 @@ internal static class Verdict
         ValidationRecord first = run.Validation[0], last = run.Validation[^1], best = run.Validation.MinBy(v => v.Loss)!;
         if (!double.IsFinite(last.Loss)) return "The model is of no use: its loss is no number. Use a smaller --learning-rate.";
         if (last.Step == 0) return run.Steps.Count == 0 ? "No step was done." : "It was stopped before the validation loss was measured again.";
-        string choice = run.Model is { } model ? $"On text it has not seen it is as unsure as between {Format.Perplexity(last.Loss)} equally likely tokens of {Format.Count(model.Vocabulary)}; before it was {Format.Perplexity(first.Loss)}." : "";
+        string choice = run.Model is { } model
+            ? $"On text it has not seen it is as unsure as between {Format.Perplexity(last.Loss)} equally likely tokens of "
+                + $"{Format.Count(model.Vocabulary)}; before it was {Format.Perplexity(first.Loss)}." : "";
         return $"{Course(run, first, last, best)} {choice}".Trim();
     }
 
@@ -22,7 +24,12 @@ internal static class Verdict
         string length = run.ByTime ? "--seconds" : "--steps";
         if (last.Loss > first.Loss + Learnt) return "It got worse. Use a smaller --learning-rate.";
         if (last.Loss > first.Loss - Learnt) return $"It has hardly learnt anything. Give it more {length}, or another --learning-rate.";
-        if (last.Loss > best.Loss + Memorised) return $"It was better after step {best.Step} ({Format.Loss(best.Loss)}) and has begun to learn the text by heart. Use {(run.ByTime ? "less" : "fewer")} {length}, more text or --dropout.";
+        if (last.Loss > best.Loss + Memorised)
+        {
+            return $"It was better after step {best.Step} ({Format.Loss(best.Loss)}) and has begun to learn the text by heart. Use "
+                + $"{(run.ByTime ? "less" : "fewer")} {length}, more text or --dropout.";
+        }
+
         ValidationRecord? earlier = run.Validation.LastOrDefault(v => v.Step > 0 && v.Step <= (1 - Recent) * last.Step);
         return earlier is null || earlier.Loss - last.Loss > StillFalling
             ? $"It has learnt, and was still getting better at the end: more {length} would help."

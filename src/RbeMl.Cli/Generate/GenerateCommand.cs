@@ -14,21 +14,40 @@ namespace RbeMl.Cli.Generate;
 /// <summary><c>rbeml generate</c>: continues a prompt, token by token.</summary>
 internal sealed class GenerateCommand
 {
-    private static readonly JsonSerializerOptions JsonStyle = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = true };
+    private static readonly JsonSerializerOptions JsonStyle =
+        new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = true };
 
     private readonly Option<string> _model = FileOptions.Model("Model: a .rbe file, the folder that finetune wrote, or the folder of a Hugging Face GPT-2.");
-    private readonly Option<string> _prompt = new("--prompt", "-p") { Description = "Text to continue, with --tokens its ids, such as \"12 5 77\"; - reads it from standard input, without the line end it ends in.", HelpName = "text", Required = true };
-    private readonly Option<int> _maxTokens = Options.Whole("--max-tokens", 100, 1, "Tokens to generate, fewer where the model ends the text. When the model's positions run out, it forgets the older half of the text.");
-    private readonly Option<double> _temperature = Options.Real("--temperature", 0.8, 0, 100, "Spread of the choice: 0 always takes the likeliest token, 1 the model's own probabilities.");
+    private readonly Option<string> _prompt =
+        new("--prompt",
+            "-p")
+        {
+            Description = "Text to continue, with --tokens its ids, such as \"12 5 77\"; - reads it from standard input, without the line end it ends in.",
+            HelpName = "text",
+            Required = true,
+        };
+    private readonly Option<int> _maxTokens =
+        Options.Whole("--max-tokens", 100, 1,
+            "Tokens to generate, fewer where the model ends the text. When the model's positions run out, it forgets the older half of the text.");
+    private readonly Option<double> _temperature =
+        Options.Real("--temperature", 0.8, 0, 100, "Spread of the choice: 0 always takes the likeliest token, 1 the model's own probabilities.");
     private readonly Option<int> _topK = Options.Whole("--top-k", 0, 0, "Choose among the k likeliest tokens only; 0 for all.");
-    private readonly Option<double> _topP = Options.Real("--top-p", 1, 0, 1, "Choose among the likeliest tokens that together have this probability.", above: true);
-    private readonly Option<double> _minP = Options.Real("--min-p", 0, 0, 1, "Choose among the tokens with at least this part of the likeliest one's probability; 0 for all.");
-    private readonly Option<double> _penalty = Options.Real("--repetition-penalty", 1, 0.001, 1000, "Above 1 tokens that are there already, prompt included, become less likely: positive logits are divided by it, negative ones multiplied.");
-    private readonly Option<string[]> _stop = new("--stop") { Description = "End the text before this one; may be given several times.", HelpName = "text", AllowMultipleArgumentsPerToken = false };
+    private readonly Option<double> _topP =
+        Options.Real("--top-p", 1, 0, 1, "Choose among the likeliest tokens that together have this probability.", above: true);
+    private readonly Option<double> _minP =
+        Options.Real("--min-p", 0, 0, 1, "Choose among the tokens with at least this part of the likeliest one's probability; 0 for all.");
+    private readonly Option<double> _penalty =
+        Options.Real("--repetition-penalty", 1, 0.001, 1000,
+            "Above 1 tokens that are there already, prompt included, become less likely: positive logits are divided by it, negative ones multiplied.");
+    private readonly Option<string[]> _stop =
+        new("--stop") { Description = "End the text before this one; may be given several times.", HelpName = "text", AllowMultipleArgumentsPerToken = false };
     private readonly Option<bool> _ignoreEnd = new("--ignore-end") { Description = "Go on where the model ends the text: its end token is one as any other." };
     private readonly Option<ulong> _seed = Options.Seed("Seed of the choice: the same seed gives the same text, on any number of threads.");
     private readonly TextInput _input = new("standard input, for --prompt -");
-    private readonly Option<string> _kvCache = Options.Word("--kv-cache", "f32", "How past keys and values are kept: exact (f32), in half the memory (f16), or in about a quarter (int8); rounding may change the text.", "f32", "f16", "int8");
+    private readonly Option<string> _kvCache =
+        Options.Word("--kv-cache", "f32",
+            "How past keys and values are kept: exact (f32), in half the memory (f16), or in about a quarter (int8); rounding may change "
+            + "the text.", "f32", "f16", "int8");
     private readonly Option<bool> _tokens = new("--tokens") { Description = "Prompt and output are token ids; needed for models without a tokenizer." };
     private readonly Option<bool> _special = Options.Special();
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor.", 1024);
@@ -65,7 +84,11 @@ internal sealed class GenerateCommand
         string[] stops = result.GetValue(_stop) ?? [];
         if (stops.Contains("")) throw new UsageException("--stop \"\": every text holds the empty one. Leave it out.");
         if (ids && stops.Length > 0) throw new UsageException("--stop is a text, and --tokens gives none. Leave out one of them.");
-        if (result.GetValue(_prompt) != PromptText.FromInput && _input.All.FirstOrDefault(result.Given) is { } how) throw new UsageException($"{how.Name} says how standard input is read. Read the prompt from it, with --prompt -, or leave out {how.Name}.");
+        if (result.GetValue(_prompt) != PromptText.FromInput && _input.All.FirstOrDefault(result.Given) is { } how)
+        {
+            throw new UsageException($"{how.Name} says how standard input is read. Read the prompt from it, with --prompt -, or leave out {how.Name}.");
+        }
+
         if (ids && result.GetValue(_special)) throw new UsageException("--special is for texts, and --tokens are ids. Leave out one of them.");
         if (json.File is { } file)
         {
@@ -77,8 +100,13 @@ internal sealed class GenerateCommand
         using ModelBundle bundle = ModelInput.Load(host, path);
         ITokenizer? tokenizer = ids ? bundle.Tokenizer : bundle.RequireTokenizer("--prompt", prompt, path, "give token ids with --tokens.");
         int vocabulary = bundle.Model.Config.Vocabulary;
-        int[] start = ids ? ParseIds(prompt, vocabulary) : tokenizer!.EncodeFor(prompt, vocabulary, Options.FindsSpecial(tokenizer!, result.GetValue(_special)));
-        if (start.Length == 0) throw new InvalidSettingException("--prompt", result.GetValue(_prompt) == "-" ? "- (nothing came from standard input)" : "\"\"", "give at least one token to continue from.");
+        int[] start = ids ? ParseIds(prompt, vocabulary)
+            : tokenizer!.EncodeFor(prompt, vocabulary, Options.FindsSpecial(tokenizer!, result.GetValue(_special)));
+        if (start.Length == 0)
+        {
+            throw new InvalidSettingException("--prompt", result.GetValue(_prompt) == "-" ? "- (nothing came from standard input)"
+                : "\"\"", "give at least one token to continue from.");
+        }
 
         Stopwatch watch = Stopwatch.StartNew();
         GenerationOptions options = Read(result, stops);
@@ -91,7 +119,22 @@ internal sealed class GenerateCommand
         bool cancelled = text.Finish is FinishReason.Cancelled;
         if (cancelled && host.Stopping is { } stopping) stopping.HasWork = true; // what there is takes the time it takes
         json.Write(host, JsonSerializer.Serialize(
-            new { Model = path, Prompt = prompt, Text = ids ? null : text.Text, PromptTokens = start, text.Tokens, Finish = Name(text.Finish), options.Seed, KvCache = result.GetValue(_kvCache), CacheBytes = generator.CacheBytes, Seconds = seconds, TokensPerSecond = text.Tokens.Count / seconds, Cancelled = cancelled },
+            new
+            {
+                Model = path,
+                Prompt = prompt,
+                Text = ids ? null
+            : text.Text,
+                PromptTokens = start,
+                text.Tokens,
+                Finish = Name(text.Finish),
+                options.Seed,
+                KvCache = result.GetValue(_kvCache),
+                CacheBytes = generator.CacheBytes,
+                Seconds = seconds,
+                TokensPerSecond = text.Tokens.Count / seconds,
+                Cancelled = cancelled
+            },
             JsonStyle));
         return cancelled ? ExitCode.Cancelled : ExitCode.Done;
     }

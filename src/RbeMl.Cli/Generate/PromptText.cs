@@ -16,7 +16,8 @@ internal static class PromptText
     public static string Of(string given, CommandHost host, TextOptions options)
     {
         if (given != FromInput) return given;
-        string text = Task.Run(() => Read(host.In, options), CancellationToken.None).WaitAsync(host.Cancel).GetAwaiter().GetResult(); // a terminal may never end
+        // a terminal may never end
+        string text = Task.Run(() => Read(host.In, options), CancellationToken.None).WaitAsync(host.Cancel).GetAwaiter().GetResult();
         return text.EndsWith('\n') ? text[..^(text.EndsWith("\r\n", StringComparison.Ordinal) ? 2 : 1)] : text;
     }
 

@@ -21,7 +21,8 @@ internal sealed class HelpPage(CommandHost host) : SynchronousCommandLineAction
         if (command.Subcommands.Any()) Section("Commands", command.Subcommands.Select(verb => (verb.Name, FirstSentence(verb.Description!))));
         if (command.Arguments.Any()) Section("Arguments", command.Arguments.Select(argument => ($"<{argument.Name}>", argument.Description ?? "")));
         IEnumerable<(string Title, Option[] Options)> groups = command is Verb verb ? verb.Groups : [("Options", [.. command.Options])];
-        foreach ((string title, Option[] options) in groups.Where(group => group.Options.Length > 0)) Section(title, options.Select(option => (Label(option), Text(option))));
+        foreach ((string title, Option[] options) in groups.Where(group => group.Options.Length > 0)) Section(title,
+            options.Select(option => (Label(option), Text(option))));
         return ExitCode.Done;
     }
 
@@ -51,12 +52,28 @@ internal sealed class HelpPage(CommandHost host) : SynchronousCommandLineAction
     // Paragraphs are wrapped; lines that are set in, such as examples, stay as they are.
     private void Describe(Command command)
     {
-        foreach (string line in command.Description!.ReplaceLineEndings("\n").Split('\n'))
+        foreach (string line in Paragraphs(command.Description!.ReplaceLineEndings("\n").Split('\n')))
         {
-            foreach (string part in line.StartsWith("  rbeml ", StringComparison.Ordinal) ? CommandLine(line) : Wrap.Lines(line, Width, line.Length - line.TrimStart().Length)) host.Out.WriteLine(part);
+            foreach (string part in line.StartsWith("  rbeml ", StringComparison.Ordinal) ? CommandLine(line)
+                : Wrap.Lines(line, Width, line.Length - line.TrimStart().Length)) host.Out.WriteLine(part);
         }
 
         host.Out.WriteLine();
+    }
+
+    // Lines that are not set in are one paragraph up to an empty line.
+    private static IEnumerable<string> Paragraphs(string[] lines)
+    {
+        string paragraph = "";
+        foreach (string line in lines)
+        {
+            bool text = line.Length > 0 && line[0] != ' ';
+            if (paragraph.Length > 0 && !text) yield return paragraph;
+            paragraph = !text ? "" : paragraph.Length > 0 ? $"{paragraph} {line}" : line;
+            if (!text) yield return line;
+        }
+
+        if (paragraph.Length > 0) yield return paragraph;
     }
 
     // A command may go on in the next line after a backslash.
@@ -70,7 +87,8 @@ internal sealed class HelpPage(CommandHost host) : SynchronousCommandLineAction
     {
         string arguments = string.Concat(command.Arguments.Select(argument => $" <{argument.Name}>"));
         string required = string.Concat(command.Options.Where(option => option.Required).Select(option => $" {option.Name} <{option.HelpName}>"));
-        string usage = command is RootCommand root ? $"Usage: {root.HelpName} <command> [options]" : $"Usage: rbeml {command.Name}{arguments}{required} [options]";
+        string usage = command is RootCommand root ? $"Usage: {root.HelpName} <command> [options]"
+            : $"Usage: rbeml {command.Name}{arguments}{required} [options]";
         foreach (string line in Wrap.Lines(usage, Width, 2 * Indent)) host.Out.WriteLine(line);
         if (host.Program != StartedAs.Command) host.Say($"Here {StartedAs.Command} stands for: {host.Program}", 2 * Indent);
     }
@@ -89,7 +107,10 @@ internal sealed class HelpPage(CommandHost host) : SynchronousCommandLineAction
             if (!beside)
             {
                 // A long list of words may break between them.
-                foreach (string part in Wrap.Lines(start.Replace("|", " |", StringComparison.Ordinal), Width, 2 * Indent)) host.Out.WriteLine(part.Replace(" |", "|", StringComparison.Ordinal));
+                foreach (string part in Wrap.Lines(start.Replace("|", " |", StringComparison.Ordinal), Width, 2 * Indent))
+                {
+                    host.Out.WriteLine(part.Replace(" |", "|", StringComparison.Ordinal));
+                }
             }
 
             string first = beside ? start.PadRight(column) : indent;

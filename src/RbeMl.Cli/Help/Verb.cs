@@ -10,7 +10,8 @@ internal sealed class Verb(string name, string description) : Command(name, desc
     private readonly List<(string Title, Option[] Options)> _groups = [];
 
     /// <summary>The groups in the order of the page; options that are in none come last.</summary>
-    public IReadOnlyList<(string Title, Option[] Options)> Groups => [.. _groups, ("Other", [.. Options.Where(option => !_groups.Any(group => group.Options.Contains(option)))])];
+    public IReadOnlyList<(string Title, Option[] Options)> Groups =>
+        [.. _groups, ("Other", [.. Options.Where(option => !_groups.Any(group => group.Options.Contains(option)))])];
 
     /// <summary>Adds options under a title.</summary>
     public void Add(string title, params Option[] options)

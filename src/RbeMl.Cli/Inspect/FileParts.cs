@@ -34,7 +34,9 @@ internal sealed class FileParts
     public IReadOnlyList<PartRecord> All()
     {
         long rest = _length - _parts.Values.Sum(p => p.Bytes);
-        return [.. _parts.OrderByDescending(p => p.Value.Bytes).Select(p => new PartRecord(p.Key, p.Value.Tensors, p.Value.Bytes, (double)p.Value.Bytes / _length)), new PartRecord(Header, 0, rest, (double)rest / _length)];
+        return [.. _parts.OrderByDescending(p => p.Value.Bytes)
+            .Select(p => new PartRecord(p.Key, p.Value.Tensors, p.Value.Bytes, (double)p.Value.Bytes / _length)),
+                new PartRecord(Header, 0, rest, (double)rest / _length)];
     }
 
     private static string MatrixPart(string owner, string last, bool model) => last == "tileErrors"

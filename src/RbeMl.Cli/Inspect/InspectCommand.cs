@@ -11,9 +11,14 @@ internal sealed class InspectCommand
 {
     private readonly Argument<string> _file = FileOptions.Input("file.rbe", "Model or set of matrices (.rbe).");
     private readonly Option<bool> _verify = new("--verify") { Description = "Read everything and check every checksum." };
-    private readonly Option<bool> _all = new("--all") { Description = "A row for each matrix; without it those of a kind share one, with the least and the largest of their figures." };
-    private readonly Option<string?> _html = Options.File("--html", "page", "Write a page that draws every tile: relative error, energy, and the share of it that the alphas carry.").Written();
-    private readonly Option<string?> _reference = Options.File("--reference", "file", "Measure errors against these weights instead of taking those that the file itself has: a Hugging Face folder, a .safetensors file or another .rbe with the same matrices.");
+    private readonly Option<bool> _all =
+        new("--all") { Description = "A row for each matrix; without it those of a kind share one, with the least and the largest of their figures." };
+    private readonly Option<string?> _html =
+        Options.File("--html", "page", "Write a page that draws every tile: relative error, energy, and the share of it that the alphas carry.").Written();
+    private readonly Option<string?> _reference =
+        Options.File("--reference", "file",
+            "Measure errors against these weights instead of taking those that the file itself has: a Hugging Face folder, a "
+            + ".safetensors file or another .rbe with the same matrices.");
     private readonly Option<string?> _json = Options.Json();
 
     /// <summary>The command.</summary>

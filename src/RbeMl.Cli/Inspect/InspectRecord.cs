@@ -11,7 +11,8 @@ namespace RbeMl.Cli.Inspect;
 
 /// <summary>One matrix in the document.</summary>
 internal sealed record MatrixRecord(
-    string Name, int Rows, int Columns, string Format, string Storage, int Tile, string Transform, double BitsPerWeight, double? RelativeError, double ShannonFloor, double Norm, double AlphaShare, long Bytes);
+    string Name, int Rows, int Columns, string Format, string Storage, int Tile, string Transform, double BitsPerWeight, double? RelativeError,
+    double ShannonFloor, double Norm, double AlphaShare, long Bytes);
 
 /// <summary>What a part of the model takes in the file.</summary>
 internal sealed record PartRecord(string Part, int Tensors, long Bytes, double Share);
@@ -107,13 +108,15 @@ internal sealed record InspectRecord
     {
         double bits = (double)m.Bits / m.Weights;
         return new MatrixRecord(
-            m.Name, m.Matrix.Rows, m.Matrix.Columns, FormatName(m.Matrix.Format), TrainingModel.Describe(m.Matrix), m.Matrix.Tile, m.Matrix.Transform.ToString(), bits, m.RelativeError, Math.Pow(2, -bits), Math.Sqrt(m.Tiles.Energy), m.Tiles.AlphaShare, bytes);
+            m.Name, m.Matrix.Rows, m.Matrix.Columns, FormatName(m.Matrix.Format), TrainingModel.Describe(m.Matrix), m.Matrix.Tile,
+            m.Matrix.Transform.ToString(), bits, m.RelativeError, Math.Pow(2, -bits), Math.Sqrt(m.Tiles.Energy), m.Tiles.AlphaShare, bytes);
     }
 
     private static string FormatName(RbeFormat format) => CompressRecord.FormatName(format);
 
     private static string? TokenizerName(JsonElement metadata) =>
-        metadata.ValueKind == JsonValueKind.Object && metadata.TryGetProperty("tokenizer", out JsonElement tokenizer) && tokenizer.ValueKind == JsonValueKind.Object
+        metadata.ValueKind == JsonValueKind.Object && metadata.TryGetProperty("tokenizer", out JsonElement tokenizer)
+            && tokenizer.ValueKind == JsonValueKind.Object
             && tokenizer.TryGetProperty("kind", out JsonElement kind) && kind.ValueKind == JsonValueKind.String
             ? kind.GetString()
             : null;

@@ -13,7 +13,8 @@ internal static class InspectTables
     /// <param name="all">Whether each matrix has a row; otherwise those of a kind share one.</param>
     public static void Write(CommandHost host, InspectRecord record, bool all)
     {
-        host.Say($"{record.File}: {(record.Kind.Length == 0 ? "a container" : record.Kind)}, {Format.Bytes(record.Bytes)}{(record.Verified ? ", every checksum is right" : "")}");
+        host.Say($"{record.File}: {(record.Kind.Length == 0 ? "a container" : record.Kind)}, "
+            + $"{Format.Bytes(record.Bytes)}{(record.Verified ? ", every checksum is right" : "")}");
         if (record.Config is { } config) host.Say(Describe(config, record.Tokenizer));
         if (record.TokenizerProblem is { } problem) host.Say($"The tokenizer cannot be read: {problem}");
         if (record.Tensors.Count > 0) Matrices(record, all).Write(host);
@@ -27,7 +28,8 @@ internal static class InspectTables
             FigureTable dense = new FigureTable("dense tensor").Column("count", 1).Column("type", 3).Column("shape", 2).Column("bytes", 4);
             foreach (var kind in record.DenseTensors.GroupBy(t => (Name: all ? t.Name : MatrixKinds.Of(t.Name), t.Type, Shape: string.Join(" x ", t.Shape))))
             {
-                dense.Row(kind.Count() == 1 ? kind.First().Name : kind.Key.Name, Format.Count(kind.Count()), kind.Key.Type, kind.Key.Shape, Format.Bytes(kind.Sum(t => t.ByteLength)));
+                dense.Row(kind.Count() == 1 ? kind.First().Name
+                    : kind.Key.Name, Format.Count(kind.Count()), kind.Key.Type, kind.Key.Shape, Format.Bytes(kind.Sum(t => t.ByteLength)));
             }
 
             dense.Write(host);
@@ -47,13 +49,18 @@ internal static class InspectTables
 
     /// <summary>A configuration in a line.</summary>
     public static string Describe(TransformerConfig config, string? tokenizer) =>
-        $"GPT-2: {Format.Count(config.Layers, "block")}, width {config.Width}, {Format.Count(config.Heads, "head")}, vocabulary {config.Vocabulary}, {Format.Count(config.MaxSequenceLength, "position")}, {(config.TiedHead ? "tied" : "untied")} head; tokenizer {tokenizer ?? "none"}";
+        $"GPT-2: {Format.Count(config.Layers, "block")}, width {config.Width}, {Format.Count(config.Heads, "head")}, vocabulary {config.Vocabulary}, "
+            + $"{Format.Count(config.MaxSequenceLength, "position")}, {(config.TiedHead ? "tied" : "untied")} head; tokenizer {tokenizer ?? "none"}";
 
     /// <summary>What the parts of the model take in the file.</summary>
     public static FigureTable Parts(InspectRecord record)
     {
         FigureTable parts = new FigureTable("part").Column("tensors", 1).Column("bytes", 3).Column("share", 2);
-        foreach (PartRecord part in record.Parts) parts.Row(part.Part, part.Tensors == 0 ? "" : Format.Count(part.Tensors), Format.Bytes(part.Bytes), Format.Percent(part.Share));
+        foreach (PartRecord part in record.Parts)
+        {
+            parts.Row(part.Part, part.Tensors == 0 ? "" : Format.Count(part.Tensors), Format.Bytes(part.Bytes), Format.Percent(part.Share));
+        }
+
         return parts;
     }
 
@@ -61,14 +68,18 @@ internal static class InspectTables
     public static FigureTable Matrices(InspectRecord record, bool all)
     {
         int error = record.Tensors.Any(m => m.RelativeError is not null) ? 8 : 0; // a column of nothing but dashes goes first
-        FigureTable table = new FigureTable("matrix").Column("count", 3).Column("shape", 2).Column("format", 4).Column("bits/weight", 7, Meanings.Weight).Column("error", error, Meanings.Error)
+        FigureTable table = new FigureTable("matrix").Column("count", 3).Column("shape", 2).Column("format", 4)
+            .Column("bits/weight", 7, Meanings.Weight).Column("error", error, Meanings.Error)
             .Column("floor", 5, Meanings.Floor).Column("alphas", 1, Meanings.Alphas).Column("bytes", 6).UnknownMeans(Meanings.NoError);
         foreach (var kind in record.Tensors.GroupBy(m => (Name: all ? m.Name : MatrixKinds.Of(m.Name), m.Rows, m.Columns, m.Format)))
         {
             IEnumerable<double> errors = kind.Select(m => m.RelativeError).OfType<double>();
             table.Row(
-                kind.Count() == 1 ? kind.First().Name : kind.Key.Name, Format.Count(kind.Count()), $"{kind.Key.Rows} x {kind.Key.Columns}", kind.Key.Format, MatrixKinds.Range(kind.Select(m => m.BitsPerWeight), Format.Figure),
-                errors.Count() == kind.Count() ? MatrixKinds.Range(errors, Format.Figure) : FigureTable.Unknown, MatrixKinds.Range(kind.Select(m => m.ShannonFloor), Format.Figure),
+                kind.Count() == 1 ? kind.First().Name
+                : kind.Key.Name, Format.Count(kind.Count()), $"{kind.Key.Rows} x {kind.Key.Columns}", kind.Key.Format,
+                    MatrixKinds.Range(kind.Select(m => m.BitsPerWeight), Format.Figure),
+                errors.Count() == kind.Count() ? MatrixKinds.Range(errors, Format.Figure)
+                : FigureTable.Unknown, MatrixKinds.Range(kind.Select(m => m.ShannonFloor), Format.Figure),
                 MatrixKinds.Range(kind.Select(m => m.AlphaShare), Percent), Format.Bytes(kind.Sum(m => m.Bytes)));
         }
 

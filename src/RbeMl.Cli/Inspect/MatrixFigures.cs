@@ -25,7 +25,12 @@ internal sealed record MatrixFigures(string Name, RbeMatrix Matrix, long Bits, T
     {
         RbeMatrix matrix = inspected.Matrix;
         TileStatistics tiles = TileStatistics.Of(matrix);
-        if (reference is null) return new MatrixFigures(inspected.Name, matrix, inspected.Bits, tiles, inspected.RelativeError, inspected.TileErrors is { } errors ? [.. errors.Select(e => (double)e)] : null);
+        if (reference is null)
+        {
+            return new MatrixFigures(inspected.Name, matrix, inspected.Bits, tiles, inspected.RelativeError, inspected.TileErrors is { } errors
+                ? [.. errors.Select(e => (double)e)] : null);
+        }
+
         CompressionReport report = RbeCompressor.Measure(matrix, reference.Read(inspected.Name, matrix.Rows, matrix.Columns));
         return new MatrixFigures(inspected.Name, matrix, inspected.Bits, tiles, report.RelativeError, report.TileErrors);
     }

@@ -27,7 +27,8 @@ internal abstract class ReferenceWeights : IDisposable
     public abstract void Dispose();
 
     private protected static RbeException Missing(string path, string name, int rows, int columns, string actual) =>
-        new RbeFileException(path, $"matrix \"{name}\" of {rows} x {columns} is needed as a reference, the file has {actual}. Give the weights that the compressed file was made of.");
+        new RbeFileException(path,
+            $"matrix \"{name}\" of {rows} x {columns} is needed as a reference, the file has {actual}. Give the weights that the compressed file was made of.");
 
     /// <summary>Another compressed file; its dense tables serve too.</summary>
     private sealed class CompressedReference(RbeContainer file) : ReferenceWeights
@@ -38,7 +39,8 @@ internal abstract class ReferenceWeights : IDisposable
         {
             if (_matrices.TryGetValue(name, out RbeMatrix? matrix))
             {
-                return matrix.Rows == rows && matrix.Columns == columns ? matrix.ToDense() : throw Missing(file.Path, name, rows, columns, $"one of {matrix.Rows} x {matrix.Columns}");
+                return matrix.Rows == rows && matrix.Columns == columns ? matrix.ToDense()
+                    : throw Missing(file.Path, name, rows, columns, $"one of {matrix.Rows} x {matrix.Columns}");
             }
 
             return file.Contains(name) ? file.Read<float>(name, (long)rows * columns) : throw Missing(file.Path, name, rows, columns, "none");
@@ -70,8 +72,14 @@ internal abstract class ReferenceWeights : IDisposable
 
         public override float[] Read(string name, int rows, int columns)
         {
-            if (_matrices.TryGetValue(name, out RbeMatrix? matrix)) return matrix.Rows == rows && matrix.Columns == columns ? matrix.ToDense() : throw Missing(path, name, rows, columns, $"one of {matrix.Rows} x {matrix.Columns}");
-            return !_slices.TryGetValue(name, out ParameterSlice? slice) || slice.Length != (long)rows * columns ? throw Missing(path, name, rows, columns, "none") : bundle.Model.Parameters.ToFloats(slice);
+            if (_matrices.TryGetValue(name, out RbeMatrix? matrix))
+            {
+                return matrix.Rows == rows && matrix.Columns == columns ? matrix.ToDense()
+                    : throw Missing(path, name, rows, columns, $"one of {matrix.Rows} x {matrix.Columns}");
+            }
+
+            return !_slices.TryGetValue(name, out ParameterSlice? slice) || slice.Length != (long)rows * columns
+                ? throw Missing(path, name, rows, columns, "none") : bundle.Model.Parameters.ToFloats(slice);
         }
 
         public override void Dispose() => bundle.Dispose();

@@ -23,7 +23,9 @@ internal static partial class TileMaps
         int[] shown = [.. Enumerable.Range(0, matrices.Count).Where(i => quantity.Has(matrices[i]))];
         double[] all = [.. shown.SelectMany(i => quantity.Of(matrices[i])).Order()];
         double low = all[(int)(Outermost * (all.Length - 1))], high = all[(int)Math.Ceiling((1 - Outermost) * (all.Length - 1))];
-        page.Append(CultureInfo.InvariantCulture, $"<details class=\"quantity\"{(open ? " open" : "")} data-low=\"{Number(low)}\" data-high=\"{Number(high)}\"><summary><h2>{Page.Text(quantity.Title)}</h2></summary>");
+        page.Append(CultureInfo.InvariantCulture,
+            $"<details class=\"quantity\"{(open ? " open" : "")} data-low=\"{Number(low)}\" "
+                + $"data-high=\"{Number(high)}\"><summary><h2>{Page.Text(quantity.Title)}</h2></summary>");
         page.Append(CultureInfo.InvariantCulture, $"<p class=\"reading\">{Page.Text(quantity.Reading)}</p>");
         Legend(page, quantity.Unit, all, low, high);
         foreach (IGrouping<string, int> block in shown.GroupBy(i => BlockOf(records[i].Name)))
@@ -43,17 +45,27 @@ internal static partial class TileMaps
     {
         string after = unit.Length > 0 ? $" {unit}" : "";
         page.Append("<div class=\"legend\"><div class=\"bar\"></div><div class=\"ticks\">");
-        for (int i = 0; i <= LegendSteps; i++) page.Append(CultureInfo.InvariantCulture, $"<span>{(low + (high - low) * i / LegendSteps).ToString("G3", CultureInfo.InvariantCulture)}{after}</span>");
+        for (int i = 0; i <= LegendSteps; i++)
+        {
+            page.Append(CultureInfo.InvariantCulture,
+                $"<span>{(low + (high - low) * i / LegendSteps).ToString("G3", CultureInfo.InvariantCulture)}{after}</span>");
+        }
+
         page.Append("</div>");
-        string ends = all[0] < low || all[^1] > high ? $"; the outermost tiles, down to {Format.Figure(all[0])}{after} and up to {Format.Figure(all[^1])}{after}, have the colours of the ends" : "";
+        string ends = all[0] < low || all[^1] > high
+            ? $"; the outermost tiles, down to {Format.Figure(all[0])}{after} and up to {Format.Figure(all[^1])}{after}, have the colours of the ends" : "";
         page.Append(CultureInfo.InvariantCulture, $"<p>One scale for all {Format.Count(all.Length, "tile")} of this section{ends}.</p></div>");
     }
 
     private static void Map(StringBuilder page, TileQuantity quantity, int index, MatrixRecord record, MatrixFigures figures, string name)
     {
         int rows = figures.Matrix.TileRows, columns = figures.Matrix.TileColumns;
-        page.Append(CultureInfo.InvariantCulture, $"<figure style=\"--c:{columns}\"><figcaption><b>{Page.Text(name).Replace(".", ".<wbr>", StringComparison.Ordinal)}</b>{record.Rows} x {record.Columns}{string.Concat(quantity.Whole(record).Select(line => $"<br>{Page.Text(line)}"))}</figcaption>");
-        page.Append(CultureInfo.InvariantCulture, $"<canvas role=\"img\" aria-label=\"{quantity.Name} of {rows} x {columns} tiles\" data-matrix=\"{index}\" data-name=\"{quantity.Name}\" data-unit=\"{quantity.Unit}\" data-rows=\"{rows}\" data-columns=\"{columns}\" data-values=\"");
+        page.Append(CultureInfo.InvariantCulture,
+            $"<figure style=\"--c:{columns}\"><figcaption><b>{Page.Text(name).Replace(".", ".<wbr>", StringComparison.Ordinal)}</b>{record.Rows} x "
+                + $"{record.Columns}{string.Concat(quantity.Whole(record).Select(line => $"<br>{Page.Text(line)}"))}</figcaption>");
+        page.Append(CultureInfo.InvariantCulture,
+            $"<canvas role=\"img\" aria-label=\"{quantity.Name} of {rows} x {columns} tiles\" data-matrix=\"{index}\" data-name=\"{quantity.Name}\" "
+                + $"data-unit=\"{quantity.Unit}\" data-rows=\"{rows}\" data-columns=\"{columns}\" data-values=\"");
         page.AppendJoin(' ', quantity.Of(figures).Select(Number)).Append("\"></canvas></figure>");
     }
 

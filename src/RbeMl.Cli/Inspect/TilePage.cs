@@ -6,9 +6,9 @@ using RbeMl.Files;
 namespace RbeMl.Cli.Inspect;
 
 /// <summary>
-/// A file as one HTML page with everything inside: a table of the matrices, then every tile's error, norm and alpha share as pictures, a quantity a section with one
-/// scale, the matrices of a block side by side, and the numbers of a tile under the pointer. Pictures are drawn from compact lists of numbers, and only for the sections
-/// that are unfolded, so that pages of large models stay usable.
+/// A file as one HTML page with everything inside: a table of the matrices, then every tile's error, norm and alpha share as pictures, a
+/// quantity a section with one scale, the matrices of a block side by side, and the numbers of a tile under the pointer. Pictures are drawn
+/// from compact lists of numbers, and only for the sections that are unfolded, so that pages of large models stay usable.
 /// </summary>
 internal static class TilePage
 {
@@ -19,10 +19,14 @@ internal static class TilePage
     {
         StringBuilder page = new();
         string name = Page.Text(Path.GetFileName(record.File));
-        page.Append(CultureInfo.InvariantCulture, $"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{name}: tiles</title>\n<style>\n")
+        page.Append(CultureInfo.InvariantCulture,
+            $"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, "
+            + $"initial-scale=1\"><title>{name}: tiles</title>\n<style>\n")
             .Append(TilePageParts.Style).Append("\n</style></head><body><main>\n");
         page.Append(CultureInfo.InvariantCulture, $"<h1>{name}</h1>\n<p class=\"lead\">");
-        page.Append(Page.Text(record.Config is { } config ? InspectTables.Describe(config, record.Tokenizer) : record.Kind == RbeMatrixSet.Kind ? $"a set of {Format.Count(record.Tensors.Count, "compressed matrix", "compressed matrices")}" : record.Kind)).Append("</p>\n<section class=\"figures\">");
+        page.Append(Page.Text(record.Config is { } config ? InspectTables.Describe(config, record.Tokenizer) : record.Kind == RbeMatrixSet.Kind
+            ? $"a set of {Format.Count(record.Tensors.Count, "compressed matrix", "compressed matrices")}" : record.Kind))
+                .Append("</p>\n<section class=\"figures\">");
         Figure(page, Format.Bytes(record.Bytes), "file");
         if (record.BitsPerWeight is { } bits)
         {
@@ -52,5 +56,6 @@ internal static class TilePage
         page.Append("</div></section>\n");
     }
 
-    private static void Figure(StringBuilder page, string value, string label) => page.Append(CultureInfo.InvariantCulture, $"<div><b>{Page.Text(value)}</b><span>{Page.Text(label)}</span></div>");
+    private static void Figure(StringBuilder page, string value, string label) =>
+        page.Append(CultureInfo.InvariantCulture, $"<div><b>{Page.Text(value)}</b><span>{Page.Text(label)}</span></div>");
 }

@@ -4,8 +4,9 @@ using System.Text;
 namespace RbeMl.Cli.Output;
 
 /// <summary>
-/// A table of names and their figures that fits the terminal. What does not fit is settled by one rule: headings break between words, then the least important columns are
-/// left out and a line below says which; a name that would take more than half of the line breaks at its dots. A number is never broken.
+/// A table of names and their figures that fits the terminal. What does not fit is settled by one rule: headings break between words, then
+/// the least important columns are left out and a line below says which; a name that would take more than half of the line breaks at its
+/// dots. A number is never broken.
 /// </summary>
 /// <param name="heading">Heading of the names, which stand left; figures stand right.</param>
 internal sealed class FigureTable(string heading)
@@ -48,10 +49,15 @@ internal sealed class FigureTable(string heading)
     /// <summary>Writes it as a table of HTML, whole, with its notes below. Cells know their headings, for a page too narrow for columns.</summary>
     public void Html(StringBuilder page)
     {
-        page.Append(CultureInfo.InvariantCulture, $"<table><tr><th>{Page.Text(heading)}</th>").AppendJoin("", _columns.Select(c => $"<th>{Page.Text(c.Title)}</th>")).Append("</tr>");
-        foreach ((string name, string[] cells) in _rows) page.Append(CultureInfo.InvariantCulture, $"<tr><td>{Page.Text(name)}</td>").AppendJoin("", cells.Select((cell, c) => $"<td data-heading=\"{Page.Text(_columns[c].Title)}\">{Page.Text(cell)}</td>")).Append("</tr>");
+        page.Append(CultureInfo.InvariantCulture, $"<table><tr><th>{Page.Text(heading)}</th>")
+            .AppendJoin("", _columns.Select(c => $"<th>{Page.Text(c.Title)}</th>")).Append("</tr>");
+        foreach ((string name, string[] cells) in _rows) page.Append(CultureInfo.InvariantCulture, $"<tr><td>{Page.Text(name)}</td>")
+            .AppendJoin("", cells.Select((cell, c) => $"<td data-heading=\"{Page.Text(_columns[c].Title)}\">{Page.Text(cell)}</td>")).Append("</tr>");
         page.Append("</table>");
-        foreach (string note in Notes([.. Enumerable.Range(0, _columns.Count)], 0)) page.Append(CultureInfo.InvariantCulture, $"<p class=\"notes\">{Page.Text(note)}</p>");
+        foreach (string note in Notes([.. Enumerable.Range(0, _columns.Count)], 0))
+        {
+            page.Append(CultureInfo.InvariantCulture, $"<p class=\"notes\">{Page.Text(note)}</p>");
+        }
     }
 
     /// <summary>Its lines.</summary>
@@ -59,9 +65,12 @@ internal sealed class FigureTable(string heading)
     public IEnumerable<string> Lines(int? width)
     {
         List<int> shown = [.. Enumerable.Range(0, _columns.Count)];
-        int[] least = [.. shown.Select(c => Widest(_columns[c].Title, HeadingBreaks, c, CellBreaks))], full = [.. shown.Select(c => Widest(_columns[c].Title, [], c, []))];
+        int[] least = [.. shown.Select(c => Widest(_columns[c].Title, HeadingBreaks, c, CellBreaks))],
+            full = [.. shown.Select(c => Widest(_columns[c].Title, [], c, []))];
         int wholeName = _rows.Select(row => Wrap.Cells(row.Name)).Append(Wrap.Cells(heading)).Max();
-        int room = width ?? int.MaxValue, brokenName = Math.Min(wholeName, Math.Max(BrokenName, _rows.SelectMany(row => Pieces(row.Name, NameBreaks)).Select(Wrap.Cells).DefaultIfEmpty().Max()));
+        int room = width ?? int.MaxValue,
+            brokenName = Math.Min(wholeName,
+                Math.Max(BrokenName, _rows.SelectMany(row => Pieces(row.Name, NameBreaks)).Select(Wrap.Cells).DefaultIfEmpty().Max()));
         int figures = least.Sum(w => w + Gap), needed = Math.Min(wholeName + figures, Math.Max(brokenName + figures, 2 * figures - 1));
         int name = Math.Max(brokenName, Math.Min(wholeName, room / 2));
         while (shown.Count > 1 && name + shown.Sum(c => least[c] + Gap) > room) shown.Remove(shown.MinBy(c => (_columns[c].Importance, -c)));
@@ -73,11 +82,15 @@ internal sealed class FigureTable(string heading)
         int[] widths = new int[_columns.Count];
         foreach (int c in shown.OrderByDescending(c => _columns[c].Importance)) widths[c] = Share(least[c], full[c]);
 
-        foreach (string line in Line(Pack(Pieces(heading, HeadingBreaks), name), shown, c => Pack(Pieces(_columns[c].Title, HeadingBreaks), widths[c]), name, widths)) yield return line;
+        foreach (string line in Line(Pack(Pieces(heading, HeadingBreaks), name), shown,
+            c => Pack(Pieces(_columns[c].Title, HeadingBreaks), widths[c]), name, widths)) yield return line;
         yield return new string('─', name + shown.Sum(c => widths[c] + Gap));
         foreach ((string rowName, string[] cells) in _rows)
         {
-            foreach (string line in Line(Pack(Pieces(rowName, NameBreaks), name), shown, c => Pack(Pieces(cells[c], CellBreaks), widths[c]), name, widths)) yield return line;
+            foreach (string line in Line(Pack(Pieces(rowName, NameBreaks), name), shown, c => Pack(Pieces(cells[c], CellBreaks), widths[c]), name, widths))
+            {
+                yield return line;
+            }
         }
 
         foreach (string note in Notes(shown, needed))
@@ -101,7 +114,10 @@ internal sealed class FigureTable(string heading)
         foreach (int c in shown.Where(c => _columns[c].Meaning is not null)) yield return $"{_columns[c].Title}: {_columns[c].Meaning}";
         if (_unknown is not null && _rows.Any(row => shown.Any(c => row.Cells[c] == Unknown))) yield return $"{Unknown}: {_unknown}";
         string[] hidden = [.. _columns.Where((_, c) => !shown.Contains(c)).Select(column => column.Title)];
-        if (hidden.Length > 0) yield return $"Not shown for want of room: {string.Join(", ", hidden)}. A terminal of {needed} columns has it, and --json shows everything.";
+        if (hidden.Length > 0)
+        {
+            yield return $"Not shown for want of room: {string.Join(", ", hidden)}. A terminal of {needed} columns has it, and --json shows everything.";
+        }
     }
 
     // A row is as high as its highest cell.

@@ -40,7 +40,8 @@ internal static class LossChart
         }
 
         string last = losses.Count.ToString(CultureInfo.InvariantCulture);
-        text.Append("        └").Append('─', width).Append('\n').Append("         1").Append("step".PadLeft(width / 2)).Append(last.PadLeft(width - 1 - width / 2)).Append('\n');
+        text.Append("        └").Append('─', width).Append('\n').Append("         1").Append("step".PadLeft(width / 2))
+            .Append(last.PadLeft(width - 1 - width / 2)).Append('\n');
         return text.ToString();
     }
 

@@ -25,7 +25,10 @@ internal static class PlainText
     {
         foreach (char mark in "\u202A\u202B\u202C\u202D\u202E\u2066\u2067\u2068\u2069")
         {
-            if (document.Contains(mark)) document = document.Replace(mark.ToString(), FormattableString.Invariant($"\\u{(int)mark:X4}"), StringComparison.Ordinal);
+            if (document.Contains(mark))
+            {
+                document = document.Replace(mark.ToString(), FormattableString.Invariant($"\\u{(int)mark:X4}"), StringComparison.Ordinal);
+            }
         }
 
         return document;

@@ -35,5 +35,6 @@ internal sealed class ReadingView : IProgress<TextProgress>
 
     /// <inheritdoc/>
     public void Report(TextProgress value)
-        => _view?.Show(value.Total is > 0 and { } all ? (double)value.Read / all : 0, $"reading  {Format.Bytes(value.Read)}{(value.Total is { } total ? $" of {Format.Bytes(total)}" : "")}");
+        => _view?.Show(value.Total is > 0 and { } all ? (double)value.Read / all
+            : 0, $"reading  {Format.Bytes(value.Read)}{(value.Total is { } total ? $" of {Format.Bytes(total)}" : "")}");
 }

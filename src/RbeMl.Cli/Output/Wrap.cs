@@ -6,7 +6,10 @@ namespace RbeMl.Cli.Output;
 /// <summary>Breaks text between words.</summary>
 internal static class Wrap
 {
-    /// <summary>The lines of a text. A word that is wider than a line has a line of its own and is not broken, so that names and numbers can be copied.</summary>
+    /// <summary>
+    /// The lines of a text. A word that is wider than a line has a line of its own and is not broken, so that names and numbers can be
+    /// copied.
+    /// </summary>
     /// <param name="text">The text, one paragraph.</param>
     /// <param name="width">Most cells of a line.</param>
     /// <param name="hanging">Spaces in front of every line but the first.</param>

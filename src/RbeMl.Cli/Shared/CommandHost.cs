@@ -50,8 +50,8 @@ internal sealed record CommandHost(TextWriter Out, TextWriter Error)
     public Func<int?> ErrorWidth { get; init; } = static () => null;
 
     /// <summary>
-    /// Writes a line to <see cref="Error"/>, broken between words where that is a terminal that is narrower; in files and pipes it is one line. Where nobody takes
-    /// it, the work goes on and the exit code says it.
+    /// Writes a line to <see cref="Error"/>, broken between words where that is a terminal that is narrower; in files and pipes it is one
+    /// line. Where nobody takes it, the work goes on and the exit code says it.
     /// </summary>
     public void Complain(string line)
     {

@@ -24,7 +24,10 @@ internal sealed class CompressionOptions
     public required Option<int> Bits { get; init; }
 
     /// <summary><c>--outliers</c>.</summary>
-    public Option<int?> Outliers { get; } = Options.OptionalWhole("--outliers", 0, $"Largest coefficients a tile of --format quantized or trellis that are kept exactly; trellis {TrellisOutliers}, quantized 0.", TrellisFormat.MostOutliers);
+    public Option<int?> Outliers { get; } =
+        Options.OptionalWhole("--outliers", 0,
+            $"Largest coefficients a tile of --format quantized or trellis that are kept exactly; trellis {TrellisOutliers}, quantized 0.",
+            TrellisFormat.MostOutliers);
 
     /// <summary><c>--coefficients</c>.</summary>
     public required Option<int?> Coefficients { get; init; }
@@ -41,8 +44,11 @@ internal sealed class CompressionOptions
     /// <summary>As <c>finetune</c> has them: coefficients are there to be trained.</summary>
     public static CompressionOptions ForTraining() => new()
     {
-        Format = Options.Word("--format", "sparse", "How weights are stored: a few trainable coefficients a tile, or all at --bits (quantised, or trellis-coded: fewer bits for the same error) with that many trainable ones on top. With --model: compress its weights anew this way.", "sparse", "quantized", "trellis"),
-        Support = Options.Word("--support", "runs16", "Which coefficients are kept; topk needs the weights of a --model.", "topk", "random", "lowfrequency", "runs4", "runs8", "runs16"),
+        Format = Options.Word("--format", "sparse",
+            "How weights are stored: a few trainable coefficients a tile, or all at --bits (quantised, or trellis-coded: fewer bits for "
+            + "the same error) with that many trainable ones on top. With --model: compress its weights anew this way.", "sparse", "quantized", "trellis"),
+        Support = Options.Word("--support", "runs16", "Which coefficients are kept; topk needs the weights of a --model.", "topk", "random",
+            "lowfrequency", "runs4", "runs8", "runs16"),
         Bits = Options.Whole("--bits", 4, 2, "Bits a coefficient of --format quantized (3 to 8) or trellis (2 to 6, or 8).", 8),
         Coefficients = Options.OptionalWhole("--coefficients", 1, $"Trainable coefficients a tile; {DefaultCoefficients} unless given.", 128 * 128),
         Transform = Options.Word("--transform", "dct", "Transform of a tile.", TransformWords),
@@ -51,11 +57,19 @@ internal sealed class CompressionOptions
     /// <summary>As <c>compress</c> has them.</summary>
     public static CompressionOptions ForWeights() => new()
     {
-        Format = Options.Word("--format", "quantized", "How weights are stored: all coefficients at --bits (quantized; trellis has less error at the same bits and takes longer), a few of them (sparse, seed: the literal record), or each matrix as measured to be best (auto, with --target-bits or --target-error).", "sparse", "quantized", "trellis", "seed", "auto"),
-        Support = Options.Word("--support", "topk", "Which coefficients are kept by --format sparse, or by --coefficients on top of quantized or trellis.", "topk", "random", "lowfrequency", "runs4", "runs8", "runs16"),
+        Format = Options.Word("--format", "quantized",
+            "How weights are stored: all coefficients at --bits (quantized; trellis has less error at the same bits and takes longer), a "
+            + "few of them (sparse, seed: the literal record), or each matrix as measured to be best (auto, with --target-bits or "
+            + "--target-error).", "sparse", "quantized", "trellis", "seed", "auto"),
+        Support = Options.Word("--support", "topk",
+            "Which coefficients are kept by --format sparse, or by --coefficients on top of quantized or trellis.", "topk", "random",
+            "lowfrequency", "runs4", "runs8", "runs16"),
         Bits = Options.Whole("--bits", 6, 2, "Bits a coefficient of --format quantized (3 to 8) or trellis (2 to 6, or 8).", 8),
-        Coefficients = Options.OptionalWhole("--coefficients", 1, $"Coefficients a tile: of --format sparse or seed {DefaultCoefficients} unless given; of quantized or trellis trainable ones on top, none unless given.", 128 * 128),
-        Transform = Options.Word("--transform", "dct", "Transform of a tile; auto measures which leaves least error (for each block of a model, each matrix of a file).", [.. TransformWords, "auto"]),
+        Coefficients = Options.OptionalWhole("--coefficients", 1,
+            $"Coefficients a tile: of --format sparse or seed {DefaultCoefficients} unless given; of quantized or trellis trainable ones "
+            + $"on top, none unless given.", 128 * 128),
+        Transform = Options.Word("--transform", "dct",
+            "Transform of a tile; auto measures which leaves least error (for each block of a model, each matrix of a file).", [.. TransformWords, "auto"]),
     };
 
     /// <summary>Refuses options that do not go together.</summary>
@@ -65,9 +79,25 @@ internal sealed class CompressionOptions
         string format = result.GetValue(Format)!;
         int bits = result.GetValue(Bits), coefficients = CoefficientsOf(result), tile = TileOf(result);
         Option? frozen = result.Given(Bits) ? Bits : result.Given(Outliers) ? Outliers : null;
-        Option? placed = format switch { "seed" when result.Given(Support) => Support, "auto" when result.Given(Support) => Support, "auto" when result.Given(Coefficients) => Coefficients, _ => null };
-        if (format is "auto" && frozen is not null) throw new UsageException($"{frozen.Name} is for --format quantized or trellis; auto chooses for a size, --target-bits, or an error, --target-error. Leave out {frozen.Name}.");
-        if (format is "sparse" or "seed" && frozen is not null) throw new UsageException($"{frozen.Name} is for --format quantized or trellis. Add one, or leave out {frozen.Name}.");
+        Option? placed =
+            format switch
+            {
+                "seed" when result.Given(Support) => Support,
+                "auto" when result.Given(Support) => Support,
+                "auto" when result.Given(Coefficients) => Coefficients,
+                _ => null
+            };
+        if (format is "auto" && frozen is not null)
+        {
+            throw new UsageException($"{frozen.Name} is for --format quantized or trellis; auto chooses for a size, --target-bits, or an "
+                + $"error, --target-error. Leave out {frozen.Name}.");
+        }
+
+        if (format is "sparse" or "seed" && frozen is not null)
+        {
+            throw new UsageException($"{frozen.Name} is for --format quantized or trellis. Add one, or leave out {frozen.Name}.");
+        }
+
         if (placed is not null) throw new UsageException($"{placed.Name} is not for --format {format}. Leave out one of them.");
         if (format == "quantized" && bits < 3) throw new UsageException($"--bits {bits}: --format quantized has 3 to 8.");
         if (format == "trellis" && bits == 7) throw new UsageException($"--bits {bits}: --format trellis has 2 to 6, or 8.");

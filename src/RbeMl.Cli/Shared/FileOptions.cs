@@ -13,7 +13,8 @@ internal static class FileOptions
     public const string NameMissing = "A name is missing";
 
     /// <summary><c>--model</c> of the verbs that only read one.</summary>
-    public static Option<string> Model(string description) => new Option<string>("--model", "-m") { Description = description, HelpName = "model", Required = true }.Named();
+    public static Option<string> Model(string description) =>
+        new Option<string>("--model", "-m") { Description = description, HelpName = "model", Required = true }.Named();
 
     /// <summary><c>--output</c>, which must be given.</summary>
     public static Option<string> Output(string helpName, string description) =>
@@ -44,7 +45,8 @@ internal static class FileOptions
     }
 
     /// <summary>
-    /// For a name that is written to: refuses <c>-</c>. Standard output is for what a verb says; only <c>--json</c> takes it, and then the verb says nothing else.
+    /// For a name that is written to: refuses <c>-</c>. Standard output is for what a verb says; only <c>--json</c> takes it, and then the
+    /// verb says nothing else.
     /// </summary>
     public static Option<T> Written<T>(this Option<T> option)
     {

@@ -27,7 +27,9 @@ internal static class Number
         }
         else if (value < BigInteger.CreateChecked(least) || value > BigInteger.CreateChecked(most))
         {
-            result.AddError($"{name} {text}: use {least.ToString(null, CultureInfo.InvariantCulture)} or more{AtMost(most, most == T.MaxValue && value <= BigInteger.CreateChecked(most))}.");
+            result.AddError(
+                $"{name} {text}: use {least.ToString(null, CultureInfo.InvariantCulture)} or "
+                    + $"more{AtMost(most, most == T.MaxValue && value <= BigInteger.CreateChecked(most))}.");
         }
         else
         {
@@ -53,7 +55,8 @@ internal static class Number
         else if (!double.IsFinite(value) || (above ? value <= least : value < least) || value > most)
         {
             string low = least.ToString(CultureInfo.InvariantCulture);
-            result.AddError($"{name} {text}: use {(above ? $"a number above {low}" : $"{low} or more")}{AtMost(most, most == double.MaxValue && value <= most)}.");
+            result.AddError(
+                $"{name} {text}: use {(above ? $"a number above {low}" : $"{low} or more")}{AtMost(most, most == double.MaxValue && value <= most)}.");
         }
         else
         {

@@ -10,7 +10,13 @@ internal static class Options
 {
     /// <summary>A whole number with a default and a range.</summary>
     public static Option<int> Whole(string name, int value, int least, string description, int most = int.MaxValue)
-        => new(name) { Description = description, DefaultValueFactory = _ => value, CustomParser = result => Number.Whole(result, name, least, most), HelpName = "n" };
+        => new(name)
+        {
+            Description = description,
+            DefaultValueFactory = _ => value,
+            CustomParser = result => Number.Whole(result, name, least, most),
+            HelpName = "n"
+        };
 
     /// <summary>A whole number that may be left out.</summary>
     public static Option<int?> OptionalWhole(string name, int least, string description, int most = int.MaxValue)
@@ -18,7 +24,13 @@ internal static class Options
 
     /// <summary>A real number with a default and a range.</summary>
     public static Option<double> Real(string name, double value, double least, double most, string description, bool above = false)
-        => new(name) { Description = description, DefaultValueFactory = _ => value, CustomParser = result => Number.Real(result, name, least, most, above), HelpName = "x" };
+        => new(name)
+        {
+            Description = description,
+            DefaultValueFactory = _ => value,
+            CustomParser = result => Number.Real(result, name, least, most, above),
+            HelpName = "x"
+        };
 
     /// <summary>A real number that may be left out.</summary>
     public static Option<double?> OptionalReal(string name, double least, double most, string description, bool above = false)
@@ -26,7 +38,13 @@ internal static class Options
 
     /// <summary><c>--seed</c>.</summary>
     public static Option<ulong> Seed(string description)
-        => new("--seed") { Description = description, DefaultValueFactory = _ => 1337, CustomParser = result => Number.Whole(result, "--seed", 0UL, ulong.MaxValue), HelpName = "n" };
+        => new("--seed")
+        {
+            Description = description,
+            DefaultValueFactory = _ => 1337,
+            CustomParser = result => Number.Whole(result, "--seed", 0UL, ulong.MaxValue),
+            HelpName = "n"
+        };
 
     /// <summary>One of some words.</summary>
     public static Option<string> Word(string name, string value, string description, params string[] words)
@@ -41,7 +59,8 @@ internal static class Options
     }
 
     /// <summary>A file name that may be left out.</summary>
-    public static Option<string?> File(string name, string helpName, string description, params string[] aliases) => new Option<string?>(name, aliases) { Description = description, HelpName = helpName }.Named();
+    public static Option<string?> File(string name, string helpName, string description, params string[] aliases) =>
+        new Option<string?>(name, aliases) { Description = description, HelpName = helpName }.Named();
 
     /// <summary>Refuses empty names, which no file or folder has.</summary>
     public static Option<T> Named<T>(this Option<T> option)
@@ -63,7 +82,11 @@ internal static class Options
     }.Named();
 
     /// <summary><c>--special</c>.</summary>
-    public static Option<bool> Special() => new("--special") { Description = "Names of the tokenizer's special tokens in the text, such as <|endoftext|>, stand for these; without it they are plain text." };
+    public static Option<bool> Special() =>
+        new("--special")
+        {
+            Description = "Names of the tokenizer's special tokens in the text, such as <|endoftext|>, stand for these; without it they are plain text.",
+        };
 
     /// <summary>Whether a tokenizer is to find special tokens in texts.</summary>
     /// <param name="tokenizer">The tokenizer.</param>

@@ -13,7 +13,8 @@ internal static class StartedAs
 
     /// <summary>Of this process.</summary>
     public static string Here() =>
-        Of(Environment.ProcessPath ?? Command, AppContext.BaseDirectory, Environment.CurrentDirectory, (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator));
+        Of(Environment.ProcessPath ?? Command, AppContext.BaseDirectory, Environment.CurrentDirectory,
+            (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator));
 
     /// <summary>Of any process.</summary>
     /// <param name="program">Its executable.</param>
@@ -32,7 +33,11 @@ internal static class StartedAs
 
         if (name == Host) return $"{Host} {Shown(Path.Combine(folder, Project + ".dll"), current)}";
         string? found = path.Where(Path.IsPathRooted).Select(f => Path.Combine(f, Path.GetFileName(program))).FirstOrDefault(File.Exists);
-        if (found is not null && AtomicFile.IsSame(found, program)) return CommandLine.Quote(Path.GetFileName(program) == $"{name}.exe" ? name : Path.GetFileName(program));
+        if (found is not null && AtomicFile.IsSame(found, program))
+        {
+            return CommandLine.Quote(Path.GetFileName(program) == $"{name}.exe" ? name : Path.GetFileName(program));
+        }
+
         string shown = Shown(program, current);
         return shown.Contains(Path.DirectorySeparatorChar) ? shown : $".{Path.DirectorySeparatorChar}{shown}";
     }

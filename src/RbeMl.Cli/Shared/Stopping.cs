@@ -4,9 +4,9 @@ using RbeMl.Cli.Output;
 namespace RbeMl.Cli;
 
 /// <summary>
-/// Ends a verb at Ctrl-C, Ctrl-\, TERM, a terminal that goes away, or when nobody reads standard output any more. The verb is asked first, and ends by itself at
-/// its next look; one that does not within a moment is ended, unless it has work to save. Files are written as a whole or not at all, so nothing is lost.
-/// A second signal ends the process at once.
+/// Ends a verb at Ctrl-C, Ctrl-\, TERM, a terminal that goes away, or when nobody reads standard output any more. The verb is asked first,
+/// and ends by itself at its next look; one that does not within a moment is ended, unless it has work to save. Files are written as a
+/// whole or not at all, so nothing is lost. A second signal ends the process at once.
 /// </summary>
 internal sealed class Stopping : IDisposable
 {
@@ -19,7 +19,10 @@ internal sealed class Stopping : IDisposable
     /// <summary>Listens to signals.</summary>
     public Stopping()
     {
-        foreach (PosixSignal signal in new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP, PosixSignal.SIGQUIT }) _signals.Add(PosixSignalRegistration.Create(signal, OnSignal));
+        foreach (PosixSignal signal in new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP, PosixSignal.SIGQUIT })
+        {
+            _signals.Add(PosixSignalRegistration.Create(signal, OnSignal));
+        }
     }
 
     /// <summary>Asks the verb to stop.</summary>

@@ -8,7 +8,8 @@ namespace RbeMl.Cli;
 internal sealed class TextInput(string texts = "the text files")
 {
     private readonly Option<string> _encoding = Encoding(texts);
-    private readonly Option<bool> _lossy = new("--lossy") { Description = "Read texts that are not quite of their encoding: bytes that do not belong there become U+FFFD." };
+    private readonly Option<bool> _lossy =
+        new("--lossy") { Description = "Read texts that are not quite of their encoding: bytes that do not belong there become U+FFFD." };
 
     /// <summary>All of them, in the order of the help page.</summary>
     public Option[] All => [_encoding, _lossy];
@@ -18,7 +19,13 @@ internal sealed class TextInput(string texts = "the text files")
 
     private static Option<string> Encoding(string texts)
     {
-        Option<string> option = new("--encoding") { Description = $"Encoding of {texts}: utf-8, utf-16, utf-16le, utf-16be, latin1, windows-1252 and others. A byte order mark is skipped.", HelpName = "name", DefaultValueFactory = _ => TextOptions.Default.Encoding };
+        Option<string> option =
+            new("--encoding")
+            {
+                Description = $"Encoding of {texts}: utf-8, utf-16, utf-16le, utf-16be, latin1, windows-1252 and others. A byte order mark is skipped.",
+                HelpName = "name",
+                DefaultValueFactory = _ => TextOptions.Default.Encoding,
+            };
         option.Validators.Add(result =>
         {
             try

@@ -22,7 +22,8 @@ internal sealed record BlockColumns(string Output, string Input, string? Mask, b
         if (Mask is not null) InputColumn.Find(schema, Mask, c => c.Kind == kind && !c.IsKey && IsMask(c.ItemType), MaskText("n"));
 
         // A promise has no sizes, so any will do.
-        DataViewType type = activations.Kind == SchemaShape.Column.VectorKind.Vector ? new VectorDataViewType(NumberDataViewType.Single, width) : new VectorDataViewType(NumberDataViewType.Single);
+        DataViewType type = activations.Kind == SchemaShape.Column.VectorKind.Vector ? new VectorDataViewType(NumberDataViewType.Single, width)
+            : new VectorDataViewType(NumberDataViewType.Single);
         return InputColumn.Add(schema, new AddedColumn(Output, type));
     }
 
@@ -32,7 +33,8 @@ internal sealed record BlockColumns(string Output, string Input, string? Mask, b
         DataViewSchema.Column activations = InputColumn.Find(
             schema,
             Input,
-            type => type is VectorDataViewType v && v.ItemType == NumberDataViewType.Single && v.IsKnownSize != Variable && (Variable || (v.Size % width == 0 && v.Size / width <= maxTokens)),
+            type => type is VectorDataViewType v && v.ItemType == NumberDataViewType.Single && v.IsKnownSize != Variable
+            && (Variable || (v.Size % width == 0 && v.Size / width <= maxTokens)),
             Variable ? "VarVector<Single>" : $"Vector<Single, n> with n = {width}, {2 * width} ... {maxTokens} x {width}");
         int tokens = Variable ? 0 : ((VectorDataViewType)activations.Type).Size / width;
         if (Mask is null) return ([activations], tokens);
@@ -47,7 +49,9 @@ internal sealed record BlockColumns(string Output, string Input, string? Mask, b
     /// <summary>The column added to a schema whose activations are of that type.</summary>
     public AddedColumn Added(DataViewType activations) => new(Output, activations);
 
-    private static bool IsMask(DataViewType item) => item == BooleanDataViewType.Instance || item == NumberDataViewType.Byte || item == NumberDataViewType.Single;
+    private static bool IsMask(DataViewType item) =>
+        item == BooleanDataViewType.Instance || item == NumberDataViewType.Byte || item == NumberDataViewType.Single;
 
-    private string MaskText(string size) => Variable ? "VarVector of Boolean, Byte or Single" : $"Vector<Boolean, {size}>, Vector<Byte, {size}> or Vector<Single, {size}>";
+    private string MaskText(string size) => Variable ? "VarVector of Boolean, Byte or Single"
+        : $"Vector<Boolean, {size}>, Vector<Byte, {size}> or Vector<Single, {size}>";
 }

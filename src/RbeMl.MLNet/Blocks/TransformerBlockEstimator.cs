@@ -24,7 +24,8 @@ public sealed class TransformerBlockEstimator : IEstimator<TransformerBlockTrans
         ArgumentNullException.ThrowIfNull(options);
         _host = environment.Register(nameof(TransformerBlockEstimator));
         _options = options.Checked();
-        _columns = new BlockColumns(options.OutputColumnName, options.InputColumnName, options.PaddingMaskColumnName, options.VariableLength, options.BatchTokens, options.Threads);
+        _columns = new BlockColumns(options.OutputColumnName, options.InputColumnName, options.PaddingMaskColumnName, options.VariableLength,
+            options.BatchTokens, options.Threads);
         _source = new(Load, LazyThreadSafetyMode.PublicationOnly); // a failure is not kept: a file may appear later
     }
 
@@ -77,7 +78,8 @@ public sealed class TransformerBlockEstimator : IEstimator<TransformerBlockTrans
         // One batch needs one length: the rows of the commonest.
         IGrouping<int, float[]> common = rows.GroupBy(r => r.Length).OrderByDescending(g => (long)g.Count() * g.Key).First();
         float[][] chosen = [.. common];
-        return BlockCalibration.Run(dense, config, new BlockActivationData([.. chosen.SelectMany(r => r)], chosen.Length, common.Key / config.Width, config.Width));
+        return BlockCalibration.Run(dense, config,
+            new BlockActivationData([.. chosen.SelectMany(r => r)], chosen.Length, common.Key / config.Width, config.Width));
     }
 
     private (TransformerConfig Config, BlockWeights? Compressed, DenseBlockWeights? Dense) Load()
@@ -97,6 +99,9 @@ public sealed class TransformerBlockEstimator : IEstimator<TransformerBlockTrans
 
     private void CheckLayer(string path, TransformerConfig config)
     {
-        if ((uint)_options.Layer >= (uint)config.Layers) throw new InvalidSettingException("layer", _options.Layer, $"{path} has blocks 0 .. {config.Layers - 1}.");
+        if ((uint)_options.Layer >= (uint)config.Layers)
+        {
+            throw new InvalidSettingException("layer", _options.Layer, $"{path} has blocks 0 .. {config.Layers - 1}.");
+        }
     }
 }

@@ -14,7 +14,10 @@ public sealed class TransformerBlockOptions
     /// <summary>The column added, of the input's shape.</summary>
     public string OutputColumnName { get; set; } = "Output";
 
-    /// <summary>The activations, [T, D] row-major: <c>Vector&lt;Single, T x D&gt;</c>, or <c>VarVector&lt;Single&gt;</c> with <see cref="VariableLength"/>.</summary>
+    /// <summary>
+    /// The activations, [T, D] row-major: <c>Vector&lt;Single, T x D&gt;</c>, or <c>VarVector&lt;Single&gt;</c> with
+    /// <see cref="VariableLength"/>.
+    /// </summary>
     public string InputColumnName { get; set; } = "Activations";
 
     /// <summary>
@@ -46,7 +49,10 @@ public sealed class TransformerBlockOptions
     /// <summary>Rows of the training data that calibrate the compression of dense weights; 0 compresses for the weights alone.</summary>
     public int CalibrationRows { get; set; }
 
-    /// <summary>Tokens that are computed together: rows are read ahead until there are so many, up to 1,048,576 and of 65,536 rows. 0 computes row by row.</summary>
+    /// <summary>
+    /// Tokens that are computed together: rows are read ahead until there are so many, up to 1,048,576 and of 65,536 rows. 0 computes row
+    /// by row.
+    /// </summary>
     public int BatchTokens { get; set; } = 512;
 
     /// <summary>Threads of a computation, up to 1024; 0 means one for each processor.</summary>
@@ -61,10 +67,23 @@ public sealed class TransformerBlockOptions
         if (sources != 1) throw new InvalidSettingException("weights", $"{sources} sources", "give exactly one of Weights, DenseWeights and ModelPath.");
         if (ModelPath is null && Config is null) throw new InvalidSettingException(nameof(Config), null, "give the shapes that the weights have.");
         if (ModelPath is not null && Config is not null) throw new InvalidSettingException(nameof(Config), "set", "leave it out: the model's own is used.");
-        if (DenseWeights is null && CalibrationRows != 0 && !Directory.Exists(ModelPath)) throw new InvalidSettingException(nameof(CalibrationRows), CalibrationRows, "use 0: only dense weights are compressed, and these are compressed already.");
+        if (DenseWeights is null && CalibrationRows != 0 && !Directory.Exists(ModelPath))
+        {
+            throw new InvalidSettingException(nameof(CalibrationRows), CalibrationRows,
+                "use 0: only dense weights are compressed, and these are compressed already.");
+        }
+
         if (CalibrationRows < 0) throw new InvalidSettingException(nameof(CalibrationRows), CalibrationRows, "use 0 for none, or a positive number.");
-        if (Layer != 0 && ModelPath is null) throw new InvalidSettingException(nameof(Layer), Layer, "leave it out: only a model of ModelPath has more than one block.");
-        if (Compression is null) throw new InvalidSettingException(nameof(Compression), "null", "give how dense weights are compressed, or leave it out for 6 bits.");
+        if (Layer != 0 && ModelPath is null)
+        {
+            throw new InvalidSettingException(nameof(Layer), Layer, "leave it out: only a model of ModelPath has more than one block.");
+        }
+
+        if (Compression is null)
+        {
+            throw new InvalidSettingException(nameof(Compression), "null", "give how dense weights are compressed, or leave it out for 6 bits.");
+        }
+
         RunLimits.CheckTokens(nameof(BatchTokens), BatchTokens);
         RunLimits.CheckThreads(Threads);
         Config?.Validate();

@@ -53,7 +53,8 @@ public sealed class TransformerBlockTransformer : RbeTransformer, ILoadable<Tran
 
     internal void WarnOfBadRow()
     {
-        WarnOnce("A row of '{0}' cannot be computed: it holds NaN, infinity or values too large, or is not n x {1} values with n up to {2} and a mask of n. Its output is NaN; further rows of the kind are not reported.", _columns.Input, Config.Width, Config.MaxSequenceLength);
+        WarnOnce("A row of '{0}' cannot be computed: it holds NaN, infinity or values too large, or is not n x {1} values with n up to "
+            + "{2} and a mask of n. Its output is NaN; further rows of the kind are not reported.", _columns.Input, Config.Width, Config.MaxSequenceLength);
     }
 
     private protected override RowMapping Bind(DataViewSchema input)

@@ -25,11 +25,13 @@ internal static class ClassColumns
         [
             new(names.PredictedLabel, BooleanDataViewType.Instance, Annotate(set, labels, "PredictedLabel")),
             new(names.Score, NumberDataViewType.Single, Annotate(set, labels, "Score")),
-            new(names.Probability, NumberDataViewType.Single, Annotate(set, labels, "Probability", a => a.AddPrimitiveValue("IsNormalized", BooleanDataViewType.Instance, true))),
+            new(names.Probability, NumberDataViewType.Single,
+                Annotate(set, labels, "Probability", a => a.AddPrimitiveValue("IsNormalized", BooleanDataViewType.Instance, true))),
         ]
         :
         [
-            new(names.PredictedLabel, new KeyDataViewType(typeof(uint), labels.Count), Annotate(set, labels, "PredictedLabel", a => labels.Values?.AddTo(a, LabelValues.Annotation))),
+            new(names.PredictedLabel, new KeyDataViewType(typeof(uint), labels.Count),
+                Annotate(set, labels, "PredictedLabel", a => labels.Values?.AddTo(a, LabelValues.Annotation))),
             new(names.Score, new VectorDataViewType(NumberDataViewType.Single, labels.Count), Annotate(set, labels, "Score", a =>
             {
                 if (labels.Values is null) return;

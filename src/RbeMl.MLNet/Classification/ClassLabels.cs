@@ -21,17 +21,20 @@ internal sealed record ClassLabels(int Count, bool IsBinary, LabelValues? Values
     }
 
     private static bool Fits(SchemaShape.Column column)
-        => column.Kind == SchemaShape.Column.VectorKind.Scalar && (column.IsKey ? column.ItemType == NumberDataViewType.UInt32 : column.ItemType is BooleanDataViewType);
+        => column.Kind == SchemaShape.Column.VectorKind.Scalar
+            && (column.IsKey ? column.ItemType == NumberDataViewType.UInt32 : column.ItemType is BooleanDataViewType);
 
     /// <summary>Finds the label of a schema.</summary>
     public static (DataViewSchema.Column Column, ClassLabels Labels) Find(DataViewSchema schema, string name)
     {
-        DataViewSchema.Column column = InputColumn.Find(schema, name, type => type is BooleanDataViewType || (type is KeyDataViewType key && key.RawType == typeof(uint)), Expected);
+        DataViewSchema.Column column =
+            InputColumn.Find(schema, name, type => type is BooleanDataViewType || (type is KeyDataViewType key && key.RawType == typeof(uint)), Expected);
         if (column.Type is not KeyDataViewType key) return (column, new ClassLabels(2, true, null));
         if (key.Count is < 2 or > Most)
         {
             throw new ArgumentOutOfRangeException(
-                "inputSchema", $"Schema mismatch for label column '{name}': expected Key<UInt32> of 2 to {Most} classes, got {key.Count}. Give the column the classes there are, with MapValueToKey or [KeyType(n)].");
+                "inputSchema", $"Schema mismatch for label column '{name}': expected Key<UInt32> of 2 to {Most} classes, got {key.Count}. Give the "
+                    + $"column the classes there are, with MapValueToKey or [KeyType(n)].");
         }
 
         return (column, new ClassLabels((int)key.Count, false, LabelValues.Of(column, (int)key.Count)));
@@ -64,7 +67,8 @@ internal sealed record ClassLabels(int Count, bool IsBinary, LabelValues? Values
     public string NameOf(int index) => IsBinary ? (index == 1).ToString() : Values?.Names[index] ?? FormattableString.Invariant($"{index + 1}");
 
     /// <summary>Whether these are the same classes in the same order.</summary>
-    public bool Agree(ClassLabels other) => Count == other.Count && IsBinary == other.IsBinary && (Values is null || other.Values is null || Values.Names.SequenceEqual(other.Values.Names));
+    public bool Agree(ClassLabels other) =>
+        Count == other.Count && IsBinary == other.IsBinary && (Values is null || other.Values is null || Values.Names.SequenceEqual(other.Values.Names));
 
     /// <summary>The classes in words.</summary>
     public string Describe()

@@ -84,7 +84,8 @@ internal abstract class LabelValues
         public abstract LabelValues Read(BinaryReader reader, int count);
     }
 
-    private sealed class Codec<T>(PrimitiveDataViewType type, Action<BinaryWriter, T> write, Func<BinaryReader, T> read, Func<T, string>? name = null) : Codec(type)
+    private sealed class Codec<T>(PrimitiveDataViewType type, Action<BinaryWriter, T> write, Func<BinaryReader, T> read,
+        Func<T, string>? name = null) : Codec(type)
     {
         public void Write(BinaryWriter writer, T value) => write(writer, value);
 

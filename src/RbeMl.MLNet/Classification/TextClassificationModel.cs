@@ -41,7 +41,8 @@ internal sealed record TextClassificationModel(
     {
         string text = ColumnName.Read(reader, nameof(TextColumn));
         ClassColumnNames names = new(
-            ColumnName.Read(reader, nameof(ClassColumnNames.PredictedLabel)), ColumnName.Read(reader, nameof(ClassColumnNames.Score)), ColumnName.Read(reader, nameof(ClassColumnNames.Probability)));
+            ColumnName.Read(reader, nameof(ClassColumnNames.PredictedLabel)), ColumnName.Read(reader, nameof(ClassColumnNames.Score)),
+            ColumnName.Read(reader, nameof(ClassColumnNames.Probability)));
         int count = reader.ReadInt32();
         if (count is < 2 or > Most) throw Damaged($"hold {count} classes");
         bool binary = reader.ReadBoolean();
@@ -55,8 +56,13 @@ internal sealed record TextClassificationModel(
             SavedTokenizer.RequireRead(component, bundle.TokenizerProblem);
             TransformerConfig config = bundle.Classifier.Model.Config;
             if (bundle.Classifier.Config.Classes != count) throw Damaged($"name {count} classes for a head of {bundle.Classifier.Config.Classes}");
-            if (context < 1 || context > config.MaxSequenceLength) throw Damaged($"name a context of {context} tokens for {config.MaxSequenceLength} positions");
-            return new TextClassificationModel(text, names, new ClassLabels(count, binary, values), bundle.Classifier, bundle.Tokenizer, new TokenLimits(config.Vocabulary, context, keepEnd));
+            if (context < 1 || context > config.MaxSequenceLength)
+            {
+                throw Damaged($"name a context of {context} tokens for {config.MaxSequenceLength} positions");
+            }
+
+            return new TextClassificationModel(text, names, new ClassLabels(count, binary, values), bundle.Classifier, bundle.Tokenizer,
+                new TokenLimits(config.Vocabulary, context, keepEnd));
         }
         catch
         {

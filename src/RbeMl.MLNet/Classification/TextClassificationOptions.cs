@@ -60,13 +60,20 @@ public sealed class TextClassificationOptions : FineTuningOptions
     internal override void Check()
     {
         base.Check();
-        foreach (string name in (string[])[LabelColumnName, TextColumnName, PredictedLabelColumnName, ScoreColumnName, ProbabilityColumnName]) ArgumentException.ThrowIfNullOrEmpty(name);
-        Require(WarmStart is null || (ModelPath is null && Model is null), nameof(WarmStart), "given", $"{nameof(ModelPath)} or {nameof(Model)} is given too. Give one of them.");
+        foreach (string name in (string[])[LabelColumnName, TextColumnName, PredictedLabelColumnName, ScoreColumnName, ProbabilityColumnName])
+        {
+            ArgumentException.ThrowIfNullOrEmpty(name);
+        }
+
+        Require(WarmStart is null || (ModelPath is null && Model is null), nameof(WarmStart), "given",
+            $"{nameof(ModelPath)} or {nameof(Model)} is given too. Give one of them.");
         Require(WarmStart is null || Tokenizer is null, nameof(Tokenizer), Tokenizer?.GetType().Name, $"a {nameof(WarmStart)} brings its own.");
         Require(HeadDropout is >= 0 and < 1, nameof(HeadDropout), HeadDropout, "use a probability from 0 up to, but not, 1.");
         Require(Enum.IsDefined(Pooling), nameof(Pooling), Pooling, $"use one of {string.Join(", ", Enum.GetNames<Pooling>())}.");
-        Require(WarmStart is null || WarmStart.Classifier.Config.Pooling == Pooling, nameof(Pooling), Pooling, $"the {nameof(WarmStart)} was trained with {WarmStart?.Classifier.Config.Pooling}. Use that.");
-        Require(new HashSet<string> { PredictedLabelColumnName, ScoreColumnName, ProbabilityColumnName }.Count == 3, nameof(ScoreColumnName), ScoreColumnName, "two output columns have one name. Give each its own.");
+        Require(WarmStart is null || WarmStart.Classifier.Config.Pooling == Pooling, nameof(Pooling), Pooling,
+            $"the {nameof(WarmStart)} was trained with {WarmStart?.Classifier.Config.Pooling}. Use that.");
+        Require(new HashSet<string> { PredictedLabelColumnName, ScoreColumnName, ProbabilityColumnName }.Count == 3, nameof(ScoreColumnName),
+            ScoreColumnName, "two output columns have one name. Give each its own.");
         _ = ToTrainer(0).Validate();
     }
 

@@ -14,10 +14,12 @@ namespace RbeMl.MLNet.Classification;
 /// <remarks>
 /// <list type="table">
 /// <listheader><term>Characteristic</term><description>Value</description></listheader>
-/// <item><term>Machine learning task</term><description>Multiclass classification (label: key of UInt32), binary classification (label: Boolean)</description></item>
+/// <item><term>Machine learning task</term><description>Multiclass classification (label: key of UInt32), binary classification (label:
+/// Boolean)</description></item>
 /// <item><term>Input</term><description>Text, or a vector of token ids: Int32, Int64, UInt32 or keys</description></item>
 /// <item><term>Normalization, caching required</term><description>No; the data is read once</description></item>
-/// <item><term>Rows without label or text</term><description>Left out of the training and counted; those without text get missing scores, those without label are scored as any</description></item>
+/// <item><term>Rows without label or text</term><description>Left out of the training and counted; those without text get missing scores,
+/// those without label are scored as any</description></item>
 /// <item><term>Repeatable</term><description>Yes: the same seed and data give the same bits for any number of threads</description></item>
 /// <item><term>Exportable to ONNX</term><description>No</description></item>
 /// </list>
@@ -86,7 +88,8 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         if (_options.WarmStart is { } earlier && !earlier.Labels.Agree(labels))
         {
             throw new InvalidSettingException(
-                nameof(_options.WarmStart), $"{earlier.Labels.Count} classes ({earlier.Labels.Describe()})", $"the data has {labels.Count} ({labels.Describe()}). Map the labels with the same keys, in the same order.");
+                nameof(_options.WarmStart), $"{earlier.Labels.Count} classes ({earlier.Labels.Describe()})",
+                $"the data has {labels.Count} ({labels.Describe()}). Map the labels with the same keys, in the same order.");
         }
     }
 

@@ -55,7 +55,8 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
     internal WorkspacePool Pool { get; }
 
     /// <summary>
-    /// A copy of model and head, the caller's to train and to dispose. (The transformer itself is immutable and needs no disposing: its weights are freed with it.)
+    /// A copy of model and head, the caller's to train and to dispose. (The transformer itself is immutable and needs no disposing: its
+    /// weights are freed with it.)
     /// </summary>
     public SequenceClassifier<float> CopyClassifier() => Copied(new TransformerModel<float>(Classifier.Model.GetWeights()));
 
@@ -76,7 +77,8 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
 
     internal void WarnOfMissingRow()
     {
-        WarnOnce("A row has no text in '{0}', or token ids that the model does not know: its scores are NaN. Further rows of the kind are not reported.", _model.TextColumn);
+        WarnOnce("A row has no text in '{0}', or token ids that the model does not know: its scores are NaN. Further rows of the kind "
+            + "are not reported.", _model.TextColumn);
     }
 
     private protected override RowMapping Bind(DataViewSchema input) => new Mapping(this, input);
@@ -91,10 +93,12 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
 
     private sealed class Mapping(TextClassificationTransformer parent, DataViewSchema input)
         : RowMapping(
-            input, [TokenColumn.Find(input, parent._model.TextColumn, parent.Tokenizer is not null)], ClassColumns.Of(parent._model.Names, parent.Labels, ClassColumns.NextSet(input)))
+            input, [TokenColumn.Find(input, parent._model.TextColumn, parent.Tokenizer is not null)],
+            ClassColumns.Of(parent._model.Names, parent.Labels, ClassColumns.NextSet(input)))
     {
         public override int BatchRows => Math.Clamp(MostScores / parent.Labels.Count, 1, parent.Scoring.BatchRows);
 
-        public override RowBatch CreateBatch(DataViewRow input, int rows) => new ClassificationBatch(parent, new TokenReader(input, Sources[0], parent.Tokenizer, parent.Limits), rows);
+        public override RowBatch CreateBatch(DataViewRow input, int rows) =>
+            new ClassificationBatch(parent, new TokenReader(input, Sources[0], parent.Tokenizer, parent.Limits), rows);
     }
 }

@@ -12,7 +12,8 @@ namespace RbeMl.MLNet.Classification;
 /// <param name="Examples">To train on.</param>
 /// <param name="Validation">To validate on; null when the trainer is to hold some out, or none.</param>
 /// <param name="SkippedRows">Rows that were left out.</param>
-internal sealed record TextData(int Vocabulary, TokenLimits Limits, IReadOnlyList<ClassifierExample> Examples, IReadOnlyList<ClassifierExample>? Validation, int SkippedRows)
+internal sealed record TextData(int Vocabulary, TokenLimits Limits, IReadOnlyList<ClassifierExample> Examples,
+    IReadOnlyList<ClassifierExample>? Validation, int SkippedRows)
 {
     /// <summary>Reads training and validation data; learns the tokenizer where the model has none.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A column of the validation data is missing or of another type.</exception>
@@ -31,8 +32,11 @@ internal sealed record TextData(int Vocabulary, TokenLimits Limits, IReadOnlyLis
         }
 
         // A new model for ids knows those of the key's type, or those it is trained on.
-        int vocabulary = start.Vocabulary ?? (TokenColumn.KeyCount(text.Type) is { } keys and <= int.MaxValue ? (int)keys : NewVocabulary.Of(text.Name, train.Ids));
-        TextData data = new(vocabulary, limits with { Vocabulary = vocabulary }, train.Examples(vocabulary), validation?.Examples(vocabulary), train.Skipped + (validation?.Skipped ?? 0));
+        int vocabulary = start.Vocabulary
+            ?? (TokenColumn.KeyCount(text.Type) is { } keys and <= int.MaxValue ? (int)keys : NewVocabulary.Of(text.Name, train.Ids));
+        TextData data =
+            new(vocabulary, limits with { Vocabulary = vocabulary }, train.Examples(vocabulary), validation?.Examples(vocabulary),
+                train.Skipped + (validation?.Skipped ?? 0));
         Warn(train, "training");
         if (validation is not null) Warn(validation, "validation");
         if (data.Examples.Count == 0) throw NoRows("Training", train);
@@ -47,7 +51,11 @@ internal sealed record TextData(int Vocabulary, TokenLimits Limits, IReadOnlyLis
 
         void Warn(TrainingRows rows, string what)
         {
-            if (rows.Skipped > 0) log.Warn($"{rows.WithoutLabel} rows without a label and {rows.WithoutText} without a text, or with token ids that the model does not know, are left out of the {what}");
+            if (rows.Skipped > 0)
+            {
+                string without = $"{rows.WithoutLabel} rows without a label and {rows.WithoutText} without a text";
+                log.Warn($"{without}, or with token ids that the model does not know, are left out of the {what}");
+            }
         }
 
         DataViewSchema.Column Text(DataViewSchema schema) => InputColumn.Find(schema, options.TextColumnName, TokenColumn.Fits, TokenColumn.Expected);
@@ -58,19 +66,22 @@ internal sealed record TextData(int Vocabulary, TokenLimits Limits, IReadOnlyLis
             if (!own.Agree(labels))
             {
                 throw new InvalidSettingException(
-                    what, $"{own.Count} classes ({own.Describe()})", $"the training data has {labels.Count} ({labels.Describe()}). Map the labels of both with the same transformer.");
+                    what, $"{own.Count} classes ({own.Describe()})",
+                    $"the training data has {labels.Count} ({labels.Describe()}). Map the labels of both with the same transformer.");
             }
 
             DataViewSchema.Column column = Text(rows.Schema);
             if (column.Type is TextDataViewType != text.Type is TextDataViewType)
             {
-                throw new InvalidSettingException(what, column.Type, $"column '{column.Name}' is {text.Type} in the training data. Use the same transformer for both.");
+                throw new InvalidSettingException(what, column.Type,
+                    $"column '{column.Name}' is {text.Type} in the training data. Use the same transformer for both.");
             }
 
             return TrainingRows.Read(rows, label, labels, column, start.Tokenizer, limits, options.Cancellation);
         }
 
         InvalidOperationException NoRows(string what, TrainingRows rows) => new(
-            $"{what} data has no row to use: {rows.WithoutLabel} without a label, {rows.WithoutText} without a text or with unknown token ids. Look at columns '{options.LabelColumnName}' and '{options.TextColumnName}'.");
+            $"{what} data has no row to use: {rows.WithoutLabel} without a label, {rows.WithoutText} without a text or with unknown token ids. Look at "
+                + $"columns '{options.LabelColumnName}' and '{options.TextColumnName}'.");
     }
 }

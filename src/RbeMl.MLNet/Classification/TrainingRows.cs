@@ -41,7 +41,8 @@ internal sealed class TrainingRows
     /// <param name="limits">What the model takes.</param>
     /// <param name="cancel">Ends the reading.</param>
     public static TrainingRows Read(
-        IDataView data, DataViewSchema.Column label, ClassLabels labels, DataViewSchema.Column text, ITokenizer? tokenizer, TokenLimits limits, CancellationToken cancel)
+        IDataView data, DataViewSchema.Column label, ClassLabels labels, DataViewSchema.Column text, ITokenizer? tokenizer, TokenLimits limits,
+        CancellationToken cancel)
     {
         TrainingRows rows = new();
         using DataViewRowCursor cursor = data.GetRowCursor([label, text]);

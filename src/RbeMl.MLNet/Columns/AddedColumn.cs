@@ -18,7 +18,8 @@ internal sealed record AddedColumn(string Name, DataViewType Type, DataViewSchem
             : (SchemaShape.Column.VectorKind.Scalar, Type);
         bool isKey = item is KeyDataViewType;
         DataViewType raw = isKey ? Primitive(item.RawType) : item;
-        SchemaShape? annotations = Annotations is { Schema.Count: > 0 } ? new SchemaShape(Annotations.Schema.Select(c => new AddedColumn(c.Name, c.Type).ToShape())) : null;
+        SchemaShape? annotations = Annotations is { Schema.Count: > 0 }
+            ? new SchemaShape(Annotations.Schema.Select(c => new AddedColumn(c.Name, c.Type).ToShape())) : null;
         return MlNetInternals.Column(Name, kind, raw, isKey, annotations);
     }
 

@@ -48,7 +48,8 @@ internal static class InputColumn
         string mend = (Vector(expected), Vector(actual)) switch
         {
             ("Vector", "VarVector") => " Give the column its size: [VectorType(n)] on the property that is loaded, or SchemaDefinition.",
-            ("VarVector", "Vector") => " The column has one size for all rows: leave VariableLength off, or load the property without the number in [VectorType(n)].",
+            ("VarVector", "Vector") =>
+                " The column has one size for all rows: leave VariableLength off, or load the property without the number in [VectorType(n)].",
             _ => "",
         };
         return new(parameter, $"Schema mismatch for input column '{name}': expected {expected}, got {actual}.{mend}");
@@ -58,7 +59,8 @@ internal static class InputColumn
     private static string Vector(string type) => type[..Math.Max(0, type.IndexOf('<', StringComparison.Ordinal))];
 
     // ML.NET's own text is the same for vectors of unknown size and of a size left out.
-    private static string Describe(DataViewType type) => type is VectorDataViewType { IsKnownSize: false } vector ? $"VarVector<{vector.ItemType}>" : type.ToString()!;
+    private static string Describe(DataViewType type) => type is VectorDataViewType { IsKnownSize: false } vector
+        ? $"VarVector<{vector.ItemType}>" : type.ToString()!;
 
     private static string Describe(SchemaShape.Column column)
     {

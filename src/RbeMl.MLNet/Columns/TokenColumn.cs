@@ -18,7 +18,8 @@ internal static class TokenColumn
         : column.IsKey || IsNumber(column.ItemType);
 
     /// <summary>Whether a type will do.</summary>
-    public static bool Fits(DataViewType type) => type is TextDataViewType || (type is VectorDataViewType vector && (vector.ItemType is KeyDataViewType || IsNumber(vector.ItemType)));
+    public static bool Fits(DataViewType type) =>
+        type is TextDataViewType || (type is VectorDataViewType vector && (vector.ItemType is KeyDataViewType || IsNumber(vector.ItemType)));
 
     /// <summary>Finds the column of a fitted model.</summary>
     /// <param name="schema">The schema.</param>
@@ -45,7 +46,8 @@ internal static class TokenColumn
 
     private static IdReader Ids<T>(DataViewRow row, DataViewSchema.Column column, Func<T, long> id) => new IdReader<T>(row.GetGetter<VBuffer<T>>(column), id);
 
-    private static bool IsNumber(DataViewType type) => type == NumberDataViewType.Int32 || type == NumberDataViewType.Int64 || type == NumberDataViewType.UInt32;
+    private static bool IsNumber(DataViewType type) =>
+        type == NumberDataViewType.Int32 || type == NumberDataViewType.Int64 || type == NumberDataViewType.UInt32;
 }
 
 /// <summary>Reads the token ids of a row.</summary>
@@ -96,7 +98,11 @@ internal sealed class TokenReader
         (_tokenizer, _limits) = (tokenizer, limits);
         if (column.Type is TextDataViewType) _text = row.GetGetter<ReadOnlyMemory<char>>(column);
         else _ids = TokenColumn.Ids(row, column);
-        if (_text is not null && tokenizer is null) throw new InvalidSettingException("Tokenizer", "null", $"column '{column.Name}' is a text and the model has no tokenizer. Give a column of token ids, as it was trained with.");
+        if (_text is not null && tokenizer is null)
+        {
+            throw new InvalidSettingException("Tokenizer", "null",
+                $"column '{column.Name}' is a text and the model has no tokenizer. Give a column of token ids, as it was trained with.");
+        }
     }
 
     /// <summary>The ids of the current row, valid until the next call; empty for a missing or empty text, or ids that the model does not know.</summary>

@@ -29,7 +29,8 @@ public sealed class FeaturizeEstimator : IEstimator<FeaturizeTransformer>
     {
         ArgumentNullException.ThrowIfNull(input);
         GetOutputSchema(InputColumn.Shape(input.Schema));
-        ModelBundle bundle = _options.ModelPath is { } path ? ModelSource.Load(path) : _options.Model! with { Model = new TransformerModel<float>(_options.Model!.Model.GetWeights()) };
+        ModelBundle bundle = _options.ModelPath is { } path ? ModelSource.Load(path)
+            : _options.Model! with { Model = new TransformerModel<float>(_options.Model!.Model.GetWeights()) };
         FeaturizeTransformer? made = null;
         try
         {
@@ -37,13 +38,18 @@ public sealed class FeaturizeEstimator : IEstimator<FeaturizeTransformer>
             ITokenizer? tokenizer = _options.Tokenizer ?? bundle.Tokenizer;
             if (tokenizer is null && input.Schema[_options.InputColumnName].Type is TextDataViewType)
             {
-                bundle.RequireTokenizer(nameof(FeaturizeOptions.Tokenizer), "null", "the model", $"give one, or a column of token ids: '{_options.InputColumnName}' is a text.");
+                bundle.RequireTokenizer(nameof(FeaturizeOptions.Tokenizer), "null", "the model",
+                    $"give one, or a column of token ids: '{_options.InputColumnName}' is a text.");
             }
 
             FeatureOptions features = new() { Layer = _options.Layer, Pooling = _options.Pooling };
             features.Resolve(config.Layers);
             int tokens = _options.MaxTokens ?? config.MaxSequenceLength;
-            if (tokens < 1 || tokens > config.MaxSequenceLength) throw new InvalidSettingException(nameof(FeaturizeOptions.MaxTokens), tokens, $"use 1 to {config.MaxSequenceLength}, the model's positions.");
+            if (tokens < 1 || tokens > config.MaxSequenceLength)
+            {
+                throw new InvalidSettingException(nameof(FeaturizeOptions.MaxTokens), tokens, $"use 1 to {config.MaxSequenceLength}, the model's positions.");
+            }
+
             if (!config.Causal) throw new InvalidSettingException(nameof(TransformerConfig.Causal), false, "texts of different lengths need a causal model.");
             FeaturizeColumns columns = new(_options.OutputColumnName, _options.InputColumnName, tokens, _options.KeepEnd, _options.BatchRows, _options.Threads);
             made = new FeaturizeTransformer(_environment, columns, features, bundle.Model, tokenizer);

@@ -23,7 +23,10 @@ public sealed class FeaturizeOptions
     /// <summary>Turns texts into ids; null takes the model's own.</summary>
     public ITokenizer? Tokenizer { get; set; }
 
-    /// <summary>Whose output: 0 is the embedding, l that of block l - 1, and the number of layers the last block's after the final LayerNorm. Null takes the last.</summary>
+    /// <summary>
+    /// Whose output: 0 is the embedding, l that of block l - 1, and the number of layers the last block's after the final LayerNorm. Null
+    /// takes the last.
+    /// </summary>
     public int? Layer { get; set; }
 
     /// <summary>How a text's tokens become one vector.</summary>

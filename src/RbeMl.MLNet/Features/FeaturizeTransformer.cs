@@ -30,7 +30,8 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
     private readonly FeaturizeColumns _columns;
     private readonly WorkspacePool _pool;
 
-    internal FeaturizeTransformer(IHostEnvironment environment, FeaturizeColumns columns, FeatureOptions features, TransformerModel<float> model, ITokenizer? tokenizer)
+    internal FeaturizeTransformer(IHostEnvironment environment, FeaturizeColumns columns, FeatureOptions features, TransformerModel<float> model,
+        ITokenizer? tokenizer)
         : base(environment, Name)
     {
         (_columns, Settings, Model, Tokenizer) = (columns, features, model, tokenizer);
@@ -39,7 +40,10 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
 
     static string ILoadable<FeaturizeTransformer>.Name => Name;
 
-    /// <summary>The model. It is this transformer's: train on a copy, <c>new TransformerModel&lt;float&gt;(Model.GetWeights())</c>, and do not dispose it.</summary>
+    /// <summary>
+    /// The model. It is this transformer's: train on a copy, <c>new TransformerModel&lt;float&gt;(Model.GetWeights())</c>, and do not
+    /// dispose it.
+    /// </summary>
     public TransformerModel<float> Model { get; }
 
     /// <summary>The tokenizer, or null for a column of ids.</summary>
@@ -55,7 +59,8 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
     static FeaturizeTransformer ILoadable<FeaturizeTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {
         FeaturizeColumns columns = new(
-            ColumnName.Read(reader, nameof(FeaturizeColumns.Output)), ColumnName.Read(reader, nameof(FeaturizeColumns.Input)), reader.ReadInt32(), reader.ReadBoolean(), reader.ReadInt32(), reader.ReadInt32());
+            ColumnName.Read(reader, nameof(FeaturizeColumns.Output)), ColumnName.Read(reader, nameof(FeaturizeColumns.Input)),
+            reader.ReadInt32(), reader.ReadBoolean(), reader.ReadInt32(), reader.ReadInt32());
         RunLimits.CheckRows(nameof(FeaturizeColumns.BatchRows), columns.BatchRows);
         RunLimits.CheckThreads(columns.Threads);
         FeatureOptions features = new() { Layer = reader.ReadInt32(), Pooling = (Pooling)reader.ReadInt32() };
@@ -64,8 +69,13 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
         {
             SavedTokenizer.RequireRead(Name, bundle.TokenizerProblem);
             features.Resolve(bundle.Model.Config.Layers);
-            if (columns.MaxTokens >= 1 && columns.MaxTokens <= bundle.Model.Config.MaxSequenceLength) return new FeaturizeTransformer(environment, columns, features, bundle.Model, bundle.Tokenizer);
-            throw ComponentFile.Bad(Name, $"name {columns.MaxTokens} tokens for {bundle.Model.Config.MaxSequenceLength} positions. They are damaged; save the component again.");
+            if (columns.MaxTokens >= 1 && columns.MaxTokens <= bundle.Model.Config.MaxSequenceLength)
+            {
+                return new FeaturizeTransformer(environment, columns, features, bundle.Model, bundle.Tokenizer);
+            }
+
+            throw ComponentFile.Bad(Name,
+                $"name {columns.MaxTokens} tokens for {bundle.Model.Config.MaxSequenceLength} positions. They are damaged; save the component again.");
         }
         catch
         {
@@ -79,7 +89,8 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
         DataViewSchema.Column source = InputColumn.Find(input, _columns.Input, TokenColumn.Fits, TokenColumn.Expected);
         if (source.Type is TextDataViewType && Tokenizer is null)
         {
-            throw new InvalidSettingException("Tokenizer", null, $"column '{_columns.Input}' is a text and the model brings no tokenizer. Give one, or a column of token ids.");
+            throw new InvalidSettingException("Tokenizer", null,
+                $"column '{_columns.Input}' is a text and the model brings no tokenizer. Give one, or a column of token ids.");
         }
 
         return new Mapping(this, input, source);
@@ -126,7 +137,8 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
         public Batch(FeaturizeTransformer parent, DataViewRow input, DataViewSchema.Column source, int rows)
         {
             _parent = parent;
-            _reader = new TokenReader(input, source, parent.Tokenizer, new TokenLimits(parent.Model.Config.Vocabulary, parent._columns.MaxTokens, parent._columns.KeepEnd));
+            _reader = new TokenReader(input, source, parent.Tokenizer,
+                new TokenLimits(parent.Model.Config.Vocabulary, parent._columns.MaxTokens, parent._columns.KeepEnd));
             _lengths = new int[rows];
         }
 
@@ -153,7 +165,8 @@ public sealed class FeaturizeTransformer : RbeTransformer, ILoadable<FeaturizeTr
             if (good > 0)
             {
                 using WorkspacePool.Lease lease = _parent._pool.Rent();
-                _parent.Model.Features(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_tokens), _counts, _parent.Settings, lease.Workspace, _computed);
+                _parent.Model.Features(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_tokens), _counts, _parent.Settings,
+                    lease.Workspace, _computed);
                 ForwardCounter.Add(good);
             }
 

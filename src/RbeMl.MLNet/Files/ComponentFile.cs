@@ -8,7 +8,8 @@ namespace RbeMl.MLNet.Files;
 /// <summary>
 /// The bytes of a component, alike in a file of its own and inside an ML.NET zip. Little-endian: magic <c>RBEMLNET</c>, u32 version, u16 length and UTF-8
 /// of the component's name, then pieces of u32 length (1 .. 1 MiB), the bytes, and u64 XxHash3 of the bytes seeded by the piece's number; a length of 0
-/// ends. A component's own bytes begin with the u16 version of that component. Nothing needs the whole length beforehand, and no byte is used before its checksum agreed.
+/// ends. A component's own bytes begin with the u16 version of that component. Nothing needs the whole length beforehand, and no byte is
+/// used before its checksum agreed.
 /// </summary>
 internal static class ComponentFile
 {
@@ -54,7 +55,12 @@ internal static class ComponentFile
             using BinaryReader reader = new(pieces, Encoding.UTF8, leaveOpen: true);
             T result = body(reader);
             pieces.ExpectEnd();
-            if (stream.ReadByte() >= 0) throw Bad(component, "are followed by others, which no component wrote. Give a stream that ends with them; if it is a file, save the component again.");
+            if (stream.ReadByte() >= 0)
+            {
+                throw Bad(component,
+                    "are followed by others, which no component wrote. Give a stream that ends with them; if it is a file, save the component again.");
+            }
+
             return result;
         }
         catch (EndOfStreamException e)
@@ -64,7 +70,8 @@ internal static class ComponentFile
         catch (Exception e) when (e is InvalidSettingException or TokenException or JsonException or FormatException or IOException)
         {
             // IOException: a text with a length below 0, or a stream that cannot be read.
-            throw new RbeFileException(component, $"the saved bytes hold what no component wrote ({e.Message.TrimEnd('.')}). They are damaged; save the component again.", e);
+            throw new RbeFileException(component,
+                $"the saved bytes hold what no component wrote ({e.Message.TrimEnd('.')}). They are damaged; save the component again.", e);
         }
     }
 

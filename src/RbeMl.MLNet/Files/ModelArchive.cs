@@ -26,14 +26,20 @@ internal static class ModelArchive
             foreach (ZipArchiveEntry entry in archive.Entries)
             {
                 string path = entry.FullName;
-                if (!IsWithin(path)) throw new RbeFileException(name, $"holds an entry \"{path}\", whose name leads out of the archive. It is no model that ML.NET wrote; do not trust it.");
+                if (!IsWithin(path))
+                {
+                    throw new RbeFileException(name,
+                        $"holds an entry \"{path}\", whose name leads out of the archive. It is no model that ML.NET wrote; do not trust it.");
+                }
+
                 if (!names.Add(path)) throw new RbeFileException(name, $"holds two entries \"{path}\". It is no model that ML.NET wrote; save it again.");
                 (expanded, stored) = (expanded + entry.Length, stored + entry.CompressedLength);
             }
 
             if (expanded > Harmless && expanded > MostTimes * stored)
             {
-                throw new RbeFileException(name, $"has {stored} bytes that expand to {expanded}, more than {MostTimes} times as many. It is no model that ML.NET wrote; do not trust it.");
+                throw new RbeFileException(name,
+                    $"has {stored} bytes that expand to {expanded}, more than {MostTimes} times as many. It is no model that ML.NET wrote; do not trust it.");
             }
         }
         catch (InvalidDataException error)

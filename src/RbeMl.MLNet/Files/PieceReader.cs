@@ -54,7 +54,12 @@ internal sealed class PieceReader(Stream source, string component) : Stream
         Span<byte> number = stackalloc byte[8];
         source.ReadExactly(number[..4]);
         int length = BinaryPrimitives.ReadInt32LittleEndian(number);
-        if (length is < 0 or > ComponentFile.PieceBytes) throw ComponentFile.Bad(component, $"hold a piece of {length} bytes, more than {ComponentFile.PieceBytes}. They are damaged; save the component again.");
+        if (length is < 0 or > ComponentFile.PieceBytes)
+        {
+            throw ComponentFile.Bad(component,
+                $"hold a piece of {length} bytes, more than {ComponentFile.PieceBytes}. They are damaged; save the component again.");
+        }
+
         if (length == 0)
         {
             _ended = true;

@@ -16,7 +16,8 @@ internal static class MlNetInternals
     private static readonly Assembly Own = typeof(MlNetInternals).Assembly;
     private static readonly Lazy<Members> Resolved = new(() => new Members());
 
-    // Loading, ML.NET asks for a component's assembly by its name, in the load context that it lives in itself. Notebooks and hosts of plug-ins have ours in another.
+    // Loading, ML.NET asks for a component's assembly by its name, in the load context that it lives in itself. Notebooks and hosts of
+    // plug-ins have ours in another.
     static MlNetInternals() => AppDomain.CurrentDomain.AssemblyResolve += (_, wanted) =>
         wanted.Name == Own.GetName().Name || wanted.Name.StartsWith(Own.GetName().Name + ",", StringComparison.Ordinal) ? Own : null;
 
@@ -85,7 +86,8 @@ internal static class MlNetInternals
         public static readonly string[] Names =
         [
             "SchemaShape.Column..ctor", "SchemaShape.Create", "ModelSaveContext.SetVersionInfo", "ModelSaveContext.SaveBinaryStream", "VersionInfo..ctor",
-            "ModelLoadContext.CheckAtModel", "ModelLoadContext.TryLoadBinaryStream", "LoadableClassAttribute..ctor", "LoadableClassAttributeBase", "SignatureLoadModel",
+            "ModelLoadContext.CheckAtModel", "ModelLoadContext.TryLoadBinaryStream", "LoadableClassAttribute..ctor",
+                "LoadableClassAttributeBase", "SignatureLoadModel",
         ];
 
         private static readonly Assembly Core = typeof(ITransformer).Assembly;
@@ -106,7 +108,8 @@ internal static class MlNetInternals
             LoadBinary = Method(context, "TryLoadBinaryStream", typeof(string), typeof(Action<BinaryReader>));
             _newVersion = Only(version.GetConstructors(Any).Where(c => c.GetParameters().Length == 7), "VersionInfo..ctor");
             _newLoadable = Only(
-                TypeOf("Microsoft.ML.LoadableClassAttribute").GetConstructors(Any).Where(c => c.GetParameters() is { Length: 6 } p && p[0].ParameterType == typeof(Type) && p[1].ParameterType == typeof(Type)),
+                TypeOf("Microsoft.ML.LoadableClassAttribute").GetConstructors(Any)
+                .Where(c => c.GetParameters() is { Length: 6 } p && p[0].ParameterType == typeof(Type) && p[1].ParameterType == typeof(Type)),
                 "LoadableClassAttribute..ctor");
         }
 
@@ -130,7 +133,8 @@ internal static class MlNetInternals
         public object Version(string signature, string loader)
             => _newVersion.Invoke([signature, 0x00010001u, 0x00010001u, 0x00010001u, Own.GetName().Name, loader, null]);
 
-        public object Loadable(Type instance, Type loader, string loadName) => _newLoadable.Invoke([instance, loader, null, Signature, loadName, new[] { loadName }]);
+        public object Loadable(Type instance, Type loader, string loadName) =>
+            _newLoadable.Invoke([instance, loader, null, Signature, loadName, new[] { loadName }]);
 
         private static Type TypeOf(string name) => Core.GetType(name) ?? throw Missing(name);
 
@@ -140,7 +144,8 @@ internal static class MlNetInternals
         private static ConstructorInfo Only(IEnumerable<ConstructorInfo> found, string name) => found.FirstOrDefault() ?? throw Missing(name);
 
         private static NotSupportedException Missing(string member) => new(
-            $"Microsoft.ML {Core.GetName().Version} has no {member}, which saving, loading and chaining RbeMl's components need. Use Microsoft.ML 5.0.1, or the components' own Save(Stream) and Load.");
+            $"Microsoft.ML {Core.GetName().Version} has no {member}, which saving, loading and chaining RbeMl's components need. Use "
+            + $"Microsoft.ML 5.0.1, or the components' own Save(Stream) and Load.");
     }
 
     /// <summary>Hands ML.NET's catalog the loader of one component, as an assembly that declares it would.</summary>

@@ -7,7 +7,10 @@ using RbeMl.Text;
 
 namespace RbeMl.MLNet.LanguageModels;
 
-/// <summary>Continues texts for many callers at a time. Generators are kept, as many as there are processors: each has a cache of the model's positions.</summary>
+/// <summary>
+/// Continues texts for many callers at a time. Generators are kept, as many as there are processors: each has a cache of the model's
+/// positions.
+/// </summary>
 internal sealed class GeneratorPool(TransformerModel<float> model, WorkspacePool threads)
 {
     private readonly ConcurrentBag<Generator> _kept = [];

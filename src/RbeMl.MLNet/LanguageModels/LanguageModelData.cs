@@ -25,7 +25,11 @@ internal sealed record LanguageModelData(int Vocabulary, IReadOnlyList<int[]> Tr
         if (options.Validation is { } view)
         {
             (DataViewType own, validation) = Rows(options, view);
-            if (own is TextDataViewType != type is TextDataViewType) throw new InvalidSettingException(nameof(options.Validation), own, $"column '{options.TextColumnName}' is {type} in the training data. Use the same transformer for both.");
+            if (own is TextDataViewType != type is TextDataViewType)
+            {
+                throw new InvalidSettingException(nameof(options.Validation), own,
+                    $"column '{options.TextColumnName}' is {type} in the training data. Use the same transformer for both.");
+            }
         }
         else if (options.ValidationFraction > 0)
         {
@@ -68,7 +72,8 @@ internal sealed record LanguageModelData(int Vocabulary, IReadOnlyList<int[]> Tr
             rows.Add(text is null ? new Row(null, ids!.Read(int.MaxValue)?.ToArray()) : new Row(value.ToString(), null));
         }
 
-        return rows.Count > 0 ? (column.Type, rows) : throw new InvalidOperationException($"The data has no rows. Look at what column '{options.TextColumnName}' was loaded from.");
+        return rows.Count > 0 ? (column.Type, rows)
+            : throw new InvalidOperationException($"The data has no rows. Look at what column '{options.TextColumnName}' was loaded from.");
     }
 
     // Random places of the seed, at least one, and one is left; both parts stay in the data's order.
@@ -78,7 +83,8 @@ internal sealed record LanguageModelData(int Vocabulary, IReadOnlyList<int[]> Tr
         if (held >= rows.Count)
         {
             string mend = rows.Count > 1 ? "Use a smaller one" : "Give more rows";
-            throw new InvalidSettingException(nameof(FineTuningOptions.ValidationFraction), fraction, $"of {rows.Count} rows it would hold out {held} and leave none to train on. {mend}, or give {nameof(FineTuningOptions.Validation)}.");
+            throw new InvalidSettingException(nameof(FineTuningOptions.ValidationFraction), fraction,
+                $"of {rows.Count} rows it would hold out {held} and leave none to train on. {mend}, or give {nameof(FineTuningOptions.Validation)}.");
         }
 
         int[] places = [.. Enumerable.Range(0, rows.Count)];

@@ -58,16 +58,31 @@ public sealed class LanguageModelEstimator : IEstimator<LanguageModelTransformer
         GetOutputSchema(InputColumn.Shape(input.Schema));
         using TrainingLog log = new(_host);
         using StartingModel start = new(_options, _options.WarmStart is { } w ? new ModelBundle(w.Model, w.Tokenizer) : null);
-        if (start.Context < 2) throw new InvalidSettingException(nameof(_options.Context), start.Context, "a language model needs 2 positions at least. Give another model.");
+        if (start.Context < 2)
+        {
+            throw new InvalidSettingException(nameof(_options.Context), start.Context, "a language model needs 2 positions at least. Give another model.");
+        }
+
         bool isText = InputColumn.Find(input.Schema, _options.TextColumnName, TokenColumn.Fits, TokenColumn.Expected).Type is TextDataViewType;
         LanguageModelData? data = _options.Trains ? LanguageModelData.Read(_options, input, start, _seed, log) : null;
         if (isText && start.LearnsTokenizer) start.LearnTokenizer([]); // refuses: a model that is there must bring its tokenizer
-        if (_options.GeneratedTextColumnName is { } text && start.Tokenizer is null) throw new InvalidSettingException(nameof(_options.GeneratedTextColumnName), text, $"texts need a {nameof(_options.Tokenizer)}, and there is none. Give one, or null for no such column.");
-        LanguageModelSettings settings = new(_options.TextColumnName, _options.PerplexityColumnName, _options.GeneratedTextColumnName, start.Context, _options.ToGeneration(_seed));
+        if (_options.GeneratedTextColumnName is { } text && start.Tokenizer is null)
+        {
+            throw new InvalidSettingException(nameof(_options.GeneratedTextColumnName), text,
+                $"texts need a {nameof(_options.Tokenizer)}, and there is none. Give one, or null for no such column.");
+        }
+
+        LanguageModelSettings settings =
+            new(_options.TextColumnName, _options.PerplexityColumnName, _options.GeneratedTextColumnName, start.Context, _options.ToGeneration(_seed));
         TransformerModel<float> model = start.Create(data?.Vocabulary ?? 0, _seed);
         try
         {
-            if (!model.Config.Causal) throw new InvalidSettingException(nameof(TransformerConfig.Causal), false, "a model that sees the tokens to predict is no language model. Give a causal one.");
+            if (!model.Config.Causal)
+            {
+                throw new InvalidSettingException(nameof(TransformerConfig.Causal), false,
+                    "a model that sees the tokens to predict is no language model. Give a causal one.");
+            }
+
             TrainingSummary summary = data is null ? Untrained(started) : LanguageModelTraining.Run(model, data, _options, start.Context, _seed, log, started);
             return new LanguageModelTransformer(_host, settings, model, start.Tokenizer, summary, _options.Scoring);
         }

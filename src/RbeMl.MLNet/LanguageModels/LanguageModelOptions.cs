@@ -83,14 +83,18 @@ public sealed class LanguageModelOptions : FineTuningOptions
         ArgumentException.ThrowIfNullOrEmpty(TextColumnName);
         Require(PerplexityColumnName is not "", nameof(PerplexityColumnName), "\"\"", "give a name, or null for no such column.");
         Require(GeneratedTextColumnName is not "", nameof(GeneratedTextColumnName), "\"\"", "give a name, or null for no such column.");
-        Require(PerplexityColumnName is not null || GeneratedTextColumnName is not null, nameof(PerplexityColumnName), "null", $"{nameof(GeneratedTextColumnName)} is null too: nothing would be added. Name one of them.");
-        Require(PerplexityColumnName != GeneratedTextColumnName, nameof(GeneratedTextColumnName), GeneratedTextColumnName, "two output columns have one name. Give each its own.");
-        Require(WarmStart is null || (ModelPath is null && Model is null), nameof(WarmStart), "given", $"{nameof(ModelPath)} or {nameof(Model)} is given too. Give one of them.");
+        Require(PerplexityColumnName is not null || GeneratedTextColumnName is not null, nameof(PerplexityColumnName), "null",
+            $"{nameof(GeneratedTextColumnName)} is null too: nothing would be added. Name one of them.");
+        Require(PerplexityColumnName != GeneratedTextColumnName, nameof(GeneratedTextColumnName), GeneratedTextColumnName,
+            "two output columns have one name. Give each its own.");
+        Require(WarmStart is null || (ModelPath is null && Model is null), nameof(WarmStart), "given",
+            $"{nameof(ModelPath)} or {nameof(Model)} is given too. Give one of them.");
         Require(WarmStart is null || Tokenizer is null, nameof(Tokenizer), Tokenizer?.GetType().Name, $"a {nameof(WarmStart)} brings its own.");
         Require(Context is null or >= 2, nameof(Context), Context, "use at least 2 tokens: one is predicted from the other.");
         Require(Epochs >= 0, nameof(Epochs), Epochs, "use 0 for no training, or a number of epochs.");
         Require(Steps is null or (>= 1 and < int.MaxValue), nameof(Steps), Steps, "use at least 1 step, or null to go by epochs.");
-        Require(Trains || ModelPath is not null || Model is not null || WarmStart is not null, nameof(Epochs), Epochs, $"a new model must be trained. Give a {nameof(ModelPath)}, {nameof(Model)} or {nameof(WarmStart)}, or some epochs.");
+        Require(Trains || ModelPath is not null || Model is not null || WarmStart is not null, nameof(Epochs), Epochs,
+            $"a new model must be trained. Give a {nameof(ModelPath)}, {nameof(Model)} or {nameof(WarmStart)}, or some epochs.");
         Require(WarmupFraction is >= 0 and <= 1, nameof(WarmupFraction), WarmupFraction, "use a fraction from 0 to 1.");
         RunLimits.CheckNewTokens(nameof(MaxNewTokens), MaxNewTokens);
         Require(!(EndTokens?.Count > LanguageModelSettings.Most), nameof(EndTokens), EndTokens?.Count, $"use at most {LanguageModelSettings.Most}.");

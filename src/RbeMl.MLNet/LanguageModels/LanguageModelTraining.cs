@@ -42,7 +42,8 @@ internal sealed class LanguageModelTraining : IDisposable
         }
         catch (MemoryLimitException error) when (copy > 0)
         {
-            throw new MemoryLimitException((long)options.MemoryLimit!.Value << 20, error.LeastBytes + ((long)copy << 20), $"{copy} MiB of it for a copy of the best weights");
+            throw new MemoryLimitException((long)options.MemoryLimit!.Value << 20, error.LeastBytes + ((long)copy << 20),
+                $"{copy} MiB of it for a copy of the best weights");
         }
 
         if (keepsBest) _best = model.Parameters.CreateLike();
@@ -62,7 +63,8 @@ internal sealed class LanguageModelTraining : IDisposable
     /// <param name="seed">Seed of order and dropout.</param>
     /// <param name="log">Told how it goes.</param>
     /// <param name="started">When it began, for the summary.</param>
-    public static TrainingSummary Run(TransformerModel<float> model, LanguageModelData data, LanguageModelOptions options, int context, ulong seed, TrainingLog log, long started)
+    public static TrainingSummary Run(TransformerModel<float> model, LanguageModelData data, LanguageModelOptions options, int context,
+        ulong seed, TrainingLog log, long started)
     {
         using LanguageModelTraining training = new(model, data, options, context, seed, log);
         log.Say($"Training on {data.Train.Count} texts, validating on {data.Validation.Count}: {training.Steps} steps, seed {seed}");

@@ -24,7 +24,8 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
     private const ushort Version = 3;
 
     internal LanguageModelTransformer(
-        IHostEnvironment environment, LanguageModelSettings settings, TransformerModel<float> model, ITokenizer? tokenizer, TrainingSummary summary, ScoringSettings scoring)
+        IHostEnvironment environment, LanguageModelSettings settings, TransformerModel<float> model, ITokenizer? tokenizer,
+        TrainingSummary summary, ScoringSettings scoring)
         : base(environment, Name, Version)
     {
         settings.Generation.Validate(model.Config.Vocabulary);
@@ -87,7 +88,8 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
 
     internal void WarnOfMissingRow()
     {
-        WarnOnce("A row has fewer than two tokens in '{0}', or something that the model does not know: its perplexity is NaN. Further rows of the kind are not reported.", Settings.TextColumn);
+        WarnOnce("A row has fewer than two tokens in '{0}', or something that the model does not know: its perplexity is NaN. Further "
+            + "rows of the kind are not reported.", Settings.TextColumn);
     }
 
     private protected override RowMapping Bind(DataViewSchema input) => new Mapping(this, input);
@@ -111,6 +113,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
         public override int BatchRows => parent.Scoring.BatchRows;
 
         public override RowBatch CreateBatch(DataViewRow input, int rows)
-            => new LanguageModelBatch(parent, new TokenReader(input, Sources[0], parent.Tokenizer, new TokenLimits(parent.Model.Config.Vocabulary, int.MaxValue, false)), rows);
+            => new LanguageModelBatch(parent,
+                new TokenReader(input, Sources[0], parent.Tokenizer, new TokenLimits(parent.Model.Config.Vocabulary, int.MaxValue, false)), rows);
     }
 }

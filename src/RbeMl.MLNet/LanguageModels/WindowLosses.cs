@@ -19,7 +19,8 @@ internal static class WindowLosses
     /// <param name="losses">Written: nats a predicted token; NaN where there are fewer than two tokens.</param>
     /// <returns>Sum of all losses, and predicted tokens, of all texts together.</returns>
     /// <exception cref="NonFiniteException">A logit is NaN or infinite.</exception>
-    public static (double Sum, long Tokens) Measure(TransformerModel<float> model, Workspace<float> workspace, int context, ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, Span<double> losses)
+    public static (double Sum, long Tokens) Measure(TransformerModel<float> model, Workspace<float> workspace, int context,
+        ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, Span<double> losses)
     {
         List<int> ids = new(tokens.Length), sizes = new(lengths.Length), owners = new(lengths.Length);
         for (int i = 0, start = 0; i < lengths.Length; start += lengths[i++])
@@ -58,7 +59,8 @@ internal static class WindowLosses
         (double sum, long count) = (0, 0);
         foreach (int[][] some in texts.Chunk(together))
         {
-            (double part, long tokens) = Measure(model, workspace, context, some.SelectMany(t => t).ToArray(), some.Select(t => t.Length).ToArray(), new double[some.Length]);
+            (double part, long tokens) =
+                Measure(model, workspace, context, some.SelectMany(t => t).ToArray(), some.Select(t => t.Length).ToArray(), new double[some.Length]);
             (sum, count) = (sum + part, count + tokens);
         }
 

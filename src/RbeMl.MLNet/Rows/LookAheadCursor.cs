@@ -55,7 +55,8 @@ internal sealed class LookAheadCursor : DataViewRowCursor
     {
         Getters.RequireActive(column, _active);
         int added = _mapping.AddedIndex(column);
-        SlotGetter<TValue> getter = (added < 0 ? _passed[column.Index]!.Getter : _batch.Getter(added)) as SlotGetter<TValue> ?? throw Getters.WrongType<TValue>(_mapping.Output[column.Index]);
+        SlotGetter<TValue> getter = (added < 0 ? _passed[column.Index]!.Getter : _batch.Getter(added)) as SlotGetter<TValue>
+            ?? throw Getters.WrongType<TValue>(_mapping.Output[column.Index]);
         return added < 0
             ? (ref TValue value) => getter(OnRow(), ref value)
             : (ref TValue value) => getter(Computed(), ref value);

@@ -63,7 +63,8 @@ internal static class Getters
     /// <param name="input">The row the other columns come from.</param>
     /// <param name="locate">Sees to it that the current row is computed, and tells its slot.</param>
     /// <exception cref="InvalidOperationException">The column is inactive, or of another type.</exception>
-    public static ValueGetter<T> Create<T>(RowMapping mapping, DataViewSchema.Column column, bool[] active, RowBatch? batch, DataViewRow input, Func<int> locate)
+    public static ValueGetter<T> Create<T>(RowMapping mapping, DataViewSchema.Column column, bool[] active, RowBatch? batch, DataViewRow input,
+        Func<int> locate)
     {
         RequireActive(column, active);
         int added = mapping.AddedIndex(column);
@@ -80,12 +81,16 @@ internal static class Getters
     /// <summary>Refuses a column that was not asked for.</summary>
     public static void RequireActive(DataViewSchema.Column column, bool[] active)
     {
-        if (column.Index >= active.Length || !active[column.Index]) throw new InvalidOperationException($"Column '{column.Name}' is not active. Ask for it when the cursor is made.");
+        if (column.Index >= active.Length || !active[column.Index])
+        {
+            throw new InvalidOperationException($"Column '{column.Name}' is not active. Ask for it when the cursor is made.");
+        }
     }
 
     /// <summary>The error of a getter before the first row or behind the last.</summary>
     public static InvalidOperationException OnNoRow() => new("The cursor is on no row. Call MoveNext first, and stop when it returns false.");
 
     /// <summary>The error of a getter of another type.</summary>
-    public static InvalidOperationException WrongType<T>(DataViewSchema.Column column) => new($"Column '{column.Name}' is of type {column.Type}, whose values are {column.Type.RawType}, not {typeof(T)}.");
+    public static InvalidOperationException WrongType<T>(DataViewSchema.Column column) =>
+        new($"Column '{column.Name}' is of type {column.Type}, whose values are {column.Type.RawType}, not {typeof(T)}.");
 }

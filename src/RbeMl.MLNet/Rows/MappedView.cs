@@ -16,7 +16,8 @@ internal sealed class MappedView(RowMapping mapping, IDataView source) : IDataVi
         => MappedCursor.Create(mapping, source, columnsNeeded, source.CanShuffle ? rand : null);
 
     /// <summary>One cursor, however many are asked for: rows are computed together and the kernels use the threads.</summary>
-    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) => [GetRowCursor(columnsNeeded, rand)];
+    public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) =>
+        [GetRowCursor(columnsNeeded, rand)];
 }
 
 /// <summary>Maps single rows, as a prediction engine wants it.</summary>
@@ -28,5 +29,6 @@ internal sealed class RowMapper(RowMapping mapping) : IRowToRowMapper
 
     public IEnumerable<DataViewSchema.Column> GetDependencies(IEnumerable<DataViewSchema.Column> dependingColumns) => mapping.Dependencies(dependingColumns);
 
-    public DataViewRow GetRow(DataViewRow input, IEnumerable<DataViewSchema.Column> activeColumns) => new MappedRow(mapping, input, mapping.Active(activeColumns));
+    public DataViewRow GetRow(DataViewRow input, IEnumerable<DataViewSchema.Column> activeColumns) =>
+        new MappedRow(mapping, input, mapping.Active(activeColumns));
 }

@@ -62,7 +62,11 @@ internal abstract class RowMapping
         bool[] active = new bool[Output.Count];
         foreach (DataViewSchema.Column column in columns)
         {
-            if (column.Index >= active.Length || Output[column.Index].Name != column.Name) throw new ArgumentOutOfRangeException(nameof(columns), $"Column '{column.Name}' is not of this view's schema.");
+            if (column.Index >= active.Length || Output[column.Index].Name != column.Name)
+            {
+                throw new ArgumentOutOfRangeException(nameof(columns), $"Column '{column.Name}' is not of this view's schema.");
+            }
+
             active[column.Index] = true;
         }
 

@@ -12,7 +12,10 @@ internal static class RunLimits
     /// <summary>Threads that a setting or a file may ask for.</summary>
     public const int Threads = 1024;
 
-    /// <summary>Threads that are started at most: a model from a larger machine asks for more than this one has use for. No result depends on their number.</summary>
+    /// <summary>
+    /// Threads that are started at most: a model from a larger machine asks for more than this one has use for. No result depends on their
+    /// number.
+    /// </summary>
     public static int MostThreads { get; } = Math.Min(Threads, 4 * Environment.ProcessorCount);
 
     /// <summary>Checks a number of rows.</summary>

@@ -11,7 +11,8 @@ internal sealed class AnyTokenizer : ITokenizer
     private static readonly string[] Samples =
     [
         "Hello world", " Hello, y'all! How are you \U0001F601 ?", "The  quick   brown\tfox\n\njumps over 12 345 6789 dogs.", "don't DON'T we'll WE'LL I'm I'M",
-        "naïve café façade Ærø straße", "日本語のテキスト и русский текст", "   leading and trailing   ", "a\r\nb\r\n", "x=1;y+=2;//comment", "<|endoftext|>", "ﬁﬂ\u200b\u00a0end", "1234567890",
+        "naïve café façade Ærø straße", "日本語のテキスト и русский текст", "   leading and trailing   ", "a\r\nb\r\n", "x=1;y+=2;//comment",
+            "<|endoftext|>", "ﬁﬂ\u200b\u00a0end", "1234567890",
     ];
 
     private readonly Tokenizer _tokenizer;
@@ -51,7 +52,11 @@ internal sealed class AnyTokenizer : ITokenizer
 
     public ReadOnlySpan<byte> Bytes(int token)
     {
-        if ((uint)token >= (uint)Vocabulary) throw new TokenException($"Token id {token} is outside the vocabulary 0 .. {Vocabulary - 1}. Use the tokenizer of the ids.");
+        if ((uint)token >= (uint)Vocabulary)
+        {
+            throw new TokenException($"Token id {token} is outside the vocabulary 0 .. {Vocabulary - 1}. Use the tokenizer of the ids.");
+        }
+
         return Encoding.UTF8.GetBytes(_tokenizer.Decode([token]) ?? "");
     }
 
@@ -62,7 +67,8 @@ internal sealed class AnyTokenizer : ITokenizer
             return tokenizer switch
             {
                 BpeTokenizer { ByteLevel: true } b => TiktokenRanks.Create(
-                    b.Vocabulary.Where(e => b.SpecialTokens?.ContainsKey(e.Key) != true).Select(e => KeyValuePair.Create(Gpt2Vocabulary.BytesOf(e.Key), e.Value)),
+                    b.Vocabulary.Where(e => b.SpecialTokens?.ContainsKey(e.Key) != true)
+                    .Select(e => KeyValuePair.Create(Gpt2Vocabulary.BytesOf(e.Key), e.Value)),
                     b.SpecialTokens),
                 _ => null,
             };

@@ -27,6 +27,7 @@ internal static class SavedTokenizer
         string kind = tokenizer is AnyTokenizer any ? any.Kind : tokenizer!.GetType().Name;
         throw new NotSupportedException(
             $"The tokenizer, a {kind}, has no saved form, so its component cannot be saved. "
-            + "Use a tokenizer of RbeMl: those of RbeMl.Text, RbeTokenizers.FromGpt2Files or FromTiktoken, or From a byte-level BpeTokenizer with GPT-2's rules.");
+            + "Use a tokenizer of RbeMl: those of RbeMl.Text, RbeTokenizers.FromGpt2Files or FromTiktoken, or From a byte-level "
+            + "BpeTokenizer with GPT-2's rules.");
     }
 }

@@ -28,7 +28,8 @@ public sealed class TokenizeEstimator : IEstimator<TokenizeTransformer>
     /// <inheritdoc/>
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
     {
-        InputColumn.Find(inputSchema, _options.InputColumnName, c => c.Kind == SchemaShape.Column.VectorKind.Scalar && c.ItemType is TextDataViewType, "String");
+        InputColumn.Find(inputSchema, _options.InputColumnName, c => c.Kind == SchemaShape.Column.VectorKind.Scalar
+            && c.ItemType is TextDataViewType, "String");
         return InputColumn.Add(inputSchema, TokenizeTransformer.Added(_options));
     }
 }

@@ -9,7 +9,10 @@ public enum TokenValues
     /// <summary>Ids from 0 on: <c>VarVector&lt;Int32&gt;</c>.</summary>
     Ids,
 
-    /// <summary>Keys, whose values are the tokens' texts: <c>VarVector&lt;Key&lt;UInt32, V&gt;&gt;</c>, as ML.NET's text transforms take them. Key k is id k - 1.</summary>
+    /// <summary>
+    /// Keys, whose values are the tokens' texts: <c>VarVector&lt;Key&lt;UInt32, V&gt;&gt;</c>, as ML.NET's text transforms take them. Key k
+    /// is id k - 1.
+    /// </summary>
     Keys,
 }
 
@@ -36,7 +39,11 @@ public sealed class TokenizeOptions
         ColumnName.Check(nameof(OutputColumnName), OutputColumnName);
         ColumnName.Check(nameof(InputColumnName), InputColumnName);
         if (Tokenizer is null) throw new InvalidSettingException(nameof(Tokenizer), null, "give a tokenizer.");
-        if (!Enum.IsDefined(Values)) throw new InvalidSettingException(nameof(Values), Values, $"use one of {string.Join(", ", Enum.GetNames<TokenValues>())}.");
+        if (!Enum.IsDefined(Values))
+        {
+            throw new InvalidSettingException(nameof(Values), Values, $"use one of {string.Join(", ", Enum.GetNames<TokenValues>())}.");
+        }
+
         if (MaxTokens < 0) throw new InvalidSettingException(nameof(MaxTokens), MaxTokens, "use 0 to cut nothing, or a positive number.");
         return (TokenizeOptions)MemberwiseClone();
     }

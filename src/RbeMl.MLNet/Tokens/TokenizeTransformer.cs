@@ -27,7 +27,14 @@ public sealed class TokenizeTransformer : RbeTransformer, ILoadable<TokenizeTran
 
     static TokenizeTransformer ILoadable<TokenizeTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {
-        TokenizeOptions options = new() { OutputColumnName = reader.ReadString(), InputColumnName = reader.ReadString(), Values = (TokenValues)reader.ReadInt32(), MaxTokens = reader.ReadInt32() };
+        TokenizeOptions options =
+            new()
+            {
+                OutputColumnName = reader.ReadString(),
+                InputColumnName = reader.ReadString(),
+                Values = (TokenValues)reader.ReadInt32(),
+                MaxTokens = reader.ReadInt32()
+            };
         using JsonDocument json = JsonDocument.Parse(reader.ReadString());
         options.Tokenizer = TokenizerJson.Load(json.RootElement);
         return new TokenizeTransformer(environment, options.Checked());

@@ -15,10 +15,16 @@ public abstract class FineTuningOptions
 
     private protected FineTuningOptions(int epochs) => Epochs = epochs;
 
-    /// <summary>The model to begin with: a <c>.rbe</c> file, or the folder of a Hugging Face GPT-2. Null, without a <see cref="Model"/> too, begins a new one.</summary>
+    /// <summary>
+    /// The model to begin with: a <c>.rbe</c> file, or the folder of a Hugging Face GPT-2. Null, without a <see cref="Model"/> too, begins
+    /// a new one.
+    /// </summary>
     public string? ModelPath { get; set; }
 
-    /// <summary>The model to begin with, and its tokenizer, in place of <see cref="ModelPath"/>. <c>Fit</c> copies it: keep it until then. It stays as it is, and its owner's.</summary>
+    /// <summary>
+    /// The model to begin with, and its tokenizer, in place of <see cref="ModelPath"/>. <c>Fit</c> copies it: keep it until then. It stays
+    /// as it is, and its owner's.
+    /// </summary>
     public ModelBundle? Model { get; set; }
 
     /// <summary>Blocks of a new model.</summary>
@@ -60,11 +66,15 @@ public abstract class FineTuningOptions
     /// <summary>Examples of a step; at most as many as there are.</summary>
     public int BatchSize { get; set; } = 32;
 
-    /// <summary>What turns gradients into steps: <see cref="AdamWOptions"/>, <see cref="SgdOptions"/> or <see cref="LionOptions"/>, which has half of AdamW's state.</summary>
+    /// <summary>
+    /// What turns gradients into steps: <see cref="AdamWOptions"/>, <see cref="SgdOptions"/> or <see cref="LionOptions"/>, which has half
+    /// of AdamW's state.
+    /// </summary>
     public OptimizerOptions Optimizer { get; set; } = new AdamWOptions();
 
     /// <summary>
-    /// Highest learning rate; coefficients get it times sqrt(B² / K) of their matrix, as they are that much larger. Unless set it is 2e-3 for AdamW, and for another
+    /// Highest learning rate; coefficients get it times sqrt(B² / K) of their matrix, as they are that much larger. Unless set it is 2e-3
+    /// for AdamW, and for another
     /// <see cref="Optimizer"/> what suits it.
     /// </summary>
     public double LearningRate { get => _learningRate ?? Optimizer.RateFor(2e-3); set => _learningRate = value; }
@@ -78,7 +88,10 @@ public abstract class FineTuningOptions
     /// <summary>Largest global norm of the gradient; 0 turns clipping off.</summary>
     public double Clip { get; set; } = 1;
 
-    /// <summary>What is kept in memory between forward and backward; null keeps everything, or with a <see cref="MemoryLimit"/> what fits. It changes no result.</summary>
+    /// <summary>
+    /// What is kept in memory between forward and backward; null keeps everything, or with a <see cref="MemoryLimit"/> what fits. It
+    /// changes no result.
+    /// </summary>
     public CheckpointPolicy? Checkpointing { get; set; }
 
     /// <summary>Most memory in MiB that the process may have resident while training; null sets no limit.</summary>
@@ -90,7 +103,10 @@ public abstract class FineTuningOptions
     /// <summary>Threads of training and scoring; 0 for one a processor. They change no bit of the result, and are saved with it.</summary>
     public int Threads { get; set; }
 
-    /// <summary>Rows that the result reads ahead and scores together, 1 to 65,536; 1 scores row by row. It changes no bit of the scores, and is saved with the result.</summary>
+    /// <summary>
+    /// Rows that the result reads ahead and scores together, 1 to 65,536; 1 scores row by row. It changes no bit of the scores, and is
+    /// saved with the result.
+    /// </summary>
     public int BatchRows { get; set; } = 64;
 
     /// <summary>
@@ -102,7 +118,10 @@ public abstract class FineTuningOptions
     /// <summary>Data to validate on after every epoch, with the same columns; null for none.</summary>
     public IDataView? Validation { get; set; }
 
-    /// <summary>Epochs without a lower validation loss after which the training ends with the weights of the best epoch; 0 does all epochs and keeps the last weights.</summary>
+    /// <summary>
+    /// Epochs without a lower validation loss after which the training ends with the weights of the best epoch; 0 does all epochs and keeps
+    /// the last weights.
+    /// </summary>
     public int Patience { get; set; }
 
     /// <summary>Stops the reading of the data, or the training after the step under way.</summary>
@@ -116,7 +135,11 @@ public abstract class FineTuningOptions
     internal virtual void Check()
     {
         Require(Optimizer is not null, nameof(Optimizer), "null", OptimizerOptions.Choices);
-        if (ModelPath is not null && Model is not null) throw new InvalidSettingException(nameof(ModelPath), ModelPath, $"{nameof(Model)} is given too. Give one of them.");
+        if (ModelPath is not null && Model is not null)
+        {
+            throw new InvalidSettingException(nameof(ModelPath), ModelPath, $"{nameof(Model)} is given too. Give one of them.");
+        }
+
         Require(VocabularySize is null or >= 1, nameof(VocabularySize), VocabularySize, "use 256 for bytes, or more.");
         Require(Context is null or >= 1, nameof(Context), Context, "use at least 1 token.");
         if (BeginsNew) CheckShape();
@@ -125,10 +148,12 @@ public abstract class FineTuningOptions
         RunLimits.CheckRows(nameof(BatchRows), BatchRows);
         Require(Dropout is null or (>= 0 and < 1), nameof(Dropout), Dropout, "use a probability from 0 up to, but not, 1.");
         Require(ValidationFraction is >= 0 and < 1, nameof(ValidationFraction), ValidationFraction, "use a fraction from 0 up to, but not, 1.");
-        Require(ValidationFraction == 0 || Validation is null, nameof(ValidationFraction), ValidationFraction, $"{nameof(Validation)} is given too. Give one of them.");
+        Require(ValidationFraction == 0 || Validation is null, nameof(ValidationFraction), ValidationFraction,
+            $"{nameof(Validation)} is given too. Give one of them.");
         Require(Enum.IsDefined(OnCancel), nameof(OnCancel), OnCancel, $"use one of {string.Join(", ", Enum.GetNames<WhenCancelled>())}.");
         Require(Patience >= 0, nameof(Patience), Patience, "use 0 for no early stopping, or a number of epochs.");
-        Require(Patience == 0 || ValidationFraction > 0 || Validation is not null, nameof(Patience), Patience, $"early stopping needs {nameof(ValidationFraction)} or {nameof(Validation)}.");
+        Require(Patience == 0 || ValidationFraction > 0 || Validation is not null, nameof(Patience), Patience,
+            $"early stopping needs {nameof(ValidationFraction)} or {nameof(Validation)}.");
     }
 
     /// <summary>How the result computes rows.</summary>
@@ -149,7 +174,9 @@ public abstract class FineTuningOptions
         Fits(nameof(VocabularySize), VocabularySize ?? 1);
         Fits(nameof(Context), Context ?? 1);
 
-        void Fits(string name, long rows) => Require(rows * Width <= Array.MaxLength, name, name == nameof(Width) ? Width : rows, $"with a width of {Width} that is more than an array holds. Use a smaller one.");
+        void Fits(string name, long rows) =>
+            Require(rows * Width <= Array.MaxLength, name, name == nameof(Width) ? Width
+                : rows, $"with a width of {Width} that is more than an array holds. Use a smaller one.");
     }
 
     /// <summary>A copy.</summary>

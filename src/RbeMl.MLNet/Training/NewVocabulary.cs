@@ -25,6 +25,8 @@ internal static class NewVocabulary
 
         if (largest < Plain || (largest < int.MaxValue && largest < (long)MostPerId * different.Count)) return largest + 1;
         throw new InvalidSettingException(
-            nameof(FineTuningOptions.VocabularySize), "null", $"column '{column}' has the token id {largest}, but {different.Count} different ones only; a new model would have a row for every id up to it. Give {nameof(FineTuningOptions.VocabularySize)} (rows with larger ids are left out), or number the tokens from 0.");
+            nameof(FineTuningOptions.VocabularySize), "null",
+            $"column '{column}' has the token id {largest}, but {different.Count} different ones only; a new model would have a row for "
+            + $"every id up to it. Give {nameof(FineTuningOptions.VocabularySize)} (rows with larger ids are left out), or number the tokens from 0.");
     }
 }

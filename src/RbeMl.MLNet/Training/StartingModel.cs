@@ -29,7 +29,10 @@ internal sealed class StartingModel : IDisposable
         Context = options.Context ?? _given?.Model.Config.MaxSequenceLength ?? NewContext;
         if (_given is null) return;
         TransformerConfig config = _given.Model.Config;
-        if (Context > config.MaxSequenceLength) Refuse(nameof(options.Context), Context, $"the model has {config.MaxSequenceLength} positions. Use at most that.");
+        if (Context > config.MaxSequenceLength)
+        {
+            Refuse(nameof(options.Context), Context, $"the model has {config.MaxSequenceLength} positions. Use at most that.");
+        }
     }
 
     /// <summary>Tokens of a text that are used.</summary>
@@ -45,7 +48,8 @@ internal sealed class StartingModel : IDisposable
     public bool LearnsTokenizer => Tokenizer is null;
 
     /// <summary>Learns byte pairs from texts.</summary>
-    /// <exception cref="InvalidSettingException">The model is not a new one, so that it must bring its tokenizer; or the vocabulary is out of range.</exception>
+    /// <exception cref="InvalidSettingException">The model is not a new one, so that it must bring its tokenizer; or the vocabulary is out
+    /// of range.</exception>
     public void LearnTokenizer(IReadOnlyList<string> texts)
     {
         _given?.RequireTokenizer(nameof(_options.Tokenizer), "null", "the model", "give the one it was trained with, or a column of token ids.");
@@ -94,7 +98,8 @@ internal sealed class StartingModel : IDisposable
         }
         catch (ObjectDisposedException)
         {
-            throw new ObjectDisposedException(nameof(FineTuningOptions.Model), $"The options' {nameof(FineTuningOptions.Model)} was disposed before Fit, which copies it. Keep it until then.");
+            throw new ObjectDisposedException(nameof(FineTuningOptions.Model),
+                $"The options' {nameof(FineTuningOptions.Model)} was disposed before Fit, which copies it. Keep it until then.");
         }
     }
 

@@ -4,9 +4,9 @@ namespace RbeMl.Codec;
 public static partial class RbeCompressor
 {
     /// <summary>
-    /// Compresses a matrix so that the layer's output errs least on the tokens of <paramref name="calibration"/>: quantised formats are rounded with error feedback along the
-    /// input, which leaves the error of the weights a little larger and that of the output smaller. Sparse formats and the literal record are fitted
-    /// as without a calibration. Add <see cref="Calibration.BiasCorrection"/> to the layer's bias.
+    /// Compresses a matrix so that the layer's output errs least on the tokens of <paramref name="calibration"/>: quantised formats are
+    /// rounded with error feedback along the input, which leaves the error of the weights a little larger and that of the output smaller.
+    /// Sparse formats and the literal record are fitted as without a calibration. Add <see cref="Calibration.BiasCorrection"/> to the layer's bias.
     /// </summary>
     /// <param name="weights"><c>[rows * columns]</c> row-major, out x in.</param>
     /// <param name="rows">Output features, at least 1.</param>
@@ -15,10 +15,12 @@ public static partial class RbeCompressor
     /// <param name="calibration">The layer's input.</param>
     /// <param name="report">Size and error of the weights.</param>
     /// <exception cref="ShapeMismatchException">The span does not hold rows x columns values, or the calibration is of another number of features.</exception>
-    /// <exception cref="InvalidSettingException">An option is out of range or contradicts another; a quantised base with a delta cannot be calibrated.</exception>
+    /// <exception cref="InvalidSettingException">An option is out of range or contradicts another; a quantised base with a delta cannot be
+    /// calibrated.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
     /// <exception cref="WeightRangeException">The format cannot hold numbers as large or as small as the weights.</exception>
-    public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, out CompressionReport report) =>
+    public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration,
+        out CompressionReport report) =>
         Compress(weights, rows, columns, options, calibration, Threads(0), out report);
 
     /// <summary>The same on some threads and until cancelled.</summary>
@@ -30,11 +32,13 @@ public static partial class RbeCompressor
     /// <param name="parallel">Threads, which change no bit of the result, and cancellation.</param>
     /// <param name="report">Size and error of the weights.</param>
     /// <exception cref="ShapeMismatchException">The span does not hold rows x columns values, or the calibration is of another number of features.</exception>
-    /// <exception cref="InvalidSettingException">An option is out of range or contradicts another; a quantised base with a delta cannot be calibrated.</exception>
+    /// <exception cref="InvalidSettingException">An option is out of range or contradicts another; a quantised base with a delta cannot be
+    /// calibrated.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
     /// <exception cref="WeightRangeException">The format cannot hold numbers as large or as small as the weights.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, ParallelOptions parallel, out CompressionReport report)
+    public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration,
+        ParallelOptions parallel, out CompressionReport report)
     {
         ArgumentNullException.ThrowIfNull(parallel);
         RbeMatrix matrix = CompressCalibrated(weights, rows, columns, options, calibration, parallel);
@@ -42,10 +46,12 @@ public static partial class RbeCompressor
         return matrix;
     }
 
-    internal static RbeMatrix CompressCalibrated(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, int threads) =>
+    internal static RbeMatrix CompressCalibrated(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration,
+        int threads) =>
         CompressCalibrated(weights, rows, columns, options, calibration, Threads(threads));
 
-    private static RbeMatrix CompressCalibrated(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration, ParallelOptions parallel)
+    private static RbeMatrix CompressCalibrated(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, Calibration calibration,
+        ParallelOptions parallel)
     {
         ArgumentNullException.ThrowIfNull(calibration);
         CheckShape(rows, columns);
@@ -53,13 +59,15 @@ public static partial class RbeCompressor
         CheckCount(weights, rows, columns);
         if (calibration.Features != columns)
         {
-            throw new ShapeMismatchException("calibration", $"{columns} features as the matrix has columns", $"{calibration.Features}", "Calibrate with the input of this layer.");
+            throw new ShapeMismatchException("calibration", $"{columns} features as the matrix has columns", $"{calibration.Features}",
+                "Calibrate with the input of this layer.");
         }
 
         if (plan.Bits == 0) return Compress(weights, rows, columns, options, parallel, fill: true);
         if (plan.Runs > 0)
         {
-            throw new InvalidSettingException("delta", options.Format, "a delta would undo the feedback in the base: calibrate without one, or compress without calibration.");
+            throw new InvalidSettingException("delta", options.Format,
+                "a delta would undo the feedback in the base: calibrate without one, or compress without calibration.");
         }
 
         CheckFinite(weights, columns);
@@ -67,7 +75,8 @@ public static partial class RbeCompressor
         return WeightRange.Compress(weights, plan, options, parallel, values => Encode(values, rows, columns, plan, options, factor, parallel));
     }
 
-    private static unsafe RbeMatrix Encode(ReadOnlySpan<float> weights, int rows, int columns, FormatPlan plan, RbeOptions options, FeedbackFactor factor, ParallelOptions parallel)
+    private static unsafe RbeMatrix Encode(ReadOnlySpan<float> weights, int rows, int columns, FormatPlan plan, RbeOptions options,
+        FeedbackFactor factor, ParallelOptions parallel)
     {
         int tile = options.Tile, tileRows = (rows + tile - 1) / tile, tileColumns = (columns + tile - 1) / tile, tileCount = checked(tileRows * tileColumns);
         CalibratedTiles tiles = new(plan, tile, tileCount);

@@ -17,7 +17,8 @@ public static partial class RbeCompressor
     /// <exception cref="InvalidSettingException">An option is out of range or contradicts another.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
     /// <exception cref="WeightRangeException">The format cannot hold numbers as large or as small as the weights.</exception>
-    public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options) => Compress(weights, rows, columns, options, threads: 0);
+    public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options) =>
+        Compress(weights, rows, columns, options, threads: 0);
 
     /// <summary>Compresses a matrix and reports size and error.</summary>
     /// <inheritdoc cref="Compress(ReadOnlySpan{float}, int, int, RbeOptions)"/>
@@ -40,7 +41,8 @@ public static partial class RbeCompressor
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
     /// <exception cref="WeightRangeException">The format cannot hold numbers as large or as small as the weights.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, ParallelOptions parallel, out CompressionReport report)
+    public static RbeMatrix Compress(ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, ParallelOptions parallel,
+        out CompressionReport report)
     {
         ArgumentNullException.ThrowIfNull(parallel);
         RbeMatrix matrix = Compress(weights, rows, columns, options, parallel, fill: true);
@@ -68,8 +70,16 @@ public static partial class RbeCompressor
     {
         CheckShape(rows, columns);
         FormatPlan plan = FormatPlan.From(options);
-        if (options.Format is not SparseFormat) throw new InvalidSettingException("format", options.Format, "a matrix to train from scratch has no weights to quantise: use Sparse.");
-        if (!double.IsFinite(coefficientStd) || coefficientStd < 0) throw new InvalidSettingException("coefficient standard deviation", coefficientStd, "use a finite number of at least 0.");
+        if (options.Format is not SparseFormat)
+        {
+            throw new InvalidSettingException("format", options.Format, "a matrix to train from scratch has no weights to quantise: use Sparse.");
+        }
+
+        if (!double.IsFinite(coefficientStd) || coefficientStd < 0)
+        {
+            throw new InvalidSettingException("coefficient standard deviation", coefficientStd, "use a finite number of at least 0.");
+        }
+
         int tileCount = TilesOf(rows, columns, options.Tile), k = plan.Runs * plan.RunLength;
         CoefficientSupport support = SupportSelector.FromRule(plan, options.Tile, tileCount);
         float[] coefficients = new float[checked(tileCount * k)];
@@ -87,7 +97,11 @@ public static partial class RbeCompressor
     /// <exception cref="ShapeMismatchException">The lengths differ.</exception>
     public static double RelativeError(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual)
     {
-        if (expected.Length != actual.Length) throw new ShapeMismatchException("actual values", $"{expected.Length}", $"{actual.Length}", "Compare arrays of one length.");
+        if (expected.Length != actual.Length)
+        {
+            throw new ShapeMismatchException("actual values", $"{expected.Length}", $"{actual.Length}", "Compare arrays of one length.");
+        }
+
         double difference = 0, norm = 0;
         for (int i = 0; i < expected.Length; i++)
         {
@@ -115,7 +129,8 @@ public static partial class RbeCompressor
         return WeightRange.Compress(weights, plan, options, parallel, values => Encode(values, rows, columns, plan, options, parallel, fill));
     }
 
-    private static unsafe RbeMatrix Encode(ReadOnlySpan<float> weights, int rows, int columns, FormatPlan plan, RbeOptions options, ParallelOptions parallel, bool fill)
+    private static unsafe RbeMatrix Encode(ReadOnlySpan<float> weights, int rows, int columns, FormatPlan plan, RbeOptions options,
+        ParallelOptions parallel, bool fill)
     {
         EncodedTiles encoded = new(plan, options.Tile, TilesOf(rows, columns, options.Tile));
         int tile = options.Tile, tileColumns = (columns + tile - 1) / tile;
@@ -157,7 +172,10 @@ public static partial class RbeCompressor
 
     private static void CheckCount(ReadOnlySpan<float> weights, int rows, int columns)
     {
-        if (!Shape.Holds(weights.Length, rows, columns)) throw Shape.Mismatch("weights", weights.Length, "Pass the matrix row by row, out x in.", rows, columns);
+        if (!Shape.Holds(weights.Length, rows, columns))
+        {
+            throw Shape.Mismatch("weights", weights.Length, "Pass the matrix row by row, out x in.", rows, columns);
+        }
     }
 
     private static void CheckFinite(ReadOnlySpan<float> weights, int columns)
@@ -166,7 +184,8 @@ public static partial class RbeCompressor
         {
             if (!float.IsFinite(weights[i]))
             {
-                throw new NonFiniteException("weights", FormattableString.Invariant($"{weights[i]} at row {i / columns}, column {i % columns}. Repair the matrix before compressing it."));
+                throw new NonFiniteException("weights",
+                    FormattableString.Invariant($"{weights[i]} at row {i / columns}, column {i % columns}. Repair the matrix before compressing it."));
             }
         }
     }

@@ -15,7 +15,11 @@ public sealed record BlockActivationData
     public BlockActivationData(float[] values, int batch, int length, int width)
     {
         ArgumentNullException.ThrowIfNull(values);
-        if (!Shape.Holds(values.Length, batch, length, width)) throw Shape.Mismatch("activations", values.Length, "Pass row-major [batch, length, width].", batch, length, width);
+        if (!Shape.Holds(values.Length, batch, length, width))
+        {
+            throw Shape.Mismatch("activations", values.Length, "Pass row-major [batch, length, width].", batch, length, width);
+        }
+
         (Values, Batch, Length, Width) = (values, batch, length, width);
     }
 
@@ -35,8 +39,8 @@ public sealed record BlockActivationData
     public int Tokens => Batch * Length;
 
     /// <summary>
-    /// Positions of each sequence that count, for calibration as for errors; the others are only attended to. All unless told otherwise. Lets one sequence serve
-    /// both: its first part to calibrate, the rest, seen by nothing but attention, to measure.
+    /// Positions of each sequence that count, for calibration as for errors; the others are only attended to. All unless told otherwise.
+    /// Lets one sequence serve both: its first part to calibrate, the rest, seen by nothing but attention, to measure.
     /// </summary>
     /// <exception cref="InvalidSettingException">They are none, or beyond the sequence.</exception>
     public Range Positions
@@ -45,7 +49,11 @@ public sealed record BlockActivationData
         init
         {
             int start = value.Start.GetOffset(Length), end = value.End.GetOffset(Length);
-            if (start < 0 || end > Length || start >= end) throw new InvalidSettingException("positions", value, $"name at least one of the {Length} of a sequence.");
+            if (start < 0 || end > Length || start >= end)
+            {
+                throw new InvalidSettingException("positions", value, $"name at least one of the {Length} of a sequence.");
+            }
+
             field = value;
         }
     } = Range.All;
@@ -55,7 +63,11 @@ public sealed record BlockActivationData
     /// <exception cref="ShapeMismatchException">The array has another length.</exception>
     public double RelativeErrorOf(ReadOnlySpan<float> actual)
     {
-        if (actual.Length != Values.Length) throw new ShapeMismatchException("actual activations", $"{Values.Length} values", $"{actual.Length}", "Compare arrays of one shape.");
+        if (actual.Length != Values.Length)
+        {
+            throw new ShapeMismatchException("actual activations", $"{Values.Length} values", $"{actual.Length}", "Compare arrays of one shape.");
+        }
+
         return RbeCompressor.RelativeError(Counted(Values, Width), Counted(actual, Width));
     }
 
@@ -106,9 +118,14 @@ internal static class BlockRunner
 
     /// <summary>Output of the block, [B, T, D]; <paramref name="observe"/> sees what each pass leaves, with its number of tokens.</summary>
     public static float[] Run(
-        BlockWeights weights, TransformerConfig config, BlockActivationData x, Workspace<float> workspace, Action<BlockActivations<float>, int>? observe = null, CancellationToken cancel = default)
+        BlockWeights weights, TransformerConfig config, BlockActivationData x, Workspace<float> workspace,
+        Action<BlockActivations<float>, int>? observe = null, CancellationToken cancel = default)
     {
-        if (x.Width != config.Width) throw new ShapeMismatchException("activations", $"{config.Width} features", $"{x.Width}", "Pass the input of a block of this configuration.");
+        if (x.Width != config.Width)
+        {
+            throw new ShapeMismatchException("activations", $"{config.Width} features", $"{x.Width}", "Pass the input of a block of this configuration.");
+        }
+
         using RbeTransformerBlock<float> block = new(config, weights);
         using BlockContext<float>? context = observe is null ? null : new BlockContext<float>();
         float[] output = new float[x.Values.Length];

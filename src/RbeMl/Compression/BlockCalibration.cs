@@ -48,7 +48,8 @@ public sealed partial class BlockCalibration
     /// <exception cref="NonFiniteException">A weight or an activation is NaN or infinite.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static BlockCalibration Run(
-        DenseBlockWeights dense, TransformerConfig config, BlockActivationData input, Workspace<float>? workspace = null, double? damping = null, CancellationToken cancel = default)
+        DenseBlockWeights dense, TransformerConfig config, BlockActivationData input, Workspace<float>? workspace = null, double? damping = null,
+        CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(dense);
         ArgumentNullException.ThrowIfNull(config);

@@ -45,7 +45,8 @@ public sealed record CalibratedBlock(BlockWeights Weights, PerMatrix<Compression
             if (other.Tile != first.Tile || other.Transform != first.Transform)
             {
                 throw new InvalidSettingException(
-                    "options", $"tiles of {first.Tile} {first.Transform} and of {other.Tile} {other.Transform}", "use one tile size and transform in a block; formats may differ.");
+                    "options", $"tiles of {first.Tile} {first.Transform} and of {other.Tile} {other.Transform}",
+                    "use one tile size and transform in a block; formats may differ.");
             }
         }
 

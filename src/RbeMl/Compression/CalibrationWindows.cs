@@ -7,8 +7,8 @@ namespace RbeMl.Compression;
 public static class CalibrationWindows
 {
     /// <summary>
-    /// Cuts sequences into windows of one length: the length, up to the model's positions, that keeps most tokens, a sequence no longer than the positions giving
-    /// its beginning only, so that every window is as the model sees it. Of more windows than needed, evenly spread ones are taken.
+    /// Cuts sequences into windows of one length: the length, up to the model's positions, that keeps most tokens, a sequence no longer
+    /// than the positions giving its beginning only, so that every window is as the model sees it. Of more windows than needed, evenly spread ones are taken.
     /// </summary>
     /// <param name="sequences">Token ids; one long stream is a list of one.</param>
     /// <param name="positions">The model's positions.</param>
@@ -58,15 +58,31 @@ public static class CalibrationWindows
     internal static BlockActivationData Embed(Gpt2Directory source, IReadOnlyList<int[]> windows)
     {
         int d = source.Config.Width, length = windows[0].Length, vocabulary = source.Config.Vocabulary;
-        if (length > source.Config.MaxSequenceLength) throw new TokenException($"Calibration windows of {Amount.Of(length, "token")} are more than the model's {Amount.Of(source.Config.MaxSequenceLength, "position")}. Cut them shorter.");
+        if (length > source.Config.MaxSequenceLength)
+        {
+            throw new TokenException(
+                $"Calibration windows of {Amount.Of(length, "token")} are more than the model's "
+                    + $"{Amount.Of(source.Config.MaxSequenceLength, "position")}. Cut them shorter.");
+        }
+
         float[] tokens = source.ReadTokenEmbedding(), positions = source.ReadPositionEmbedding(), values = new float[checked(windows.Count * length * d)];
         for (int w = 0; w < windows.Count; w++)
         {
-            if (windows[w].Length != length) throw new ShapeMismatchException("calibration windows", $"{Amount.Of(length, "token")} each", $"one of {windows[w].Length}", "Cut them to one length.");
+            if (windows[w].Length != length)
+            {
+                throw new ShapeMismatchException("calibration windows", $"{Amount.Of(length, "token")} each", $"one of {windows[w].Length}",
+                    "Cut them to one length.");
+            }
+
             for (int t = 0; t < length; t++)
             {
                 int id = windows[w][t];
-                if ((uint)id >= (uint)vocabulary) throw new TokenException($"Calibration token id {id} is outside the vocabulary 0 .. {vocabulary - 1}. Use the model's own tokenizer or ids.");
+                if ((uint)id >= (uint)vocabulary)
+                {
+                    throw new TokenException(
+                        $"Calibration token id {id} is outside the vocabulary 0 .. {vocabulary - 1}. Use the model's own tokenizer or ids.");
+                }
+
                 Span<float> row = values.AsSpan(((w * length) + t) * d, d);
                 for (int f = 0; f < d; f++) row[f] = tokens[(id * d) + f] + positions[(t * d) + f];
             }

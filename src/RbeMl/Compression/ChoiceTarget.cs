@@ -20,7 +20,11 @@ public sealed record ChoiceTarget
     /// <exception cref="InvalidSettingException">The size is out of range.</exception>
     public static ChoiceTarget Bits(double bitsPerWeight)
     {
-        if (!(bitsPerWeight > 0 && bitsPerWeight <= 40)) throw new InvalidSettingException("bits a weight", bitsPerWeight, "use a number above 0 and at most 40; dense weights take 32.");
+        if (!(bitsPerWeight > 0 && bitsPerWeight <= 40))
+        {
+            throw new InvalidSettingException("bits a weight", bitsPerWeight, "use a number above 0 and at most 40; dense weights take 32.");
+        }
+
         return new ChoiceTarget { BitsPerWeight = bitsPerWeight };
     }
 
@@ -64,13 +68,20 @@ public sealed record ChoiceSettings
     /// <summary>Most blocks that are compressed and measured on the way to an error.</summary>
     public int Rounds { get; init; } = 6;
 
-    /// <summary>Trellis-coded at 2 .. 6 bits with and without outliers and quantised at 3 .. 8 bits, without alphas; the largest 1/256 .. 1/8 of the coefficients with alphas.</summary>
+    /// <summary>
+    /// Trellis-coded at 2 .. 6 bits with and without outliers and quantised at 3 .. 8 bits, without alphas; the largest 1/256 .. 1/8 of the
+    /// coefficients with alphas.
+    /// </summary>
     /// <param name="tile">B.</param>
     /// <param name="transform">Transform of all.</param>
     public static IReadOnlyList<RbeOptions> CandidatesFor(int tile, TileTransform transform)
     {
         List<RbeOptions> candidates = [];
-        for (int share = 256; share >= 8; share /= 2) candidates.Add(new() { Tile = tile, Transform = transform, Format = RbeFormat.Sparse(tile * tile / share, SupportRule.TopK) });
+        for (int share = 256; share >= 8; share /= 2)
+        {
+            candidates.Add(new() { Tile = tile, Transform = transform, Format = RbeFormat.Sparse(tile * tile / share, SupportRule.TopK) });
+        }
+
         for (int bits = 2; bits <= 6; bits++)
         {
             candidates.Add(new() { Tile = tile, Transform = transform, Format = RbeFormat.Trellis(bits) with { Outliers = 0 }, Alphas = false });

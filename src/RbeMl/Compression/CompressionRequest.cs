@@ -88,10 +88,12 @@ public sealed record PartOutcome(long DenseBytes, long Bytes, double RelativeErr
 /// <param name="Matrices">The blocks' matrices, and tables where they are compressed.</param>
 /// <param name="LayerNorms">All LayerNorms.</param>
 /// <param name="Embeddings">Token and position embedding and an untied head.</param>
-/// <param name="BlockErrors">Relative error of each block's output on the calibration windows with the input that the dense model gives it; empty without.</param>
+/// <param name="BlockErrors">Relative error of each block's output on the calibration windows with the input that the dense model gives it;
+/// empty without.</param>
 /// <param name="BlockErrorsDenseNorms">The same with exact LayerNorms, to tell what storing them otherwise costs.</param>
 public sealed record CompressedModel(
-    TransformerWeights Weights, IReadOnlyList<MatrixOutcome> Matrices, PartOutcome LayerNorms, PartOutcome Embeddings, IReadOnlyList<double> BlockErrors, IReadOnlyList<double> BlockErrorsDenseNorms)
+    TransformerWeights Weights, IReadOnlyList<MatrixOutcome> Matrices, PartOutcome LayerNorms, PartOutcome Embeddings,
+    IReadOnlyList<double> BlockErrors, IReadOnlyList<double> BlockErrorsDenseNorms)
 {
     /// <summary>The reports by name, for <see cref="RbeMl.Files.ModelFile"/>.</summary>
     public IReadOnlyDictionary<string, CompressionReport> Reports => Matrices.ToDictionary(m => m.Name, m => m.Report);

@@ -7,9 +7,9 @@ namespace RbeMl.Compression;
 public static partial class FormatChoice
 {
     /// <summary>
-    /// Chooses for all blocks of a model and compresses them one after the other, so that memory holds one dense block at a time besides its activations. A size is shared out
-    /// over all blocks so that the sum of the squares of their relative output errors is least; an error is met by every block. A block's input is what the dense
-    /// blocks before it make of the activations.
+    /// Chooses for all blocks of a model and compresses them one after the other, so that memory holds one dense block at a time besides
+    /// its activations. A size is shared out over all blocks so that the sum of the squares of their relative output errors is least; an
+    /// error is met by every block. A block's input is what the dense blocks before it make of the activations.
     /// </summary>
     /// <param name="config">Shapes.</param>
     /// <param name="blockAt">Dense weights of a layer; asked for twice with a size as target.</param>
@@ -60,7 +60,8 @@ public static partial class FormatChoice
                 DenseBlockWeights dense = blockAt(layer);
                 TransformerConfig own = config.OfBlock(layer);
                 BlockCalibration calibration = BlockCalibration.Run(dense, own, x, workspace, cancel: settings.Parallel.CancellationToken);
-                BlockExample example = other is null ? calibration.Example : BlockExample.Run(dense, own, other, workspace, settings.Parallel.CancellationToken);
+                BlockExample example = other is null ? calibration.Example
+                    : BlockExample.Run(dense, own, other, workspace, settings.Parallel.CancellationToken);
                 use(layer, new BlockWork(dense, own, calibration, example, settings, workspace));
                 (x, other) = (calibration.Output, other is null ? null : example.Expected);
             }

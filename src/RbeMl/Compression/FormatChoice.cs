@@ -86,13 +86,19 @@ public static partial class FormatChoice
             }
 
             RbeMatrix matrix = RbeCompressor.Compress(weights, rows, columns, point.Options, settings.Parallel, out CompressionReport report);
-            if (report.Bits <= budget && report.RelativeError <= (target.Error ?? double.PositiveInfinity)) return new MatrixChoice(point.Options, matrix, report);
+            if (report.Bits <= budget && report.RelativeError <= (target.Error ?? double.PositiveInfinity))
+            {
+                return new MatrixChoice(point.Options, matrix, report);
+            }
+
             best = Math.Min(best, target.Error is null ? report.BitsPerWeight : report.RelativeError);
         }
 
         throw target.Error is { } error
-            ? new UnreachableTargetException(FormattableString.Invariant($"A weight error of {error:G4}"), best, "Allow more error, or offer more accurate formats.")
-            : new UnreachableTargetException(FormattableString.Invariant($"{target.BitsPerWeight:G4} bits a weight"), best, "Allow more bits, or offer smaller formats.");
+            ? new UnreachableTargetException(FormattableString.Invariant($"A weight error of {error:G4}"), best,
+                "Allow more error, or offer more accurate formats.")
+            : new UnreachableTargetException(FormattableString.Invariant($"{target.BitsPerWeight:G4} bits a weight"), best,
+                "Allow more bits, or offer smaller formats.");
     }
 
     // The prediction leaves out how errors of several matrices meet; each round aims again by the ratio of what was measured to what was wanted.
@@ -120,7 +126,8 @@ public static partial class FormatChoice
         }
 
         return best ?? throw new UnreachableTargetException(
-            FormattableString.Invariant($"A block error of {error:G4}"), least, "Allow more error, offer more accurate formats, or calibrate with more tokens.");
+            FormattableString.Invariant($"A block error of {error:G4}"), least,
+            "Allow more error, offer more accurate formats, or calibrate with more tokens.");
     }
 
     // The allocation for an error, or the most accurate one if there is none.
@@ -140,6 +147,7 @@ public static partial class FormatChoice
     {
         PerMatrix<RbeOptions> options = new(m => work.Settings.Candidates[allocation.Choices[(int)m]]);
         CalibratedBlock block = CalibratedBlock.Compress(work.Dense, work.Config, options, work.Calibration, work.Settings.Parallel);
-        return new BlockChoice(options, block, allocation.Error, block.OutputError(work.Config, work.Example, work.Workspace, work.Settings.Parallel.CancellationToken));
+        return new BlockChoice(options, block, allocation.Error,
+            block.OutputError(work.Config, work.Example, work.Workspace, work.Settings.Parallel.CancellationToken));
     }
 }

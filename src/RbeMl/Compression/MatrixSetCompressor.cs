@@ -34,21 +34,39 @@ internal static class MatrixSetCompressor
     /// <param name="request">How. Calibration, LayerNorms and embeddings are for models.</param>
     /// <param name="progress">Told of every matrix; null for none.</param>
     /// <param name="cancel">Ends the work.</param>
-    /// <exception cref="InvalidSettingException">An option is out of range or is for models, a pattern matches nothing, nothing is to be compressed, or a tensor is too large.</exception>
+    /// <exception cref="InvalidSettingException">An option is out of range or is for models, a pattern matches nothing, nothing is to be
+    /// compressed, or a tensor is too large.</exception>
     /// <exception cref="UnreachableTargetException">No format meets the target.</exception>
     /// <exception cref="CodecDefectException">A matrix has less error than its bits can give.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
     /// <exception cref="RbeFileException">The file cannot be read.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static CompressedTensors Compress(SafetensorsSet source, CompressionRequest request, IProgress<CompressionProgress>? progress = null, CancellationToken cancel = default)
+    public static CompressedTensors Compress(SafetensorsSet source, CompressionRequest request, IProgress<CompressionProgress>? progress = null,
+        CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(request);
-        if (request.Calibration is not null) throw new InvalidSettingException("calibration", "tokens", $"{source.Path} holds tensors, but says nothing of the model that they belong to. Give a model's folder, or leave the calibration out.");
-        if (request.LayerNorm != default || request.Embeddings is not null) throw new InvalidSettingException("LayerNorms and embeddings", "stored otherwise", $"{source.Path} does not say which tensors they are. Give a model's folder, or leave them out.");
+        if (request.Calibration is not null)
+        {
+            throw new InvalidSettingException("calibration", "tokens",
+                $"{source.Path} holds tensors, but says nothing of the model that they belong to. Give a model's folder, or leave the calibration out.");
+        }
+
+        if (request.LayerNorm != default || request.Embeddings is not null)
+        {
+            throw new InvalidSettingException("LayerNorms and embeddings", "stored otherwise",
+                $"{source.Path} does not say which tensors they are. Give a model's folder, or leave them out.");
+        }
+
         request.Names.RequireMatches([.. source.Tensors.Select(t => t.Name)]);
         SafetensorsTensor[] chosen = [.. source.Tensors.Where(t => IsMatrix(t) && request.Names.Selects(t.Name))];
-        if (chosen.Length == 0) throw new InvalidSettingException("tensors", source.Path, $"none of its {Amount.Of(source.Tensors.Count, "tensor")} is to be compressed: they need two sides of {LeastSide} or more, type F32, F16 or BF16, and a name that is included.");
+        if (chosen.Length == 0)
+        {
+            throw new InvalidSettingException("tensors", source.Path,
+                $"none of its {Amount.Of(source.Tensors.Count, "tensor")} is to be compressed: they need two sides of {LeastSide} or more, type F32, "
+                    + $"F16 or BF16, and a name that is included.");
+        }
+
         foreach (SafetensorsTensor tensor in chosen) RequireSize(tensor, request.Options.Tile);
         long total = chosen.Sum(t => t.Count), done = 0;
         List<RbeNamedMatrix> matrices = [];
@@ -72,24 +90,28 @@ internal static class MatrixSetCompressor
         return new CompressedTensors(matrices, outcomes, [.. source.Tensors.Select(t => t.Name).Where(name => !compressed.Contains(name))]);
     }
 
-    private static (RbeMatrix Matrix, CompressionReport Report) CompressOne(float[] weights, int rows, int columns, CompressionRequest request, ParallelOptions parallel)
+    private static (RbeMatrix Matrix, CompressionReport Report) CompressOne(float[] weights, int rows, int columns, CompressionRequest request,
+        ParallelOptions parallel)
     {
         RbeOptions options = request.Options;
         if (request.MeasureTransform) options = options with { Transform = TransformChoice.Measure(weights, rows, columns, options) };
         if (request.Target is not { } target) return (RbeCompressor.Compress(weights, rows, columns, options, parallel, out CompressionReport report), report);
-        ChoiceSettings settings = new() { Candidates = ChoiceSettings.CandidatesFor(options.Tile, options.Transform), Seed = request.Seed, Parallel = parallel };
+        ChoiceSettings settings =
+            new() { Candidates = ChoiceSettings.CandidatesFor(options.Tile, options.Transform), Seed = request.Seed, Parallel = parallel };
         MatrixChoice choice = FormatChoice.ForMatrix(weights, rows, columns, target, settings);
         return (choice.Matrix, choice.Report);
     }
 
-    private static bool IsMatrix(SafetensorsTensor tensor) => tensor.Shape.Count == 2 && tensor.Shape[0] >= LeastSide && tensor.Shape[1] >= LeastSide && SafetensorsElements.IsFloat(tensor.Element);
+    private static bool IsMatrix(SafetensorsTensor tensor) =>
+        tensor.Shape.Count == 2 && tensor.Shape[0] >= LeastSide && tensor.Shape[1] >= LeastSide && SafetensorsElements.IsFloat(tensor.Element);
 
     private static void RequireSize(SafetensorsTensor tensor, int tile)
     {
         long rows = (tensor.Shape[0] + tile - 1) / tile * tile, columns = (tensor.Shape[1] + tile - 1) / tile * tile;
         if ((Int128)rows * columns > Array.MaxLength || rows > 1 << 24 || columns > 1 << 24)
         {
-            throw new InvalidSettingException($"tensor \"{tensor.Name}\"", tensor.Describe(), $"a matrix has at most {Array.MaxLength} weights and {1 << 24} rows or columns in this version. Exclude it by name.");
+            throw new InvalidSettingException($"tensor \"{tensor.Name}\"", tensor.Describe(),
+                $"a matrix has at most {Array.MaxLength} weights and {1 << 24} rows or columns in this version. Exclude it by name.");
         }
     }
 }

@@ -6,7 +6,8 @@ using RbeMl.Models;
 namespace RbeMl.Compression;
 
 /// <summary>One compression of a model: its state from the first block to the last table.</summary>
-internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest request, Workspace<float> workspace, IProgress<CompressionProgress>? progress, CancellationToken cancel)
+internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest request, Workspace<float> workspace,
+    IProgress<CompressionProgress>? progress, CancellationToken cancel)
 {
     private const long LeastToCollect = 1 << 20;
 
@@ -36,10 +37,12 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
             DenseBlockWeights dense = Read(layer);
             BlockCalibration? calibration = input is null ? null : BlockCalibration.Run(dense, _config.OfBlock(layer), input, workspace, cancel: cancel);
             int at = layer;
-            RbeOptions options = request.MeasureTransform ? request.Options with { Transform = TransformOf(layer, dense, calibration is not null) } : request.Options;
+            RbeOptions options = request.MeasureTransform
+                ? request.Options with { Transform = TransformOf(layer, dense, calibration is not null) } : request.Options;
             RbeOptions exact = options with { Format = RbeFormat.Sparse(options.Tile * options.Tile), Alphas = false };
             PerMatrix<RbeOptions> each = new(m => request.Names.Selects(ModelCompressor.NameOf(at, m)) ? options : exact);
-            CalibratedBlock block = WeightRange.Named(ModelCompressor.NameOf(layer), () => CalibratedBlock.Compress(dense, _config, each, calibration, _parallel, m =>
+            CalibratedBlock block =
+                WeightRange.Named(ModelCompressor.NameOf(layer), () => CalibratedBlock.Compress(dense, _config, each, calibration, _parallel, m =>
             {
                 _done += Count(m);
                 Tell(ModelCompressor.NameOf(at, m));
@@ -59,7 +62,8 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         _total = (BlockWeightCount * _config.Layers * passes) + TableWeightCount;
         RbeOptions options = request.Options;
         if (request.MeasureTransform) options = options with { Transform = TransformOf(0, source.ReadBlock(0), orthonormal: true) };
-        ChoiceSettings settings = new() { Candidates = ChoiceSettings.CandidatesFor(options.Tile, options.Transform), Seed = request.Seed, Parallel = _parallel };
+        ChoiceSettings settings =
+            new() { Candidates = ChoiceSettings.CandidatesFor(options.Tile, options.Transform), Seed = request.Seed, Parallel = _parallel };
         int read = 0;
         IReadOnlyList<BlockChoice> choices = FormatChoice.ForModel(
             _config,
@@ -88,7 +92,9 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         TableWeights tokens = Table("embedding.tokens", source.ReadTokenEmbedding), head = _config.TiedHead ? tokens : Table("head", () => source.ReadHead()!);
         MatrixOutcome[] tables = [.. _outcomes.Where(o => o.Name is "embedding.tokens" or "head")];
         long table = 4L * _config.Vocabulary * _config.Width * (_config.TiedHead ? 1 : 2), places = 4L * positions.Length;
-        PartOutcome embeddings = new(table + places, places + (request.Embeddings is null ? table : tables.Sum(t => t.Report.Bytes)), tables.Length == 0 ? 0 : MatrixOutcome.RelativeError(tables));
+        PartOutcome embeddings =
+            new(table + places, places + (request.Embeddings is null ? table : tables.Sum(t => t.Report.Bytes)), tables.Length == 0 ? 0
+                : MatrixOutcome.RelativeError(tables));
         _done = _total;
         Tell("done");
         TransformerWeights weights = new()
@@ -153,7 +159,8 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
     private void Measure(int layer, CalibratedBlock block, BlockExample example)
     {
         _errors.Add(block.OutputError(_stored.OfBlock(layer), example, workspace, cancel));
-        _errorsDenseNorms.Add(request.LayerNorm == LayerNormStorage.Dense ? _errors[^1] : block.OutputError(_config.OfBlock(layer), example, workspace, cancel));
+        _errorsDenseNorms.Add(request.LayerNorm == LayerNormStorage.Dense ? _errors[^1]
+            : block.OutputError(_config.OfBlock(layer), example, workspace, cancel));
     }
 
     // Chosen blocks, against the dense ones once more.
@@ -163,7 +170,8 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
         {
             cancel.ThrowIfCancellationRequested();
             BlockExample example = BlockExample.Run(source.ReadBlock(layer), _config.OfBlock(layer), input, workspace, cancel);
-            Measure(layer, new CalibratedBlock(_blocks[layer], new PerMatrix<CompressionReport>(m => _outcomes[(layer * PerMatrix.All.Count) + (int)m].Report)), example);
+            Measure(layer, new CalibratedBlock(_blocks[layer],
+                new PerMatrix<CompressionReport>(m => _outcomes[(layer * PerMatrix.All.Count) + (int)m].Report)), example);
             input = example.Expected;
         }
     }
@@ -178,7 +186,8 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
             cancel.ThrowIfCancellationRequested();
             (int rows, int columns) = PerMatrix.ShapeOf(_config, m);
             TileTransform best = WeightRange.Named(
-                ModelCompressor.NameOf(layer, m), () => TransformChoice.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, request.Options, candidates, 16, request.Seed + 1, out _));
+                ModelCompressor.NameOf(layer, m),
+                () => TransformChoice.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, request.Options, candidates, 16, request.Seed + 1, out _));
             votes[best] = votes.GetValueOrDefault(best) + Count(m);
         }
 
@@ -204,7 +213,8 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
     {
         double error = 0, energy = 0;
         long values = 0, stored = 0;
-        foreach (float[] vector in _blocks.SelectMany(b => (float[][])[b.Vectors.Gamma1, b.Vectors.Beta1, b.Vectors.Gamma2, b.Vectors.Beta2]).Append(gamma).Append(beta))
+        foreach (float[] vector in _blocks.SelectMany(b => (float[][])[b.Vectors.Gamma1, b.Vectors.Beta1, b.Vectors.Gamma2, b.Vectors.Beta2])
+            .Append(gamma).Append(beta))
         {
             float[] terms = NormTerms.Of("vector", request.LayerNorm, vector), decoded = NormTerms.Values(request.LayerNorm, terms, vector.Length);
             for (int i = 0; i < vector.Length; i++)

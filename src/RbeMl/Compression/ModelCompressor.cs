@@ -17,7 +17,8 @@ public static class ModelCompressor
 
     /// <summary>Compresses.</summary>
     /// <param name="source">The model.</param>
-    /// <param name="request">How. Names are those of <see cref="NameOf(int, BlockMatrix)"/>; matrices that are left out keep every weight, as coefficients of the block's transform.</param>
+    /// <param name="request">How. Names are those of <see cref="NameOf(int, BlockMatrix)"/>; matrices that are left out keep every weight,
+    /// as coefficients of the block's transform.</param>
     /// <param name="progress">Told of every block and matrix; null for none.</param>
     /// <param name="cancel">Ends the work.</param>
     /// <exception cref="InvalidSettingException">An option is out of range or contradicts another, or a pattern matches nothing.</exception>
@@ -28,17 +29,28 @@ public static class ModelCompressor
     /// <exception cref="WeightRangeException">A format cannot hold numbers as large or as small as a matrix has.</exception>
     /// <exception cref="RbeFileException">A file cannot be read.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static CompressedModel Compress(Gpt2Directory source, CompressionRequest request, IProgress<CompressionProgress>? progress = null, CancellationToken cancel = default)
+    public static CompressedModel Compress(Gpt2Directory source, CompressionRequest request, IProgress<CompressionProgress>? progress = null,
+        CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(request);
         string[] names = [.. Enumerable.Range(0, source.Config.Layers).SelectMany(l => PerMatrix.All.Select(m => NameOf(l, m)))];
         request.Names.RequireMatches(names);
-        if (request.Target is not null && !request.Names.IsAll) throw new InvalidSettingException("names to include or exclude", "given", "a choice of formats looks at all matrices of a model together. Leave the patterns out, or name a format.");
-        if (!names.Any(request.Names.Selects)) throw new InvalidSettingException("matrices", source.Path, "no matrix is left to compress. Include some that are not excluded.");
+        if (request.Target is not null && !request.Names.IsAll)
+        {
+            throw new InvalidSettingException("names to include or exclude", "given",
+                "a choice of formats looks at all matrices of a model together. Leave the patterns out, or name a format.");
+        }
+
+        if (!names.Any(request.Names.Selects))
+        {
+            throw new InvalidSettingException("matrices", source.Path, "no matrix is left to compress. Include some that are not excluded.");
+        }
+
         using Workspace<float> workspace = new(request.Threads);
         ModelCompression run = new(source, request, workspace, progress, cancel);
-        if (request.Target is { } target) run.Choose(target, request.Calibration ?? CalibrationWindows.Random(source.Config.Vocabulary, source.Config.MaxSequenceLength, RandomTokens, request.Seed));
+        if (request.Target is { } target) run.Choose(target, request.Calibration
+            ?? CalibrationWindows.Random(source.Config.Vocabulary, source.Config.MaxSequenceLength, RandomTokens, request.Seed));
         else run.CompressAll();
         return run.Finish();
     }
@@ -46,5 +58,6 @@ public static class ModelCompressor
     /// <summary>The name of a block.</summary>
     internal static string NameOf(int layer) => $"blocks.{layer}";
 
-    internal static ParallelOptions ParallelFor(CompressionRequest request, CancellationToken cancel) => new() { MaxDegreeOfParallelism = request.Threads == 0 ? -1 : request.Threads, CancellationToken = cancel };
+    internal static ParallelOptions ParallelFor(CompressionRequest request, CancellationToken cancel) =>
+        new() { MaxDegreeOfParallelism = request.Threads == 0 ? -1 : request.Threads, CancellationToken = cancel };
 }

@@ -34,7 +34,8 @@ public sealed record NamePatterns(IReadOnlyList<string> Include, IReadOnlyList<s
             if (patterns.FirstOrDefault(p => !names.Any(name => Matches(p, name))) is { } idle)
             {
                 string some = string.Join(", ", names.Take(4)) + (names.Count > 4 ? ", ..." : "");
-                throw new InvalidSettingException(what, $"\"{idle}\"", $"it matches none of the {names.Count} names ({some}). Correct it; * stands for any characters.");
+                throw new InvalidSettingException(what, $"\"{idle}\"",
+                    $"it matches none of the {names.Count} names ({some}). Correct it; * stands for any characters.");
             }
         }
     }

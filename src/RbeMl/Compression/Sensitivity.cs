@@ -16,7 +16,8 @@ internal sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<d
     /// <param name="settings">Candidates and probe.</param>
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
     public static BlockSensitivity Measure(
-        DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, BlockExample example, ChoiceSettings settings, Workspace<float>? workspace = null)
+        DenseBlockWeights dense, TransformerConfig config, BlockCalibration calibration, BlockExample example, ChoiceSettings settings,
+        Workspace<float>? workspace = null)
     {
         ArgumentNullException.ThrowIfNull(dense);
         ArgumentNullException.ThrowIfNull(config);
@@ -31,7 +32,9 @@ internal sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<d
         PerMatrix<RateCurve> curves = new(m =>
         {
             (int rows, int columns) = PerMatrix.ShapeOf(config, m);
-            return WeightRange.Named(PerMatrix.NameOf(m), () => RateCurve.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, settings.Candidates, settings.Seed + (ulong)m, settings.Tiles, settings.Parallel));
+            return WeightRange.Named(PerMatrix.NameOf(m),
+                () => RateCurve.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, settings.Candidates, settings.Seed + (ulong)m,
+                settings.Tiles, settings.Parallel));
         });
         BlockWork work = new(dense, config, calibration, example, settings, workspace);
         PerMatrix<double> sensitivities = new(m => WeightRange.Named(PerMatrix.NameOf(m), () => MeasureOne(work, exact, probe, m)));
@@ -46,12 +49,15 @@ internal sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<d
         RbeMatrix compressed = RbeCompressor.Compress(weights, rows, columns, probe, calibration, work.Settings.Parallel, out CompressionReport report);
         if (report.RelativeError == 0) return 0;
         RbeMatrix perturbed = RbeCompressor.Compress(compressed.ToDense(), rows, columns, RbeOptions.Dense);
-        PerMatrix<float[]> corrections = new(other => other == m ? calibration.BiasCorrection(weights, compressed) : new float[PerMatrix.ShapeOf(work.Config, other).Rows]);
+        PerMatrix<float[]> corrections =
+            new(other => other == m ? calibration.BiasCorrection(weights, compressed) : new float[PerMatrix.ShapeOf(work.Config, other).Rows]);
         BlockWeights block = BlockWeights.From(other => other == m ? perturbed : exact.MatrixAt(other), PerMatrix.AddToBiases(work.Dense.Vectors, corrections));
-        double error = work.Example.Expected.RelativeErrorOf(BlockRunner.Run(block, work.Config, work.Example.Input, work.Workspace, cancel: work.Settings.Parallel.CancellationToken));
+        double error = work.Example.Expected.RelativeErrorOf(
+            BlockRunner.Run(block, work.Config, work.Example.Input, work.Workspace, cancel: work.Settings.Parallel.CancellationToken));
 
         // Feedback makes the error of the weights larger than that of the plain rounding which the curves show; the sensitivity belongs to the curves.
-        return error / RateCurve.Measure(weights, rows, columns, [probe], work.Settings.Seed + (ulong)m, work.Settings.Tiles, work.Settings.Parallel).Points[0].Error;
+        return error / RateCurve.Measure(weights, rows, columns, [probe], work.Settings.Seed + (ulong)m, work.Settings.Tiles,
+            work.Settings.Parallel).Points[0].Error;
     }
 }
 

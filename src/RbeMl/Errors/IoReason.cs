@@ -10,7 +10,8 @@ internal static partial class IoReason
     public static bool Is(Exception error) => error is IOException or UnauthorizedAccessException or SecurityException or NotSupportedException;
 
     /// <summary>
-    /// The reason without a full stop and without the name of the file: the message names the one that the caller knows, where the system may have had another, temporary one.
+    /// The reason without a full stop and without the name of the file: the message names the one that the caller knows, where the system
+    /// may have had another, temporary one.
     /// </summary>
     public static string Of(Exception error) => error switch
     {

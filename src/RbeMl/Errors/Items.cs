@@ -17,7 +17,11 @@ internal static class Items
         foreach (T? item in items)
         {
             place++;
-            if (item is null) throw new ArgumentException(FormattableString.Invariant($"Item {place} of {items.Count} is null. Leave it out, or give what belongs there."), name);
+            if (item is null)
+            {
+                throw new ArgumentException(
+                    FormattableString.Invariant($"Item {place} of {items.Count} is null. Leave it out, or give what belongs there."), name);
+            }
         }
     }
 

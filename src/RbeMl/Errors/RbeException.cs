@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace RbeMl;
 
 /// <summary>Base of every error this library raises for bad input. The message names both sides and the mend.</summary>
@@ -46,7 +48,8 @@ public sealed class ConcurrentUseException : RbeException
     /// <summary>Creates the error.</summary>
     /// <param name="what">Type of the object.</param>
     public ConcurrentUseException(string what)
-        : base($"{what}: a call is in the middle of using it, a second one at the same time was refused. Give each thread an object of its own, or let one call end before the next.")
+        : base($"{what}: a call is in the middle of using it, a second one at the same time was refused. Give each thread an object of "
+            + $"its own, or let one call end before the next.")
     {
     }
 }
@@ -61,7 +64,8 @@ public sealed class MemoryLimitException : RbeException
     public MemoryLimitException(long limitBytes, long leastBytes, string what)
         : base(string.Create(
             System.Globalization.CultureInfo.InvariantCulture,
-            $"memory limit of {limitBytes / MiB} MiB: the least possible is {(leastBytes + MiB - 1) / MiB} MiB ({what}). Raise the limit, or use fewer or shorter sequences."))
+            $"memory limit of {limitBytes / MiB} MiB: the least possible is {(leastBytes + MiB - 1) / MiB} MiB ({what}). Raise the limit, or use fewer "
+                + $"or shorter sequences."))
     {
         (LimitBytes, LeastBytes) = (limitBytes, leastBytes);
     }
@@ -76,7 +80,8 @@ public sealed class MemoryLimitException : RbeException
     internal static MemoryLimitException OfMachine(long machineBytes, long bytes, string what) => new(
         string.Create(
             System.Globalization.CultureInfo.InvariantCulture,
-            $"this machine gives {machineBytes / MiB} MiB of memory: {(bytes + MiB - 1) / MiB} MiB are needed ({what}). Use fewer or shorter sequences or a smaller model; a memory limit finds the way to train that takes least."),
+            $"this machine gives {machineBytes / MiB} MiB of memory: {(bytes + MiB - 1) / MiB} MiB are needed ({what}). Use fewer or shorter sequences "
+                + $"or a smaller model; a memory limit finds the way to train that takes least."),
         machineBytes,
         bytes);
 
@@ -124,8 +129,9 @@ public sealed class CodecDefectException : RbeException
     /// <param name="bitsPerWeight">The bits counted for a weight.</param>
     /// <param name="floor">The least error that they can give on these weights.</param>
     public CodecDefectException(string matrix, double relativeError, double bitsPerWeight, double floor)
-        : base(FormattableString.Invariant(
-            $"{matrix}: relative error {relativeError:G4} at {bitsPerWeight:F3} bits a weight, expected at least {floor:G4}. This is a defect of the codec or of its bookkeeping: report it with the matrix and its options, and do not trust the result."))
+        : base(string.Create(CultureInfo.InvariantCulture,
+            $"{matrix}: relative error {relativeError:G4} at {bitsPerWeight:F3} bits a weight, expected at least {floor:G4}. This is a defect of the "
+                + $"codec or of its bookkeeping: report it with the matrix and its options, and do not trust the result."))
     {
         Matrix = matrix;
         RelativeError = relativeError;

@@ -30,6 +30,7 @@ internal static class Shape
     public static ShapeMismatchException Mismatch(string what, long length, string mend, params ReadOnlySpan<int> sides)
     {
         string shape = string.Join(", ", sides.ToArray().Select(side => $"{side}"));
-        return new ShapeMismatchException(what, FormattableString.Invariant($"[{shape}] = {Count(sides)} values"), FormattableString.Invariant($"{length}"), mend);
+        return new ShapeMismatchException(what,
+            FormattableString.Invariant($"[{shape}] = {Count(sides)} values"), FormattableString.Invariant($"{length}"), mend);
     }
 }

@@ -11,14 +11,19 @@ internal static class ForeignFolder
     private static readonly (string Pattern, string Kind)[] Weights =
     [
         ("pytorch_model*.bin*", "pickled"), ("consolidated*.pth", "pickled"), ("*.ckpt", "pickled"), ("*.pth", "pickled"), ("*.pt", "pickled"),
-        ("*.gguf", "a GGUF model"), ("*.onnx", "an ONNX model"), ("tf_model*.h5", "TensorFlow weights"), ("model.ckpt*", "TensorFlow weights"), ("flax_model*.msgpack", "Flax weights"),
+        ("*.gguf", "a GGUF model"), ("*.onnx", "an ONNX model"), ("tf_model*.h5", "TensorFlow weights"), ("model.ckpt*", "TensorFlow weights"),
+            ("flax_model*.msgpack", "Flax weights"),
     ];
 
     /// <summary>What it holds and what to do, after the folder's name or "it"; null when its files do not tell.</summary>
     public static string? Describe(string folder)
     {
         string adapter = Path.Combine(folder, AdapterName);
-        if (File.Exists(adapter)) return $"holds an adapter{Of(adapter)} ({AdapterName}), which changes a model and is none. Merge it into that model and give the merged folder.";
+        if (File.Exists(adapter))
+        {
+            return $"holds an adapter{Of(adapter)} ({AdapterName}), which changes a model and is none. Merge it into that model and give the merged folder.";
+        }
+
         foreach ((string pattern, string kind) in Weights)
         {
             string? name = Directory.EnumerateFiles(folder, pattern).Select(file => Path.GetFileName(file)!).Order(StringComparer.Ordinal).FirstOrDefault();
@@ -41,7 +46,8 @@ internal static class ForeignFolder
     {
         try
         {
-            return JsonFile.Object(path, "an adapter", Limit).TryGetProperty("base_model_name_or_path", out JsonElement name) && name.ValueKind == JsonValueKind.String ? $" for {name.GetString()}" : "";
+            return JsonFile.Object(path, "an adapter", Limit).TryGetProperty("base_model_name_or_path", out JsonElement name)
+                && name.ValueKind == JsonValueKind.String ? $" for {name.GetString()}" : "";
         }
         catch (RbeFileException)
         {

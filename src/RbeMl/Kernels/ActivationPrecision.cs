@@ -7,8 +7,8 @@ public enum ActivationPrecision
     Float32,
 
     /// <summary>
-    /// Rounded to int8 with one scale a token and 64 features, and multiplied with levels rounded to int8, in integers. Levels of 6 to 8 bits are integers already; the
-    /// others move by at most 1/254 of the largest one.
+    /// Rounded to int8 with one scale a token and 64 features, and multiplied with levels rounded to int8, in integers. Levels of 6 to 8
+    /// bits are integers already; the others move by at most 1/254 of the largest one.
     /// </summary>
     Int8,
 }

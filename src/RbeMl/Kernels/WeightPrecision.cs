@@ -10,8 +10,8 @@ public enum WeightPrecision
     BFloat16,
 
     /// <summary>
-    /// Sparse coefficients as <see cref="BFloat16"/>. Trellis codes become 8-bit codes with a scale for every 64 of them, 8.25 bits a weight, whose levels are computed where a
-    /// trellis looks each value up: a group's root mean square error is at most 1/222 of its largest value.
+    /// Sparse coefficients as <see cref="BFloat16"/>. Trellis codes become 8-bit codes with a scale for every 64 of them, 8.25 bits a
+    /// weight, whose levels are computed where a trellis looks each value up: a group's root mean square error is at most 1/222 of its largest value.
     /// </summary>
     Int8,
 }
@@ -40,6 +40,7 @@ internal static class WeightRounding
         if (precision == WeightPrecision.Float32) return values;
         float[] rounded = [.. values.Select(v => FromBFloat16(ToBFloat16(v)))];
         if (Codec.RbeCompressor.RelativeError(values, rounded) is <= 1.0 / 256) return rounded; // also where there are none
-        throw new InvalidSettingException(nameof(precision), precision, $"coefficients of {name} are beyond what bfloat16 keeps, about 1e-38 to 3.39e38. Use Float32, or scale the weights.");
+        throw new InvalidSettingException(nameof(precision), precision,
+            $"coefficients of {name} are beyond what bfloat16 keeps, about 1e-38 to 3.39e38. Use Float32, or scale the weights.");
     }
 }

@@ -26,7 +26,8 @@ public sealed unsafe class FeedForward<T>
         ArgumentNullException.ThrowIfNull(contract);
         if (contract.Inputs != expand.Outputs || contract.Outputs != expand.Inputs)
         {
-            throw new ShapeMismatchException(contract.Name, $"[{expand.Inputs}, {expand.Outputs}]", $"[{contract.Outputs}, {contract.Inputs}]", "The second matrix must lead back to the width of the first one's input.");
+            throw new ShapeMismatchException(contract.Name, $"[{expand.Inputs}, {expand.Outputs}]", $"[{contract.Outputs}, {contract.Inputs}]",
+                "The second matrix must lead back to the width of the first one's input.");
         }
 
         UpProjection = expand;
@@ -60,7 +61,8 @@ public sealed unsafe class FeedForward<T>
     /// <param name="hiddenCoefficients">Where to keep GELU's output in the coefficient domain, [Fp][width]; none keeps nothing.</param>
     /// <param name="y">Output, [Dp][width].</param>
     /// <param name="scratch">Scratch of the thread.</param>
-    internal void ForwardChunks(CoefficientBlocks<T> x, ChunkPointers<T> hidden, ChunkPointers<T> hiddenCoefficients, ChunkPointers<T> y, ScratchArea<T> scratch)
+    internal void ForwardChunks(CoefficientBlocks<T> x, ChunkPointers<T> hidden, ChunkPointers<T> hiddenCoefficients, ChunkPointers<T> y,
+        ScratchArea<T> scratch)
     {
         int group = GroupTiles, lanes = x.Lanes, count = x.Count;
         long block = (long)UpProjection.Tile * lanes, rowMoments = (long)Moments * lanes;
@@ -93,12 +95,18 @@ public sealed unsafe class FeedForward<T>
             }
 
             CoefficientBlocks<T> blocks = DownProjection.Quantize(new(x.Group, coefficients, groupMoments, default), last - first, groupCodes);
-            for (int o = 0; o < DownProjection.TileRows; o++) DownProjection.AccumulateRow(o, first, last, blocks, y.Offset(o * block), s.Offset(o * rowMoments), scratch);
+            for (int o = 0; o < DownProjection.TileRows; o++)
+            {
+                DownProjection.AccumulateRow(o, first, last, blocks, y.Offset(o * block), s.Offset(o * rowMoments), scratch);
+            }
         }
 
         for (int c = 0; c < count; c++)
         {
-            for (int o = 0; o < DownProjection.TileRows; o++) DownProjection.FinishRow(o, y[c] + (o * block), s[c] + (o * rowMoments), y[c] + (o * block), lanes);
+            for (int o = 0; o < DownProjection.TileRows; o++)
+            {
+                DownProjection.FinishRow(o, y[c] + (o * block), s[c] + (o * rowMoments), y[c] + (o * block), lanes);
+            }
         }
     }
 
@@ -125,8 +133,11 @@ public sealed unsafe class FeedForward<T>
         new Span<T>(y, (int)block).Clear();
         for (int first = 0; first < UpProjection.TileRows; first += group)
         {
-            CoefficientBlocks<T> blocks = hidden with { Coefficients = hidden.Coefficients.Offset(first * block), Moments = hidden.Moments.Offset(first * rowMoments) };
-            DownProjection.AccumulateRow(row, first, Math.Min(first + group, UpProjection.TileRows), blocks, new ChunkPointers<T>(y, 0), new ChunkPointers<T>(s, 0), scratch);
+            CoefficientBlocks<T> blocks = hidden
+                with
+            { Coefficients = hidden.Coefficients.Offset(first * block), Moments = hidden.Moments.Offset(first * rowMoments) };
+            DownProjection.AccumulateRow(row, first, Math.Min(first + group, UpProjection.TileRows), blocks, new ChunkPointers<T>(y, 0),
+                new ChunkPointers<T>(s, 0), scratch);
         }
 
         DownProjection.FinishRow(row, y, s, y, lanes);
@@ -156,7 +167,8 @@ public sealed unsafe class FeedForward<T>
     /// <param name="dx">Receives the input gradient, [Dp][width].</param>
     /// <param name="width">Lanes.</param>
     /// <param name="scratch">Scratch of the thread.</param>
-    internal void BackwardChunk(T* gyCoefficients, T* gyMoments, T* hidden, T* ghCoefficients, T* ghMoments, T* expandBiasSums, T* dx, int width, ScratchArea<T> scratch)
+    internal void BackwardChunk(T* gyCoefficients, T* gyMoments, T* hidden, T* ghCoefficients, T* ghMoments, T* expandBiasSums, T* dx, int width,
+        ScratchArea<T> scratch)
     {
         long block = (long)UpProjection.Tile * width;
         T* g = scratch.Take(block);
@@ -166,7 +178,8 @@ public sealed unsafe class FeedForward<T>
             DownProjection.AccumulateColumn(j, gyCoefficients, gyMoments, g, width, scratch);
             DownProjection.FinishColumn(j, g, g, width);
             GeluKernel.Backward(_gelu, hidden + j * block, g, g, block);
-            UpProjection.TransformGradient(j, 1, g, ghCoefficients + j * block, ghMoments + (long)j * Moments * width, expandBiasSums + (long)j * UpProjection.Tile, width);
+            UpProjection.TransformGradient(j, 1, g, ghCoefficients + j * block, ghMoments + (long)j * Moments * width,
+                expandBiasSums + (long)j * UpProjection.Tile, width);
         }
 
         for (int j = 0; j < UpProjection.TileColumns; j++)

@@ -18,7 +18,11 @@ public sealed unsafe class LayerNorm<T>
     /// <exception cref="ShapeMismatchException">Gamma and beta differ in length.</exception>
     internal LayerNorm(ParameterVector<T> parameters, string name, TransformerConfig config, float[] gamma, float[] beta, LayerNormStorage given)
     {
-        if (gamma.Length != beta.Length) throw new ShapeMismatchException($"{name}.beta", $"{gamma.Length} values like gamma", $"{beta.Length}", "Give both one value a feature.");
+        if (gamma.Length != beta.Length)
+        {
+            throw new ShapeMismatchException($"{name}.beta", $"{gamma.Length} values like gamma", $"{beta.Length}", "Give both one value a feature.");
+        }
+
         Features = config.Width;
         Gamma = Vector("gamma", gamma);
         Beta = Vector("beta", beta);

@@ -29,17 +29,20 @@ public sealed unsafe partial class MultiHeadAttention<T>
     {
         int keys = past + queries;
         if (cache is null && (batch == 1 || queries % Panel<T>.WideLanes == 0)) return 0;
-        long query = ScratchArea<T>.Size((long)HeadWidth * Panel<T>.RoundUp(queries, 16)), key = ScratchArea<T>.Size((long)HeadWidth * Panel<T>.RoundUp(keys, 16));
+        long query = ScratchArea<T>.Size((long)HeadWidth * Panel<T>.RoundUp(queries, 16)),
+            key = ScratchArea<T>.Size((long)HeadWidth * Panel<T>.RoundUp(keys, 16));
         if (backward) return 4 * (query + key);
         return 2 * (cache is null ? query + key : query + ScratchArea<T>.Size((long)HeadWidth * Block));
     }
 
     /// <summary>Appends keys and values of a head to the cache.</summary>
     internal void HeadAppend(in HeadCall call, Panel<T> qkv, LayerKvCache<T> cache) => cache.Write(
-        call.Sequence, call.Head, call.Past, qkv, PaddedWidth + (call.Head * HeadWidth), (2 * PaddedWidth) + (call.Head * HeadWidth), call.First, call.Tokens, call.Layer);
+        call.Sequence, call.Head, call.Past, qkv, PaddedWidth + (call.Head * HeadWidth), (2 * PaddedWidth) + (call.Head * HeadWidth), call.First,
+        call.Tokens, call.Layer);
 
     /// <summary>qkv panel -> att panel and row statistics. With a cache, keys and values were appended to it.</summary>
-    internal void HeadForward(in HeadCall call, HeadPart part, Panel<T> qkv, Panel<T> att, T* rowStatistics, ForwardOptions<T> options, T* weights, ScratchArea<T> scratch)
+    internal void HeadForward(in HeadCall call, HeadPart part, Panel<T> qkv, Panel<T> att, T* rowStatistics, ForwardOptions<T> options,
+        T* weights, ScratchArea<T> scratch)
     {
         AttentionProblem<T> p = Problem(call, rowStatistics);
         LayerKvCache<T>? cache = options.Cache;
@@ -88,12 +91,17 @@ public sealed unsafe partial class MultiHeadAttention<T>
             AttentionKernel.Forward(p);
         }
 
-        if (!inPlace) PanelRows.Scatter(p.Output + p.FirstQuery, p.QueryStride, att, call.Head * HeadWidth, HeadWidth, call.First + p.FirstQuery, p.EndQuery - p.FirstQuery);
+        if (!inPlace)
+        {
+            PanelRows.Scatter(p.Output + p.FirstQuery, p.QueryStride, att, call.Head * HeadWidth, HeadWidth, call.First + p.FirstQuery,
+                p.EndQuery - p.FirstQuery);
+        }
     }
 
     /// <summary>Gradient of att -> gradient of qkv: all of it, or that of a part of the queries, or that of a part of the keys and values.</summary>
     internal void HeadBackward(
-        in HeadCall call, HeadPart part, AttentionGradients which, Panel<T> qkv, Panel<T> att, Panel<T> dAtt, Panel<T> dQkv, T* rowStatistics, ForwardOptions<T> options, ScratchArea<T> scratch)
+        in HeadCall call, HeadPart part, AttentionGradients which, Panel<T> qkv, Panel<T> att, Panel<T> dAtt, Panel<T> dQkv, T* rowStatistics,
+        ForwardOptions<T> options, ScratchArea<T> scratch)
     {
         AttentionProblem<T> p = Problem(call, rowStatistics);
         bool inPlace = IsInPlace(call, qkv, options.Cache);
@@ -135,7 +143,8 @@ public sealed unsafe partial class MultiHeadAttention<T>
     }
 
     // A sequence that starts a chunk has its heads there in rows of the chunk's width, and, if longer, its next 64 tokens in the next chunk.
-    private static bool IsInPlace(in HeadCall call, Panel<T> panel, LayerKvCache<T>? cache) => cache is null && call.First % panel.Lanes == 0 && (call.Tokens % panel.Lanes == 0 || call.IsLast);
+    private static bool IsInPlace(in HeadCall call, Panel<T> panel, LayerKvCache<T>? cache) =>
+        cache is null && call.First % panel.Lanes == 0 && (call.Tokens % panel.Lanes == 0 || call.IsLast);
 
     private static void SetPanels(ref AttentionProblem<T> p, Panel<T> qkv, Panel<T> att) =>
         (p.QueryStride, p.KeyStride, p.QueryBlock, p.KeyBlock, p.OutputBlock) = (qkv.Lanes, qkv.Lanes, qkv.ChunkStride, qkv.ChunkStride, att.ChunkStride);
@@ -165,7 +174,8 @@ public sealed unsafe partial class MultiHeadAttention<T>
         };
     }
 
-    private T* Rows(Panel<T> panel, in HeadCall call, int firstFeature) => panel.Chunk(call.First / panel.Lanes) + ((long)firstFeature + (call.Head * HeadWidth)) * panel.Lanes;
+    private T* Rows(Panel<T> panel, in HeadCall call, int firstFeature) =>
+        panel.Chunk(call.First / panel.Lanes) + ((long)firstFeature + (call.Head * HeadWidth)) * panel.Lanes;
 
     private void SetMasks(ref AttentionProblem<T> p, in HeadCall call, byte* padding, T* additive, ForwardOptions<T> options)
     {
@@ -199,7 +209,11 @@ public sealed unsafe partial class MultiHeadAttention<T>
     {
         int feature = call.Head * HeadWidth, query = p.FirstQuery, queries = (p.EndQuery == 0 ? p.Queries : p.EndQuery) - query;
         int key = Math.Max(p.FirstKey, call.Past), keys = (p.EndKey == 0 ? p.Keys : p.EndKey) - key, token = call.First + key - call.Past;
-        if (p.Gradients != AttentionGradients.KeysAndValues) PanelRows.Scatter(p.QGradient + query, p.QueryStride, dQkv, feature, HeadWidth, call.First + query, queries);
+        if (p.Gradients != AttentionGradients.KeysAndValues)
+        {
+            PanelRows.Scatter(p.QGradient + query, p.QueryStride, dQkv, feature, HeadWidth, call.First + query, queries);
+        }
+
         if (p.Gradients == AttentionGradients.Queries || keys <= 0) return;
         PanelRows.Scatter(p.KGradient + key, p.KeyStride, dQkv, PaddedWidth + feature, HeadWidth, token, keys);
         PanelRows.Scatter(p.VGradient + key, p.KeyStride, dQkv, (2 * PaddedWidth) + feature, HeadWidth, token, keys);

@@ -31,7 +31,11 @@ public sealed unsafe partial class MultiHeadAttention<T>
         _all = [query, key, value, output];
         foreach (RbeLinear<T> linear in _all)
         {
-            if (linear.Inputs != d || linear.Outputs != d) throw new ShapeMismatchException(linear.Name, $"[{d}, {d}]", $"[{linear.Outputs}, {linear.Inputs}]", "The four matrices of attention are all D x D.");
+            if (linear.Inputs != d || linear.Outputs != d)
+            {
+                throw new ShapeMismatchException(linear.Name, $"[{d}, {d}]", $"[{linear.Outputs}, {linear.Inputs}]",
+                    "The four matrices of attention are all D x D.");
+            }
         }
 
         if (d % heads != 0) throw new InvalidSettingException(nameof(heads), heads, $"the width {d} must be a multiple of it.");

@@ -21,7 +21,8 @@ public sealed unsafe partial class RbeLinear<T>
 
     /// <summary>Scratch elements that the methods take at most for that many chunks.</summary>
     internal long ScratchElementsOf(int chunks) => ScratchArea<T>.Size((long)Tile * Panel<T>.WideLanes) + ScratchArea<T>.Size((long)Tile * Tile)
-        + ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideLanes) + ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideLanes * chunks);
+        + ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideLanes)
+        + ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideLanes * chunks);
 
     /// <summary>Elements of a chunk's codes of that many blocks; 0 where no product reads them.</summary>
     internal long CodeElements(int blocks, int width) =>
@@ -37,25 +38,38 @@ public sealed unsafe partial class RbeLinear<T>
     {
         if (!UsesCodes) return x;
         ChunkPointers<byte> target = new((byte*)codes, CodeElements(blocks, x.Lanes) * sizeof(T));
-        for (int c = 0; c < x.Count; c++) new Int8Activations(target[c], Int8Activations.SegmentOf(Tile), x.Lanes).Quantize((float*)x.Coefficients[c], blocks * Tile);
+        for (int c = 0; c < x.Count; c++)
+        {
+            new Int8Activations(target[c], Int8Activations.SegmentOf(Tile), x.Lanes).Quantize((float*)x.Coefficients[c], blocks * Tile);
+        }
+
         return x with { Codes = target };
     }
 
     /// <summary>As the other one, for all chunks; x points at block <paramref name="first"/>.</summary>
-    internal void AccumulateRow(int tileRow, int first, int last, CoefficientBlocks<T> x, ChunkPointers<T> yCoefficients, ChunkPointers<T> s, ScratchArea<T> scratch)
+    internal void AccumulateRow(int tileRow, int first, int last, CoefficientBlocks<T> x, ChunkPointers<T> yCoefficients, ChunkPointers<T> s,
+        ScratchArea<T> scratch)
     {
         int lanes = x.Lanes;
-        for (int c = 0; c < x.Count && _pattern is not null; c++) SparseKernel.Multiply(_pattern, _parameters.At(Coefficients!), tileRow, first, last, x.Coefficients[c], yCoefficients[c], lanes);
+        for (int c = 0; c < x.Count && _pattern is not null; c++)
+        {
+            SparseKernel.Multiply(_pattern, _parameters.At(Coefficients!), tileRow, first, last, x.Coefficients[c], yCoefficients[c], lanes);
+        }
+
         if (_base is not null)
         {
             T* tile = scratch.Take((long)Tile * Tile);
-            if (UsesCodes) Int8Kernel.Multiply(_base, TileColumns, tileRow, first, last, x.Coefficients.As<float>(), x.Codes, yCoefficients.As<float>(), x.Group, (byte*)tile);
+            if (UsesCodes) Int8Kernel.Multiply(_base, TileColumns, tileRow, first, last, x.Coefficients.As<float>(), x.Codes,
+                yCoefficients.As<float>(), x.Group, (byte*)tile);
             else QuantizedKernel.Multiply(_base, TileColumns, tileRow, first, last, x.Coefficients, yCoefficients, x.Group, tile);
         }
 
         if (_factors is null) return;
         T* alphas = _parameters.At(Alphas!) + ((long)tileRow * TileColumns + first) * BasisFunctions.Count;
-        for (int c = 0; c < x.Count; c++) AlphaKernel.MixTiles(_factors, alphas, BasisFunctions.Count, x.Moments[c], last - first, transposed: false, s[c], lanes);
+        for (int c = 0; c < x.Count; c++)
+        {
+            AlphaKernel.MixTiles(_factors, alphas, BasisFunctions.Count, x.Moments[c], last - first, transposed: false, s[c], lanes);
+        }
     }
 
     /// <summary>As the other one, for all chunks.</summary>
@@ -73,7 +87,8 @@ public sealed unsafe partial class RbeLinear<T>
         for (int c = 0; c < x.Count; c++) FinishRow(tileRow, y[c], s[c], y[c], x.Lanes);
     }
 
-    private static CoefficientBlocks<T> One(T* xCoefficients, T* moments, int width) => new(new ChunkBatch(1, width, width), new ChunkPointers<T>(xCoefficients, 0), new ChunkPointers<T>(moments, 0), default);
+    private static CoefficientBlocks<T> One(T* xCoefficients, T* moments, int width) =>
+        new(new ChunkBatch(1, width, width), new ChunkPointers<T>(xCoefficients, 0), new ChunkPointers<T>(moments, 0), default);
 
     // Single vectors, as in generation: no lanes of other tokens, no decoded tiles. For float only. A vector is [features in whole tiles],
     // its moments [tiles][16]; results differ from the panels' by rounding.

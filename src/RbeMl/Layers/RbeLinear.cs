@@ -30,7 +30,11 @@ public sealed unsafe partial class RbeLinear<T>
     {
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(matrix);
-        if (bias.Length != 0 && bias.Length != matrix.Rows) throw new ShapeMismatchException($"{name}.bias", $"{matrix.Rows} values", $"{bias.Length}", "Give one a row of the weights, or none.");
+        if (bias.Length != 0 && bias.Length != matrix.Rows)
+        {
+            throw new ShapeMismatchException($"{name}.bias", $"{matrix.Rows} values", $"{bias.Length}", "Give one a row of the weights, or none.");
+        }
+
         _parameters = parameters;
         _matrix = RbeStructure.Of(matrix);
         Name = name;
@@ -43,7 +47,8 @@ public sealed unsafe partial class RbeLinear<T>
         {
             _factors = new AlphaFactors<T>(matrix.Transform, matrix.Tile);
             parameters.Own(_factors);
-            Alphas = parameters.Add($"{name}.alphas", ParameterKind.Alpha, matrix.Alphas, scale / matrix.Tile, BasisFunctions.Get(matrix.Transform, matrix.Tile).Gram);
+            Alphas = parameters.Add($"{name}.alphas", ParameterKind.Alpha, matrix.Alphas, scale / matrix.Tile,
+                BasisFunctions.Get(matrix.Transform, matrix.Tile).Gram);
         }
 
         if (matrix.Support is { } support)
@@ -96,7 +101,8 @@ public sealed unsafe partial class RbeLinear<T>
     public long ScratchElements => ScratchElementsOf(1);
 
     /// <summary>The weights with the current values of the parameters.</summary>
-    public RbeMatrix ToMatrix() => _matrix.With(Alphas is null ? [] : _parameters.ToFloats(Alphas), Coefficients is null ? [] : _parameters.ToFloats(Coefficients));
+    public RbeMatrix ToMatrix() =>
+        _matrix.With(Alphas is null ? [] : _parameters.ToFloats(Alphas), Coefficients is null ? [] : _parameters.ToFloats(Coefficients));
 
     /// <summary>The current bias; empty without one.</summary>
     public float[] BiasValues() => Bias is null ? [] : _parameters.ToFloats(Bias);
@@ -125,7 +131,8 @@ public sealed unsafe partial class RbeLinear<T>
     }
 
     /// <summary>
-    /// yCoefficients += C(tileRow, first .. last) xCoefficients and, for alphas, s += the mixed moments. xCoefficients and moments point at block <paramref name="first"/>.
+    /// yCoefficients += C(tileRow, first .. last) xCoefficients and, for alphas, s += the mixed moments. xCoefficients and moments point at
+    /// block <paramref name="first"/>.
     /// </summary>
     internal void AccumulateRow(int tileRow, int first, int last, T* xCoefficients, T* moments, T* yCoefficients, T* s, int width, ScratchArea<T> scratch) =>
         AccumulateRow(tileRow, first, last, One(xCoefficients, moments, width), new ChunkPointers<T>(yCoefficients, 0), new ChunkPointers<T>(s, 0), scratch);
@@ -147,8 +154,17 @@ public sealed unsafe partial class RbeLinear<T>
     /// <summary>dxCoefficients += C(.., tileColumn)' gCoefficients, alphas included; gMoments are the moments of gCoefficients.</summary>
     internal void AccumulateColumn(int tileColumn, T* gCoefficients, T* gMoments, T* dxCoefficients, int width, ScratchArea<T> scratch)
     {
-        if (_pattern is not null) SparseKernel.MultiplyTransposed(_pattern, _parameters.At(Coefficients!), tileColumn, 0, TileRows, gCoefficients, dxCoefficients, width);
-        if (_base is not null) QuantizedKernel.MultiplyTransposed(_base, TileColumns, tileColumn, 0, TileRows, gCoefficients, dxCoefficients, width, scratch.Take((long)Tile * Tile));
+        if (_pattern is not null)
+        {
+            SparseKernel.MultiplyTransposed(_pattern, _parameters.At(Coefficients!), tileColumn, 0, TileRows, gCoefficients, dxCoefficients, width);
+        }
+
+        if (_base is not null)
+        {
+            QuantizedKernel.MultiplyTransposed(_base, TileColumns, tileColumn, 0, TileRows, gCoefficients, dxCoefficients, width,
+                scratch.Take((long)Tile * Tile));
+        }
+
         if (_factors is null) return;
         T* m = scratch.Take((long)BasisFunctions.FactorCount * width);
         new Span<T>(m, BasisFunctions.FactorCount * width).Clear();
@@ -190,11 +206,12 @@ public sealed unsafe partial class RbeLinear<T>
     }
 
     /// <summary>
-    /// Adds the gradients of the coefficients and alphas of one tile row, over all chunks in order, a group of chunks (<see cref="ChunkBatch"/>) after the other.
-    /// Panels: x^ and its moments, g^ and its moments. Moment panels are not read without alphas.
+    /// Adds the gradients of the coefficients and alphas of one tile row, over all chunks in order, a group of chunks
+    /// (<see cref="ChunkBatch"/>) after the other. Panels: x^ and its moments, g^ and its moments. Moment panels are not read without alphas.
     /// </summary>
     internal void GradientRow(
-        int tileRow, Panel<T> xCoefficients, Panel<T> xMoments, int xMomentFirstRow, Panel<T> gCoefficients, int gFirstRow, Panel<T> gMoments, int gMomentFirstRow, int group, ParameterVector<T> gradients)
+        int tileRow, Panel<T> xCoefficients, Panel<T> xMoments, int xMomentFirstRow, Panel<T> gCoefficients, int gFirstRow, Panel<T> gMoments,
+        int gMomentFirstRow, int group, ParameterVector<T> gradients)
     {
         int lanes = xCoefficients.Lanes;
         for (int chunk = 0; chunk < xCoefficients.Chunks; chunk += group)
@@ -203,7 +220,8 @@ public sealed unsafe partial class RbeLinear<T>
             if (_pattern is not null)
             {
                 SparseKernel.Gradient(
-                    _pattern, tileRow, xCoefficients.Chunk(chunk), xCoefficients.ChunkStride, gCoefficients.Chunk(chunk) + (long)gFirstRow * lanes, gCoefficients.ChunkStride, chunks, lanes, gradients.At(Coefficients!));
+                    _pattern, tileRow, xCoefficients.Chunk(chunk), xCoefficients.ChunkStride,
+                    gCoefficients.Chunk(chunk) + (long)gFirstRow * lanes, gCoefficients.ChunkStride, chunks, lanes, gradients.At(Coefficients!));
             }
 
             if (_factors is null) continue;
@@ -219,7 +237,8 @@ public sealed unsafe partial class RbeLinear<T>
     {
         for (int chunk = 0; chunk < xCoefficients.Chunks; chunk++)
         {
-            GradientRow(tileRow, xCoefficients.Chunk(chunk), gCoefficients.Chunk(chunk) + (long)tileRow * Tile * xCoefficients.Lanes, xCoefficients.Lanes, gradients, scratch);
+            GradientRow(tileRow, xCoefficients.Chunk(chunk), gCoefficients.Chunk(chunk) + (long)tileRow * Tile * xCoefficients.Lanes,
+                xCoefficients.Lanes, gradients, scratch);
         }
     }
 

@@ -8,7 +8,10 @@ public enum ActivationOffload
     /// <summary>They stay where the forward wrote them.</summary>
     None,
 
-    /// <summary>Panels are held as bf16 and expanded into shared scratch for the backward: half the memory, gradients change by the rounding (at most 2^-8 of a value, in the norm less than 2^-9).</summary>
+    /// <summary>
+    /// Panels are held as bf16 and expanded into shared scratch for the backward: half the memory, gradients change by the rounding (at
+    /// most 2^-8 of a value, in the norm less than 2^-9).
+    /// </summary>
     BFloat16,
 
     /// <summary>They go to a temporary file as they are and come back for the backward: the same gradients, bit for bit.</summary>
@@ -108,7 +111,8 @@ internal sealed unsafe class SpillStore<T>(SpillFile file, int region, bool owns
     public override void Prepare(long bytes)
     {
         if (ownsFile) file.Prepare(bytes, 1);
-        else if (bytes > file.RegionBytes) throw new InvalidOperationException($"The spill file's regions have {Amount.Of(file.RegionBytes, "byte")}, {bytes} are needed. Prepare the file for the whole model first.");
+        else if (bytes > file.RegionBytes) throw new InvalidOperationException(
+            $"The spill file's regions have {Amount.Of(file.RegionBytes, "byte")}, {bytes} are needed. Prepare the file for the whole model first.");
     }
 
     public override void Dispose()

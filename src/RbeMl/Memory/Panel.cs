@@ -124,7 +124,10 @@ internal sealed unsafe class Panel<T> : IDisposable
         Check(rows.Length);
         fixed (T* target = rows)
         {
-            for (int chunk = 0; chunk < Chunks; chunk++) Transpose(Chunk(chunk), Features, TokensIn(chunk), Lanes, target + (long)chunk * Lanes * Features, Features);
+            for (int chunk = 0; chunk < Chunks; chunk++)
+            {
+                Transpose(Chunk(chunk), Features, TokensIn(chunk), Lanes, target + (long)chunk * Lanes * Features, Features);
+            }
         }
     }
 

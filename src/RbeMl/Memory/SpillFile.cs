@@ -9,9 +9,9 @@ namespace RbeMl.Memory;
 /// every step. It is deleted when disposed. A process that was killed leaves its file behind; the next one to use the folder deletes it: the name
 /// carries process and start time, and an open file is locked, so that a living process keeps its own.
 /// <para>
-/// It is read and written, not mapped into memory, because pages of a mapped file count as resident. Measured with 288 MiB moved there and back: reads and writes
-/// add 6 MiB to the resident memory; a mapping of the whole file is 1.3 times as fast but adds 293 MiB, which spilling is there to avoid; mapping piece by piece adds 6 MiB
-/// but takes twenty times as long to write, as each unmapping waits for the disk.
+/// It is read and written, not mapped into memory, because pages of a mapped file count as resident. Measured with 288 MiB moved there and
+/// back: reads and writes add 6 MiB to the resident memory; a mapping of the whole file is 1.3 times as fast but adds 293 MiB, which
+/// spilling is there to avoid; mapping piece by piece adds 6 MiB but takes twenty times as long to write, as each unmapping waits for the disk.
 /// </para>
 /// </summary>
 internal sealed unsafe class SpillFile : IDisposable
@@ -98,7 +98,11 @@ internal sealed unsafe class SpillFile : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegative(region);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(region, Regions);
-        if (offset < 0 || count < 0 || offset > RegionBytes - count) throw new ArgumentOutOfRangeException(nameof(offset), offset, $"The region has {Amount.Of(RegionBytes, "byte")}.");
+        if (offset < 0 || count < 0 || offset > RegionBytes - count)
+        {
+            throw new ArgumentOutOfRangeException(nameof(offset), offset, $"The region has {Amount.Of(RegionBytes, "byte")}.");
+        }
+
         long at = (region * RegionBytes) + offset;
         try
         {
@@ -121,7 +125,8 @@ internal sealed unsafe class SpillFile : IDisposable
     }
 
     private RbeFileException Failure(Exception error, string what) =>
-        new(Path, $"{what} ({IoReason.Of(error)}). Choose a folder on a disk with more space, a smaller batch, or full checkpointing without a spill file.", error);
+        new(Path, $"{what} ({IoReason.Of(error)}). Choose a folder on a disk with more space, a smaller batch, or full checkpointing "
+            + $"without a spill file.", error);
 
     private void Close()
     {

@@ -11,8 +11,8 @@ internal interface IParallelWork
 
 /// <summary>
 /// A fixed number of threads that run loops over independent items. Which thread takes which item is not defined, so bodies must not
-/// let their results depend on it: that is what makes results the same, bit for bit, for any number of threads. The threads end when the pool is disposed, or collected
-/// without that.
+/// let their results depend on it: that is what makes results the same, bit for bit, for any number of threads. The threads end when the
+/// pool is disposed, or collected without that.
 /// </summary>
 public sealed unsafe class WorkerPool : IDisposable
 {
@@ -198,8 +198,8 @@ public sealed unsafe class WorkerPool : IDisposable
             return false;
         }
 
-        // Counting itself as asleep before it looks at the generation, while the caller counts the generation before it looks for sleepers, a thread cannot miss
-        // its call; all sleepers are woken together, so none can take another's call.
+        // Counting itself as asleep before it looks at the generation, while the caller counts the generation before it looks for sleepers,
+        // a thread cannot miss its call; all sleepers are woken together, so none can take another's call.
         private void Sleep(int seen)
         {
             lock (_wake)

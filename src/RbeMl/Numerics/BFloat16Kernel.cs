@@ -6,7 +6,10 @@ namespace RbeMl.Numerics;
 /// <summary>Rounding of arrays to bf16 and back. Integer arithmetic, so any vector width gives the same bits.</summary>
 internal static unsafe class BFloat16Kernel
 {
-    /// <summary>y = the bits of x rounded to bf16 (8 bits of significand), to nearest, ties to even; a NaN stays one. The relative error is at most 2^-8, in the norm of an array about 2^-9.4.</summary>
+    /// <summary>
+    /// y = the bits of x rounded to bf16 (8 bits of significand), to nearest, ties to even; a NaN stays one. The relative error is at most
+    /// 2^-8, in the norm of an array about 2^-9.4.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Round(float* x, ushort* y, long count)
     {

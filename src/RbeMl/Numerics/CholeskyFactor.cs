@@ -16,7 +16,11 @@ internal static unsafe class CholeskyFactor
     /// <exception cref="NonFiniteException">The matrix is not positive definite to working precision.</exception>
     public static void Factor(double[] matrix, int size, ParallelOptions? parallel = null)
     {
-        if (size % SymmetricUpdate.Strip != 0 || matrix.LongLength != (long)size * size) throw new ArgumentException("A square matrix of a multiple of 16 rows is needed.", nameof(matrix));
+        if (size % SymmetricUpdate.Strip != 0 || matrix.LongLength != (long)size * size)
+        {
+            throw new ArgumentException("A square matrix of a multiple of 16 rows is needed.", nameof(matrix));
+        }
+
         double[] packed = new double[size * Block];
         parallel ??= new ParallelOptions();
         fixed (double* a = matrix, p = packed)
@@ -48,7 +52,9 @@ internal static unsafe class CholeskyFactor
             if (!(pivot > 0) || !double.IsFinite(pivot))
             {
                 throw new NonFiniteException(
-                    "second moment", FormattableString.Invariant($"pivot {pivot} at feature {k + j}: the damped matrix is not positive definite. Use more damping, or look for huge activations."));
+                    "second moment",
+                    FormattableString.Invariant(
+                    $"pivot {pivot} at feature {k + j}: the damped matrix is not positive definite. Use more damping, or look for huge activations."));
             }
 
             double inverse = 1 / Math.Sqrt(pivot);
@@ -88,7 +94,10 @@ internal static unsafe class CholeskyFactor
         const int strip = SymmetricUpdate.Strip;
         for (int s = 0; s < columns / strip; s++)
         {
-            for (int j = 0; j < rows; j++, packed += strip) new Span<double>(a + (k + j) * size + first + s * strip, strip).CopyTo(new Span<double>(packed, strip));
+            for (int j = 0; j < rows; j++, packed += strip)
+            {
+                new Span<double>(a + (k + j) * size + first + s * strip, strip).CopyTo(new Span<double>(packed, strip));
+            }
         }
     }
 }

@@ -46,7 +46,8 @@ internal static unsafe partial class ElementwiseTranspose
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Four(float* x, long ldx, float* y, long ldy)
     {
-        Vector128<ulong> a = Vector128.Load((ulong*)x), b = Vector128.Load((ulong*)(x + ldx)), c = Vector128.Load((ulong*)(x + 2 * ldx)), d = Vector128.Load((ulong*)(x + 3 * ldx));
+        Vector128<ulong> a = Vector128.Load((ulong*)x), b = Vector128.Load((ulong*)(x + ldx)), c = Vector128.Load((ulong*)(x + 2 * ldx)),
+            d = Vector128.Load((ulong*)(x + 3 * ldx));
         Pairs(Vector128.Create(a.GetLower(), c.GetLower()), Vector128.Create(b.GetLower(), d.GetLower()), y, ldy);
         Pairs(Vector128.Create(a.GetUpper(), c.GetUpper()), Vector128.Create(b.GetUpper(), d.GetUpper()), y + 2 * ldy, ldy);
     }

@@ -50,6 +50,8 @@ internal static unsafe class FiniteSearch
     public static float[] Require(string name, float[] values)
     {
         int bad = IndexOfNonFinite(values);
-        return bad < 0 ? values : throw new NonFiniteException(name, FormattableString.Invariant($"value {values[bad]} at element {bad} of the decoded tensor. The training diverged: lower the learning rate."));
+        return bad < 0 ? values
+            : throw new NonFiniteException(name,
+                FormattableString.Invariant($"value {values[bad]} at element {bad} of the decoded tensor. The training diverged: lower the learning rate."));
     }
 }

@@ -8,7 +8,8 @@ internal static unsafe class GemmLanes
     // Terms of the sum done at a time: a strip of B of 2 x 16 columns then takes 32 KB, and rows of A that share it are done in a row.
     private const int BlockK = 256, BlockKTransposed = 64, BlockM = 64;
 
-    internal readonly struct MultiplyWork(int m, int n, int k, float* a, long strideM, long strideK, float* b, long ldb, float* c, long ldc, bool accumulate) : ILaneWork
+    internal readonly struct MultiplyWork(int m, int n, int k, float* a, long strideM, long strideK, float* b, long ldb, float* c, long ldc,
+        bool accumulate) : ILaneWork
     {
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes> => Multiply<TLanes>(m, n, k, a, strideM, strideK, b, ldb, c, ldc, accumulate);

@@ -170,9 +170,10 @@ internal readonly unsafe struct LanesScalar : ILanes<LanesScalar>
 }
 
 /// <summary>
-/// Bits of the two floating-point formats. A normal half is its 15 bits below the sign, shifted into a float's exponent and mantissa, with 112 added to the exponent: n. Half of a
-/// subnormal one is n - 2^-15, so n + min(0, n - 2^-14) is right for both, exactly, and no step meets a subnormal float, which processors are slow at.
-/// The way back rounds to the nearest, ties to even, as IEEE 754 does; its input is at most 65504 after rounding.
+/// Bits of the two floating-point formats. A normal half is its 15 bits below the sign, shifted into a float's exponent and mantissa, with
+/// 112 added to the exponent: n. Half of a subnormal one is n - 2^-15, so n + min(0, n - 2^-14) is right for both, exactly, and no step
+/// meets a subnormal float, which processors are slow at. The way back rounds to the nearest, ties to even, as IEEE 754 does; its input is
+/// at most 65504 after rounding.
 /// </summary>
 internal static class HalfBits
 {
@@ -190,7 +191,10 @@ internal static class HalfBits
     /// <summary>2^-14, the smallest normal half, as the bits of a float.</summary>
     internal const uint SmallestNormal = 113u << 23;
 
-    /// <summary>Takes 112 from the exponent and adds just less than half a unit of the last place kept; the last bit kept, added too, makes ties even.</summary>
+    /// <summary>
+    /// Takes 112 from the exponent and adds just less than half a unit of the last place kept; the last bit kept, added too, makes ties
+    /// even.
+    /// </summary>
     internal const uint Rounding = unchecked(0u - (112u << 23)) + 0xFFF;
 
     /// <summary>A half below <see cref="SmallestNormal"/> is the mantissa of 0.5 + x, which the addition rounds.</summary>

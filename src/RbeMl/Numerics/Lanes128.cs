@@ -47,7 +47,8 @@ internal readonly unsafe struct Lanes128 : ILanes<Lanes128>
     public static Lanes128 FmaNegated(Lanes128 a, Lanes128 b, Lanes128 c) => new(Fused(-a.V, b.V, c.V));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes128 Max(Lanes128 a, Lanes128 b) => new(Vector128.ConditionalSelect(Vector128.GreaterThan(a.V, b.V), a.V, b.V)); // NaN as on x86, everywhere
+    // NaN as on x86, everywhere
+    public static Lanes128 Max(Lanes128 a, Lanes128 b) => new(Vector128.ConditionalSelect(Vector128.GreaterThan(a.V, b.V), a.V, b.V));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes128 Min(Lanes128 a, Lanes128 b) => new(Vector128.ConditionalSelect(Vector128.LessThan(a.V, b.V), a.V, b.V));
@@ -63,7 +64,8 @@ internal readonly unsafe struct Lanes128 : ILanes<Lanes128>
         new(a.V * ((Vector128.ConvertToInt32Native(n.V) + Vector128.Create(127)) << 23).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes128 SelectLess(Lanes128 x, Lanes128 y, Lanes128 a, Lanes128 b) => new(Vector128.ConditionalSelect(Vector128.LessThan(x.V, y.V), a.V, b.V));
+    public static Lanes128 SelectLess(Lanes128 x, Lanes128 y, Lanes128 a, Lanes128 b) =>
+        new(Vector128.ConditionalSelect(Vector128.LessThan(x.V, y.V), a.V, b.V));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Lanes128 a) => Vector128.Sum(a.V);
@@ -89,12 +91,14 @@ internal readonly unsafe struct Lanes128 : ILanes<Lanes128>
         Vector128<uint> bits = a.V.AsUInt32(), size = bits & Vector128.Create(0x7FFFFFFFu), odd = (size >> 13) & Vector128<uint>.One;
         Vector128<uint> normal = (size + Vector128.Create(HalfBits.Rounding) + odd) >> 13;
         Vector128<uint> small = (size.AsSingle() + Vector128.Create(HalfBits.SubnormalShift)).AsUInt32() - Vector128.Create(HalfBits.SubnormalBits);
-        Vector128<uint> half = Vector128.ConditionalSelect(Vector128.LessThan(size, Vector128.Create(HalfBits.SmallestNormal)), small, normal) | ((bits ^ size) >> 16);
+        Vector128<uint> half =
+            Vector128.ConditionalSelect(Vector128.LessThan(size, Vector128.Create(HalfBits.SmallestNormal)), small, normal) | ((bits ^ size) >> 16);
         *(ulong*)p = Vector128.Narrow(half, half).AsUInt64().ToScalar();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes128 LoadByte(sbyte* p) => new(Vector128.ConvertToSingle(Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(uint*)p).AsSByte()))));
+    public static Lanes128 LoadByte(sbyte* p) =>
+        new(Vector128.ConvertToSingle(Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(uint*)p).AsSByte()))));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreByte(Lanes128 a, sbyte* p)
@@ -111,7 +115,10 @@ internal readonly unsafe struct Lanes128 : ILanes<Lanes128>
     private static Vector128<float> Fused(Vector128<float> a, Vector128<float> b, Vector128<float> c) =>
         Wide.Fuses ? Vector128.FusedMultiplyAdd(a, b, c) : FusedInDouble(a, b, c);
 
-    /// <summary>a * b + c, rounded once, without an instruction for it: in double the product is exact, and a sum rounded to odd can be rounded again (Boldo and Melquiond 2008).</summary>
+    /// <summary>
+    /// a * b + c, rounded once, without an instruction for it: in double the product is exact, and a sum rounded to odd can be rounded
+    /// again (Boldo and Melquiond 2008).
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static Vector128<float> FusedInDouble(Vector128<float> a, Vector128<float> b, Vector128<float> c)
     {
@@ -126,7 +133,8 @@ internal readonly unsafe struct Lanes128 : ILanes<Lanes128>
     private static Vector128<double> SumToOdd(Vector128<double> p, Vector128<double> c)
     {
         Vector128<double> sum = p + c, ofC = sum - p, error = (p - (sum - ofC)) + (c - ofC), zero = Vector128<double>.Zero;
-        Vector128<long> bits = sum.AsInt64(), one = Vector128<long>.One, inexact = (Vector128.LessThan(error, zero) | Vector128.GreaterThan(error, zero)).AsInt64();
+        Vector128<long> bits = sum.AsInt64(), one = Vector128<long>.One,
+            inexact = (Vector128.LessThan(error, zero) | Vector128.GreaterThan(error, zero)).AsInt64();
         return (bits + ((((bits ^ error.AsInt64()) >> 63) | one) & inexact & ((bits & one) - one))).AsDouble();
     }
 }

@@ -64,7 +64,8 @@ internal readonly unsafe struct Lanes256 : ILanes<Lanes256>
         new(a.V * ((Vector256.ConvertToInt32Native(n.V) + Vector256.Create(127)) << 23).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 SelectLess(Lanes256 x, Lanes256 y, Lanes256 a, Lanes256 b) => new(Vector256.ConditionalSelect(Vector256.LessThan(x.V, y.V), a.V, b.V));
+    public static Lanes256 SelectLess(Lanes256 x, Lanes256 y, Lanes256 a, Lanes256 b) =>
+        new(Vector256.ConditionalSelect(Vector256.LessThan(x.V, y.V), a.V, b.V));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Lanes256 a) => Vector256.Sum(a.V);
@@ -106,7 +107,8 @@ internal readonly unsafe struct Lanes256 : ILanes<Lanes256>
         Vector256<uint> bits = a.V.AsUInt32(), size = bits & Vector256.Create(0x7FFFFFFFu), odd = (size >> 13) & Vector256<uint>.One;
         Vector256<uint> normal = (size + Vector256.Create(HalfBits.Rounding) + odd) >> 13;
         Vector256<uint> small = (size.AsSingle() + Vector256.Create(HalfBits.SubnormalShift)).AsUInt32() - Vector256.Create(HalfBits.SubnormalBits);
-        Vector256<uint> half = Vector256.ConditionalSelect(Vector256.LessThan(size, Vector256.Create(HalfBits.SmallestNormal)), small, normal) | ((bits ^ size) >> 16);
+        Vector256<uint> half =
+            Vector256.ConditionalSelect(Vector256.LessThan(size, Vector256.Create(HalfBits.SmallestNormal)), small, normal) | ((bits ^ size) >> 16);
         Vector128.Narrow(half.GetLower(), half.GetUpper()).Store(p);
     }
 

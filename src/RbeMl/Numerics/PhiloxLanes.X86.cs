@@ -36,7 +36,8 @@ internal static unsafe partial class PhiloxLanes
     private static Lanes512 Select512(in DropoutStream stream, Vector512<ulong> even, Vector512<ulong> odd)
     {
         Vector512<uint> words = ((even & Vector512.Create(0xFFFFFFFFUL)) | (odd << 32)).AsUInt32();
-        return new(Vector512.ConditionalSelect(Vector512.LessThan(words, Vector512.Create(stream.Threshold)).AsSingle(), Vector512<float>.Zero, Vector512.Create(stream.Keep)));
+        return new(Vector512.ConditionalSelect(Vector512.LessThan(words, Vector512.Create(stream.Threshold)).AsSingle(), Vector512<float>.Zero,
+            Vector512.Create(stream.Keep)));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -68,6 +69,7 @@ internal static unsafe partial class PhiloxLanes
     private static Lanes256 Select256(in DropoutStream stream, Vector256<ulong> even, Vector256<ulong> odd)
     {
         Vector256<uint> words = ((even & Vector256.Create(0xFFFFFFFFUL)) | (odd << 32)).AsUInt32();
-        return new(Vector256.ConditionalSelect(Vector256.LessThan(words, Vector256.Create(stream.Threshold)).AsSingle(), Vector256<float>.Zero, Vector256.Create(stream.Keep)));
+        return new(Vector256.ConditionalSelect(Vector256.LessThan(words, Vector256.Create(stream.Threshold)).AsSingle(), Vector256<float>.Zero,
+            Vector256.Create(stream.Keep)));
     }
 }

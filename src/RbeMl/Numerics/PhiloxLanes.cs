@@ -19,12 +19,16 @@ internal static unsafe partial class PhiloxLanes
         if (typeof(TLanes) == typeof(Lanes512))
         {
             Factors512(stream, row, group, out Lanes512 a, out Lanes512 b, out Lanes512 c, out Lanes512 d);
-            (f0, f1, f2, f3) = (Unsafe.BitCast<Lanes512, TLanes>(a), Unsafe.BitCast<Lanes512, TLanes>(b), Unsafe.BitCast<Lanes512, TLanes>(c), Unsafe.BitCast<Lanes512, TLanes>(d));
+            (f0, f1, f2, f3) =
+                (Unsafe.BitCast<Lanes512, TLanes>(a), Unsafe.BitCast<Lanes512, TLanes>(b), Unsafe.BitCast<Lanes512, TLanes>(c),
+                    Unsafe.BitCast<Lanes512, TLanes>(d));
         }
         else if (typeof(TLanes) == typeof(Lanes256))
         {
             Factors256(stream, row, group, out Lanes256 a, out Lanes256 b, out Lanes256 c, out Lanes256 d);
-            (f0, f1, f2, f3) = (Unsafe.BitCast<Lanes256, TLanes>(a), Unsafe.BitCast<Lanes256, TLanes>(b), Unsafe.BitCast<Lanes256, TLanes>(c), Unsafe.BitCast<Lanes256, TLanes>(d));
+            (f0, f1, f2, f3) =
+                (Unsafe.BitCast<Lanes256, TLanes>(a), Unsafe.BitCast<Lanes256, TLanes>(b), Unsafe.BitCast<Lanes256, TLanes>(c),
+                    Unsafe.BitCast<Lanes256, TLanes>(d));
         }
         else Each(stream, row, group, out f0, out f1, out f2, out f3);
     }

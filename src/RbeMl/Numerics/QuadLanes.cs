@@ -92,7 +92,8 @@ internal readonly unsafe struct QuadLanes<TLanes> : ILanes<QuadLanes<TLanes>>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static QuadLanes<TLanes> SelectLess(QuadLanes<TLanes> x, QuadLanes<TLanes> y, QuadLanes<TLanes> a, QuadLanes<TLanes> b) =>
-        new(TLanes.SelectLess(x._a, y._a, a._a, b._a), TLanes.SelectLess(x._b, y._b, a._b, b._b), TLanes.SelectLess(x._c, y._c, a._c, b._c), TLanes.SelectLess(x._d, y._d, a._d, b._d));
+        new(TLanes.SelectLess(x._a, y._a, a._a, b._a), TLanes.SelectLess(x._b, y._b, a._b, b._b), TLanes.SelectLess(x._c, y._c, a._c, b._c),
+            TLanes.SelectLess(x._d, y._d, a._d, b._d));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(QuadLanes<TLanes> a) => TLanes.Sum(TLanes.Add(TLanes.Add(a._a, a._b), TLanes.Add(a._c, a._d)));
@@ -106,7 +107,8 @@ internal readonly unsafe struct QuadLanes<TLanes> : ILanes<QuadLanes<TLanes>>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static QuadLanes<TLanes> LoadSpread(float* p, int times) =>
-        new(TLanes.LoadSpread(p, times), TLanes.LoadSpread(p + TLanes.Count / times, times), TLanes.LoadSpread(p + 2 * TLanes.Count / times, times), TLanes.LoadSpread(p + 3 * TLanes.Count / times, times));
+        new(TLanes.LoadSpread(p, times), TLanes.LoadSpread(p + TLanes.Count / times, times),
+            TLanes.LoadSpread(p + 2 * TLanes.Count / times, times), TLanes.LoadSpread(p + 3 * TLanes.Count / times, times));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static QuadLanes<TLanes> LoadHalf(ushort* p) =>
@@ -136,5 +138,6 @@ internal readonly unsafe struct QuadLanes<TLanes> : ILanes<QuadLanes<TLanes>>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static QuadLanes<TLanes> LoadBFloat16(ushort* p) =>
-        new(TLanes.LoadBFloat16(p), TLanes.LoadBFloat16(p + TLanes.Count), TLanes.LoadBFloat16(p + 2 * TLanes.Count), TLanes.LoadBFloat16(p + 3 * TLanes.Count));
+        new(TLanes.LoadBFloat16(p), TLanes.LoadBFloat16(p + TLanes.Count), TLanes.LoadBFloat16(p + 2 * TLanes.Count),
+            TLanes.LoadBFloat16(p + 3 * TLanes.Count));
 }

@@ -15,7 +15,10 @@ internal static unsafe class VectorKernel
     public static void Normalize(float* x, float* gamma, float* beta, float* y, int features, float epsilon) =>
         Wide.Run(new NormalizeWork(x, gamma, beta, y, features, epsilon));
 
-    /// <summary>y = M x, M being stored by columns: <c>[size][size]</c>, a column of the product after the other. size is 32, 64 or 128; y may not be x.</summary>
+    /// <summary>
+    /// y = M x, M being stored by columns: <c>[size][size]</c>, a column of the product after the other. size is 32, 64 or 128; y may not
+    /// be x.
+    /// </summary>
     public static void Transform(float* columns, float* x, float* y, int size) =>
         Wide.Run(new TransformWork(columns, x, y, size));
 
@@ -142,7 +145,10 @@ internal static unsafe class VectorKernel
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes>
         {
-            for (int r = 0; r < rows; r += TLanes.Count) TLanes.Store(TLanes.Add(TLanes.Load(y + r), TLanes.SumRows(partials + ((long)r * TLanes.Count))), y + r);
+            for (int r = 0; r < rows; r += TLanes.Count)
+            {
+                TLanes.Store(TLanes.Add(TLanes.Load(y + r), TLanes.SumRows(partials + ((long)r * TLanes.Count))), y + r);
+            }
         }
     }
 }

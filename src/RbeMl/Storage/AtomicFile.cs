@@ -61,7 +61,10 @@ internal static partial class AtomicFile
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
     public static void WriteText(string path, string text) => Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
 
-    /// <summary>Creates a folder where it is missing, makes sure that files can be written there, and removes temporary files of processes that were killed.</summary>
+    /// <summary>
+    /// Creates a folder where it is missing, makes sure that files can be written there, and removes temporary files of processes that were
+    /// killed.
+    /// </summary>
     /// <param name="folder">The folder.</param>
     /// <exception cref="RbeFileException">The folder cannot be made or written to.</exception>
     public static void CheckFolder(string folder)
@@ -73,7 +76,8 @@ internal static partial class AtomicFile
             folder = Path.GetFullPath(folder);
             TemporaryNames.DeleteLeftovers(folder);
             string probe = TemporaryNames.New(folder, "probe", TemporaryNames.Temporary);
-            using (FileStream stream = new(probe, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose)) TemporaryNames.Release(probe);
+            using (FileStream stream =
+                new(probe, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose)) TemporaryNames.Release(probe);
         }
         catch (Exception error) when (IoReason.Is(error))
         {
@@ -91,7 +95,11 @@ internal static partial class AtomicFile
         if (stream) return;
         if (Directory.Exists(target)) throw new RbeFileException(path, "is a folder where a file is to be written. Remove it, or choose another name.");
         int bytes = Encoding.UTF8.GetByteCount(Path.GetFileName(target));
-        if (bytes > LongestName) throw new RbeFileException(path, $"has a name of {Amount.Of(bytes, "byte")}, at most {LongestName} fit. Choose a shorter one.");
+        if (bytes > LongestName)
+        {
+            throw new RbeFileException(path, $"has a name of {Amount.Of(bytes, "byte")}, at most {LongestName} fit. Choose a shorter one.");
+        }
+
         CheckFolder(Path.GetDirectoryName(target) ?? target);
     }
 
@@ -119,6 +127,7 @@ internal static partial class AtomicFile
 
     // Windows lets nobody replace a file that is mapped, as that of a loaded model may be.
     private static string Mend(string path) => OperatingSystem.IsWindows() && File.Exists(path)
-        ? "If a model loaded from it with Map = true is in use, load it with Map = false or save under another name; else choose a folder you may write to, with space left."
+        ? "If a model loaded from it with Map = true is in use, load it with Map = false or save under another name; else choose a "
+            + "folder you may write to, with space left."
         : "Choose a folder you may write to, with space left.";
 }

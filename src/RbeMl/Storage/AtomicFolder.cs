@@ -25,7 +25,11 @@ internal static class AtomicFolder
             string parent = Path.GetDirectoryName(target) ?? throw new RbeFileException(path, "is the root of a drive. Choose a folder within.");
             Recover(parent, target);
             if (File.Exists(target)) throw new RbeFileException(path, "is a file where a folder is to be written. Remove it, or choose another name.");
-            if (Directory.Exists(target) && !mayReplace(target)) throw new RbeFileException(path, "is a folder that holds other files. Choose a new folder, or empty this one.");
+            if (Directory.Exists(target) && !mayReplace(target))
+            {
+                throw new RbeFileException(path, "is a folder that holds other files. Choose a new folder, or empty this one.");
+            }
+
             AtomicFile.CheckFolder(parent);
             temporary = TemporaryNames.New(parent, Path.GetFileName(target), TemporaryNames.Temporary);
             Directory.CreateDirectory(temporary);
@@ -40,7 +44,8 @@ internal static class AtomicFolder
         {
             throw new RbeFileException(path, $"cannot be written ({IoReason.Of(error)}). Choose a folder you may write to, with space left.", error);
         }
-        catch (RbeFileException error) when (temporary is not null && error.Path.StartsWith(temporary, StringComparison.Ordinal) && error.InnerException is { } cause && IoReason.Is(cause))
+        catch (RbeFileException error) when (temporary is not null && error.Path.StartsWith(temporary, StringComparison.Ordinal)
+            && error.InnerException is { } cause && IoReason.Is(cause))
         {
             // A file of the folder, whose temporary name tells nobody anything.
             throw new RbeFileException(path, $"cannot be written ({IoReason.Of(cause)}). Choose a folder you may write to, with space left.", error);

@@ -36,7 +36,14 @@ internal static class FileKinds
         {
             try
             {
-                return ModeOf(path) switch { 0 => FileKind.Missing, Regular => FileKind.Plain, Folder => FileKind.Folder, Fifo or Socket => FileKind.Pipe, _ => FileKind.Device };
+                return ModeOf(path) switch
+                {
+                    0 => FileKind.Missing,
+                    Regular => FileKind.Plain,
+                    Folder => FileKind.Folder,
+                    Fifo or Socket => FileKind.Pipe,
+                    _ => FileKind.Device
+                };
             }
             catch (EntryPointNotFoundException)
             {
@@ -47,7 +54,12 @@ internal static class FileKinds
         if (Directory.Exists(path)) return FileKind.Folder;
         if (!File.Exists(path)) return FileKind.Missing;
         string full = Path.GetFullPath(path);
-        if (OperatingSystem.IsWindows()) return full.StartsWith(@"\\.\pipe\", StringComparison.OrdinalIgnoreCase) ? FileKind.Pipe : full.StartsWith(@"\\.\", StringComparison.Ordinal) ? FileKind.Device : FileKind.Plain;
+        if (OperatingSystem.IsWindows())
+        {
+            return full.StartsWith(@"\\.\pipe\", StringComparison.OrdinalIgnoreCase) ? FileKind.Pipe
+                : full.StartsWith(@"\\.\", StringComparison.Ordinal) ? FileKind.Device : FileKind.Plain;
+        }
+
         if (full is "/dev/stdin" or "/dev/stdout" or "/dev/stderr" || full.StartsWith("/dev/fd/", StringComparison.Ordinal)) return FileKind.Pipe;
         return full.StartsWith("/dev/", StringComparison.Ordinal) ? FileKind.Device : FileKind.Plain;
     }

@@ -30,7 +30,8 @@ internal static class FileReading
     }
 
     /// <summary>The error for a file that the system does not let us read.</summary>
-    public static RbeFileException Unreadable(string path, Exception error) => new(path, $"cannot be read ({IoReason.Of(error)}). Check that it is a plain file you may read.", error);
+    public static RbeFileException Unreadable(string path, Exception error) =>
+        new(path, $"cannot be read ({IoReason.Of(error)}). Check that it is a plain file you may read.", error);
 
     /// <summary>All bytes of a file of at most <paramref name="limit"/> bytes.</summary>
     public static byte[] Bytes(string path, string wanted, int limit)
@@ -39,7 +40,11 @@ internal static class FileReading
         try
         {
             long length = RandomAccess.GetLength(handle);
-            if (length > limit) throw new RbeFileException(path, $"has {Amount.Of(length, "byte")}; {wanted} has at most {limit}. Check that it is the right file.");
+            if (length > limit)
+            {
+                throw new RbeFileException(path, $"has {Amount.Of(length, "byte")}; {wanted} has at most {limit}. Check that it is the right file.");
+            }
+
             byte[] bytes = new byte[(int)length];
             int read = 0;
             while (read < bytes.Length && RandomAccess.Read(handle, bytes.AsSpan(read), read) is > 0 and int more) read += more;

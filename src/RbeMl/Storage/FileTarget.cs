@@ -16,7 +16,11 @@ internal readonly record struct FileTarget(string FullName, bool IsStream)
         {
             if (IsDescriptor(target)) return new FileTarget(target, true);
             FileInfo file = new(target);
-            if (file.LinkTarget is null) return new FileTarget(target, !OperatingSystem.IsWindows() && FileKinds.Of(target) is FileKind.Pipe or FileKind.Device);
+            if (file.LinkTarget is null)
+            {
+                return new FileTarget(target, !OperatingSystem.IsWindows() && FileKinds.Of(target) is FileKind.Pipe or FileKind.Device);
+            }
+
             target = file.ResolveLinkTarget(returnFinalTarget: false)!.FullName;
         }
 
@@ -33,5 +37,6 @@ internal readonly record struct FileTarget(string FullName, bool IsStream)
 
     // Links of an open descriptor may lead to a pipe without a name, or to the file that standard output goes to.
     private static bool IsDescriptor(string path) => !OperatingSystem.IsWindows() &&
-        (path.StartsWith("/dev/fd/", StringComparison.Ordinal) || (path.StartsWith("/proc/", StringComparison.Ordinal) && path.Contains("/fd/", StringComparison.Ordinal)));
+        (path.StartsWith("/dev/fd/", StringComparison.Ordinal)
+            || (path.StartsWith("/proc/", StringComparison.Ordinal) && path.Contains("/fd/", StringComparison.Ordinal)));
 }

@@ -1,6 +1,9 @@
 namespace RbeMl.Storage;
 
-/// <summary>A lock on a folder that other processes which ask for it respect, until it is disposed or the process ends. Windows has none for folders: it is always given there.</summary>
+/// <summary>
+/// A lock on a folder that other processes which ask for it respect, until it is disposed or the process ends. Windows has none for
+/// folders: it is always given there.
+/// </summary>
 internal sealed class FolderLock : IDisposable
 {
     private int _descriptor;

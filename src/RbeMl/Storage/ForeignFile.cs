@@ -81,6 +81,7 @@ internal static class ForeignFile
         if (start.Length >= 6 && start[0] == 0x93 && start[1..6].SequenceEqual("NUMPY"u8)) return "a NumPy array";
         if (start.Length >= 2 && start[0] == 0x1F && start[1] == 0x8B) return "a gzip archive";
         if (start.Length >= 4 && start[0] == 0x08 && start[1] is >= 1 and < 32 && start[2] is 0x12 or 0x1A && start[3] < 64) return "an ONNX model";
-        return start.StartsWith("<!DOCTYPE"u8) || start.StartsWith("<!doctype"u8) || start.StartsWith("<html"u8) ? "a web page, as a download that failed leaves" : null;
+        return start.StartsWith("<!DOCTYPE"u8) || start.StartsWith("<!doctype"u8) || start.StartsWith("<html"u8)
+            ? "a web page, as a download that failed leaves" : null;
     }
 }

@@ -9,10 +9,12 @@ namespace RbeMl.Storage;
 internal readonly record struct JsonFields(string Path, string Where, JsonElement Json)
 {
     /// <summary>An object within.</summary>
-    public JsonFields Object(string key) => Find(key, JsonValueKind.Object) is { } value ? new JsonFields(Path, $"{Where}.{key}", value) : throw Wrong(key, "an object");
+    public JsonFields Object(string key) => Find(key, JsonValueKind.Object) is { } value ? new JsonFields(Path, $"{Where}.{key}", value)
+        : throw Wrong(key, "an object");
 
     /// <summary>An object within, or null when there is none.</summary>
-    public JsonFields? OptionalObject(string key) => Json.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? Object(key) : null;
+    public JsonFields? OptionalObject(string key) => Json.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null
+        ? Object(key) : null;
 
     /// <summary>The objects of an array.</summary>
     public IReadOnlyList<JsonFields> Objects(string key)
@@ -49,7 +51,10 @@ internal readonly record struct JsonFields(string Path, string Where, JsonElemen
         long[] sides = new long[array.GetArrayLength()];
         for (int i = 0; i < sides.Length; i++)
         {
-            if (array[i].ValueKind != JsonValueKind.Number || !array[i].TryGetInt64(out sides[i]) || sides[i] < 0) throw Wrong(key, "an array of whole numbers of 0 or more");
+            if (array[i].ValueKind != JsonValueKind.Number || !array[i].TryGetInt64(out sides[i]) || sides[i] < 0)
+            {
+                throw Wrong(key, "an array of whole numbers of 0 or more");
+            }
         }
 
         return sides;
@@ -81,7 +86,8 @@ internal readonly record struct JsonFields(string Path, string Where, JsonElemen
 
     /// <summary>A finite number.</summary>
     public double Real(string key) =>
-        Find(key, JsonValueKind.Number) is { } value && value.TryGetDouble(out double number) && double.IsFinite(number) ? number : throw Wrong(key, "a number");
+        Find(key, JsonValueKind.Number) is { } value && value.TryGetDouble(out double number) && double.IsFinite(number) ? number
+            : throw Wrong(key, "a number");
 
     /// <summary>A finite number, or null when there is none.</summary>
     public double? OptionalReal(string key) => Json.TryGetProperty(key, out _) ? Real(key) : null;
@@ -90,7 +96,9 @@ internal readonly record struct JsonFields(string Path, string Where, JsonElemen
     public bool? OptionalFlag(string key) => Json.TryGetProperty(key, out _) ? Flag(key) : null;
 
     /// <summary>True or false.</summary>
-    public bool Flag(string key) => Json.TryGetProperty(key, out JsonElement value) && value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean() : throw Wrong(key, "true or false");
+    public bool Flag(string key) =>
+        Json.TryGetProperty(key, out JsonElement value) && value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean()
+            : throw Wrong(key, "true or false");
 
     /// <summary>One of an enumeration's names.</summary>
     public T Name<T>(string key)
@@ -105,9 +113,11 @@ internal readonly record struct JsonFields(string Path, string Where, JsonElemen
         where T : struct, Enum => Json.TryGetProperty(key, out _) ? Name<T>(key) : null;
 
     /// <summary>The error for a name that a later version may know.</summary>
-    public RbeFileException Unknown(string key, string value, string known) => new(Path, $"{Where}.{key} is \"{value}\"; this version knows {known}. Update RbeMl.");
+    public RbeFileException Unknown(string key, string value, string known) =>
+        new(Path, $"{Where}.{key} is \"{value}\"; this version knows {known}. Update RbeMl.");
 
     private JsonElement? Find(string key, JsonValueKind kind) => Json.TryGetProperty(key, out JsonElement value) && value.ValueKind == kind ? value : null;
 
-    private RbeFileException Wrong(string key, string expected) => new(Path, $"its metadata lacks {Where}.{key}, or it is not {expected}. The file was made by another program or version; write it again.");
+    private RbeFileException Wrong(string key, string expected) =>
+        new(Path, $"its metadata lacks {Where}.{key}, or it is not {expected}. The file was made by another program or version; write it again.");
 }

@@ -35,11 +35,13 @@ public sealed class Trainer : IDisposable, ILeased
     /// <summary>Prepares a run.</summary>
     /// <param name="model">The model; its parameters change.</param>
     /// <param name="train">Training batches.</param>
-    /// <param name="validation">Held-out sequences, or null. Those of a <see cref="TokenDataset"/> in random order are shuffled instead: a validation takes none twice.</param>
+    /// <param name="validation">Held-out sequences, or null. Those of a <see cref="TokenDataset"/> in random order are shuffled instead: a
+    /// validation takes none twice.</param>
     /// <param name="options">Settings.</param>
     /// <param name="threads">0 for one a processor.</param>
     /// <exception cref="InvalidSettingException">A setting is out of range.</exception>
-    /// <exception cref="MemoryLimitException">The run does not fit into <see cref="TrainerOptions.MemoryLimit"/> (it says the least that would do), or, without one, into the machine.</exception>
+    /// <exception cref="MemoryLimitException">The run does not fit into <see cref="TrainerOptions.MemoryLimit"/> (it says the least that
+    /// would do), or, without one, into the machine.</exception>
     /// <exception cref="RbeFileException">The folder of a spill file cannot be used.</exception>
     /// <exception cref="TokenException">The context is longer than the model's positions, or a source has more ids than the model's vocabulary.</exception>
     public Trainer(TransformerModel<float> model, ITokenSource train, ITokenSource? validation, TrainerOptions options, int threads = 0)
@@ -50,14 +52,18 @@ public sealed class Trainer : IDisposable, ILeased
         Options = options.Validate();
         if (options.Context > model.Config.MaxSequenceLength)
         {
-            throw new TokenException($"a context of {Amount.Of(options.Context, "token")} is longer than the model's {Amount.Of(model.Config.MaxSequenceLength, "position")}. Use a shorter context or a model with more positions.");
+            throw new TokenException(
+                $"a context of {Amount.Of(options.Context, "token")} is longer than the model's "
+                    + $"{Amount.Of(model.Config.MaxSequenceLength, "position")}. Use a shorter context or a model with more positions.");
         }
 
         foreach (ITokenSource source in validation is null ? [train] : (ITokenSource[])[train, validation])
         {
             if (source.Vocabulary > model.Config.Vocabulary)
             {
-                throw new TokenException($"the text has token ids up to {source.Vocabulary - 1}, the model a vocabulary of {model.Config.Vocabulary}. Use the model's own tokenizer, or a larger vocabulary.");
+                throw new TokenException(
+                    $"the text has token ids up to {source.Vocabulary - 1}, the model a vocabulary of {model.Config.Vocabulary}. Use the model's own "
+                        + $"tokenizer, or a larger vocabulary.");
             }
         }
 
@@ -65,7 +71,13 @@ public sealed class Trainer : IDisposable, ILeased
         _train = train;
         _validation = validation is TokenDataset held ? held.WithoutRepeats() : validation;
         if (threads < 0) throw new InvalidSettingException("threads", threads, "use 0 for one thread a processor, or a positive number.");
-        ActivationSettings settings = new() { Checkpointing = options.Checkpointing ?? CheckpointPolicy.None, Offload = options.Offload ?? ActivationOffload.None, SpillFolder = options.SpillFolder };
+        ActivationSettings settings =
+            new()
+            {
+                Checkpointing = options.Checkpointing ?? CheckpointPolicy.None,
+                Offload = options.Offload ?? ActivationOffload.None,
+                SpillFolder = options.SpillFolder
+            };
         MemoryPlanOptions needs = new()
         {
             LimitBytes = options.MemoryLimit is { } limit ? (long)limit << 20 : RuntimeFootprint.MachineBytes,
@@ -140,18 +152,20 @@ public sealed class Trainer : IDisposable, ILeased
         {
             long values = Model.Parameters.TrainableCount * sizeof(float);
             ModelSize size = ModelSize.Of(Model);
-            return new TrainingBytes(size.ResidentBytes, values * _gradients.Vectors, values * Optimizer.StateVectors.Count, _context.ActivationBytes, size.DenseValues * sizeof(float));
+            return new TrainingBytes(size.ResidentBytes, values * _gradients.Vectors, values * Optimizer.StateVectors.Count,
+                _context.ActivationBytes, size.DenseValues * sizeof(float));
         }
     }
 
     /// <summary>
-    /// One optimiser step: loss and gradient are those of the mean over all tokens that its micro-batches predict, however these divide them. One that predicts nothing
-    /// counts for nothing.
+    /// One optimiser step: loss and gradient are those of the mean over all tokens that its micro-batches predict, however these divide
+    /// them. One that predicts nothing counts for nothing.
     /// </summary>
     /// <param name="progress">Fraction of the run that is done, for the schedule; steps done / steps when null.</param>
     /// <param name="cancel">Ends the step between two blocks, as if it had never begun.</param>
     /// <exception cref="TokenException">The whole step predicts nothing, or an id is outside the vocabulary.</exception>
-    /// <exception cref="NonFiniteException">A layer or gradient became NaN or infinite; step and layer are named, the weights are those before the step.</exception>
+    /// <exception cref="NonFiniteException">A layer or gradient became NaN or infinite; step and layer are named, the weights are those
+    /// before the step.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; the weights are those before the step.</exception>
     public TrainingProgress Step(double? progress = null, CancellationToken cancel = default)
     {
@@ -179,7 +193,11 @@ public sealed class Trainer : IDisposable, ILeased
                 }
 
                 DropoutStep dropout = new(Options.Seed, (uint)(first + micro));
-                if (TokenTargets.Count(_targets) > 0) loss += Model.LossSum(_inputs, _targets, Options.BatchSize, Options.Context, _context, dropout, _gradients.Leaf, 1.0 / predicted);
+                if (TokenTargets.Count(_targets) > 0)
+                {
+                    loss += Model.LossSum(_inputs, _targets, Options.BatchSize, Options.Context, _context, dropout, _gradients.Leaf, 1.0 / predicted);
+                }
+
                 _gradients.Add(_workspace.Workers);
             }
 
@@ -207,8 +225,8 @@ public sealed class Trainer : IDisposable, ILeased
     }
 
     /// <summary>
-    /// Mean loss over all tokens that the first sequences of the validation source predict, without dropout; NaN without a source. Each is taken once, and they are
-    /// added in their order: the same bits for any <see cref="TrainerOptions.BatchSize"/> and number of threads.
+    /// Mean loss over all tokens that the first sequences of the validation source predict, without dropout; NaN without a source. Each is
+    /// taken once, and they are added in their order: the same bits for any <see cref="TrainerOptions.BatchSize"/> and number of threads.
     /// </summary>
     /// <param name="sequences">How many, if the source has as many; <see cref="TrainerOptions.ValidationSequences"/> when null.</param>
     /// <param name="cancel">Ends the validation between two blocks.</param>

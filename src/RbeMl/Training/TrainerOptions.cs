@@ -18,18 +18,24 @@ public sealed record TrainerOptions
     public int Context { get; init; } = 64;
 
     /// <summary>
-    /// Micro-batches added up before an optimiser step, whose loss is the mean over the tokens of all of them. Their gradients are added by a fixed binary tree, which takes
-    /// log2 of their number more vectors of the gradient's size.
+    /// Micro-batches added up before an optimiser step, whose loss is the mean over the tokens of all of them. Their gradients are added by
+    /// a fixed binary tree, which takes log2 of their number more vectors of the gradient's size.
     /// </summary>
     public int Accumulate { get; init; } = 1;
 
     /// <summary>The optimiser, with the options that it alone has.</summary>
     public OptimizerOptions Optimizer { get; init; } = new AdamWOptions();
 
-    /// <summary>Highest learning rate of dense values (embeddings, biases, LayerNorm); unless given 1e-3 for AdamW, and for another optimiser what suits it.</summary>
+    /// <summary>
+    /// Highest learning rate of dense values (embeddings, biases, LayerNorm); unless given 1e-3 for AdamW, and for another optimiser what
+    /// suits it.
+    /// </summary>
     public double LearningRate { get => _learningRate ?? Optimizer.RateFor(1e-3); init => _learningRate = value; }
 
-    /// <summary>Highest learning rate of coefficients; null means LearningRate * sqrt(B² / K) of each matrix. Alphas, whose basis functions have the norm B, get a B-th of it.</summary>
+    /// <summary>
+    /// Highest learning rate of coefficients; null means LearningRate * sqrt(B² / K) of each matrix. Alphas, whose basis functions have the
+    /// norm B, get a B-th of it.
+    /// </summary>
     public double? CoefficientLearningRate { get; init; }
 
     /// <summary>Steps of linear warm-up, at most a twentieth of a run that is limited by time.</summary>
@@ -42,8 +48,8 @@ public sealed record TrainerOptions
     public double FinalFraction { get; init; } = 0.1;
 
     /// <summary>
-    /// Weight decay of matrices (none on biases, LayerNorm), decoupled from the gradient but for <see cref="SgdOptions"/>; unless given 0.1 for AdamW, and for another
-    /// optimiser what suits it.
+    /// Weight decay of matrices (none on biases, LayerNorm), decoupled from the gradient but for <see cref="SgdOptions"/>; unless given 0.1
+    /// for AdamW, and for another optimiser what suits it.
     /// </summary>
     public double WeightDecay { get => _weightDecay ?? Optimizer.DecayFor(0.1); init => _weightDecay = value; }
 
@@ -92,8 +98,10 @@ public sealed record TrainerOptions
         Require(Optimizer is not null, nameof(Optimizer), "null", OptimizerOptions.Choices);
         Optimizer!.Validate();
         Require(LearningRate is > 0 and <= 1e6, nameof(LearningRate), LearningRate, "use a positive number such as 1e-3.");
-        Require((long)BatchSize * Context <= Array.MaxLength / 2, "Batch x Context", (long)BatchSize * Context, "use fewer or shorter sequences, and Accumulate for the rest.");
-        Require(CoefficientLearningRate is null or (> 0 and <= 1e6), nameof(CoefficientLearningRate), CoefficientLearningRate, "use a positive number, or leave it out.");
+        Require((long)BatchSize * Context <= Array.MaxLength / 2, "Batch x Context", (long)BatchSize * Context,
+            "use fewer or shorter sequences, and Accumulate for the rest.");
+        Require(CoefficientLearningRate is null or (> 0 and <= 1e6), nameof(CoefficientLearningRate), CoefficientLearningRate,
+            "use a positive number, or leave it out.");
         Require(WarmupSteps >= 0, nameof(WarmupSteps), WarmupSteps, "use 0 or more steps.");
         Require(FinalFraction is >= 0 and <= 1, nameof(FinalFraction), FinalFraction, "use a fraction from 0 to 1.");
         Require(WeightDecay is >= 0 and < 10, nameof(WeightDecay), WeightDecay, "use 0 or a small positive number such as 0.1.");
@@ -101,8 +109,10 @@ public sealed record TrainerOptions
         Require(Enum.IsDefined(Schedule), nameof(Schedule), Schedule, $"use one of {string.Join(", ", Enum.GetNames<RateSchedule>())}.");
         Require(ExtraBytes >= 0, nameof(ExtraBytes), ExtraBytes, "use a number of bytes, 0 for none.");
         Require(MemoryLimit is null or >= 1, nameof(MemoryLimit), MemoryLimit, "use a number of MiB such as 512, or leave it out.");
-        Require(Offload is null || Enum.IsDefined(Offload.Value), nameof(Offload), Offload, $"use one of {string.Join(", ", Enum.GetNames<ActivationOffload>())}.");
-        Require(Checkpointing is null || Enum.IsDefined(Checkpointing.Value), nameof(Checkpointing), Checkpointing, $"use one of {string.Join(", ", Enum.GetNames<CheckpointPolicy>())}.");
+        Require(Offload is null || Enum.IsDefined(Offload.Value), nameof(Offload), Offload,
+            $"use one of {string.Join(", ", Enum.GetNames<ActivationOffload>())}.");
+        Require(Checkpointing is null || Enum.IsDefined(Checkpointing.Value), nameof(Checkpointing), Checkpointing,
+            $"use one of {string.Join(", ", Enum.GetNames<CheckpointPolicy>())}.");
         Require(ValidateEvery >= 0, nameof(ValidateEvery), ValidateEvery, "use 0 or more steps.");
         Require(ValidationSequences >= 1, nameof(ValidationSequences), ValidationSequences, "use at least 1 sequence.");
         return this;
@@ -125,4 +135,5 @@ public sealed record TrainerOptions
 /// <param name="ValidationLoss">Validation loss, when one was measured after this step.</param>
 /// <param name="Tokens">Tokens that the step predicted: the weight of its loss in a mean over steps. Padding is none of them.</param>
 public readonly record struct TrainingProgress(
-    int Step, int Steps, double Loss, double LearningRate, double GradientNorm, double TokensPerSecond, long ResidentBytes, double? ValidationLoss, long Tokens);
+    int Step, int Steps, double Loss, double LearningRate, double GradientNorm, double TokensPerSecond, long ResidentBytes,
+    double? ValidationLoss, long Tokens);

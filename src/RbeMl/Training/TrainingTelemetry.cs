@@ -4,8 +4,8 @@ using System.Diagnostics.Metrics;
 namespace RbeMl.Training;
 
 /// <summary>
-/// What training tells listeners of <see cref="System.Diagnostics"/>, such as OpenTelemetry: a meter and an activity source, both named <see cref="Name"/>. Without a
-/// listener a step pays a few branches.
+/// What training tells listeners of <see cref="System.Diagnostics"/>, such as OpenTelemetry: a meter and an activity source, both named
+/// <see cref="Name"/>. Without a listener a step pays a few branches.
 /// </summary>
 internal static class TrainingTelemetry
 {

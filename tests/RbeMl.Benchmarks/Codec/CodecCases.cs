@@ -16,19 +16,28 @@ internal static class CodecCases
 
     /// <summary>A block as GPT-2 starts its training.</summary>
     public static CodecCase Gpt2Initialization(int sequences) =>
-        Random("gpt2-init", "GPT-2 initialisation, D 768, 12 heads", s_gpt2, DenseBlockWeights.Gpt2Initialization(s_gpt2, 1), sequences) with { Targets = [new(0.91, 2e-2), new(0.85, 4e-3)] };
+        Random("gpt2-init", "GPT-2 initialisation, D 768, 12 heads", s_gpt2, DenseBlockWeights.Gpt2Initialization(s_gpt2, 1), sequences)
+            with
+        { Targets = [new(0.91, 2e-2), new(0.85, 4e-3)] };
 
     /// <summary>The attention half of a trained block of GPT-2.</summary>
     public static CodecCase Gpt2Attention(string path, int sequences)
     {
         const int hidden = 64; // of a feed-forward layer that is zero
         using SafetensorsFile file = SafetensorsFile.Open(path);
-        DenseBlockWeights dense = HuggingFaceBlock.Attention(file, "transformer.h.0.", Width, BlockVectors.Initial(Width, hidden)) with { UpProjection = new float[hidden * Width], DownProjection = new float[Width * hidden] };
+        DenseBlockWeights dense = HuggingFaceBlock.Attention(file, "transformer.h.0.", Width, BlockVectors.Initial(Width, hidden))
+            with
+        { UpProjection = new float[hidden * Width], DownProjection = new float[Width * hidden] };
         const string what = "GPT-2 124M layer 0, attention half: its feed-forward matrices are zero, y = x + attention, sizes are of four matrices";
-        return Random("gpt2-0-attention", what, s_gpt2 with { FeedForwardWidth = hidden }, dense, sequences) with { Matrices = [BlockMatrix.Query, BlockMatrix.Key, BlockMatrix.Value, BlockMatrix.Output] };
+        return Random("gpt2-0-attention", what, s_gpt2 with { FeedForwardWidth = hidden }, dense, sequences)
+            with
+        { Matrices = [BlockMatrix.Query, BlockMatrix.Key, BlockMatrix.Value, BlockMatrix.Output] };
     }
 
-    /// <summary>Two trained blocks with the activations that really enter them; the dense blocks must give the activations that are known to leave them.</summary>
+    /// <summary>
+    /// Two trained blocks with the activations that really enter them; the dense blocks must give the activations that are known to leave
+    /// them.
+    /// </summary>
     /// <exception cref="InvalidDataException">They do not.</exception>
     public static IEnumerable<CodecCase> Whisper(string path, Action<string> say)
     {
@@ -46,12 +55,21 @@ internal static class CodecCases
 
             // The known activations come from fp32 as well: both sides err.
             double allowed = 2 * Agreement.Tolerance(config.HiddenWidth, 5);
-            say(string.Create(CultureInfo.InvariantCulture, $"whisper-{layer}: the dense block gives the known output to {error:E1}; allowed are {allowed:E1}"));
-            if (!(error < allowed)) throw new InvalidDataException(string.Create(CultureInfo.InvariantCulture, $"whisper-{layer}: the dense block is {error:E2} off the known output, allowed are {allowed:E2}: nothing measured on it would mean anything."));
+            say(string.Create(CultureInfo.InvariantCulture,
+                $"whisper-{layer}: the dense block gives the known output to {error:E1}; allowed are {allowed:E1}"));
+            if (!(error < allowed))
+            {
+                throw new InvalidDataException(
+                    string.Create(CultureInfo.InvariantCulture,
+                    $"whisper-{layer}: the dense block is {error:E2} off the known output, allowed are {allowed:E2}: nothing measured on it would mean "
+                        + $"anything."));
+            }
+
             yield return new CodecCase
             {
                 Name = $"whisper-{layer}",
-                Setting = $"Whisper tiny.en encoder block {layer}, one sequence of 256 real activations, dense input. The whole sequence runs; linear inputs at rows 0-127 calibrate "
+                Setting = $"Whisper tiny.en encoder block {layer}, one sequence of 256 real activations, dense input. The whole sequence "
+                    + $"runs; linear inputs at rows 0-127 calibrate "
                     + "(0-95 and 96-127 to choose rates and check them), errors are of output rows 128-255; in brackets of all rows",
                 Config = config,
                 Dense = dense,
@@ -83,7 +101,11 @@ internal static class CodecCases
     {
         Random random = new(seed);
         float[] values = new float[sequences * Length * Width];
-        for (int i = 0; i < values.Length; i++) values[i] = (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()));
+        for (int i = 0; i < values.Length; i++)
+        {
+            values[i] = (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()));
+        }
+
         return new BlockActivationData(values, sequences, Length, Width);
     }
 }

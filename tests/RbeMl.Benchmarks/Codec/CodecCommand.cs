@@ -21,7 +21,11 @@ internal static class CodecCommand
             CodecTable table = new(writesJson && file is null ? Console.Error : Console.Out);
             try
             {
-                foreach (CodecCase one in Cases(parsed.GetValue(models), parsed.GetValue(quick), table.Say)) Run(one, parsed.GetValue(only), parsed.GetValue(quick), table);
+                foreach (CodecCase one in Cases(parsed.GetValue(models), parsed.GetValue(quick), table.Say))
+                {
+                    Run(one, parsed.GetValue(only), parsed.GetValue(quick), table);
+                }
+
                 table.Conclude();
                 if (writesJson) table.WriteJson(file);
                 return 0;
@@ -41,7 +45,8 @@ internal static class CodecCommand
         yield return CodecCases.Gpt2Initialization(sequences);
         if (folder is null)
         {
-            say($"Trained weights are shown as well with --models <folder>: {CodecCases.ModelFile} (its attention half) and {CodecCases.WhisperFile} (two blocks with real activations).");
+            say($"Trained weights are shown as well with --models <folder>: {CodecCases.ModelFile} (its attention half) and {CodecCases.WhisperFile} "
+                + $"(two blocks with real activations).");
             yield break;
         }
 
@@ -54,7 +59,8 @@ internal static class CodecCommand
 
     private static void Run(CodecCase one, string? only, bool quick, CodecTable table)
     {
-        (string Name, Action<CodecMeasurement> Measure)[] rows = [.. Rows(quick).Where(row => only is null || $"{one.Name}/{row.Name}".Contains(only, StringComparison.OrdinalIgnoreCase))];
+        (string Name, Action<CodecMeasurement> Measure)[] rows =
+            [.. Rows(quick).Where(row => only is null || $"{one.Name}/{row.Name}".Contains(only, StringComparison.OrdinalIgnoreCase))];
         if (rows.Length == 0) return;
         using CodecMeasurement measurement = new(one, row => table.Add(one, row));
         table.Start(one, measurement.Damping);

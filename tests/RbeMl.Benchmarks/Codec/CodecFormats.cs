@@ -21,10 +21,17 @@ internal static class CodecFormats
         foreach (int bits in quick ? [4, 8] : Enumerable.Range(3, 6))
         {
             yield return (Name("quantized", bits), new RbeOptions { Format = RbeFormat.Quantized(bits), Alphas = false });
-            if (bits == 4) yield return (Name("quantized", bits) + " + 8 outliers", new RbeOptions { Format = RbeFormat.Quantized(bits) with { Outliers = 8 }, Alphas = false });
+            if (bits == 4)
+            {
+                yield return (Name("quantized", bits) + " + 8 outliers",
+                    new RbeOptions { Format = RbeFormat.Quantized(bits) with { Outliers = 8 }, Alphas = false });
+            }
         }
 
-        foreach (int bits in (int[])(quick ? [4] : [2, 3, 4, 5, 6, 8])) yield return (Name("trellis", bits), new RbeOptions { Format = RbeFormat.Trellis(bits), Alphas = false });
+        foreach (int bits in (int[])(quick ? [4] : [2, 3, 4, 5, 6, 8]))
+        {
+            yield return (Name("trellis", bits), new RbeOptions { Format = RbeFormat.Trellis(bits), Alphas = false });
+        }
     }
 
     /// <summary>Whether rounding can make use of a calibration.</summary>

@@ -21,7 +21,8 @@ internal sealed class CodecMeasurement : IDisposable
         (_case, _finished) = (of, finished);
 
         // How far rounding may trust the tokens is found on those that rates are chosen with.
-        _choice = BlockCalibration.Run(of.Dense, of.Config, of.Choice.Calibration, _workspace).Tuned(of.Dense, of.Config, of.Choice.HeldOut, workspace: _workspace);
+        _choice = BlockCalibration.Run(of.Dense, of.Config, of.Choice.Calibration, _workspace)
+            .Tuned(of.Dense, of.Config, of.Choice.HeldOut, workspace: _workspace);
         bool same = ReferenceEquals(of.Choice.Calibration, of.Calibration);
         _calibration = same ? _choice : BlockCalibration.Run(of.Dense, of.Config, of.Calibration, _workspace, _choice.Damping);
         _example = BlockExample.Run(of.Dense, of.Config, of.Measured, _workspace);
@@ -50,11 +51,13 @@ internal sealed class CodecMeasurement : IDisposable
         }
         catch (UnreachableTargetException error)
         {
-            _finished(new CodecRow(name, error.Message, double.NaN, double.NaN, double.NaN, double.NaN, double.NaN, Stopwatch.GetElapsedTime(start).TotalSeconds));
+            _finished(new CodecRow(name, error.Message, double.NaN, double.NaN, double.NaN, double.NaN, double.NaN,
+                Stopwatch.GetElapsedTime(start).TotalSeconds));
             return;
         }
 
-        CalibratedBlock block = ReferenceEquals(_choice, _calibration) ? choice.Block : CalibratedBlock.Compress(_case.Dense, _case.Config, choice.Options, _calibration);
+        CalibratedBlock block = ReferenceEquals(_choice, _calibration) ? choice.Block
+            : CalibratedBlock.Compress(_case.Dense, _case.Config, choice.Options, _calibration);
         string formats = string.Join(' ', _case.Matrices.Select(m => Describe(choice.Options[m].Format)));
         Add($"{name}, calibrated", formats, block, start);
 

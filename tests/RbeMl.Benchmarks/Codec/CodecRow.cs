@@ -9,7 +9,8 @@ namespace RbeMl.Benchmarks.Codec;
 /// <param name="BlockError">‖y − y0‖ / ‖y0‖.</param>
 /// <param name="BranchError">‖y − y0‖ / ‖y0 − x‖: without the residual stream, which hides errors.</param>
 /// <param name="Seconds">Time to compress, the calibration's sums not counted.</param>
-internal sealed record CodecRow(string Name, string Setting, double BitsPerWeight, double SavedFraction, double WeightError, double BlockError, double BranchError, double Seconds)
+internal sealed record CodecRow(string Name, string Setting, double BitsPerWeight, double SavedFraction, double WeightError, double BlockError,
+    double BranchError, double Seconds)
 {
     /// <summary>The block error on activations of which the calibration saw a part, or null.</summary>
     public double? BlockErrorEverywhere { get; init; }

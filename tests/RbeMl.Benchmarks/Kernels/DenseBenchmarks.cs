@@ -48,7 +48,8 @@ public unsafe class DenseBenchmarks : KernelData
 
     /// <summary>dx, dgamma, dbeta, [768][64].</summary>
     [Benchmark]
-    public void LayerNormBackward() => LayerNormKernel.Backward(_x, _statistics, _statistics + Lanes, _vectors, _y, _z, _vectors + (2 * Width), _vectors + (3 * Width), Width, Lanes);
+    public void LayerNormBackward() =>
+        LayerNormKernel.Backward(_x, _statistics, _statistics + Lanes, _vectors, _y, _z, _vectors + (2 * Width), _vectors + (3 * Width), Width, Lanes);
 
     /// <summary>GPT-2's GELU, [3072][64].</summary>
     [Benchmark]

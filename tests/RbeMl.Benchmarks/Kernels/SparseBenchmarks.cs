@@ -47,7 +47,10 @@ public unsafe class SparseBenchmarks : KernelData
     [Benchmark]
     public void MultiplyTransposed()
     {
-        for (int column = 0; column < Tiles; column++) SparseKernel.MultiplyTransposed(_pattern, _values, column, 0, Tiles, _y, _x + (column * Tile * Lanes), Lanes);
+        for (int column = 0; column < Tiles; column++)
+        {
+            SparseKernel.MultiplyTransposed(_pattern, _values, column, 0, Tiles, _y, _x + (column * Tile * Lanes), Lanes);
+        }
     }
 
     /// <summary>Coefficient gradients.</summary>

@@ -12,12 +12,16 @@ internal static class MlNetCommand
 
     public static Command Create()
     {
-        Option<string?> data = new("--data") { Description = "A file of lines \"class TAB text\"; without it the documentation of the installed SDK, by namespace." };
-        Option<string?> model = new("--model") { Description = "A .rbe file or the folder of a GPT-2 with its tokenizer: adds the ways that begin with a pretrained model." };
+        Option<string?> data =
+            new("--data") { Description = "A file of lines \"class TAB text\"; without it the documentation of the installed SDK, by namespace." };
+        Option<string?> model =
+            new("--model") { Description = "A .rbe file or the folder of a GPT-2 with its tokenizer: adds the ways that begin with a pretrained model." };
         Option<string?> only = new("--only") { Description = "Only the ways whose name contains this." };
         Option<int> seed = new("--seed") { Description = "Seed of split and training.", DefaultValueFactory = _ => 1 };
         Option<string?> json = new("--json") { Description = "Writes the rows as JSON, to a file or to standard output.", Arity = ArgumentArity.ZeroOrOne };
-        Command command = new("mlnet", "Trains text classifiers on 80 % of the data, each in a process of its own, and measures them on the rest.") { data, model, only, seed, json };
+        Command command =
+            new("mlnet", "Trains text classifiers on 80 % of the data, each in a process of its own, and measures them on the rest.") { data,
+                model, only, seed, json };
         command.Subcommands.Add(ThroughputCommand.Create());
         command.SetAction(parsed =>
         {
@@ -25,7 +29,9 @@ internal static class MlNetCommand
             bool writesJson = parsed.GetResult(json) is not null;
             try
             {
-                List<ContestRow> rows = Run(parsed.GetValue(data), parsed.GetValue(model), parsed.GetValue(only), parsed.GetValue(seed), writesJson && file is null ? Console.Error : Console.Out);
+                List<ContestRow> rows =
+                    Run(parsed.GetValue(data), parsed.GetValue(model), parsed.GetValue(only), parsed.GetValue(seed), writesJson && file is null
+                        ? Console.Error : Console.Out);
                 if (!writesJson) return 0;
                 string text = JsonSerializer.Serialize(rows, s_json);
                 if (file is null) Console.WriteLine(text);
@@ -45,14 +51,21 @@ internal static class MlNetCommand
     {
         List<ContestRow> rows = [];
         output.WriteLine($"{"way",-38} {"accuracy",9} {"macro F1",9} {"log-loss",9} {"fit s",8} {"score s",8} {"peak MiB",9}");
-        foreach (string way in TextContest.Ways.Keys.Where(w => model is not null || !TextContest.NeedsModel(w)).Where(w => only is null || w.Contains(only, StringComparison.OrdinalIgnoreCase)))
+        foreach (string way in TextContest.Ways.Keys.Where(w => model is not null || !TextContest.NeedsModel(w))
+            .Where(w => only is null || w.Contains(only, StringComparison.OrdinalIgnoreCase)))
         {
             ContestRow row = Child(data ?? "", way, seed, model ?? "");
             rows.Add(row);
-            output.WriteLine(FormattableString.Invariant($"{way,-38} {row.Accuracy,9:P2} {row.MacroF1,9:F4} {row.LogLoss,9:F4} {row.FitSeconds,8:F1} {row.ScoreSeconds,8:F1} {row.PeakBytes >> 20,9}"));
+            output.WriteLine(
+                FormattableString.Invariant(
+                $"{way,-38} {row.Accuracy,9:P2} {row.MacroF1,9:F4} {row.LogLoss,9:F4} {row.FitSeconds,8:F1} {row.ScoreSeconds,8:F1} {row.PeakBytes >> 20,9}"));
         }
 
-        if (rows.Count > 0) output.WriteLine(FormattableString.Invariant($"{rows[0].Data}: {rows[0].Texts} training texts, {rows[0].Classes} classes, seed {seed}"));
+        if (rows.Count > 0)
+        {
+            output.WriteLine(FormattableString.Invariant($"{rows[0].Data}: {rows[0].Texts} training texts, {rows[0].Classes} classes, seed {seed}"));
+        }
+
         return rows;
     }
 
@@ -60,10 +73,15 @@ internal static class MlNetCommand
     {
         ProcessStartInfo start = new(Environment.ProcessPath!) { RedirectStandardOutput = true };
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet") start.ArgumentList.Add(typeof(MlNetCommand).Assembly.Location);
-        foreach (string argument in (string[])[TextContest.Verb, data, way, seed.ToString(CultureInfo.InvariantCulture), model]) start.ArgumentList.Add(argument);
+        foreach (string argument in (string[])[TextContest.Verb, data, way, seed.ToString(CultureInfo.InvariantCulture), model])
+        {
+            start.ArgumentList.Add(argument);
+        }
+
         using Process process = Process.Start(start)!;
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
-        return process.ExitCode == 0 ? JsonSerializer.Deserialize<ContestRow>(output)! : throw new InvalidDataException($"{way} ended with {process.ExitCode}.");
+        return process.ExitCode == 0 ? JsonSerializer.Deserialize<ContestRow>(output)!
+            : throw new InvalidDataException($"{way} ended with {process.ExitCode}.");
     }
 }

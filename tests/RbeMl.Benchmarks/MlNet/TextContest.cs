@@ -19,7 +19,8 @@ namespace RbeMl.Benchmarks.MlNet;
 /// <param name="FitSeconds">Training.</param>
 /// <param name="ScoreSeconds">Scoring of the test texts.</param>
 /// <param name="PeakBytes">Largest resident memory of the process, which does nothing else.</param>
-internal sealed record ContestRow(string Data, string Way, int Texts, int Classes, double Accuracy, double MacroF1, double LogLoss, double FitSeconds, double ScoreSeconds, long PeakBytes);
+internal sealed record ContestRow(string Data, string Way, int Texts, int Classes, double Accuracy, double MacroF1, double LogLoss,
+    double FitSeconds, double ScoreSeconds, long PeakBytes);
 
 /// <summary>One way on one data set, in a process of its own; prints a <see cref="ContestRow"/>.</summary>
 internal static class TextContest
@@ -27,18 +28,21 @@ internal static class TextContest
     public const string Verb = "mlnet-child";
 
     /// <summary>The ways, by name, with a seed and a pretrained model: those of the library that begin with one need it.</summary>
-    public static IReadOnlyDictionary<string, Func<MLContext, int, string, IEstimator<ITransformer>>> Ways { get; } = new Dictionary<string, Func<MLContext, int, string, IEstimator<ITransformer>>>
-    {
-        ["FeaturizeText + SdcaMaximumEntropy"] = (ml, _, _) => FeaturizeText(ml).Append(ml.MulticlassClassification.Trainers.SdcaMaximumEntropy()),
-        ["FeaturizeText + LbfgsMaximumEntropy"] = (ml, _, _) => FeaturizeText(ml).Append(ml.MulticlassClassification.Trainers.LbfgsMaximumEntropy()),
-        ["Rbe.TextClassification"] = (ml, seed, _) => ml.Rbe.TextClassification(new TextClassificationOptions { Seed = seed }),
-        ["Rbe.TextClassification (pretrained)"] = (ml, seed, model) => ml.Rbe.TextClassification(new TextClassificationOptions { Seed = seed, ModelPath = model }),
-        ["Rbe.Featurize + SdcaMaximumEntropy"] = (ml, _, model) => Featurize(ml, model).Append(ml.MulticlassClassification.Trainers.SdcaMaximumEntropy()),
-        ["Rbe.Featurize + LbfgsMaximumEntropy"] = (ml, _, model) => Featurize(ml, model).Append(ml.MulticlassClassification.Trainers.LbfgsMaximumEntropy()),
-    };
+    public static IReadOnlyDictionary<string, Func<MLContext, int, string, IEstimator<ITransformer>>> Ways { get; } =
+        new Dictionary<string, Func<MLContext, int, string, IEstimator<ITransformer>>>
+        {
+            ["FeaturizeText + SdcaMaximumEntropy"] = (ml, _, _) => FeaturizeText(ml).Append(ml.MulticlassClassification.Trainers.SdcaMaximumEntropy()),
+            ["FeaturizeText + LbfgsMaximumEntropy"] = (ml, _, _) => FeaturizeText(ml).Append(ml.MulticlassClassification.Trainers.LbfgsMaximumEntropy()),
+            ["Rbe.TextClassification"] = (ml, seed, _) => ml.Rbe.TextClassification(new TextClassificationOptions { Seed = seed }),
+            ["Rbe.TextClassification (pretrained)"] =
+            (ml, seed, model) => ml.Rbe.TextClassification(new TextClassificationOptions { Seed = seed, ModelPath = model }),
+            ["Rbe.Featurize + SdcaMaximumEntropy"] = (ml, _, model) => Featurize(ml, model).Append(ml.MulticlassClassification.Trainers.SdcaMaximumEntropy()),
+            ["Rbe.Featurize + LbfgsMaximumEntropy"] = (ml, _, model) => Featurize(ml, model).Append(ml.MulticlassClassification.Trainers.LbfgsMaximumEntropy()),
+        };
 
     /// <summary>Whether a way begins with a pretrained model.</summary>
-    public static bool NeedsModel(string way) => way.Contains("pretrained", StringComparison.Ordinal) || way.Contains("Rbe.Featurize", StringComparison.Ordinal);
+    public static bool NeedsModel(string way) =>
+        way.Contains("pretrained", StringComparison.Ordinal) || way.Contains("Rbe.Featurize", StringComparison.Ordinal);
 
     /// <summary>Arguments: file of the data or empty, way, seed, pretrained model or empty.</summary>
     public static int Run(string[] args)
@@ -56,7 +60,9 @@ internal static class TextContest
             if (e.Source.StartsWith(nameof(TextClassificationTrainer), StringComparison.Ordinal)) Console.Error.WriteLine(e.Message);
         };
         IDataView all = ml.Data.LoadFromEnumerable(set.Train.Concat(set.Test));
-        ITransformer keys = ml.Transforms.Conversion.MapValueToKey("Label", nameof(LabelledText.Class), keyOrdinality: Microsoft.ML.Transforms.ValueToKeyMappingEstimator.KeyOrdinality.ByValue).Fit(all);
+        ITransformer keys =
+            ml.Transforms.Conversion.MapValueToKey("Label", nameof(LabelledText.Class),
+                keyOrdinality: Microsoft.ML.Transforms.ValueToKeyMappingEstimator.KeyOrdinality.ByValue).Fit(all);
         IDataView train = keys.Transform(ml.Data.LoadFromEnumerable(set.Train)), test = keys.Transform(ml.Data.LoadFromEnumerable(set.Test));
         long started = Stopwatch.GetTimestamp();
         ITransformer fitted = Ways[way](ml, seed, model).Fit(train);
@@ -64,15 +70,19 @@ internal static class TextContest
         started = Stopwatch.GetTimestamp();
         MulticlassClassificationMetrics metrics = ml.MulticlassClassification.Evaluate(fitted.Transform(test));
         double score = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        double f1 = metrics.ConfusionMatrix.PerClassPrecision.Zip(metrics.ConfusionMatrix.PerClassRecall, (p, r) => p + r > 0 ? 2 * p * r / (p + r) : 0).Average();
-        return new ContestRow(set.Name, way, set.Train.Length, metrics.ConfusionMatrix.NumberOfClasses, metrics.MicroAccuracy, f1, metrics.LogLoss, fit, score, RuntimeFootprint.PeakResidentBytes);
+        double f1 = metrics.ConfusionMatrix.PerClassPrecision.Zip(metrics.ConfusionMatrix.PerClassRecall, (p, r) => p + r > 0
+            ? 2 * p * r / (p + r) : 0).Average();
+        return new ContestRow(set.Name, way, set.Train.Length, metrics.ConfusionMatrix.NumberOfClasses, metrics.MicroAccuracy, f1,
+            metrics.LogLoss, fit, score, RuntimeFootprint.PeakResidentBytes);
     }
 
-    private static IEstimator<ITransformer> FeaturizeText(MLContext ml) => ml.Transforms.Text.FeaturizeText("Features", nameof(LabelledText.Text)).AppendCacheCheckpoint(ml);
+    private static IEstimator<ITransformer> FeaturizeText(MLContext ml) =>
+        ml.Transforms.Text.FeaturizeText("Features", nameof(LabelledText.Text)).AppendCacheCheckpoint(ml);
 
     // A text may be too short for a token: its features are NaN, which the trainers refuse.
     private static IEstimator<ITransformer> Featurize(MLContext ml, string model)
-        => ml.Rbe.Featurize("Features", nameof(LabelledText.Text), model).Append(ml.Transforms.ReplaceMissingValues("Features")).Append(ml.Transforms.NormalizeMeanVariance("Features")).AppendCacheCheckpoint(ml);
+        => ml.Rbe.Featurize("Features", nameof(LabelledText.Text), model).Append(ml.Transforms.ReplaceMissingValues("Features"))
+            .Append(ml.Transforms.NormalizeMeanVariance("Features")).AppendCacheCheckpoint(ml);
 
     private static EstimatorChain<TNext> Append<TNext>(this IEstimator<ITransformer> first, IEstimator<TNext> next)
         where TNext : class, ITransformer => new EstimatorChain<ITransformer>().Append(first).Append(next);

@@ -53,7 +53,8 @@ internal sealed partial class TextSet
     private static TextSet Documentation(int seed)
     {
         string packs = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", "packs", "Microsoft.NETCore.App.Ref"));
-        string folder = Directory.Exists(packs) ? Directory.GetDirectories(packs).Order(StringComparer.Ordinal).Last() : throw new InvalidDataException($"{packs} is not there. Install the .NET SDK, or give --data.");
+        string folder = Directory.Exists(packs) ? Directory.GetDirectories(packs).Order(StringComparer.Ordinal).Last()
+            : throw new InvalidDataException($"{packs} is not there. Install the .NET SDK, or give --data.");
         string[] files = [.. Directory.GetFiles(folder, "*.xml", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
         XElement[] members = [.. files.SelectMany(f => XDocument.Load(f).Descendants("member"))];
         HashSet<string> types = [.. members.Select(Name).Where(n => n.StartsWith("T:", StringComparison.Ordinal)).Select(n => n[2..])];
@@ -66,7 +67,8 @@ internal sealed partial class TextSet
         }
 
         IEnumerable<LabelledText> texts = classes.Where(c => c.Value is not null).GroupBy(c => c.Value!).Where(g => g.Count() >= FewestOfAClass)
-            .OrderBy(g => g.Key, StringComparer.Ordinal).SelectMany(g => g.Select(c => new LabelledText(g.Key, c.Key)).OrderBy(t => t.Text, StringComparer.Ordinal));
+            .OrderBy(g => g.Key, StringComparer.Ordinal)
+                .SelectMany(g => g.Select(c => new LabelledText(g.Key, c.Key)).OrderBy(t => t.Text, StringComparer.Ordinal));
         return new TextSet("SDK documentation, by namespace", texts, seed);
 
         static string Name(XElement member) => member.Attribute("name")?.Value ?? "";

@@ -20,9 +20,13 @@ namespace RbeMl.Benchmarks.MlNet;
 /// <param name="Ratio">Median of the ratios of pairs; above 1: the second is faster.</param>
 /// <param name="Machine">Where it was measured.</param>
 internal sealed record ThroughputRow(
-    string Name, string Model, string First, string Second, int Rows, int Tokens, double FirstRowsPerSecond, double SecondRowsPerSecond, double Ratio, MachineRecord Machine);
+    string Name, string Model, string First, string Second, int Rows, int Tokens, double FirstRowsPerSecond, double SecondRowsPerSecond,
+    double Ratio, MachineRecord Machine);
 
-/// <summary>How fast rows go through the transformers: read ahead and computed together or one by one, on one thread or several. All settings give the same bits.</summary>
+/// <summary>
+/// How fast rows go through the transformers: read ahead and computed together or one by one, on one thread or several. All settings give
+/// the same bits.
+/// </summary>
 internal sealed class Throughput : IDisposable
 {
     private const int Together = 64, Vocabulary = 1024, Training = 2000;
@@ -36,7 +40,8 @@ internal sealed class Throughput : IDisposable
     /// <summary>An untrained model, as speed does not depend on what it has learned, with byte pairs learned on the texts.</summary>
     public Throughput(TextSet set, int rows, int layers, int width, int threads)
     {
-        LabelledText[] texts = set.Test.Length >= rows ? set.Test[..rows] : throw new InvalidDataException($"{set.Name} has {set.Test.Length} texts to test on, {rows} are asked for. Ask for fewer.");
+        LabelledText[] texts = set.Test.Length >= rows ? set.Test[..rows]
+            : throw new InvalidDataException($"{set.Name} has {set.Test.Length} texts to test on, {rows} are asked for. Ask for fewer.");
         _tokenizer = BytePairTokenizer.Train(string.Join('\n', set.Train.Take(Training).Select(t => t.Text)), Vocabulary);
         TransformerConfig config = new() { Layers = layers, Width = width, Heads = width / 64, Vocabulary = _tokenizer.Vocabulary, MaxSequenceLength = 128 };
         _bundle = new ModelBundle(new TransformerModel<float>(TransformerWeights.CreateUntrained(config.Validate(), new(), 1)), _tokenizer);
@@ -60,8 +65,14 @@ internal sealed class Throughput : IDisposable
         void Pair(string name, (string Name, ITransformer Transformer) first, (string Name, ITransformer Transformer) second, string column)
         {
             IDataView a = first.Transformer.Transform(_view), b = second.Transformer.Transform(_view);
-            if (!Read(a, column).SequenceEqual(Read(b, column))) throw new InvalidDataException($"{name}: {first.Name} and {second.Name} give different results.");
-            new Comparison(_threads, rounds, null, t => found(new ThroughputRow(name, _model, first.Name, second.Name, _rows, _tokens, 1e3 * _rows / t.TorchMs, 1e3 * _rows / t.RbeMs, t.Ratio, MachineRecord.Here)), warmSeconds)
+            if (!Read(a, column).SequenceEqual(Read(b, column)))
+            {
+                throw new InvalidDataException($"{name}: {first.Name} and {second.Name} give different results.");
+            }
+
+            new Comparison(_threads, rounds, null,
+                t => found(new ThroughputRow(name, _model, first.Name, second.Name, _rows, _tokens, 1e3 * _rows / t.TorchMs,
+                1e3 * _rows / t.RbeMs, t.Ratio, MachineRecord.Here)), warmSeconds)
                 .Run(name, "", () => Read(a, column), () => Read(b, column));
         }
     }
@@ -78,7 +89,8 @@ internal sealed class Throughput : IDisposable
 
     // One step of training on a few rows makes a classifier; the number of threads changes no bit of it.
     private TextClassificationTransformer Classify(int threads)
-        => _ml.Rbe.TextClassification(new TextClassificationOptions { Model = _bundle, Epochs = 1, BatchSize = 8, Seed = 1, Threads = threads }).Fit(_ml.Data.TakeRows(_view, 8));
+        => _ml.Rbe.TextClassification(new TextClassificationOptions { Model = _bundle, Epochs = 1, BatchSize = 8, Seed = 1, Threads = threads })
+            .Fit(_ml.Data.TakeRows(_view, 8));
 
     private sealed class Labelled
     {

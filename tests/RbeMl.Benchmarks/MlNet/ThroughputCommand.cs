@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.CommandLine;
 using System.Text.Json;
 
@@ -26,7 +27,9 @@ internal static class ThroughputCommand
         {
             if (r.GetValue(width) is < 64 or > 65536 || r.GetValue(width) % 64 != 0) r.AddError("--width: use a multiple of 64.");
         });
-        Command command = new("throughput", "Rows a second of Featurize and TextClassification: read ahead or row by row, on one thread or several.") { data, rows, layers, width, threads, rounds, quick, json };
+        Command command =
+            new("throughput", "Rows a second of Featurize and TextClassification: read ahead or row by row, on one thread or several.") { data,
+                rows, layers, width, threads, rounds, quick, json };
         command.SetAction(parsed =>
         {
             string? file = parsed.GetValue(json);
@@ -36,7 +39,8 @@ internal static class ThroughputCommand
             List<ThroughputRow> found = [];
             try
             {
-                using Throughput throughput = new(TextSet.Load(parsed.GetValue(data), 1), parsed.GetValue(rows), parsed.GetValue(layers), parsed.GetValue(width), several);
+                using Throughput throughput =
+                    new(TextSet.Load(parsed.GetValue(data), 1), parsed.GetValue(rows), parsed.GetValue(layers), parsed.GetValue(width), several);
                 throughput.Run(hurried ? Math.Min(3, parsed.GetValue(rounds)) : parsed.GetValue(rounds), hurried ? 0.1 : 0.5, Show);
                 if (writesJson) Write(found, file);
                 return 0;
@@ -51,12 +55,17 @@ internal static class ThroughputCommand
             {
                 if (found.Count == 0)
                 {
-                    output.WriteLine(FormattableString.Invariant($"{row.Machine.Processor}, {row.Machine.Processors} processors; {row.Model}; {row.Rows} texts of {(double)row.Tokens / row.Rows:F1} tokens on average; medians, ratio = median of paired ratios"));
+                    output.WriteLine(
+                        string.Create(CultureInfo.InvariantCulture,
+                        $"{row.Machine.Processor}, {row.Machine.Processors} processors; {row.Model}; {row.Rows} texts of "
+                            + $"{(double)row.Tokens / row.Rows:F1} tokens on average; medians, ratio = median of paired ratios"));
                     output.WriteLine($"{"",-24} {"rows/s",24} {"rows/s",24} {"ratio",7}");
                 }
 
                 found.Add(row);
-                output.WriteLine(FormattableString.Invariant($"{row.Name,-24} {row.First,15} {row.FirstRowsPerSecond,8:F0} {row.Second,15} {row.SecondRowsPerSecond,8:F0} {row.Ratio,7:F2}"));
+                output.WriteLine(
+                    FormattableString.Invariant(
+                    $"{row.Name,-24} {row.First,15} {row.FirstRowsPerSecond,8:F0} {row.Second,15} {row.SecondRowsPerSecond,8:F0} {row.Ratio,7:F2}"));
             }
         });
         return command;

@@ -16,7 +16,8 @@ using RbeMl.Training;
 namespace RbeMl.Fuzz.Kinds;
 
 /// <summary>A component of ML.NET that was saved alone.</summary>
-internal sealed class ComponentKind(string name, Func<IReadOnlyList<RbeTransformer>> samples, Func<Stream, RbeTransformer> load) : SingleFileKind(() => [.. samples().Select(t => Samples.Bytes(t.Save))])
+internal sealed class ComponentKind(string name, Func<IReadOnlyList<RbeTransformer>> samples, Func<Stream, RbeTransformer> load)
+    : SingleFileKind(() => [.. samples().Select(t => Samples.Bytes(t.Save))])
 {
     /// <summary>The context of all components.</summary>
     public static MLContext Context { get; } = new MLContext(seed: 1).UseRbe();
@@ -47,11 +48,13 @@ internal sealed class ComponentKind(string name, Func<IReadOnlyList<RbeTransform
     [
         new TextClassificationTransformer(Context, Classifier(new ClassLabels(3, false, null)), Summary, new ScoringSettings(4, 1)),
         new TextClassificationTransformer(Context, Classifier(new ClassLabels(2, true, null)), Summary, new ScoringSettings(1, 1)),
-        .. Keyed(["a", "b", "c"]), .. Keyed([1f, 2f, 3f]), .. Keyed([new DateTime(2020, 1, 1), new DateTime(2021, 1, 1), new DateTime(2022, 1, 1)]), .. Keyed([1L, 2L, 3L]),
+        .. Keyed(["a", "b", "c"]), .. Keyed([1f, 2f, 3f]),
+            .. Keyed([new DateTime(2020, 1, 1), new DateTime(2021, 1, 1), new DateTime(2022, 1, 1)]), .. Keyed([1L, 2L, 3L]),
     ];
 
     /// <summary>Models for a zip: each component, alone or after another.</summary>
-    internal static IReadOnlyList<ITransformer> Chains() => [Tokenizers()[2], Blocks()[0], Features()[0].Append(Tokenizers()[0]), LanguageModels()[0], Classifiers()[2]];
+    internal static IReadOnlyList<ITransformer> Chains() =>
+        [Tokenizers()[2], Blocks()[0], Features()[0].Append(Tokenizers()[0]), LanguageModels()[0], Classifiers()[2]];
 
     protected override byte[] Mutate(byte[] sample, Dice dice, byte[] other) => ComponentParts.Mutate(sample, dice);
 
@@ -81,25 +84,32 @@ internal sealed class ComponentKind(string name, Func<IReadOnlyList<RbeTransform
 
     private static IReadOnlyList<RbeTransformer> Features() =>
     [
-        new FeaturizeTransformer(Context, new FeaturizeColumns("Features", "Text", 6, true, 4, 1), new FeatureOptions { Layer = 1, Pooling = Pooling.Mean }, Samples.Model(3, 256), Samples.Tokenizers[0]),
-        new FeaturizeTransformer(Context, new FeaturizeColumns("Features", "Ids", 8, false, 1, 1), new FeatureOptions { Layer = 0, Pooling = Pooling.Last }, Samples.Model(6, 20), null),
+        new FeaturizeTransformer(Context, new FeaturizeColumns("Features", "Text", 6, true, 4, 1),
+            new FeatureOptions { Layer = 1, Pooling = Pooling.Mean }, Samples.Model(3, 256), Samples.Tokenizers[0]),
+        new FeaturizeTransformer(Context, new FeaturizeColumns("Features", "Ids", 8, false, 1, 1),
+            new FeatureOptions { Layer = 0, Pooling = Pooling.Last }, Samples.Model(6, 20), null),
     ];
 
     private static IReadOnlyList<RbeTransformer> Tokenizers() =>
     [
-        .. Samples.Tokenizers.Select((tokenizer, i) => new TokenizeTransformer(Context, new TokenizeOptions { Tokenizer = tokenizer, MaxTokens = i * 3, Values = (TokenValues)(i % 2) }.Checked())),
+        .. Samples.Tokenizers.Select((tokenizer, i) =>
+            new TokenizeTransformer(Context, new TokenizeOptions { Tokenizer = tokenizer, MaxTokens = i * 3, Values = (TokenValues)(i % 2) }.Checked())),
     ];
 
     private static IReadOnlyList<RbeTransformer> LanguageModels() =>
     [
-        new LanguageModelTransformer(Context, new LanguageModelSettings("Text", "Perplexity", "Generated", 8, new GenerationOptions { MaxTokens = 2, TopK = 3 }), Samples.Model(0, 270), Samples.Tokenizers[2], Summary, new ScoringSettings(2, 1)),
-        new LanguageModelTransformer(Context, new LanguageModelSettings("Ids", "Perplexity", null, 4, new GenerationOptions()), Samples.Model(7, 20), null, Summary, new ScoringSettings(1, 1)),
+        new LanguageModelTransformer(Context,
+            new LanguageModelSettings("Text", "Perplexity", "Generated", 8, new GenerationOptions { MaxTokens = 2, TopK = 3 }),
+            Samples.Model(0, 270), Samples.Tokenizers[2], Summary, new ScoringSettings(2, 1)),
+        new LanguageModelTransformer(Context, new LanguageModelSettings("Ids", "Perplexity", null, 4, new GenerationOptions()),
+            Samples.Model(7, 20), null, Summary, new ScoringSettings(1, 1)),
     ];
 
     private static TextClassificationModel Classifier(ClassLabels labels)
     {
         SequenceClassifier<float> classifier = new(Samples.Model(0, 256), new ClassifierConfig { Classes = labels.Count }, 1);
-        return new TextClassificationModel("Text", new ClassColumnNames("PredictedLabel", "Score", "Probability"), labels, classifier, Samples.Tokenizers[0], new TokenLimits(256, 8, false));
+        return new TextClassificationModel("Text", new ClassColumnNames("PredictedLabel", "Score", "Probability"), labels, classifier,
+            Samples.Tokenizers[0], new TokenLimits(256, 8, false));
     }
 
     private static IEnumerable<RbeTransformer> Keyed<T>(T[] values)

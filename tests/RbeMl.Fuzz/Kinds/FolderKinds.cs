@@ -42,8 +42,11 @@ internal sealed class ModelFolderKind : FuzzKind
         {
             using TransformerModel<float> model = Samples.Model(0, 270);
             Gpt2Directory.Save(folder, model, Samples.Tokenizers[3]);
-            (string, byte[]) generation = ("generation_config.json", Samples.Utf8("{\"_from_model_config\": true, \"bos_token_id\": 256, \"eos_token_id\": [256, 3], \"transformers_version\": \"4.40.0\"}"));
-            return [.. Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal).Select(file => (Path.GetFileName(file), File.ReadAllBytes(file))), generation];
+            (string, byte[]) generation =
+                ("generation_config.json",
+                    Samples.Utf8("{\"_from_model_config\": true, \"bos_token_id\": 256, \"eos_token_id\": [256, 3], \"transformers_version\": \"4.40.0\"}"));
+            return [.. Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal)
+                .Select(file => (Path.GetFileName(file), File.ReadAllBytes(file))), generation];
         }
         finally
         {
@@ -62,8 +65,11 @@ internal sealed class TokenizerFilesKind : FuzzKind
         [
             (Gpt2TokenizerFiles.JsonName, Samples.Utf8(Gpt2Vocabulary.FormatJson(Samples.Tokenizers[3]))),
             (Gpt2TokenizerFiles.VocabularyName, Samples.Utf8(vocabulary)), (Gpt2TokenizerFiles.MergesName, Samples.Utf8(merges)),
-            ("added_tokens.json", Samples.Utf8("{\"<pad>\": 300}")), ("special_tokens_map.json", Samples.Utf8("{\"eos_token\": \"<|endoftext|>\", \"pad_token\": {\"content\": \"<pad>\", \"lstrip\": false}}")),
-            ("tokenizer_config.json", Samples.Utf8("{\"tokenizer_class\": \"GPT2Tokenizer\", \"add_prefix_space\": false, \"added_tokens_decoder\": {\"300\": {\"content\": \"<pad>\", \"special\": true, \"rstrip\": false}}}")),
+            ("added_tokens.json", Samples.Utf8("{\"<pad>\": 300}")),
+                ("special_tokens_map.json", Samples.Utf8("{\"eos_token\": \"<|endoftext|>\", \"pad_token\": {\"content\": \"<pad>\", \"lstrip\": false}}")),
+            ("tokenizer_config.json",
+                Samples.Utf8("{\"tokenizer_class\": \"GPT2Tokenizer\", \"add_prefix_space\": false, \"added_tokens_decoder\": {\"300\": "
+                    + "{\"content\": \"<pad>\", \"special\": true, \"rstrip\": false}}}")),
         ];
     });
 
@@ -74,7 +80,8 @@ internal sealed class TokenizerFilesKind : FuzzKind
         (string Name, byte[] Bytes)[] files = dice.Once(2) ? _sample.Value[..1] : _sample.Value[1..];
         int index = dice.Below(files.Length);
         byte[] bytes = files[index].Bytes;
-        files[index].Bytes = files[index].Name.EndsWith(".txt", StringComparison.Ordinal) ? TextMutator.Mutate(bytes, dice) : dice.Once(10) ? ByteMutator.Mutate(bytes, dice) : JsonMutator.Mutate(bytes, dice);
+        files[index].Bytes = files[index].Name.EndsWith(".txt", StringComparison.Ordinal) ? TextMutator.Mutate(bytes, dice) : dice.Once(10)
+            ? ByteMutator.Mutate(bytes, dice) : JsonMutator.Mutate(bytes, dice);
         return files;
     }
 
@@ -84,7 +91,10 @@ internal sealed class TokenizerFilesKind : FuzzKind
 }
 
 /// <summary>A vocabulary of tiktoken.</summary>
-internal sealed class TiktokenKind() : SingleFileKind(() => [Samples.Utf8(string.Join('\n', Enumerable.Range(0, Samples.Tokenizers[2].Vocabulary).Select(id => $"{Convert.ToBase64String(Samples.Tokenizers[2].Bytes(id))} {id}")))])
+internal sealed class TiktokenKind()
+    : SingleFileKind(() =>
+        [Samples.Utf8(string.Join('\n',
+            Enumerable.Range(0, Samples.Tokenizers[2].Vocabulary).Select(id => $"{Convert.ToBase64String(Samples.Tokenizers[2].Bytes(id))} {id}")))])
 {
     public override string Name => "tiktoken";
 
@@ -96,7 +106,8 @@ internal sealed class TiktokenKind() : SingleFileKind(() => [Samples.Utf8(string
 }
 
 /// <summary>A tokenizer as it travels in a model file.</summary>
-internal sealed class TokenizerJsonKind() : SingleFileKind(() => [.. Samples.Tokenizers.Select(tokenizer => Samples.Utf8(TokenizerJson.Save(tokenizer).ToJsonString()))])
+internal sealed class TokenizerJsonKind()
+    : SingleFileKind(() => [.. Samples.Tokenizers.Select(tokenizer => Samples.Utf8(TokenizerJson.Save(tokenizer).ToJsonString()))])
 {
     public override string Name => "tokenizer-json";
 

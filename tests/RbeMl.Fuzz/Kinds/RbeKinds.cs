@@ -77,7 +77,8 @@ internal sealed class RbeMatricesKind() : RbeKind(() =>
     {
         float[] weights = [.. Enumerable.Range(0, 40 * 33).Select(i => MathF.Sin(i * i))];
         RbeMatrix matrix = RbeCompressor.Compress(weights, 40, 33, format, out CompressionReport report);
-        RbeMatrixSet.Save(path, [new("a.weight", matrix, report), new("b", matrix)], [RbeDenseTensor.From("norm", "BF16", [3, 2], new byte[12])], new JsonObject { ["of"] = "samples" });
+        RbeMatrixSet.Save(path, [new("a.weight", matrix, report), new("b", matrix)], [RbeDenseTensor.From("norm", "BF16", [3, 2], new byte[12])],
+            new JsonObject { ["of"] = "samples" });
     })),
 ])
 {

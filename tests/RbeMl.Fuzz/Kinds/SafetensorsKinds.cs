@@ -26,9 +26,12 @@ internal sealed class SafetensorsKind() : SingleFileKind(() => [Sample("a"), Sam
     internal static byte[] Sample(string prefix) => Samples.FileBytes(path => SafetensorsWriter.Write(
         path,
         [
-            SafetensorsSource.From(prefix + ".weight", new float[6], [2, 3]), SafetensorsSource.From(prefix + ".half", new float[5], [5], SafetensorsElement.F16),
-            SafetensorsSource.From(prefix + ".bias", new float[4], [4, 1], SafetensorsElement.BF16), SafetensorsSource.From(prefix + ".scalar", new float[1], []),
-            SafetensorsSource.From(prefix + ".empty", [], [0, 7]), SafetensorsSource.From(prefix + ".ids", SafetensorsElement.I64, [2], sink => sink(new byte[16])),
+            SafetensorsSource.From(prefix + ".weight", new float[6], [2, 3]),
+                SafetensorsSource.From(prefix + ".half", new float[5], [5], SafetensorsElement.F16),
+            SafetensorsSource.From(prefix + ".bias", new float[4], [4, 1], SafetensorsElement.BF16),
+                SafetensorsSource.From(prefix + ".scalar", new float[1], []),
+            SafetensorsSource.From(prefix + ".empty", [], [0, 7]),
+                SafetensorsSource.From(prefix + ".ids", SafetensorsElement.I64, [2], sink => sink(new byte[16])),
         ],
         new Dictionary<string, string> { ["format"] = "pt" }));
 

@@ -15,9 +15,13 @@ internal static class Samples
     /// <summary>Every storage format, with and without its options.</summary>
     public static IReadOnlyList<RbeOptions> Formats { get; } =
     [
-        Of(RbeFormat.Sparse(64, SupportRule.Runs(8))), Of(RbeFormat.Sparse(20, SupportRule.TopK)), Of(RbeFormat.Sparse(20, SupportRule.Random(3)), TileTransform.Haar),
-        Of(RbeFormat.Quantized(4)), Of(RbeFormat.Quantized(3) with { Outliers = 2, Delta = RbeFormat.Sparse(32, SupportRule.Runs(8)) }, TileTransform.WalshHadamard), Of(RbeFormat.Quantized(8), TileTransform.Cdf97),
-        Of(RbeFormat.Trellis(2)), Of(RbeFormat.Trellis(4) with { Outliers = 3, Delta = RbeFormat.Sparse(32, SupportRule.Runs(16)) }), Of(RbeFormat.Trellis(8)), Of(RbeFormat.Seed(32)),
+        Of(RbeFormat.Sparse(64, SupportRule.Runs(8))), Of(RbeFormat.Sparse(20, SupportRule.TopK)),
+            Of(RbeFormat.Sparse(20, SupportRule.Random(3)), TileTransform.Haar),
+        Of(RbeFormat.Quantized(4)),
+            Of(RbeFormat.Quantized(3) with { Outliers = 2, Delta = RbeFormat.Sparse(32, SupportRule.Runs(8)) }, TileTransform.WalshHadamard),
+                Of(RbeFormat.Quantized(8), TileTransform.Cdf97),
+        Of(RbeFormat.Trellis(2)), Of(RbeFormat.Trellis(4) with { Outliers = 3, Delta = RbeFormat.Sparse(32, SupportRule.Runs(16)) }),
+            Of(RbeFormat.Trellis(8)), Of(RbeFormat.Seed(32)),
         Of(RbeFormat.Sparse(1024), TileTransform.None) with { Alphas = false },
     ];
 
@@ -34,7 +38,20 @@ internal static class Samples
     /// <summary>A model.</summary>
     public static TransformerModel<float> Model(int format, int vocabulary, LayerNormStorage norms = LayerNormStorage.Dense, bool tied = true)
     {
-        TransformerConfig config = new() { Width = 32, FeedForwardWidth = 48, Heads = 2, Layers = 1, Vocabulary = vocabulary, MaxSequenceLength = 8, LayerNorm = norms, TiedHead = tied, ScaleAttention = format % 4 != 1, ScaleAttentionByLayer = format % 4 == 2 };
+        TransformerConfig config =
+            new()
+            {
+                Width = 32,
+                FeedForwardWidth = 48,
+                Heads = 2,
+                Layers = 1,
+                Vocabulary = vocabulary,
+                MaxSequenceLength = 8,
+                LayerNorm = norms,
+                TiedHead = tied,
+                ScaleAttention = format % 4 != 1,
+                ScaleAttentionByLayer = format % 4 == 2
+            };
         return new TransformerModel<float>(TransformerWeights.CreateRandom(config, Formats[^1], 1).Recompress(Formats[format % Formats.Count]));
     }
 
@@ -85,7 +102,8 @@ internal static class Samples
     public static byte[] Utf8(string text) => Encoding.UTF8.GetBytes(text);
 
     private static Gpt2Tokenizer Gpt2(IReadOnlyList<TokenPair> merges) => new(
-        [.. Enumerable.Range(0, 256)], [.. merges.Select((m, i) => new TokenMerge(m.Left, m.Right, 256 + i))], new Dictionary<string, int> { [Gpt2Tokenizer.EndOfText] = 256 + merges.Count });
+        [.. Enumerable.Range(0, 256)], [.. merges.Select((m, i) => new TokenMerge(m.Left, m.Right, 256 + i))],
+        new Dictionary<string, int> { [Gpt2Tokenizer.EndOfText] = 256 + merges.Count });
 
     private static RbeOptions Of(RbeFormat format, TileTransform transform = TileTransform.Dct) => new() { Tile = 32, Format = format, Transform = transform };
 }

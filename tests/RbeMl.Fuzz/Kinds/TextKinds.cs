@@ -25,7 +25,10 @@ internal sealed class TextKind() : SingleFileKind(() => [Samples.Utf8(Samples.Te
 
     public override void Use(object loaded, Dice dice)
     {
-        foreach (Text.ITokenizer tokenizer in Samples.Tokenizers.Where(t => t is not Text.CharacterTokenizer)) tokenizer.Decode(tokenizer.Encode((string)loaded));
+        foreach (Text.ITokenizer tokenizer in Samples.Tokenizers.Where(t => t is not Text.CharacterTokenizer))
+        {
+            tokenizer.Decode(tokenizer.Encode((string)loaded));
+        }
     }
 
     protected override byte[] Mutate(byte[] sample, Dice dice, byte[] other) => TextMutator.Mutate(sample, dice);

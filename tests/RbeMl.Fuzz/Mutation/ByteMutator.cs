@@ -6,7 +6,9 @@ namespace RbeMl.Fuzz.Mutation;
 internal static class ByteMutator
 {
     private static readonly long[] Extremes =
-        [0, 1, -1, 2, 127, 128, 255, 256, 1000, 32_767, 65_535, 65_536, 1_000_000, int.MaxValue, int.MinValue, 1L << 32, (1L << 40) + 1, long.MaxValue, long.MinValue, BitConverter.DoubleToInt64Bits(double.NaN), BitConverter.SingleToInt32Bits(float.NaN), BitConverter.SingleToInt32Bits(float.PositiveInfinity), 0x7E00, 0x7C00, 0x7BFF];
+        [0, 1, -1, 2, 127, 128, 255, 256, 1000, 32_767, 65_535, 65_536, 1_000_000, int.MaxValue, int.MinValue, 1L << 32, (1L << 40) + 1,
+            long.MaxValue, long.MinValue, BitConverter.DoubleToInt64Bits(double.NaN), BitConverter.SingleToInt32Bits(float.NaN),
+                BitConverter.SingleToInt32Bits(float.PositiveInfinity), 0x7E00, 0x7C00, 0x7BFF];
 
     /// <summary>Changes one to three places, sometimes with bytes of another sample.</summary>
     public static byte[] Mutate(byte[] bytes, Dice dice, byte[]? other = null)

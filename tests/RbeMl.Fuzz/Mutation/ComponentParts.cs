@@ -3,7 +3,10 @@ using RbeMl.MLNet.Files;
 
 namespace RbeMl.Fuzz.Mutation;
 
-/// <summary>Damages the saved bytes of an ML.NET component inside their checksummed pieces, and the <c>.rbe</c> file among them inside its own checksums.</summary>
+/// <summary>
+/// Damages the saved bytes of an ML.NET component inside their checksummed pieces, and the <c>.rbe</c> file among them inside its own
+/// checksums.
+/// </summary>
 internal static class ComponentParts
 {
     public static byte[] Mutate(byte[] saved, Dice dice)
@@ -16,7 +19,8 @@ internal static class ComponentParts
         if (file.Length == 0 || dice.Once(2))
         {
             int json = settings.AsSpan().LastIndexOf("{\"kind\""u8);
-            settings = json > 1 && dice.Once(2) ? Text([.. settings[..json]], JsonMutator.Mutate(settings[json..], dice)) : ByteMutator.Mutate(settings, dice, settings);
+            settings = json > 1 && dice.Once(2) ? Text([.. settings[..json]], JsonMutator.Mutate(settings[json..], dice))
+                : ByteMutator.Mutate(settings, dice, settings);
         }
         else
         {

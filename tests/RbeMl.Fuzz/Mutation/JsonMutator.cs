@@ -3,20 +3,27 @@ using System.Text.Json;
 
 namespace RbeMl.Fuzz.Mutation;
 
-/// <summary>Changes JSON where it means something: numbers go to extremes, types are swapped, keys vanish or come twice, texts become what no text should be.</summary>
+/// <summary>
+/// Changes JSON where it means something: numbers go to extremes, types are swapped, keys vanish or come twice, texts become what no text
+/// should be.
+/// </summary>
 internal static class JsonMutator
 {
     private static readonly string[] Numbers =
     [
-        "0", "-1", "1", "2", "3", "7", "8", "16", "31", "32", "33", "64", "65", "127", "128", "255", "256", "257", "1000", "4095", "4096", "4097", "65535", "65536", "131072", "1000000", "10000000",
-        "16777216", "1000000000", "2147483647", "2147483648", "-2147483648", "4294967295", "4294967296", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "18446744073709551615",
+        "0", "-1", "1", "2", "3", "7", "8", "16", "31", "32", "33", "64", "65", "127", "128", "255", "256", "257", "1000", "4095", "4096",
+            "4097", "65535", "65536", "131072", "1000000", "10000000",
+        "16777216", "1000000000", "2147483647", "2147483648", "-2147483648", "4294967295", "4294967296", "9223372036854775807",
+            "9223372036854775808", "-9223372036854775808", "18446744073709551615",
         "18446744073709551616", "1e9", "1e308", "1e400", "-0", "0.5", "1.5", "1e-400", "1e-30", "NaN", "01", "0x10", "0.99999999999",
     ];
 
-    private static readonly string[] Others = ["null", "true", "false", "\"\"", "[]", "{}", "\"text\"", "0", "[0]", "{\"a\":0}", "\"1\"", "[[]]", "\"0\"", "1e5"];
+    private static readonly string[] Others =
+        ["null", "true", "false", "\"\"", "[]", "{}", "\"text\"", "0", "[0]", "{\"a\":0}", "\"1\"", "[[]]", "\"0\"", "1e5"];
 
     private static readonly string[] Texts =
-        ["\"\\ud800\"", "\"\\udc00x\"", "\"\\u0000\"", "\"a\\u0000b\"", "\"../x\"", "\"/etc/passwd\"", "\"..\\\\x\"", "\"C:x\"", "\"\\u001b[31m\"", "\"é日\"", "\".\"", "\"..\"", "\"\\ufeff\"", "\"\\uffff\"", "\"NaN\"", "\"__metadata__\""];
+        ["\"\\ud800\"", "\"\\udc00x\"", "\"\\u0000\"", "\"a\\u0000b\"", "\"../x\"", "\"/etc/passwd\"", "\"..\\\\x\"", "\"C:x\"",
+            "\"\\u001b[31m\"", "\"é日\"", "\".\"", "\"..\"", "\"\\ufeff\"", "\"\\uffff\"", "\"NaN\"", "\"__metadata__\""];
 
     /// <summary>Changes one to three places; what is no JSON comes back as it is.</summary>
     public static byte[] Mutate(byte[] json, Dice dice)
@@ -101,7 +108,8 @@ internal static class JsonMutator
         return Replace(json, start, end, "");
     }
 
-    private static byte[] Replace(byte[] json, int start, int end, string text) => [.. json.AsSpan(0, start), .. Encoding.UTF8.GetBytes(text), .. json.AsSpan(end)];
+    private static byte[] Replace(byte[] json, int start, int end, string text) =>
+        [.. json.AsSpan(0, start), .. Encoding.UTF8.GetBytes(text), .. json.AsSpan(end)];
 
     private static string Text(byte[] json, Token token) => Text(json, token.Start, token.End);
 

@@ -12,7 +12,9 @@ internal sealed class RbeParts
     private const int Preface = RbeContainerWriter.PrefaceLength;
     private readonly byte[] _bytes;
 
-    private RbeParts(byte[] bytes, int headerLength) => (_bytes, Header, Data) = (bytes, bytes[Preface..(Preface + headerLength)], bytes[(int)Math.Min(bytes.Length, RbeContainerWriter.Align(Preface + headerLength))..]);
+    private RbeParts(byte[] bytes, int headerLength) =>
+        (_bytes, Header, Data) =
+            (bytes, bytes[Preface..(Preface + headerLength)], bytes[(int)Math.Min(bytes.Length, RbeContainerWriter.Align(Preface + headerLength))..]);
 
     private byte[] Header { get; }
 

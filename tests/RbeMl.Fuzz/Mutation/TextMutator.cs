@@ -5,7 +5,9 @@ namespace RbeMl.Fuzz.Mutation;
 /// <summary>Changes text by lines and words, or writes it in another encoding.</summary>
 internal static class TextMutator
 {
-    private static readonly string[] Words = ["", "-1", "0", "2147483648", "99999999999999999999", "1.5", "NaN", "a\0b", "\u001b[2J", "é", "\u2028", "#version", "\uFFFD", "!!!", "====", "\t", "a a a a", "\u00A0"];
+    private static readonly string[] Words =
+        ["", "-1", "0", "2147483648", "99999999999999999999", "1.5", "NaN", "a\0b", "\u001b[2J", "é", "\u2028", "#version", "\uFFFD", "!!!",
+            "====", "\t", "a a a a", "\u00A0"];
 
     /// <summary>Changes one to three places.</summary>
     public static byte[] Mutate(byte[] bytes, Dice dice)

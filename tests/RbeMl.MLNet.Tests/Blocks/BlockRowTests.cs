@@ -72,7 +72,8 @@ public sealed class BlockRowTests
         }
     }
 
-    private static TransformerBlockOptions Options() => new() { OutputColumnName = "Y", InputColumnName = "X", Config = BlockRows.Config, Weights = BlockRows.Weights };
+    private static TransformerBlockOptions Options() =>
+        new() { OutputColumnName = "Y", InputColumnName = "X", Config = BlockRows.Config, Weights = BlockRows.Weights };
 
     private sealed class Masked
     {

@@ -10,7 +10,8 @@ internal static class BlockRows
 {
     public const int Width = 32, Tokens = 5, Size = Width * Tokens;
 
-    public static readonly TransformerConfig Config = new() { Width = Width, FeedForwardWidth = 64, Heads = 2, Layers = 1, Vocabulary = 1, MaxSequenceLength = 8 };
+    public static readonly TransformerConfig Config =
+        new() { Width = Width, FeedForwardWidth = 64, Heads = 2, Layers = 1, Vocabulary = 1, MaxSequenceLength = 8 };
 
     public static readonly DenseBlockWeights Dense = DenseBlockWeights.Gpt2Initialization(Config, 3);
 

@@ -16,22 +16,26 @@ public sealed class InputColumnTests
         string message = Refusal(() => _ml.Model.CreatePredictionEngine<NoSize, Output>(block));
         Assert.Contains("got VarVector<Single>", message, StringComparison.Ordinal);
         Assert.Contains("[VectorType(n)]", message, StringComparison.Ordinal);
-        Assert.Equal(BlockRows.Expected(BlockRows.Activations(1)), _ml.Model.CreatePredictionEngine<Sized, Output>(block).Predict(new Sized { X = BlockRows.Activations(1) }).Y);
+        Assert.Equal(BlockRows.Expected(BlockRows.Activations(1)),
+            _ml.Model.CreatePredictionEngine<Sized, Output>(block).Predict(new Sized { X = BlockRows.Activations(1) }).Y);
     }
 
     [Fact]
     public void AnEngineWithASizeIsToldOfVariableLength()
     {
-        TransformerBlockOptions options = new() { OutputColumnName = "Y", InputColumnName = "X", Config = BlockRows.Config, Weights = BlockRows.Weights, VariableLength = true };
+        TransformerBlockOptions options =
+            new() { OutputColumnName = "Y", InputColumnName = "X", Config = BlockRows.Config, Weights = BlockRows.Weights, VariableLength = true };
         TransformerBlockEstimator estimator = _ml.Rbe.TransformerBlock(options);
         TransformerBlockTransformer block = estimator.Fit(BlockRows.Variable(_ml));
-        foreach (string message in (string[])[Refusal(() => _ml.Model.CreatePredictionEngine<Sized, Output>(block)), Refusal(() => estimator.Fit(BlockRows.Fixed(_ml)))])
+        foreach (string message in (string[])[Refusal(() => _ml.Model.CreatePredictionEngine<Sized, Output>(block)),
+            Refusal(() => estimator.Fit(BlockRows.Fixed(_ml)))])
         {
             Assert.Contains("expected VarVector<Single>, got Vector<Single", message, StringComparison.Ordinal);
             Assert.Contains("VariableLength", message, StringComparison.Ordinal);
         }
 
-        Assert.Equal(BlockRows.Expected(BlockRows.Activations(1, 2)), _ml.Model.CreatePredictionEngine<NoSize, Output>(block).Predict(new NoSize { X = BlockRows.Activations(1, 2) }).Y);
+        Assert.Equal(BlockRows.Expected(BlockRows.Activations(1, 2)),
+            _ml.Model.CreatePredictionEngine<NoSize, Output>(block).Predict(new NoSize { X = BlockRows.Activations(1, 2) }).Y);
     }
 
     [Fact]

@@ -58,7 +58,8 @@ public sealed class TransformerBlockTests
     [Fact]
     public void BadRowIsMissingAndItsNeighboursAreNot()
     {
-        BlockRows.FixedRow[] rows = [.. Enumerable.Range(0, 6).Select(i => new BlockRows.FixedRow { X = BlockRows.Activations(i), Mask = new bool[BlockRows.Tokens] })];
+        BlockRows.FixedRow[] rows =
+            [.. Enumerable.Range(0, 6).Select(i => new BlockRows.FixedRow { X = BlockRows.Activations(i), Mask = new bool[BlockRows.Tokens] })];
         rows[1].X[7] = float.NaN;
         rows[2].X[0] = float.PositiveInfinity;
         rows[4].X.AsSpan().Fill(float.MaxValue);
@@ -89,7 +90,9 @@ public sealed class TransformerBlockTests
     public void DenseWeightsAreCompressedAtFitAndCalibratedWithTheRows()
     {
         IDataView data = BlockRows.Fixed(_ml, 40);
-        float[] exact = BlockRows.Column(_ml.Rbe.TransformerBlock("Y", "X", BlockRows.Config, BlockRows.Dense, RbeOptions.Dense).Fit(data).Transform(data), "Y").SelectMany(r => r).ToArray();
+        float[] exact =
+            BlockRows.Column(_ml.Rbe.TransformerBlock("Y", "X", BlockRows.Config, BlockRows.Dense, RbeOptions.Dense).Fit(data).Transform(data),
+                "Y").SelectMany(r => r).ToArray();
         double plain = Error(0), calibrated = Error(40);
         Assert.InRange(plain, 1e-3, 0.2);
         Assert.True(calibrated < plain, $"calibrated {calibrated}, plain {plain}");
@@ -101,7 +104,8 @@ public sealed class TransformerBlockTests
             options.DenseWeights = BlockRows.Dense;
             options.CalibrationRows = calibrationRows;
             options.Compression = new RbeOptions { Tile = 32, Format = RbeFormat.Quantized(3) };
-            return RbeCompressor.RelativeError(exact, BlockRows.Column(_ml.Rbe.TransformerBlock(options).Fit(data).Transform(data), "Y").SelectMany(r => r).ToArray());
+            return RbeCompressor.RelativeError(exact,
+                BlockRows.Column(_ml.Rbe.TransformerBlock(options).Fit(data).Transform(data), "Y").SelectMany(r => r).ToArray());
         }
     }
 
@@ -117,7 +121,8 @@ public sealed class TransformerBlockTests
             IDataView data = BlockRows.Fixed(_ml, 2);
             TransformerBlockTransformer fitted = _ml.Rbe.TransformerBlock("Y", "X", path, layer: 1).Fit(data);
             using RbeTransformerBlock<float> own = new(fitted.Config, fitted.Weights);
-            Assert.Equal(model.Blocks[1].Forward(BlockRows.Activations(0), 1, BlockRows.Tokens).Output, own.Forward(BlockRows.Activations(0), 1, BlockRows.Tokens).Output);
+            Assert.Equal(model.Blocks[1].Forward(BlockRows.Activations(0), 1, BlockRows.Tokens).Output,
+                own.Forward(BlockRows.Activations(0), 1, BlockRows.Tokens).Output);
             Assert.Equal(own.Forward(BlockRows.Activations(1), 1, BlockRows.Tokens).Output, BlockRows.Column(fitted.Transform(data), "Y")[1]);
             Assert.Contains("0 .. 1", Assert.Throws<InvalidSettingException>(() => _ml.Rbe.TransformerBlock("Y", "X", path, layer: 2).Fit(data)).Message);
         }
@@ -152,5 +157,6 @@ public sealed class TransformerBlockTests
         Assert.Contains("[VectorType(n)]", error.Message);
     }
 
-    private static TransformerBlockOptions Options() => new() { OutputColumnName = "Y", InputColumnName = "X", Config = BlockRows.Config, Weights = BlockRows.Weights };
+    private static TransformerBlockOptions Options() =>
+        new() { OutputColumnName = "Y", InputColumnName = "X", Config = BlockRows.Config, Weights = BlockRows.Weights };
 }

@@ -43,9 +43,11 @@ public sealed class BadInputTests
     {
         List<string> log = [];
         _ml.Log += (_, e) => log.Add(e.Message);
-        Toy.Row[] rows = [.. Toy.Rows(), new() { Text = "cat", Name = "horse" }, new() { Text = "", Name = "cat" }, new() { Text = null!, Name = "cat" }, .. Toy.Rows(3)];
+        Toy.Row[] rows =
+            [.. Toy.Rows(), new() { Text = "cat", Name = "horse" }, new() { Text = "", Name = "cat" }, new() { Text = null!, Name = "cat" }, .. Toy.Rows(3)];
         IDataView data = Toy.Multiclass(_ml, rows), good = Toy.Multiclass(_ml, [.. Toy.Rows(), .. Toy.Rows(3)]);
-        TextClassificationTransformer model = Toy.Fit(_ml, data, o => o.VocabularySize = vocabulary), clean = Toy.Fit(_ml, good, o => o.VocabularySize = vocabulary);
+        TextClassificationTransformer model = Toy.Fit(_ml, data, o => o.VocabularySize = vocabulary),
+            clean = Toy.Fit(_ml, good, o => o.VocabularySize = vocabulary);
         Assert.Equal((27, 3), (model.Summary.Examples, model.Summary.SkippedRows));
         Assert.Contains(log, m => m.Contains("1 rows without a label and 2 without a text", StringComparison.Ordinal));
 
@@ -96,7 +98,8 @@ public sealed class BadInputTests
     [Fact]
     public void IdsOutsideTheVocabularyAreMissingRows()
     {
-        IDataView data = _ml.Data.LoadFromEnumerable<IdRow>([new(true, [1, 2]), new(false, [3]), new(true, [2, 1]), new(false, [3, 3]), new(true, [-1]), new(false, [9])]);
+        IDataView data =
+            _ml.Data.LoadFromEnumerable<IdRow>([new(true, [1, 2]), new(false, [3]), new(true, [2, 1]), new(false, [3, 3]), new(true, [-1]), new(false, [9])]);
         TextClassificationTransformer model = Toy.Fit(_ml, data, o => (o.TextColumnName, o.VocabularySize) = ("Ids", 5));
         Assert.Equal(2, model.Summary.SkippedRows);
         Assert.Equal([false, false, false, false, true, true], Toy.Scores(_ml, model, data).Select(s => float.IsNaN(s[0])));
@@ -119,7 +122,8 @@ public sealed class BadInputTests
         Assert.Contains("False, True", Assert.Throws<InvalidSettingException>(() => Fit(Toy.Binary(_ml))).Message);
         IDataView ids = _ml.Transforms.CopyColumns("Text", "Ids").Fit(Ids()).Transform(Ids());
         Assert.Contains("String", Assert.Throws<InvalidSettingException>(() => Fit(ids)).Message);
-        Assert.Contains("Validation data", Assert.Throws<InvalidOperationException>(() => Fit(Toy.Multiclass(_ml, new Toy.Row { Text = "", Name = "cat" }))).Message);
+        Assert.Contains("Validation data",
+            Assert.Throws<InvalidOperationException>(() => Fit(Toy.Multiclass(_ml, new Toy.Row { Text = "", Name = "cat" }))).Message);
 
         IDataView Ids() => _ml.Rbe.Tokenize("Ids", "Text").Fit(data).Transform(data);
         TextClassificationTransformer Fit(IDataView validation) => Toy.Fit(_ml, data, o => o.Validation = validation);

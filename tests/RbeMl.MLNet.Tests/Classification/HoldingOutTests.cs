@@ -18,7 +18,8 @@ public sealed class HoldingOutTests
 
         void Refused(int rows, double fraction)
         {
-            InvalidSettingException error = Assert.Throws<InvalidSettingException>(() => Toy.Fit(_ml, Toy.Binary(_ml, rows), o => o.ValidationFraction = fraction));
+            InvalidSettingException error =
+                Assert.Throws<InvalidSettingException>(() => Toy.Fit(_ml, Toy.Binary(_ml, rows), o => o.ValidationFraction = fraction));
             Assert.Equal("ValidationFraction", error.Setting);
             Assert.Contains($"of {rows} rows", error.Message, StringComparison.Ordinal);
         }
@@ -44,9 +45,12 @@ public sealed class HoldingOutTests
         List<string> log = [];
         _ml.Log += (_, e) => log.Add(e.Message);
         IDataView validation = Toy.Multiclass(_ml, [.. Toy.Rows(6), new Toy.Row { Text = "", Name = "cat" }, new Toy.Row { Text = "cat", Name = "horse" }]);
-        TrainingSummary summary = Toy.Fit(_ml, Toy.Multiclass(_ml, [.. Toy.Rows(), new Toy.Row { Text = "", Name = "dog" }]), o => (o.Validation, o.Epochs) = (validation, 1)).Summary;
+        TrainingSummary summary =
+            Toy.Fit(_ml, Toy.Multiclass(_ml, [.. Toy.Rows(), new Toy.Row { Text = "", Name = "dog" }]),
+                o => (o.Validation, o.Epochs) = (validation, 1)).Summary;
         Assert.Equal((24, 6, 3), (summary.Examples, summary.ValidationExamples, summary.SkippedRows));
-        Assert.Contains(log, m => m.Contains("1 rows without a label and 1 without a text", StringComparison.Ordinal) && m.EndsWith("of the validation", StringComparison.Ordinal));
+        Assert.Contains(log, m => m.Contains("1 rows without a label and 1 without a text", StringComparison.Ordinal)
+            && m.EndsWith("of the validation", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -84,7 +88,8 @@ public sealed class HoldingOutTests
         Assert.Equal(0, Fit(60_000).Summary.SkippedRows);
         Assert.Equal(1, Fit(3_000_000, o => o.VocabularySize = 10).Summary.SkippedRows);
 
-        TextClassificationTransformer Fit(int stray, Action<TextClassificationOptions>? more = null) => Toy.Fit(_ml, _ml.Data.LoadFromEnumerable<IdRow>([new(true, [1, 2]), new(false, [3]), new(true, [stray])]), o =>
+        TextClassificationTransformer Fit(int stray, Action<TextClassificationOptions>? more = null) =>
+            Toy.Fit(_ml, _ml.Data.LoadFromEnumerable<IdRow>([new(true, [1, 2]), new(false, [3]), new(true, [stray])]), o =>
         {
             (o.TextColumnName, o.VocabularySize, o.Epochs) = ("Ids", null, 1);
             more?.Invoke(o);

@@ -53,8 +53,10 @@ public sealed class LearningTests
     public void CrossValidates()
     {
         TextClassificationTrainer trainer = _ml.Rbe.TextClassification(Toy.Options(o => o.Epochs = 2));
-        Assert.Equal(2, _ml.MulticlassClassification.CrossValidate(Toy.Multiclass(_ml), trainer, numberOfFolds: 2).Count(fold => double.IsFinite(fold.Metrics.LogLoss)));
-        Assert.Equal(2, _ml.BinaryClassification.CrossValidate(Toy.Binary(_ml), trainer, numberOfFolds: 2).Count(fold => double.IsFinite(fold.Metrics.LogLoss)));
+        Assert.Equal(2,
+            _ml.MulticlassClassification.CrossValidate(Toy.Multiclass(_ml), trainer, numberOfFolds: 2).Count(fold => double.IsFinite(fold.Metrics.LogLoss)));
+        Assert.Equal(2,
+            _ml.BinaryClassification.CrossValidate(Toy.Binary(_ml), trainer, numberOfFolds: 2).Count(fold => double.IsFinite(fold.Metrics.LogLoss)));
     }
 
     [Fact]
@@ -103,13 +105,15 @@ public sealed class LearningTests
         float[][] expected = Toy.Scores(_ml, Toy.Fit(_ml, data), data);
         IDataView tokens = _ml.Rbe.Tokenize("Ids", "Text").Fit(data).Transform(data);
         IDataView numbers = _ml.Transforms.CustomMapping<Narrow, Wide>(
-            (from, to) => (to.Long, to.Unsigned) = (Array.ConvertAll(from.Ids, i => (long)i), Array.ConvertAll(from.Ids, i => (uint)i)), null).Fit(tokens).Transform(tokens);
+            (from, to) => (to.Long, to.Unsigned) = (Array.ConvertAll(from.Ids, i => (long)i), Array.ConvertAll(from.Ids, i => (uint)i)), null)
+            .Fit(tokens).Transform(tokens);
         foreach (string column in (string[])["Ids", "Long", "Unsigned"])
         {
             Assert.Equal(expected, Toy.Scores(_ml, Toy.Fit(_ml, numbers, o => o.TextColumnName = column), numbers));
         }
 
-        IDataView words = _ml.Transforms.Text.TokenizeIntoWords("Words", "Text").Append(_ml.Transforms.Conversion.MapValueToKey("Words")).Fit(data).Transform(data);
+        IDataView words = _ml.Transforms.Text.TokenizeIntoWords("Words", "Text").Append(_ml.Transforms.Conversion.MapValueToKey("Words"))
+            .Fit(data).Transform(data);
         TextClassificationTransformer model = Toy.Fit(_ml, words, o => (o.TextColumnName, o.VocabularySize) = ("Words", null));
         using var classifier = model.CopyClassifier();
         Assert.Equal(7, classifier.Model.Config.Vocabulary); // three animals and four digits
@@ -131,7 +135,8 @@ public sealed class LearningTests
         copy.Model.Parameters.Clear();
         Assert.Equal(before, Toy.Scores(_ml, first, data));
 
-        IDataView other = _ml.Transforms.Conversion.MapValueToKey("Label", "Name").Fit(_ml.Data.LoadFromEnumerable(Toy.Rows().Reverse())).Transform(_ml.Data.LoadFromEnumerable(Toy.Rows()));
+        IDataView other = _ml.Transforms.Conversion.MapValueToKey("Label", "Name").Fit(_ml.Data.LoadFromEnumerable(Toy.Rows().Reverse()))
+            .Transform(_ml.Data.LoadFromEnumerable(Toy.Rows()));
         Assert.Contains("dog", Assert.Throws<InvalidSettingException>(() => Toy.Fit(_ml, other, o => o.WarmStart = first)).Message);
     }
 

@@ -122,7 +122,8 @@ public sealed class OptionTests
         try
         {
             TransformerConfig config = new() { Width = 32, Heads = 2, Layers = 1, Vocabulary = 256, MaxSequenceLength = 40, Dropout = 0.1f };
-            using ModelBundle bundle = new(TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128) }, seed: 9), new ByteTokenizer());
+            using ModelBundle bundle =
+                new(TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128) }, seed: 9), new ByteTokenizer());
             ModelFile.Save(path, bundle.Model, bundle.Tokenizer);
             float before = bundle.Model.Parameters.ToFloats(bundle.Model.Parameters.Slices[0])[0];
             TextClassificationTransformer given = Toy.Fit(_ml, data, o => (o.Model, o.Context, o.Compression) = (bundle, null, null));
@@ -144,7 +145,8 @@ public sealed class OptionTests
             File.Delete(path);
         }
 
-        void Refused(string setting, Action<TextClassificationOptions> change) => Assert.Equal(setting, Assert.Throws<InvalidSettingException>(() => Toy.Fit(_ml, data, change)).Setting);
+        void Refused(string setting, Action<TextClassificationOptions> change) =>
+            Assert.Equal(setting, Assert.Throws<InvalidSettingException>(() => Toy.Fit(_ml, data, change)).Setting);
     }
 
     [Fact]

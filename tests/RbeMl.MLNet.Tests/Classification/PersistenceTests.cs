@@ -63,14 +63,16 @@ public sealed class PersistenceTests
     [Fact]
     public void ANewerVersionOfTheComponentIsNamed()
     {
-        byte[] inner = ComponentFile.Read(new MemoryStream(Bytes(Toy.Fit(_ml, Toy.Binary(_ml), o => o.Epochs = 1))), TextClassificationTransformer.Name, reader =>
+        byte[] inner = ComponentFile.Read(new MemoryStream(Bytes(Toy.Fit(_ml, Toy.Binary(_ml), o => o.Epochs = 1))),
+            TextClassificationTransformer.Name, reader =>
         {
             using MemoryStream all = new();
             reader.BaseStream.CopyTo(all);
             return all.ToArray();
         });
         inner[0] = 7;
-        Assert.Contains("version 7 of the component", Assert.Throws<RbeFileException>(() => _ml.Rbe.LoadTextClassification(new MemoryStream(Wrap(inner)))).Message);
+        Assert.Contains("version 7 of the component",
+            Assert.Throws<RbeFileException>(() => _ml.Rbe.LoadTextClassification(new MemoryStream(Wrap(inner)))).Message);
     }
 
     [Fact]

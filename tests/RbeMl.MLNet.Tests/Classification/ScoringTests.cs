@@ -70,8 +70,10 @@ public sealed class ScoringTests
     {
         IDataView data = Toy.Binary(_ml);
         using ModelBundle bundle = Verses.Bundle(new ByteTokenizer());
-        TextClassificationTransformer first = Toy.Fit(_ml, data, o => (o.Model, o.Context, o.Epochs, o.Compression, o.Pooling) = (bundle, 9, 1, null, Pooling.Max));
-        TextClassificationTransformer further = Toy.Fit(_ml, data, o => (o.WarmStart, o.Context, o.Epochs, o.Compression, o.Pooling) = (first, null, 1, null, Pooling.Max));
+        TextClassificationTransformer first =
+            Toy.Fit(_ml, data, o => (o.Model, o.Context, o.Epochs, o.Compression, o.Pooling) = (bundle, 9, 1, null, Pooling.Max));
+        TextClassificationTransformer further =
+            Toy.Fit(_ml, data, o => (o.WarmStart, o.Context, o.Epochs, o.Compression, o.Pooling) = (first, null, 1, null, Pooling.Max));
         Assert.Equal((9, 16), (further.Limits.Context, further.Classifier.Model.Config.MaxSequenceLength));
     }
 
@@ -79,7 +81,9 @@ public sealed class ScoringTests
     public void AWarmStartWithAnotherPoolingIsRefused()
     {
         TextClassificationTransformer first = Toy.Fit(_ml, Toy.Binary(_ml), o => (o.Epochs, o.Pooling) = (1, Pooling.Max));
-        Assert.Equal("Pooling", Assert.Throws<InvalidSettingException>(() => _ml.Rbe.TextClassification(Toy.Options(o => (o.WarmStart, o.Pooling) = (first, Pooling.Mean)))).Setting);
+        Assert.Equal("Pooling",
+            Assert.Throws<InvalidSettingException>(() =>
+            _ml.Rbe.TextClassification(Toy.Options(o => (o.WarmStart, o.Pooling) = (first, Pooling.Mean)))).Setting);
     }
 
     [Fact]
@@ -90,7 +94,8 @@ public sealed class ScoringTests
     }
 
     [Fact]
-    public void TheDefaultsDoFewEpochs() => Assert.Equal((4, 8), (new TextClassificationOptions().Epochs, new MLNet.LanguageModels.LanguageModelOptions().Epochs));
+    public void TheDefaultsDoFewEpochs() =>
+        Assert.Equal((4, 8), (new TextClassificationOptions().Epochs, new MLNet.LanguageModels.LanguageModelOptions().Epochs));
 
     private static MemoryStream Saved(TextClassificationTransformer model)
     {

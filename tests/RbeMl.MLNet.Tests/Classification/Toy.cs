@@ -25,7 +25,8 @@ internal static class Toy
     {
         if (rows.Length == 0) rows = Rows();
         IDataView data = Drop(ml, "Label", ml.Data.LoadFromEnumerable(rows)), keys = ml.Data.LoadFromEnumerable(s_words.Select(w => new Row { Name = w }));
-        return Drop(ml, "Name", ml.Transforms.Conversion.MapValueToKey("Label", "Name", keyData: Drop(ml, "Text", Drop(ml, "Label", keys))).Fit(data).Transform(data));
+        return Drop(ml, "Name",
+            ml.Transforms.Conversion.MapValueToKey("Label", "Name", keyData: Drop(ml, "Text", Drop(ml, "Label", keys))).Fit(data).Transform(data));
     }
 
     public static IDataView Drop(MLContext ml, string column, IDataView data) => ml.Transforms.DropColumns(column).Fit(data).Transform(data);
@@ -51,13 +52,15 @@ internal static class Toy
         return options;
     }
 
-    public static TextClassificationTransformer Fit(MLContext ml, IDataView data, Action<TextClassificationOptions>? change = null) => ml.Rbe.TextClassification(Options(change)).Fit(data);
+    public static TextClassificationTransformer Fit(MLContext ml, IDataView data, Action<TextClassificationOptions>? change = null) =>
+        ml.Rbe.TextClassification(Options(change)).Fit(data);
 
     /// <summary>All scores, row by row.</summary>
     public static float[][] Scores(MLContext ml, ITransformer model, IDataView data)
     {
         IDataView view = model.Transform(data);
-        return view.Schema["Score"].Type is VectorDataViewType ? [.. view.GetColumn<float[]>("Score")] : [.. view.GetColumn<float>("Score").Select(s => new[] { s })];
+        return view.Schema["Score"].Type is VectorDataViewType ? [.. view.GetColumn<float[]>("Score")]
+            : [.. view.GetColumn<float>("Score").Select(s => new[] { s })];
     }
 
     public static ITransformer Reload(ITransformer model, DataViewSchema schema, out MLContext fresh)

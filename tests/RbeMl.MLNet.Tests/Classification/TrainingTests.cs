@@ -43,7 +43,8 @@ public sealed class TrainingTests
         List<string> log = [];
         List<ClassifierProgress> steps = [];
         _ml.Log += (_, e) => log.Add(e.Message);
-        TextClassificationTransformer model = Toy.Fit(_ml, Toy.Multiclass(_ml), o => (o.Progress, o.ValidationFraction, o.Epochs, o.BatchSize) = (new Listener(steps.Add), 0.25, 3, 5));
+        TextClassificationTransformer model =
+            Toy.Fit(_ml, Toy.Multiclass(_ml), o => (o.Progress, o.ValidationFraction, o.Epochs, o.BatchSize) = (new Listener(steps.Add), 0.25, 3, 5));
         Assert.Equal((18, 6, 12), (model.Summary.Examples, model.Summary.ValidationExamples, model.Summary.Steps));
         Assert.Equal(Enumerable.Range(1, 12), steps.Select(s => s.Step));
         Assert.Equal([5, 5, 5, 3], steps.Take(4).Select(s => s.Examples).OrderDescending()); // the short batch counts for its examples
@@ -79,19 +80,23 @@ public sealed class TrainingTests
     public void PatienceEndsWithTheBestEpoch()
     {
         // A learning rate that soon does more harm than good.
-        IDataView data = Toy.Multiclass(_ml), validation = Toy.Multiclass(_ml, [.. Toy.Rows(12).Select(r => new Toy.Row { Text = r.Text, Name = r.Name == "cat" ? "owl" : r.Name })]);
+        IDataView data = Toy.Multiclass(_ml),
+            validation = Toy.Multiclass(_ml, [.. Toy.Rows(12).Select(r => new Toy.Row { Text = r.Text, Name = r.Name == "cat" ? "owl" : r.Name })]);
         TextClassificationTransformer model = Toy.Fit(_ml, data, o => (o.Validation, o.Patience, o.Epochs) = (validation, 2, 60));
         TrainingSummary summary = model.Summary;
         Assert.True(summary.StoppedEarly && summary.Epochs.Count < 60);
         Assert.Equal(summary.Epochs.Count - 2, summary.BestEpoch);
         Assert.Equal(summary.Epochs.Min(e => e.ValidationLoss), summary.Epochs[summary.BestEpoch - 1].ValidationLoss);
-        Assert.Equal(summary.Epochs[summary.BestEpoch - 1].ValidationLoss!.Value, _ml.MulticlassClassification.Evaluate(model.Transform(validation)).LogLoss, 1e-4); // ML.NET adds up in fp32
+        // ML.NET adds up in fp32
+        Assert.Equal(summary.Epochs[summary.BestEpoch - 1].ValidationLoss!.Value,
+            _ml.MulticlassClassification.Evaluate(model.Transform(validation)).LogLoss, 1e-4);
     }
 
     [Fact]
     public void ADivergingTrainingNamesItsStep()
     {
-        NonFiniteException error = Assert.Throws<NonFiniteException>(() => Toy.Fit(_ml, Toy.Multiclass(_ml), o => (o.LearningRate, o.Clip, o.WarmupFraction) = (1e6, 0, 0)));
+        NonFiniteException error =
+            Assert.Throws<NonFiniteException>(() => Toy.Fit(_ml, Toy.Multiclass(_ml), o => (o.LearningRate, o.Clip, o.WarmupFraction) = (1e6, 0, 0)));
         Assert.StartsWith("step ", error.Message);
     }
 
@@ -128,6 +133,7 @@ public sealed class TrainingTests
             return source.GetRowCursor(columnsNeeded, rand);
         }
 
-        public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) => [GetRowCursor(columnsNeeded, rand)];
+        public DataViewRowCursor[] GetRowCursorSet(IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null) =>
+            [GetRowCursor(columnsNeeded, rand)];
     }
 }

@@ -106,7 +106,8 @@ public sealed class FeaturizeTests : IDisposable
         Assert.Throws<InvalidSettingException>(() => Features(new FeaturizeOptions { Model = _bundle, MaxTokens = TextRows.Context + 1 }));
         Assert.Throws<InvalidSettingException>(() => Features(new FeaturizeOptions { Model = _bundle, BatchRows = 0 }));
         Assert.Throws<InvalidSettingException>(() => Features(new FeaturizeOptions { Model = _bundle, Threads = -1 }));
-        Assert.Contains("tokenizer", Assert.Throws<InvalidSettingException>(() => Features(new FeaturizeOptions { Model = _bundle with { Tokenizer = null } })).Message);
+        Assert.Contains("tokenizer",
+            Assert.Throws<InvalidSettingException>(() => Features(new FeaturizeOptions { Model = _bundle with { Tokenizer = null } })).Message);
         Assert.Equal(12, Features(new FeaturizeOptions { Model = _bundle with { Tokenizer = null }, Tokenizer = new ByteTokenizer() }).Length);
     }
 

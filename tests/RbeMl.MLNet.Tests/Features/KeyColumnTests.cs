@@ -4,7 +4,10 @@ using RbeMl.Models;
 
 namespace RbeMl.MLNet.Tests.Features;
 
-/// <summary>Token ids as keys of every type: key k is id k - 1, a missing key is left out, and a key that the model does not know makes its row missing.</summary>
+/// <summary>
+/// Token ids as keys of every type: key k is id k - 1, a missing key is left out, and a key that the model does not know makes its row
+/// missing.
+/// </summary>
 public sealed class KeyColumnTests : IDisposable
 {
     private readonly MLContext _ml = new(seed: 1);
@@ -44,7 +47,13 @@ public sealed class KeyColumnTests : IDisposable
     {
         List<int> keys = [.. text.Select(c => c + 1)];
         keys.Insert(missing, 0);
-        return new Keys { Bytes = [.. keys.Select(k => (byte)k)], Shorts = [.. keys.Select(k => (ushort)k)], Ints = [.. keys.Select(k => (uint)k)], Longs = [.. keys.Select(k => (ulong)k)] };
+        return new Keys
+        {
+            Bytes = [.. keys.Select(k => (byte)k)],
+            Shorts = [.. keys.Select(k => (ushort)k)],
+            Ints = [.. keys.Select(k => (uint)k)],
+            Longs = [.. keys.Select(k => (ulong)k)]
+        };
     }
 
     private sealed class Keys

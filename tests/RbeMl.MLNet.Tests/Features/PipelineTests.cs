@@ -19,7 +19,8 @@ public sealed class PipelineTests : IDisposable
     [Fact]
     public void TrainersCrossValidateAndTellWhichFeaturesMatter()
     {
-        TextRows.Row[] rows = [.. Enumerable.Range(0, 60).Select(i => new TextRows.Row { Id = i, Label = i % 2 == 0, Text = i % 2 == 0 ? $"aaaa {i}" : $"zzzz {i}" })];
+        TextRows.Row[] rows =
+            [.. Enumerable.Range(0, 60).Select(i => new TextRows.Row { Id = i, Label = i % 2 == 0, Text = i % 2 == 0 ? $"aaaa {i}" : $"zzzz {i}" })];
         IDataView data = _ml.Data.LoadFromEnumerable(rows);
         IEstimator<ITransformer> pipeline = Featurize().AppendCacheCheckpoint(_ml).Append(_ml.BinaryClassification.Trainers.LbfgsLogisticRegression());
         Assert.All(_ml.BinaryClassification.CrossValidate(data, pipeline, 3), fold => Assert.InRange(fold.Metrics.Accuracy, 0.95, 1));
@@ -34,7 +35,9 @@ public sealed class PipelineTests : IDisposable
     [Fact]
     public void OneLookAheadBehindAnotherInAnyOrderOfRows()
     {
-        IDataView data = _ml.Data.Cache(_ml.Data.LoadFromEnumerable(Enumerable.Range(0, 40).Select(i => new TextRows.Row { Id = i, Text = new string((char)('a' + (i % 26)), 1 + (i % 9)) })));
+        IDataView data =
+            _ml.Data.Cache(_ml.Data.LoadFromEnumerable(Enumerable.Range(0, 40)
+                .Select(i => new TextRows.Row { Id = i, Text = new string((char)('a' + (i % 26)), 1 + (i % 9)) })));
         IEstimator<ITransformer> pipeline = Featurize().Append(_ml.Rbe.TransformerBlock(new TransformerBlockOptions
         {
             OutputColumnName = "Y",

@@ -13,13 +13,15 @@ internal static class TextRows
 
     public static readonly string?[] Texts =
     [
-        "red", "a green sea", "", "the red sea is blue and long enough to be cut off", "é", null, "blue", "x", "green sea", "a red rose", "sea", "so it is, and so it was",
+        "red", "a green sea", "", "the red sea is blue and long enough to be cut off", "é", null, "blue", "x", "green sea", "a red rose", "sea",
+            "so it is, and so it was",
     ];
 
     public static ModelBundle Bundle(ITokenizer? tokenizer = null)
     {
         TransformerConfig config = new() { Width = 32, Heads = 2, Layers = 2, Vocabulary = 256, MaxSequenceLength = Context };
-        return new ModelBundle(TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128) }, 3), tokenizer ?? new ByteTokenizer());
+        return new ModelBundle(TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128) }, 3), tokenizer
+            ?? new ByteTokenizer());
     }
 
     public static IDataView View(MLContext ml) => ml.Data.LoadFromEnumerable(Texts.Select((text, i) => new Row { Id = i, Label = i % 2 == 0, Text = text! }));

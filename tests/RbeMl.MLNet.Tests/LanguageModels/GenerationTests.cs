@@ -18,7 +18,9 @@ public sealed class GenerationTests : IDisposable
         // The second text is longer than the model's positions.
         string[] texts = ["the cat", "the owl sat on the hen on the cat"];
         using Generator generator = new(_bundle.Model, threads: 1);
-        IEnumerable<string> expected = texts.Select(t => _bundle.Tokenizer!.Decode([.. generator.Generate(_bundle.Tokenizer.Encode(t), new GenerationOptions { MaxTokens = 6, Temperature = 0 })]));
+        IEnumerable<string> expected =
+            texts.Select(t =>
+                _bundle.Tokenizer!.Decode([.. generator.Generate(_bundle.Tokenizer.Encode(t), new GenerationOptions { MaxTokens = 6, Temperature = 0 })]));
         Assert.Equal(expected, Score(o => o.Temperature = 0).Texts(Verses.View(_ml, texts)));
     }
 
@@ -64,7 +66,8 @@ public sealed class GenerationTests : IDisposable
     [Fact]
     public void TheSettingsAreSavedAndBadOnesRefused()
     {
-        LanguageModelTransformer model = Score(o => (o.MinP, o.RepetitionPenalty, o.StopStrings, o.EndTokens, o.IgnoreEnd) = (0.1, 1.5, ["a", "bc"], [1, 2], true));
+        LanguageModelTransformer model =
+            Score(o => (o.MinP, o.RepetitionPenalty, o.StopStrings, o.EndTokens, o.IgnoreEnd) = (0.1, 1.5, ["a", "bc"], [1, 2], true));
         using MemoryStream stream = new();
         model.Save(stream);
         stream.Position = 0;
@@ -81,7 +84,8 @@ public sealed class GenerationTests : IDisposable
         Refuses("EndTokens", o => o.EndTokens = [-1]);
         Refuses("EndTokens", o => o.EndTokens = [100_000]);
 
-        void Refuses(string setting, Action<LanguageModelOptions> change) => Assert.Equal(setting, Assert.Throws<InvalidSettingException>(() => Score(change)).Setting);
+        void Refuses(string setting, Action<LanguageModelOptions> change) =>
+            Assert.Equal(setting, Assert.Throws<InvalidSettingException>(() => Score(change)).Setting);
     }
 
     private LanguageModelTransformer Score(Action<LanguageModelOptions>? change = null) => Verses.Score(_ml, _bundle, change);

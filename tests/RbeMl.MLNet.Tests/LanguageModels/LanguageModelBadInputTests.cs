@@ -71,11 +71,14 @@ public sealed class LanguageModelBadInputTests : IDisposable
     {
         Assert.Contains("no rows", Assert.Throws<InvalidOperationException>(() => Verses.Fit(_ml, _ml.Data.LoadFromEnumerable<Verses.Row>([]))).Message);
         Assert.Contains("Training data", Assert.Throws<InvalidOperationException>(() => Verses.Fit(_ml, Verses.View(_ml, "", "a"))).Message);
-        Assert.Contains("Training data", Assert.Throws<InvalidOperationException>(() => Verses.Fit(_ml, Verses.View(_ml, "", ""), o => o.VocabularySize = null)).Message);
-        Assert.Contains("Validation data", Assert.Throws<InvalidOperationException>(() => Verses.Fit(_ml, Verses.View(_ml), o => o.Validation = Verses.View(_ml, "a"))).Message);
+        Assert.Contains("Training data",
+            Assert.Throws<InvalidOperationException>(() => Verses.Fit(_ml, Verses.View(_ml, "", ""), o => o.VocabularySize = null)).Message);
+        Assert.Contains("Validation data",
+            Assert.Throws<InvalidOperationException>(() => Verses.Fit(_ml, Verses.View(_ml), o => o.Validation = Verses.View(_ml, "a"))).Message);
         IDataView ids = _ml.Data.LoadFromEnumerable([new Verses.Ids { Text = [1, 2] }]);
         Assert.Contains("Validation", Assert.Throws<InvalidSettingException>(() => Verses.Fit(_ml, Verses.View(_ml), o => o.Validation = ids)).Message);
-        Assert.Throws<ArgumentOutOfRangeException>(() => Verses.Fit(_ml, Verses.View(_ml), o => o.Validation = _ml.Data.LoadFromEnumerable([new { Other = 1f }])));
+        Assert.Throws<ArgumentOutOfRangeException>(() =>
+            Verses.Fit(_ml, Verses.View(_ml), o => o.Validation = _ml.Data.LoadFromEnumerable([new { Other = 1f }])));
     }
 
     [Fact]

@@ -44,7 +44,8 @@ public sealed class LanguageModelOptionTests : IDisposable
     [Fact]
     public void ThreadsBatchRowsAndSummaryAreSaved()
     {
-        LanguageModelTransformer model = Verses.Fit(_ml, Verses.View(_ml), o => (o.Threads, o.BatchRows) = (3, 7)), loaded = _ml.Rbe.LoadLanguageModel(Saved(model));
+        LanguageModelTransformer model = Verses.Fit(_ml, Verses.View(_ml), o => (o.Threads, o.BatchRows) = (3, 7)),
+            loaded = _ml.Rbe.LoadLanguageModel(Saved(model));
         Assert.Equal(new ScoringSettings(7, 3), loaded.Scoring);
         Assert.Equal(3, loaded.Pool.Workers.Threads);
         Assert.Equal(model.Summary, loaded.Summary);
@@ -81,7 +82,8 @@ public sealed class LanguageModelOptionTests : IDisposable
         Assert.Equal([""], Texts(Gpt2Tokenizer.EndOfText));
         Assert.Equal([string.Concat(Enumerable.Repeat("<|pad|>", 6))], Texts("<|pad|>"));
 
-        string[] Texts(string special) => [.. Verses.Score(_ml, new ModelBundle(model, Tokenizer(special)), o => o.Temperature = 0).Texts(Verses.View(_ml, "the cat")).Select(t => t ?? "")];
+        string[] Texts(string special) =>
+            [.. Verses.Score(_ml, new ModelBundle(model, Tokenizer(special)), o => o.Temperature = 0).Texts(Verses.View(_ml, "the cat")).Select(t => t ?? "")];
         static Gpt2Tokenizer Tokenizer(string special) => new([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int> { [special] = 256 });
     }
 
@@ -90,7 +92,8 @@ public sealed class LanguageModelOptionTests : IDisposable
     {
         // 65,536 ids of width 256 are 64 MiB of fp32: far more than what a process at rest differs by from one measure to the next.
         const int Mib = 1 << 20, Half = 32;
-        MemoryLimitException without = Assert.Throws<MemoryLimitException>(() => Fit(1, patience: 0)), with = Assert.Throws<MemoryLimitException>(() => Fit(1, patience: 1));
+        MemoryLimitException without = Assert.Throws<MemoryLimitException>(() => Fit(1, patience: 0)),
+            with = Assert.Throws<MemoryLimitException>(() => Fit(1, patience: 1));
         Assert.InRange((with.LeastBytes - without.LeastBytes) / Mib, Half, 3 * Half);
         Assert.Equal((Mib, Mib), (without.LimitBytes, with.LimitBytes));
         int enough = (int)(without.LeastBytes / Mib) + Half;
@@ -113,7 +116,8 @@ public sealed class LanguageModelOptionTests : IDisposable
     {
         foreach ((int rows, double fraction) in ((int, double)[])[(24, 0.99), (1, 0.5)])
         {
-            InvalidSettingException error = Assert.Throws<InvalidSettingException>(() => Verses.Fit(_ml, Verses.View(_ml, Verses.Lines(rows)), o => o.ValidationFraction = fraction));
+            InvalidSettingException error =
+                Assert.Throws<InvalidSettingException>(() => Verses.Fit(_ml, Verses.View(_ml, Verses.Lines(rows)), o => o.ValidationFraction = fraction));
             Assert.Equal("ValidationFraction", error.Setting);
             Assert.Contains($"of {rows} rows", error.Message, StringComparison.Ordinal);
         }
@@ -122,7 +126,8 @@ public sealed class LanguageModelOptionTests : IDisposable
     [Fact]
     public void SkippedValidationRowsAreCounted()
     {
-        TrainingSummary summary = Verses.Fit(_ml, Verses.View(_ml, [.. Verses.Lines(), "a"]), o => (o.Steps, o.Validation) = (1, Verses.View(_ml, "the cat", "", "b"))).Summary;
+        TrainingSummary summary =
+            Verses.Fit(_ml, Verses.View(_ml, [.. Verses.Lines(), "a"]), o => (o.Steps, o.Validation) = (1, Verses.View(_ml, "the cat", "", "b"))).Summary;
         Assert.Equal((24, 1, 3), (summary.Examples, summary.ValidationExamples, summary.SkippedRows));
     }
 
@@ -130,7 +135,8 @@ public sealed class LanguageModelOptionTests : IDisposable
     public void ALargeBatchIsAllThereIs()
     {
         LanguageModelTransformer all = Verses.Fit(_ml, Verses.View(_ml), o => (o.BatchSize, o.Steps) = (int.MaxValue, 2));
-        Assert.Equal(Verses.Fit(_ml, Verses.View(_ml), o => (o.BatchSize, o.Steps) = (48, 2)).Perplexities(Verses.View(_ml)), all.Perplexities(Verses.View(_ml)));
+        Assert.Equal(Verses.Fit(_ml, Verses.View(_ml), o => (o.BatchSize, o.Steps) = (48, 2)).Perplexities(Verses.View(_ml)),
+            all.Perplexities(Verses.View(_ml)));
     }
 
     [Fact]

@@ -90,7 +90,8 @@ public sealed class LanguageModelTrainingTests
         Assert.Equal((14, true, 2), (model.Summary.Steps, model.Summary.Cancelled, model.Summary.Epochs.Count)); // twelve steps and two
         Assert.DoesNotContain(float.NaN, model.Perplexities(data));
         Assert.ThrowsAny<OperationCanceledException>(() => Verses.Fit(_ml, data, o => o.Cancellation = new CancellationToken(true)));
-        Assert.ThrowsAny<OperationCanceledException>(() => Verses.Fit(_ml, data, o => (o.Cancellation, o.OnCancel) = (new CancellationToken(true), WhenCancelled.ReturnBest)));
+        Assert.ThrowsAny<OperationCanceledException>(() =>
+            Verses.Fit(_ml, data, o => (o.Cancellation, o.OnCancel) = (new CancellationToken(true), WhenCancelled.ReturnBest)));
 
         // With validation the best epoch is what comes back, without the two steps after it.
         model = Cancelled(WhenCancelled.ReturnBest, 14, o => o.ValidationFraction = 0.01);
@@ -146,7 +147,9 @@ public sealed class LanguageModelTrainingTests
         float[] before = fitted.Perplexities(Verses.View(_ml));
         using TransformerModel<float> model = fitted.CopyModel();
         int[] ids = fitted.Tokenizer!.Encode(string.Join(' ', Verses.Lines()));
-        using Trainer trainer = new(model, TokenDataset.FromStream(ids, model.Config.Vocabulary), null, new TrainerOptions { Steps = 12, BatchSize = 4, Context = 16, LearningRate = 1e-2, WarmupSteps = 2 }, threads: 1);
+        using Trainer trainer =
+            new(model, TokenDataset.FromStream(ids, model.Config.Vocabulary), null,
+                new TrainerOptions { Steps = 12, BatchSize = 4, Context = 16, LearningRate = 1e-2, WarmupSteps = 2 }, threads: 1);
         double first = trainer.Step().Loss;
         trainer.Run();
         Assert.True(Verses.Score(_ml, new ModelBundle(model, fitted.Tokenizer)).Perplexities(Verses.View(_ml)).Average() < before.Average());

@@ -38,18 +38,22 @@ public sealed class LanguageModelWorkoutTests(ITestOutputHelper output)
         Assert.Contains("save-load", report.Names(Verdict.Passed));
         if (perplexity is not null && generated is not null) Assert.Contains("child-process", report.Names(Verdict.Passed));
 
-        IEstimator<ITransformer> Make() => _ml.Rbe.LanguageModel(Verses.Options(o => (o.PerplexityColumnName, o.GeneratedTextColumnName, o.MaxNewTokens, o.Steps) = (perplexity, generated, 3, 2)));
+        IEstimator<ITransformer> Make() =>
+            _ml.Rbe.LanguageModel(
+                Verses.Options(o => (o.PerplexityColumnName, o.GeneratedTextColumnName, o.MaxNewTokens, o.Steps) = (perplexity, generated, 3, 2)));
         IDataView Extended() => _ml.Data.LoadFromEnumerable(Verses.Lines(4).Select(l => new Numbered { Text = l }));
     }
 
     [Fact]
-    public void ColumnNames() => ColumnNameWorkout.Check(_ml, Verses.View(_ml), ["Text"], ["Perplexity", "GeneratedText"], names => _ml.Rbe.LanguageModel(Verses.Options(o =>
+    public void ColumnNames() =>
+        ColumnNameWorkout.Check(_ml, Verses.View(_ml), ["Text"], ["Perplexity", "GeneratedText"], names => _ml.Rbe.LanguageModel(Verses.Options(o =>
         (o.TextColumnName, o.PerplexityColumnName, o.GeneratedTextColumnName, o.Steps) = (names["Text"], names["Perplexity"], names["GeneratedText"], 2))));
 
     [Theory]
     [InlineData("Perplexity")]
     [InlineData("GeneratedText")]
-    public void AnOutputMayHideTheInput(string output) => ColumnNameWorkout.CheckInPlace(_ml, Verses.View(_ml), "Text", output, names => _ml.Rbe.LanguageModel(Verses.Options(o =>
+    public void AnOutputMayHideTheInput(string output) =>
+        ColumnNameWorkout.CheckInPlace(_ml, Verses.View(_ml), "Text", output, names => _ml.Rbe.LanguageModel(Verses.Options(o =>
     {
         (o.TextColumnName, o.Steps) = (names["Text"], 2);
         if (output == "Perplexity") o.PerplexityColumnName = names[output];

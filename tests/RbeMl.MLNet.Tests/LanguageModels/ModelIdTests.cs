@@ -19,7 +19,8 @@ public sealed class ModelIdTests
     public void PaddingIsNeverDrawnAndEveryComponentWorks()
     {
         // The likeliest id is one of the padding, then an a.
-        using ModelBundle bundle = Bundle(320, new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int> { ["<pad>"] = 256 }), (300, 20), ('a', 10));
+        using ModelBundle bundle =
+            Bundle(320, new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int> { ["<pad>"] = 256 }), (300, 20), ('a', 10));
         LanguageModelTransformer plain = Verses.Score(_ml, bundle), likeliest = Verses.Score(_ml, bundle, o => o.Temperature = 0);
         Assert.Equal(["aaaaaa"], plain.Texts(Verses.View(_ml, "the cat")));
         Assert.Equal(["aaaaaa"], likeliest.Texts(Verses.View(_ml, "the cat")));
@@ -57,7 +58,8 @@ public sealed class ModelIdTests
         LanguageModelTransformer model = Saved(Verses.Score(_ml, bundle, o => o.Temperature = 0));
         Assert.Equal(["aaaaaa", "", "aaaaaa"], model.Texts(Verses.View(_ml, "so ab", "so ba", "so")).Select(t => t ?? ""));
         Assert.Equal([false, true, false], model.Perplexities(Verses.View(_ml, "so ab", "so ba", "so")).Select(float.IsNaN));
-        LanguageModelTransformer trained = Verses.Fit(_ml, Verses.View(_ml, "so ab", "so ba", "so"), o => (o.Model, o.Compression, o.Context) = (bundle, null, null));
+        LanguageModelTransformer trained =
+            Verses.Fit(_ml, Verses.View(_ml, "so ab", "so ba", "so"), o => (o.Model, o.Compression, o.Context) = (bundle, null, null));
         Assert.Equal((2, 1), (trained.Summary.Examples, trained.Summary.SkippedRows));
         Assert.All(Features(bundle, "so ab"), x => Assert.True(float.IsFinite(x)));
         Assert.All(Features(bundle, "so ba"), x => Assert.True(float.IsNaN(x)));
@@ -69,7 +71,9 @@ public sealed class ModelIdTests
     {
         using ModelBundle bundle = Bundle(256, new ByteTokenizer(), ('a', 10));
         Assert.Equal(["aaaaaa"], Verses.Score(_ml, bundle).Texts(Verses.View(_ml, "x")));
-        using ModelBundle ending = bundle with { Model = new TransformerModel<float>(bundle.Model.GetWeights() with { Tokens = new ModelTokens { EndTokens = ['a'] } }) };
+        using ModelBundle ending = bundle
+            with
+        { Model = new TransformerModel<float>(bundle.Model.GetWeights() with { Tokens = new ModelTokens { EndTokens = ['a'] } }) };
         LanguageModelTransformer model = Saved(Verses.Score(_ml, ending));
         Assert.Equal(['a'], model.Model.Tokens.EndTokens!);
         Assert.Equal([""], model.Texts(Verses.View(_ml, "x")).Select(t => t ?? ""));
@@ -102,14 +106,17 @@ public sealed class ModelIdTests
 
     private float[] Features(ModelBundle bundle, string text)
     {
-        FeaturizeTransformer model = _ml.Rbe.Featurize(new FeaturizeOptions { InputColumnName = "Text", OutputColumnName = "Features", Model = bundle, Threads = 1 }).Fit(Verses.View(_ml));
+        FeaturizeTransformer model =
+            _ml.Rbe.Featurize(new FeaturizeOptions { InputColumnName = "Text", OutputColumnName = "Features", Model = bundle, Threads = 1 })
+                .Fit(Verses.View(_ml));
         return model.Transform(Verses.View(_ml, text)).GetColumn<float[]>("Features").Single();
     }
 
     private uint[] Classified(ModelBundle bundle, params string[] texts)
     {
         IDataView data = _ml.Transforms.Conversion.MapValueToKey("Label").Fit(Rows()).Transform(Rows());
-        TextClassificationTransformer model = _ml.Rbe.TextClassification(new TextClassificationOptions { Model = bundle, Epochs = 1, BatchSize = 2, Threads = 1, Seed = 1 }).Fit(data);
+        TextClassificationTransformer model =
+            _ml.Rbe.TextClassification(new TextClassificationOptions { Model = bundle, Epochs = 1, BatchSize = 2, Threads = 1, Seed = 1 }).Fit(data);
         return [.. model.Transform(data).GetColumn<uint>("PredictedLabel")];
 
         IDataView Rows() => _ml.Data.LoadFromEnumerable(texts.Select(t => new Labelled { Text = t, Label = t }));

@@ -20,7 +20,8 @@ public sealed class PerplexityTests : IDisposable
     [Fact]
     public void ItIsTheEvaluatorsOfTheSameText()
     {
-        string[] texts = ["ab", "the owl", "sixteen letters!", "seventeen letters", new string('x', 31), "a text that takes quite a number of windows of sixteen letters"];
+        string[] texts =
+            ["ab", "the owl", "sixteen letters!", "seventeen letters", new string('x', 31), "a text that takes quite a number of windows of sixteen letters"];
         float[] found = Verses.Score(_ml, _bundle).Perplexities(Verses.View(_ml, texts));
 
         // Windows of 16 tokens that share one predict 15 each: the evaluator's windows of 15 inputs. Up to 16 tokens that is one window.
@@ -84,7 +85,8 @@ public sealed class PerplexityTests : IDisposable
         Assert.Equal(model.Perplexities(ids), scorer.Fit(ids).Perplexities(ids));
         Assert.Throws<InvalidSettingException>(() => scorer.Fit(Verses.View(_ml)));
         Assert.Throws<ArgumentOutOfRangeException>(() => scorer.Fit(ids).Transform(Verses.View(_ml)));
-        Assert.Contains("GeneratedText", Assert.Throws<InvalidSettingException>(() => _ml.Rbe.LanguageModel(new LanguageModelOptions { Model = bare, Epochs = 0 }).Fit(ids)).Message);
+        Assert.Contains("GeneratedText",
+            Assert.Throws<InvalidSettingException>(() => _ml.Rbe.LanguageModel(new LanguageModelOptions { Model = bare, Epochs = 0 }).Fit(ids)).Message);
     }
 
     [Fact]

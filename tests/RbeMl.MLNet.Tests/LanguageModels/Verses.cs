@@ -16,9 +16,11 @@ internal static class Verses
     private static readonly string[] s_animals = ["cat", "dog", "owl", "hen"];
 
     /// <summary>Lines of different lengths.</summary>
-    public static string[] Lines(int count = 24) => [.. Enumerable.Range(0, count).Select(i => $"the {s_animals[i % 4]} sat on the {s_animals[i / 4 % 4]}{new string('.', i % 3)}")];
+    public static string[] Lines(int count = 24) =>
+        [.. Enumerable.Range(0, count).Select(i => $"the {s_animals[i % 4]} sat on the {s_animals[i / 4 % 4]}{new string('.', i % 3)}")];
 
-    public static IDataView View(MLContext ml, params string[] lines) => ml.Data.LoadFromEnumerable((lines.Length > 0 ? lines : Lines()).Select(l => new Row { Text = l }));
+    public static IDataView View(MLContext ml, params string[] lines) =>
+        ml.Data.LoadFromEnumerable((lines.Length > 0 ? lines : Lines()).Select(l => new Row { Text = l }));
 
     /// <summary>Options of the small model, which any test may change.</summary>
     public static LanguageModelOptions Options(Action<LanguageModelOptions>? change = null)
@@ -42,7 +44,8 @@ internal static class Verses
         return options;
     }
 
-    public static LanguageModelTransformer Fit(MLContext ml, IDataView data, Action<LanguageModelOptions>? change = null) => ml.Rbe.LanguageModel(Options(change)).Fit(data);
+    public static LanguageModelTransformer Fit(MLContext ml, IDataView data, Action<LanguageModelOptions>? change = null) =>
+        ml.Rbe.LanguageModel(Options(change)).Fit(data);
 
     /// <summary>A model of random weights with a tokenizer; the caller disposes it.</summary>
     public static ModelBundle Bundle(ITokenizer tokenizer, int positions = Context)
@@ -52,7 +55,8 @@ internal static class Verses
     }
 
     /// <summary>The bundle's model as it is.</summary>
-    public static LanguageModelTransformer Score(MLContext ml, ModelBundle bundle, Action<LanguageModelOptions>? change = null) => ml.Rbe.LanguageModel(Options(o =>
+    public static LanguageModelTransformer Score(MLContext ml, ModelBundle bundle, Action<LanguageModelOptions>? change = null) =>
+        ml.Rbe.LanguageModel(Options(o =>
     {
         (o.Model, o.Epochs, o.Compression, o.Context) = (bundle, 0, null, null);
         change?.Invoke(o);

@@ -19,7 +19,10 @@ using RbeMl.Training;
 
 namespace RbeMl.MLNet.Tests.Saving;
 
-/// <summary>Saved components whose checksums are right but whose settings are not: refused with this library's errors, or loaded; and archives that are no models.</summary>
+/// <summary>
+/// Saved components whose checksums are right but whose settings are not: refused with this library's errors, or loaded; and archives that
+/// are no models.
+/// </summary>
 public sealed class ComponentDamageTests : IDisposable
 {
     private static readonly MLContext Ml = new MLContext(seed: 1).UseRbe();
@@ -131,12 +134,15 @@ public sealed class ComponentDamageTests : IDisposable
 
     private static (RbeTransformer Transformer, Action<Stream> Load) Create(string component, int threads = 1, int newTokens = 3) => component switch
     {
-        "block" => (new TransformerBlockTransformer(Ml, new BlockColumns("Y", "X", "Mask", true, 64, threads), Model().Config, Model().GetWeights().Blocks[0]), s => Ml.Rbe.LoadTransformerBlock(s)),
-        "featurize" => (new FeaturizeTransformer(Ml, new FeaturizeColumns("F", "Text", 6, true, 4, threads), new FeatureOptions { Layer = 1 }, Model(), new ByteTokenizer()), s => Ml.Rbe.LoadFeaturize(s)),
+        "block" => (new TransformerBlockTransformer(Ml, new BlockColumns("Y", "X", "Mask", true, 64, threads), Model().Config,
+            Model().GetWeights().Blocks[0]), s => Ml.Rbe.LoadTransformerBlock(s)),
+        "featurize" => (new FeaturizeTransformer(Ml, new FeaturizeColumns("F", "Text", 6, true, 4, threads), new FeatureOptions { Layer = 1 },
+            Model(), new ByteTokenizer()), s => Ml.Rbe.LoadFeaturize(s)),
         "tokenize" => (new TokenizeTransformer(Ml, new TokenizeOptions { MaxTokens = 5 }.Checked()), s => Ml.Rbe.LoadTokenize(s)),
         "language" => (
             new LanguageModelTransformer(
-                Ml, new LanguageModelSettings("Text", "Perplexity", "Generated", 8, new GenerationOptions { MaxTokens = newTokens }), Model(), new ByteTokenizer(), Summary, new ScoringSettings(2, threads)),
+                Ml, new LanguageModelSettings("Text", "Perplexity", "Generated", 8, new GenerationOptions { MaxTokens = newTokens }), Model(),
+                new ByteTokenizer(), Summary, new ScoringSettings(2, threads)),
             s => Ml.Rbe.LoadLanguageModel(s)),
         "classify" => (Classifier(new ClassLabels(3, false, null), threads), s => Ml.Rbe.LoadTextClassification(s)),
         _ => (Classifier(Dates(), threads), s => Ml.Rbe.LoadTextClassification(s)),
@@ -157,12 +163,15 @@ public sealed class ComponentDamageTests : IDisposable
     };
 
     private static TransformerModel<float> Model() =>
-        TransformerModel<float>.Create(new TransformerConfig { Width = 32, Heads = 2, Layers = 1, Vocabulary = 256, MaxSequenceLength = 8 }, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(16) }, 1);
+        TransformerModel<float>.Create(new TransformerConfig { Width = 32, Heads = 2, Layers = 1, Vocabulary = 256, MaxSequenceLength = 8 },
+            new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(16) }, 1);
 
     private static TextClassificationTransformer Classifier(ClassLabels labels, int threads)
     {
         SequenceClassifier<float> classifier = new(Model(), new ClassifierConfig { Classes = labels.Count }, 1);
-        TextClassificationModel model = new("Text", new ClassColumnNames("PredictedLabel", "Score", "Probability"), labels, classifier, new ByteTokenizer(), new TokenLimits(256, 8, false));
+        TextClassificationModel model =
+            new("Text", new ClassColumnNames("PredictedLabel", "Score", "Probability"), labels, classifier, new ByteTokenizer(),
+                new TokenLimits(256, 8, false));
         return new TextClassificationTransformer(Ml, model, Summary, new ScoringSettings(2, threads));
     }
 

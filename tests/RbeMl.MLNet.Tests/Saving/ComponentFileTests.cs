@@ -46,9 +46,11 @@ public sealed class ComponentFileTests
     {
         byte[] bytes = Write(Body);
         const int Piece = Frame + ComponentFile.PieceBytes;
-        byte[] swapped = [.. bytes[..Header], .. bytes[(Header + Piece)..(Header + (2 * Piece))], .. bytes[Header..(Header + Piece)], .. bytes[(Header + (2 * Piece))..]];
+        byte[] swapped =
+            [.. bytes[..Header], .. bytes[(Header + Piece)..(Header + (2 * Piece))], .. bytes[Header..(Header + Piece)], .. bytes[(Header + (2 * Piece))..]];
         Assert.Contains("checksum of piece 0 ", Refusal(swapped, Body.Length), StringComparison.Ordinal);
-        Assert.Contains("checksum of piece 1 ", Refusal([.. bytes[..(Header + Piece)], .. bytes[(Header + (2 * Piece))..]], Body.Length), StringComparison.Ordinal);
+        Assert.Contains("checksum of piece 1 ", Refusal([.. bytes[..(Header + Piece)], .. bytes[(Header + (2 * Piece))..]], Body.Length),
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -63,7 +65,10 @@ public sealed class ComponentFileTests
     {
         byte[] bytes = Write(Body);
         Assert.Contains("too early", Refusal(bytes, Body.Length + 1), StringComparison.Ordinal);
-        foreach (int length in (int[])[0, 7, 13, Header - 1, Header, Header + 100, bytes.Length - 1]) Assert.Contains("too early", Refusal(bytes[..length], Body.Length), StringComparison.Ordinal);
+        foreach (int length in (int[])[0, 7, 13, Header - 1, Header, Header + 100, bytes.Length - 1])
+        {
+            Assert.Contains("too early", Refusal(bytes[..length], Body.Length), StringComparison.Ordinal);
+        }
     }
 
     [Fact]
@@ -81,14 +86,16 @@ public sealed class ComponentFileTests
         Assert.Contains("version 0", Refusal([.. bytes[..8], 0, .. bytes[9..]], 3), StringComparison.Ordinal);
         Assert.Contains("of a RbeTHing", Refusal([.. bytes[..18], (byte)'H', .. bytes[19..]], 3), StringComparison.Ordinal);
         Assert.Contains("piece of -1 bytes", Refusal([.. bytes[..Header], 255, 255, 255, 255, .. bytes[(Header + 4)..]], 3), StringComparison.Ordinal);
-        Assert.Contains($"piece of {ComponentFile.PieceBytes + 1} bytes", Refusal([.. bytes[..Header], 1, 0, 16, 0, .. bytes[(Header + 4)..]], 3), StringComparison.Ordinal);
+        Assert.Contains($"piece of {ComponentFile.PieceBytes + 1} bytes",
+            Refusal([.. bytes[..Header], 1, 0, 16, 0, .. bytes[(Header + 4)..]], 3), StringComparison.Ordinal);
     }
 
     [Fact]
     public void SettingsThatNoComponentWroteAreDamage()
     {
         byte[] bytes = Write([1]);
-        foreach (Exception inner in (Exception[])[new InvalidSettingException("Rows", 0, "use 1."), new TokenException("No kind."), new FormatException("Bad.")])
+        foreach (Exception inner in (Exception[])[new InvalidSettingException("Rows", 0, "use 1."), new TokenException("No kind."),
+            new FormatException("Bad.")])
         {
             RbeFileException error = Assert.Throws<RbeFileException>(() => ComponentFile.Read<int>(new MemoryStream(bytes), Name, _ => throw inner));
             Assert.Same(inner, error.InnerException);

@@ -29,7 +29,8 @@ public sealed class ComponentLoadTests
             BatchTokens = 77,
             Threads = 1,
         };
-        TransformerBlockTransformer fitted = _ml.Rbe.TransformerBlock(options).Fit(BlockRows.Variable(_ml)), loaded = Reload(fitted, _ml.Rbe.LoadTransformerBlock);
+        TransformerBlockTransformer fitted = _ml.Rbe.TransformerBlock(options).Fit(BlockRows.Variable(_ml)),
+            loaded = Reload(fitted, _ml.Rbe.LoadTransformerBlock);
         Assert.Equal(new BlockColumns("Y", "X", "Mask", true, 77, 1), fitted.Columns);
         Assert.Equal(fitted.Columns, loaded.Columns);
         Assert.Equal(BlockRows.Column(fitted.Transform(BlockRows.Variable(_ml)), "Y"), BlockRows.Column(loaded.Transform(BlockRows.Variable(_ml)), "Y"));
@@ -39,7 +40,8 @@ public sealed class ComponentLoadTests
     public void Featurize()
     {
         using ModelBundle bundle = TextRows.Bundle();
-        FeaturizeOptions options = new() { Model = bundle, MaxTokens = 5, KeepEnd = true, BatchRows = 7, Threads = 1, Pooling = Models.Pooling.Last, Layer = 1 };
+        FeaturizeOptions options =
+            new() { Model = bundle, MaxTokens = 5, KeepEnd = true, BatchRows = 7, Threads = 1, Pooling = Models.Pooling.Last, Layer = 1 };
         FeaturizeTransformer fitted = _ml.Rbe.Featurize(options).Fit(TextRows.View(_ml)), loaded = Reload(fitted, _ml.Rbe.LoadFeaturize);
         Assert.Equal(new FeaturizeColumns("Features", "Text", 5, true, 7, 1), fitted.Columns);
         Assert.Equal(fitted.Columns, loaded.Columns);
@@ -51,7 +53,8 @@ public sealed class ComponentLoadTests
     public void Tokenize()
     {
         IDataView data = TextRows.View(_ml);
-        TokenizeOptions options = new() { OutputColumnName = "T", MaxTokens = 3, Values = TokenValues.Keys, Tokenizer = new CharacterTokenizer([.. " abcdeglnrs".EnumerateRunes()]) };
+        TokenizeOptions options =
+            new() { OutputColumnName = "T", MaxTokens = 3, Values = TokenValues.Keys, Tokenizer = new CharacterTokenizer([.. " abcdeglnrs".EnumerateRunes()]) };
         TokenizeTransformer loaded = Reload(_ml.Rbe.Tokenize(options).Fit(data), _ml.Rbe.LoadTokenize);
         uint[][] expected = [.. TextRows.Texts.Select(Keys)];
         Assert.Equal(expected, loaded.Transform(data).GetColumn<uint[]>("T"));

@@ -8,8 +8,8 @@ namespace RbeMl.MLNet.Tests.Saving;
 
 /// <summary>
 /// Components that an earlier version saved, in a model file (<c>v1-name.zip</c>) and alone (<c>v1-name.component</c>), give what they gave then: a
-/// line a row of each column in <c>v1-name.outputs</c>. So do those of later versions that are no longer written (<c>v2-name</c>). When a component writes something more its version goes up, and a new set is added; these are
-/// never written anew.
+/// line a row of each column in <c>v1-name.outputs</c>. So do those of later versions that are no longer written (<c>v2-name</c>). When a
+/// component writes something more its version goes up, and a new set is added; these are never written anew.
 /// </summary>
 public sealed class EarlierComponentTests
 {

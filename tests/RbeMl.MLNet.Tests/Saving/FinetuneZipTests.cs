@@ -13,7 +13,9 @@ namespace RbeMl.MLNet.Tests.Saving;
 /// <summary><c>rbeml finetune</c> leaves a model for ML.NET that a fresh process scores with.</summary>
 public sealed class FinetuneZipTests : IDisposable
 {
-    private static readonly string[] s_shape = ["--layers", "1", "--width", "32", "--heads", "2", "--context", "16", "--batch", "4", "--tile", "32", "--coefficients", "256", "--threads", "1", "--steps", "4"];
+    private static readonly string[] s_shape =
+        ["--layers", "1", "--width", "32", "--heads", "2", "--context", "16", "--batch", "4", "--tile", "32", "--coefficients", "256",
+            "--threads", "1", "--steps", "4"];
     private readonly TemporaryFolder _folder = new();
     private readonly MLContext _ml = new(1);
 
@@ -38,7 +40,9 @@ public sealed class FinetuneZipTests : IDisposable
     [Fact]
     public void AModelOfIdsScoresIds()
     {
-        Finetune("--tokens", _folder.Write("ids.txt", string.Join('\n', Enumerable.Range(0, 30).Select(i => string.Join(' ', Enumerable.Range(i % 3, 12).Select(t => t % 9))))), "--vocabulary", "11");
+        Finetune("--tokens",
+            _folder.Write("ids.txt",
+            string.Join('\n', Enumerable.Range(0, 30).Select(i => string.Join(' ', Enumerable.Range(i % 3, 12).Select(t => t % 9))))), "--vocabulary", "11");
         IDataView scored = InChild(_ml.Data.LoadFromEnumerable([new Row { Tokens = [1, 2, 3, 4] }, new Row { Tokens = [1, 11] }]));
         float[] found = [.. scored.GetColumn<float>("Perplexity")];
         Assert.InRange(found[0], 1, 100);
@@ -51,7 +55,8 @@ public sealed class FinetuneZipTests : IDisposable
         StringWriter output = new(), error = new();
         int code = Commands.Run(["finetune", .. data, "--out", _folder.File("out"), .. s_shape], new CommandHost(output, error));
         Assert.True(code == 0, error.ToString());
-        Assert.Equal(["metrics.json", "model.rbe", "model.zip", "report.html"], Directory.GetFiles(_folder.File("out")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(["metrics.json", "model.rbe", "model.zip", "report.html"],
+            Directory.GetFiles(_folder.File("out")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         return output.ToString();
     }
 

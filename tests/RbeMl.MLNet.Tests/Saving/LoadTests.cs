@@ -88,7 +88,8 @@ public sealed class LoadTests : IDisposable
     {
         IDataView data = BlockRows.Fixed(_ml);
         string path = _folder.File("model.zip");
-        ITransformer model = _ml.Transforms.CopyColumns("Copy", "X").Append(_ml.Rbe.TransformerBlock("Y", "Copy", BlockRows.Config, BlockRows.Weights)).Fit(data);
+        ITransformer model = _ml.Transforms.CopyColumns("Copy", "X")
+            .Append(_ml.Rbe.TransformerBlock("Y", "Copy", BlockRows.Config, BlockRows.Weights)).Fit(data);
         _ml.Rbe.Save(model, data.Schema, path);
         return path;
     }

@@ -44,7 +44,9 @@ public sealed class CounterpartTests : IDisposable
             ["Seed"] = 77UL,
             ["KvFormat"] = KvFormat.Int8,
         };
-        Counterparts.AllArrive(values, [], (name, value) => Saved(Verses.Score(_ml, _bundle, o => Set(o, name == "MaxTokens" ? "MaxNewTokens" : name, value)), model => model.Settings.Generation));
+        Counterparts.AllArrive(values, [],
+            (name, value) =>
+            Saved(Verses.Score(_ml, _bundle, o => Set(o, name == "MaxTokens" ? "MaxNewTokens" : name, value)), model => model.Settings.Generation));
     }
 
     [Theory]
@@ -71,7 +73,8 @@ public sealed class CounterpartTests : IDisposable
         {
             FeaturizeOptions options = new() { Model = bundle };
             Set(options, name, value);
-            return Saved(_ml.Rbe.Featurize(options).Fit(TextRows.View(_ml)), model => model.Settings with { Layer = model.Settings.Layer ?? model.Model.Config.Layers });
+            return Saved(_ml.Rbe.Featurize(options).Fit(TextRows.View(_ml)),
+                model => model.Settings with { Layer = model.Settings.Layer ?? model.Model.Config.Layers });
         });
     }
 
@@ -96,7 +99,8 @@ public sealed class CounterpartTests : IDisposable
         // The rest has one value for all, or is for runs of the command.
         string[] without =
         [
-            "Accumulate", "CoefficientLearningRate", "Schedule", "FinalFraction", "PreconditionAlphas", "ValidateEvery", "ValidationSequences", "Offload", "SpillFolder",
+            "Accumulate", "CoefficientLearningRate", "Schedule", "FinalFraction", "PreconditionAlphas", "ValidateEvery", "ValidationSequences",
+                "Offload", "SpillFolder",
             "ExtraBytes", "Profile",
         ];
         Assert.DoesNotContain(without, name => typeof(LanguageModelOptions).GetProperty(name) is not null);
@@ -175,7 +179,8 @@ public sealed class CounterpartTests : IDisposable
         (string own, string theirs) = (_folder.File("own.zip"), _folder.File("theirs.zip"));
         _ml.Rbe.Save(model, null, own);
         _ml.Model.Save(model, null, theirs);
-        TSettings[] found = [.. new[] { _ml.Rbe.Load(own, out _), _ml.Model.Load(own, out _), _ml.Rbe.Load(theirs, out _), _ml.Model.Load(theirs, out _) }.Select(Read)];
+        TSettings[] found =
+            [.. new[] { _ml.Rbe.Load(own, out _), _ml.Model.Load(own, out _), _ml.Rbe.Load(theirs, out _), _ml.Model.Load(theirs, out _) }.Select(Read)];
         Assert.All(found, each => Assert.Equivalent(settings, each, strict: true));
         return found[0];
 

@@ -51,7 +51,8 @@ public sealed class SettingTests : IDisposable
     [InlineData(RunLimits.Threads + 1, false)]
     public void Threads(int threads, bool allowed)
     {
-        foreach (Action act in (Action[])[() => Block(o => o.Threads = threads), () => Featurize(o => o.Threads = threads), () => _ = new WorkspacePool(threads)])
+        foreach (Action act in (Action[])[() => Block(o => o.Threads = threads), () => Featurize(o => o.Threads = threads),
+            () => _ = new WorkspacePool(threads)])
         {
             if (allowed) act();
             else Assert.Equal("Threads", Assert.Throws<InvalidSettingException>(act).Setting);
@@ -61,13 +62,22 @@ public sealed class SettingTests : IDisposable
     [Fact]
     public void LookAhead()
     {
-        foreach (int tokens in (int[])[-1, RunLimits.Tokens + 1, int.MaxValue]) Assert.Equal("BatchTokens", Assert.Throws<InvalidSettingException>(() => Block(o => o.BatchTokens = tokens)).Setting);
-        foreach (int rows in (int[])[0, RunLimits.Rows + 1, int.MaxValue]) Assert.Equal("BatchRows", Assert.Throws<InvalidSettingException>(() => Featurize(o => o.BatchRows = rows)).Setting);
+        foreach (int tokens in (int[])[-1, RunLimits.Tokens + 1, int.MaxValue])
+        {
+            Assert.Equal("BatchTokens", Assert.Throws<InvalidSettingException>(() => Block(o => o.BatchTokens = tokens)).Setting);
+        }
+
+        foreach (int rows in (int[])[0, RunLimits.Rows + 1, int.MaxValue])
+        {
+            Assert.Equal("BatchRows", Assert.Throws<InvalidSettingException>(() => Featurize(o => o.BatchRows = rows)).Setting);
+        }
 
         // The most that is allowed works, and takes memory for the rows that there are.
         IDataView rowsOfFive = BlockRows.Fixed(_ml, 3);
-        Assert.Equal(BlockRows.Expected(BlockRows.Activations(2)), BlockRows.Column(Block(o => o.BatchTokens = RunLimits.Tokens).Fit(rowsOfFive).Transform(rowsOfFive), "Y")[2]);
-        Assert.Equal(TextRows.Expected(_bundle, "red"), Featurize(o => o.BatchRows = RunLimits.Rows).Fit(TextRows.View(_ml)).Transform(TextRows.View(_ml)).GetColumn<float[]>("Features").First());
+        Assert.Equal(BlockRows.Expected(BlockRows.Activations(2)),
+            BlockRows.Column(Block(o => o.BatchTokens = RunLimits.Tokens).Fit(rowsOfFive).Transform(rowsOfFive), "Y")[2]);
+        Assert.Equal(TextRows.Expected(_bundle, "red"),
+            Featurize(o => o.BatchRows = RunLimits.Rows).Fit(TextRows.View(_ml)).Transform(TextRows.View(_ml)).GetColumn<float[]>("Features").First());
     }
 
     [Fact]
@@ -77,7 +87,8 @@ public sealed class SettingTests : IDisposable
         foreach (int layer in (int[])[1, -1])
         {
             Assert.Equal("Layer", Assert.Throws<InvalidSettingException>(() => Block(o => o.Layer = layer)).Setting);
-            Assert.Equal("Layer", Assert.Throws<InvalidSettingException>(() => Block(o => (o.Layer, o.Weights, o.DenseWeights) = (layer, null, BlockRows.Dense))).Setting);
+            Assert.Equal("Layer",
+                Assert.Throws<InvalidSettingException>(() => Block(o => (o.Layer, o.Weights, o.DenseWeights) = (layer, null, BlockRows.Dense))).Setting);
         }
     }
 

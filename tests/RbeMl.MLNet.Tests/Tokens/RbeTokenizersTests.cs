@@ -16,7 +16,8 @@ public sealed class RbeTokenizersTests
 
     private static readonly string[] Texts =
     [
-        " Hello, y'all! How are you \U0001F601 ?", "Hello world", "Returns a new instance of the <see cref=\"T\"/> class.", "  two   spaces\n\n\tand tabs  ", "naïve café — 日本語", "1234567 89", "",
+        " Hello, y'all! How are you \U0001F601 ?", "Hello world", "Returns a new instance of the <see cref=\"T\"/> class.",
+            "  two   spaces\n\n\tand tabs  ", "naïve café — 日本語", "1234567 89", "",
     ];
 
     [Fact]
@@ -60,7 +61,8 @@ public sealed class RbeTokenizersTests
             {
                 ByteLevel = true,
                 SpecialTokens = Special,
-                PreTokenizer = new RegexPreTokenizer(new System.Text.RegularExpressions.Regex("""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""), null),
+                PreTokenizer = new RegexPreTokenizer(
+                    new System.Text.RegularExpressions.Regex("""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""), null),
             };
             ITokenizer converted = RbeTokenizers.From(BpeTokenizer.Create(options));
             Assert.IsType<Gpt2Tokenizer>(converted);
@@ -116,7 +118,8 @@ public sealed class RbeTokenizersTests
     {
         MLContext ml = new(1);
         IDataView data = ml.Data.LoadFromEnumerable([new Row { Text = "Hello world" }]);
-        IEstimator<ITransformer> pipeline = ml.Rbe.Tokenize(new TokenizeOptions { OutputColumnName = "Keys", Tokenizer = Gpt2.Value, Values = TokenValues.Keys, MaxTokens = 1 })
+        IEstimator<ITransformer> pipeline =
+            ml.Rbe.Tokenize(new TokenizeOptions { OutputColumnName = "Keys", Tokenizer = Gpt2.Value, Values = TokenValues.Keys, MaxTokens = 1 })
             .Append(ml.Transforms.Conversion.MapKeyToValue("Words", "Keys"));
         Assert.Equal(["Hello"], ml.Data.CreateEnumerable<Words>(pipeline.Fit(data).Transform(data), false).Single().Values!);
     }

@@ -18,10 +18,12 @@ public sealed class SavedTokenizerTests
         // Each kind of the library, found by its type, so that a new one is not forgotten.
         ITokenizer[] all =
         [
-            new ByteTokenizer(), new CharacterTokenizer([.. "ab".EnumerateRunes()]), new BytePairTokenizer([]), new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int>()),
+            new ByteTokenizer(), new CharacterTokenizer([.. "ab".EnumerateRunes()]), new BytePairTokenizer([]),
+                new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int>()),
         ];
         Assert.Equal(
-            typeof(ITokenizer).Assembly.GetTypes().Where(t => t.IsClass && t.IsAssignableTo(typeof(ITokenizer))).Select(t => t.Name).Order(StringComparer.Ordinal),
+            typeof(ITokenizer).Assembly.GetTypes().Where(t => t.IsClass && t.IsAssignableTo(typeof(ITokenizer))).Select(t => t.Name)
+            .Order(StringComparer.Ordinal),
             all.Select(t => t.GetType().Name).Order(StringComparer.Ordinal));
         foreach (ITokenizer tokenizer in all)
         {
@@ -37,7 +39,8 @@ public sealed class SavedTokenizerTests
     public void OthersAreRefusedAlike()
     {
         string ranks = string.Join('\n', Enumerable.Range(0, 256).Select(i => $"{Convert.ToBase64String([(byte)i])} {i}"));
-        ITokenizer foreign = RbeTokenizers.From(Microsoft.ML.Tokenizers.TiktokenTokenizer.Create(new MemoryStream(Encoding.ASCII.GetBytes(ranks)), null, null), 256);
+        ITokenizer foreign =
+            RbeTokenizers.From(Microsoft.ML.Tokenizers.TiktokenTokenizer.Create(new MemoryStream(Encoding.ASCII.GetBytes(ranks)), null, null), 256);
         foreach ((ITokenizer tokenizer, string kind) in ((ITokenizer, string)[])[(foreign, "TiktokenTokenizer"), (new Mine(), nameof(Mine))])
         {
             Assert.False(SavedTokenizer.HasForm(tokenizer));

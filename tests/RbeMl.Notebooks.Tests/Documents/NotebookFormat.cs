@@ -23,15 +23,23 @@ public static partial class NotebookFormat
         JsonNode? metadata = json["metadata"], kernelInfo = metadata?["polyglot_notebook"]?["kernelInfo"];
         if (metadata?["kernelspec"]?["name"].TextOrNull() != Kernel) problems.Add($"file: metadata.kernelspec.name is not {Kernel}.");
         if (metadata?["kernelspec"]?["language"].TextOrNull() != "C#") problems.Add("file: metadata.kernelspec.language is not C#.");
-        if (kernelInfo?["defaultKernelName"].TextOrNull() != Language) problems.Add($"file: metadata.polyglot_notebook.kernelInfo.defaultKernelName is not {Language}.");
-        if (kernelInfo?["items"] is not JsonArray items || !items.Any(i => i?["name"].TextOrNull() == Language)) problems.Add($"file: metadata.polyglot_notebook.kernelInfo.items has no {Language}.");
+        if (kernelInfo?["defaultKernelName"].TextOrNull() != Language)
+        {
+            problems.Add($"file: metadata.polyglot_notebook.kernelInfo.defaultKernelName is not {Language}.");
+        }
+
+        if (kernelInfo?["items"] is not JsonArray items || !items.Any(i => i?["name"].TextOrNull() == Language))
+        {
+            problems.Add($"file: metadata.polyglot_notebook.kernelInfo.items has no {Language}.");
+        }
 
         HashSet<string> ids = new(StringComparer.Ordinal);
         foreach (NotebookCell cell in notebook.Cells) CheckCell(cell, ids, problems);
         string text = notebook.Text.Replace("\r\n", "\n", StringComparison.Ordinal); // a checkout may change line ends
         if (problems.Count == 0 && notebook.ToText() != text)
         {
-            problems.Add("file: not in the committed layout (two spaces, sources as arrays of lines, line feed at the end). Write the outputs once, that puts it right.");
+            problems.Add("file: not in the committed layout (two spaces, sources as arrays of lines, line feed at the end). Write the "
+                + "outputs once, that puts it right.");
         }
 
         return problems;
@@ -45,7 +53,10 @@ public static partial class NotebookFormat
         {
             if (cell.Outputs.Count == 0) problems.Add($"{cell.Place}: has no output. Every code cell shows something; write the outputs.");
             if (cell.Outputs.Any(o => o.Kind == OutputKind.Error)) problems.Add($"{cell.Place}: its output is an error.");
-            if (Number(cell.Json["execution_count"]) != cell.Number) problems.Add($"{cell.Place}: execution_count is not {cell.Number}, so the cells were not run once from top to bottom.");
+            if (Number(cell.Json["execution_count"]) != cell.Number)
+            {
+                problems.Add($"{cell.Place}: execution_count is not {cell.Number}, so the cells were not run once from top to bottom.");
+            }
         }
 
         return problems;
@@ -58,12 +69,15 @@ public static partial class NotebookFormat
         else if (!ids.Add(id)) problems.Add($"{cell.Place}: its id is taken by another cell.");
         if (type is not ("code" or "markdown")) problems.Add($"{cell.Place}: cell_type is neither code nor markdown.");
         if (cell.Json["metadata"] is not JsonObject metadata) problems.Add($"{cell.Place}: has no metadata.");
-        else if (cell.IsCode && metadata["polyglot_notebook"]?["kernelName"].TextOrNull() != Language) problems.Add($"{cell.Place}: metadata.polyglot_notebook.kernelName is not {Language}.");
+        else if (cell.IsCode
+            && metadata["polyglot_notebook"]?["kernelName"].TextOrNull()
+            != Language) problems.Add($"{cell.Place}: metadata.polyglot_notebook.kernelName is not {Language}.");
         if (cell.Json["source"] is null) problems.Add($"{cell.Place}: has no source.");
         else if (cell.IsCode) problems.AddRange(NotebookReferences.Check(cell.Source).Select(problem => $"{cell.Place}: {problem}"));
         if (cell.IsCode && cell.Json["outputs"] is not JsonArray) problems.Add($"{cell.Place}: has no array of outputs.");
         if (!cell.IsCode && cell.Json["outputs"] is not null) problems.Add($"{cell.Place}: text has no outputs.");
     }
 
-    private static int? Number(JsonNode? json) => json is JsonValue value && value.GetValueKind() == JsonValueKind.Number && value.TryGetValue(out int number) ? number : null;
+    private static int? Number(JsonNode? json) =>
+        json is JsonValue value && value.GetValueKind() == JsonValueKind.Number && value.TryGetValue(out int number) ? number : null;
 }

@@ -4,9 +4,10 @@ using System.Text.RegularExpressions;
 namespace RbeMl.Notebooks.Tests.Documents;
 
 /// <summary>
-/// Whether the outputs in the file are what running gives. Kinds, mime types and all text must be equal, and so must whole numbers. A number with a decimal point may
-/// differ by one unit of its last printed digit or by a two-hundredth of itself, whichever is more: other vector widths add up in another order, and training
-/// carries that on. A number after ≈ (times, memory, speed) may be anything. Spaces before a number do not count, as they align columns.
+/// Whether the outputs in the file are what running gives. Kinds, mime types and all text must be equal, and so must whole numbers. A
+/// number with a decimal point may differ by one unit of its last printed digit or by a two-hundredth of itself, whichever is more: other
+/// vector widths add up in another order, and training carries that on. A number after ≈ (times, memory, speed) may be anything. Spaces
+/// before a number do not count, as they align columns.
 /// </summary>
 public static partial class OutputComparer
 {

@@ -4,13 +4,15 @@ using System.Xml.Linq;
 namespace RbeMl.Notebooks.Tests.Running;
 
 /// <summary>
-/// The rules for <c>#r</c> lines, so that readers run what the repository is built with: <c>#r "nuget: Id, Version"</c> in the version of Directory.Packages.props,
+/// The rules for <c>#r</c> lines, so that readers run what the repository is built with: <c>#r "nuget: Id, Version"</c> in the version of
+/// Directory.Packages.props,
 /// <c>#r "../src/X/bin/Release/net10.0/X.dll"</c> where a build leaves a project's assembly.
 /// </summary>
 public static partial class NotebookReferences
 {
     private static readonly Lazy<Dictionary<string, string>> s_versions = new(() => XDocument.Load(Path.Combine(NotebookTests.Root, "Directory.Packages.props"))
-        .Descendants("PackageVersion").ToDictionary(p => (string)p.Attribute("Include")!, p => (string)p.Attribute("Version")!, StringComparer.OrdinalIgnoreCase));
+        .Descendants("PackageVersion")
+            .ToDictionary(p => (string)p.Attribute("Include")!, p => (string)p.Attribute("Version")!, StringComparer.OrdinalIgnoreCase));
 
     [GeneratedRegex("""^[ \t]*#(?<word>[!ri])[ \t]*(?<what>[^\r\n]*)$""", RegexOptions.Multiline)]
     private static partial Regex Directive();
@@ -37,13 +39,18 @@ public static partial class NotebookReferences
             else if (NuGet().Match(what) is { Success: true } nuget)
             {
                 string id = nuget.Groups["id"].Value, version = nuget.Groups["version"].Value;
-                if (!Versions.TryGetValue(id, out string? ours)) yield return $"the package {id} is none of Directory.Packages.props. Add it there, or do without.";
-                else if (ours != version) yield return $"the package {id} is asked for in version '{version}', the repository uses {ours}. Write #r \"nuget: {id}, {ours}\".";
+                if (!Versions.TryGetValue(id,
+                    out string? ours)) yield return $"the package {id} is none of Directory.Packages.props. Add it there, or do without.";
+                else if (ours != version) yield return $"the package {id} is asked for in version '{version}', the repository uses {ours}. Write #r "
+                    + $"\"nuget: {id}, {ours}\".";
             }
             else
             {
                 string path = what.Trim('"'), project = Path.GetFileNameWithoutExtension(path);
-                if (path != PathOf(project)) yield return $"{what} is neither \"nuget: Id, Version\" nor where a build leaves an assembly, such as \"{PathOf("RbeMl")}\".";
+                if (path != PathOf(project))
+                {
+                    yield return $"{what} is neither \"nuget: Id, Version\" nor where a build leaves an assembly, such as \"{PathOf("RbeMl")}\".";
+                }
             }
         }
     }

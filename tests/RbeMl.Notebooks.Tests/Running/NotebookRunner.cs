@@ -8,8 +8,8 @@ using RbeMl.Notebooks.Tests.Documents;
 namespace RbeMl.Notebooks.Tests.Running;
 
 /// <summary>
-/// Runs the code cells of a notebook from top to bottom in the C# kernel of Polyglot Notebooks, so that a cell sees what it sees there: the kernel's imports, its
-/// functions, its packages. The working folder is the notebook's. One notebook at a time: the working folder belongs to the process.
+/// Runs the code cells of a notebook from top to bottom in the C# kernel of Polyglot Notebooks, so that a cell sees what it sees there: the
+/// kernel's imports, its functions, its packages. The working folder is the notebook's. One notebook at a time: the working folder belongs to the process.
 /// </summary>
 public static class NotebookRunner
 {
@@ -62,8 +62,16 @@ public static class NotebookRunner
             throw new NotebookException(notebook.FilePath, cell.Place, $"was still running when the notebook's {limit.TotalSeconds:0} s were over.", inner);
         }
 
-        if (result.Events.OfType<CommandFailed>().FirstOrDefault() is { } failed) throw new NotebookException(notebook.FilePath, cell.Place, failed.Message, failed.Exception);
-        if (result.Events.OfType<DisplayedValueUpdated>().Any(IsOurs)) throw new NotebookException(notebook.FilePath, cell.Place, "updates what it displayed. Display a value once, when it is whole.");
+        if (result.Events.OfType<CommandFailed>().FirstOrDefault() is { } failed)
+        {
+            throw new NotebookException(notebook.FilePath, cell.Place, failed.Message, failed.Exception);
+        }
+
+        if (result.Events.OfType<DisplayedValueUpdated>().Any(IsOurs))
+        {
+            throw new NotebookException(notebook.FilePath, cell.Place, "updates what it displayed. Display a value once, when it is whole.");
+        }
+
         return Outputs(result.Events.OfType<DisplayEvent>().Where(IsOurs));
     }
 
@@ -93,7 +101,8 @@ public static class NotebookRunner
     private static void AddText(List<NotebookOutput> outputs, string name, string text)
     {
         text = text.ReplaceLineEndings("\n"); // the same file on every system
-        if (outputs is [.., { Kind: OutputKind.Stream } last] && last.Name == name) outputs[^1] = NotebookOutput.Stream(name, last.Data[NotebookOutput.Plain] + text);
+        if (outputs is [.., { Kind: OutputKind.Stream } last] && last.Name == name) outputs[^1] =
+            NotebookOutput.Stream(name, last.Data[NotebookOutput.Plain] + text);
         else outputs.Add(NotebookOutput.Stream(name, text));
     }
 

@@ -66,7 +66,8 @@ public abstract unsafe class AttentionOracleTests<T> : OracleTest
         int queryStride = Panel<T>.RoundUp(queries, 16), keyStride = Panel<T>.RoundUp(keys, 16);
         using NativeBuffer<T> qs = Tensors.Strided<T>(q.ToDoubles(), headWidth, queryStride), ks = Tensors.Strided<T>(k.ToDoubles(), headWidth, keyStride);
         using NativeBuffer<T> vs = Tensors.Strided<T>(v.ToDoubles(), headWidth, keyStride), dos = Tensors.Strided<T>(outputGradient, headWidth, queryStride);
-        using NativeBuffer<T> os = new(qs.Length), statistics = new(2L * queryStride), weights = new((long)queries * keys), dqs = new(qs.Length), dks = new(ks.Length), dvs = new(vs.Length);
+        using NativeBuffer<T> os = new(qs.Length), statistics = new(2L * queryStride), weights = new((long)queries * keys), dqs = new(qs.Length),
+            dks = new(ks.Length), dvs = new(vs.Length);
         using NativeBuffer<byte> pad = Tensors.Native<byte>([.. (padding ?? []).Select(b => (double)b)]);
         using NativeBuffer<T> add = Tensors.Native<T>(additive ?? []);
         AttentionProblem<T> problem = new()

@@ -35,7 +35,8 @@ public abstract unsafe class GeluOracleTests<T> : OracleTest
 
         // The argument of tanh is rounded, at most |x| times half an ulp; 1 + tanh adds one rounding of 1 times x. So errors are |x| ulps.
         Check("y, by element", Worst(y.ToDoubles(), ys.Span, input), 8 * Numbers.UnitRoundoff<T>());
-        Check("dx, by element", Worst(x.Gradient(), dxs.Span, [.. input.Zip(outputGradient, (v, g) => Math.Abs(g) * (1 + v * v))]), 8 * Numbers.UnitRoundoff<T>());
+        Check("dx, by element", Worst(x.Gradient(), dxs.Span, [.. input.Zip(outputGradient, (v, g) => Math.Abs(g) * (1 + v * v))]),
+            8 * Numbers.UnitRoundoff<T>());
     }
 
     // The largest error in units of max(1, |scale|).

@@ -38,7 +38,8 @@ public abstract unsafe class LayerNormOracleTests<T> : OracleTest
         using NativeBuffer<T> means = new(width), rstds = new(width), dgammas = new(features), dbetas = new(features);
         LayerNormKernel.Statistics(xs.Pointer, means.Pointer, rstds.Pointer, features, width, T.CreateTruncating(Eps));
         LayerNormKernel.Apply(xs.Pointer, means.Pointer, rstds.Pointer, gs.Pointer, bs.Pointer, ys.Pointer, features, width);
-        LayerNormKernel.Backward(xs.Pointer, means.Pointer, rstds.Pointer, gs.Pointer, dys.Pointer, dxs.Pointer, dgammas.Pointer, dbetas.Pointer, features, width);
+        LayerNormKernel.Backward(xs.Pointer, means.Pointer, rstds.Pointer, gs.Pointer, dys.Pointer, dxs.Pointer, dgammas.Pointer, dbetas.Pointer,
+            features, width);
 
         // x - mean cancels: the rounding of the mean counts |mean| / deviation times more.
         double tolerance = Numbers.Tolerance<T>(features) * (1 + Math.Abs(mean));
@@ -52,16 +53,19 @@ public abstract unsafe class LayerNormOracleTests<T> : OracleTest
     public void BackwardAddsToTheInputGradient()
     {
         const int Features = 48, Width = 16;
-        double[] input = Numbers.Normal(Features * Width, 5), outputGradient = Numbers.Normal(Features * Width, 6), before = Numbers.Normal(Features * Width, 7);
+        double[] input = Numbers.Normal(Features * Width, 5), outputGradient = Numbers.Normal(Features * Width, 6),
+            before = Numbers.Normal(Features * Width, 7);
         Tensor x = Tensors.Leaf(input, Features, Width);
         Tensor gamma = ones(Features, float64);
         nn.functional.layer_norm(x.t(), [Features], gamma, zeros(Features, float64), 1e-5).t().backward([Tensors.From(outputGradient, Features, Width)]);
         double[] expected = [.. x.Gradient().Zip(before, (g, b) => g + b)];
 
-        using NativeBuffer<T> xs = Tensors.Native<T>(input), gs = Tensors.Native<T>(gamma.ToDoubles()), dys = Tensors.Native<T>(outputGradient), dxs = Tensors.Native<T>(before);
+        using NativeBuffer<T> xs = Tensors.Native<T>(input), gs = Tensors.Native<T>(gamma.ToDoubles()), dys = Tensors.Native<T>(outputGradient),
+            dxs = Tensors.Native<T>(before);
         using NativeBuffer<T> means = new(Width), rstds = new(Width), dgammas = new(Features), dbetas = new(Features);
         LayerNormKernel.Statistics(xs.Pointer, means.Pointer, rstds.Pointer, Features, Width, T.CreateTruncating(1e-5));
-        LayerNormKernel.Backward(xs.Pointer, means.Pointer, rstds.Pointer, gs.Pointer, dys.Pointer, dxs.Pointer, dgammas.Pointer, dbetas.Pointer, Features, Width);
+        LayerNormKernel.Backward(xs.Pointer, means.Pointer, rstds.Pointer, gs.Pointer, dys.Pointer, dxs.Pointer, dgammas.Pointer, dbetas.Pointer,
+            Features, Width);
         Check("dx", Numbers.RelativeError<double, T>(expected, dxs.Span), Numbers.Tolerance<T>(Features));
     }
 }

@@ -65,7 +65,8 @@ public abstract unsafe class RbeProductOracleTests<T> : OracleTest
         Problem oracle = new(matrix);
 
         SparsityPattern pattern = new(support, TileRows, TileColumns);
-        using NativeBuffer<T> x = Tensors.Native<T>(oracle.Input), g = Tensors.Native<T>(oracle.OutputGradient), c = Tensors.Native<T>([.. values.Select(v => (double)v)]);
+        using NativeBuffer<T> x = Tensors.Native<T>(oracle.Input), g = Tensors.Native<T>(oracle.OutputGradient),
+            c = Tensors.Native<T>([.. values.Select(v => (double)v)]);
         using NativeBuffer<T> y = new(TileRows * Tile * Width), dx = new(TileColumns * Tile * Width), gradient = new(values.Length);
         for (int row = 0; row < TileRows; row++)
         {

@@ -106,7 +106,8 @@ public sealed class AccuracyOracleTests(ITestOutputHelper output) : OracleTest(o
 
         BlockWeights weights = BlockWeights.Compress(dense.ToLibrary(), s_config, new RbeOptions { Tile = Tile, Format = format });
         (RbeMatrix Matrix, float[] Original)[] pairs =
-            [.. new[] { weights.Query, weights.Key, weights.Value, weights.Output, weights.UpProjection, weights.DownProjection }.Zip(dense.Matrices.Select(m => m.Matrix.Weight))];
+            [.. new[] { weights.Query, weights.Key, weights.Value, weights.Output, weights.UpProjection,
+                weights.DownProjection }.Zip(dense.Matrices.Select(m => m.Matrix.Weight))];
         double bytes = pairs.Sum(p => (double)RbeCompressor.Measure(p.Matrix, p.Original).Bytes) / pairs.Sum(p => p.Matrix.TileCount);
         using Workspace<float> workspace = new(2);
         float[] y = new RbeTransformerBlock<float>(s_config, weights).Forward(x, Batch, Length, null, null, workspace).Output;

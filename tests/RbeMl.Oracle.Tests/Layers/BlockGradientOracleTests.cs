@@ -102,7 +102,11 @@ public abstract class BlockGradientOracleTests<T> : OracleTest
         {
             RandomKey key = new(s_stream.Seed, s_stream.Step, Layer, site);
             double[] factors = new double[rows * columns];
-            for (int i = 0; i < factors.Length; i++) factors[i] = Philox.Word(key, (ulong)(i / columns), (uint)(i % columns)) < Philox.Threshold(c.Dropout) ? 0 : kept;
+            for (int i = 0; i < factors.Length; i++)
+            {
+                factors[i] = Philox.Word(key, (ulong)(i / columns), (uint)(i % columns)) < Philox.Threshold(c.Dropout) ? 0 : kept;
+            }
+
             return Tensors.From(factors, shape);
         }
 

@@ -7,7 +7,10 @@ using static TorchSharp.torch;
 
 namespace RbeMl.Oracle.Tests.Layers;
 
-/// <summary>Stacked blocks with a KV cache: prefill and ten single-token steps give, for every sequence, the rows of the full computation, ours and torch's.</summary>
+/// <summary>
+/// Stacked blocks with a KV cache: prefill and ten single-token steps give, for every sequence, the rows of the full computation, ours and
+/// torch's.
+/// </summary>
 public abstract class KvCacheOracleTests<T> : OracleTest
     where T : unmanaged, IFloatingPointIeee754<T>
 {
@@ -26,7 +29,8 @@ public abstract class KvCacheOracleTests<T> : OracleTest
     {
         BlockCase c = BlockCase.All[name] with { Batch = Batch, Length = Length };
         int width = c.Width;
-        BlockWeights[] weights = [.. Enumerable.Range(0, Layers).Select(i => BlockWeights.Compress(DenseBlock.Lively(width, c.Hidden, 1000 * i).ToLibrary(), c.Config, c.Options))];
+        BlockWeights[] weights =
+            [.. Enumerable.Range(0, Layers).Select(i => BlockWeights.Compress(DenseBlock.Lively(width, c.Hidden, 1000 * i).ToLibrary(), c.Config, c.Options))];
         RbeTransformerBlock<T>[] blocks = [.. weights.Select((w, i) => new RbeTransformerBlock<T>(c.Config, w, i))];
         LayerKvCache<T>[] caches = [.. blocks.Select(_ => new LayerKvCache<T>(Batch, c.Config.Heads, c.Config.HeadWidth, Length))];
         double[] input = Numbers.Normal(Batch * Length * width, 5);
@@ -70,7 +74,8 @@ public abstract class KvCacheOracleTests<T> : OracleTest
         // The worst row of all sequences. Demanded are 1e-5; the rows pass three blocks, each some ten sums of at most 128 terms.
         void CheckRows(string what, double[] expected, double[] actual, int from, int count)
         {
-            double worst = Enumerable.Range(0, Batch * count).Max(r => Numbers.RelativeError<double, double>(expected.AsSpan(r * width, width), actual.AsSpan(r * width, width)));
+            double worst = Enumerable.Range(0, Batch * count)
+                .Max(r => Numbers.RelativeError<double, double>(expected.AsSpan(r * width, width), actual.AsSpan(r * width, width)));
             Check($"{what}, rows {from} to {from + count - 1}", worst, Math.Min(1e-5, 10 * Numbers.Tolerance<T>(128)));
         }
     }

@@ -10,7 +10,10 @@ using static TorchSharp.torch;
 
 namespace RbeMl.Oracle.Tests.Models;
 
-/// <summary>A whole classifier step on sequences of different lengths against torch in double, which sees each sequence alone: loss, all gradients, ten AdamW steps.</summary>
+/// <summary>
+/// A whole classifier step on sequences of different lengths against torch in double, which sees each sequence alone: loss, all gradients,
+/// ten AdamW steps.
+/// </summary>
 public abstract class ClassifierOracleTests<T> : OracleTest
     where T : unmanaged, IFloatingPointIeee754<T>
 {
@@ -40,7 +43,8 @@ public abstract class ClassifierOracleTests<T> : OracleTest
         double[] w = Numbers.Normal(Classes * c.Config.Width, 9, 0.3), bias = Numbers.Normal(Classes, 10, 0.1);
         Parameter weightLeaf = new(Tensors.From(w, Classes, c.Config.Width)), biasLeaf = new(Tensors.From(bias, Classes));
         using SequenceClassifier<T> classifier = new(
-            new TransformerModel<T>(weights), new ClassifierConfig { Classes = Classes, Pooling = pooling }, Numbers.Convert<double, float>(w), Numbers.Convert<double, float>(bias));
+            new TransformerModel<T>(weights), new ClassifierConfig { Classes = Classes, Pooling = pooling }, Numbers.Convert<double, float>(w),
+            Numbers.Convert<double, float>(bias));
         ParameterVector<T> parameters = classifier.Model.Parameters, head = classifier.Head;
         (string Name, Tensor Tensor)[] headLeaves = [("classifier.weight", weightLeaf), ("classifier.bias", biasLeaf)];
         Dictionary<string, Tensor> leaves = torchModel.Parameters.Concat(headLeaves).ToDictionary(p => p.Name, p => p.Tensor);
@@ -53,8 +57,10 @@ public abstract class ClassifierOracleTests<T> : OracleTest
         for (int step = 0; step < Steps; step++)
         {
             Random random = new(200 + (step % 2));
-            int[] tokens = [.. Enumerable.Range(0, s_lengths.Sum()).Select(_ => random.Next(c.Config.Vocabulary))], labels = [.. s_lengths.Select((_, i) => (i + step) % 2 == 0 ? 0 : 1 + (i % 2))];
-            double expected = trainer.LossAndGradients(() => Loss(tokens, labels, torchModel, new TorchBlockOptions(c.Config.Heads), pooling, weightLeaf, biasLeaf));
+            int[] tokens = [.. Enumerable.Range(0, s_lengths.Sum()).Select(_ => random.Next(c.Config.Vocabulary))],
+                labels = [.. s_lengths.Select((_, i) => (i + step) % 2 == 0 ? 0 : 1 + (i % 2))];
+            double expected =
+                trainer.LossAndGradients(() => Loss(tokens, labels, torchModel, new TorchBlockOptions(c.Config.Heads), pooling, weightLeaf, biasLeaf));
             gradients.Clear();
             headGradients.Clear();
             double loss = classifier.Loss(tokens, s_lengths, labels, context, null, gradients, headGradients);
@@ -66,7 +72,8 @@ public abstract class ClassifierOracleTests<T> : OracleTest
             }
 
             trainer.Step();
-            double norm = Math.Sqrt(Math.Pow(optimizer.GradientNorm(gradients, workspace.Workers), 2) + Math.Pow(headOptimizer.GradientNorm(headGradients, workspace.Workers), 2));
+            double norm = Math.Sqrt(Math.Pow(optimizer.GradientNorm(gradients, workspace.Workers), 2)
+                + Math.Pow(headOptimizer.GradientNorm(headGradients, workspace.Workers), 2));
             optimizer.Step(gradients, 1, workspace.Workers, norm);
             headOptimizer.Step(headGradients, 1, workspace.Workers, norm);
             (first, last) = (step == 0 ? expected : first, expected);
@@ -82,7 +89,8 @@ public abstract class ClassifierOracleTests<T> : OracleTest
         int start = 0;
         foreach (int length in s_lengths)
         {
-            Tensor hidden = TorchGpt2.Hidden(tensor(tokens.AsSpan(start, length).ToArray().Select(i => (long)i).ToArray()).reshape(1, length), model, options)[0];
+            Tensor hidden =
+                TorchGpt2.Hidden(tensor(tokens.AsSpan(start, length).ToArray().Select(i => (long)i).ToArray()).reshape(1, length), model, options)[0];
             rows.Add(pooling switch { Pooling.Mean => hidden.mean([0]), Pooling.Last => hidden[length - 1], _ => hidden.max(0).values });
             start += length;
         }

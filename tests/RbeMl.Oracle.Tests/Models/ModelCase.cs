@@ -86,10 +86,12 @@ public sealed record ModelCase(RbeOptions Options)
         ["all weights, no transform"] = new(Tile32(RbeFormat.Sparse(1024)) with { Transform = TileTransform.None }),
         ["all coefficients"] = new(Tile32(RbeFormat.Sparse(1024))) { Tied = false },
         ["runs of 4 and alphas"] = new(Tile32(RbeFormat.Sparse(100, SupportRule.Runs(4)))),
-        ["largest and preconditioned alphas, clipped"] = new(Tile32(RbeFormat.Sparse(100, SupportRule.TopK))) { Precondition = true, Clip = 0.5, Tied = false, Policy = CheckpointPolicy.Full },
+        ["largest and preconditioned alphas, clipped"] =
+            new(Tile32(RbeFormat.Sparse(100, SupportRule.TopK))) { Precondition = true, Clip = 0.5, Tied = false, Policy = CheckpointPolicy.Full },
         ["scores scaled by layer"] = new(Tile32(RbeFormat.Sparse(1024))) { ScaleByLayer = true, Policy = CheckpointPolicy.Selective },
         ["scores not scaled"] = new(Tile32(RbeFormat.Sparse(1024))) { ScaleScores = false },
-        ["scores scaled by layer only"] = new(Tile32(RbeFormat.Sparse(100, SupportRule.Runs(4)))) { ScaleScores = false, ScaleByLayer = true, Policy = CheckpointPolicy.Full },
+        ["scores scaled by layer only"] =
+            new(Tile32(RbeFormat.Sparse(100, SupportRule.Runs(4)))) { ScaleScores = false, ScaleByLayer = true, Policy = CheckpointPolicy.Full },
         ["post-LN"] = new(Tile32(RbeFormat.Sparse(100, SupportRule.Runs(4)))) { Order = BlockOrder.PostNorm, Policy = CheckpointPolicy.Full },
         ["post-LN, not causal"] = new(Tile32(RbeFormat.Sparse(1024))) { Order = BlockOrder.PostNorm, Causal = false },
         ["4 bits and delta"] = new(Tile32(RbeFormat.Quantized(4) with { Delta = (SparseFormat)RbeFormat.Sparse(100) })) { Policy = CheckpointPolicy.Selective },

@@ -97,7 +97,8 @@ public abstract class ModelOracleTests<T> : OracleTest
         }
 
         // Matrices are read back as float; their elements have moved by up to ten learning rates of 1e-3.
-        foreach (((string name, Codec.RbeMatrix matrix), TorchLinear linear) in model.Matrices.Zip(torchModel.Blocks.SelectMany(b => b.Linears.Select(l => l.Linear))))
+        foreach (((string name, Codec.RbeMatrix matrix),
+            TorchLinear linear) in model.Matrices.Zip(torchModel.Blocks.SelectMany(b => b.Linears.Select(l => l.Linear))))
         {
             Check(name, Numbers.RelativeError<double, float>(linear.Weight().ToDoubles(), matrix.ToDense()), Numbers.Tolerance<float>(Steps) + LossTolerance);
         }

@@ -19,7 +19,8 @@ internal sealed class TorchTrainer
     /// <param name="slices">Kinds and rate factors by name; leaves not among them are dense matrices.</param>
     /// <param name="options">Learning rate, decay, betas, clipping, preconditioning.</param>
     /// <param name="more">Leaves beside the model's; null for none.</param>
-    public TorchTrainer(TorchModel model, IReadOnlyDictionary<string, ParameterSlice> slices, TrainerOptions options, IEnumerable<(string Name, Tensor Tensor)>? more = null)
+    public TorchTrainer(TorchModel model, IReadOnlyDictionary<string, ParameterSlice> slices, TrainerOptions options,
+        IEnumerable<(string Name, Tensor Tensor)>? more = null)
     {
         _model = model;
         _options = options;
@@ -34,7 +35,8 @@ internal sealed class TorchTrainer
     }
 
     /// <summary>Loss of a batch, its gradients left in the leaves.</summary>
-    public double LossAndGradients(Tensor tokens, Tensor targets, TorchBlockOptions options) => LossAndGradients(() => TorchGpt2.Loss(TorchGpt2.Logits(tokens, _model, options), targets));
+    public double LossAndGradients(Tensor tokens, Tensor targets, TorchBlockOptions options) =>
+        LossAndGradients(() => TorchGpt2.Loss(TorchGpt2.Logits(tokens, _model, options), targets));
 
     /// <summary>A loss of the leaves, its gradients left in them.</summary>
     public double LossAndGradients(Func<Tensor> compute)

@@ -3,9 +3,9 @@ using System.Runtime.CompilerServices;
 namespace RbeMl.Oracle.Tests.Native;
 
 /// <summary>
-/// Keeps every finaliser from running until the process ends. A number given to torch becomes a native scalar of a temporary object, in callers and within TorchSharp
-/// itself (its optimisers); on a busy machine the finaliser of that object frees the scalar while the native call still reads it. Tensors are freed by scopes, so
-/// all that stays are scalars.
+/// Keeps every finaliser from running until the process ends. A number given to torch becomes a native scalar of a temporary object, in
+/// callers and within TorchSharp itself (its optimisers); on a busy machine the finaliser of that object frees the scalar while the native
+/// call still reads it. Tensors are freed by scopes, so all that stays are scalars.
 /// </summary>
 internal static class HeldFinalizers
 {

@@ -110,7 +110,8 @@ internal static class OlderLibstdcxx
         }
 
         uint place = elf.NameOffset(symbol);
-        if (others.FirstOrDefault(other => elf.NameOffset(other) is var offset && offset >= place && offset < place + NewSymbol.Length, -1) is >= 0 and int shared)
+        if (others.FirstOrDefault(other => elf.NameOffset(other) is var offset && offset >= place && offset < place + NewSymbol.Length,
+            -1) is >= 0 and int shared)
         {
             throw elf.Bad($"the name {NewSymbol} is shared with {elf.NameOf(shared)}");
         }

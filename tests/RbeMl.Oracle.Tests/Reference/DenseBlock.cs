@@ -41,14 +41,18 @@ internal sealed record DenseBlock(
     /// <summary>The six linear layers, with their names.</summary>
     public (string Name, DenseMatrix Matrix)[] Matrices => [.. MatrixNames.Zip([Query, Key, Value, Output, Expand, Contract])];
 
-    /// <summary>GPT-2's initialisation: standard deviation 0.02, the projections onto the residual stream divided by sqrt(2 layers), biases 0, gamma 1.</summary>
+    /// <summary>
+    /// GPT-2's initialisation: standard deviation 0.02, the projections onto the residual stream divided by sqrt(2 layers), biases 0, gamma
+    /// 1.
+    /// </summary>
     public static DenseBlock Gpt2Initialisation(int width, int feedForward, int layers, int seed)
     {
         double residual = 0.02 / Math.Sqrt(2.0 * layers);
         float[] gamma = [.. Enumerable.Repeat(1f, width)];
         return new(
             gamma, new float[width], Random(width, width, 0.02, seed), Random(width, width, 0.02, seed + 1), Random(width, width, 0.02, seed + 2),
-            Random(width, width, residual, seed + 3), [.. gamma], new float[width], Random(feedForward, width, 0.02, seed + 4), Random(width, feedForward, residual, seed + 5));
+            Random(width, width, residual, seed + 3), [.. gamma], new float[width], Random(feedForward, width, 0.02, seed + 4),
+            Random(width, feedForward, residual, seed + 5));
     }
 
     /// <summary>Weights of the size of trained ones, with biases, gamma and beta away from 0 and 1: everything has a gradient worth comparing.</summary>
@@ -58,7 +62,8 @@ internal sealed record DenseBlock(
             Random(rows, columns, 1 / Math.Sqrt(columns), seed + offset) with { Bias = Single(Numbers.Normal(rows, seed + 50 + offset, 0.3)) };
         float[] Gamma(int offset) => [.. Numbers.Normal(width, seed + offset, 0.2).Select(v => (float)(1 + v))];
         return new(
-            Gamma(100), Single(Numbers.Normal(width, seed + 101, 0.2)), Matrix(width, width, 0), Matrix(width, width, 1), Matrix(width, width, 2), Matrix(width, width, 3),
+            Gamma(100), Single(Numbers.Normal(width, seed + 101, 0.2)), Matrix(width, width, 0), Matrix(width, width, 1),
+            Matrix(width, width, 2), Matrix(width, width, 3),
             Gamma(102), Single(Numbers.Normal(width, seed + 103, 0.2)), Matrix(feedForward, width, 4), Matrix(width, feedForward, 5));
     }
 
@@ -67,7 +72,8 @@ internal sealed record DenseBlock(
     {
         string attention = prefix + "attn.c_attn.", output = prefix + "attn.c_proj.", expand = prefix + "mlp.c_fc.", contract = prefix + "mlp.c_proj.";
         int width = file[prefix + "ln_1.weight"].Length;
-        DenseMatrix Part(int i) => new(width, width, file.Transposed(attention + "weight", i * width, width), file[attention + "bias"][(i * width)..((i + 1) * width)]);
+        DenseMatrix Part(int i) =>
+            new(width, width, file.Transposed(attention + "weight", i * width, width), file[attention + "bias"][(i * width)..((i + 1) * width)]);
         DenseMatrix Whole(string name) =>
             new((int)file.ShapeOf(name + "weight")[1], (int)file.ShapeOf(name + "weight")[0], file.Transposed(name + "weight"), file[name + "bias"]);
         return new(

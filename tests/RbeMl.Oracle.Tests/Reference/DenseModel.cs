@@ -43,7 +43,8 @@ internal sealed record DenseModel(int Vocabulary, float[] Tokens, float[] Positi
     public TorchModel ToTorch(torch.ScalarType type) => ToTorch(type, [.. Blocks.Select(block => block.ToTorch(type))]);
 
     /// <summary>The model in torch with compressed blocks, the parameters leaves.</summary>
-    public TorchModel ToTorch(torch.ScalarType type, IEnumerable<BlockWeights> blocks) => ToTorch(type, [.. blocks.Select(block => TorchRbe.Block(block, type))]);
+    public TorchModel ToTorch(torch.ScalarType type, IEnumerable<BlockWeights> blocks) =>
+        ToTorch(type, [.. blocks.Select(block => TorchRbe.Block(block, type))]);
 
     /// <summary>The model in the library, its blocks compressed.</summary>
     public TransformerWeights ToLibrary(TransformerConfig config, RbeOptions options) => new()
@@ -59,5 +60,6 @@ internal sealed record DenseModel(int Vocabulary, float[] Tokens, float[] Positi
 
     private TorchModel ToTorch(torch.ScalarType type, TorchBlock[] blocks) => new(
         DenseMatrix.Leaf(Tokens, type, Vocabulary, Width), DenseMatrix.Leaf(Positions, type, Positions.Length / Width, Width), blocks,
-        DenseMatrix.Leaf(FinalGamma, type, Width), DenseMatrix.Leaf(FinalBeta, type, Width), Head is null ? null : DenseMatrix.Leaf(Head, type, Vocabulary, Width));
+        DenseMatrix.Leaf(FinalGamma, type, Width), DenseMatrix.Leaf(FinalBeta, type, Width), Head is null ? null
+        : DenseMatrix.Leaf(Head, type, Vocabulary, Width));
 }

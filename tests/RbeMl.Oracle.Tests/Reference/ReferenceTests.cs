@@ -25,7 +25,8 @@ public sealed class ReferenceTests(ITestOutputHelper output) : OracleTest(output
     public void ErfGeluIsTorchsOwn()
     {
         Tensor x = linspace(-8, 8, 1001, float64);
-        Check("gelu", Numbers.RelativeError<double, double>(nn.functional.gelu(x).ToDoubles(), TorchGpt2.Gelu(x, GeluKind.Erf).ToDoubles()), Numbers.Tolerance<double>(1));
+        Check("gelu", Numbers.RelativeError<double, double>(nn.functional.gelu(x).ToDoubles(), TorchGpt2.Gelu(x, GeluKind.Erf).ToDoubles()),
+            Numbers.Tolerance<double>(1));
     }
 
     [Fact]

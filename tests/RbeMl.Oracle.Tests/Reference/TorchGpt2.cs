@@ -17,7 +17,10 @@ internal static class TorchGpt2
         ? 0.5 * x * (1 + tanh(Math.Sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)))
         : 0.5 * x * (1 + erf(x / Math.Sqrt(2)));
 
-    /// <summary>Scores of q [B, H, T, D/H] and k [B, H, S, D/H] -> [B, H, T, S], scaled and masked; hidden keys are -infinity. Query t has position S - T + t.</summary>
+    /// <summary>
+    /// Scores of q [B, H, T, D/H] and k [B, H, S, D/H] -> [B, H, T, S], scaled and masked; hidden keys are -infinity. Query t has position
+    /// S - T + t.
+    /// </summary>
     public static Tensor Scores(Tensor q, Tensor k, TorchBlockOptions options)
     {
         (long queries, long keys) = (q.shape[2], k.shape[2]);
@@ -56,7 +59,8 @@ internal static class TorchGpt2
     }
 
     /// <summary>The whole model: token ids [B, T] -> logits [B, T, V].</summary>
-    public static Tensor Logits(Tensor ids, TorchModel model, TorchBlockOptions options) => Hidden(ids, model, options).matmul((model.Head ?? model.Tokens).t());
+    public static Tensor Logits(Tensor ids, TorchModel model, TorchBlockOptions options) =>
+        Hidden(ids, model, options).matmul((model.Head ?? model.Tokens).t());
 
     /// <summary>Token ids [B, T] -> hidden states after the final LayerNorm [B, T, D].</summary>
     public static Tensor Hidden(Tensor ids, TorchModel model, TorchBlockOptions options)

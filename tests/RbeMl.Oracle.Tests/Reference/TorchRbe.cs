@@ -16,6 +16,7 @@ internal static class TorchRbe
         TorchRbeLinear Linear(RbeMatrix matrix, float[] bias) => new(new TorchRbeMatrix(matrix, type), Leaf(bias));
         return new TorchBlock(
             Vector(v.Gamma1), Vector(v.Beta1), Linear(weights.Query, v.QueryBias), Linear(weights.Key, v.KeyBias), Linear(weights.Value, v.ValueBias),
-            Linear(weights.Output, v.OutputBias), Vector(v.Gamma2), Vector(v.Beta2), Linear(weights.UpProjection, v.UpProjectionBias), Linear(weights.DownProjection, v.DownProjectionBias));
+            Linear(weights.Output, v.OutputBias), Vector(v.Gamma2), Vector(v.Beta2), Linear(weights.UpProjection, v.UpProjectionBias),
+            Linear(weights.DownProjection, v.DownProjectionBias));
     }
 }

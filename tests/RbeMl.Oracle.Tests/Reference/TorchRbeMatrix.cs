@@ -6,7 +6,8 @@ namespace RbeMl.Oracle.Tests.Reference;
 
 /// <summary>
 /// A compressed matrix as a function of torch leaves: tile by tile W = sum_k alpha_k phi_k + S C S', C having the coefficients at the places of the
-/// support, on top of the frozen quantised base if there is one. Autograd then gives the gradients of alphas and coefficients with none of the library's adjoints.
+/// support, on top of the frozen quantised base if there is one. Autograd then gives the gradients of alphas and coefficients with none of
+/// the library's adjoints.
 /// </summary>
 internal sealed class TorchRbeMatrix
 {

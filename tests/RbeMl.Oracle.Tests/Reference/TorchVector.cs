@@ -19,7 +19,8 @@ internal sealed record TorchVector(Tensor Leaf, Tensor? Map = null)
         if (storage == LayerNormStorage.Dense) return new TorchVector(DenseMatrix.Leaf(values, type, features));
 
         // v[i] = sum_k c_k cos(π k (i + ½) / D); a scalar is the term k = 0.
-        double[] cosines = [.. Enumerable.Range(0, features).SelectMany(i => Enumerable.Range(0, terms).Select(k => Math.Cos(Math.PI * k * (i + 0.5) / features)))];
+        double[] cosines =
+            [.. Enumerable.Range(0, features).SelectMany(i => Enumerable.Range(0, terms).Select(k => Math.Cos(Math.PI * k * (i + 0.5) / features)))];
         return new TorchVector(zeros(terms, type).requires_grad_(), Tensors.From(cosines, features, terms).to(type));
     }
 }

@@ -5,7 +5,10 @@ namespace RbeMl.Oracle.Tests.Support;
 /// <summary>Deterministic random data, error measures and tolerances.</summary>
 internal static class Numbers
 {
-    /// <summary>Standard normal numbers (Box-Muller) times <paramref name="scale"/>. They are float values, so that float and double tests share them.</summary>
+    /// <summary>
+    /// Standard normal numbers (Box-Muller) times <paramref name="scale"/>. They are float values, so that float and double tests share
+    /// them.
+    /// </summary>
     public static double[] Normal(int count, int seed, double scale = 1)
     {
         Random random = new(seed);

@@ -32,7 +32,10 @@ internal static class Tensors
         return buffer;
     }
 
-    /// <summary>A native buffer of <paramref name="rows"/> rows of <paramref name="stride"/> elements, of which the first columns hold the values and the rest zero.</summary>
+    /// <summary>
+    /// A native buffer of <paramref name="rows"/> rows of <paramref name="stride"/> elements, of which the first columns hold the values
+    /// and the rest zero.
+    /// </summary>
     public static NativeBuffer<T> Strided<T>(double[] values, int rows, int stride)
         where T : unmanaged, INumberBase<T>
     {

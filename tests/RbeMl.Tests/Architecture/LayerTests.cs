@@ -9,14 +9,16 @@ public sealed class LayerTests
     // From the bottom to the top; those of one line do not know each other.
     private static readonly string[][] s_layers =
     [
-        ["Errors"], ["Numerics"], ["Storage"], ["Memory"], ["Codec"], ["Kernels"], ["Layers"], ["Models", "Text"], ["Files"], ["Compression"], ["Training"], ["RbeMl.MLNet"], ["RbeMl.Cli"],
+        ["Errors"], ["Numerics"], ["Storage"], ["Memory"], ["Codec"], ["Kernels"], ["Layers"], ["Models", "Text"], ["Files"], ["Compression"],
+            ["Training"], ["RbeMl.MLNet"], ["RbeMl.Cli"],
     ];
 
     [Fact]
     public void Arrows_run_down()
     {
         IEnumerable<string> up = SourceTree.Instance.Arrows
-            .Where(arrow => LayerOf(arrow.From) is { } from && LayerOf(arrow.To) is { } to && from.Name != to.Name && from.Height <= to.Height && (from.Height, from.Name, to.Name) != (7, "Models", "Text"))
+            .Where(arrow => LayerOf(arrow.From) is { } from && LayerOf(arrow.To) is { } to && from.Name != to.Name && from.Height <= to.Height
+                && (from.Height, from.Name, to.Name) != (7, "Models", "Text"))
             .Select(arrow => $"{arrow.From} -> {arrow.To} ({arrow.Type})");
         Exceptions.Check("A file names types of its own layer and of those below it.", up);
     }
@@ -24,7 +26,8 @@ public sealed class LayerTests
     [Fact]
     public void Every_folder_has_its_layer()
     {
-        IEnumerable<string> without = SourceTree.Instance.Trees.Select(tree => tree.FilePath).Where(path => path != "src/Shared/InterpolatedStrings.cs" && LayerOf(path) is null);
+        IEnumerable<string> without = SourceTree.Instance.Trees.Select(tree => tree.FilePath)
+            .Where(path => path != "src/Shared/InterpolatedStrings.cs" && LayerOf(path) is null);
         Exceptions.Check("Every file of src lies in the folder of a layer.", without);
     }
 
@@ -40,7 +43,8 @@ public sealed class LayerTests
             targets.Add(to);
         }
 
-        Exceptions.Check("No folder knows another that knows it, over others or not.", Circles(edges).Select(circle => string.Join(", ", circle.Select(folder => folder["src/".Length..]))), KnownCircles);
+        Exceptions.Check("No folder knows another that knows it, over others or not.",
+            Circles(edges).Select(circle => string.Join(", ", circle.Select(folder => folder["src/".Length..]))), KnownCircles);
     }
 
     [Fact]
@@ -81,7 +85,9 @@ public sealed class LayerTests
         foreach (string folder in edges.Keys.Order(StringComparer.Ordinal))
         {
             if (!reached[folder].Contains(folder) || !done.Add(folder)) continue;
-            string[] circle = [.. reached[folder].Where(other => reached.TryGetValue(other, out HashSet<string>? back) && back.Contains(folder)).Order(StringComparer.Ordinal)];
+            string[] circle =
+                [.. reached[folder].Where(other => reached.TryGetValue(other, out HashSet<string>? back) && back.Contains(folder))
+                    .Order(StringComparer.Ordinal)];
             done.UnionWith(circle);
             yield return circle;
         }
@@ -101,9 +107,11 @@ public sealed class LayerTests
 
     private static (string What, string Why)[] KnownCircles =>
     [
-        ("RbeMl.Cli/Finetune, RbeMl.Cli/Help, RbeMl.Cli/Output, RbeMl.Cli/Shared", "what verbs share knows the console that its views know, and warns of a run's mixture"),
+        ("RbeMl.Cli/Finetune, RbeMl.Cli/Help, RbeMl.Cli/Output, RbeMl.Cli/Shared",
+            "what verbs share knows the console that its views know, and warns of a run's mixture"),
         ("RbeMl/Files/HuggingFace, RbeMl/Files/Models", "a model's source is a file or a foreign folder, which refuses the other"),
         ("RbeMl/Layers, RbeMl/Layers/Blocks, RbeMl/Layers/Running", "a workspace keeps the calls of blocks, a cache knows whose tokens it has"),
-        ("RbeMl/Training, RbeMl/Training/Memory, RbeMl/Training/Optimizers", "the optimiser takes the trainer's options; the footprint is measured after a step of a trainer"),
+        ("RbeMl/Training, RbeMl/Training/Memory, RbeMl/Training/Optimizers",
+            "the optimiser takes the trainer's options; the footprint is measured after a step of a trainer"),
     ];
 }

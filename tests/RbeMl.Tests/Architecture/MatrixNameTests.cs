@@ -16,5 +16,6 @@ public sealed class MatrixNameTests
         Exceptions.Check("Names such as attention.query stand in BlockLayout and in the mappings of files only.", found);
     }
 
-    private static bool IsName(string text) => text.StartsWith("attention.", StringComparison.Ordinal) || text.StartsWith("feedforward.", StringComparison.Ordinal);
+    private static bool IsName(string text) =>
+        text.StartsWith("attention.", StringComparison.Ordinal) || text.StartsWith("feedforward.", StringComparison.Ordinal);
 }

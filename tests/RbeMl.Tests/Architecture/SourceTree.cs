@@ -18,8 +18,10 @@ internal sealed class SourceTree
         foreach (string path in Files("src")) trees.Add(CSharpSyntaxTree.ParseText(File.ReadAllText(Path.Combine(Root, path)), options, path));
         string[] usual = ["System", "System.Collections.Generic", "System.IO", "System.Linq", "System.Net.Http", "System.Threading", "System.Threading.Tasks"];
         trees.Add(CSharpSyntaxTree.ParseText(string.Concat(usual.Select(name => $"global using {name};")), options, "usings"));
-        IEnumerable<string> references = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator).Where(path => !Path.GetFileName(path).StartsWith("RbeMl", StringComparison.Ordinal));
-        Compilation = CSharpCompilation.Create("sources", trees, references.Select(path => MetadataReference.CreateFromFile(path)), new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary, allowUnsafe: true));
+        IEnumerable<string> references = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)
+            .Where(path => !Path.GetFileName(path).StartsWith("RbeMl", StringComparison.Ordinal));
+        Compilation = CSharpCompilation.Create("sources", trees, references.Select(path => MetadataReference.CreateFromFile(path)),
+            new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary, allowUnsafe: true));
         Trees = trees[..^1];
         _arrows = new Lazy<IReadOnlyList<Arrow>>(FindArrows);
     }
@@ -60,14 +62,17 @@ internal sealed class SourceTree
 
         // Only names of types and of extension methods are bound: the rest names none.
         SyntaxNode[] roots = [.. Trees.Select(tree => tree.GetRoot())];
-        HashSet<string> names = [.. roots.SelectMany(root => root.DescendantNodes()).OfType<BaseTypeDeclarationSyntax>().Select(type => type.Identifier.ValueText)];
+        HashSet<string> names =
+            [.. roots.SelectMany(root => root.DescendantNodes()).OfType<BaseTypeDeclarationSyntax>().Select(type => type.Identifier.ValueText)];
         names.UnionWith(roots.SelectMany(root => root.DescendantNodes()).OfType<DelegateDeclarationSyntax>().Select(type => type.Identifier.ValueText));
         names.UnionWith(roots.SelectMany(root => root.DescendantNodes()).OfType<MethodDeclarationSyntax>()
-            .Where(method => method.ParameterList.Parameters.Any(parameter => parameter.Modifiers.Any(SyntaxKind.ThisKeyword))).Select(method => method.Identifier.ValueText));
+            .Where(method => method.ParameterList.Parameters.Any(parameter => parameter.Modifiers.Any(SyntaxKind.ThisKeyword)))
+                .Select(method => method.Identifier.ValueText));
         foreach (SyntaxTree tree in Trees)
         {
             SemanticModel model = Compilation.GetSemanticModel(tree);
-            foreach (SimpleNameSyntax name in tree.GetRoot().DescendantNodes(node => node is not UsingDirectiveSyntax).OfType<SimpleNameSyntax>().Where(name => names.Contains(name.Identifier.ValueText)))
+            foreach (SimpleNameSyntax name in tree.GetRoot().DescendantNodes(node => node is not UsingDirectiveSyntax).OfType<SimpleNameSyntax>()
+                .Where(name => names.Contains(name.Identifier.ValueText)))
             {
                 SymbolInfo info = model.GetSymbolInfo(name);
                 ISymbol? symbol = info.Symbol ?? info.CandidateSymbols.FirstOrDefault();

@@ -14,7 +14,8 @@ public sealed class SurfaceTests
     {
         string[] now =
         [
-            .. new[] { typeof(TransformerConfig).Assembly, typeof(LanguageModelOptions).Assembly }.SelectMany(assembly => assembly.GetExportedTypes()).Where(type => !type.IsNested)
+            .. new[] { typeof(TransformerConfig).Assembly,
+                typeof(LanguageModelOptions).Assembly }.SelectMany(assembly => assembly.GetExportedTypes()).Where(type => !type.IsNested)
                 .Select(type => type.FullName!).Order(StringComparer.Ordinal),
         ];
         if (Environment.GetEnvironmentVariable("RBEML_WRITE_PUBLIC_TYPES") == "1")
@@ -23,7 +24,8 @@ public sealed class SurfaceTests
             return;
         }
 
-        string[] listed = Encoding.UTF8.GetString(FixtureTests.Read("PublicTypes.txt")).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        string[] listed = Encoding.UTF8.GetString(FixtureTests.Read("PublicTypes.txt"))
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         Assert.Equal(listed, now);
     }
 }

@@ -11,20 +11,24 @@ public sealed class TwinTests
     public void A_kernel_has_a_twin_and_a_test_that_names_both()
     {
         SourceTree sources = SourceTree.Instance;
-        string[] types = [.. sources.Trees.SelectMany(tree => tree.GetRoot().DescendantNodes().OfType<TypeDeclarationSyntax>()).Select(type => type.Identifier.Text)];
+        string[] types =
+            [.. sources.Trees.SelectMany(tree => tree.GetRoot().DescendantNodes().OfType<TypeDeclarationSyntax>()).Select(type => type.Identifier.Text)];
         string[] tests = [.. sources.Files("tests/RbeMl.Tests").Select(path => File.ReadAllText(Path.Combine(sources.Root, path)))];
         List<string> found = [];
         foreach (string kernel in types.Where(IsKernel).Distinct())
         {
             string twin = "Reference" + (kernel.EndsWith("Kernel", StringComparison.Ordinal) ? kernel[..^"Kernel".Length] : kernel);
             if (!types.Contains(twin)) found.Add($"{kernel} has no {twin}");
-            else if (!tests.Any(text => text.Contains(kernel + ".", StringComparison.Ordinal) && text.Contains(twin + ".", StringComparison.Ordinal))) found.Add($"no test names {kernel} and {twin}");
+            else if (!tests.Any(text => text.Contains(kernel + ".", StringComparison.Ordinal)
+                && text.Contains(twin + ".", StringComparison.Ordinal))) found.Add($"no test names {kernel} and {twin}");
         }
 
         Exceptions.Check("Each kernel has a reference twin, and a test that names both.", found, Known);
     }
 
-    private static bool IsKernel(string type) => !type.StartsWith("Reference", StringComparison.Ordinal) && s_names.Any(name => name == "Kernel" ? type.EndsWith(name, StringComparison.Ordinal) : type == name);
+    private static bool IsKernel(string type) =>
+        !type.StartsWith("Reference", StringComparison.Ordinal)
+            && s_names.Any(name => name == "Kernel" ? type.EndsWith(name, StringComparison.Ordinal) : type == name);
 
     private static (string What, string Why)[] Known =>
     [

@@ -51,7 +51,8 @@ public sealed class BadInputTests : IDisposable
     {
         using TemporaryFolder other = new();
         TinyJob.Run(other);
-        Fails("'Z' (U+005A)", "finetune", "--model", other.File("out/model.rbe"), "--text", _folder.Write("new.txt", string.Concat(Enumerable.Repeat("the cat sat on a mat Z ", 40))), "--out", _out);
+        Fails("'Z' (U+005A)", "finetune", "--model", other.File("out/model.rbe"), "--text",
+            _folder.Write("new.txt", string.Concat(Enumerable.Repeat("the cat sat on a mat Z ", 40))), "--out", _out);
         CommandRun.Of("generate", "--model", other.File("out/model.rbe"), "--prompt", "Zoo").Fails(1, "'Z' (U+005A)");
         CommandRun.Of("generate", "--model", other.File("out/model.rbe"), "--prompt", "").Fails(1, "at least one token");
         CommandRun.Of("generate", "--model", other.File("out/model.rbe"), "--prompt", "1 999", "--tokens").Fails(1, "\"999\" is no token id");
@@ -85,7 +86,8 @@ public sealed class BadInputTests : IDisposable
     {
         string file = _folder.Write("file", "no folder");
         string text = _folder.Write("text.txt", string.Concat(Enumerable.Repeat(TinyJob.Text, 40)));
-        CommandRun run = CommandRun.Of(["finetune", "--text", text, .. TinyJob.Shape, "--steps", "2", "--out", Path.Combine(file, "below")]).Fails(1, "cannot write to this folder");
+        CommandRun run = CommandRun.Of(["finetune", "--text", text, .. TinyJob.Shape, "--steps", "2", "--out", Path.Combine(file, "below")])
+            .Fails(1, "cannot write to this folder");
         Assert.Equal("", run.Out);
         Directory.CreateDirectory(_folder.File("occupied/model.rbe"));
         run = CommandRun.Of(["finetune", "--text", text, .. TinyJob.Shape, "--steps", "2", "--out", _folder.File("occupied")]).Fails(1, "is a folder");
@@ -110,7 +112,8 @@ public sealed class BadInputTests : IDisposable
         using (ModelBundle saved = ModelFile.Load(model))
         {
             JsonElement metrics = JsonDocument.Parse(File.ReadAllText(Path.Combine(_out, "metrics.json"))).RootElement;
-            Assert.Contains(FormattableString.Invariant($"The model after {metrics.GetProperty("steps").GetArrayLength()} steps is saved in {model}."), run.Error);
+            Assert.Contains(
+                FormattableString.Invariant($"The model after {metrics.GetProperty("steps").GetArrayLength()} steps is saved in {model}."), run.Error);
             Assert.Equal((saved.Run!.RunId, saved.Run.WeightsHash), (metrics.GetProperty("runId").GetString(), metrics.GetProperty("weightsHash").GetString()));
         }
 
@@ -165,7 +168,8 @@ public sealed class BadInputTests : IDisposable
         string file = _folder.Write("file", "no folder"), occupied = _folder.File("occupied");
         Directory.CreateDirectory(occupied);
         File.CreateSymbolicLink(Path.Combine(occupied, "metrics.json"), Path.Combine(file, "below.json"));
-        CommandRun run = CommandRun.Of(["finetune", "--text", text, .. TinyJob.Shape, "--steps", "2", "--out", occupied]).Fails(1, "cannot write to this folder");
+        CommandRun run = CommandRun.Of(["finetune", "--text", text, .. TinyJob.Shape, "--steps", "2", "--out", occupied])
+            .Fails(1, "cannot write to this folder");
         Assert.Equal("", run.Out);
         Assert.Single(Directory.GetFileSystemEntries(occupied));
     }

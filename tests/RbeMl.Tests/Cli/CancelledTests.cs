@@ -75,7 +75,10 @@ public sealed class CancelledTests : IDisposable
     {
         if (!File.Exists("/dev/full")) return; // Linux
         using CancellationTokenSource patience = Patience.Start();
-        string command = string.Join(' ', new[] { "dotnet", Path.Combine(AppContext.BaseDirectory, "RbeMl.Cli.dll") }.Concat(Long(verb)).Append("--json").Append(Path.Combine(Out, "figures.json")).Select(word => $"'{word}'"));
+        string command =
+            string.Join(' ',
+                new[] { "dotnet", Path.Combine(AppContext.BaseDirectory, "RbeMl.Cli.dll") }.Concat(Long(verb)).Append("--json")
+                .Append(Path.Combine(Out, "figures.json")).Select(word => $"'{word}'"));
         using Process process = Process.Start("/bin/sh", ["-c", $"exec {command} > /dev/full 2> /dev/full"]);
         while (!Directory.Exists(Out) && !process.HasExited) await Task.Delay(1, patience.Token);
         Assert.Equal(0, Send(process.Id, Hangup));

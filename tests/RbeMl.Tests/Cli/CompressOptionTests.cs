@@ -24,7 +24,8 @@ public sealed class CompressOptionTests : IDisposable
         return (json, set.ReadMatrix("w"));
     }
 
-    private JsonElement OfModel(params string[] args) => Run(["compress", new HuggingFaceModel(64, 96, tied: false).Write(_folder.File("hf")), "-o", _folder.File("model.rbe"), .. args]);
+    private JsonElement OfModel(params string[] args) =>
+        Run(["compress", new HuggingFaceModel(64, 96, tied: false).Write(_folder.File("hf")), "-o", _folder.File("model.rbe"), .. args]);
 
     private static JsonElement Run(string[] args)
     {
@@ -42,7 +43,8 @@ public sealed class CompressOptionTests : IDisposable
         Assert.Equal(new TrellisFormat(3), OfTensor("--format", "trellis", "--bits", "3").Matrix.Format);
         Assert.Equal(new SeedFormat(50), OfTensor("--format", "seed", "--coefficients", "50").Matrix.Format);
         Assert.Equal(new SparseFormat(300, SupportRule.TopK), OfTensor("--format", "sparse").Matrix.Format);
-        Assert.Equal(new SparseFormat(64, SupportRule.Runs(8, 5)), OfTensor("--format", "sparse", "--coefficients", "64", "--support", "runs8", "--seed", "5").Matrix.Format);
+        Assert.Equal(new SparseFormat(64, SupportRule.Runs(8, 5)),
+            OfTensor("--format", "sparse", "--coefficients", "64", "--support", "runs8", "--seed", "5").Matrix.Format);
         Assert.Equal(new QuantizedFormat(6) { Delta = new SparseFormat(32, SupportRule.TopK) }, OfTensor("--coefficients", "32").Matrix.Format);
         Assert.Equal("sparse", OfTensor("--format", "sparse").Json.GetProperty("tensors")[0].GetProperty("format").GetString());
     }
@@ -52,7 +54,8 @@ public sealed class CompressOptionTests : IDisposable
     {
         Assert.NotEqual(Seed("1"), Seed("4294967297"));
 
-        int Seed(string seed) => ((SparseFormat)OfTensor("--format", "sparse", "--coefficients", "64", "--support", "runs8", "--seed", seed).Matrix.Format).Support.Seed;
+        int Seed(string seed) =>
+            ((SparseFormat)OfTensor("--format", "sparse", "--coefficients", "64", "--support", "runs8", "--seed", seed).Matrix.Format).Support.Seed;
     }
 
     [Theory]
@@ -95,7 +98,8 @@ public sealed class CompressOptionTests : IDisposable
         Assert.Equal(TransformChoice.Measure(values, 128, 128, options), set.ReadMatrix("w").Transform);
         Assert.NotEqual(TileTransform.Dct, set.ReadMatrix("w").Transform);
 
-        double Error(string transform) => Run(["compress", input, "-o", output, "--transform", transform, "--tile", "32", "--bits", "4"]).GetProperty("relativeError").GetDouble();
+        double Error(string transform) =>
+            Run(["compress", input, "-o", output, "--transform", transform, "--tile", "32", "--bits", "4"]).GetProperty("relativeError").GetDouble();
     }
 
     [Fact]
@@ -127,13 +131,17 @@ public sealed class CompressOptionTests : IDisposable
     {
         JsonElement dense = OfModel();
         Assert.Equal("dense", dense.GetProperty("layerNorms").GetProperty("storage").GetString());
-        Assert.Equal((0.0, 0.0), (dense.GetProperty("layerNorms").GetProperty("relativeError").GetDouble(), dense.GetProperty("embeddings").GetProperty("relativeError").GetDouble()));
+        Assert.Equal((0.0, 0.0),
+            (dense.GetProperty("layerNorms").GetProperty("relativeError").GetDouble(),
+            dense.GetProperty("embeddings").GetProperty("relativeError").GetDouble()));
 
         // Five LayerNorms of 64 values twice; a series keeps 8 of 64.
-        JsonElement series = OfModel("--layer-norm", "compressed").GetProperty("layerNorms"), scalar = OfModel("--layer-norm", "scalar").GetProperty("layerNorms");
+        JsonElement series = OfModel("--layer-norm", "compressed").GetProperty("layerNorms"),
+            scalar = OfModel("--layer-norm", "scalar").GetProperty("layerNorms");
         Assert.Equal((2560, 320), (series.GetProperty("denseBytes").GetInt32(), series.GetProperty("bytes").GetInt32()));
         Assert.Equal(40, scalar.GetProperty("bytes").GetInt32());
-        Assert.True(scalar.GetProperty("relativeError").GetDouble() > series.GetProperty("relativeError").GetDouble() && series.GetProperty("relativeError").GetDouble() > 0.1);
+        Assert.True(scalar.GetProperty("relativeError").GetDouble() > series.GetProperty("relativeError").GetDouble()
+            && series.GetProperty("relativeError").GetDouble() > 0.1);
         using (ModelBundle bundle = ModelFile.Load(_folder.File("model.rbe"))) Assert.Equal(LayerNormStorage.Scalar, bundle.Model.Config.LayerNorm);
 
         double previous = 1;
@@ -154,7 +162,10 @@ public sealed class CompressOptionTests : IDisposable
     {
         string ids = _folder.Write("c.ids", "1 2 3 4 5 6 7 8 9\n9 8 7 6 5 4 3 2 1");
         JsonElement json = OfModel("--layer-norm", "scalar", "--calibration", ids).GetProperty("blockErrors");
-        for (int layer = 0; layer < 2; layer++) Assert.True(json.GetProperty("errors")[layer].GetDouble() > 2 * json.GetProperty("withDenseLayerNorms")[layer].GetDouble());
+        for (int layer = 0; layer < 2; layer++)
+        {
+            Assert.True(json.GetProperty("errors")[layer].GetDouble() > 2 * json.GetProperty("withDenseLayerNorms")[layer].GetDouble());
+        }
     }
 
     [Fact]

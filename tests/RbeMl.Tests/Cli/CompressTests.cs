@@ -40,16 +40,20 @@ public sealed class CompressTests : IDisposable
         return path;
     }
 
-    private string Ids() => _folder.Write("calibration.ids", string.Join('\n', Enumerable.Range(0, 40).Select(i => string.Join(' ', Enumerable.Range(0, 9).Select(j => (i * 7 + j * j * 3) % 30)))));
+    private string Ids() =>
+        _folder.Write("calibration.ids",
+            string.Join('\n', Enumerable.Range(0, 40).Select(i => string.Join(' ', Enumerable.Range(0, 9).Select(j => (i * 7 + j * j * 3) % 30)))));
 
-    private static Dictionary<string, double> Errors(JsonElement json) => json.GetProperty("tensors").EnumerateArray().ToDictionary(t => t.GetProperty("name").GetString()!, t => t.GetProperty("relativeError").GetDouble());
+    private static Dictionary<string, double> Errors(JsonElement json) =>
+        json.GetProperty("tensors").EnumerateArray().ToDictionary(t => t.GetProperty("name").GetString()!, t => t.GetProperty("relativeError").GetDouble());
 
     [Fact]
     public void A_file_is_compressed_matrix_by_matrix_and_the_rest_is_copied()
     {
         string input = Tensors();
         JsonElement json = Compress(input, "-o", Output, "--bits", "8", "--tile", "32");
-        Assert.Equal(["a.weight", "b.weight", "c.weight"], json.GetProperty("tensors").EnumerateArray().Select(t => t.GetProperty("name").GetString()).Order(StringComparer.Ordinal));
+        Assert.Equal(["a.weight", "b.weight", "c.weight"],
+            json.GetProperty("tensors").EnumerateArray().Select(t => t.GetProperty("name").GetString()).Order(StringComparer.Ordinal));
         foreach (JsonElement t in json.GetProperty("tensors").EnumerateArray())
         {
             Assert.Equal(["name", "rows", "columns", "format", "bitsPerWeight", "relativeError", "shannonFloor"], t.EnumerateObject().Select(p => p.Name));
@@ -114,7 +118,8 @@ public sealed class CompressTests : IDisposable
         Assert.Equal(0, CommandRun.Of("decompress", Output, "-o", back).Code);
         using SafetensorsSet before = SafetensorsSet.Open(model), after = SafetensorsSet.Open(back);
         Assert.Equal(before.Tensors.Select(t => t.Name).Order(StringComparer.Ordinal), after.Tensors.Select(t => t.Name).Order(StringComparer.Ordinal));
-        Assert.InRange(Numbers.RelativeError(before.ReadFloats("transformer.h.1.attn.c_attn.weight"), after.ReadFloats("transformer.h.1.attn.c_attn.weight")), 1e-4, 0.01);
+        Assert.InRange(Numbers.RelativeError(before.ReadFloats("transformer.h.1.attn.c_attn.weight"),
+            after.ReadFloats("transformer.h.1.attn.c_attn.weight")), 1e-4, 0.01);
         Assert.Equal(before.ReadFloats("transformer.wte.weight"), after.ReadFloats("transformer.wte.weight"));
         Assert.Equal(0, CommandRun.Of("generate", "--model", Output, "--tokens", "--prompt", "1 2", "--max-tokens", "3").Code);
     }
@@ -149,7 +154,8 @@ public sealed class CompressTests : IDisposable
     {
         string model = Model();
         Assert.Equal(0, CommandRun.Of("generate", "--model", model, "--tokens", "--prompt", "1 2", "--max-tokens", "3").Code);
-        CommandRun run = CommandRun.Of("finetune", "--model", model, "--tokens", Ids(), "--steps", "2", "--batch", "2", "--context", "4", "--out", _folder.File("ft"));
+        CommandRun run =
+            CommandRun.Of("finetune", "--model", model, "--tokens", Ids(), "--steps", "2", "--batch", "2", "--context", "4", "--out", _folder.File("ft"));
         Assert.True(run.Code == 0, run.Error);
     }
 
@@ -157,7 +163,8 @@ public sealed class CompressTests : IDisposable
     public void Calibration_lowers_the_error_of_outputs()
     {
         string model = Model(), ids = Ids();
-        JsonElement plain = Compress(model, "-o", _folder.File("plain.rbe"), "--bits", "3"), json = Compress(model, "-o", Output, "--bits", "3", "--calibration", ids);
+        JsonElement plain = Compress(model, "-o", _folder.File("plain.rbe"), "--bits", "3"),
+            json = Compress(model, "-o", Output, "--bits", "3", "--calibration", ids);
         Assert.Equal(360, json.GetProperty("calibrationTokens").GetInt32());
         Assert.Equal(2, json.GetProperty("blockErrors").GetProperty("errors").GetArrayLength());
         Assert.True(json.GetProperty("relativeError").GetDouble() > plain.GetProperty("relativeError").GetDouble());
@@ -170,14 +177,17 @@ public sealed class CompressTests : IDisposable
         Compress(model, "-o", _folder.File("same.rbe"), "--bits", "3", "--calibration", _folder.File("numbers.txt"), "--calibration-ids");
         Assert.Equal(File.ReadAllBytes(Output), File.ReadAllBytes(_folder.File("same.rbe")));
 
-        double Divergence(string file) => JsonDocument.Parse(CommandRun.Of("eval", "--model", file, "--reference", model, "--tokens", ids, "--json").Out).RootElement.GetProperty("kl").GetDouble();
+        double Divergence(string file) =>
+            JsonDocument.Parse(
+                CommandRun.Of("eval", "--model", file, "--reference", model, "--tokens", ids, "--json").Out).RootElement.GetProperty("kl").GetDouble();
     }
 
     [Fact]
     public void Threads_change_no_byte()
     {
         string model = Model(), ids = Ids(), tensors = Tensors();
-        foreach (string[] args in new string[][] { [tensors, "--format", "trellis", "--bits", "3"], [model, "--bits", "4", "--calibration", ids], [model, "--format", "auto", "--target-bits", "6", "--embeddings", "quantized"] })
+        foreach (string[] args in new string[][] { [tensors, "--format", "trellis", "--bits", "3"], [model, "--bits", "4", "--calibration", ids],
+            [model, "--format", "auto", "--target-bits", "6", "--embeddings", "quantized"] })
         {
             Compress([.. args, "-o", _folder.File("1.rbe"), "--threads", "1"]);
             Compress([.. args, "-o", _folder.File("3.rbe"), "--threads", "3"]);

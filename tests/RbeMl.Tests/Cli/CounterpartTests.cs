@@ -43,17 +43,34 @@ public sealed class CounterpartTests
         };
         Counterparts.AllArrive(values, ["Schedule", "FinalFraction", "ValidateEvery"], (name, value) =>
         {
-            Dictionary<string, string> words = new() { ["--steps"] = "40", ["--warmup"] = "1", ["--context"] = "8", ["--learning-rate"] = "0.01", ["--weight-decay"] = "0.2" };
+            Dictionary<string, string> words =
+                new() { ["--steps"] = "40", ["--warmup"] = "1", ["--context"] = "8", ["--learning-rate"] = "0.01", ["--weight-decay"] = "0.2" };
             if (name is not null and not ("ValidationSequences" or "ExtraBytes"))
             {
-                string option = name switch { "SpillFolder" => "--out", "BatchSize" => "--batch", "WarmupSteps" => "--warmup", _ => "--" + Regex.Replace(name, "(?<=.)[A-Z]", m => "-" + m.Value).ToLowerInvariant() };
-                words[option] = value switch { true => "", false => "off", OptimizerOptions optimizer => optimizer.Name, ActivationOffload.BFloat16 => "bf16", _ => Convert.ToString(value, CultureInfo.InvariantCulture)!.ToLowerInvariant() };
+                string option =
+                    name switch
+                    {
+                        "SpillFolder" => "--out",
+                        "BatchSize" => "--batch",
+                        "WarmupSteps" => "--warmup",
+                        _ => "--" + Regex.Replace(name, "(?<=.)[A-Z]", m => "-" + m.Value).ToLowerInvariant()
+                    };
+                words[option] =
+                    value switch
+                    {
+                        true => "",
+                        false => "off",
+                        OptimizerOptions optimizer => optimizer.Name,
+                        ActivationOffload.BFloat16 => "bf16",
+                        _ => Convert.ToString(value, CultureInfo.InvariantCulture)!.ToLowerInvariant()
+                    };
             }
 
             FinetuneOptions options = new();
             Verb verb = new("finetune", "");
             options.AddTo(verb);
-            FinetuneSettings settings = options.Read(Parse(verb, [.. words.SelectMany(w => w.Value.Length > 0 ? new[] { w.Key, w.Value } : [w.Key])]), StartedAs.Command);
+            FinetuneSettings settings =
+                options.Read(Parse(verb, [.. words.SelectMany(w => w.Value.Length > 0 ? new[] { w.Key, w.Value } : [w.Key])]), StartedAs.Command);
             return settings.ToTrainer(settings.Context!.Value, name == "ValidationSequences" ? (int)value! : 2, name == "ExtraBytes" ? (long)value! : 1);
         });
     }
@@ -115,16 +132,20 @@ public sealed class CounterpartTests
         Counterparts.AllArrive(frozen, [], (name, _) => (TrellisFormat)Compress(Words("trellis", name)).Format);
         Counterparts.AllArrive(
             new Dictionary<string, object?> { ["Coefficients"] = 32, ["Support"] = SupportRule.Runs(8, 0) }, [],
-            (name, _) => (SparseFormat)Compress(["--format", "sparse", "--seed", "0", .. name switch { null => (string[])[], "Support" => ["--support", "runs8"], _ => ["--coefficients", "32"] }]).Format);
+            (name, _) => (SparseFormat)Compress(
+            ["--format", "sparse", "--seed", "0",
+            .. name switch { null => (string[])[], "Support" => ["--support", "runs8"], _ => ["--coefficients", "32"] }]).Format);
         Counterparts.AllArrive(
             new Dictionary<string, object?> { ["Coefficients"] = 32 }, [],
             (name, _) => (SeedFormat)Compress(["--format", "seed", .. name is null ? (string[])[] : ["--coefficients", "32"]]).Format);
 
         // A new format has its word here too.
         Type[] formats = [.. typeof(RbeFormat).Assembly.GetTypes().Where(type => type.IsSubclassOf(typeof(RbeFormat)))];
-        Assert.Equal(formats.ToHashSet(), new[] { "sparse", "quantized", "trellis", "seed" }.Select(word => Compress("--format", word).Format.GetType()).ToHashSet());
+        Assert.Equal(formats.ToHashSet(),
+            new[] { "sparse", "quantized", "trellis", "seed" }.Select(word => Compress("--format", word).Format.GetType()).ToHashSet());
 
-        string[] Words(string format, string? name) => ["--format", format, .. name switch { "Bits" => ["--bits", "4"], "Outliers" => ["--outliers", "3"], "Delta" => coefficients, _ => (string[])[] }];
+        string[] Words(string format, string? name) =>
+            ["--format", format, .. name switch { "Bits" => ["--bits", "4"], "Outliers" => ["--outliers", "3"], "Delta" => coefficients, _ => (string[])[] }];
     }
 
     [Fact]
@@ -132,7 +153,8 @@ public sealed class CounterpartTests
     {
         string[] words = ["topk", "random", "lowfrequency", "runs4", "runs8", "runs16"];
         SupportRule[] rules = [.. words.Select(word => ((SparseFormat)Compress("--format", "sparse", "--support", word, "--seed", "5").Format).Support)];
-        Assert.Equal([SupportRule.TopK, SupportRule.Random(5), SupportRule.LowFrequency, SupportRule.Runs(4, 5), SupportRule.Runs(8, 5), SupportRule.Runs(16, 5)], rules);
+        Assert.Equal([SupportRule.TopK, SupportRule.Random(5), SupportRule.LowFrequency, SupportRule.Runs(4, 5), SupportRule.Runs(8, 5),
+            SupportRule.Runs(16, 5)], rules);
         Assert.Equal(Enum.GetValues<SupportKind>().Order(), rules.Select(rule => rule.Kind).Distinct().Order());
     }
 

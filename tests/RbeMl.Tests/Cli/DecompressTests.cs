@@ -19,7 +19,8 @@ public sealed class DecompressTests : IDisposable
         return JsonDocument.Parse(run.Out).RootElement;
     }
 
-    private static double Loss(string model, string text) => JsonDocument.Parse(CommandRun.Of("eval", "--model", model, "--text", text, "--json").Out).RootElement.GetProperty("nll").GetDouble();
+    private static double Loss(string model, string text) =>
+        JsonDocument.Parse(CommandRun.Of("eval", "--model", model, "--text", text, "--json").Out).RootElement.GetProperty("nll").GetDouble();
 
     [Fact]
     public void A_model_becomes_a_folder_that_predicts_the_same()
@@ -27,7 +28,8 @@ public sealed class DecompressTests : IDisposable
         TinyJob.Run(_folder, "--tokenizer", "bpe", "--vocabulary", "270", "--format", "quantized");
         string model = _folder.File("out/model.rbe"), folder = _folder.File("hf");
         JsonElement json = Decompress(model, "-o", folder);
-        Assert.Equal(("rbeml-gpt2", "f32", true), (json.GetProperty("kind").GetString(), json.GetProperty("dtype").GetString(), json.GetProperty("tokenizer").GetBoolean()));
+        Assert.Equal(("rbeml-gpt2", "f32", true),
+            (json.GetProperty("kind").GetString(), json.GetProperty("dtype").GetString(), json.GetProperty("tokenizer").GetBoolean()));
 
         // Weights rounded to fp32 where the compressed model sums in its own order: a few rounding errors of a loss of about 5.
         double expected = Loss(model, _folder.File("text.txt"));
@@ -57,7 +59,8 @@ public sealed class DecompressTests : IDisposable
         float[] exact = whole.ReadFloats("transformer.h.0.mlp.c_fc.weight");
 
         // Half an ulp of 8 or 11 significant bits; fp16 loses absolute precision below 6e-5, too little to show in the norm.
-        Assert.InRange(Numbers.RelativeError(exact, file.ReadFloats("transformer.h.0.mlp.c_fc.weight")), 0, element switch { SafetensorsElement.F32 => 0, SafetensorsElement.F16 => 1.0 / 2048, _ => 1.0 / 256 });
+        Assert.InRange(Numbers.RelativeError(exact, file.ReadFloats("transformer.h.0.mlp.c_fc.weight")), 0,
+            element switch { SafetensorsElement.F32 => 0, SafetensorsElement.F16 => 1.0 / 2048, _ => 1.0 / 256 });
     }
 
     [Fact]
@@ -66,12 +69,15 @@ public sealed class DecompressTests : IDisposable
         string set = _folder.File("set.rbe"), dense = _folder.File("dense.safetensors");
         RbeMatrix matrix = RbeCompressor.Compress(Numbers.Normal(40 * 70, 1), 40, 70, new RbeOptions { Tile = 32, Format = RbeFormat.Quantized(5) });
         byte[] bytes = [.. Enumerable.Range(0, 48).Select(i => (byte)(i * 7))];
-        RbeMatrixSet.Save(set, [new RbeNamedMatrix("model.w", matrix)], [RbeDenseTensor.From("ids", "I64", [2, 3], bytes), RbeDenseTensor.From("bias", "BF16", [24], bytes), RbeDenseTensor.From("none", "F32", [0, 7], ReadOnlyMemory<byte>.Empty)]);
+        RbeMatrixSet.Save(set, [new RbeNamedMatrix("model.w", matrix)],
+            [RbeDenseTensor.From("ids", "I64", [2, 3], bytes), RbeDenseTensor.From("bias", "BF16", [24], bytes),
+            RbeDenseTensor.From("none", "F32", [0, 7], ReadOnlyMemory<byte>.Empty)]);
         Assert.Equal(4, Decompress(set, "-o", dense).GetProperty("tensors").GetInt32());
         using (SafetensorsFile file = SafetensorsFile.Open(dense))
         {
             Assert.Equal(matrix.ToDense(), file.ReadFloats("model.w"));
-            foreach ((string name, SafetensorsElement element, long[] shape) in new[] { ("ids", SafetensorsElement.I64, new long[] { 2, 3 }), ("bias", SafetensorsElement.BF16, [24]) })
+            foreach ((string name, SafetensorsElement element, long[] shape) in new[] { ("ids", SafetensorsElement.I64, new long[] { 2, 3 }),
+                ("bias", SafetensorsElement.BF16, [24]) })
             {
                 MemoryStream copy = new();
                 file.CopyTo(name, copy);

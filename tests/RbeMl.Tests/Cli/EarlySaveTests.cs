@@ -36,7 +36,8 @@ public sealed class EarlySaveTests : IDisposable
         {
             if (text.Contains(part, StringComparison.Ordinal)) throw new IOException("No space left on device");
         });
-        run.Fails(1, $"No space left on device. Check where standard output goes, and the space left there. The model after {steps} steps is saved in {Out("model.rbe")}.");
+        run.Fails(1, $"No space left on device. Check where standard output goes, and the space left there. The model after {steps} steps is saved in "
+            + $"{Out("model.rbe")}.");
         ModelFile.Load(Out("model.rbe")).Dispose();
         Assert.Equal(steps, StepsOfMetrics());
         Assert.True(File.Exists(Out("report.html")) && File.Exists(Out("model.zip")), "the other files were left out");
@@ -116,7 +117,8 @@ public sealed class EarlySaveTests : IDisposable
         run.Fails(1, $"a failure of the view (set RBEML_DEBUG=1 to see where). The model after 3 steps is saved in {Out("model.rbe")}.");
         using ModelBundle bundle = ModelFile.Load(Out("model.rbe"));
         Assert.Equal(3, StepsOfMetrics());
-        Assert.Equal(JsonDocument.Parse(File.ReadAllText(Out("metrics.json"))).RootElement.GetProperty("weightsHash").GetString(), RunMark.HashOf(bundle.Model));
+        Assert.Equal(JsonDocument.Parse(File.ReadAllText(Out("metrics.json"))).RootElement.GetProperty("weightsHash").GetString(),
+            RunMark.HashOf(bundle.Model));
     }
 
     [Fact]

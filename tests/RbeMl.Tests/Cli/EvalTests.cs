@@ -50,8 +50,10 @@ public sealed class EvalTests : IDisposable
         Assert.Equal(
             (expected.Nll, expected.Perplexity, expected.BitsPerByte, expected.Top1Accuracy),
             (Figure(json, "nll"), Figure(json, "perplexity"), Figure(json, "bitsPerByte"), Figure(json, "top1Accuracy")));
-        Assert.Equal((ModelSize.Of(bundle.Model).Bytes, ModelSize.Of(bundle.Model).BitsPerParameter), (json.GetProperty("weightsBytes").GetInt64(), Figure(json, "bitsPerParameter")));
-        Assert.Equal((_model, _text, false), (json.GetProperty("model").GetString(), json.GetProperty("data").GetString(), json.GetProperty("cancelled").GetBoolean()));
+        Assert.Equal((ModelSize.Of(bundle.Model).Bytes, ModelSize.Of(bundle.Model).BitsPerParameter),
+            (json.GetProperty("weightsBytes").GetInt64(), Figure(json, "bitsPerParameter")));
+        Assert.Equal((_model, _text, false),
+            (json.GetProperty("model").GetString(), json.GetProperty("data").GetString(), json.GetProperty("cancelled").GetBoolean()));
         Assert.True(Figure(json, "seconds") > 0 && Figure(json, "tokensPerSecond") > 0);
         Assert.All(["kl", "top1Agreement", "reference"], key => Assert.False(json.TryGetProperty(key, out _)));
     }
@@ -72,7 +74,8 @@ public sealed class EvalTests : IDisposable
     {
         using ModelBundle bundle = ModelFile.Load(_model);
         int[] ids = bundle.Tokenizer!.Encode(File.ReadAllText(_text));
-        JsonElement text = Eval("--model", _model, "--text", _text), stream = Eval("--model", _model, "--tokens", _folder.Write("ids.txt", string.Join(' ', ids)));
+        JsonElement text = Eval("--model", _model, "--text", _text),
+            stream = Eval("--model", _model, "--tokens", _folder.Write("ids.txt", string.Join(' ', ids)));
         Assert.Equal((Figure(text, "nll"), text.GetProperty("tokens").GetInt32()), (Figure(stream, "nll"), stream.GetProperty("tokens").GetInt32()));
         Assert.False(stream.TryGetProperty("bitsPerByte", out _));
         JsonElement lines = Eval("--model", _model, "--tokens", _folder.Write("lines.txt", $"{string.Join(' ', ids[..20])}\n{string.Join(' ', ids[20..])}\n"));
@@ -89,7 +92,9 @@ public sealed class EvalTests : IDisposable
     public void Windows_limit_and_threads_do_what_they_say()
     {
         JsonElement plain = Eval("--model", _model, "--text", _text), narrow = Eval("--model", _model, "--text", _text, "--context", "4");
-        Assert.Equal((16, 16, 4, 4), (plain.GetProperty("context").GetInt32(), plain.GetProperty("stride").GetInt32(), narrow.GetProperty("context").GetInt32(), narrow.GetProperty("stride").GetInt32()));
+        Assert.Equal((16, 16, 4, 4),
+            (plain.GetProperty("context").GetInt32(), plain.GetProperty("stride").GetInt32(), narrow.GetProperty("context").GetInt32(),
+            narrow.GetProperty("stride").GetInt32()));
         Assert.NotEqual(Figure(plain, "nll"), Figure(narrow, "nll"));
         JsonElement overlapping = Eval("--model", _model, "--text", _text, "--stride", "1");
         Assert.NotEqual(Figure(plain, "nll"), Figure(overlapping, "nll"));
@@ -108,7 +113,8 @@ public sealed class EvalTests : IDisposable
     {
         CommandRun run = CommandRun.Of("eval", "--model", _model, "--text", _text, "--batch", "1", "--reference", _model);
         Assert.Equal((0, ""), (run.Code, run.Error));
-        Assert.All(["predicted tokens", "perplexity", "bits a byte", "top-1 agreement", "100.0 %", "bits a parameter: what the whole model takes", "100 %  71/71 tokens  loss "], part => Assert.Contains(part, run.Out));
+        Assert.All(["predicted tokens", "perplexity", "bits a byte", "top-1 agreement", "100.0 %",
+            "bits a parameter: what the whole model takes", "100 %  71/71 tokens  loss "], part => Assert.Contains(part, run.Out));
         string file = _folder.File("figures.json");
         run = CommandRun.Of("eval", "--model", _model, "--text", _text, "--json", file);
         Assert.Contains("perplexity", run.Out);
@@ -145,7 +151,8 @@ public sealed class EvalTests : IDisposable
         foreach (string kept in new[] { _model, _text, _folder.File("other.rbe") })
         {
             byte[] before = File.ReadAllBytes(kept);
-            CommandRun.Of("eval", "--model", _model, "--text", _text, "--reference", _folder.File("other.rbe"), "--json", kept).Fails(2, "another file of this command");
+            CommandRun.Of("eval", "--model", _model, "--text", _text, "--reference", _folder.File("other.rbe"), "--json", kept)
+                .Fails(2, "another file of this command");
             Assert.Equal(before, File.ReadAllBytes(kept));
         }
 

@@ -35,12 +35,16 @@ public sealed partial class FigureTableTests : IClassFixture<FigureTableTests.Fi
         string[] lines = run.Out.Split('\n');
 
         // A word that is longer than a line (a path, a command to copy) is whole; everything else fits.
-        Assert.All(lines.Where(line => line.Trim().Contains(' ', StringComparison.Ordinal) && !line.Contains("rbeml ", StringComparison.Ordinal) && !Paths().IsMatch(line)), line => Assert.True(Wrap.Cells(line) <= width, $"{Wrap.Cells(line)} of {width}: {line}"));
+        Assert.All(lines.Where(line => line.Trim().Contains(' ', StringComparison.Ordinal) && !line.Contains("rbeml ", StringComparison.Ordinal)
+            && !Paths().IsMatch(line)), line => Assert.True(Wrap.Cells(line) <= width, $"{Wrap.Cells(line)} of {width}: {line}"));
 
         // Every number of a narrow table is one of the wide table.
         HashSet<string> whole = [.. Rows(wide.Out).SelectMany(row => Numbers().Matches(row).Select(m => m.Value))];
         Assert.NotEmpty(whole);
-        if (verb is not ("finetune" or "eval")) Assert.All(Rows(run.Out).SelectMany(row => Numbers().Matches(row).Select(m => m.Value)), number => Assert.Contains(number, whole));
+        if (verb is not ("finetune" or "eval"))
+        {
+            Assert.All(Rows(run.Out).SelectMany(row => Numbers().Matches(row).Select(m => m.Value)), number => Assert.Contains(number, whole));
+        }
 
         // A heading is there, or named below.
         string text = Squeezed(run.Out);
@@ -63,7 +67,8 @@ public sealed partial class FigureTableTests : IClassFixture<FigureTableTests.Fi
         string text = string.Join('\n', lines), flat = string.Join(' ', lines);
         Assert.Contains("99.75", text);
         Assert.Contains("what it is", flat);
-        bool alpha = text.Contains("1,234,567", StringComparison.Ordinal), delta = Regex.IsMatch(text, "  5(\n| )", RegexOptions.RightToLeft) || text.Contains("  5\n", StringComparison.Ordinal);
+        bool alpha = text.Contains("1,234,567", StringComparison.Ordinal), delta = Regex.IsMatch(text, "  5(\n| )", RegexOptions.RightToLeft)
+            || text.Contains("  5\n", StringComparison.Ordinal);
         Assert.True(delta || !alpha, "alpha is less important than delta");
         Assert.Equal(!alpha || !delta, flat.Contains("Not shown for want of room", StringComparison.Ordinal));
         Assert.Equal(delta, flat.Contains("nobody knows", StringComparison.Ordinal));
@@ -144,7 +149,8 @@ public sealed partial class FigureTableTests : IClassFixture<FigureTableTests.Fi
             {
                 float[] weights = Support.Numbers.Normal(64 * 96, i + 1);
                 RbeMatrix matrix = RbeCompressor.Compress(weights, 64, 96, options, out CompressionReport report);
-                matrices.Add(i < 2 ? new RbeNamedMatrix($"model.encoder.layers.{i}.self_attn.q_proj.weight", matrix, report) : new RbeNamedMatrix("unmeasured", matrix));
+                matrices.Add(i < 2 ? new RbeNamedMatrix($"model.encoder.layers.{i}.self_attn.q_proj.weight", matrix, report)
+                    : new RbeNamedMatrix("unmeasured", matrix));
                 sources.Add(SafetensorsSource.From($"model.encoder.layers.{i}.self_attn.q_proj.weight", weights, [64, 96]));
             }
 

@@ -21,7 +21,8 @@ public sealed class FinetuneTests : IDisposable
     {
         CommandRun run = TinyJob.Run(_folder, "--steps", "20", "--learning-rate", "1e-2");
         Assert.Equal("", run.Error);
-        Assert.All(["Validation loss", "step 20/20", "weights", "dense fp32", "before", "after", Out("model.rbe"), Out("model.zip")], part => Assert.Contains(part, run.Out));
+        Assert.All(["Validation loss", "step 20/20", "weights", "dense fp32", "before", "after", Out("model.rbe"), Out("model.zip")],
+            part => Assert.Contains(part, run.Out));
         using ModelBundle bundle = ModelFile.Load(Out("model.rbe"));
         Assert.Equal((1, 32, 2, 16), (bundle.Model.Config.Layers, bundle.Model.Config.Width, bundle.Model.Config.Heads, bundle.Model.Config.MaxSequenceLength));
         Assert.IsType<CharacterTokenizer>(bundle.Tokenizer);
@@ -31,13 +32,20 @@ public sealed class FinetuneTests : IDisposable
         Assert.Equal(Enumerable.Range(1, 20), metrics.GetProperty("steps").EnumerateArray().Select(s => s.GetProperty("step").GetInt32()));
         foreach (JsonElement step in metrics.GetProperty("steps").EnumerateArray())
         {
-            foreach (string key in new[] { "loss", "learningRate", "gradientNorm", "tokensPerSecond", "residentBytes", "tokens" }) Assert.True(step.GetProperty(key).GetDouble() > 0, key);
+            foreach (string key in new[] { "loss", "learningRate", "gradientNorm", "tokensPerSecond", "residentBytes", "tokens" })
+            {
+                Assert.True(step.GetProperty(key).GetDouble() > 0, key);
+            }
         }
 
         JsonElement[] validation = [.. metrics.GetProperty("validation").EnumerateArray()];
         Assert.Equal((0, 20), (validation[0].GetProperty("step").GetInt32(), validation[^1].GetProperty("step").GetInt32()));
         Assert.True(validation[^1].GetProperty("loss").GetDouble() < validation[0].GetProperty("loss").GetDouble() - 0.3, "the loss did not fall");
-        foreach (string key in new[] { "weights", "gradients", "optimizer", "activations" }) Assert.True(metrics.GetProperty("bytes").GetProperty(key).GetInt64() > 0, key);
+        foreach (string key in new[] { "weights", "gradients", "optimizer", "activations" })
+        {
+            Assert.True(metrics.GetProperty("bytes").GetProperty(key).GetInt64() > 0, key);
+        }
+
         Assert.False(metrics.GetProperty("cancelled").GetBoolean());
     }
 
@@ -51,7 +59,8 @@ public sealed class FinetuneTests : IDisposable
         int command = page.IndexOf("<h2>Command</h2>", StringComparison.Ordinal), machine = page.IndexOf("<h2>Machine</h2>", StringComparison.Ordinal);
         Assert.DoesNotContain(_folder.Path, page.Remove(command, machine - command)); // command and settings name files as they were given
         Assert.All(["http:", "https:", "<script", "src=", "<link"], part => Assert.DoesNotContain(part, page));
-        System.Xml.Linq.XElement svg = System.Xml.Linq.XElement.Parse(page[page.IndexOf("<svg", StringComparison.Ordinal)..(page.IndexOf("</svg>", StringComparison.Ordinal) + 6)]);
+        System.Xml.Linq.XElement svg =
+            System.Xml.Linq.XElement.Parse(page[page.IndexOf("<svg", StringComparison.Ordinal)..(page.IndexOf("</svg>", StringComparison.Ordinal) + 6)]);
         Assert.Equal(2, svg.Elements("polyline").Count());
         Assert.DoesNotContain("NaN", svg.ToString());
     }
@@ -102,7 +111,9 @@ public sealed class FinetuneTests : IDisposable
         double reached = Metrics().GetProperty("validation").EnumerateArray().Last().GetProperty("loss").GetDouble();
         string model = _folder.File("first.rbe");
         File.Copy(Out("model.rbe"), model);
-        CommandRun run = CommandRun.Of("finetune", "--model", model, "--text", _folder.File("text.txt"), "--steps", "4", "--batch", "4", "--out", _folder.File("out"), "--threads", "1");
+        CommandRun run =
+            CommandRun.Of("finetune", "--model", model, "--text", _folder.File("text.txt"), "--steps", "4", "--batch", "4", "--out",
+                _folder.File("out"), "--threads", "1");
         Assert.Equal((0, ""), (run.Code, run.Error));
         Assert.Equal(reached, Metrics().GetProperty("validation")[0].GetProperty("loss").GetDouble());
     }
@@ -113,7 +124,9 @@ public sealed class FinetuneTests : IDisposable
         TinyJob.Run(_folder);
         string model = _folder.File("first.rbe");
         File.Copy(Out("model.rbe"), model);
-        CommandRun run = CommandRun.Of("finetune", "--model", model, "--text", _folder.File("text.txt"), "--steps", "2", "--batch", "4", "--out", _folder.File("out"), "--threads", "1",
+        CommandRun run =
+            CommandRun.Of("finetune", "--model", model, "--text", _folder.File("text.txt"), "--steps", "2", "--batch", "4", "--out",
+                _folder.File("out"), "--threads", "1",
             "--format", "quantized", "--bits", "6", "--coefficients", "32", "--tile", "32", "--support", "topk");
         Assert.Equal((0, ""), (run.Code, run.Error));
         using ModelBundle bundle = ModelFile.Load(Out("model.rbe"));
@@ -123,12 +136,14 @@ public sealed class FinetuneTests : IDisposable
     [Fact]
     public void Token_ids_train_a_model_without_a_tokenizer()
     {
-        string ids = _folder.Write("ids.txt", string.Join('\n', Enumerable.Range(0, 30).Select(i => string.Join(' ', Enumerable.Range(i % 3, 12).Select(t => t % 9)))));
+        string ids = _folder.Write("ids.txt",
+            string.Join('\n', Enumerable.Range(0, 30).Select(i => string.Join(' ', Enumerable.Range(i % 3, 12).Select(t => t % 9)))));
         CommandRun run = CommandRun.Of(["finetune", "--tokens", ids, "--vocabulary", "11", "--steps", "3", "--out", _folder.File("out"), .. TinyJob.Shape]);
         Assert.Equal((0, ""), (run.Code, run.Error));
         CommandRun generated = CommandRun.Of("generate", "--model", Out("model.rbe"), "--tokens", "--prompt", "1 2 3", "--max-tokens", "6");
         Assert.Equal(0, generated.Code);
-        Assert.All(generated.Out.Split(' ', '\n').Where(w => w.Length > 0), word => Assert.InRange(int.Parse(word, System.Globalization.CultureInfo.InvariantCulture), 0, 10));
+        Assert.All(generated.Out.Split(' ', '\n').Where(w => w.Length > 0),
+            word => Assert.InRange(int.Parse(word, System.Globalization.CultureInfo.InvariantCulture), 0, 10));
         CommandRun.Of("generate", "--model", Out("model.rbe"), "--prompt", "text").Fails(1, "has no tokenizer");
         CommandRun.Of("finetune", "--model", Out("model.rbe"), "--out", _folder.File("out")).Fails(1, "--tokens");
     }
@@ -141,7 +156,8 @@ public sealed class FinetuneTests : IDisposable
         {
             CommandRun run = CommandRun.Of(["finetune", "--tokens", ids, .. validation, "--steps", "2", "--out", _folder.File("out"), .. TinyJob.Shape]);
             Assert.Equal((0, ""), (run.Code, run.Error));
-            Assert.Equal(validation.Length == 0 ? (45, 5) : (50, 3), (Metrics().GetProperty("trainTokens").GetInt32(), Metrics().GetProperty("validationTokens").GetInt32()));
+            Assert.Equal(validation.Length == 0 ? (45, 5)
+                : (50, 3), (Metrics().GetProperty("trainTokens").GetInt32(), Metrics().GetProperty("validationTokens").GetInt32()));
         }
     }
 

@@ -21,8 +21,10 @@ public sealed class InspectTests : IDisposable
         _dense = _folder.File("dense.safetensors");
         float[] other = Numbers.Normal(32 * 32, 2);
         RbeOptions options = new() { Tile = 32, Format = RbeFormat.Quantized(4) };
-        RbeMatrix first = RbeCompressor.Compress(_weights, 70, 96, options, out CompressionReport report), second = RbeCompressor.Compress(other, 32, 32, options with { Format = RbeFormat.Sparse(256) });
-        RbeMatrixSet.Save(_set, [new RbeNamedMatrix("layer.<0>.weight", first, report), new RbeNamedMatrix("b", second)], [RbeDenseTensor.From("mask", "I64", [2], new byte[16])]);
+        RbeMatrix first = RbeCompressor.Compress(_weights, 70, 96, options, out CompressionReport report),
+            second = RbeCompressor.Compress(other, 32, 32, options with { Format = RbeFormat.Sparse(256) });
+        RbeMatrixSet.Save(_set, [new RbeNamedMatrix("layer.<0>.weight", first, report), new RbeNamedMatrix("b", second)],
+            [RbeDenseTensor.From("mask", "I64", [2], new byte[16])]);
         SafetensorsWriter.Write(_dense, [SafetensorsSource.From("layer.<0>.weight", _weights, [70, 96]), SafetensorsSource.From("b", other, [32, 32])]);
     }
 
@@ -43,12 +45,16 @@ public sealed class InspectTests : IDisposable
         RbeMatrix matrix = set.ReadMatrix("layer.<0>.weight");
         CompressionReport report = RbeCompressor.Measure(matrix, _weights);
         Assert.Equal(
-            ("layer.<0>.weight", 70, 96, "quantized"), (tensor.GetProperty("name").GetString(), tensor.GetProperty("rows").GetInt32(), tensor.GetProperty("columns").GetInt32(), tensor.GetProperty("format").GetString()));
-        Assert.Equal((report.BitsPerWeight, report.ShannonFloor, report.RelativeError), (tensor.GetProperty("bitsPerWeight").GetDouble(), tensor.GetProperty("shannonFloor").GetDouble(), tensor.GetProperty("relativeError").GetDouble()));
+            ("layer.<0>.weight", 70, 96, "quantized"),
+            (tensor.GetProperty("name").GetString(), tensor.GetProperty("rows").GetInt32(), tensor.GetProperty("columns").GetInt32(),
+            tensor.GetProperty("format").GetString()));
+        Assert.Equal((report.BitsPerWeight, report.ShannonFloor, report.RelativeError),
+            (tensor.GetProperty("bitsPerWeight").GetDouble(), tensor.GetProperty("shannonFloor").GetDouble(), tensor.GetProperty("relativeError").GetDouble()));
         Assert.Equal(TileStatistics.Of(matrix).AlphaShare, tensor.GetProperty("alphaShare").GetDouble());
         Assert.False(json.GetProperty("tensors")[1].TryGetProperty("relativeError", out _));
         Assert.False(json.TryGetProperty("relativeError", out _)); // not known of all
-        Assert.Equal(("rbeml-matrices", true, new FileInfo(_set).Length), (json.GetProperty("kind").GetString(), json.GetProperty("verified").GetBoolean(), json.GetProperty("bytes").GetInt64()));
+        Assert.Equal(("rbeml-matrices", true, new FileInfo(_set).Length),
+            (json.GetProperty("kind").GetString(), json.GetProperty("verified").GetBoolean(), json.GetProperty("bytes").GetInt64()));
         Assert.Equal("mask", json.GetProperty("denseTensors")[0].GetProperty("name").GetString());
         Assert.Equal(new FileInfo(_set).Length, json.GetProperty("parts").EnumerateArray().Sum(p => p.GetProperty("bytes").GetInt64()));
         Assert.Equal(1 - json.GetProperty("bitsPerWeight").GetDouble() / 32, json.GetProperty("savedFraction").GetDouble());
@@ -59,12 +65,14 @@ public sealed class InspectTests : IDisposable
     public void A_reference_measures_errors_anew()
     {
         JsonElement json = Inspect(_set, "--reference", _dense);
-        double first = json.GetProperty("tensors")[0].GetProperty("relativeError").GetDouble(), second = json.GetProperty("tensors")[1].GetProperty("relativeError").GetDouble();
+        double first = json.GetProperty("tensors")[0].GetProperty("relativeError").GetDouble(),
+            second = json.GetProperty("tensors")[1].GetProperty("relativeError").GetDouble();
         Assert.Equal(Inspect(_set).GetProperty("tensors")[0].GetProperty("relativeError").GetDouble(), first);
         Assert.InRange(json.GetProperty("relativeError").GetDouble(), Math.Min(first, second), Math.Max(first, second));
 
         // A compressed file is a reference too; against itself nothing is lost.
-        Assert.All(Inspect(_set, "--reference", _set).GetProperty("tensors").EnumerateArray(), t => Assert.Equal(0, t.GetProperty("relativeError").GetDouble()));
+        Assert.All(Inspect(_set, "--reference", _set).GetProperty("tensors").EnumerateArray(),
+            t => Assert.Equal(0, t.GetProperty("relativeError").GetDouble()));
         string small = _folder.File("small.safetensors");
         SafetensorsWriter.Write(small, [SafetensorsSource.From("b", new float[32], [1, 32])]);
         CommandRun.Of("inspect", _set, "--reference", small).Fails(1, "matrix \"layer.<0>.weight\" of 70 x 96 is needed as a reference, the file has none");
@@ -76,15 +84,20 @@ public sealed class InspectTests : IDisposable
         TinyJob.Run(_folder, "--format", "quantized");
         string model = _folder.File("out/model.rbe"), folder = _folder.File("hf");
         JsonElement json = Inspect(model);
-        Assert.Equal((32, "characters", "rbeml-gpt2", 6), (json.GetProperty("config").GetProperty("width").GetInt32(), json.GetProperty("tokenizer").GetString(), json.GetProperty("kind").GetString(), json.GetProperty("tensors").GetArrayLength()));
+        Assert.Equal((32, "characters", "rbeml-gpt2", 6),
+            (json.GetProperty("config").GetProperty("width").GetInt32(), json.GetProperty("tokenizer").GetString(),
+            json.GetProperty("kind").GetString(), json.GetProperty("tensors").GetArrayLength()));
         Assert.Equal(
-            ["LayerNorms", "biases", "embeddings and head", "header and gaps", "matrices of the blocks"], json.GetProperty("parts").EnumerateArray().Select(p => p.GetProperty("part").GetString()!).Order(StringComparer.Ordinal));
+            ["LayerNorms", "biases", "embeddings and head", "header and gaps", "matrices of the blocks"],
+            json.GetProperty("parts").EnumerateArray().Select(p => p.GetProperty("part").GetString()!).Order(StringComparer.Ordinal));
         CommandRun run = CommandRun.Of("inspect", model);
-        Assert.All(["blocks.0.attention.query", "tokenizer characters", "LayerNorms", "6 matrices quantized: 4 bits and 256 coefficients a tile on top, runs of 16; tiles of 32, Dct", "bits a weight"], part => Assert.Contains(part, run.Out));
+        Assert.All(["blocks.0.attention.query", "tokenizer characters", "LayerNorms", "6 matrices quantized: 4 bits and 256 coefficients "
+            + "a tile on top, runs of 16; tiles of 32, Dct", "bits a weight"], part => Assert.Contains(part, run.Out));
 
         // Its own dense weights as a Hugging Face folder differ by their rounding to fp32 alone, which measuring leaves out.
         Assert.Equal(0, CommandRun.Of("decompress", model, "-o", folder).Code);
-        Assert.All(Inspect(model, "--reference", folder).GetProperty("tensors").EnumerateArray(), t => Assert.InRange(t.GetProperty("relativeError").GetDouble(), 0, 1e-7));
+        Assert.All(Inspect(model, "--reference", folder).GetProperty("tensors").EnumerateArray(),
+            t => Assert.InRange(t.GetProperty("relativeError").GetDouble(), 0, 1e-7));
     }
 
     [Fact]
@@ -95,9 +108,14 @@ public sealed class InspectTests : IDisposable
         Assert.Equal((0, ""), (run.Code, run.Error));
         string html = File.ReadAllText(page);
         Assert.All(["http:", "https:", "src=", "<link", "@import", "NaN", "<0>"], part => Assert.DoesNotContain(part, html));
-        Assert.All(["layer.&lt;0&gt;.weight", "Parts of the file", "pointermove", "One scale for all 10 tiles", "One scale for all 9 tiles", "<td data-heading=\"bits/weight\">", "<br>floor 0."], part => Assert.Contains(part, html));
-        (string Name, int Rows, int Columns, double[] Values)[] maps = [.. Regex.Matches(html, "data-name=\"(\\w+)\" data-unit=\"[^\"]*\" data-rows=\"(\\d+)\" data-columns=\"(\\d+)\" data-values=\"([^\"]*)\"").Select(m =>
-            (m.Groups[1].Value, int.Parse(m.Groups[2].Value, CultureInfo.InvariantCulture), int.Parse(m.Groups[3].Value, CultureInfo.InvariantCulture), m.Groups[4].Value.Split(' ').Select(v => double.Parse(v, CultureInfo.InvariantCulture)).ToArray()))];
+        Assert.All(["layer.&lt;0&gt;.weight", "Parts of the file", "pointermove", "One scale for all 10 tiles", "One scale for all 9 tiles",
+            "<td data-heading=\"bits/weight\">", "<br>floor 0."], part => Assert.Contains(part, html));
+        (string Name, int Rows, int Columns, double[] Values)[] maps =
+            [.. Regex.Matches(html, "data-name=\"(\\w+)\" data-unit=\"[^\"]*\" data-rows=\"(\\d+)\" data-columns=\"(\\d+)\" "
+                + "data-values=\"([^\"]*)\"").Select(m =>
+            (m.Groups[1].Value, int.Parse(m.Groups[2].Value, CultureInfo.InvariantCulture),
+                int.Parse(m.Groups[3].Value, CultureInfo.InvariantCulture),
+                    m.Groups[4].Value.Split(' ').Select(v => double.Parse(v, CultureInfo.InvariantCulture)).ToArray()))];
         Assert.Equal(["error", "norm", "norm", "alphas", "alphas"], maps.Select(m => m.Name));
         Assert.All(maps, m => Assert.Equal(m.Rows * m.Columns, m.Values.Length));
         using RbeMatrixSet set = RbeMatrixSet.Open(_set);
@@ -130,7 +148,9 @@ public sealed class InspectTests : IDisposable
         {
             Assert.Single(Regex.Matches(quantity, "class=\"bar\""));
             (double low, double high) = (Figure(quantity, "data-low"), Figure(quantity, "data-high"));
-            double[] values = [.. Regex.Matches(quantity, "data-values=\"([^\"]*)\"").SelectMany(m => m.Groups[1].Value.Split(' ')).Select(v => double.Parse(v, CultureInfo.InvariantCulture))];
+            double[] values =
+                [.. Regex.Matches(quantity, "data-values=\"([^\"]*)\"").SelectMany(m => m.Groups[1].Value.Split(' '))
+                    .Select(v => double.Parse(v, CultureInfo.InvariantCulture))];
             Assert.Equal((values.Min(), values.Max()), (low, high));
             string[] blocks = quantity.Split("<h3>")[1..];
             Assert.Equal(["blocks.0", "blocks.1", "blocks.2"], blocks.Select(b => b[..b.IndexOf('<', StringComparison.Ordinal)]));
@@ -150,7 +170,9 @@ public sealed class InspectTests : IDisposable
         int ranges = 0;
         foreach ((string kind, string[] cells) in kinds)
         {
-            string[][] rows = [.. all.Where(row => Regex.IsMatch(row.Key, "^" + Regex.Escape(kind).Replace("\\*", "[0-9]+", StringComparison.Ordinal) + "$")).Select(row => row.Value)];
+            string[][] rows =
+                [.. all.Where(row => Regex.IsMatch(row.Key, "^" + Regex.Escape(kind).Replace("\\*", "[0-9]+", StringComparison.Ordinal) + "$"))
+                    .Select(row => row.Value)];
             Assert.Equal(("12", 12), (cells[0], rows.Length));
             Assert.All(rows, row => Assert.Equal(("1", cells[1], cells[2]), (row[0], row[1], row[2])));
             for (int c = 3; c < 7; c++)

@@ -8,11 +8,13 @@ public sealed class ListedSettingsTests : IDisposable
 {
     private static readonly string[] s_always =
     [
-        "--batch", "--context", "--accumulate", "--learning-rate", "--warmup", "--weight-decay", "--clip", "--dropout", "--precondition-alphas", "--seed", "--threads",
+        "--batch", "--context", "--accumulate", "--learning-rate", "--warmup", "--weight-decay", "--clip", "--dropout", "--precondition-alphas",
+            "--seed", "--threads",
         "--checkpointing", "--offload", "--optimizer", "--out", "--save-minutes",
     ];
 
-    private static readonly string[] s_shape = ["--layers", "--heads", "--width", "--tokenizer"], s_sparse = ["--format", "--support", "--coefficients", "--tile", "--transform"];
+    private static readonly string[] s_shape = ["--layers", "--heads", "--width", "--tokenizer"],
+        s_sparse = ["--format", "--support", "--coefficients", "--tile", "--transform"];
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
@@ -20,29 +22,38 @@ public sealed class ListedSettingsTests : IDisposable
     private Dictionary<string, string> Settings(params string[] args)
     {
         CommandRun.Of([.. args, "--overwrite"]).Succeeds();
-        Dictionary<string, string> settings = JsonDocument.Parse(File.ReadAllText(_folder.File("out/metrics.json"))).RootElement.GetProperty("settings").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetString()!);
+        Dictionary<string, string> settings =
+            JsonDocument.Parse(File.ReadAllText(_folder.File("out/metrics.json"))).RootElement.GetProperty("settings").EnumerateObject()
+                .ToDictionary(p => p.Name, p => p.Value.GetString()!);
         string page = File.ReadAllText(_folder.File("out/report.html"));
         Assert.All(settings, option => Assert.Contains($"<b>{option.Key}</b> {option.Value}<", page));
         Assert.True(settings.Remove("--overwrite"));
         return settings;
     }
 
-    private static void Same(IEnumerable<string> expected, IReadOnlyDictionary<string, string> settings) => Assert.Equal(expected.Order(StringComparer.Ordinal), settings.Keys.Order(StringComparer.Ordinal));
+    private static void Same(IEnumerable<string> expected, IReadOnlyDictionary<string, string> settings) =>
+        Assert.Equal(expected.Order(StringComparer.Ordinal), settings.Keys.Order(StringComparer.Ordinal));
 
     [Fact]
     public void Of_a_new_model()
     {
         Dictionary<string, string> settings = Settings(TinyJob.Args(_folder));
         Same([.. s_always, .. s_shape, .. s_sparse, "--text", "--encoding", "--steps"], settings);
-        Assert.Equal(("6", "16", "0", "1", "none", "none", "256"), (settings["--steps"], settings["--context"], settings["--warmup"], settings["--threads"], settings["--checkpointing"], settings["--offload"], settings["--coefficients"]));
+        Assert.Equal(("6", "16", "0", "1", "none", "none", "256"),
+            (settings["--steps"], settings["--context"], settings["--warmup"], settings["--threads"], settings["--checkpointing"],
+            settings["--offload"], settings["--coefficients"]));
     }
 
     [Fact]
     public void Of_a_run_limited_by_time_and_of_frozen_codes()
     {
-        Dictionary<string, string> settings = Settings(TinyJob.Args(_folder, "--steps", "3", "--seconds", "500", "--format", "trellis", "--tokenizer", "bpe", "--dropout", "0.25", "--checkpointing", "full", "--lossy"));
-        Same([.. s_always, .. s_shape, .. s_sparse, "--text", "--encoding", "--lossy", "--steps", "--seconds", "--bits", "--outliers", "--vocabulary"], settings);
-        Assert.Equal(("500", "4", "8", "0.25", "full", "on"), (settings["--seconds"], settings["--bits"], settings["--outliers"], settings["--dropout"], settings["--checkpointing"], settings["--lossy"]));
+        Dictionary<string, string> settings =
+            Settings(TinyJob.Args(_folder, "--steps", "3", "--seconds", "500", "--format", "trellis", "--tokenizer", "bpe", "--dropout", "0.25",
+                "--checkpointing", "full", "--lossy"));
+        Same([.. s_always, .. s_shape, .. s_sparse, "--text", "--encoding", "--lossy", "--steps", "--seconds", "--bits", "--outliers",
+            "--vocabulary"], settings);
+        Assert.Equal(("500", "4", "8", "0.25", "full", "on"),
+            (settings["--seconds"], settings["--bits"], settings["--outliers"], settings["--dropout"], settings["--checkpointing"], settings["--lossy"]));
     }
 
     [Fact]

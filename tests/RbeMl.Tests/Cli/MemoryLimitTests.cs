@@ -14,7 +14,8 @@ public sealed partial class MemoryLimitTests : IDisposable
 
     // Activations of about 100 MiB a whole batch: enough to stand out of the runtime's own memory.
     private static readonly string[] s_shape =
-        ["--layers", "3", "--width", "128", "--heads", "2", "--context", "128", "--batch", "32", "--steps", "2", "--threads", "2", "--coefficients", "256", "--tokenizer", "characters"];
+        ["--layers", "3", "--width", "128", "--heads", "2", "--context", "128", "--batch", "32", "--steps", "2", "--threads", "2",
+            "--coefficients", "256", "--tokenizer", "characters"];
 
     private readonly TemporaryFolder _folder = new();
 
@@ -44,7 +45,8 @@ public sealed partial class MemoryLimitTests : IDisposable
         double predicted = memory!.Value.GetProperty("predictedBytes").GetInt64() / MiB, peak = memory.Value.GetProperty("peakBytes").GetInt64() / MiB;
         Assert.InRange(peak, 1, limit);
         Assert.InRange(predicted / peak, 0.9, 1.1);
-        Assert.InRange(peak - predicted, double.MinValue, 2); // it is 2 to 3 below, and would be 5 to 6 above if the plan left nothing for what a process takes beyond its rest
+        // it is 2 to 3 below, and would be 5 to 6 above if the plan left nothing for what a process takes beyond its rest
+        Assert.InRange(peak - predicted, double.MinValue, 2);
         Assert.Equal(model, limited);
         long step = memory.Value.GetProperty("stepBytes").GetInt64();
         Assert.InRange(step / (double)memory.Value.GetProperty("predictedStepBytes").GetInt64(), 1, 1.01);
@@ -70,7 +72,8 @@ public sealed partial class MemoryLimitTests : IDisposable
         (string, string, int) Choice()
         {
             JsonElement memory = Memory();
-            return (memory.GetProperty("checkpointing").GetString()!, memory.GetProperty("offload").GetString()!, memory.GetProperty("partSequences").GetInt32());
+            return (memory.GetProperty("checkpointing").GetString()!, memory.GetProperty("offload").GetString()!,
+                memory.GetProperty("partSequences").GetInt32());
         }
     }
 
@@ -84,7 +87,8 @@ public sealed partial class MemoryLimitTests : IDisposable
         Task<string> error = process.StandardError.ReadToEndAsync(patience.Token);
         await process.StandardOutput.ReadToEndAsync(patience.Token);
         await process.WaitForExitAsync(patience.Token);
-        return process.ExitCode != 0 ? (process.ExitCode, await error, null, []) : (0, await error, Memory(), await File.ReadAllBytesAsync(_folder.File("out/model.rbe")));
+        return process.ExitCode != 0 ? (process.ExitCode, await error, null, [])
+            : (0, await error, Memory(), await File.ReadAllBytesAsync(_folder.File("out/model.rbe")));
     }
 
     private JsonElement Memory() => JsonDocument.Parse(File.ReadAllText(_folder.File("out/metrics.json"))).RootElement.GetProperty("memory");

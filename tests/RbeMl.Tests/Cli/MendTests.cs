@@ -18,7 +18,8 @@ public sealed class MendTests(MendTests.Inputs inputs) : IClassFixture<MendTests
     {
         { "inspect empty", "is empty, a .rbe file is needed.", Written },
         { "inspect noise", "is no .rbe file, or its start is damaged.", $"{Written} If it is one, copy it again as binary." },
-        { "inspect zip", "is no .rbe file; it looks like a zip archive (an ML.NET model, or PyTorch weights).", "Give the model.rbe that finetune wrote beside an ML.NET model, or convert PyTorch weights to safetensors." },
+        { "inspect zip", "is no .rbe file; it looks like a zip archive (an ML.NET model, or PyTorch weights).",
+            "Give the model.rbe that finetune wrote beside an ML.NET model, or convert PyTorch weights to safetensors." },
         { "inspect dense.safetensors", "is no .rbe file; it looks like a safetensors file.", "Give the folder of its model, or compress it first." },
         { "inspect page", "is no .rbe file; it looks like a web page, as a download that failed leaves.", Written },
         { "inspect text", "is no .rbe file; it looks like text.", "Give a model here, and the text where texts are asked for." },
@@ -40,13 +41,15 @@ public sealed class MendTests(MendTests.Inputs inputs) : IClassFixture<MendTests
         { "compress none -o out.rbe", "no such file.", $"Nothing is downloaded: give {Folder}, or a file." },
         { "compress none.safetensors -o out.rbe", "no such file.", "Check the name." },
         { "compress folder -o out.rbe", "holds no config.json, so it is no model.", $"Give {Folder}, or a .rbe file." },
-        { "compress zip -o out.rbe", "is no safetensors file; it looks like a zip archive (an ML.NET model, or PyTorch weights).", "Give the weights as safetensors." },
+        { "compress zip -o out.rbe", "is no safetensors file; it looks like a zip archive (an ML.NET model, or PyTorch weights).",
+            "Give the weights as safetensors." },
         { "compress cut.safetensors -o out.rbe", "is damaged: ", Again },
         { "compress empty -o out.rbe", "it has 0 bytes, a safetensors file has at least 8.", Again },
         { "compress one -o out.rbe", "it has 1 byte, a safetensors file has at least 8.", Again },
         { "eval -m model.rbe --text empty", "is empty.", "Give a text." },
         { "eval -m model.rbe --text one", "it has 1 token, at least 2 are needed to predict one from another.", "Give a longer text." },
-        { "eval -m model.rbe --text noise", "is not UTF-8.", "Convert it to UTF-8, name the encoding it has (--encoding latin1, for example), or accept U+FFFD for such bytes (--lossy)." },
+        { "eval -m model.rbe --text noise", "is not UTF-8.",
+            "Convert it to UTF-8, name the encoding it has (--encoding latin1, for example), or accept U+FFFD for such bytes (--lossy)." },
         { "eval -m model.rbe --text folder", "is a folder, where a text file is needed.", "Give a file in it." },
         { "eval -m model.rbe --text none", "no such file.", "Check the name." },
         { "eval -m model.rbe --tokens empty", "holds no token ids.", "Write one sequence of whole numbers a line." },
@@ -73,10 +76,14 @@ public sealed class MendTests(MendTests.Inputs inputs) : IClassFixture<MendTests
         string path = Path.Combine(inputs.Folder, "out.json");
         RbeFileException error = Assert.Throws<RbeFileException>(() => AtomicFile.Write(path, Fill));
         Assert.Equal($"{path}: cannot be written (No space left on device). Choose a folder you may write to, with space left.", error.Message);
-        error = Assert.Throws<RbeFileException>(() => AtomicFolder.Write(Path.Combine(inputs.Folder, "made"), _ => false, folder => File.WriteAllBytes(Path.Combine(folder, "none", "x"), [1])));
-        Assert.Equal($"{Path.Combine(inputs.Folder, "made")}: cannot be written (the folder does not exist). Choose a folder you may write to, with space left.", error.Message);
-        error = Assert.Throws<RbeFileException>(() => AtomicFolder.Write(Path.Combine(inputs.Folder, "made"), _ => false, folder => AtomicFile.Write(Path.Combine(folder, "x"), Fill)));
-        Assert.Equal($"{Path.Combine(inputs.Folder, "made")}: cannot be written (No space left on device). Choose a folder you may write to, with space left.", error.Message);
+        error = Assert.Throws<RbeFileException>(() =>
+            AtomicFolder.Write(Path.Combine(inputs.Folder, "made"), _ => false, folder => File.WriteAllBytes(Path.Combine(folder, "none", "x"), [1])));
+        Assert.Equal($"{Path.Combine(inputs.Folder, "made")}: cannot be written (the folder does not exist). Choose a folder you may "
+            + $"write to, with space left.", error.Message);
+        error = Assert.Throws<RbeFileException>(() =>
+            AtomicFolder.Write(Path.Combine(inputs.Folder, "made"), _ => false, folder => AtomicFile.Write(Path.Combine(folder, "x"), Fill)));
+        Assert.Equal($"{Path.Combine(inputs.Folder, "made")}: cannot be written (No space left on device). Choose a folder you may write "
+            + $"to, with space left.", error.Message);
 
         static void Fill(Stream file)
         {

@@ -47,7 +47,8 @@ public sealed class ModelIdTests : IDisposable
         Run("finetune", "--model", model, "--tokens", ids, "--out", _folder.File("ids"), "--steps", "2", "--batch", "2", "--context", "8", "--threads", "1");
         Assert.Equal("length", Generate(_folder.File("ids/model.rbe"), "ab", "--temperature", "0", "--max-tokens", "3").GetProperty("finish").GetString());
         Run("decompress", _folder.File("out/model.rbe"), "-o", _folder.File("dense"));
-        Run("compress", _folder.File("dense"), "-o", _folder.File("again.rbe"), "--calibration", text, "--calibration-tokens", "64", "--format", "quantized", "--bits", "8", "--tile", "32");
+        Run("compress", _folder.File("dense"), "-o", _folder.File("again.rbe"), "--calibration", text, "--calibration-tokens", "64", "--format",
+            "quantized", "--bits", "8", "--tile", "32");
         Assert.All(Generate(_folder.File("again.rbe"), "ab").GetProperty("tokens").EnumerateArray(), id => Assert.InRange(id.GetInt32(), 0, 256));
     }
 
@@ -103,11 +104,14 @@ public sealed class ModelIdTests : IDisposable
     public void A_tokenizer_with_more_ids_than_the_model_reads_what_the_model_knows(bool folder)
     {
         // Merges make "ab" the token 256 and "abba" 257 and 258 of a model of 257 ids.
-        Gpt2Tokenizer tokenizer = new([.. Enumerable.Range(0, 256)], [new('a', 'b', 256), new('b', 'a', 257), new(256, 257, 258)], new Dictionary<string, int>());
+        Gpt2Tokenizer tokenizer =
+            new([.. Enumerable.Range(0, 256)], [new('a', 'b', 256), new('b', 'a', 257), new(256, 257, 258)], new Dictionary<string, int>());
         using TransformerModel<float> made = ScriptedModel.Create(257, ('a', 10));
         string model = Store(made, tokenizer, folder);
-        string good = _folder.Write("good.txt", string.Concat(Enumerable.Repeat("ab ab.\n", 40))), bad = _folder.Write("bad.txt", string.Concat(Enumerable.Repeat("ab ba.\n", 40)));
-        string[] train = ["finetune", "--model", model, "--steps", "1", "--batch", "2", "--context", "4", "--threads", "1", "--out", _folder.File("out"), "--text"];
+        string good = _folder.Write("good.txt", string.Concat(Enumerable.Repeat("ab ab.\n", 40))),
+            bad = _folder.Write("bad.txt", string.Concat(Enumerable.Repeat("ab ba.\n", 40)));
+        string[] train =
+            ["finetune", "--model", model, "--steps", "1", "--batch", "2", "--context", "4", "--threads", "1", "--out", _folder.File("out"), "--text"];
         Assert.Equal("aaa", Generate(model, "ab", "--temperature", "0", "--max-tokens", "3").GetProperty("text").GetString());
         Run("eval", "--model", model, "--text", good);
         Run([.. train, good]);
@@ -115,7 +119,9 @@ public sealed class ModelIdTests : IDisposable
         Refused("eval", "--model", model, "--text", bad);
         Refused([.. train, bad]);
         Run("decompress", _folder.File("out/model.rbe"), "-o", _folder.File("dense"));
-        string[] compress = ["compress", _folder.File("dense"), "-o", _folder.File("again.rbe"), "--format", "quantized", "--bits", "8", "--tile", "32", "--calibration-tokens", "64", "--calibration"];
+        string[] compress =
+            ["compress", _folder.File("dense"), "-o", _folder.File("again.rbe"), "--format", "quantized", "--bits", "8", "--tile", "32",
+                "--calibration-tokens", "64", "--calibration"];
         Run([.. compress, good]);
         Refused([.. compress, bad]);
 
@@ -131,7 +137,8 @@ public sealed class ModelIdTests : IDisposable
     {
         using TransformerModel<float> made = ScriptedModel.Create(258, ('a', 20), ('b', 20), (256, 19));
         string model = Store(made, ScriptedModel.Bytes(Gpt2Tokenizer.EndOfText, "<pad>"), folder: false);
-        JsonElement ignored = Generate(model, "x", "--ignore-end", "--max-tokens", "60"), ended = Generate(model, "x", "--max-tokens", "60"), stopped = Generate(model, "x", "--stop", "zz", "--stop", "abb", "--ignore-end", "--max-tokens", "60");
+        JsonElement ignored = Generate(model, "x", "--ignore-end", "--max-tokens", "60"), ended = Generate(model, "x", "--max-tokens", "60"),
+            stopped = Generate(model, "x", "--stop", "zz", "--stop", "abb", "--ignore-end", "--max-tokens", "60");
         string whole = Of(ignored);
         Assert.Equal(("length", "end", "stop"), (Finish(ignored), Finish(ended), Finish(stopped)));
         Assert.Equal(whole[..whole.IndexOf("<|endoftext|>", StringComparison.Ordinal)], Of(ended));
@@ -158,7 +165,8 @@ public sealed class ModelIdTests : IDisposable
         CommandRun.Of("generate", "-m", model, "-p", "x", "--min-p", "1.5").Fails(2, "--min-p");
         CommandRun.Of("generate", "-m", model, "-p", "x", "--repetition-penalty", "0").Fails(2, "--repetition-penalty");
 
-        string Draw(params string[] more) => Generate(model, "x", [.. more, .. more.Contains("--max-tokens") ? [] : new[] { "--max-tokens", "3" }]).GetProperty("text").GetString()!;
+        string Draw(params string[] more) =>
+            Generate(model, "x", [.. more, .. more.Contains("--max-tokens") ? [] : new[] { "--max-tokens", "3" }]).GetProperty("text").GetString()!;
     }
 
     [Theory]
@@ -172,7 +180,8 @@ public sealed class ModelIdTests : IDisposable
         string model = Store(made, new ByteTokenizer(), folder: false);
         using StringWriter output = new(), error = new();
         int code = Commands.Run(
-            ["generate", "-m", model, "-p", "-", "--max-tokens", "2", "--temperature", "0"], new CommandHost(output, error) { In = new MemoryStream(Encoding.UTF8.GetBytes(input)) });
+            ["generate", "-m", model, "-p", "-", "--max-tokens", "2", "--temperature", "0"],
+            new CommandHost(output, error) { In = new MemoryStream(Encoding.UTF8.GetBytes(input)) });
         Assert.Equal((0, expected + "aa" + Environment.NewLine), (code, output.ToString()));
     }
 
@@ -199,7 +208,8 @@ public sealed class ModelIdTests : IDisposable
         CommandRun run = CommandRun.Of(cancel.Token, "generate", "-m", model, "-p", "x", "--json");
         Assert.Equal(130, run.Code);
         JsonElement json = JsonDocument.Parse(run.Out).RootElement;
-        Assert.Equal(("cancelled", "", true), (json.GetProperty("finish").GetString(), json.GetProperty("text").GetString(), json.GetProperty("cancelled").GetBoolean()));
+        Assert.Equal(("cancelled", "", true),
+            (json.GetProperty("finish").GetString(), json.GetProperty("text").GetString(), json.GetProperty("cancelled").GetBoolean()));
     }
 
     private string Store(TransformerModel<float> model, ITokenizer tokenizer, bool folder)

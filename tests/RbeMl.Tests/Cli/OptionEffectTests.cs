@@ -77,14 +77,18 @@ public sealed class OptionEffectTests : IDisposable
             .. new[] { "adamw", "sgd", "lion", "sgd --momentum 0" }.Select(words =>
             {
                 TinyJob.Run(_folder, ["--optimizer", .. words.Split(' ')]);
-                JsonElement metrics = JsonDocument.Parse(File.ReadAllText(_folder.File("out/metrics.json"))).RootElement, settings = metrics.GetProperty("settings"), bytes = metrics.GetProperty("bytes");
+                JsonElement metrics = JsonDocument.Parse(File.ReadAllText(_folder.File("out/metrics.json"))).RootElement,
+                    settings = metrics.GetProperty("settings"), bytes = metrics.GetProperty("bytes");
                 return (
-                    settings.GetProperty("--optimizer").GetString()!, settings.GetProperty("--learning-rate").GetString()!, settings.GetProperty("--weight-decay").GetString()! is { Length: > 4 } digits ? digits[..4] : settings.GetProperty("--weight-decay").GetString()!,
+                    settings.GetProperty("--optimizer").GetString()!, settings.GetProperty("--learning-rate").GetString()!,
+                        settings.GetProperty("--weight-decay").GetString()! is { Length: > 4 } digits ? digits[..4]
+                            : settings.GetProperty("--weight-decay").GetString()!,
                     settings.TryGetProperty("--momentum", out JsonElement momentum) ? momentum.GetString() : null,
                     bytes.GetProperty("optimizer").GetDouble() / bytes.GetProperty("gradients").GetDouble());
             }),
         ];
-        Assert.Equal([("adamw", "0.003", "0.1", null, 2), ("sgd", "0.09", "0.00", "0.9", 1), ("lion", "0.00075", "0.4", null, 1), ("sgd", "0.09", "0.00", "0", 0)], runs);
+        Assert.Equal([("adamw", "0.003", "0.1", null, 2), ("sgd", "0.09", "0.00", "0.9", 1), ("lion", "0.00075", "0.4", null, 1),
+            ("sgd", "0.09", "0.00", "0", 0)], runs);
         CommandRun.Of("finetune", "--optimizer", "lion", "--momentum", "0.5").Fails(2, "--momentum is for sgd");
         CommandRun.Of("finetune", "--optimizer", "adam").Fails(2, "use one of adamw, sgd, lion");
     }
@@ -99,13 +103,15 @@ public sealed class OptionEffectTests : IDisposable
             return (File.ReadAllBytes(_folder.File("out/model.rbe")), metrics.GetProperty("bytes").GetProperty("activations").GetInt64());
         })];
         Assert.All(runs, run => Assert.Equal(runs[0].Model, run.Model));
-        Assert.True(runs[1].Activations < runs[0].Activations && runs[2].Activations < runs[1].Activations, string.Join(" > ", runs.Select(run => run.Activations)) + " expected to fall");
+        Assert.True(runs[1].Activations < runs[0].Activations && runs[2].Activations < runs[1].Activations,
+            string.Join(" > ", runs.Select(run => run.Activations)) + " expected to fall");
     }
 
     [Fact]
     public void The_shape_is_the_one_asked_for()
     {
-        TinyJob.Run(_folder, "--layers", "2", "--heads", "4", "--width", "48", "--context", "20", "--tokenizer", "bpe", "--vocabulary", "270", "--dropout", "0.25", "--steps", "1");
+        TinyJob.Run(_folder, "--layers", "2", "--heads", "4", "--width", "48", "--context", "20", "--tokenizer", "bpe", "--vocabulary", "270",
+            "--dropout", "0.25", "--steps", "1");
         using ModelBundle bundle = ModelFile.Load(_folder.File("out/model.rbe"));
         TransformerConfig config = bundle.Model.Config;
         Assert.Equal((2, 4, 48, 20, 270, 0.25f), (config.Layers, config.Heads, config.Width, config.MaxSequenceLength, config.Vocabulary, config.Dropout));
@@ -127,7 +133,9 @@ public sealed class OptionEffectTests : IDisposable
         TinyJob.Run(_folder);
         (string Format, long Bytes)[] caches = [.. new[] { "f32", "f16", "int8" }.Select(format =>
         {
-            CommandRun run = CommandRun.Of("generate", "--model", _folder.File("out/model.rbe"), "--prompt", "the", "--max-tokens", "20", "--threads", "1", "--json", "--kv-cache", format);
+            CommandRun run =
+                CommandRun.Of("generate", "--model", _folder.File("out/model.rbe"), "--prompt", "the", "--max-tokens", "20", "--threads", "1",
+                    "--json", "--kv-cache", format);
             JsonElement result = JsonDocument.Parse(run.Out).RootElement;
             Assert.Equal(20, result.GetProperty("tokens").GetArrayLength());
             return (result.GetProperty("kvCache").GetString()!, result.GetProperty("cacheBytes").GetInt64());

@@ -23,7 +23,9 @@ public sealed class OutputTests
     {
         Assert.Equal(
             ["1,234,568", "1.2346", "512 B", "1.5 KiB", "2.0 MiB", "3.25 GiB", "84.1 %", "1:05", "2:00:01", "9.9 s", "1 min 45 s", "2 h 3 min"],
-            [Format.Count(1234567.8), Format.Loss(1.23456), Format.Bytes(512), Format.Bytes(1536), Format.Bytes(2 << 20), Format.Bytes(3.25 * (1 << 30)), Format.Percent(0.8412), Format.Time(TimeSpan.FromSeconds(65)), Format.Time(TimeSpan.FromSeconds(7201)), Format.Seconds(9.94), Format.Seconds(105.2), Format.Seconds(7405)]);
+            [Format.Count(1234567.8), Format.Loss(1.23456), Format.Bytes(512), Format.Bytes(1536), Format.Bytes(2 << 20),
+            Format.Bytes(3.25 * (1 << 30)), Format.Percent(0.8412), Format.Time(TimeSpan.FromSeconds(65)),
+                Format.Time(TimeSpan.FromSeconds(7201)), Format.Seconds(9.94), Format.Seconds(105.2), Format.Seconds(7405)]);
     }
 
     [Theory]
@@ -94,11 +96,16 @@ public sealed class OutputTests
         view.Validation = new ValidationRecord(400, 2.5);
         view.Run(() =>
         {
-            for (int step = 1; step <= 1000; step++) view.Report(new TrainingProgress(step, 1000, 3.25, 1e-3, 1, 12345.6, 100 << 20, null, 768), step / 1000.0, TimeSpan.FromSeconds(step));
+            for (int step = 1; step <= 1000; step++)
+            {
+                view.Report(new TrainingProgress(step, 1000, 3.25, 1e-3, 1, 12345.6, 100 << 20, null, 768), step / 1000.0, TimeSpan.FromSeconds(step));
+            }
         });
         string[] lines = output.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.InRange(lines.Length, 20, 22);
-        Assert.Contains(lines, line => line.Contains("step 500/1000  loss 3.2500  validation 2.5000 at step 400  8:20 left  12,346 tokens/s  100.0 MiB", StringComparison.Ordinal));
+        Assert.Contains(lines,
+            line => line.Contains("step 500/1000  loss 3.2500  validation 2.5000 at step 400  8:20 left  12,346 tokens/s  100.0 MiB",
+            StringComparison.Ordinal));
         StringWriter silent = new();
         TrainingView.For(new CommandHost(silent, TextWriter.Null), quiet: true, steps: 10).Report(default, 0.5, TimeSpan.Zero);
         Assert.Equal("", silent.ToString());
@@ -171,11 +178,20 @@ public sealed class OutputTests
     [Fact]
     public void The_report_says_how_it_was_made_and_draws_what_was_measured()
     {
-        RunRecord run = new() { Command = "rbeml finetune --text '<a>'", Version = "1.2.3", Settings = new Dictionary<string, string> { ["--seed"] = "77" }, Machine = new MachineRecord("A <processor>", 2, 256, "Some system", ".NET 10") };
+        RunRecord run =
+            new()
+            {
+                Command = "rbeml finetune --text '<a>'",
+                Version = "1.2.3",
+                Settings = new Dictionary<string, string> { ["--seed"] = "77" },
+                Machine = new MachineRecord("A <processor>", 2, 256, "Some system", ".NET 10")
+            };
         run.Validation.AddRange([new ValidationRecord(0, 3), new ValidationRecord(40, 2)]);
         for (int step = 1; step <= 40; step++) run.Steps.Add(new StepRecord(step, 3 - (step / 40.0), 1e-3, 1, 1, 1, 1));
         string page = ReportPage.Html(run);
-        Assert.All(["&lt;a&gt;", "rbeml 1.2.3", "--seed", "77", "A &lt;processor&gt;, 2 logical processors, vectors of 256 bits; Some system; .NET 10", "optimiser step", "loss, nats a token", "<b>0:</b> 3.0000</span> <span><b>40:</b> 2.0000</span>", "viewBox=\"0 0 720 480\""], part => Assert.Contains(part, page));
+        Assert.All(["&lt;a&gt;", "rbeml 1.2.3", "--seed", "77", "A &lt;processor&gt;, 2 logical processors, vectors of 256 bits; Some "
+            + "system; .NET 10", "optimiser step", "loss, nats a token", "<b>0:</b> 3.0000</span> <span><b>40:</b> 2.0000</span>",
+            "viewBox=\"0 0 720 480\""], part => Assert.Contains(part, page));
         Assert.Equal(42, Regex.Count(page, "<circle"));
         Assert.DoesNotContain("<processor>", page);
     }

@@ -23,7 +23,8 @@ public sealed class PlainTextTests : IDisposable
         for (int i = 0; i < text.Length; i++)
         {
             char c = text[i];
-            bool bad = (char.IsControl(c) && c is not ('\n' or '\t') && !(c == '\r' && i + 1 < text.Length && text[i + 1] == '\n')) || c is (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069');
+            bool bad = (char.IsControl(c) && c is not ('\n' or '\t') && !(c == '\r' && i + 1 < text.Length && text[i + 1] == '\n'))
+                || c is (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069');
             Assert.False(bad, $"U+{(int)c:X4} at {i} of {text.Length}: {JsonSerializer.Serialize(text[Math.Max(0, i - 40)..Math.Min(text.Length, i + 20)])}");
         }
     }
@@ -35,7 +36,8 @@ public sealed class PlainTextTests : IDisposable
         {
             string clean = PlainText.Clean($"a{(char)c}b");
             bool kept = clean == $"a{(char)c}b";
-            bool control = (char.IsControl((char)c) && c is not ('\n' or '\t')) || char.IsSurrogate((char)c) || c is (>= 0x202A and <= 0x202E) or (>= 0x2066 and <= 0x2069);
+            bool control = (char.IsControl((char)c) && c is not ('\n' or '\t')) || char.IsSurrogate((char)c)
+                || c is (>= 0x202A and <= 0x202E) or (>= 0x2066 and <= 0x2069);
             Assert.Equal(control, !kept);
             Assert.Equal(3, clean.Length);
         }
@@ -134,7 +136,8 @@ public sealed class PlainTextTests : IDisposable
         Assert.Equal(PlainText.Clean(piped.Out), terminal.ToString());
         CommandRun json = CommandRun.Of([.. generate, "--json"]);
         IsPlain(json.Out);
-        Assert.Equal(piped.Out["\u001B[31mred".Length..].TrimEnd('\n', '\r'), JsonDocument.Parse(json.Out).RootElement.GetProperty("text").GetString()!.TrimEnd('\n', '\r'));
+        Assert.Equal(piped.Out["\u001B[31mred".Length..].TrimEnd('\n', '\r'),
+            JsonDocument.Parse(json.Out).RootElement.GetProperty("text").GetString()!.TrimEnd('\n', '\r'));
     }
 
     [Theory]
@@ -188,7 +191,8 @@ public sealed class PlainTextTests : IDisposable
         }
 
         using MemoryStream output = new(), error = new();
-        await Task.WhenAll(process.StandardOutput.BaseStream.CopyToAsync(output, patience.Token), process.StandardError.BaseStream.CopyToAsync(error, patience.Token));
+        await Task.WhenAll(process.StandardOutput.BaseStream.CopyToAsync(output, patience.Token),
+            process.StandardError.BaseStream.CopyToAsync(error, patience.Token));
         await process.WaitForExitAsync(patience.Token);
         return (output.ToArray(), error.ToArray());
     }

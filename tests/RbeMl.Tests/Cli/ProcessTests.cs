@@ -17,7 +17,10 @@ public sealed class ProcessTests : IDisposable
 
     internal static ProcessStartInfo Info(params string[] args)
     {
-        ProcessStartInfo start = new(Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
+        ProcessStartInfo start =
+            new(Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host
+                : "dotnet")
+            { RedirectStandardOutput = true, RedirectStandardError = true };
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "RbeMl.Cli.dll"));
         foreach (string arg in args) start.ArgumentList.Add(arg);
         return start;

@@ -27,7 +27,9 @@ public sealed class ProfileTests : IDisposable
         double whole = profile.GetProperty("seconds").GetDouble(), cut = (stages.Length + 1) * 1e-7;
         Assert.Equal(whole, Sum("seconds"), cut);
         Assert.Equal(1, Sum("share"), cut / whole);
-        Assert.All(stages, s => Assert.Equal(s.GetProperty("seconds").GetDouble() * 1e3 / s.GetProperty("count").GetInt64(), s.GetProperty("averageMilliseconds").GetDouble(), 1e-9));
+        Assert.All(stages,
+            s => Assert.Equal(s.GetProperty("seconds").GetDouble() * 1e3 / s.GetProperty("count").GetInt64(),
+            s.GetProperty("averageMilliseconds").GetDouble(), 1e-9));
         Assert.InRange(whole, 1e-9, Metrics().GetProperty("trainingSeconds").GetDouble());
 
         string page = File.ReadAllText(_folder.File("out/report.html"));

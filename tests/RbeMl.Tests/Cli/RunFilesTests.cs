@@ -56,14 +56,21 @@ public sealed class RunFilesTests : IDisposable
         for (int run = 0; run < 3; run++)
         {
             string said = TinyJob.Run(_folder, "--seed", $"{run}").Out;
-            if (run > 0) Assert.Contains($"model.rbe as model-{run}.rbe, model.zip as model-{run}.zip, metrics.json as metrics-{run}.json, report.html as report-{run}.html", said);
+            if (run > 0)
+            {
+                Assert.Contains(
+                    $"model.rbe as model-{run}.rbe, model.zip as model-{run}.zip, metrics.json as metrics-{run}.json, report.html as report-{run}.html", said);
+            }
+
             models[run] = File.ReadAllBytes(Out("model.rbe"));
         }
 
         Assert.Equal(models[0], File.ReadAllBytes(Out("model-1.rbe")));
         Assert.Equal(models[1], File.ReadAllBytes(Out("model-2.rbe")));
-        Assert.Equal(Out("model-2.rbe"), JsonDocument.Parse(File.ReadAllText(Out("metrics.json"))).RootElement.GetProperty("kept").GetProperty("model.rbe").GetString());
-        Assert.Equal(s_names.SelectMany(name => new[] { name, name + "-1", name + "-2" }).Order(), Directory.GetFiles(_folder.File("out")).Select(Path.GetFileNameWithoutExtension).Order());
+        Assert.Equal(Out("model-2.rbe"),
+            JsonDocument.Parse(File.ReadAllText(Out("metrics.json"))).RootElement.GetProperty("kept").GetProperty("model.rbe").GetString());
+        Assert.Equal(s_names.SelectMany(name => new[] { name, name + "-1", name + "-2" }).Order(),
+            Directory.GetFiles(_folder.File("out")).Select(Path.GetFileNameWithoutExtension).Order());
     }
 
     [Fact]
@@ -109,14 +116,17 @@ public sealed class RunFilesTests : IDisposable
     public void Readers_say_when_the_files_beside_a_model_are_of_another_run(params string[] verb)
     {
         TinyJob.Run(_folder);
-        string[] args = [.. verb.Select(word => word.Replace("{}", Out("model.rbe"), StringComparison.Ordinal).Replace("{text}", _folder.File("text.txt"), StringComparison.Ordinal))];
+        string[] args =
+            [.. verb.Select(word => word.Replace("{}", Out("model.rbe"), StringComparison.Ordinal)
+                .Replace("{text}", _folder.File("text.txt"), StringComparison.Ordinal))];
         Assert.Equal((0, ""), (CommandRun.Of(args).Code, CommandRun.Of(args).Error));
         byte[] report = File.ReadAllBytes(Out("report.html"));
         TinyJob.Run(_folder, "--seed", "3");
         File.Copy(Out("model-1.rbe"), Out("model.rbe"), overwrite: true);
         CommandRun mixed = CommandRun.Of(args);
         Assert.Equal(0, mixed.Code);
-        Assert.Equal($"rbeml: note: model.zip and metrics.json and report.html beside {Out("model.rbe")} are of other weights: from another run, or one that ended early." + Environment.NewLine, mixed.Error);
+        Assert.Equal($"rbeml: note: model.zip and metrics.json and report.html beside {Out("model.rbe")} are of other weights: from "
+            + $"another run, or one that ended early." + Environment.NewLine, mixed.Error);
         File.WriteAllBytes(Out("report.html"), report);
         File.Delete(Out("model.zip"));
         Assert.StartsWith("rbeml: note: metrics.json beside", CommandRun.Of(args).Error);

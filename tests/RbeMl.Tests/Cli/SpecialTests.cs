@@ -42,12 +42,14 @@ public sealed class SpecialTests : IDisposable
         Assert.NotEqual(few, fewer);
 
         int[] Prompt(string path, params string[] more) =>
-            [.. Json(["generate", "--model", path, "--prompt", Text, "--max-tokens", "1", "--json", .. more]).GetProperty("promptTokens").EnumerateArray().Select(id => id.GetInt32())];
+            [.. Json(["generate", "--model", path, "--prompt", Text, "--max-tokens", "1", "--json", .. more]).GetProperty("promptTokens")
+                .EnumerateArray().Select(id => id.GetInt32())];
 
         int Eval(params string[] more) => Json(["eval", "--model", model, "--text", text, "--json", .. more]).GetProperty("tokens").GetInt32();
 
         string Tokens(params string[] more) =>
-            Json(["finetune", "--model", model, "--text", text, "--steps", "1", "--batch", "2", "--context", "4", "--out", _folder.File("out"), "--json", .. more]).GetProperty("trainTokens").ToString();
+            Json(["finetune", "--model", model, "--text", text, "--steps", "1", "--batch", "2", "--context", "4", "--out", _folder.File("out"),
+                "--json", .. more]).GetProperty("trainTokens").ToString();
     }
 
     [Fact]

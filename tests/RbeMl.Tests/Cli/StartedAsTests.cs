@@ -29,7 +29,8 @@ public sealed class StartedAsTests : IDisposable
         if (OperatingSystem.IsWindows()) return; // other separators
         Make("src/Cli/RbeMl.Cli.csproj");
         string program = Make($"src/Cli/bin/{configuration}/net10.0/RbeMl.Cli");
-        Assert.Equal(expected.Replace("{root}", _folder.Path, StringComparison.Ordinal), StartedAs.Of(program, Path.GetDirectoryName(program) + "/", _folder.File(current), []));
+        Assert.Equal(expected.Replace("{root}", _folder.Path, StringComparison.Ordinal),
+            StartedAs.Of(program, Path.GetDirectoryName(program) + "/", _folder.File(current), []));
     }
 
     [Fact]
@@ -37,7 +38,8 @@ public sealed class StartedAsTests : IDisposable
     {
         if (OperatingSystem.IsWindows()) return;
         Make("src/Cli/RbeMl.Cli.csproj");
-        string program = Make("src/Cli/bin/Release/net10.0/rbeml"), folder = Path.GetDirectoryName(program)!, other = Path.GetDirectoryName(Make("other/rbeml"))!;
+        string program = Make("src/Cli/bin/Release/net10.0/rbeml"), folder = Path.GetDirectoryName(program)!,
+            other = Path.GetDirectoryName(Make("other/rbeml"))!;
         Assert.Equal("src/Cli/bin/Release/net10.0/rbeml", StartedAs.Of(program, folder, _folder.Path, []));
         Assert.Equal("./rbeml", StartedAs.Of(program, folder, folder, ["/nowhere"]));
         Assert.Equal("rbeml", StartedAs.Of(program, folder, _folder.Path, ["/nowhere", folder, other]));
@@ -69,7 +71,11 @@ public sealed class StartedAsTests : IDisposable
         Assert.EndsWith($" See '{Program} finetune --help'.\n", Run("finetune", "--bits", "4").Error);
         Assert.EndsWith($" See '{Program} --help'.\n", Run("train").Error);
         Assert.Contains($"'{Program} decompress' makes a dense model", Run("compress", model, "-o", _folder.File("x.rbe")).Error);
-        foreach (string verb in new[] { "finetune", "generate", "eval", "compress", "inspect", "decompress" }) Assert.Contains($"\nHere rbeml stands for: {Program}\n", Run(verb, "--help").Out);
+        foreach (string verb in new[] { "finetune", "generate", "eval", "compress", "inspect", "decompress" })
+        {
+            Assert.Contains($"\nHere rbeml stands for: {Program}\n", Run(verb, "--help").Out);
+        }
+
         Assert.DoesNotContain("stands for:", CommandRun.Of("--help").Out);
 
         static (int Code, string Out, string Error) Run(params string[] args)

@@ -80,7 +80,8 @@ public sealed class StoppingTests : IDisposable
     {
         if (!File.Exists("/dev/full")) return; // Linux
         string model = Model();
-        foreach (string[] verb in new string[][] { ["inspect", model], ["generate", "--model", model, "--prompt", "the"], ["eval", "--model", model, "--text", _folder.File("text.txt")], TinyJob.Args(_folder), ["--help"] })
+        foreach (string[] verb in new string[][] { ["inspect", model], ["generate", "--model", model, "--prompt", "the"],
+            ["eval", "--model", model, "--text", _folder.File("text.txt")], TinyJob.Args(_folder), ["--help"] })
         {
             string error = await Shell($"{Command(verb)} {to}; echo $? >&2");
             Assert.StartsWith($"rbeml: reading or writing failed: {message}. Check where standard output goes", error);
@@ -89,7 +90,8 @@ public sealed class StoppingTests : IDisposable
         }
     }
 
-    private static string Command(string[] args) => string.Join(' ', new[] { "dotnet", Path.Combine(AppContext.BaseDirectory, "RbeMl.Cli.dll") }.Concat(args).Select(word => $"'{word}'"));
+    private static string Command(string[] args) =>
+        string.Join(' ', new[] { "dotnet", Path.Combine(AppContext.BaseDirectory, "RbeMl.Cli.dll") }.Concat(args).Select(word => $"'{word}'"));
 
     private static async Task<string> Shell(string command)
     {

@@ -15,10 +15,12 @@ internal static class TinyJob
     }
 
     /// <summary>Options (each with a value) that <paramref name="more"/> does not give itself.</summary>
-    public static IEnumerable<string> Override(string[] options, string[] more) => options.Chunk(2).Where(pair => !more.Contains(pair[0])).SelectMany(pair => pair);
+    public static IEnumerable<string> Override(string[] options, string[] more) =>
+        options.Chunk(2).Where(pair => !more.Contains(pair[0])).SelectMany(pair => pair);
 
     /// <summary>A small model.</summary>
-    public static string[] Shape => ["--layers", "1", "--width", "32", "--heads", "2", "--context", "16", "--batch", "4", "--tile", "32", "--coefficients", "256", "--threads", "1"];
+    public static string[] Shape =>
+        ["--layers", "1", "--width", "32", "--heads", "2", "--context", "16", "--batch", "4", "--tile", "32", "--coefficients", "256", "--threads", "1"];
 
     /// <summary>Runs it and asserts that it succeeds.</summary>
     public static CommandRun Run(TemporaryFolder folder, params string[] more)

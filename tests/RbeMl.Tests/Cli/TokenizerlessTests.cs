@@ -106,7 +106,8 @@ public sealed class TokenizerlessTests : IDisposable
     public void A_tokenizer_of_more_ids_than_the_model_is_used_up_to_the_first_id_it_lacks()
     {
         string folder = new HuggingFaceModel(8, 16).Write(_folder.File("model")), file = _folder.File("model.rbe");
-        Gpt2TokenizerFiles.Save(folder, BytePairTokenizer.Train("the cat sat on the mat, the cat", 262)); // the model knows 30 ids, all of them control characters
+        // the model knows 30 ids, all of them control characters
+        Gpt2TokenizerFiles.Save(folder, BytePairTokenizer.Train("the cat sat on the mat, the cat", 262));
         CommandRun.Of("compress", folder, "-o", file).Succeeds();
         using ModelBundle bundle = ModelSource.Load(file);
         Assert.Equal(262, bundle.Tokenizer!.Vocabulary);

@@ -50,7 +50,8 @@ public sealed class UsageTests
     [Theory]
     [InlineData("", "finetune", "generate", "minutes")]
     [InlineData("--help", "Usage: rbeml <command> [options]", "two")]
-    [InlineData("finetune --help", "--checkpointing <none|selective|full>", "rbeml finetune --text book.txt --steps 2000", "-m, --model <model>", "-o, --out, --output <folder>")]
+    [InlineData("finetune --help", "--checkpointing <none|selective|full>", "rbeml finetune --text book.txt --steps 2000", "-m, --model <model>",
+        "-o, --out, --output <folder>")]
     [InlineData("generate --help", "--top-p", "rbeml generate", "-p, --prompt <text> (required)", "-m, --model <model> (required)")]
     [InlineData("eval --help", "--reference <model>", "rbeml eval --model small.rbe --reference gpt2 --text held-out.txt", "-m, --model")]
     [InlineData("compress --help", "-o, --out, --output <out.rbe> (required)", "[default: quantized]")]
@@ -74,7 +75,8 @@ public sealed class UsageTests
             {
                 if (!System.Text.RegularExpressions.Regex.IsMatch(lines[i], @"^  (-[a-z], )?--[a-z]")) continue;
                 options++;
-                string beside = lines[i][Math.Min(lines[i].Length, 30)..].Trim(), text = lines[i].Length > 30 && lines[i][28..30] == "  " ? beside : lines[i + 1].Trim();
+                string beside = lines[i][Math.Min(lines[i].Length, 30)..].Trim(), text = lines[i].Length > 30 && lines[i][28..30] == "  "
+                    ? beside : lines[i + 1].Trim();
                 Assert.True(text.Length > 10, $"{verb}: {lines[i]}");
             }
 
@@ -99,7 +101,8 @@ public sealed class UsageTests
             foreach (string line in CommandRun.At(columns, verb).Out.Split('\n'))
             {
                 // A single word may be longer than the line, and is whole.
-                Assert.True(line.Length <= most || !line.Trim().TrimEnd('\\').Trim().Contains(' ', StringComparison.Ordinal), $"{line.Length} of {most}: {line}");
+                Assert.True(line.Length <= most || !line.Trim().TrimEnd('\\').Trim().Contains(' ', StringComparison.Ordinal),
+                    $"{line.Length} of {most}: {line}");
             }
         }
     }
@@ -123,7 +126,8 @@ public sealed class UsageTests
     [InlineData("compress x --out -", "--output -")]
     [InlineData("decompress x -o -", "--output -")]
     [InlineData("inspect x --html -", "--html -")]
-    public void Standard_output_is_for_json_alone(string line, string option) => CommandRun.Of(line.Split(' ')).Fails(2, $"{option}: only --json writes to standard output");
+    public void Standard_output_is_for_json_alone(string line, string option) =>
+        CommandRun.Of(line.Split(' ')).Fails(2, $"{option}: only --json writes to standard output");
 
     [Theory]
     [InlineData("squeeze", "Unrecognized command or argument 'squeeze'. The commands are finetune, generate,")]

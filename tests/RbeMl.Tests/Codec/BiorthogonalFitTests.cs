@@ -25,7 +25,8 @@ public class BiorthogonalFitTests
         double before = RbeCompressor.RelativeError(weights, [.. plain.Select(v => (float)v)]);
         RbeCompressor.Compress(weights, Tile, Tile, Options(RbeFormat.Sparse(kept, SupportRule.TopK), alphas: false), out CompressionReport report);
         Assert.True(report.RelativeError <= before, $"{report.RelativeError} against {before}");
-        if (family == "white") Assert.True(report.RelativeError < (kept < 300 ? 1 : 0.995) * before, $"{report.RelativeError} against {before}"); // refined values and better places show
+        // refined values and better places show
+        if (family == "white") Assert.True(report.RelativeError < (kept < 300 ? 1 : 0.995) * before, $"{report.RelativeError} against {before}");
     }
 
     [Fact]
@@ -38,7 +39,8 @@ public class BiorthogonalFitTests
             double[] error = [.. matrix.ToDenseDouble().Select((v, e) => weights[e] - v)], alphas = new double[8], coefficients = new double[304];
             RbeMatrix.PullBack(matrix, error, alphas, coefficients);
 
-            // Conjugate gradients stop when the squared gradient, about 1 a value at the start, has fallen by 1e-12 or after 100 steps; alphas are rounded to fp32.
+            // Conjugate gradients stop when the squared gradient, about 1 a value at the start, has fallen by 1e-12 or after 100 steps;
+            // alphas are rounded to fp32.
             Assert.All(coefficients, g => Assert.InRange(Math.Abs(g), 0, 1e-3));
             for (int k = 0; k < 8; k++) Assert.InRange(Math.Abs(alphas[k]) / Math.Sqrt(BasisFunctions.Get(TileTransform.Cdf97, Tile).Gram[k * 9]), 0, 1e-2);
         }
@@ -49,9 +51,11 @@ public class BiorthogonalFitTests
     {
         float[] weights = Numbers.Normal(128 * 128, 8);
         RbeCompressor.Compress(weights, 128, 128, Options(RbeFormat.Quantized(4), alphas: true), out CompressionReport plain);
-        RbeCompressor.Compress(weights, 128, 128, Options(new QuantizedFormat(4) { Delta = RbeFormat.Sparse(256) }, alphas: true), out CompressionReport repaired);
+        RbeCompressor.Compress(weights, 128, 128, Options(new QuantizedFormat(4) { Delta = RbeFormat.Sparse(256) }, alphas: true),
+            out CompressionReport repaired);
         Assert.True(repaired.RelativeError < 0.98 * plain.RelativeError, $"{repaired.RelativeError} against {plain.RelativeError}");
     }
 
-    private static RbeOptions Options(RbeFormat format, bool alphas) => new() { Tile = Tile, Transform = TileTransform.Cdf97, Format = format, Alphas = alphas };
+    private static RbeOptions Options(RbeFormat format, bool alphas) =>
+        new() { Tile = Tile, Transform = TileTransform.Cdf97, Format = format, Alphas = alphas };
 }

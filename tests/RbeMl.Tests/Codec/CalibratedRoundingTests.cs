@@ -15,7 +15,8 @@ public sealed class CalibratedRoundingTests
     {
         int rows = tile, columns = 2 * tile;
         float[] weights = Numbers.Normal(rows * columns, 1);
-        RbeOptions options = new() { Tile = tile, Transform = TileTransform.None, Format = RbeFormat.Quantized(bits) with { Outliers = outliers }, Alphas = alphas };
+        RbeOptions options =
+            new() { Tile = tile, Transform = TileTransform.None, Format = RbeFormat.Quantized(bits) with { Outliers = outliers }, Alphas = alphas };
         RbeMatrix plain = RbeCompressor.Compress(weights, rows, columns, options);
         RbeMatrix calibrated = RbeCompressor.Compress(weights, rows, columns, options, Uncorrelated(columns), out _);
         AssertSameBits(plain, calibrated);
@@ -55,7 +56,8 @@ public sealed class CalibratedRoundingTests
         SecondMoment moment = CalibrationTests.Correlated(columns, 1000, 5);
         Calibration calibration = new(moment);
         RbeOptions options = new() { Tile = tile, Transform = transform, Format = format, Alphas = alphas };
-        RbeMatrix plain = RbeCompressor.Compress(weights, rows, columns, options), calibrated = RbeCompressor.Compress(weights, rows, columns, options, calibration, out CompressionReport report);
+        RbeMatrix plain = RbeCompressor.Compress(weights, rows, columns, options),
+            calibrated = RbeCompressor.Compress(weights, rows, columns, options, calibration, out CompressionReport report);
         Assert.Equal(RbeCompressor.Measure(plain, weights).Bits, report.Bits);
 
         // An eighth of the directions hold nearly all of the input's energy: feedback should leave well under 0.8 of the error.
@@ -122,10 +124,13 @@ public sealed class CalibratedRoundingTests
     {
         float[] weights = Numbers.Normal(64 * 64, 10);
         RbeFormat withDelta = RbeFormat.Quantized(4) with { Delta = RbeFormat.Sparse(64) };
-        Assert.Equal("delta", Assert.Throws<InvalidSettingException>(() => RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = withDelta }, Uncorrelated(64), out _)).Setting);
+        Assert.Equal("delta",
+            Assert.Throws<InvalidSettingException>(() =>
+            RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = withDelta }, Uncorrelated(64), out _)).Setting);
         Assert.Throws<ShapeMismatchException>(() => RbeCompressor.Compress(weights, 64, 64, new RbeOptions(), Uncorrelated(32), out _));
         weights[70] = float.NaN;
-        Assert.Throws<NonFiniteException>(() => RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = RbeFormat.Quantized(4) }, Uncorrelated(64), out _));
+        Assert.Throws<NonFiniteException>(() =>
+            RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = RbeFormat.Quantized(4) }, Uncorrelated(64), out _));
     }
 
     [Fact]
@@ -133,7 +138,8 @@ public sealed class CalibratedRoundingTests
     {
         float[] weights = Numbers.Normal(64 * 64, 11);
         RbeOptions options = new() { Format = RbeFormat.Sparse(300) };
-        Assert.Equal(RbeCompressor.Compress(weights, 64, 64, options).Coefficients, RbeCompressor.Compress(weights, 64, 64, options, Uncorrelated(64), out _).Coefficients);
+        Assert.Equal(RbeCompressor.Compress(weights, 64, 64, options).Coefficients,
+            RbeCompressor.Compress(weights, 64, 64, options, Uncorrelated(64), out _).Coefficients);
     }
 
     // One token along each axis: the second moment is a multiple of the identity, exactly.

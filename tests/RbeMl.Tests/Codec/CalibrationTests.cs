@@ -158,7 +158,8 @@ public sealed class CalibrationTests
     internal static float[] CorrelatedTokens(int features, int tokens, int seed)
     {
         int sources = Math.Max(2, features / 8);
-        float[] mix = Numbers.Normal(features * sources, seed), source = Numbers.Normal(tokens * sources, seed + 1), noise = Numbers.Normal(tokens * features, seed + 2, 0.5), x = new float[tokens * features];
+        float[] mix = Numbers.Normal(features * sources, seed), source = Numbers.Normal(tokens * sources, seed + 1),
+            noise = Numbers.Normal(tokens * features, seed + 2, 0.5), x = new float[tokens * features];
         for (int t = 0; t < tokens; t++)
         {
             for (int i = 0; i < features; i++)
@@ -175,7 +176,8 @@ public sealed class CalibrationTests
     private static double[] TransformedMoment(SecondMoment moment, TileTransform transform, int tile, int size, double damping)
     {
         int n = moment.Features;
-        double[] t = TransformMatrix.Analysis(transform, tile), mean = moment.Mean(), h = new double[size * size], left = new double[size * size], result = new double[size * size];
+        double[] t = TransformMatrix.Analysis(transform, tile), mean = moment.Mean(), h = new double[size * size],
+            left = new double[size * size], result = new double[size * size];
         double trace = 0;
         for (int i = 0; i < n; i++)
         {

@@ -94,7 +94,10 @@ public sealed unsafe class CodesAtPageEndTests
             Same((q, y, scratch) => q.MultiplyDecoded(first, count, x.Pointer, (float*)y, (float*)scratch));
             if (Avx2.IsSupported && Fma.IsSupported) Sums(8, (q, sums) => q.ProductAvx2(first, count, x.Pointer, (float*)sums));
             if (Avx512BW.IsSupported) Sums(16, (q, sums) => q.ProductAvx512(first, count, x.Pointer, (float*)sums));
-            if (Avx512Vbmi.IsSupported) Sums(tile == 32 || (tile == 64 && bits == 4) ? 8 : 16, (q, sums) => q.ProductWords(first, count, x.Pointer, (float*)sums));
+            if (Avx512Vbmi.IsSupported)
+            {
+                Sums(tile == 32 || (tile == 64 && bits == 4) ? 8 : 16, (q, sums) => q.ProductWords(first, count, x.Pointer, (float*)sums));
+            }
         }
 
         void Sums(int lanes, Action<QuantizedTiles, nint> product) => Same((q, y, scratch) =>

@@ -9,10 +9,12 @@ public class CompressorTests
     private static readonly RbeFormat[] s_formats =
     [
         RbeFormat.Sparse(100, SupportRule.TopK), RbeFormat.Sparse(100, SupportRule.Random(5)), RbeFormat.Sparse(100, SupportRule.LowFrequency),
-        RbeFormat.Sparse(100, SupportRule.Runs(4)), RbeFormat.Sparse(100, SupportRule.Runs(8)), RbeFormat.Sparse(100), RbeFormat.Quantized(3), RbeFormat.Quantized(4),
+        RbeFormat.Sparse(100, SupportRule.Runs(4)), RbeFormat.Sparse(100, SupportRule.Runs(8)), RbeFormat.Sparse(100), RbeFormat.Quantized(3),
+            RbeFormat.Quantized(4),
         RbeFormat.Quantized(5), RbeFormat.Quantized(6), RbeFormat.Quantized(7), RbeFormat.Quantized(8), RbeFormat.Seed(100),
         new QuantizedFormat(4) { Delta = RbeFormat.Sparse(32, SupportRule.TopK) }, new QuantizedFormat(5) { Delta = RbeFormat.Sparse(32) },
-        RbeFormat.Trellis(2), RbeFormat.Trellis(5) with { Outliers = 0 }, RbeFormat.Trellis(8), RbeFormat.Trellis(3) with { Delta = RbeFormat.Sparse(32, SupportRule.TopK) }, RbeFormat.Quantized(4) with { Outliers = 3 },
+        RbeFormat.Trellis(2), RbeFormat.Trellis(5) with { Outliers = 0 }, RbeFormat.Trellis(8),
+            RbeFormat.Trellis(3) with { Delta = RbeFormat.Sparse(32, SupportRule.TopK) }, RbeFormat.Quantized(4) with { Outliers = 3 },
     ];
 
     public static TheoryData<TileTransform, int> Layouts => TransformTests.All;
@@ -48,7 +50,9 @@ public class CompressorTests
     {
         const int rows = 65, columns = 33;
         float[] weights = Numbers.Normal(rows * columns, 2);
-        RbeMatrix matrix = RbeCompressor.Compress(weights, rows, columns, new RbeOptions { Tile = tile, Transform = transform, Format = RbeFormat.Sparse(tile * tile, SupportRule.TopK) });
+        RbeMatrix matrix =
+            RbeCompressor.Compress(weights, rows, columns,
+                new RbeOptions { Tile = tile, Transform = transform, Format = RbeFormat.Sparse(tile * tile, SupportRule.TopK) });
         Assert.False(matrix.HasAlphas);
         Assert.Equal(16, matrix.Support!.RunLength);
         Assert.InRange(RbeCompressor.RelativeError(weights, matrix.ToDense()), 0, 6e-8); // coefficients and cells are each rounded once to 2^-24
@@ -152,7 +156,8 @@ public class CompressorTests
         BasisFunctions basis = BasisFunctions.Get(TileTransform.Dct, 64);
         double[] image = new double[4096], cells = RbeMatrix.Widen(weights), ones = new double[4096], alphas = new double[8];
         Array.Fill(ones, 1);
-        RbeMatrix joint = RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = RbeFormat.Sparse(300, SupportRule.LowFrequency) }, out CompressionReport report);
+        RbeMatrix joint =
+            RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = RbeFormat.Sparse(300, SupportRule.LowFrequency) }, out CompressionReport report);
         new TileTransformer(TileTransform.Dct, 64).Forward(cells, image);
         AlphaSolver.Solve(basis.TransformedFunctions, image, ones, basis.Gram, alphas);
         double norm = TransformTests.Dot(image, image);
@@ -169,10 +174,13 @@ public class CompressorTests
         RbeCompressor.Compress(weights, 128, 128, new RbeOptions { Format = RbeFormat.Quantized(4) }, out CompressionReport plain);
         foreach (SupportRule rule in new[] { SupportRule.TopK, SupportRule.Runs(8), SupportRule.Random(), SupportRule.LowFrequency })
         {
-            RbeMatrix matrix = RbeCompressor.Compress(weights, 128, 128, new RbeOptions { Format = new QuantizedFormat(4) { Delta = RbeFormat.Sparse(256, rule) } }, out CompressionReport repaired);
+            RbeMatrix matrix =
+                RbeCompressor.Compress(weights, 128, 128,
+                    new RbeOptions { Format = new QuantizedFormat(4) { Delta = RbeFormat.Sparse(256, rule) } }, out CompressionReport repaired);
             Assert.NotNull(matrix.Base);
             Assert.Equal(256, matrix.Support!.CoefficientsPerTile);
-            Assert.True(repaired.RelativeError < 0.98 * plain.RelativeError, $"{rule}: {repaired.RelativeError} against {plain.RelativeError}"); // 1/16 of the energy is 3.2 % of the error
+            // 1/16 of the energy is 3.2 % of the error
+            Assert.True(repaired.RelativeError < 0.98 * plain.RelativeError, $"{rule}: {repaired.RelativeError} against {plain.RelativeError}");
         }
     }
 
@@ -196,7 +204,8 @@ public class CompressorTests
     }
 
     [Fact]
-    public void AnyShapeAndFormatRoundTrips() => Gen.Select(Gen.Int[1, 140], Gen.Int[1, 140], Gen.Int[0, s_formats.Length - 1], Gen.Enum<TileTransform>(), Gen.Bool).Sample(
+    public void AnyShapeAndFormatRoundTrips() =>
+        Gen.Select(Gen.Int[1, 140], Gen.Int[1, 140], Gen.Int[0, s_formats.Length - 1], Gen.Enum<TileTransform>(), Gen.Bool).Sample(
         (rows, columns, format, transform, alphas) =>
         {
             float[] weights = Numbers.Normal(rows * columns, rows * 1000 + columns);

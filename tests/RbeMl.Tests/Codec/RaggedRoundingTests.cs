@@ -4,7 +4,10 @@ using Xunit.Abstractions;
 
 namespace RbeMl.Tests.Codec;
 
-/// <summary>Tiles that lie partly outside the matrix: their coefficients stay of the size of the weights, so that rounding them costs no more than elsewhere.</summary>
+/// <summary>
+/// Tiles that lie partly outside the matrix: their coefficients stay of the size of the weights, so that rounding them costs no more than
+/// elsewhere.
+/// </summary>
 public sealed class RaggedRoundingTests(ITestOutputHelper output)
 {
     public static TheoryData<int, int, string> Cases()
@@ -24,7 +27,11 @@ public sealed class RaggedRoundingTests(ITestOutputHelper output)
     {
         Random random = new(3);
         float[] weights = new float[rows * columns];
-        for (int i = 0; i < weights.Length; i++) weights[i] = (float)(0.02 * Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()));
+        for (int i = 0; i < weights.Length; i++)
+        {
+            weights[i] = (float)(0.02 * Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()));
+        }
+
         RbeFormat rule = format switch
         {
             "runs16" => RbeFormat.Sparse(300),

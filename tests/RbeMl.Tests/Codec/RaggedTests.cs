@@ -7,7 +7,8 @@ public class RaggedTests
 {
     private static readonly RbeFormat[] s_formats =
     [
-        RbeFormat.Sparse(300, SupportRule.TopK), RbeFormat.Sparse(300), RbeFormat.Sparse(300, SupportRule.LowFrequency), RbeFormat.Sparse(300, SupportRule.Random(1)), RbeFormat.Seed(300),
+        RbeFormat.Sparse(300, SupportRule.TopK), RbeFormat.Sparse(300), RbeFormat.Sparse(300, SupportRule.LowFrequency),
+            RbeFormat.Sparse(300, SupportRule.Random(1)), RbeFormat.Seed(300),
         RbeFormat.Quantized(4), RbeFormat.Quantized(7), new QuantizedFormat(4) { Delta = RbeFormat.Sparse(64, SupportRule.TopK) },
         RbeFormat.Trellis(4), RbeFormat.Trellis(2) with { Delta = RbeFormat.Sparse(64, SupportRule.TopK) },
     ];
@@ -44,10 +45,11 @@ public class RaggedTests
     [Fact]
     public void FewCellsAreFittedByManyCoefficients()
     {
-        // 36 cells, 300 random places: least squares has a solution without error. Damping (0.03 of the share of cells, 36 / 4096) leaves its ratio to a direction's energy
-        // inside, which is 300 / 4096 on average: 0.36 %, and more of the weaker directions.
+        // 36 cells, 300 random places: least squares has a solution without error. Damping (0.03 of the share of cells, 36 / 4096) leaves
+        // its ratio to a direction's energy inside, which is 300 / 4096 on average: 0.36 %, and more of the weaker directions.
         float[] weights = Numbers.Normal(36, 3);
-        RbeCompressor.Compress(weights, 6, 6, new RbeOptions { Format = RbeFormat.Sparse(300, SupportRule.Random(1)), Alphas = false }, out CompressionReport report);
+        RbeCompressor.Compress(weights, 6, 6, new RbeOptions { Format = RbeFormat.Sparse(300, SupportRule.Random(1)), Alphas = false },
+            out CompressionReport report);
         Assert.InRange(report.RelativeError, 0, 0.01);
     }
 

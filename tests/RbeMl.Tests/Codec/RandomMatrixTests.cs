@@ -9,7 +9,8 @@ public class RandomMatrixTests
     public void SameSeedSameBits()
     {
         RbeOptions options = new() { Format = RbeFormat.Sparse(300) };
-        RbeMatrix a = RbeCompressor.CreateRandom(130, 70, options, 0.5, 7), b = RbeCompressor.CreateRandom(130, 70, options, 0.5, 7), c = RbeCompressor.CreateRandom(130, 70, options, 0.5, 8);
+        RbeMatrix a = RbeCompressor.CreateRandom(130, 70, options, 0.5, 7), b = RbeCompressor.CreateRandom(130, 70, options, 0.5, 7),
+            c = RbeCompressor.CreateRandom(130, 70, options, 0.5, 8);
         Assert.Equal(a.Coefficients, b.Coefficients);
         Assert.Equal(a.Support!.Starts.ToArray(), b.Support!.Starts.ToArray());
         Assert.NotEqual(a.Coefficients, c.Coefficients);
@@ -30,7 +31,8 @@ public class RandomMatrixTests
 
         // From an independent implementation of the documented algorithms; the sum passes through every branch of the normal generator many times.
         random = new DeterministicRandom(1, 2);
-        Assert.Equal([-2.0564657615786093, -1.0690534246531396, 1.1971730043981952, 0.591839609280182], Enumerable.Range(0, 4).Select(_ => random.NextNormal()).ToArray());
+        Assert.Equal([-2.0564657615786093, -1.0690534246531396, 1.1971730043981952, 0.591839609280182],
+            Enumerable.Range(0, 4).Select(_ => random.NextNormal()).ToArray());
         random = new DeterministicRandom(1, 2);
         double sum = 0;
         for (int i = 0; i < 100_000; i++) sum += random.NextNormal();
@@ -84,7 +86,9 @@ public class RandomMatrixTests
     [Fact]
     public void ImpossibleRequestsAreRefused()
     {
-        InvalidSettingException topK = Assert.Throws<InvalidSettingException>(() => RbeCompressor.CreateRandom(64, 64, new RbeOptions { Format = RbeFormat.Sparse(300, SupportRule.TopK) }, 1, 0));
+        InvalidSettingException topK =
+            Assert.Throws<InvalidSettingException>(() =>
+                RbeCompressor.CreateRandom(64, 64, new RbeOptions { Format = RbeFormat.Sparse(300, SupportRule.TopK) }, 1, 0));
         Assert.Contains("Runs", topK.Message);
         Assert.Throws<InvalidSettingException>(() => RbeCompressor.CreateRandom(64, 64, new RbeOptions { Format = RbeFormat.Quantized(4) }, 1, 0));
         Assert.Throws<InvalidSettingException>(() => RbeCompressor.CreateRandom(64, 64, new RbeOptions { Format = RbeFormat.Seed(4) }, 1, 0));

@@ -14,12 +14,14 @@ public sealed class RateTests
         {
             RateCurve[] curves = [.. Enumerable.Range(0, 4).Select(_ => Curve(random, 5))];
             double[] sensitivities = [.. curves.Select(_ => random.NextDouble() * 3)];
-            (double Bits, double Error)[] all = [.. Enumerable.Range(0, 625).Select(e => Total(curves, sensitivities, [e % 5, e / 5 % 5, e / 25 % 5, e / 125]))];
+            (double Bits, double Error)[] all =
+                [.. Enumerable.Range(0, 625).Select(e => Total(curves, sensitivities, [e % 5, e / 5 % 5, e / 25 % 5, e / 125]))];
             double least = all.Min(a => a.Bits), most = all.Max(a => a.Bits), finest = all.Min(a => a.Error), coarsest = all.Max(a => a.Error);
             for (int step = 0; step <= 4; step++)
             {
                 double budget = least + (step / 4.0 * (most - least)), error = finest + (step / 4.0 * (coarsest - finest));
-                RateAllocation byBits = RateAllocator.MinimizeError(curves, sensitivities, budget), byError = RateAllocator.MinimizeBits(curves, sensitivities, error * (1 + 1e-12));
+                RateAllocation byBits = RateAllocator.MinimizeError(curves, sensitivities, budget),
+                    byError = RateAllocator.MinimizeBits(curves, sensitivities, error * (1 + 1e-12));
                 Assert.Equal(all.Where(a => a.Bits <= budget).Min(a => a.Error), byBits.Error, 1e-12); // sums of four terms in another order
                 Assert.Equal(all.Where(a => a.Error <= error * (1 + 1e-12)).Min(a => a.Bits), byError.Bits, 1e-9);
                 Assert.Equal(Total(curves, sensitivities, byBits.Choices).Bits, byBits.Bits, 1e-9);
@@ -67,8 +69,11 @@ public sealed class RateTests
     {
         const int rows = 320, columns = 384;
         float[] weights = Numbers.Normal(rows * columns, 3);
-        RbeOptions[] candidates = [new() { Format = RbeFormat.Quantized(3), Alphas = false }, new() { Format = RbeFormat.Quantized(5) }, new() { Format = RbeFormat.Sparse(64, SupportRule.TopK) }];
-        RateCurve sample = RateCurve.Measure(weights, rows, columns, candidates, seed: 1, tiles: 6), again = RateCurve.Measure(weights, rows, columns, candidates, seed: 1, tiles: 6);
+        RbeOptions[] candidates =
+            [new() { Format = RbeFormat.Quantized(3), Alphas = false }, new() { Format = RbeFormat.Quantized(5) },
+                new() { Format = RbeFormat.Sparse(64, SupportRule.TopK) }];
+        RateCurve sample = RateCurve.Measure(weights, rows, columns, candidates, seed: 1, tiles: 6),
+            again = RateCurve.Measure(weights, rows, columns, candidates, seed: 1, tiles: 6);
         for (int c = 0; c < candidates.Length; c++)
         {
             RbeCompressor.Compress(weights, rows, columns, candidates[c], out CompressionReport report);
@@ -82,7 +87,8 @@ public sealed class RateTests
     }
 
     private static RateCurve Curve(Random random, int points) =>
-        new(100, [.. Enumerable.Range(1, points).Select(p => new RatePoint(new RbeOptions(), 100 * (p + random.NextDouble()), Math.Pow(2, -p) * (0.5 + random.NextDouble())))]);
+        new(100, [.. Enumerable.Range(1, points)
+            .Select(p => new RatePoint(new RbeOptions(), 100 * (p + random.NextDouble()), Math.Pow(2, -p) * (0.5 + random.NextDouble())))]);
 
     private static (double Bits, double Error) Total(RateCurve[] curves, double[] sensitivities, IReadOnlyList<int> choices)
     {

@@ -14,7 +14,8 @@ public class ShannonGuardTests
     {
         RbeFormat[] formats =
         [
-            RbeFormat.Seed(60), RbeFormat.Sparse(48), RbeFormat.Sparse(16, SupportRule.TopK), RbeFormat.Sparse(100, SupportRule.LowFrequency), RbeFormat.Sparse(1024), RbeFormat.Quantized(3),
+            RbeFormat.Seed(60), RbeFormat.Sparse(48), RbeFormat.Sparse(16, SupportRule.TopK), RbeFormat.Sparse(100, SupportRule.LowFrequency),
+                RbeFormat.Sparse(1024), RbeFormat.Quantized(3),
             RbeFormat.Quantized(4), RbeFormat.Quantized(6), RbeFormat.Quantized(8), new QuantizedFormat(4) { Delta = RbeFormat.Sparse(16) },
         ];
         foreach ((int rows, int columns, int tile) in new[] { (32, 32, 32), (128, 128, 32), (70, 130, 64) })
@@ -24,8 +25,11 @@ public class ShannonGuardTests
             {
                 foreach (RbeFormat format in formats)
                 {
-                    RbeCompressor.Compress(weights, rows, columns, new RbeOptions { Tile = tile, Transform = transform, Format = format }, out CompressionReport report);
-                    Assert.False(report.BeatsShannonGuard, FormattableString.Invariant($"{rows} x {columns} {transform} {format}: {report.RelativeError} at {report.BitsPerWeight} bits, floor {report.GuardFloor}"));
+                    RbeCompressor.Compress(weights, rows, columns, new RbeOptions { Tile = tile, Transform = transform, Format = format },
+                        out CompressionReport report);
+                    Assert.False(report.BeatsShannonGuard,
+                        FormattableString.Invariant(
+                        $"{rows} x {columns} {transform} {format}: {report.RelativeError} at {report.BitsPerWeight} bits, floor {report.GuardFloor}"));
                     Assert.InRange(report.GuardFloor, 0, report.ShannonFloor);
                 }
             }
@@ -89,7 +93,9 @@ public class ShannonGuardTests
         float[] weights = Numbers.Normal(side * side, 6, 0.02);
         foreach (TileTransform transform in new[] { TileTransform.Dct, TileTransform.Cdf97, TileTransform.None })
         {
-            RbeMatrix matrix = RbeCompressor.Compress(weights, side, side, new RbeOptions { Tile = side == 32 ? 32 : 64, Transform = transform, Format = RbeFormat.Sparse(16) });
+            RbeMatrix matrix =
+                RbeCompressor.Compress(weights, side, side,
+                    new RbeOptions { Tile = side == 32 ? 32 : 64, Transform = transform, Format = RbeFormat.Sparse(16) });
             foreach (double rate in new[] { 1.0, 2, 4 }) Assert.InRange(ShannonGuard.Floor(matrix, weights, rate) * Math.Pow(2, rate), least, 1);
         }
     }

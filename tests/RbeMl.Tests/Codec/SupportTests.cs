@@ -7,7 +7,8 @@ public class SupportTests
 {
     public static TheoryData<SupportKind, int> Rules => new()
     {
-        { SupportKind.TopK, 1 }, { SupportKind.Random, 1 }, { SupportKind.LowFrequency, 1 }, { SupportKind.Runs, 4 }, { SupportKind.Runs, 8 }, { SupportKind.Runs, 16 },
+        { SupportKind.TopK, 1 }, { SupportKind.Random, 1 }, { SupportKind.LowFrequency, 1 }, { SupportKind.Runs, 4 }, { SupportKind.Runs, 8 },
+            { SupportKind.Runs, 16 },
     };
 
     [Theory]
@@ -51,7 +52,9 @@ public class SupportTests
     public void TopKTakesTheLargest()
     {
         float[] weights = Numbers.Normal(64 * 64, 2);
-        RbeMatrix matrix = RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Alphas = false, Transform = TileTransform.None, Format = RbeFormat.Sparse(50, SupportRule.TopK) });
+        RbeMatrix matrix =
+            RbeCompressor.Compress(weights, 64, 64,
+                new RbeOptions { Alphas = false, Transform = TileTransform.None, Format = RbeFormat.Sparse(50, SupportRule.TopK) });
         int[] largest = [.. Enumerable.Range(0, 4096).OrderByDescending(e => Math.Abs(weights[e])).Take(50).Order()];
         Assert.Equal(largest, matrix.Support!.Starts.Select(s => (int)s));
         Assert.Equal(largest.Select(e => weights[e]), matrix.Coefficients);
@@ -61,8 +64,11 @@ public class SupportTests
     public void RunsTakeTheMostEnergy()
     {
         float[] weights = Numbers.Normal(64 * 64, 3);
-        RbeMatrix matrix = RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Alphas = false, Transform = TileTransform.None, Format = RbeFormat.Sparse(40, SupportRule.Runs(8)) });
-        int[] best = [.. Enumerable.Range(0, 512).Select(n => n / 64 * 512 + n % 64).OrderByDescending(s => Enumerable.Range(0, 8).Sum(o => weights[s + o * 64] * (double)weights[s + o * 64])).Take(5).Order()];
+        RbeMatrix matrix =
+            RbeCompressor.Compress(weights, 64, 64,
+                new RbeOptions { Alphas = false, Transform = TileTransform.None, Format = RbeFormat.Sparse(40, SupportRule.Runs(8)) });
+        int[] best = [.. Enumerable.Range(0, 512).Select(n => n / 64 * 512 + n % 64)
+            .OrderByDescending(s => Enumerable.Range(0, 8).Sum(o => weights[s + o * 64] * (double)weights[s + o * 64])).Take(5).Order()];
         Assert.Equal(best, matrix.Support!.Starts.Select(s => (int)s));
         for (int e = 0; e < 40; e++) Assert.Equal(weights[matrix.Support.PositionOf(0, e)], matrix.Coefficients[e]);
     }

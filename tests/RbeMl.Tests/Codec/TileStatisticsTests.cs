@@ -7,7 +7,8 @@ public class TileStatisticsTests
 {
     public static TheoryData<TileTransform, int, int, int> Shapes => new()
     {
-        { TileTransform.Dct, 64, 64, 32 }, { TileTransform.Haar, 70, 33, 32 }, { TileTransform.WalshHadamard, 100, 129, 64 }, { TileTransform.None, 40, 90, 32 }, { TileTransform.Dct, 5, 200, 128 },
+        { TileTransform.Dct, 64, 64, 32 }, { TileTransform.Haar, 70, 33, 32 }, { TileTransform.WalshHadamard, 100, 129, 64 },
+            { TileTransform.None, 40, 90, 32 }, { TileTransform.Dct, 5, 200, 128 },
     };
 
     [Theory]
@@ -16,7 +17,8 @@ public class TileStatisticsTests
     {
         float[] weights = Numbers.Normal(rows * columns, 1);
         for (int i = 0; i < weights.Length; i++) weights[i] += 0.5f; // something for the alphas to carry
-        foreach (RbeFormat format in new RbeFormat[] { RbeFormat.Sparse(64), RbeFormat.Quantized(4), RbeFormat.Quantized(3) with { Delta = RbeFormat.Sparse(16) } })
+        foreach (RbeFormat format in new RbeFormat[] { RbeFormat.Sparse(64), RbeFormat.Quantized(4),
+            RbeFormat.Quantized(3) with { Delta = RbeFormat.Sparse(16) } })
         {
             RbeMatrix matrix = RbeCompressor.Compress(weights, rows, columns, new RbeOptions { Tile = tile, Transform = transform, Format = format });
             TileStatistics statistics = TileStatistics.Of(matrix);
@@ -56,7 +58,10 @@ public class TileStatisticsTests
             for (int j = 0; j < matrix.Columns; j++)
             {
                 int tile = i / matrix.Tile * matrix.TileColumns + j / matrix.Tile, cell = i % matrix.Tile * matrix.Tile + j % matrix.Tile;
-                for (int k = 0; k < BasisFunctions.Count; k++) cells[i * matrix.Columns + j] += matrix.Alphas[tile * BasisFunctions.Count + k] * functions[k][cell];
+                for (int k = 0; k < BasisFunctions.Count; k++)
+                {
+                    cells[i * matrix.Columns + j] += matrix.Alphas[tile * BasisFunctions.Count + k] * functions[k][cell];
+                }
             }
         }
 
@@ -66,7 +71,11 @@ public class TileStatisticsTests
     private static double[] Energies(double[] dense, RbeMatrix matrix)
     {
         double[] energies = new double[matrix.TileCount];
-        for (int e = 0; e < dense.Length; e++) energies[e / matrix.Columns / matrix.Tile * matrix.TileColumns + e % matrix.Columns / matrix.Tile] += dense[e] * dense[e];
+        for (int e = 0; e < dense.Length; e++)
+        {
+            energies[e / matrix.Columns / matrix.Tile * matrix.TileColumns + e % matrix.Columns / matrix.Tile] += dense[e] * dense[e];
+        }
+
         return energies;
     }
 }

@@ -28,7 +28,9 @@ public class TransformChoiceTests
     {
         float[] weights = [.. WeightFamilies.Waves(Side, Side, new Random(1)).Zip(Numbers.Normal(Side * Side, 2, 0.02), (s, n) => s + n)];
         TileTransform[] others = [TileTransform.None, TileTransform.Haar, TileTransform.WalshHadamard, TileTransform.Dct, TileTransform.Cdf97];
-        TileTransform chosen = TransformChoice.Measure(weights, Side, Side, s_sparse with { Format = RbeFormat.Sparse(20, SupportRule.TopK), Alphas = false }, others, 16, 1, out IReadOnlyList<TransformScore> scores);
+        TileTransform chosen =
+            TransformChoice.Measure(weights, Side, Side, s_sparse with { Format = RbeFormat.Sparse(20, SupportRule.TopK), Alphas = false },
+                others, 16, 1, out IReadOnlyList<TransformScore> scores);
         Assert.Contains(chosen, new[] { TileTransform.Dct, TileTransform.Cdf97 });
         Assert.Equal(scores.MinBy(s => s.RelativeError)!.Transform, chosen);
     }
@@ -62,7 +64,8 @@ public class TransformChoiceTests
     public void TooFewTilesDecideNothing()
     {
         float[] constant = [.. Enumerable.Repeat(1f, 64 * 64)];
-        Assert.Equal(TileTransform.None, TransformChoice.Measure(constant, 64, 64, s_sparse, [TileTransform.None, TileTransform.Dct], 16, 1, out IReadOnlyList<TransformScore> scores));
+        Assert.Equal(TileTransform.None,
+            TransformChoice.Measure(constant, 64, 64, s_sparse, [TileTransform.None, TileTransform.Dct], 16, 1, out IReadOnlyList<TransformScore> scores));
         Assert.Equal(2, scores.Count);
         Assert.Equal(TileTransform.Dct, TransformChoice.Measure(new float[20 * 30], 20, 30, s_sparse));
     }

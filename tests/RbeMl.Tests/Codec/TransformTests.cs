@@ -93,7 +93,9 @@ public class TransformTests
             for (int j = 0; j < tile; j++)
             {
                 double x = (2.0 * j + 1) / tile - 1, y = (2.0 * i + 1) / tile - 1, d = Math.Sqrt(x * x + y * y);
-                double[] expected = [1, d, d * d, Math.Cos(Math.PI * x), Math.Cos(Math.PI * y), Math.Cos(2 * Math.PI * x), Math.Cos(2 * Math.PI * y), Math.Cos(Math.PI * x) * Math.Cos(Math.PI * y)];
+                double[] expected =
+                    [1, d, d * d, Math.Cos(Math.PI * x), Math.Cos(Math.PI * y), Math.Cos(2 * Math.PI * x), Math.Cos(2 * Math.PI * y),
+                        Math.Cos(Math.PI * x) * Math.Cos(Math.PI * y)];
                 for (int k = 0; k < 8; k++)
                 {
                     if (k != 1) Assert.Equal(expected[k], f[k][i * tile + j], 1e-14);

@@ -27,7 +27,8 @@ public class TrellisCodebookTests
         for (double p = 0.01; p < 0.995; p += 0.007)
         {
             double x = InverseNormal.Quantile(p), slope = (InverseNormal.Quantile(p + h) - InverseNormal.Quantile(p - h)) / (2 * h);
-            Assert.Equal(Math.Sqrt(2 * Math.PI) * Math.Exp(x * x / 2), slope, 1e-7 * slope * slope); // h² times the third derivative, which grows like the slope's cube
+            // h² times the third derivative, which grows like the slope's cube
+            Assert.Equal(Math.Sqrt(2 * Math.PI) * Math.Exp(x * x / 2), slope, 1e-7 * slope * slope);
         }
     }
 

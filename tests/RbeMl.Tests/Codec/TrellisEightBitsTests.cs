@@ -31,8 +31,8 @@ public sealed class TrellisEightBitsTests
                 double squares = 0, largest = codesOnly.AsSpan(first, Group).ToArray().Max(Math.Abs);
                 for (int e = first; e < first + Group; e++) squares += Math.Pow(expected[e] - actual[e], 2);
 
-                // One of the trial scales reaches 1.02 times the largest value with 127 steps, so that nothing is off by more than half of one, and the one that is
-                // taken has no larger error but for its rounding to fp16.
+                // One of the trial scales reaches 1.02 times the largest value with 127 steps, so that nothing is off by more than half of
+                // one, and the one that is taken has no larger error but for its rounding to fp16.
                 Assert.InRange(Math.Sqrt(squares / Group), 0, largest * ((1.02 / 254) + Math.Pow(2, -11)));
             }
         }

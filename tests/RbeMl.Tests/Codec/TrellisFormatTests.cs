@@ -5,8 +5,8 @@ namespace RbeMl.Tests.Codec;
 
 public class TrellisFormatTests
 {
-    // 65536 white weights: the spread of a squared error's mean is sqrt(2 / 65536) = 0.6 % of it, 0.3 % of the error itself. The published figures of this trellis
-    // are 0.2640, 0.1345, 0.0688, 0.0351 and 0.0184; a scale with headroom gains 1 .. 5 % where the table's ends matter.
+    // 65536 white weights: the spread of a squared error's mean is sqrt(2 / 65536) = 0.6 % of it, 0.3 % of the error itself. The published
+    // figures of this trellis are 0.2640, 0.1345, 0.0688, 0.0351 and 0.0184; a scale with headroom gains 1 .. 5 % where the table's ends matter.
     [Theory]
     [InlineData(2, 0.2646)]
     [InlineData(3, 0.1337)]
@@ -16,7 +16,8 @@ public class TrellisFormatTests
     public void ErrorsOnWhiteWeights(int bits, double error)
     {
         float[] weights = Numbers.Normal(256 * 256, bits, 0.02);
-        RbeCompressor.Compress(weights, 256, 256, new RbeOptions { Format = RbeFormat.Trellis(bits) with { Outliers = 0 }, Alphas = false }, out CompressionReport report);
+        RbeCompressor.Compress(weights, 256, 256, new RbeOptions { Format = RbeFormat.Trellis(bits) with { Outliers = 0 }, Alphas = false },
+            out CompressionReport report);
         Assert.InRange(report.RelativeError, 0.985 * error, 1.015 * error);
         Assert.Equal(bits + (16 + 64 / 16.0) / 4096, report.BitsPerWeight, 1e-12);
         Assert.InRange(report.RelativeError, Math.Pow(2, -bits), 1); // Shannon
@@ -39,14 +40,16 @@ public class TrellisFormatTests
     {
         float[] weights = Numbers.Normal(128 * 128, 4);
         for (int i = 0; i < 24; i++) weights[i * 677] *= 30;
-        double[] without = [.. new[] { 4, 5, 6 }.Select(bits => Error(RbeFormat.Trellis(bits) with { Outliers = 0 }))], with = [.. new[] { 4, 5, 6 }.Select(bits => Error(RbeFormat.Trellis(bits)))];
+        double[] without = [.. new[] { 4, 5, 6 }.Select(bits => Error(RbeFormat.Trellis(bits) with { Outliers = 0 }))],
+            with = [.. new[] { 4, 5, 6 }.Select(bits => Error(RbeFormat.Trellis(bits)))];
         Assert.All(with.Zip(without), pair => Assert.InRange(pair.First, 0, 0.3 * pair.Second));
         Assert.InRange(with[2], 0, 0.3 * with[0]); // a factor of 4, as on white weights
         Assert.True(Error(RbeFormat.Quantized(6) with { Outliers = 8 }) < 0.9 * Error(RbeFormat.Quantized(6)));
 
         double Error(RbeFormat format)
         {
-            RbeCompressor.Compress(weights, 128, 128, new RbeOptions { Format = format, Transform = TileTransform.None, Alphas = false }, out CompressionReport report);
+            RbeCompressor.Compress(weights, 128, 128, new RbeOptions { Format = format, Transform = TileTransform.None, Alphas = false },
+                out CompressionReport report);
             return report.RelativeError;
         }
     }
@@ -88,7 +91,8 @@ public class TrellisFormatTests
     {
         float[] weights = new float[64 * 64];
         weights[1234] = 3.25f;
-        RbeMatrix matrix = RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = RbeFormat.Trellis(2), Transform = TileTransform.None, Alphas = false });
+        RbeMatrix matrix =
+            RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = RbeFormat.Trellis(2), Transform = TileTransform.None, Alphas = false });
         Assert.Equal(weights, matrix.ToDense());
     }
 
@@ -96,7 +100,8 @@ public class TrellisFormatTests
     public void EightBitsAreQuantizedWithOutliers()
     {
         float[] weights = Numbers.Normal(64 * 64, 7);
-        RbeMatrix matrix = RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = RbeFormat.Trellis(8) }), same = RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = RbeFormat.Quantized(8) with { Outliers = 8 } });
+        RbeMatrix matrix = RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = RbeFormat.Trellis(8) }),
+            same = RbeCompressor.Compress(weights, 64, 64, new RbeOptions { Format = RbeFormat.Quantized(8) with { Outliers = 8 } });
         Assert.IsType<QuantizedTiles>(matrix.Base);
         Assert.Equal(same.ToDense(), matrix.ToDense());
     }
@@ -106,8 +111,11 @@ public class TrellisFormatTests
     {
         float[] weights = Numbers.Normal(128 * 128, 8);
         RbeCompressor.Compress(weights, 128, 128, new RbeOptions { Format = RbeFormat.Trellis(3) }, out CompressionReport plain);
-        RbeMatrix matrix = RbeCompressor.Compress(weights, 128, 128, new RbeOptions { Format = RbeFormat.Trellis(3) with { Delta = RbeFormat.Sparse(256, SupportRule.TopK) } }, out CompressionReport repaired);
+        RbeMatrix matrix =
+            RbeCompressor.Compress(weights, 128, 128,
+                new RbeOptions { Format = RbeFormat.Trellis(3) with { Delta = RbeFormat.Sparse(256, SupportRule.TopK) } }, out CompressionReport repaired);
         Assert.Equal(256, matrix.Support!.CoefficientsPerTile);
-        Assert.True(repaired.RelativeError < 0.9 * plain.RelativeError, $"{repaired.RelativeError} against {plain.RelativeError}"); // the largest sixteenth of the errors is about a third of their energy
+        // the largest sixteenth of the errors is about a third of their energy
+        Assert.True(repaired.RelativeError < 0.9 * plain.RelativeError, $"{repaired.RelativeError} against {plain.RelativeError}");
     }
 }

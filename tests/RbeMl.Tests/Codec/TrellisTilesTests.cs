@@ -132,7 +132,11 @@ public class TrellisTilesTests
         Assert.Equal("bits", Assert.Throws<InvalidSettingException>(() => Make(64, 1, one, 520)).Setting);
         Assert.Equal("tile", Assert.Throws<InvalidSettingException>(() => Make(48, 4, one, 1160)).Setting);
         Assert.Equal("scan", Assert.Throws<InvalidSettingException>(() => new TrellisTiles(64, 1, 4, (TrellisScan)2, one, new byte[2056])).Setting);
-        foreach (Half scale in new[] { Half.NaN, Half.PositiveInfinity, (Half)(-1) }) Assert.Equal("scale", Assert.Throws<InvalidSettingException>(() => Make(64, 4, [scale], 2056)).Setting);
+        foreach (Half scale in new[] { Half.NaN, Half.PositiveInfinity, (Half)(-1) })
+        {
+            Assert.Equal("scale", Assert.Throws<InvalidSettingException>(() => Make(64, 4, [scale], 2056)).Setting);
+        }
+
         TileOutliers wrong = new(32, 1, 1, [0], one);
         Assert.Throws<ShapeMismatchException>(() => new TrellisTiles(64, 1, 4, TrellisScan.RowMajor, one, new byte[2056], wrong));
         Assert.Throws<InvalidSettingException>(() => new TileOutliers(32, 1, 2, [4, 4], [Half.One, Half.One]));

@@ -52,8 +52,15 @@ public sealed unsafe class VectorProductTests
             double Tolerance(int row) => ((count * tile) + 4) * LaneCases.Rounding * bound[row];
             Check(y => q.MultiplyVector(first, count, y.X, y.Y, y.Scratch), "fused");
             Check(y => q.MultiplyDecoded(first, count, y.X, y.Y, y.Scratch), "decoded");
-            if (q is QuantizedTiles { Outliers: null } plain && Avx2.IsSupported && Fma.IsSupported) Check(y => AddSums(y, 8, s => plain.ProductAvx2(first, count, y.X, (float*)s)), "256 bits");
-            if (q is QuantizedTiles { Outliers: null } wide && Avx512BW.IsSupported) Check(y => AddSums(y, 16, s => wide.ProductAvx512(first, count, y.X, (float*)s)), "512 bits");
+            if (q is QuantizedTiles { Outliers: null } plain && Avx2.IsSupported && Fma.IsSupported)
+            {
+                Check(y => AddSums(y, 8, s => plain.ProductAvx2(first, count, y.X, (float*)s)), "256 bits");
+            }
+
+            if (q is QuantizedTiles { Outliers: null } wide && Avx512BW.IsSupported)
+            {
+                Check(y => AddSums(y, 16, s => wide.ProductAvx512(first, count, y.X, (float*)s)), "512 bits");
+            }
 
             void Check(Action<Memory> multiply, string what)
             {
@@ -86,7 +93,9 @@ public sealed unsafe class VectorProductTests
         byte[] codes = new byte[bits > 0 ? tiles * tile * tile * bits / 8 : TrellisTiles.CodeBytes(tile, tiles, -bits)];
         random.NextBytes(codes);
         Half[] scales = [.. Enumerable.Range(0, bits > 0 ? tiles * tile * tile / 64 : tiles).Select(_ => (Half)(0.1 + random.NextDouble()))];
-        TileOutliers outliers = new(tile, tiles, 3, [.. Enumerable.Range(0, 3 * tiles).Select(e => (ushort)(5 + (300 * e % 900) + (e / 3)))], [.. Enumerable.Range(0, 3 * tiles).Select(e => (Half)(7 - e))]);
+        TileOutliers outliers =
+            new(tile, tiles, 3, [.. Enumerable.Range(0, 3 * tiles).Select(e => (ushort)(5 + (300 * e % 900) + (e / 3)))],
+                [.. Enumerable.Range(0, 3 * tiles).Select(e => (Half)(7 - e))]);
         if (bits < 0) return new TrellisTiles(tile, tiles, -bits, bits == -2 ? TrellisScan.ColumnMajor : TrellisScan.RowMajor, scales, codes, outliers);
         return new QuantizedTiles(tile, tiles, bits, scales, codes, bits is 4 or 6 ? outliers : null);
     }

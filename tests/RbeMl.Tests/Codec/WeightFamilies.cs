@@ -8,7 +8,8 @@ internal static class WeightFamilies
 {
     public static readonly string[] Names =
     [
-        "white", "smooth", "smooth and noise", "rank 1", "rank 4", "constant", "mean and noise", "two values", "three values", "sixteen values", "uniform", "heavy tails", "scaled rows",
+        "white", "smooth", "smooth and noise", "rank 1", "rank 4", "constant", "mean and noise", "two values", "three values", "sixteen values",
+            "uniform", "heavy tails", "scaled rows",
         "scaled columns", "outliers", "one per cent", "dead rows", "half zero", "steps", "bf16", "basis functions",
     ];
 
@@ -61,7 +62,8 @@ internal static class WeightFamilies
     private static float[] LowRank(int rows, int columns, int rank, int seed)
     {
         float[] a = Numbers.Normal(rows * rank, seed + 2), b = Numbers.Normal(columns * rank, seed + 3);
-        return [.. Enumerable.Range(0, rows * columns).Select(i => Enumerable.Range(0, rank).Sum(k => a[(i / columns * rank) + k] * b[(i % columns * rank) + k]))];
+        return [.. Enumerable.Range(0, rows * columns)
+            .Select(i => Enumerable.Range(0, rank).Sum(k => a[(i / columns * rank) + k] * b[(i % columns * rank) + k]))];
     }
 
     // Every tile of 64 a sum of the eight functions.

@@ -45,7 +45,8 @@ public class WeightRangeTests
     {
         float[] ordinary = Numbers.Normal(Rows * Columns, 5);
         double expected = Error(format, ordinary, TileTransform.Dct)!.Value;
-        foreach (double size in new[] { 1e-44, 1e-42, 1e-38, 1e-30, 1e-20, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 0.02, 100, 1e3, 1e4, 1e5, 1e6, 1e12, 1e20, 1e30, 1e38 })
+        foreach (double size in new[] { 1e-44, 1e-42, 1e-38, 1e-30, 1e-20, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 0.02, 100, 1e3, 1e4, 1e5, 1e6,
+            1e12, 1e20, 1e30, 1e38 })
         {
             float[] weights = [.. ordinary.Select(w => (float)Math.Clamp(w * size, -float.MaxValue, float.MaxValue))];
             double? error = Error(format, weights, TileTransform.Dct);
@@ -118,7 +119,8 @@ public class WeightRangeTests
 
         TransformerConfig config = new() { Width = 64, Heads = 2, Layers = 1 };
         DenseBlockWeights dense = DenseBlockWeights.Gpt2Initialization(config, 1);
-        Assert.Equal("attention.output", Assert.Throws<WeightRangeException>(() => BlockWeights.Compress(dense with { Output = tiny }, config, options)).Matrix);
+        Assert.Equal("attention.output",
+            Assert.Throws<WeightRangeException>(() => BlockWeights.Compress(dense with { Output = tiny }, config, options)).Matrix);
     }
 
     [Theory]

@@ -14,7 +14,8 @@ public class EvaluatorTests
     // Coefficients large enough for logits that differ between ids and between models.
     private static TransformerModel<float> Model(ulong seed, TransformerConfig? config = null)
     {
-        TransformerModel<float> model = TransformerModel<float>.Create(config ?? s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) }, seed);
+        TransformerModel<float> model =
+            TransformerModel<float>.Create(config ?? s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) }, seed);
         foreach (ParameterSlice slice in model.Parameters.Slices.Where(s => s.Kind is ParameterKind.Embedding or ParameterKind.Coefficient))
         {
             foreach (ref float value in model.Parameters.Of(slice)) value *= 15;
@@ -30,7 +31,8 @@ public class EvaluatorTests
     }
 
     // Windows, one at a time, from Logits and the plain double formulas.
-    private static EvaluationResult Naive(TransformerModel<float> model, TransformerModel<float> reference, IEnumerable<int[]> sequences, int context, int stride)
+    private static EvaluationResult Naive(TransformerModel<float> model, TransformerModel<float> reference, IEnumerable<int[]> sequences,
+        int context, int stride)
     {
         using Workspace<float> workspace = new(1);
         double loss = 0, divergence = 0;
@@ -40,7 +42,8 @@ public class EvaluatorTests
             for (int start = 0, next = 1; next < sequence.Length; start += stride)
             {
                 int end = Math.Min(start + context, sequence.Length - 1), length = end - start;
-                float[] q = model.Logits(sequence.AsSpan(start, length), 1, length, workspace), p = reference.Logits(sequence.AsSpan(start, length), 1, length, workspace);
+                float[] q = model.Logits(sequence.AsSpan(start, length), 1, length, workspace),
+                    p = reference.Logits(sequence.AsSpan(start, length), 1, length, workspace);
                 for (; next <= end; next++)
                 {
                     ReadOnlySpan<float> row = q.AsSpan((next - 1 - start) * 45, 45), expected = p.AsSpan((next - 1 - start) * 45, 45);
@@ -54,7 +57,14 @@ public class EvaluatorTests
             }
         }
 
-        return new EvaluationResult { Tokens = tokens, Nll = loss / tokens, Top1Accuracy = (double)correct / tokens, Kl = divergence / tokens, Top1Agreement = (double)agreed / tokens };
+        return new EvaluationResult
+        {
+            Tokens = tokens,
+            Nll = loss / tokens,
+            Top1Accuracy = (double)correct / tokens,
+            Kl = divergence / tokens,
+            Top1Agreement = (double)agreed / tokens
+        };
     }
 
     [Theory]
@@ -119,7 +129,11 @@ public class EvaluatorTests
         using Evaluator evaluator = new(model, reference, new EvaluationOptions { Limit = limit, Stride = 5, BatchSize = 2 }, 1);
         EvaluationResult actual = evaluator.Evaluate(EvaluationData.FromSequences(sequences));
         List<int[]> first = [];
-        for (int s = 0, left = limit; s < sequences.Length && left > 0; left -= sequences[s++].Length - 1) first.Add(sequences[s][..Math.Min(sequences[s].Length, left + 1)]);
+        for (int s = 0, left = limit; s < sequences.Length && left > 0; left -= sequences[s++].Length - 1)
+        {
+            first.Add(sequences[s][..Math.Min(sequences[s].Length, left + 1)]);
+        }
+
         EvaluationResult expected = Naive(model, reference, first, 12, 5);
         Assert.Equal((Math.Min(limit, 51), expected.Tokens), (actual.Tokens, actual.Tokens));
         Assert.Equal(expected.Nll, actual.Nll, 1e-5);
@@ -204,7 +218,8 @@ public class EvaluatorTests
         Assert.Throws<TokenException>(() => EvaluationData.FromSequences([[1, 2], [3]]));
         Assert.Throws<TokenException>(() => EvaluationData.FromText("x", new ByteTokenizer()));
         using Evaluator evaluator = new(model);
-        Assert.Contains("Token id 45 (sequence 2, place 3)", Assert.Throws<TokenException>(() => evaluator.Evaluate(EvaluationData.FromSequences([[1, 2], [3, 4, 45]]))).Message, StringComparison.Ordinal);
+        Assert.Contains("Token id 45 (sequence 2, place 3)",
+            Assert.Throws<TokenException>(() => evaluator.Evaluate(EvaluationData.FromSequences([[1, 2], [3, 4, 45]]))).Message, StringComparison.Ordinal);
         model.Parameters.Of(model.Parameters.Find("embedding.tokens"))[5] = float.NaN;
         Assert.Equal("model", Assert.Throws<NonFiniteException>(() => evaluator.Evaluate(EvaluationData.FromSequences([[1, 2]]))).Where);
         using TransformerModel<float> sound = Model(1);

@@ -32,7 +32,8 @@ public sealed class ContainerTests : IDisposable
     {
         using RbeContainer file = RbeContainer.Open(path);
         Assert.Equal("test", file.Metadata.GetProperty("kind").GetString());
-        Assert.Equal([0x3FC00000, BitConverter.SingleToInt32Bits(float.NaN), int.MinValue, 0x40400000], file.Read<float>("weights", 2, 2).Select(BitConverter.SingleToInt32Bits));
+        Assert.Equal([0x3FC00000, BitConverter.SingleToInt32Bits(float.NaN), int.MinValue, 0x40400000],
+            file.Read<float>("weights", 2, 2).Select(BitConverter.SingleToInt32Bits));
         Assert.Equal([(Half)1, (Half)(-2)], file.Read<Half>("halves"));
         Assert.Equal([1, 2, 3], file.Read<byte>("codes", 3, 1, 1));
         Assert.Empty(file.Read<int>("empty", 0, 5));
@@ -126,7 +127,8 @@ public sealed class ContainerTests : IDisposable
         using RbeContainer file = RbeContainer.Open(Write());
         Assert.Contains("\"nothing\" is missing", Assert.Throws<RbeFileException>(() => file.Read<float>("nothing")).Message);
         Assert.Contains("\"weights\": expected i32, the file has f32 [2, 2]", Assert.Throws<RbeFileException>(() => file.Read<int>("weights")).Message);
-        Assert.Contains("\"weights\": expected f32 [4], the file has f32 [2, 2]", Assert.Throws<RbeFileException>(() => file.Read<float>("weights", 4)).Message);
+        Assert.Contains("\"weights\": expected f32 [4], the file has f32 [2, 2]",
+            Assert.Throws<RbeFileException>(() => file.Read<float>("weights", 4)).Message);
     }
 
     [Fact]
@@ -134,7 +136,8 @@ public sealed class ContainerTests : IDisposable
     {
         Assert.Throws<ShapeMismatchException>(() => RbeTensor.From("a", new float[3], 2, 2));
         string path = _folder.File("twice.rbe");
-        RbeFileException error = Assert.Throws<RbeFileException>(() => RbeContainerWriter.Write(path, [], [RbeTensor.From("a", new float[1]), RbeTensor.From("a", new float[1])]));
+        RbeFileException error =
+            Assert.Throws<RbeFileException>(() => RbeContainerWriter.Write(path, [], [RbeTensor.From("a", new float[1]), RbeTensor.From("a", new float[1])]));
         Assert.Contains("\"a\" is given twice", error.Message);
         Assert.False(File.Exists(path));
     }

@@ -29,7 +29,8 @@ public sealed class EarlierFileTests : IDisposable
         using ModelBundle bundle = ModelFile.Load(Unpack(name));
         using Workspace<float> workspace = new(1);
         int[] tokens = [3, 1, 4, 1, 5, 9, 2, 6];
-        AssertSame(name, "logits", bundle.Model.Logits(tokens, 1, tokens.Length, workspace).AsSpan(5 * bundle.Model.Config.Vocabulary, bundle.Model.Config.Vocabulary));
+        AssertSame(name, "logits",
+            bundle.Model.Logits(tokens, 1, tokens.Length, workspace).AsSpan(5 * bundle.Model.Config.Vocabulary, bundle.Model.Config.Vocabulary));
         int[]? ids = bundle.Tokenizer?.Encode("the cat sat on another dog");
         Assert.Equal(Text(name, "tokens"), ids?.Select(Number) ?? ["none"]);
 

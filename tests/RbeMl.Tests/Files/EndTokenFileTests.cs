@@ -32,7 +32,11 @@ public sealed class EndTokenFileTests : IDisposable
         HuggingFaceModel model = new(8, 16);
         model.Config["eos_token_id"] = JsonNode.Parse(config);
         string folder = model.Write(_folder.File("model"));
-        if (generation is not null) File.WriteAllText(Path.Combine(folder, "generation_config.json"), generation.Length == 0 ? "{}" : $"{{\"eos_token_id\": {generation}}}");
+        if (generation is not null)
+        {
+            File.WriteAllText(Path.Combine(folder, "generation_config.json"), generation.Length == 0 ? "{}" : $"{{\"eos_token_id\": {generation}}}");
+        }
+
         if (error is not null)
         {
             Assert.Contains(error, Assert.Throws<RbeFileException>(() => Gpt2Directory.Open(folder)).Message);
@@ -74,7 +78,9 @@ public sealed class EndTokenFileTests : IDisposable
         int[] ends = [7, 300];
         using TransformerModel<float> model = new(ScriptedModel.Create(320).GetWeights() with { Tokens = new ModelTokens { EndTokens = ends } });
         using (TransformerModel<float> copy = model.ToInference()) Assert.Equal(ends, copy.Tokens.EndTokens);
-        using (TransformerModel<float> copy = new(model.GetWeights().Recompress(new RbeMl.Codec.RbeOptions { Tile = 32, Format = RbeMl.Codec.RbeFormat.Quantized(8) }))) Assert.Equal(ends, copy.Tokens.EndTokens);
+        using (TransformerModel<float> copy =
+            new(model.GetWeights()
+                .Recompress(new RbeMl.Codec.RbeOptions { Tile = 32, Format = RbeMl.Codec.RbeFormat.Quantized(8) }))) Assert.Equal(ends, copy.Tokens.EndTokens);
         foreach (ITokenizer? tokenizer in new ITokenizer?[] { null, ScriptedModel.Bytes(Gpt2Tokenizer.EndOfText) })
         {
             string file = ScriptedModel.Save(_folder.File("model.rbe"), model, tokenizer), folder = _folder.File("dense"), single = _folder.File("again.rbe");

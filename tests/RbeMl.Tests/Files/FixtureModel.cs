@@ -27,7 +27,8 @@ internal static class FixtureModel
         TiedHead = true,
     };
 
-    public static BytePairTokenizer Tokenizer { get; } = new([new TokenPair('t', 'h'), new TokenPair(256, 'e'), new TokenPair(' ', 257), new TokenPair('i', 'n')]);
+    public static BytePairTokenizer Tokenizer { get; } =
+        new([new TokenPair('t', 'h'), new TokenPair(256, 'e'), new TokenPair(' ', 257), new TokenPair('i', 'n')]);
 
     public static void Save(string path)
     {
@@ -103,7 +104,8 @@ internal static class FixtureModel
     {
         int tiles = Tiles(rows, columns);
         return new RbeMatrix(
-            rows, columns, Tile, TileTransform.Dct, values.Floats(tiles * BasisFunctions.Count, 16), values.Support(tiles, coefficients, 1), values.Floats(tiles * coefficients, 1), null,
+            rows, columns, Tile, TileTransform.Dct, values.Floats(tiles * BasisFunctions.Count, 16), values.Support(tiles, coefficients, 1),
+            values.Floats(tiles * coefficients, 1), null,
             RbeFormat.Seed(coefficients));
     }
 
@@ -114,7 +116,9 @@ internal static class FixtureModel
         byte[] codes = values.Bytes(tiles * Tile * Tile * bits / 8);
         QuantizedFormat format = RbeFormat.Quantized(bits) with { Outliers = outliers, Delta = delta == 0 ? null : RbeFormat.Sparse(delta, SupportRule.TopK) };
         return new RbeMatrix(
-            rows, columns, Tile, transform, [], delta == 0 ? null : values.Support(tiles, delta, 1), values.Floats(tiles * delta, 4), new QuantizedTiles(Tile, tiles, bits, scales, codes, values.Outliers(tiles, outliers)), format);
+            rows, columns, Tile, transform, [], delta == 0 ? null
+            : values.Support(tiles, delta, 1), values.Floats(tiles * delta, 4),
+                new QuantizedTiles(Tile, tiles, bits, scales, codes, values.Outliers(tiles, outliers)), format);
     }
 
     private static RbeMatrix Trellis(Values values, int rows, int columns, int bits, TrellisScan scan, int outliers)
@@ -123,7 +127,8 @@ internal static class FixtureModel
         Half[] scales = [.. values.Floats(tiles, 16, 0.25f).Select(s => (Half)s)];
         byte[] codes = [.. values.Bytes(tiles * Tile * Tile * bits / 8), .. new byte[TrellisTiles.PadBytes]];
         return new RbeMatrix(
-            rows, columns, Tile, TileTransform.Cdf97, [], null, [], new TrellisTiles(Tile, tiles, bits, scan, scales, codes, values.Outliers(tiles, outliers)), RbeFormat.Trellis(bits) with { Outliers = outliers });
+            rows, columns, Tile, TileTransform.Cdf97, [], null, [],
+            new TrellisTiles(Tile, tiles, bits, scan, scales, codes, values.Outliers(tiles, outliers)), RbeFormat.Trellis(bits) with { Outliers = outliers });
     }
 
     private static int Tiles(int rows, int columns) => (rows + Tile - 1) / Tile * ((columns + Tile - 1) / Tile);
@@ -134,7 +139,8 @@ internal static class FixtureModel
         private ulong _state = 20;
 
         // Multiples of 1 / 128, divided by a power of two: within 1 / divisor of a middle.
-        public float[] Floats(int count, int divisor, float middle = 0) => [.. Enumerable.Range(0, count).Select(_ => middle + (Next(255) - 127) / (128f * divisor))];
+        public float[] Floats(int count, int divisor, float middle = 0) =>
+            [.. Enumerable.Range(0, count).Select(_ => middle + (Next(255) - 127) / (128f * divisor))];
 
         public byte[] Bytes(int count) => [.. Enumerable.Range(0, count).Select(_ => (byte)Next(256))];
 

@@ -16,7 +16,8 @@ public sealed class FixtureTests : IDisposable
 {
     private static readonly int[] Tokens = [258, 0, 101, 257, 32, 259];
 
-    private static readonly Dictionary<string, Func<TransformerModel<float>>> Models = new() { ["v1"] = FixtureModel.Create, ["v1-trellis"] = FixtureModel.CreateTrellis };
+    private static readonly Dictionary<string, Func<TransformerModel<float>>> Models =
+        new() { ["v1"] = FixtureModel.Create, ["v1-trellis"] = FixtureModel.CreateTrellis };
 
     private readonly TemporaryFolder _folder = new();
 
@@ -108,7 +109,8 @@ public sealed class FixtureTests : IDisposable
 
     internal static byte[] Read(string resource)
     {
-        using Stream stream = typeof(FixtureTests).Assembly.GetManifestResourceStream(resource) ?? throw new FileNotFoundException($"{resource} is not among the test's resources.");
+        using Stream stream = typeof(FixtureTests).Assembly.GetManifestResourceStream(resource)
+            ?? throw new FileNotFoundException($"{resource} is not among the test's resources.");
         using MemoryStream bytes = new();
         stream.CopyTo(bytes);
         return bytes.ToArray();

@@ -166,7 +166,9 @@ public sealed class FolderLayoutTests : IDisposable
         {
             HuggingFaceModel model = new(12, 24, tied);
             float[] expected = Expected(model);
-            foreach (HuggingFaceModel named in (HuggingFaceModel[])[model.Renamed(name => prefix + name), model.WithoutPrefix().Renamed(name => prefix + name), model.Renamed(name => name.Contains(".h.0.", StringComparison.Ordinal) ? prefix + name : name)])
+            foreach (HuggingFaceModel named in (HuggingFaceModel[])[model.Renamed(name => prefix + name),
+                model.WithoutPrefix().Renamed(name => prefix + name),
+                    model.Renamed(name => name.Contains(".h.0.", StringComparison.Ordinal) ? prefix + name : name)])
             {
                 using ModelBundle bundle = ModelSource.Load(named.Write(_folder.File("model")));
                 Assert.InRange(Numbers.RelativeError(expected, Logits(bundle.Model)), 0, Tolerance);
@@ -175,7 +177,8 @@ public sealed class FolderLayoutTests : IDisposable
             HuggingFaceModel twice = model.Renamed(name => name).With(prefix + "transformer.ln_f.bias", [12]);
             Assert.Contains($"\"ln_f.bias\" twice, as \"", Assert.Throws<RbeFileException>(() => ModelSource.Load(twice.Write(_folder.File("model")))).Message);
             HuggingFaceModel less = model.Renamed(name => prefix + name).Without(prefix + "transformer.h.1.ln_2.bias");
-            Assert.Contains($"lacks \"{prefix}transformer.h.1.ln_2.bias\"", Assert.Throws<RbeFileException>(() => ModelSource.Load(less.Write(_folder.File("model")))).Message);
+            Assert.Contains($"lacks \"{prefix}transformer.h.1.ln_2.bias\"",
+                Assert.Throws<RbeFileException>(() => ModelSource.Load(less.Write(_folder.File("model")))).Message);
         }
     }
 
@@ -250,10 +253,12 @@ public sealed class FolderLayoutTests : IDisposable
         model.Config["architectures"] = new JsonArray("GPT2LMHeadModel");
         ModelSource.Load(model.Write(_folder.File("model"))).Dispose();
         model.Config["architectures"] = new JsonArray("LlamaForCausalLM");
-        Assert.Contains("the architecture \"LlamaForCausalLM\"", Assert.Throws<RbeFileException>(() => ModelSource.Load(model.Write(_folder.File("model")))).Message);
+        Assert.Contains("the architecture \"LlamaForCausalLM\"",
+            Assert.Throws<RbeFileException>(() => ModelSource.Load(model.Write(_folder.File("model")))).Message);
         model.Config.Remove("architectures");
         HuggingFaceModel other = model.Renamed(name => name.Replace("attn.c_attn", "self_attn.qkv", StringComparison.Ordinal));
-        Assert.Contains("has no model_type, and its tensors", Assert.Throws<RbeFileException>(() => ModelSource.Load(other.Write(_folder.File("model")))).Message);
+        Assert.Contains("has no model_type, and its tensors",
+            Assert.Throws<RbeFileException>(() => ModelSource.Load(other.Write(_folder.File("model")))).Message);
     }
 
     [Fact]
@@ -273,7 +278,9 @@ public sealed class FolderLayoutTests : IDisposable
         TransformerConfig plain = bundle.Model.Config.WithDropout(0);
         double none = Loss(plain, dropping: true);
         Assert.Equal(none, Loss(bundle.Model.Config, dropping: false));
-        double[] each = [Loss(plain with { AttentionDropout = 0.25f }, true), Loss(plain with { EmbeddingDropout = 0.25f }, true), Loss(plain with { Dropout = 0.25f, AttentionDropout = 0, EmbeddingDropout = 0 }, true)];
+        double[] each =
+            [Loss(plain with { AttentionDropout = 0.25f }, true), Loss(plain with { EmbeddingDropout = 0.25f }, true),
+                Loss(plain with { Dropout = 0.25f, AttentionDropout = 0, EmbeddingDropout = 0 }, true)];
         Assert.Equal(4, each.Append(none).Distinct().Count());
         Assert.Equal(Loss(plain.WithDropout(0.25f), true), Loss(plain with { Dropout = 0.25f, AttentionDropout = 0.25f, EmbeddingDropout = 0.25f }, true));
         Assert.Throws<InvalidSettingException>(() => (plain with { EmbeddingDropout = 1 }).Validate());

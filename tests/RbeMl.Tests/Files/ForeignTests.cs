@@ -18,7 +18,8 @@ public sealed class ForeignTests : IDisposable
         string path = _folder.File(kind.Replace(' ', '-') + ".bin");
         byte[] bytes = kind switch
         {
-            "pointer" => Encoding.ASCII.GetBytes("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 548105171\n"),
+            "pointer" => Encoding.ASCII.GetBytes("version https://git-lfs.github.com/spec/v1\noid "
+                + "sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 548105171\n"),
             "zip archive" => Zip(),
             "GGUF model" => [.. "GGUF"u8, 3, 0, 0, 0, .. new byte[60]],
             "ONNX model" => [8, 7, 0x12, 7, .. "pytorch"u8, .. new byte[60]],
@@ -163,14 +164,16 @@ public sealed class ForeignTests : IDisposable
         CommandRun.Of("inspect", folder, "--reference", folder).Succeeds();
         CommandRun.Of("decompress", folder, "-o", _folder.File("dense")).Succeeds();
         CommandRun.Of("compress", folder, "-o", _folder.File("new.rbe")).Fails(2, "is compressed already");
-        CommandRun.Of("finetune", "--model", folder, "--text", text, "--steps", "1", "--batch", "2", "--context", "8", "--out", _folder.File("more")).Succeeds();
+        CommandRun.Of("finetune", "--model", folder, "--text", text, "--steps", "1", "--batch", "2", "--context", "8", "--out",
+            _folder.File("more")).Succeeds();
         CommandRun.Of("inspect", Directory.CreateDirectory(_folder.File("none")).FullName).Fails(1, "is a folder without a model.rbe");
     }
 
     [Fact]
     public void Weights_where_a_model_is_needed_and_the_reverse()
     {
-        string folder = new HuggingFaceModel(8, 16).Write(_folder.File("model")), file = _folder.File("model.rbe"), weights = Path.Combine(folder, "model.safetensors"), hidden = _folder.File("compressed");
+        string folder = new HuggingFaceModel(8, 16).Write(_folder.File("model")), file = _folder.File("model.rbe"),
+            weights = Path.Combine(folder, "model.safetensors"), hidden = _folder.File("compressed");
         CommandRun.Of("compress", folder, "-o", file).Succeeds();
         File.Copy(file, hidden);
         CommandRun.Of("generate", "--model", weights, "--tokens", "--prompt", "1").Fails(1, $"Give its folder, {folder}");

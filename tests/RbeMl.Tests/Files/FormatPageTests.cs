@@ -17,7 +17,8 @@ public sealed class FormatPageTests : IDisposable
     public void The_example_is_what_is_written()
     {
         string path = _folder.File("example.rbe");
-        RbeContainerWriter.Write(path, new JsonObject { ["kind"] = "example" }, [RbeTensor.From("a", new[] { 1f, -2.5f }, 2), RbeTensor.From("b", new byte[] { 0x88, 0xC6, 0xFA }, 1, 3)]);
+        RbeContainerWriter.Write(path, new JsonObject { ["kind"] = "example" },
+            [RbeTensor.From("a", new[] { 1f, -2.5f }, 2), RbeTensor.From("b", new byte[] { 0x88, 0xC6, 0xFA }, 1, 3)]);
         string dump = Dump(File.ReadAllBytes(path));
         Assert.True(Page.Contains($"```hexdump\n{dump}```\n", StringComparison.Ordinal), $"The example in FORMAT.md should be\n{dump}");
     }
@@ -38,7 +39,8 @@ public sealed class FormatPageTests : IDisposable
         string path = _folder.File("v1.rbe");
         File.WriteAllBytes(path, FixtureTests.Read(fixture));
         using RbeContainer file = RbeContainer.Open(path);
-        foreach (string key in Keys(file.Metadata).Concat(["metadata", "tensors", "name", "type", "shape", "offset", "bytes", "hash", "dense", "tensor", "report", "relativeError"]))
+        foreach (string key in Keys(file.Metadata)
+            .Concat(["metadata", "tensors", "name", "type", "shape", "offset", "bytes", "hash", "dense", "tensor", "report", "relativeError"]))
         {
             Assert.True(Page.Contains($"`{key}`", StringComparison.Ordinal), $"FORMAT.md does not explain the key `{key}`.");
         }

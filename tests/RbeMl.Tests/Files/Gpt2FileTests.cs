@@ -13,7 +13,8 @@ public sealed class Gpt2FileTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private static readonly TransformerConfig Small = new() { Width = 40, Heads = 4, Layers = 2, Vocabulary = 50, MaxSequenceLength = 12, Dropout = 0.1f, LayerNormEpsilon = 1e-6 };
+    private static readonly TransformerConfig Small =
+        new() { Width = 40, Heads = 4, Layers = 2, Vocabulary = 50, MaxSequenceLength = 12, Dropout = 0.1f, LayerNormEpsilon = 1e-6 };
 
     private static readonly RbeOptions Sparse = new() { Tile = 32, Format = RbeFormat.Sparse(64) };
 
@@ -32,7 +33,8 @@ public sealed class Gpt2FileTests : IDisposable
         if (kind == "delta")
         {
             RbeOptions options = new() { Tile = 32, Format = RbeFormat.Quantized(4) with { Delta = RbeFormat.Sparse(32, SupportRule.TopK) } };
-            BlockWeights[] blocks = [.. Enumerable.Range(0, 2).Select(i => BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(config, i), config, options))];
+            BlockWeights[] blocks =
+                [.. Enumerable.Range(0, 2).Select(i => BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(config, i), config, options))];
             model = new TransformerModel<float>(model.GetWeights() with { Blocks = blocks });
         }
 
@@ -102,7 +104,8 @@ public sealed class Gpt2FileTests : IDisposable
     {
         string path = _folder.File("model.rbe");
         ModelFile.Save(path, Make("untied"));
-        foreach (string name in new[] { "embedding.tokens", "embedding.positions", "head", "final.gamma", "blocks.1.ln2.beta", "blocks.0.attention.key.bias", "blocks.1.feedforward.expand.alphas", "blocks.0.attention.query.coefficients" })
+        foreach (string name in new[] { "embedding.tokens", "embedding.positions", "head", "final.gamma", "blocks.1.ln2.beta",
+            "blocks.0.attention.key.bias", "blocks.1.feedforward.expand.alphas", "blocks.0.attention.query.coefficients" })
         {
             string changed = Rewrite(path, t =>
             {

@@ -27,17 +27,24 @@ public sealed class HostileContainerTests : IDisposable
     [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4,\"hash\":\"2d\"}]}", "no checksum")]
     [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[0],\"offset\":-1,\"bytes\":0," + NoHash + "}]}", "no offset")]
     [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[0],\"offset\":0,\"bytes\":1e99," + NoHash + "}]}", "no bytes")]
-    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[0],\"offset\":0,\"bytes\":9223372036854775807," + NoHash + "}]}", "beyond its end")]
-    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[0],\"offset\":9223372036854775807,\"bytes\":0," + NoHash + "}]}", "beyond its end")]
+    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[0],\"offset\":0,\"bytes\":9223372036854775807,"
+        + NoHash + "}]}", "beyond its end")]
+    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[0],\"offset\":9223372036854775807,\"bytes\":0,"
+        + NoHash + "}]}", "beyond its end")]
     [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4}]}", "no checksum")]
     [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":5,\"offset\":0,\"bytes\":0," + NoHash + "}]}", "no shape")]
     [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[-1,-4],\"offset\":0,\"bytes\":4," + NoHash + "}]}", "wrong shape")]
-    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"f32\",\"shape\":[4],\"offset\":0,\"bytes\":4," + NoHash + "}]}", "does not need 4 bytes")]
-    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"f32\",\"shape\":[4611686018427387904,4],\"offset\":0,\"bytes\":0," + NoHash + "}]}", "does not need 0 bytes")]
+    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"f32\",\"shape\":[4],\"offset\":0,\"bytes\":4," + NoHash + "}]}",
+        "does not need 4 bytes")]
+    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"f32\",\"shape\":[4611686018427387904,4],\"offset\":0,\"bytes\":0,"
+        + NoHash + "}]}", "does not need 0 bytes")]
     [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[2],\"offset\":1,\"bytes\":2," + NoHash + "}]}", "starts at byte")]
-    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4," + NoHash + "},{\"name\":\"a\",\"type\":\"u8\",\"shape\":[0],\"offset\":64,\"bytes\":0," + NoHash + "}]}", "beyond its end")]
-    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[0],\"offset\":0,\"bytes\":0," + NoHash + "},{\"name\":\"a\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4," + NoHash + "}]}", "listed twice")]
-    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4," + NoHash + "},{\"name\":\"b\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4," + NoHash + "}]}", "starts at byte")]
+    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4," + NoHash
+        + "},{\"name\":\"a\",\"type\":\"u8\",\"shape\":[0],\"offset\":64,\"bytes\":0," + NoHash + "}]}", "beyond its end")]
+    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[0],\"offset\":0,\"bytes\":0," + NoHash
+        + "},{\"name\":\"a\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4," + NoHash + "}]}", "listed twice")]
+    [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4," + NoHash
+        + "},{\"name\":\"b\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4," + NoHash + "}]}", "starts at byte")]
     [InlineData("{\"metadata\":{},\"tensors\":[{\"name\":\"a\",\"type\":\"u8\",\"shape\":[2],\"offset\":0,\"bytes\":2," + NoHash + "}]}", "its tensors end at")]
     public void A_wrong_header_is_refused(string header, string message)
     {
@@ -86,7 +93,9 @@ public sealed class HostileContainerTests : IDisposable
     public void What_a_later_minor_version_adds_is_ignored()
     {
         string hash = XxHash3.HashToUInt64([1, 2, 3, 4]).ToString("x16");
-        string header = "{\"later\":{\"a\":[1]},\"metadata\":{\"new\":null,\"kind\":\"x\"},\"tensors\":[{\"unit\":\"mm\",\"name\":\"a\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4,\"hash\":\"" + hash + "\"}]}";
+        string header =
+            "{\"later\":{\"a\":[1]},\"metadata\":{\"new\":null,\"kind\":\"x\"},"
+            + "\"tensors\":[{\"unit\":\"mm\",\"name\":\"a\",\"type\":\"u8\",\"shape\":[4],\"offset\":0,\"bytes\":4,\"hash\":\"" + hash + "\"}]}";
         using RbeContainer file = RbeContainer.Open(Craft(Encoding.UTF8.GetBytes(header)));
         Assert.Equal([1, 2, 3, 4], file.Read<byte>("a", 4));
         Assert.Equal("x", file.Metadata.GetProperty("kind").GetString());

@@ -68,7 +68,9 @@ public sealed class HuggingFaceHostileTests : IDisposable
     [Fact]
     public void Values_that_are_not_finite_are_named_with_their_place()
     {
-        foreach ((string name, float value) in new[] { ("transformer.wte.weight", float.NaN), ("transformer.h.1.attn.c_attn.weight", float.PositiveInfinity), ("transformer.h.0.mlp.c_proj.bias", float.NegativeInfinity), ("lm_head.weight", float.NaN), ("transformer.ln_f.weight", float.NaN) })
+        foreach ((string name, float value) in new[] { ("transformer.wte.weight", float.NaN),
+            ("transformer.h.1.attn.c_attn.weight", float.PositiveInfinity), ("transformer.h.0.mlp.c_proj.bias", float.NegativeInfinity),
+                ("lm_head.weight", float.NaN), ("transformer.ln_f.weight", float.NaN) })
         {
             foreach (SafetensorsElement element in (SafetensorsElement[])[SafetensorsElement.F32, SafetensorsElement.F16])
             {

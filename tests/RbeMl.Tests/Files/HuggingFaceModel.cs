@@ -3,7 +3,10 @@ using RbeMl.Files;
 
 namespace RbeMl.Tests.Files;
 
-/// <summary>A made-up GPT-2 of two layers with 30 tokens and 9 positions, in Hugging Face's names and [in, out] maps; written apart from the product's export.</summary>
+/// <summary>
+/// A made-up GPT-2 of two layers with 30 tokens and 9 positions, in Hugging Face's names and [in, out] maps; written apart from the
+/// product's export.
+/// </summary>
 internal sealed class HuggingFaceModel
 {
     public HuggingFaceModel(int Width, int Hidden, bool tied = true)
@@ -13,7 +16,8 @@ internal sealed class HuggingFaceModel
         Add("transformer.wpe.weight", 9, Width);
         for (int l = 0; l < 2; l++)
         {
-            foreach ((string part, int inputs, int outputs) in ((string, int, int)[])[("attn.c_attn", Width, 3 * Width), ("attn.c_proj", Width, Width), ("mlp.c_fc", Width, Hidden), ("mlp.c_proj", Hidden, Width)])
+            foreach ((string part, int inputs, int outputs) in ((string, int, int)[])[("attn.c_attn", Width, 3 * Width),
+                ("attn.c_proj", Width, Width), ("mlp.c_fc", Width, Hidden), ("mlp.c_proj", Hidden, Width)])
             {
                 Add($"transformer.h.{l}.{part}.weight", inputs, outputs);
                 Add($"transformer.h.{l}.{part}.bias", outputs);
@@ -60,12 +64,16 @@ internal sealed class HuggingFaceModel
 
     public HuggingFaceModel Renamed(Func<string, string> name) => new(Config.DeepClone().AsObject(), Tensors.ToDictionary(t => name(t.Key), t => t.Value));
 
-    public HuggingFaceModel Linear() => new(Config, Tensors.ToDictionary(t => t.Key, t => t.Key.Contains(".c_", StringComparison.Ordinal) && t.Value.Shape.Length == 2 ? Transpose(t.Value) : t.Value));
+    public HuggingFaceModel Linear() =>
+        new(Config, Tensors.ToDictionary(t => t.Key, t => t.Key.Contains(".c_", StringComparison.Ordinal) && t.Value.Shape.Length == 2
+            ? Transpose(t.Value) : t.Value));
 
-    public HuggingFaceModel WithoutPrefix() => new(Config, Tensors.ToDictionary(t => t.Key.Replace("transformer.", "", StringComparison.Ordinal), t => t.Value));
+    public HuggingFaceModel WithoutPrefix() =>
+        new(Config, Tensors.ToDictionary(t => t.Key.Replace("transformer.", "", StringComparison.Ordinal), t => t.Value));
 
     public HuggingFaceModel With(string name, long[] shape) =>
-        new(Config.DeepClone().AsObject(), new Dictionary<string, (long[], float[])>(Tensors) { [name] = (shape, new float[shape.Aggregate(1L, (a, b) => a * b)]) });
+        new(Config.DeepClone().AsObject(),
+            new Dictionary<string, (long[], float[])>(Tensors) { [name] = (shape, new float[shape.Aggregate(1L, (a, b) => a * b)]) });
 
     public HuggingFaceModel Without(string name) => new(Config.DeepClone().AsObject(), Tensors.Where(t => t.Key != name).ToDictionary());
 
@@ -73,7 +81,8 @@ internal sealed class HuggingFaceModel
     {
         Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, "config.json"), Config.ToJsonString());
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), Tensors.Select(t => SafetensorsSource.From(t.Key, t.Value.Values, t.Value.Shape, element)), Metadata);
+        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"),
+            Tensors.Select(t => SafetensorsSource.From(t.Key, t.Value.Values, t.Value.Shape, element)), Metadata);
         return folder;
     }
 

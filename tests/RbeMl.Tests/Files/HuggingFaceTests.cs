@@ -55,7 +55,8 @@ public sealed class HuggingFaceTests : IDisposable
             for (int i = 0; i < 10; i++) Assert.Equal(contract[(i * 6) + o], block.DownProjection[(o * 10) + i]);
         }
 
-        Assert.Equal(model.Tensors["transformer.h.1.attn.c_attn.bias"].Values, (float[])[.. block.Vectors.QueryBias, .. block.Vectors.KeyBias, .. block.Vectors.ValueBias]);
+        Assert.Equal(model.Tensors["transformer.h.1.attn.c_attn.bias"].Values,
+            (float[])[.. block.Vectors.QueryBias, .. block.Vectors.KeyBias, .. block.Vectors.ValueBias]);
         Assert.Equal(model.Tensors["transformer.h.1.ln_2.weight"].Values, block.Vectors.Gamma2);
         Assert.Equal(model.Tensors["transformer.ln_f.bias"].Values, directory.ReadFinalNorm().Beta);
         Assert.Null(directory.ReadHead());
@@ -127,7 +128,19 @@ public sealed class HuggingFaceTests : IDisposable
     [Fact]
     public void Compressed_models_and_norms_are_written_decoded()
     {
-        TransformerConfig config = new() { Width = 40, Heads = 4, Layers = 2, Vocabulary = 300, MaxSequenceLength = 12, LayerNorm = LayerNormStorage.Compressed, Gelu = GeluKind.Erf, Dropout = 0.25f, LayerNormEpsilon = 1e-6 };
+        TransformerConfig config =
+            new()
+            {
+                Width = 40,
+                Heads = 4,
+                Layers = 2,
+                Vocabulary = 300,
+                MaxSequenceLength = 12,
+                LayerNorm = LayerNormStorage.Compressed,
+                Gelu = GeluKind.Erf,
+                Dropout = 0.25f,
+                LayerNormEpsilon = 1e-6
+            };
         RbeOptions options = new() { Tile = 32, Format = RbeFormat.Sparse(64) };
         using TransformerModel<float> model = TransformerModel<float>.Create(config, options, 3, options);
         BytePairTokenizer tokenizer = BytePairTokenizer.Train("to be or not to be", 270);
@@ -150,7 +163,8 @@ public sealed class HuggingFaceTests : IDisposable
     [Fact]
     public void Folders_of_others_are_not_replaced_and_failures_leave_nothing()
     {
-        string theirs = new HuggingFaceModel(8, 16).Write(_folder.File("theirs")), ours = _folder.File("ours"), empty = Directory.CreateDirectory(_folder.File("empty")).FullName;
+        string theirs = new HuggingFaceModel(8, 16).Write(_folder.File("theirs")), ours = _folder.File("ours"),
+            empty = Directory.CreateDirectory(_folder.File("empty")).FullName;
         using ModelBundle bundle = ModelSource.Load(theirs);
         Assert.Contains("holds other files", Assert.Throws<RbeFileException>(() => Gpt2Directory.Save(theirs, bundle.Model)).Message);
         Gpt2Directory.Save(empty, bundle.Model);
@@ -164,7 +178,8 @@ public sealed class HuggingFaceTests : IDisposable
         Assert.Throws<NonFiniteException>(() => Gpt2Directory.Save(ours, bundle.Model));
         Assert.Throws<NonFiniteException>(() => Gpt2Directory.Save(_folder.File("new"), bundle.Model));
         Assert.Equal(before, File.ReadAllBytes(Path.Combine(ours, "model.safetensors")));
-        Assert.Contains("is a file", Assert.Throws<RbeFileException>(() => Gpt2Directory.Save(_folder.Write("file", ""), ModelSource.Load(theirs).Model)).Message);
+        Assert.Contains("is a file",
+            Assert.Throws<RbeFileException>(() => Gpt2Directory.Save(_folder.Write("file", ""), ModelSource.Load(theirs).Model)).Message);
         Assert.Equal(["empty", "file", "ours", "theirs"], Directory.GetFileSystemEntries(_folder.Path).Select(Path.GetFileName).Order());
     }
 
@@ -179,7 +194,8 @@ public sealed class HuggingFaceTests : IDisposable
         using ModelBundle again = ModelSource.Load(copy);
         Assert.Equal(Logits(bundle.Model), Logits(again.Model));
         string[] ignored = ["_name_or_path", "n_inner", Gpt2ConfigJson.WriterKey];
-        JsonObject first = JsonNode.Parse(File.ReadAllText(Path.Combine(source, "config.json")))!.AsObject(), second = JsonNode.Parse(File.ReadAllText(Path.Combine(copy, "config.json")))!.AsObject();
+        JsonObject first = JsonNode.Parse(File.ReadAllText(Path.Combine(source, "config.json")))!.AsObject(),
+            second = JsonNode.Parse(File.ReadAllText(Path.Combine(copy, "config.json")))!.AsObject();
         foreach ((string key, JsonNode? value) in first.Where(entry => !ignored.Contains(entry.Key)))
         {
             if (value!.GetValueKind() == System.Text.Json.JsonValueKind.Number) Assert.Equal((double)value, (double)second[key]!);

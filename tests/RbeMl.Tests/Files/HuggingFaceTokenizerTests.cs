@@ -57,7 +57,8 @@ public sealed class HuggingFaceTokenizerTests : IDisposable
     [SharedDataFact]
     public void Gpt2s_own_tokenizer_gives_its_ids()
     {
-        Gpt2Tokenizer tokenizer = Gpt2TokenizerFiles.Load(SharedData.PathOf("gpt2-tokenizer", "encoder.json"), SharedData.PathOf("gpt2-tokenizer", "vocab.bpe"));
+        Gpt2Tokenizer tokenizer =
+            Gpt2TokenizerFiles.Load(SharedData.PathOf("gpt2-tokenizer", "encoder.json"), SharedData.PathOf("gpt2-tokenizer", "vocab.bpe"));
         Assert.Equal(50257, tokenizer.Vocabulary);
         Assert.Equal([15496, 995], tokenizer.Encode("Hello world"));
         Assert.Equal(50256, Assert.Single(tokenizer.Special).Value);
@@ -73,7 +74,8 @@ public sealed class HuggingFaceTokenizerTests : IDisposable
         }
 
         string text = File.ReadAllText(SharedData.PathOf("text", "tinyshakespeare.txt"))[..60_000]
-            + " It's we'll  12\u00bd\u00b2 na\u00efve\u00a0\u4e16\u754c \ud83d\ude00\ud83d\ude00 \ud835\udc00\ud835\udc01a \r\n\t x   " + new string('-', 150) + new string(' ', 90) + "end" + new string('\n', 70);
+            + " It's we'll  12\u00bd\u00b2 na\u00efve\u00a0\u4e16\u754c \ud83d\ude00\ud83d\ude00 \ud835\udc00\ud835\udc01a \r\n\t x   "
+            + new string('-', 150) + new string(' ', 90) + "end" + new string('\n', 70);
         List<int> expected = [];
         foreach (string piece in Pieces(text))
         {
@@ -100,7 +102,8 @@ public sealed class HuggingFaceTokenizerTests : IDisposable
         Assert.InRange(compact, 1, 700_000);
         Gpt2TokenizerFiles.Save(_folder.Path, tokenizer);
         Assert.Equal(tokenizer.Merges, Gpt2TokenizerFiles.LoadFolder(_folder.Path)!.Merges);
-        Assert.Equal(File.ReadAllText(SharedData.PathOf("gpt2-tokenizer", "vocab.bpe")).TrimEnd(), File.ReadAllText(_folder.File(Gpt2TokenizerFiles.MergesName)).TrimEnd());
+        Assert.Equal(File.ReadAllText(SharedData.PathOf("gpt2-tokenizer", "vocab.bpe")).TrimEnd(),
+            File.ReadAllText(_folder.File(Gpt2TokenizerFiles.MergesName)).TrimEnd());
     }
 
     [SharedDataFact]
@@ -124,8 +127,10 @@ public sealed class HuggingFaceTokenizerTests : IDisposable
     // GPT-2's pattern. .NET's \p{L} sees halves of surrogate pairs, so characters beyond the basic plane are replaced by ones of their kind and put back.
     private static IEnumerable<string> Pieces(string text)
     {
-        string plain = string.Concat(text.EnumerateRunes().Select(rune => rune.IsBmp ? rune.ToString() : System.Text.Rune.IsLetter(rune) ? "\u5b57\u5b57" : "++"));
-        foreach (System.Text.RegularExpressions.Match match in System.Text.RegularExpressions.Regex.Matches(plain, @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"))
+        string plain = string.Concat(text.EnumerateRunes()
+            .Select(rune => rune.IsBmp ? rune.ToString() : System.Text.Rune.IsLetter(rune) ? "\u5b57\u5b57" : "++"));
+        foreach (System.Text.RegularExpressions.Match match in System.Text.RegularExpressions.Regex.Matches(plain,
+            @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"))
         {
             yield return text.Substring(match.Index, match.Length);
         }

@@ -29,11 +29,17 @@ public sealed class KilledTests : IDisposable
             found.Add(gone ? "gone" : KilledWork.Find(work, folder));
             if (work == KilledWork.Run) Assert.Equal("old", EarlierOrCurrent(folder)); // whatever happens, the earlier run's model is there
 
-            if (gone) Assert.Throws<InvalidOperationException>(() => AtomicFolder.Write(Path.Combine(folder, "a"), _ => true, _ => throw new InvalidOperationException("the next write fails too")));
+            if (gone)
+            {
+                Assert.Throws<InvalidOperationException>(() =>
+                    AtomicFolder.Write(Path.Combine(folder, "a"), _ => true, _ => throw new InvalidOperationException("the next write fails too")));
+            }
+
             Assert.Contains(KilledWork.Find(work, folder), new[] { "old", "new" });
             KilledWork.Do(work, folder, "new");
             Assert.Equal("new", KilledWork.Find(work, folder));
-            Assert.DoesNotContain(Directory.GetFileSystemEntries(folder, "*", SearchOption.AllDirectories), entry => Path.GetFileName(entry).Contains("rbeml-", StringComparison.Ordinal));
+            Assert.DoesNotContain(Directory.GetFileSystemEntries(folder, "*", SearchOption.AllDirectories),
+                entry => Path.GetFileName(entry).Contains("rbeml-", StringComparison.Ordinal));
             if (ended) break;
         }
 
@@ -46,10 +52,12 @@ public sealed class KilledTests : IDisposable
     [Fact]
     public void What_living_processes_have_is_never_removed()
     {
-        string file = TemporaryNames.New(_folder.Path, "a.txt", TemporaryNames.Temporary), folder = TemporaryNames.New(_folder.Path, "b", TemporaryNames.Temporary);
+        string file = TemporaryNames.New(_folder.Path, "a.txt", TemporaryNames.Temporary),
+            folder = TemporaryNames.New(_folder.Path, "b", TemporaryNames.Temporary);
         File.WriteAllText(file, "half");
         Directory.CreateDirectory(folder);
-        string[] dead = [.. new[] { file, folder }.Select(path => path.Replace($"rbeml-{Environment.ProcessId}-", $"rbeml-{int.MaxValue}-", StringComparison.Ordinal))];
+        string[] dead =
+            [.. new[] { file, folder }.Select(path => path.Replace($"rbeml-{Environment.ProcessId}-", $"rbeml-{int.MaxValue}-", StringComparison.Ordinal))];
         File.WriteAllText(dead[0], "half");
         Directory.CreateDirectory(Path.Combine(dead[1], "deep"));
         string[] others = [_folder.Write(".a.tmp", "a user's"), _folder.Write(".a.rbeml-x.tmp", "a user's"), _folder.Write("rbeml-notes.tmp", "a user's")];
@@ -84,7 +92,11 @@ public sealed class KilledTests : IDisposable
         if (OperatingSystem.IsWindows()) return; // counts characters, of the whole path
         AtomicFile.WriteText(_folder.File(name), "new");
         Assert.Equal("new", File.ReadAllText(_folder.File(name)));
-        for (int i = 0; i < 2; i++) AtomicFolder.Write(_folder.File(name + "/../" + new string('b', 255)), _ => true, folder => File.WriteAllText(Path.Combine(folder, "x"), "x"));
+        for (int i = 0; i < 2; i++)
+        {
+            AtomicFolder.Write(_folder.File(name + "/../" + new string('b', 255)), _ => true, folder => File.WriteAllText(Path.Combine(folder, "x"), "x"));
+        }
+
         Assert.Equal(2, Directory.GetFileSystemEntries(_folder.Path).Length);
     }
 

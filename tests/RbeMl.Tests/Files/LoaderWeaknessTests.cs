@@ -75,7 +75,12 @@ public sealed class LoaderWeaknessTests : IDisposable
     public void A_count_of_merges_takes_no_memory()
     {
         // 1,000 merges that double a token each: 2^1000 bytes, were it not for the limit of a token.
-        JsonObject json = new() { ["kind"] = "bpe", ["merges"] = new JsonArray([.. Enumerable.Range(0, 1000).SelectMany(i => new JsonNode?[] { i == 0 ? 97 : 255 + i, i == 0 ? 97 : 255 + i })]) };
+        JsonObject json =
+            new()
+            {
+                ["kind"] = "bpe",
+                ["merges"] = new JsonArray([.. Enumerable.Range(0, 1000).SelectMany(i => new JsonNode?[] { i == 0 ? 97 : 255 + i, i == 0 ? 97 : 255 + i })])
+            };
         Assert.Contains("more than", Assert.Throws<TokenException>(() => TokenizerJson.Load(System.Text.Json.JsonSerializer.SerializeToElement(json))).Message);
     }
 
@@ -99,10 +104,12 @@ public sealed class LoaderWeaknessTests : IDisposable
                 ["bytes"] = new JsonArray([.. Enumerable.Range(0, 256).Select(id => (JsonNode)id)]),
                 ["special"] = new JsonObject(),
             };
-            Assert.Contains("bytes together", Assert.Throws<TokenException>(() => TokenizerJson.Load(System.Text.Json.JsonSerializer.SerializeToElement(json))).Message);
+            Assert.Contains("bytes together",
+                Assert.Throws<TokenException>(() => TokenizerJson.Load(System.Text.Json.JsonSerializer.SerializeToElement(json))).Message);
         }
 
-        TokenException gap = Assert.Throws<TokenException>(() => new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int> { ["<end>"] = 1_000_000 }));
+        TokenException gap =
+            Assert.Throws<TokenException>(() => new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int> { ["<end>"] = 1_000_000 }));
         Assert.Contains("id 1000000", gap.Message);
         Assert.Contains("257 tokens", gap.Message);
     }
@@ -122,12 +129,18 @@ public sealed class LoaderWeaknessTests : IDisposable
     [Fact]
     public void Many_tensors_are_read_in_time_and_memory_that_grow_with_them()
     {
-        string container = _folder.File("many.rbe"), set = _folder.File("set.rbe"), safetensors = _folder.File("many.safetensors"), index = _folder.File("model.safetensors.index.json");
+        string container = _folder.File("many.rbe"), set = _folder.File("set.rbe"), safetensors = _folder.File("many.safetensors"),
+            index = _folder.File("model.safetensors.index.json");
         byte[] one = [1];
         RbeContainerWriter.Write(container, [], [.. Names(Tensors).Select(name => RbeTensor.From(name, one, 1))]);
         RbeMatrixSet.Save(set, [], Names(Tensors).Select(name => RbeDenseTensor.From(name, "U8", [1], one)));
         SafetensorsWriter.Write(safetensors, Names(Tensors).Select(name => SafetensorsSource.From(name, SafetensorsElement.U8, [1], sink => sink(one))), null);
-        File.WriteAllText(index, new JsonObject { ["weight_map"] = new JsonObject(Names(Tensors).Select(name => KeyValuePair.Create(name, (JsonNode?)"many.safetensors"))) }.ToJsonString());
+        File.WriteAllText(index,
+            new JsonObject
+            {
+                ["weight_map"] =
+            new JsonObject(Names(Tensors).Select(name => KeyValuePair.Create(name, (JsonNode?)"many.safetensors")))
+            }.ToJsonString());
         using (RbeContainer file = RbeContainer.Open(container)) Assert.All(Names(Tensors), name => Assert.True(file.Contains(name)));
         using (RbeMatrixSet file = RbeMatrixSet.Open(set)) file.DenseTensors.ToList().ForEach(tensor => file.CopyDense(tensor.Name, Stream.Null));
         using (SafetensorsSet file = SafetensorsSet.Open(index)) Assert.Equal(Tensors, file.Tensors.Count(tensor => file.Find(tensor.Name).ByteLength == 1));
@@ -163,10 +176,12 @@ public sealed class LoaderWeaknessTests : IDisposable
     [Fact]
     public void Names_that_look_like_paths_stay_names()
     {
-        string path = _folder.File("set.rbe"), inner = Directory.CreateDirectory(_folder.File("inner")).FullName, output = Path.Combine(inner, "out.safetensors");
+        string path = _folder.File("set.rbe"), inner = Directory.CreateDirectory(_folder.File("inner")).FullName,
+            output = Path.Combine(inner, "out.safetensors");
         string[] names = ["../x", "/tmp/rbeml-x", "a\0b", "..\\y", "C:\\z", "\u001b[2J", "."];
         RbeMatrix matrix = RbeCompressor.Compress(new float[32 * 32], 32, 32, new RbeOptions { Tile = 32 });
-        RbeMatrixSet.Save(path, names.Select(name => new RbeNamedMatrix(name, matrix)), names.Select(name => RbeDenseTensor.From(name + "d", "U8", [1], new byte[] { 1 })));
+        RbeMatrixSet.Save(path, names.Select(name => new RbeNamedMatrix(name, matrix)),
+            names.Select(name => RbeDenseTensor.From(name + "d", "U8", [1], new byte[] { 1 })));
         DenseExport.Write(path, output);
         using SafetensorsFile file = SafetensorsFile.Open(output);
         Assert.Equal([.. names, .. names.Select(name => name + "d")], file.Tensors.Select(t => t.Name).ToHashSet());
@@ -174,7 +189,10 @@ public sealed class LoaderWeaknessTests : IDisposable
         Assert.Equal([inner, path], Directory.GetFileSystemEntries(_folder.Path).Order(StringComparer.Ordinal));
     }
 
-    /// <summary>Links are followed on purpose: the cache of Hugging Face holds a model as links to blobs. What a link can reach, whoever gave the folder's name can read anyway.</summary>
+    /// <summary>
+    /// Links are followed on purpose: the cache of Hugging Face holds a model as links to blobs. What a link can reach, whoever gave the
+    /// folder's name can read anyway.
+    /// </summary>
     [Fact]
     public void Links_in_a_model_folder_are_read()
     {
@@ -212,7 +230,8 @@ public sealed class LoaderWeaknessTests : IDisposable
             string path = Path.Combine(folder, name);
             string? old = File.Exists(path) ? File.ReadAllText(path) : null;
             File.WriteAllText(path, "{\"a\":" + deep + "}");
-            Action load = name.Contains("index", StringComparison.Ordinal) ? () => SafetensorsSet.Open(path).Dispose() : name == "vocab.json" ? () => Gpt2TokenizerFiles.Load(path, path) : () => ModelSource.Load(folder).Dispose();
+            Action load = name.Contains("index", StringComparison.Ordinal) ? () => SafetensorsSet.Open(path).Dispose() : name == "vocab.json"
+                ? () => Gpt2TokenizerFiles.Load(path, path) : () => ModelSource.Load(folder).Dispose();
             Assert.Throws<RbeFileException>(load);
             if (old is null) File.Delete(path);
             else File.WriteAllText(path, old);

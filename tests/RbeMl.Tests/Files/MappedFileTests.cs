@@ -24,7 +24,8 @@ public sealed class MappedFileTests : IDisposable
     {
         RbeOptions options = new() { Tile = 64, Format = RbeFormat.Quantized(5) };
         using TransformerModel<float> model = TransformerModel<float>.Create(Config, new RbeOptions { Format = RbeFormat.Sparse(64) }, 7);
-        BlockWeights[] blocks = [.. Enumerable.Range(0, Config.Layers).Select(i => BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(Config, i), Config, options))];
+        BlockWeights[] blocks =
+            [.. Enumerable.Range(0, Config.Layers).Select(i => BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(Config, i), Config, options))];
         return new TransformerModel<float>(model.GetWeights() with { Blocks = blocks });
     }
 
@@ -110,7 +111,8 @@ public sealed class MappedFileTests : IDisposable
         int tiles = side / tile * (side / tile);
         QuantizedTiles frozen = new(tile, tiles, bits, new Half[tiles * tile * tile / QuantizedFormat.GroupSize], new byte[side * side]);
         string path = _folder.File("large.rbe");
-        RbeMatrixSet.Save(path, [new RbeNamedMatrix("w", new RbeMatrix(side, side, tile, TileTransform.None, [], null, [], frozen, RbeFormat.Quantized(bits)))]);
+        RbeMatrixSet.Save(path,
+            [new RbeNamedMatrix("w", new RbeMatrix(side, side, tile, TileTransform.None, [], null, [], frozen, RbeFormat.Quantized(bits)))]);
         using RbeMatrixSet set = RbeMatrixSet.Open(path, Mapped(verify: false));
         RbeMatrix matrix = set.ReadMatrix("w");
         Assert.Equal(0, ResidentBytes(path));
@@ -189,7 +191,9 @@ public sealed class MappedFileTests : IDisposable
         byte[] tail = [1, 2, 3, 4];
         string Entry(string name, long offset, long bytes, ulong hash) =>
             $"{{\"name\":\"{name}\",\"type\":\"u8\",\"shape\":[{bytes}],\"offset\":{offset},\"bytes\":{bytes},\"hash\":\"{hash:x16}\"}}";
-        byte[] header = Encoding.UTF8.GetBytes($"{{\"metadata\":{{}},\"tensors\":[{Entry("large", 0, large, 0)},{Entry("tail", large, tail.Length, XxHash3.HashToUInt64(tail))}]}}");
+        byte[] header =
+            Encoding.UTF8.GetBytes(
+                $"{{\"metadata\":{{}},\"tensors\":[{Entry("large", 0, large, 0)},{Entry("tail", large, tail.Length, XxHash3.HashToUInt64(tail))}]}}");
         byte[] preface = new byte[32];
         RbeContainerWriter.Magic.CopyTo(preface);
         BinaryPrimitives.WriteUInt32LittleEndian(preface.AsSpan(8), 1);
@@ -250,7 +254,11 @@ public sealed class MappedFileTests : IDisposable
         long bytes = -1;
         foreach (string line in File.ReadLines("/proc/self/smaps"))
         {
-            if (line.Contains('/', StringComparison.Ordinal) || line.Contains('-', StringComparison.Ordinal)) here = line.EndsWith(path, StringComparison.Ordinal);
+            if (line.Contains('/', StringComparison.Ordinal) || line.Contains('-', StringComparison.Ordinal))
+            {
+                here = line.EndsWith(path, StringComparison.Ordinal);
+            }
+
             if (!here || !line.StartsWith("Rss:", StringComparison.Ordinal)) continue;
             bytes = Math.Max(bytes, 0) + 1024 * long.Parse(line.AsSpan(4, line.Length - 7).Trim(), CultureInfo.InvariantCulture);
         }

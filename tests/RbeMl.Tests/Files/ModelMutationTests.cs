@@ -108,7 +108,9 @@ public sealed class ModelMutationTests : IDisposable
     public void Every_value_of_the_header_may_be_absurd_without_absurd_memory()
     {
         string path = _folder.File("absurd.rbe");
-        string[] values = ["0", "-1", "1", "33", "65536", "16777216", "2147483647", "2147483648", "4294967297", "9223372036854775807", "9223372036854775808", "1e99", "0.5", "null", "true", "[]", "{}", "\"\"", "\"x\""];
+        string[] values =
+            ["0", "-1", "1", "33", "65536", "16777216", "2147483647", "2147483648", "4294967297", "9223372036854775807", "9223372036854775808",
+                "1e99", "0.5", "null", "true", "[]", "{}", "\"\"", "\"x\""];
         JsonNode root = JsonNode.Parse(_bytes.AsSpan(32, _headerLength))!;
         int[] tried = [0, 0];
         foreach (string place in Leaves(root, "").ToArray())
@@ -138,10 +140,12 @@ public sealed class ModelMutationTests : IDisposable
         JsonArray matrices = [];
         foreach (int layer in Enumerable.Range(0, 200))
         {
-            foreach (string part in new[] { "attention.query", "attention.key", "attention.value", "attention.output", "feedforward.expand", "feedforward.contract" })
+            foreach (string part in new[] { "attention.query", "attention.key", "attention.value", "attention.output", "feedforward.expand",
+                "feedforward.contract" })
             {
                 JsonObject matrix = metadata["matrices"]![0]!.DeepClone().AsObject();
-                (matrix["name"], matrix["rows"], matrix["columns"], matrix["alphas"], matrix["runs"], matrix["bits"]) = ($"blocks.{layer}.{part}", 32768, 32768, false, 0, 0);
+                (matrix["name"], matrix["rows"], matrix["columns"], matrix["alphas"], matrix["runs"], matrix["bits"]) =
+                    ($"blocks.{layer}.{part}", 32768, 32768, false, 0, 0);
                 matrices.Add(matrix);
             }
         }

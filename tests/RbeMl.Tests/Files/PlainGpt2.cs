@@ -8,24 +8,31 @@ internal sealed class PlainGpt2(HuggingFaceModel model)
     /// <summary>[T, V] of one sequence.</summary>
     public double[] Logits(int[] tokens)
     {
-        double[][] x = [.. tokens.Select((token, t) => Enumerable.Range(0, _width).Select(i => (double)Weight("wte.weight")[(token * _width) + i] + Weight("wpe.weight")[(t * _width) + i]).ToArray())];
+        double[][] x = [
+            .. tokens.Select((token, t) => Enumerable.Range(0, _width)
+                .Select(i => (double)Weight("wte.weight")[(token * _width) + i] + Weight("wpe.weight")[(t * _width) + i]).ToArray())];
         for (int l = 0; l < 2; l++)
         {
             double[][] qkv = [.. x.Select(row => Linear(Norm(row, $"h.{l}.ln_1"), $"h.{l}.attn.c_attn"))];
             double[][] attended = [.. Enumerable.Range(0, x.Length).Select(t => Attend(qkv, t, l))];
             for (int t = 0; t < x.Length; t++) x[t] = Add(x[t], Linear(attended[t], $"h.{l}.attn.c_proj"));
-            for (int t = 0; t < x.Length; t++) x[t] = Add(x[t], Linear([.. Linear(Norm(x[t], $"h.{l}.ln_2"), $"h.{l}.mlp.c_fc").Select(Gelu)], $"h.{l}.mlp.c_proj"));
+            for (int t = 0; t < x.Length; t++)
+            {
+                x[t] = Add(x[t], Linear([.. Linear(Norm(x[t], $"h.{l}.ln_2"), $"h.{l}.mlp.c_fc").Select(Gelu)], $"h.{l}.mlp.c_proj"));
+            }
         }
 
         float[] head = model.Tensors.TryGetValue("lm_head.weight", out var own) ? own.Values : Weight("wte.weight");
-        return [.. x.Select(row => Norm(row, "ln_f")).SelectMany(row => Enumerable.Range(0, _vocabulary).Select(v => row.Select((value, i) => value * head[(v * _width) + i]).Sum()))];
+        return [.. x.Select(row => Norm(row, "ln_f"))
+            .SelectMany(row => Enumerable.Range(0, _vocabulary).Select(v => row.Select((value, i) => value * head[(v * _width) + i]).Sum()))];
     }
 
     /// <summary>Mean loss in nats of predicting targets.</summary>
     public double Loss(int[] tokens, int[] targets)
     {
         double[] logits = Logits(tokens);
-        return targets.Select((target, t) => Math.Log(Enumerable.Range(0, _vocabulary).Sum(v => Math.Exp(logits[(t * _vocabulary) + v]))) - logits[(t * _vocabulary) + target]).Average();
+        return targets.Select((target, t) => Math.Log(Enumerable.Range(0, _vocabulary).Sum(v => Math.Exp(logits[(t * _vocabulary) + v])))
+            - logits[(t * _vocabulary) + target]).Average();
     }
 
     private bool Flag(string key, bool missing) => model.Config[key] is { } value ? (bool)value : missing;

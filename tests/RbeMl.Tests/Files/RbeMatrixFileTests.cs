@@ -25,7 +25,8 @@ public sealed class RbeMatrixFileTests : IDisposable
             "delta" => new() { Tile = 64, Format = RbeFormat.Quantized(3) with { Delta = RbeFormat.Sparse(32, SupportRule.Random(9)) } },
             "outliers" => new() { Tile = 32, Format = RbeFormat.Quantized(4) with { Outliers = 5 } },
             "trellis" => new() { Tile = 32, Format = RbeFormat.Trellis(5) },
-            "trellis delta" => new() { Tile = 32, Format = RbeFormat.Trellis(3) with { Outliers = 0, Delta = RbeFormat.Sparse(32, SupportRule.TopK) }, Alphas = false },
+            "trellis delta" =>
+                new() { Tile = 32, Format = RbeFormat.Trellis(3) with { Outliers = 0, Delta = RbeFormat.Sparse(32, SupportRule.TopK) }, Alphas = false },
             "trellis 8" => new() { Tile = 32, Format = RbeFormat.Trellis(8) },
             _ => new() { Tile = 32, Format = RbeFormat.Seed(20) },
         };
@@ -36,7 +37,8 @@ public sealed class RbeMatrixFileTests : IDisposable
     {
         string path = _folder.File("matrix.rbe");
         JsonObject entry = RbeMatrixFile.Describe("w", matrix);
-        RbeContainerWriter.Write(path, new JsonObject { ["w"] = change is null ? entry : change(entry) }, [.. RbeMatrixFile.Tensors("w", matrix).Select(t => replace is null ? t : replace(t))]);
+        RbeContainerWriter.Write(path, new JsonObject { ["w"] = change is null ? entry : change(entry) },
+            [.. RbeMatrixFile.Tensors("w", matrix).Select(t => replace is null ? t : replace(t))]);
         return path;
     }
 
@@ -54,7 +56,8 @@ public sealed class RbeMatrixFileTests : IDisposable
         string path = Write(matrix);
         HashSet<string> names = [];
         RbeMatrix read = Read(path, names);
-        Assert.Equal((matrix.Rows, matrix.Columns, matrix.Tile, matrix.Transform, matrix.Format), (read.Rows, read.Columns, read.Tile, read.Transform, read.Format));
+        Assert.Equal((matrix.Rows, matrix.Columns, matrix.Tile, matrix.Transform, matrix.Format),
+            (read.Rows, read.Columns, read.Tile, read.Transform, read.Format));
         Assert.Equal(matrix.ToDense(), read.ToDense());
         Assert.Equal(matrix.Alphas, read.Alphas);
         Assert.Equal(matrix.Coefficients, read.Coefficients);
@@ -96,7 +99,8 @@ public sealed class RbeMatrixFileTests : IDisposable
             entry["runs"] = 0;
             return entry;
         });
-        Assert.Contains("matrix \"w\" has neither alphas nor coefficients nor codes", Assert.Throws<RbeFileException>(() => Read(path, new HashSet<string>())).Message);
+        Assert.Contains("matrix \"w\" has neither alphas nor coefficients nor codes",
+            Assert.Throws<RbeFileException>(() => Read(path, new HashSet<string>())).Message);
     }
 
     [Fact]
@@ -116,7 +120,8 @@ public sealed class RbeMatrixFileTests : IDisposable
     public void Places_out_of_order_are_a_file_error()
     {
         RbeMatrix matrix = Make("topk");
-        string path = Write(matrix, replace: t => t.Name == "w.places" ? RbeTensor.From("w.places", new ushort[matrix.Support!.Starts.Length], matrix.TileCount, matrix.Support.RunsPerTile) : t);
+        string path = Write(matrix, replace: t => t.Name == "w.places"
+            ? RbeTensor.From("w.places", new ushort[matrix.Support!.Starts.Length], matrix.TileCount, matrix.Support.RunsPerTile) : t);
         Assert.Contains("matrix \"w\" is wrong: place 0 of tile 0", Assert.Throws<RbeFileException>(() => Read(path, new HashSet<string>())).Message);
     }
 
@@ -144,7 +149,8 @@ public sealed class RbeMatrixFileTests : IDisposable
         RbeMatrix made = Make("trellis");
         TrellisTiles rows = (TrellisTiles)made.Base!;
         TrellisTiles columns = new(rows.Tile, rows.TileCount, rows.Bits, TrellisScan.ColumnMajor, rows.Scales.AsSpan(), rows.Codes, rows.Outliers);
-        RbeMatrix matrix = new(made.Rows, made.Columns, made.Tile, made.Transform, made.Alphas, null, [], columns, made.Format), read = Read(Write(matrix), new HashSet<string>());
+        RbeMatrix matrix = new(made.Rows, made.Columns, made.Tile, made.Transform, made.Alphas, null, [], columns, made.Format),
+            read = Read(Write(matrix), new HashSet<string>());
         Assert.Equal(TrellisScan.ColumnMajor, ((TrellisTiles)read.Base!).Scan);
         Assert.Equal(matrix.ToDense(), read.ToDense());
         Assert.NotEqual(made.ToDense(), read.ToDense());
@@ -200,21 +206,24 @@ public sealed class RbeMatrixFileTests : IDisposable
     [InlineData("w.outlierValues")]
     public void Values_of_a_trellis_that_are_not_finite_are_named(string name)
     {
-        string path = Write(Make("trellis"), replace: t => t.Name == name ? RbeTensor.From(name, Enumerable.Repeat(Half.NaN, (int)t.Count).ToArray(), [.. t.Shape]) : t);
+        string path = Write(Make("trellis"), replace: t => t.Name == name
+            ? RbeTensor.From(name, Enumerable.Repeat(Half.NaN, (int)t.Count).ToArray(), [.. t.Shape]) : t);
         Assert.Equal(name, Assert.Throws<NonFiniteException>(() => Read(path, new HashSet<string>())).Where);
     }
 
     [Fact]
     public void A_scale_that_is_not_finite_is_named()
     {
-        string path = Write(Make("quantized"), replace: t => t.Name == "w.scales" ? RbeTensor.From("w.scales", Enumerable.Repeat(Half.PositiveInfinity, (int)t.Count).ToArray(), [.. t.Shape]) : t);
+        string path = Write(Make("quantized"), replace: t => t.Name == "w.scales"
+            ? RbeTensor.From("w.scales", Enumerable.Repeat(Half.PositiveInfinity, (int)t.Count).ToArray(), [.. t.Shape]) : t);
         Assert.Equal("w.scales", Assert.Throws<NonFiniteException>(() => Read(path, new HashSet<string>())).Where);
     }
 
     [Fact]
     public void A_negative_scale_is_a_file_error()
     {
-        string path = Write(Make("quantized"), replace: t => t.Name == "w.scales" ? RbeTensor.From("w.scales", [.. Enumerable.Range(0, (int)t.Count).Select(i => (Half)(5 - i))], [.. t.Shape]) : t);
+        string path = Write(Make("quantized"), replace: t => t.Name == "w.scales"
+            ? RbeTensor.From("w.scales", [.. Enumerable.Range(0, (int)t.Count).Select(i => (Half)(5 - i))], [.. t.Shape]) : t);
         Assert.Contains("matrix \"w\" is wrong: scale 6 is negative", Assert.Throws<RbeFileException>(() => Read(path, new HashSet<string>())).Message);
     }
 }

@@ -15,11 +15,15 @@ public sealed class RbeMatrixSetTests : IDisposable
 
     private static RbeNamedMatrix Compress(string name, int rows, int columns, RbeFormat format)
     {
-        RbeMatrix matrix = RbeCompressor.Compress(Numbers.Normal(rows * columns, name.Length), rows, columns, new RbeOptions { Tile = 32, Format = format }, out CompressionReport report);
+        RbeMatrix matrix =
+            RbeCompressor.Compress(Numbers.Normal(rows * columns, name.Length), rows, columns, new RbeOptions { Tile = 32, Format = format },
+                out CompressionReport report);
         return new RbeNamedMatrix(name, matrix, report);
     }
 
-    private static RbeNamedMatrix[] Matrices() => [Compress("h.0.attn", 70, 40, RbeFormat.Quantized(4)), Compress("dense", 40, 33, RbeFormat.Sparse(32)), Compress("dense.1", 40, 33, RbeFormat.Seed(9)) with { Report = null }];
+    private static RbeNamedMatrix[] Matrices() =>
+        [Compress("h.0.attn", 70, 40, RbeFormat.Quantized(4)), Compress("dense", 40, 33, RbeFormat.Sparse(32)),
+            Compress("dense.1", 40, 33, RbeFormat.Seed(9)) with { Report = null }];
 
     private static RbeDenseTensor[] Dense() =>
     [
@@ -49,7 +53,8 @@ public sealed class RbeMatrixSetTests : IDisposable
             Assert.Equal(expected.Matrix.ToDense(), read.ToDense());
         }
 
-        Assert.Equal(["ln.weight BF16 3,1 6", "h.0.attn I64  8", "none F6_E3M2 0,4 0"], set.DenseTensors.Select(t => $"{t.Name} {t.Type} {string.Join(",", t.Shape)} {t.ByteLength}"));
+        Assert.Equal(["ln.weight BF16 3,1 6", "h.0.attn I64  8", "none F6_E3M2 0,4 0"],
+            set.DenseTensors.Select(t => $"{t.Name} {t.Type} {string.Join(",", t.Shape)} {t.ByteLength}"));
         Assert.Equal([1, 2, 3, 4, 5, 6], Copy(set, "ln.weight"));
         Assert.Equal([8, 7, 6, 5, 4, 3, 2, 1], Copy(set, "h.0.attn"));
         Assert.Empty(Copy(set, "none"));
@@ -102,9 +107,11 @@ public sealed class RbeMatrixSetTests : IDisposable
         using ModelBundle bundle = ModelFile.Load(path);
         Assert.Equal(model.Parameters.Length, bundle.Model.Parameters.Length);
 
-        InvalidSettingException stray = Assert.Throws<InvalidSettingException>(() => ModelFile.Save(path, model, null, new Dictionary<string, CompressionReport> { ["nothing"] = report }));
+        InvalidSettingException stray =
+            Assert.Throws<InvalidSettingException>(() => ModelFile.Save(path, model, null, new Dictionary<string, CompressionReport> { ["nothing"] = report }));
         Assert.Contains("nothing", stray.Message);
-        Assert.Throws<ShapeMismatchException>(() => ModelFile.Save(path, model, null, new Dictionary<string, CompressionReport> { ["blocks.0.feedforward.expand"] = report }));
+        Assert.Throws<ShapeMismatchException>(() =>
+            ModelFile.Save(path, model, null, new Dictionary<string, CompressionReport> { ["blocks.0.feedforward.expand"] = report }));
     }
 
     [Fact]

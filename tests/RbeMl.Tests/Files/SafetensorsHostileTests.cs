@@ -38,8 +38,10 @@ public sealed class SafetensorsHostileTests : IDisposable
     [InlineData("{\"a\":{\"dtype\":\"F4\",\"shape\":[15],\"data_offsets\":[0,8]}}", "F4 [15], which does not take 8 bytes")]
     [InlineData("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "its tensors end at")]
     [InlineData("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "belong to no tensor")]
-    [InlineData("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "within the one before")]
-    [InlineData("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", "within the one before")]
+    [InlineData("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+        + "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "within the one before")]
+    [InlineData("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+        + "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", "within the one before")]
     [InlineData("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "no JSON")]
     [InlineData("{\"\\ud800\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", "no JSON")]
     public void A_wrong_header_is_refused(string header, string message)
@@ -92,7 +94,8 @@ public sealed class SafetensorsHostileTests : IDisposable
         string path = _folder.File("a.safetensors");
         SafetensorsSource[] sources =
         [
-            SafetensorsSource.From("weight", [.. Enumerable.Range(0, 12).Select(i => i * 0.5f)], [3, 4]), SafetensorsSource.From("bias", [1f, 2f, 3f], [3], SafetensorsElement.F16),
+            SafetensorsSource.From("weight", [.. Enumerable.Range(0, 12).Select(i => i * 0.5f)], [3, 4]),
+                SafetensorsSource.From("bias", [1f, 2f, 3f], [3], SafetensorsElement.F16),
             SafetensorsSource.From("scale", [1f, 2f], [2], SafetensorsElement.BF16),
         ];
         SafetensorsWriter.Write(path, sources, new Dictionary<string, string> { ["format"] = "pt" });

@@ -16,7 +16,8 @@ public sealed class SafetensorsSetTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private void Write(string file, params string[] names) => SafetensorsWriter.Write(_folder.File(file), names.Select(name => SafetensorsSource.From(name, [name[0]], [1])));
+    private void Write(string file, params string[] names) =>
+        SafetensorsWriter.Write(_folder.File(file), names.Select(name => SafetensorsSource.From(name, [name[0]], [1])));
 
     private SafetensorsSet Open(string index)
     {

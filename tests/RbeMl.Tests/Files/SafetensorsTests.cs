@@ -22,7 +22,9 @@ public sealed class SafetensorsTests : IDisposable
         string path = _folder.File("a.safetensors");
         float[] a = Values(6, 1), b = Values(1, 2);
         a[4] = -0f;
-        SafetensorsWriter.Write(path, [SafetensorsSource.From("b", b, []), SafetensorsSource.From("a \u0120\"", a, [2, 3]), SafetensorsSource.From("c", [], [7, 0, 3])], new Dictionary<string, string> { ["format"] = "pt" });
+        SafetensorsWriter.Write(path,
+            [SafetensorsSource.From("b", b, []), SafetensorsSource.From("a \u0120\"", a, [2, 3]), SafetensorsSource.From("c", [], [7, 0, 3])],
+            new Dictionary<string, string> { ["format"] = "pt" });
         using SafetensorsFile file = SafetensorsFile.Open(path);
         Assert.Equal(["F32 [2, 3]", "F32 []", "F32 [7, 0, 3]"], file.Tensors.Select(t => t.Describe()));
         Assert.Equal(a.Select(BitConverter.SingleToInt32Bits), file.ReadFloats("a \u0120\"").Select(BitConverter.SingleToInt32Bits));
@@ -37,10 +39,13 @@ public sealed class SafetensorsTests : IDisposable
     public void The_bytes_are_those_of_the_format_in_any_order_of_tensors()
     {
         string path = _folder.File("a.safetensors");
-        SafetensorsSource[] sources = [SafetensorsSource.From("h", [1f], [1], SafetensorsElement.F16), SafetensorsSource.From("z", [1f], [1]), SafetensorsSource.From("y", [2f], [1, 1])];
+        SafetensorsSource[] sources =
+            [SafetensorsSource.From("h", [1f], [1], SafetensorsElement.F16), SafetensorsSource.From("z", [1f], [1]), SafetensorsSource.From("y", [2f], [1, 1])];
         SafetensorsWriter.Write(path, sources);
         byte[] bytes = File.ReadAllBytes(path);
-        const string Header = "{\"y\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[0,4]},\"z\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]},\"h\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[8,10]}}";
+        const string Header =
+            "{\"y\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[0,4]},\"z\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]},"
+            + "\"h\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[8,10]}}";
         int length = (Header.Length + 7) / 8 * 8;
         Assert.Equal(length, (int)BinaryPrimitives.ReadUInt64LittleEndian(bytes));
         Assert.Equal(Header.PadRight(length), Encoding.UTF8.GetString(bytes, 8, length));
@@ -62,7 +67,8 @@ public sealed class SafetensorsTests : IDisposable
         for (int i = 0; i < 65536; i++)
         {
             float expected = (float)BitConverter.UInt16BitsToHalf((ushort)i);
-            Assert.True(float.IsNaN(expected) ? float.IsNaN(halves[i]) : BitConverter.SingleToInt32Bits(expected) == BitConverter.SingleToInt32Bits(halves[i]), $"half {i:X4}");
+            Assert.True(float.IsNaN(expected) ? float.IsNaN(halves[i])
+                : BitConverter.SingleToInt32Bits(expected) == BitConverter.SingleToInt32Bits(halves[i]), $"half {i:X4}");
             Assert.Equal((uint)i << 16, BitConverter.SingleToUInt32Bits(brains[i]));
             Assert.Equal(float.IsNaN(expected) ? i | 0x200 : i, back[i]);
             HalfPrecision.FromHalf(all.AsSpan(i, 1), single);
@@ -85,7 +91,10 @@ public sealed class SafetensorsTests : IDisposable
             // Half of them ties: exactly between two halves (13 bits dropped) or two bfloats (16 bits).
             uint bits = (uint)random.NextInt64(1L << 32);
             values[i] = BitConverter.UInt32BitsToSingle((i % 4) switch { 0 => (bits & ~0x1FFFu) | 0x1000, 1 => (bits & ~0xFFFFu) | 0x8000, _ => bits });
-            if (i % 8 >= 4) values[i] = BitConverter.UInt32BitsToSingle((BitConverter.SingleToUInt32Bits(values[i]) & 0x807FFFFF) | ((uint)random.Next(100, 145) << 23));
+            if (i % 8 >= 4)
+            {
+                values[i] = BitConverter.UInt32BitsToSingle((BitConverter.SingleToUInt32Bits(values[i]) & 0x807FFFFF) | ((uint)random.Next(100, 145) << 23));
+            }
         }
 
         ushort[] halves = new ushort[values.Length], brains = new ushort[values.Length];
@@ -112,7 +121,8 @@ public sealed class SafetensorsTests : IDisposable
         string path = _folder.Write("a.safetensors", "old");
         float[] values = new float[1 << 20 | 5];
         values[^2] = -beyond;
-        NonFiniteException error = Assert.Throws<NonFiniteException>(() => SafetensorsWriter.Write(path, [SafetensorsSource.From("t", values, [values.Length], element)]));
+        NonFiniteException error =
+            Assert.Throws<NonFiniteException>(() => SafetensorsWriter.Write(path, [SafetensorsSource.From("t", values, [values.Length], element)]));
         Assert.Equal("t", error.Where);
         Assert.Contains($"element {values.Length - 2}", error.Message);
         Assert.Equal("old", File.ReadAllText(path));
@@ -127,7 +137,10 @@ public sealed class SafetensorsTests : IDisposable
     {
         string path = _folder.File("a.safetensors"), copy = _folder.File("b.safetensors");
         float[] values = Values((9 << 20) + 3, 8); // three parts of 16 MB
-        byte[] header = Encoding.UTF8.GetBytes($"{{\"i\":{{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[0,16]}},\"f\":{{\"dtype\":\"F32\",\"shape\":[{values.Length}],\"data_offsets\":[16,{16 + (4L * values.Length)}]}}}}");
+        byte[] header =
+            Encoding.UTF8.GetBytes(
+                $"{{\"i\":{{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[0,16]}},"
+                    + $"\"f\":{{\"dtype\":\"F32\",\"shape\":[{values.Length}],\"data_offsets\":[16,{16 + (4L * values.Length)}]}}}}");
         byte[] whole = new byte[16];
         for (int i = 0; i < 16; i++) whole[i] = (byte)(i * 17);
         using (FileStream stream = File.Create(path))

@@ -8,7 +8,8 @@ namespace RbeMl.Tests.Files;
 /// <summary>Models and blocks through streams that neither seek nor give more than a few bytes at a time.</summary>
 public sealed class StreamTests
 {
-    private static readonly TransformerConfig BlockConfig = new() { Width = 32, FeedForwardWidth = 64, Heads = 2, Layers = 1, Vocabulary = 1, MaxSequenceLength = 8 };
+    private static readonly TransformerConfig BlockConfig =
+        new() { Width = 32, FeedForwardWidth = 64, Heads = 2, Layers = 1, Vocabulary = 1, MaxSequenceLength = 8 };
 
     [Fact]
     public void StreamHasTheBytesOfTheFileAndIsReadNoFurther()
@@ -28,7 +29,8 @@ public sealed class StreamTests
         for (int i = 0; i < 2; i++)
         {
             using ModelBundle loaded = ModelFile.Load(stream);
-            foreach ((ParameterSlice a, ParameterSlice b) in model.Parameters.Slices.Zip(loaded.Model.Parameters.Slices)) Assert.True(model.Parameters.Of(a).SequenceEqual(loaded.Model.Parameters.Of(b)), a.Name);
+            foreach ((ParameterSlice a, ParameterSlice b) in model.Parameters.Slices.Zip(loaded.Model.Parameters.Slices)) Assert.True(
+                model.Parameters.Of(a).SequenceEqual(loaded.Model.Parameters.Of(b)), a.Name);
             Assert.Equal(FixtureModel.Tokenizer.Vocabulary, loaded.Tokenizer!.Vocabulary);
         }
 

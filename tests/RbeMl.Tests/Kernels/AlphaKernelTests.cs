@@ -34,8 +34,10 @@ public sealed unsafe class AlphaKernelTests
             Wide.Run(lanes, new AlphaKernelLanes.ExpandWork(lists, from.Pointer, block.Pointer, width));
 
             // tile (or 12) products and the rounding of the factors, each at most half an ulp of largest * |value|; zeros left out are far below that.
-            LaneCases.Close(ms, moments.Span, i => (tile + 2) * LaneCases.Rounding * Bound(exact, i / width, tile, a, i % width, width), $"moments {transform} {tile} x {width}");
-            LaneCases.Close(ys, block.Span, i => (Count + 3) * LaneCases.Rounding * (Math.Abs(a[i]) + largest * Lane(b, i % width, width)), $"expansion {transform} {tile} x {width}");
+            LaneCases.Close(ms, moments.Span, i => (tile + 2) * LaneCases.Rounding * Bound(exact, i / width, tile, a, i % width, width),
+                $"moments {transform} {tile} x {width}");
+            LaneCases.Close(ys, block.Span, i => (Count + 3) * LaneCases.Rounding * (Math.Abs(a[i]) + largest * Lane(b, i % width, width)),
+                $"expansion {transform} {tile} x {width}");
         }
     }
 
@@ -49,7 +51,8 @@ public sealed unsafe class AlphaKernelTests
         foreach (int width in new[] { 16, 64 })
         {
             float[] alphas = Numbers.Normal(8, 1), a = Numbers.Normal(Count * width, 2), b = Numbers.Normal(Count * width, 3), start = Numbers.Normal(8, 4);
-            using GuardedBuffer<float> al = LaneCases.Guarded(alphas), m = LaneCases.Guarded(a), s = LaneCases.Guarded(b), mixed = LaneCases.Guarded(b), transposed = LaneCases.Guarded(a), gradient = LaneCases.Guarded(start);
+            using GuardedBuffer<float> al = LaneCases.Guarded(alphas), m = LaneCases.Guarded(a), s = LaneCases.Guarded(b),
+                mixed = LaneCases.Guarded(b), transposed = LaneCases.Guarded(a), gradient = LaneCases.Guarded(start);
             Wide.Run(lanes, new AlphaKernelTiles.MixWork(lists, al.Pointer, 0, m.Pointer, 1, transposed: false, mixed.Pointer, width));
             Wide.Run(lanes, new AlphaKernelTiles.MixWork(lists, al.Pointer, 0, s.Pointer, 1, transposed: true, transposed.Pointer, width));
             Wide.Run(lanes, new AlphaKernelLanes.GradientWork(lists, m.Pointer, s.Pointer, gradient.Pointer, width));
@@ -66,7 +69,8 @@ public sealed unsafe class AlphaKernelTests
             // At most 5 terms of alpha * moment a sum, and 8 * width products a gradient.
             double alpha = alphas.Max(Math.Abs), dot = Dot(a, b);
             LaneCases.Close(mixedExact, mixed.Span, i => 6 * LaneCases.Rounding * (Math.Abs(b[i]) + alpha * Lane(a, i % width, width)), "mix");
-            LaneCases.Close(transposedExact, transposed.Span, i => 6 * LaneCases.Rounding * (Math.Abs(a[i]) + alpha * Lane(b, i % width, width)), "transposed mix");
+            LaneCases.Close(transposedExact, transposed.Span, i => 6 * LaneCases.Rounding * (Math.Abs(a[i]) + alpha * Lane(b, i % width, width)),
+                "transposed mix");
             LaneCases.Close(gradientExact, gradient.Span, i => (8 * width + 1) * LaneCases.Rounding * (Math.Abs(start[i]) + dot), "gradient");
         }
     }

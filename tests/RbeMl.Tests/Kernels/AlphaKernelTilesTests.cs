@@ -30,7 +30,8 @@ public sealed unsafe class AlphaKernelTilesTests
     {
         AlphaFactorLists lists = new AlphaFactors<float>(TileTransform.Dct, 64).Lists!;
         float[] start = Numbers.Normal(Moments * width, 3);
-        using GuardedBuffer<float> alphas = LaneCases.Guarded(Numbers.Normal((Tiles - 1) * AlphaStride + 8, 1)), m = LaneCases.Guarded(Numbers.Normal(Tiles * Moments * width, 2));
+        using GuardedBuffer<float> alphas = LaneCases.Guarded(Numbers.Normal((Tiles - 1) * AlphaStride + 8, 1)),
+            m = LaneCases.Guarded(Numbers.Normal(Tiles * Moments * width, 2));
         using GuardedBuffer<float> together = LaneCases.Guarded(start), single = LaneCases.Guarded(start);
         Wide.Run(lanes, new AlphaKernelTiles.MixWork(lists, alphas.Pointer, AlphaStride, m.Pointer, Tiles, transposed, together.Pointer, width));
         for (int i = 0; i < Tiles; i++)

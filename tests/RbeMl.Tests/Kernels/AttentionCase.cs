@@ -113,4 +113,5 @@ internal sealed unsafe class AttentionCase<T> : IDisposable
 
 /// <summary>What an <see cref="AttentionCase{T}"/> looks like.</summary>
 internal sealed record AttentionShape(
-    int HeadWidth, int Queries, int Keys, bool Causal, bool Padding = false, bool Additive = false, float Dropout = 0, bool Weights = false, int ExtraStride = 0, int HiddenKeys = 0);
+    int HeadWidth, int Queries, int Keys, bool Causal, bool Padding = false, bool Additive = false, float Dropout = 0, bool Weights = false,
+    int ExtraStride = 0, int HiddenKeys = 0);

@@ -50,7 +50,8 @@ public sealed unsafe class AttentionKernelTests
         {
             int past = (options & 8) != 0 ? 66 : 0;
             Check(lanes, new(
-                8, 67, 67 + past, Causal: (options & 1) != 0, Padding: (options & 2) != 0, Additive: (options & 4) != 0, Dropout: (options & 16) != 0 ? 0.25f : 0,
+                8, 67, 67 + past, Causal: (options & 1) != 0, Padding: (options & 2) != 0, Additive: (options & 4) != 0,
+                Dropout: (options & 16) != 0 ? 0.25f : 0,
                 Weights: (options & 32) != 0, ExtraStride: 32, HiddenKeys: past));
         }
     }
@@ -180,8 +181,10 @@ public sealed unsafe class AttentionKernelTests
         LaneCases.Close(expected.QGradient.Span, actual.QGradient.Span, _ => roundings * 8 * keep, what + " dq");
 
         // A key's gradient sums over the queries, of which there may be many with large probabilities (near the diagonal's start).
-        LaneCases.Close(expected.KGradient.Span, actual.KGradient.Span, i => roundings * (16 * keep + 4 * Math.Abs(expected.KGradient.Pointer[i])), what + " dk");
-        LaneCases.Close(expected.VGradient.Span, actual.VGradient.Span, i => roundings * (16 * keep + 4 * Math.Abs(expected.VGradient.Pointer[i])), what + " dv");
+        LaneCases.Close(expected.KGradient.Span, actual.KGradient.Span,
+            i => roundings * (16 * keep + 4 * Math.Abs(expected.KGradient.Pointer[i])), what + " dk");
+        LaneCases.Close(expected.VGradient.Span, actual.VGradient.Span,
+            i => roundings * (16 * keep + 4 * Math.Abs(expected.VGradient.Pointer[i])), what + " dv");
         for (int t = 0; t < shape.Queries; t++)
         {
             double max = e.RowStatistics[t], inverse = e.RowStatistics[e.QueryStride + t];
@@ -190,7 +193,10 @@ public sealed unsafe class AttentionKernelTests
             Assert.Equal(inverse, p.RowStatistics[p.QueryStride + t], roundings * 4 * inverse);
         }
 
-        if (shape.Weights) LaneCases.Close(expected.Weights.Span, actual.Weights.Span, i => roundings * (1e-3 + 4 * expected.Weights.Pointer[i]), what + " weights");
+        if (shape.Weights)
+        {
+            LaneCases.Close(expected.Weights.Span, actual.Weights.Span, i => roundings * (1e-3 + 4 * expected.Weights.Pointer[i]), what + " weights");
+        }
     }
 
     internal static void Forward(int lanes, AttentionProblem<float> p)

@@ -13,7 +13,10 @@ public sealed unsafe class AttentionPartsTests
     [MemberData(nameof(Lanes))]
     public void Parts_of_blocked_sequences_have_the_bits_of_the_whole(int lanes)
     {
-        foreach (AttentionShape shape in Shapes()) Check<float>(shape, p => AttentionKernelTests.Forward(lanes, p), p => AttentionKernelTests.Backward(lanes, p));
+        foreach (AttentionShape shape in Shapes())
+        {
+            Check<float>(shape, p => AttentionKernelTests.Forward(lanes, p), p => AttentionKernelTests.Backward(lanes, p));
+        }
     }
 
     [Fact]
@@ -40,7 +43,8 @@ public sealed unsafe class AttentionPartsTests
 
         // Three matrices share a chunk, as q, k and v do; the output has chunks of its own.
         int d = shape.HeadWidth, tokens = Math.Max(shape.Queries, shape.Keys), chunks = (tokens + 63) / 64;
-        using GuardedBuffer<T> qkv = new(chunks * 3 * d * 64), gradient = new(chunks * 3 * d * 64), output = new(chunks * d * 64), outputGradient = new(chunks * d * 64);
+        using GuardedBuffer<T> qkv = new(chunks * 3 * d * 64), gradient = new(chunks * 3 * d * 64), output = new(chunks * d * 64),
+            outputGradient = new(chunks * d * 64);
         gradient.Span.Fill(T.NaN);
         output.Span.Fill(T.NaN);
         (b.QueryStride, b.KeyStride, b.StatisticsStride) = (64, 64, p.QueryStride);

@@ -7,7 +7,8 @@ public sealed unsafe class BFloat16KernelTests
 {
     private static readonly float[] s_special =
     [
-        0, -0f, 1, float.NaN, BitConverter.UInt32BitsToSingle(0x7F800001), BitConverter.UInt32BitsToSingle(0xFFFFFFFF), float.PositiveInfinity, float.NegativeInfinity, float.Epsilon, float.MaxValue,
+        0, -0f, 1, float.NaN, BitConverter.UInt32BitsToSingle(0x7F800001), BitConverter.UInt32BitsToSingle(0xFFFFFFFF), float.PositiveInfinity,
+            float.NegativeInfinity, float.Epsilon, float.MaxValue,
         1 + (1f / 256), 1 + (3f / 256), BitConverter.UInt32BitsToSingle(0x3F808001), -1 - (1f / 256), 1e-40f,
     ];
 

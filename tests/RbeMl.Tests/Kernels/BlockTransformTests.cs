@@ -40,7 +40,8 @@ public sealed unsafe class BlockTransformTests
                     using GuardedBuffer<float> y = new(input.Length);
                     float* output = inPlace ? x.Pointer : y.Pointer;
                     Run(lanes, inverse, transform, tile, x.Pointer, output, width);
-                    LaneCases.Close(expected, new ReadOnlySpan<float>(output, input.Length), i => Tolerance(tile, input, width, i % width), $"{transform} {tile} x {width}, inverse {inverse}, in place {inPlace}");
+                    LaneCases.Close(expected, new ReadOnlySpan<float>(output, input.Length), i => Tolerance(tile, input, width, i % width),
+                        $"{transform} {tile} x {width}, inverse {inverse}, in place {inPlace}");
                     if (!inPlace) Assert.Equal(input, x.Span.ToArray());
                 }
             }

@@ -95,7 +95,8 @@ public sealed unsafe class CrossEntropyKernelTests
         LaneCases.Close(expectedLosses, losses.Span, i => roundings + 2 * LaneCases.Rounding * expectedLosses[i], what);
 
         // p * scale, and at the target scale once more.
-        LaneCases.Close(expected, actual.Span, i => roundings * (Math.Abs(expected[i]) + 1e-30) + (expected[i] < 0 ? roundings * Scale : 0), what + " gradient");
+        LaneCases.Close(expected, actual.Span, i => roundings * (Math.Abs(expected[i]) + 1e-30) + (expected[i] < 0 ? roundings * Scale : 0),
+            what + " gradient");
     }
 
     private static void Run(int lanes, float* logits, int vocabulary, int width, int* targets, float* losses, bool gradient)

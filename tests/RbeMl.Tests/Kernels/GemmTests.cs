@@ -62,7 +62,8 @@ public sealed unsafe class GemmTests
         float[] a = Numbers.Normal(Length(rowMajor ? m : k, rowMajor ? k : m, rowMajor ? k + Gap : m + Gap), 1);
         float[] b = Numbers.Normal(Length(k, n, ldb), 2), c = Numbers.Normal(Length(m, n, ldc), 3);
         double[] expected = LaneCases.Doubles(c), size = Array.ConvertAll(expected, Math.Abs);
-        fixed (double* x = LaneCases.Doubles(a), y = LaneCases.Doubles(b), z = expected) ReferenceGemm.Multiply(m, n, k, x, strideM, strideK, y, ldb, z, ldc, accumulate);
+        fixed (double* x = LaneCases.Doubles(a), y = LaneCases.Doubles(b), z = expected) ReferenceGemm.Multiply(m, n, k, x, strideM, strideK, y,
+            ldb, z, ldc, accumulate);
 
         // The same sums with absolute values bound the rounding errors.
         fixed (double* x = Array.ConvertAll(LaneCases.Doubles(a), Math.Abs), y = Array.ConvertAll(LaneCases.Doubles(b), Math.Abs), z = size)
@@ -75,7 +76,8 @@ public sealed unsafe class GemmTests
 
         // A sum of k products in any order is within (k + 1) roundings of the sum of absolute values; gaps between rows (error bound 0 below) keep their bits.
         LaneCases.Close(
-            expected, fc.Span, i => i % ldc < n ? (k + 2) * LaneCases.Rounding * size[i] : 0, FormattableString.Invariant($"{lanes} lanes, {m} x {n} x {k}, rowMajor {rowMajor}"));
+            expected, fc.Span, i => i % ldc < n ? (k + 2) * LaneCases.Rounding * size[i]
+            : 0, FormattableString.Invariant($"{lanes} lanes, {m} x {n} x {k}, rowMajor {rowMajor}"));
     }
 
     private static int Length(int rows, int columns, int stride) => rows == 0 || columns == 0 ? 0 : (rows - 1) * stride + columns;

@@ -127,7 +127,10 @@ public sealed unsafe class Int8KernelTests
         for (int i = 0; i < start.Length; i++) Assert.Equal(i % Width == Bad, float.IsNaN(y.Span[i]));
     }
 
-    /// <summary>127 / x is infinite from 3.7e-37 down, and infinity times a smaller value would be no code; values that small count as 0 well before that.</summary>
+    /// <summary>
+    /// 127 / x is infinite from 3.7e-37 down, and infinity times a smaller value would be no code; values that small count as 0 well before
+    /// that.
+    /// </summary>
     [Theory]
     [InlineData(9e-31f)]
     [InlineData(1e-36f)]
@@ -163,7 +166,8 @@ public sealed unsafe class Int8KernelTests
     // 1: one instruction, 2: AVX2, 3: portable, 0: the one that is chosen.
     private static IEnumerable<int> Ways => ((int[])[0, 1, 2, 3]).Where(way => way switch { 1 => AvxVnni.IsSupported, 2 => Avx2.IsSupported, _ => true });
 
-    private static void Run(int way, FrozenTiles q, int first, ChunkPointers<float> x, ChunkPointers<byte> codes, ChunkPointers<float> y, ChunkBatch group, byte* scratch)
+    private static void Run(int way, FrozenTiles q, int first, ChunkPointers<float> x, ChunkPointers<byte> codes, ChunkPointers<float> y,
+        ChunkBatch group, byte* scratch)
     {
         switch (way)
         {
@@ -182,7 +186,9 @@ public sealed unsafe class Int8KernelTests
         random.NextBytes(codes);
         Half[] scales = [.. Enumerable.Range(0, bits < 0 ? Tiles : Tiles * tile * tile / 64).Select(_ => (Half)(0.1 + random.NextDouble()))];
         if (bits > 0) return new QuantizedTiles(tile, Tiles, bits, scales, codes);
-        TileOutliers outliers = new(tile, Tiles, 2, [.. Enumerable.Range(0, 2 * Tiles).Select(e => (ushort)(5 + (e * tile / 2)))], [.. Enumerable.Range(0, 2 * Tiles).Select(e => (Half)(7 - e))]);
+        TileOutliers outliers =
+            new(tile, Tiles, 2, [.. Enumerable.Range(0, 2 * Tiles).Select(e => (ushort)(5 + (e * tile / 2)))],
+                [.. Enumerable.Range(0, 2 * Tiles).Select(e => (Half)(7 - e))]);
         return new TrellisTiles(tile, Tiles, -bits, bits % 2 == 0 ? TrellisScan.ColumnMajor : TrellisScan.RowMajor, scales, codes, outliers);
     }
 }

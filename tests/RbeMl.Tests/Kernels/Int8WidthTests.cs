@@ -34,7 +34,8 @@ public sealed unsafe class Int8WidthTests(Xunit.Abstractions.ITestOutputHelper o
     internal static string Bits()
     {
         List<string> lines = [$"lanes: {Wide.Lanes}, AVX2: {Avx2.IsSupported}, VNNI: {AvxVnni.IsSupported}"];
-        foreach (RbeFormat format in (RbeFormat[])[RbeFormat.Quantized(3), RbeFormat.Quantized(4), RbeFormat.Quantized(6), RbeFormat.Quantized(8), RbeFormat.Trellis(4)])
+        foreach (RbeFormat format in (RbeFormat[])[RbeFormat.Quantized(3), RbeFormat.Quantized(4), RbeFormat.Quantized(6),
+            RbeFormat.Quantized(8), RbeFormat.Trellis(4)])
         {
             foreach (int tile in (int[])[32, 64, 128]) lines.Add($"{format.GetType().Name} {tile} {Product(format, tile):x16}");
         }
@@ -88,7 +89,9 @@ public sealed unsafe class Int8WidthTests(Xunit.Abstractions.ITestOutputHelper o
     private static ulong Model(ActivationPrecision activations)
     {
         TransformerConfig config = new() { Width = 64, Heads = 2, Layers = 2, Vocabulary = 50, MaxSequenceLength = 32 };
-        using TransformerModel<float> dense = new(TransformerWeights.CreateUntrained(config, new RbeOptions { Tile = 32, Format = RbeFormat.Quantized(8) }, 1)), model = dense.ToInference(activations: activations);
+        using TransformerModel<float> dense =
+            new(TransformerWeights.CreateUntrained(config, new RbeOptions { Tile = 32, Format = RbeFormat.Quantized(8) }, 1)),
+                model = dense.ToInference(activations: activations);
         using Workspace<float> workspace = new(1);
         using KvCache<float> cache = new(config, 1, 32, activations == ActivationPrecision.Int8 ? KvFormat.Int8 : KvFormat.F32);
         return Hash<float>(model.Logits([.. Enumerable.Range(0, 20)], 1, 20, workspace, cache));

@@ -26,7 +26,10 @@ public sealed unsafe class KvKernelTests
         }
     }
 
-    /// <summary>Every finite half, widened and stored again, and the floats halfway to the next with their neighbours, against the runtime's own conversion.</summary>
+    /// <summary>
+    /// Every finite half, widened and stored again, and the floats halfway to the next with their neighbours, against the runtime's own
+    /// conversion.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Lanes))]
     public void Every_half_is_read_exactly_and_ties_round_to_even(int lanes)
@@ -37,9 +40,11 @@ public sealed unsafe class KvKernelTests
         {
             for (int i = 0; i < 8; i++)
             {
-                float value = (float)BitConverter.UInt16BitsToHalf((ushort)(first + i)), next = first + i == 0x7BFF ? 65536f : (float)BitConverter.UInt16BitsToHalf((ushort)(first + i + 1));
+                float value = (float)BitConverter.UInt16BitsToHalf((ushort)(first + i)), next = first + i == 0x7BFF ? 65536f
+                    : (float)BitConverter.UInt16BitsToHalf((ushort)(first + i + 1));
                 float half = (value + next) / 2;
-                float[] group = [value, -value, half, -half, MathF.BitDecrement(half), MathF.BitIncrement(half), -MathF.BitDecrement(half), MathF.BitIncrement(value)];
+                float[] group =
+                    [value, -value, half, -half, MathF.BitDecrement(half), MathF.BitIncrement(half), -MathF.BitDecrement(half), MathF.BitIncrement(value)];
                 for (int k = 0; k < 8; k++) x.Pointer[(8 * i) + k] = Math.Clamp(group[k], -65519f, 65519f);
             }
 
@@ -62,7 +67,10 @@ public sealed unsafe class KvKernelTests
         }
     }
 
-    /// <summary>Half: 2^-11 of the value. Byte: half a step, the largest of the position and head / 254, with two roundings of the codes' own arithmetic.</summary>
+    /// <summary>
+    /// Half: 2^-11 of the value. Byte: half a step, the largest of the position and head / 254, with two roundings of the codes' own
+    /// arithmetic.
+    /// </summary>
     [Fact]
     public void Stored_values_are_within_the_format_s_error()
     {
@@ -78,7 +86,8 @@ public sealed unsafe class KvKernelTests
                 for (int f = 0; f < 64; f++)
                 {
                     double value = values[(f * 80) + s], error = Math.Abs(rows.View.Value<double>(f, s) - value);
-                    Assert.InRange(error, 0, format == KvFormat.F16 ? Math.Max(Math.ScaleB(Math.Abs(value), -11), Math.ScaleB(1, -25)) : max * ((1 / 254.0) + (2 * LaneCases.Rounding)));
+                    Assert.InRange(error, 0, format == KvFormat.F16 ? Math.Max(Math.ScaleB(Math.Abs(value), -11), Math.ScaleB(1, -25))
+                        : max * ((1 / 254.0) + (2 * LaneCases.Rounding)));
                 }
             }
         }
@@ -111,7 +120,8 @@ public sealed unsafe class KvKernelTests
     {
         foreach (KvFormat format in (KvFormat[])[KvFormat.F16, KvFormat.Int8])
         {
-            foreach ((int queries, int keys, int headWidth) in (ValueTuple<int, int, int>[])[(1, 1, 8), (1, 77, 13), (1, 1100, 6), (3, 130, 8), (70, 200, 16), (65, 65, 8)])
+            foreach ((int queries, int keys, int headWidth) in (ValueTuple<int, int, int>[])[(1, 1, 8), (1, 77, 13), (1, 1100, 6), (3, 130, 8),
+                (70, 200, 16), (65, 65, 8)])
             {
                 bool masks = queries % 2 == 1;
                 AttentionShape shape = new(headWidth, queries, keys, Causal: true, Padding: masks, Additive: masks, Weights: queries > 60);

@@ -31,7 +31,8 @@ internal static unsafe class LaneCases
         for (int i = 0; i < expected.Length; i++)
         {
             double bound = tolerance(i);
-            Assert.True(Math.Abs(actual[i] - expected[i]) <= bound, FormattableString.Invariant($"{what}: element {i} is {actual[i]}, expected {expected[i]} within {bound}"));
+            Assert.True(Math.Abs(actual[i] - expected[i]) <= bound,
+                FormattableString.Invariant($"{what}: element {i} is {actual[i]}, expected {expected[i]} within {bound}"));
         }
     }
 

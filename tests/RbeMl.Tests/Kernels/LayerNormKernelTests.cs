@@ -57,9 +57,11 @@ public sealed unsafe class LayerNormKernelTests
     public void The_reference_gradient_matches_differences()
     {
         const int Features = 7, Width = 3;
-        double[] x = LaneCases.Doubles(Numbers.Normal(Features * Width, 1)), gamma = LaneCases.Doubles(Numbers.Normal(Features, 2)), beta = LaneCases.Doubles(Numbers.Normal(Features, 3));
+        double[] x = LaneCases.Doubles(Numbers.Normal(Features * Width, 1)), gamma = LaneCases.Doubles(Numbers.Normal(Features, 2)),
+            beta = LaneCases.Doubles(Numbers.Normal(Features, 3));
         double[] dy = LaneCases.Doubles(Numbers.Normal(Features * Width, 4)), dx = LaneCases.Doubles(Numbers.Normal(Features * Width, 5)), before = [.. dx];
-        double[] dgamma = new double[Features], dbeta = new double[Features], mean = new double[Width], rstd = new double[Width], y = new double[Features * Width];
+        double[] dgamma = new double[Features], dbeta = new double[Features], mean = new double[Width], rstd = new double[Width],
+            y = new double[Features * Width];
         double Loss()
         {
             fixed (double* px = x, pm = mean, pr = rstd, pg = gamma, pb = beta, py = y)
@@ -84,17 +86,20 @@ public sealed unsafe class LayerNormKernelTests
 
     private static void Check(int lanes, int features, int width, float[] x)
     {
-        float[] gamma = Numbers.Normal(features, 2), beta = Numbers.Normal(features, 3), dy = Numbers.Normal(features * width, 4), dx = Numbers.Normal(features * width, 5);
+        float[] gamma = Numbers.Normal(features, 2), beta = Numbers.Normal(features, 3), dy = Numbers.Normal(features * width, 4),
+            dx = Numbers.Normal(features * width, 5);
         double[] mean = new double[width], rstd = new double[width], y = new double[x.Length], expectedDx = LaneCases.Doubles(dx);
         double[] dgamma = new double[features], dbeta = new double[features];
-        fixed (double* px = LaneCases.Doubles(x), pm = mean, pr = rstd, pg = LaneCases.Doubles(gamma), pb = LaneCases.Doubles(beta), py = y, pdy = LaneCases.Doubles(dy), pdx = expectedDx, pdg = dgamma, pdb = dbeta)
+        fixed (double* px = LaneCases.Doubles(x), pm = mean, pr = rstd, pg = LaneCases.Doubles(gamma), pb = LaneCases.Doubles(beta), py = y,
+            pdy = LaneCases.Doubles(dy), pdx = expectedDx, pdg = dgamma, pdb = dbeta)
         {
             ReferenceLayerNorm.Statistics(px, pm, pr, features, width, Eps);
             ReferenceLayerNorm.Apply(px, pm, pr, pg, pb, py, features, width);
             ReferenceLayerNorm.Backward(px, pm, pr, pg, pdy, pdx, pdg, pdb, features, width);
         }
 
-        using GuardedBuffer<float> fx = LaneCases.Guarded(x), fm = new(width), fr = new(width), fg = LaneCases.Guarded(gamma), fb = LaneCases.Guarded(beta), fy = new(x.Length);
+        using GuardedBuffer<float> fx = LaneCases.Guarded(x), fm = new(width), fr = new(width), fg = LaneCases.Guarded(gamma),
+            fb = LaneCases.Guarded(beta), fy = new(x.Length);
         using GuardedBuffer<float> fdy = LaneCases.Guarded(dy), fdx = LaneCases.Guarded(dx), fdg = new(features), fdb = new(features);
         fdg.Span.Fill(float.NaN);
         fdb.Span.Fill(float.NaN);
@@ -130,7 +135,8 @@ public sealed unsafe class LayerNormKernelTests
         else LayerNormKernel.Apply(x, mean, rstd, gamma, beta, y, rows, width);
     }
 
-    private static void Backward(int lanes, float* x, float* mean, float* rstd, float* gamma, float* dy, float* dx, float* dgamma, float* dbeta, int features, int width)
+    private static void Backward(int lanes, float* x, float* mean, float* rstd, float* gamma, float* dy, float* dx, float* dgamma, float* dbeta,
+        int features, int width)
     {
         if (lanes > 0) Wide.Run(lanes, new LayerNormKernelLanes.BackwardWork(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, features, width));
         else LayerNormKernel.Backward(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, features, width);

@@ -83,10 +83,14 @@ public sealed unsafe class OptimizerKernelTests
             List<float> all = [];
             foreach (string kernel in (string[])["adamw", "sgd", "plain", "lion"])
             {
-                using GuardedBuffer<float> w = LaneCases.Guarded(Numbers.Normal(Count, 1)), g = LaneCases.Guarded(Numbers.Normal(Count, 2)), m = LaneCases.Guarded(Numbers.Normal(Count, 3));
+                using GuardedBuffer<float> w = LaneCases.Guarded(Numbers.Normal(Count, 1)), g = LaneCases.Guarded(Numbers.Normal(Count, 2)),
+                    m = LaneCases.Guarded(Numbers.Normal(Count, 3));
                 using GuardedBuffer<float> v = LaneCases.Guarded(Array.ConvertAll(Numbers.Normal(Count, 4), Math.Abs));
-                if (kernel == "adamw") Wide.Run(width, new OptimizerKernelLanes.AdamWWork(w.Pointer, g.Pointer, m.Pointer, v.Pointer, Count, new(Rate, Decay, Beta1, Beta2, Eps, Correction1, Correction2, GradientScale)));
-                else if (kernel == "lion") Wide.Run(width, new LionKernel.Work(w.Pointer, g.Pointer, m.Pointer, Count, Rate, Decay, Beta1, Beta2, GradientScale));
+                if (kernel == "adamw") Wide.Run(width,
+                    new OptimizerKernelLanes.AdamWWork(w.Pointer, g.Pointer, m.Pointer, v.Pointer, Count,
+                    new(Rate, Decay, Beta1, Beta2, Eps, Correction1, Correction2, GradientScale)));
+                else if (kernel == "lion") Wide.Run(width,
+                    new LionKernel.Work(w.Pointer, g.Pointer, m.Pointer, Count, Rate, Decay, Beta1, Beta2, GradientScale));
                 else Wide.Run(width, new SgdKernel.Work(w.Pointer, g.Pointer, kernel == "sgd" ? m.Pointer : null, Count, Rate, Decay, Beta1, GradientScale));
                 all.AddRange([.. w.Span, .. m.Span, .. v.Span]);
             }
@@ -122,7 +126,8 @@ public sealed unsafe class OptimizerKernelTests
 
     private static void Check(int lanes, int count)
     {
-        float[] w = Numbers.Normal(count, 1), g = Numbers.Normal(count, 2), m = Numbers.Normal(count, 3, 0.1), v = Array.ConvertAll(Numbers.Normal(count, 4, 0.1), Math.Abs);
+        float[] w = Numbers.Normal(count, 1), g = Numbers.Normal(count, 2), m = Numbers.Normal(count, 3, 0.1),
+            v = Array.ConvertAll(Numbers.Normal(count, 4, 0.1), Math.Abs);
         double[] ew = LaneCases.Doubles(w), em = LaneCases.Doubles(m), ev = LaneCases.Doubles(v);
         fixed (double* pw = ew, pg = LaneCases.Doubles(g), pm = em, pv = ev)
         {
@@ -132,7 +137,8 @@ public sealed unsafe class OptimizerKernelTests
         using GuardedBuffer<float> fw = LaneCases.Guarded(w), fg = LaneCases.Guarded(g), fm = LaneCases.Guarded(m), fv = LaneCases.Guarded(v);
         AdamWFactors factors = new(Rate, Decay, Beta1, Beta2, Eps, Correction1, Correction2, GradientScale);
         if (lanes > 0) Wide.Run(lanes, new OptimizerKernelLanes.AdamWWork(fw.Pointer, fg.Pointer, fm.Pointer, fv.Pointer, count, factors));
-        else OptimizerKernel.AdamW(fw.Pointer, fg.Pointer, fm.Pointer, fv.Pointer, count, Rate, Decay, Beta1, Beta2, Eps, Correction1, Correction2, GradientScale);
+        else OptimizerKernel.AdamW(fw.Pointer, fg.Pointer, fm.Pointer, fv.Pointer, count, Rate, Decay, Beta1, Beta2, Eps, Correction1,
+            Correction2, GradientScale);
 
         // At most four roundings for a moment, of terms no larger than |m| + |g| (v + g²); the step adds six of a number of the size |m| / sqrt v.
         string what = FormattableString.Invariant($"{lanes} lanes, {count}");
@@ -140,6 +146,7 @@ public sealed unsafe class OptimizerKernelTests
         LaneCases.Close(em, fm.Span, i => 4 * LaneCases.Rounding * (Math.Abs(m[i]) + Math.Abs(g[i])), what + " m");
         LaneCases.Close(ev, fv.Span, i => 4 * LaneCases.Rounding * (v[i] + g[i] * g[i]), what + " v");
         LaneCases.Close(
-            ew, fw.Span, i => 4 * LaneCases.Rounding * Math.Abs(w[i]) + 12 * LaneCases.Rounding * Rate / Correction1 * (Math.Abs(m[i]) + Math.Abs(g[i])) / Math.Sqrt(ev[i] / Correction2), what + " w");
+            ew, fw.Span, i => 4 * LaneCases.Rounding * Math.Abs(w[i])
+            + 12 * LaneCases.Rounding * Rate / Correction1 * (Math.Abs(m[i]) + Math.Abs(g[i])) / Math.Sqrt(ev[i] / Correction2), what + " w");
     }
 }

@@ -17,7 +17,8 @@ public unsafe class PredictionKernelTests
         using GuardedBuffer<int> pBest = new(width), qBest = new(width);
         Numbers.Normal(vocabulary * width, 1, 4).CopyTo(p.Span);
         Numbers.Normal(vocabulary * width, 2, 4).CopyTo(q.Span);
-        for (int lane = 0; lane < width; lane += 3) q.Span[(vocabulary / 2 * width) + lane] = q.Span[((vocabulary - 1) * width) + lane] = 40 * lane; // ties, and values whose exponential overflows fp32
+        // ties, and values whose exponential overflows fp32
+        for (int lane = 0; lane < width; lane += 3) q.Span[(vocabulary / 2 * width) + lane] = q.Span[((vocabulary - 1) * width) + lane] = 40 * lane;
         PredictionKernel.Normalize(p.Pointer, vocabulary, width, pSum.Pointer, pBest.Pointer);
         PredictionKernel.Normalize(q.Pointer, vocabulary, width, qSum.Pointer, qBest.Pointer);
         PredictionKernel.Divergence(p.Pointer, pSum.Pointer, q.Pointer, qSum.Pointer, vocabulary, width, divergence.Pointer);

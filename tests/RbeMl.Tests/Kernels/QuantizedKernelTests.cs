@@ -107,7 +107,9 @@ public sealed unsafe class QuantizedKernelTests
         byte[] codes = new byte[TrellisTiles.CodeBytes(tile, tiles, bits)];
         random.NextBytes(codes);
         Half[] scales = [.. Enumerable.Range(0, tiles).Select(_ => (Half)(0.1 + random.NextDouble()))];
-        TileOutliers outliers = new(tile, tiles, 2, [.. Enumerable.Range(0, 2 * tiles).Select(e => (ushort)(5 + e))], [.. Enumerable.Range(0, 2 * tiles).Select(e => (Half)(7 - e))]);
+        TileOutliers outliers =
+            new(tile, tiles, 2, [.. Enumerable.Range(0, 2 * tiles).Select(e => (ushort)(5 + e))],
+                [.. Enumerable.Range(0, 2 * tiles).Select(e => (Half)(7 - e))]);
         return new TrellisTiles(tile, tiles, bits, bits == 2 ? TrellisScan.ColumnMajor : TrellisScan.RowMajor, scales, codes, outliers);
     }
 

@@ -33,7 +33,8 @@ internal static unsafe class SparseCases
         Wide.Run(lanes, new SparseKernel.MultiplyTransposedWork(p, values, tileColumn, first, last, y, x, width));
     }
 
-    internal static void Gradient(int lanes, SparsityPattern p, int tileRow, float* x, long xStride, float* g, long gStride, int chunks, int width, float* gradients)
+    internal static void Gradient(int lanes, SparsityPattern p, int tileRow, float* x, long xStride, float* g, long gStride, int chunks,
+        int width, float* gradients)
     {
         Wide.Run(lanes, new SparseKernel.GradientWork(p, tileRow, x, xStride, g, gStride, chunks, width, gradients));
     }

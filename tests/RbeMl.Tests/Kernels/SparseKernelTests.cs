@@ -112,7 +112,8 @@ public sealed unsafe class SparseKernelTests
         using SparsityPattern pattern = new(SparseCases.Support(tile, 1, runLength, runs, 9), 1, 1);
         float[] a = Numbers.Normal(tile * Width, 2);
         for (int i = Bad; i < a.Length; i += Width) a[i] = float.NaN;
-        using GuardedBuffer<float> values = LaneCases.Guarded(Numbers.Normal(runs * runLength, 1)), x = LaneCases.Guarded(a), y = new(a.Length), z = new(a.Length);
+        using GuardedBuffer<float> values = LaneCases.Guarded(Numbers.Normal(runs * runLength, 1)), x = LaneCases.Guarded(a), y = new(a.Length),
+            z = new(a.Length);
         SparseCases.Multiply(lanes, pattern, values.Pointer, 0, 0, 1, x.Pointer, y.Pointer, Width);
         SparseCases.MultiplyTransposed(lanes, pattern, values.Pointer, 0, 0, 1, x.Pointer, z.Pointer, Width);
         Assert.Contains(y.Span.ToArray(), float.IsNaN);
@@ -133,7 +134,8 @@ public sealed unsafe class SparseKernelTests
         int coefficients = 96;
         using SparsityPattern pattern = new(SparseCases.Support(Tile, 1, runLength, coefficients / runLength, 10), 1, 1);
         float[] c = Numbers.Normal(coefficients, 1), a = Numbers.Normal(Tile * Width, 2), b = Numbers.Normal(Tile * Width, 3);
-        using GuardedBuffer<float> values = LaneCases.Guarded(c), x = LaneCases.Guarded(a), g = LaneCases.Guarded(b), y = new(a.Length), gradients = new(coefficients);
+        using GuardedBuffer<float> values = LaneCases.Guarded(c), x = LaneCases.Guarded(a), g = LaneCases.Guarded(b), y = new(a.Length),
+            gradients = new(coefficients);
         SparseKernel.Multiply(pattern, values.Pointer, 0, 0, 1, x.Pointer, y.Pointer, Width);
         SparseKernel.MultiplyTransposed(pattern, values.Pointer, 0, 0, 1, g.Pointer, y.Pointer, Width);
         SparseKernel.Gradient(pattern, 0, x.Pointer, 0, g.Pointer, 0, 1, Width, gradients.Pointer);
@@ -211,7 +213,8 @@ public sealed unsafe class SparseKernelTests
             return result;
         }
 
-        Compare(Reference(v => v), Reference(v => Math.Abs(v)), gradients.Span, chunks * width + 1, $"gradient, tile {s.Tile}, {s.RunsPerTile} runs of {s.RunLength}, width {width}, {chunks} chunks");
+        Compare(Reference(v => v), Reference(v => Math.Abs(v)), gradients.Span, chunks * width + 1,
+            $"gradient, tile {s.Tile}, {s.RunsPerTile} runs of {s.RunLength}, width {width}, {chunks} chunks");
     }
 
     // A sum of n products in any order is off by at most n roundings of the sum of the absolute products.

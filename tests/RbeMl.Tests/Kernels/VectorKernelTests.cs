@@ -22,7 +22,8 @@ public sealed unsafe class VectorKernelTests
             Wide.Run(lanes, new VectorKernel.NormalizeWork(a.Pointer, g.Pointer, b.Pointer, y.Pointer, n, 1e-5f));
 
             // The mean is off by at most n roundings of numbers below 7, which the scale (below 320) magnifies.
-            LaneCases.Close(exact, y.Span, i => (n + 8) * LaneCases.Rounding * (7 * scale + Math.Abs(exact[i]) + 1) * (1 + Math.Abs(gamma[i])), $"{n} features");
+            LaneCases.Close(exact, y.Span, i => (n + 8) * LaneCases.Rounding * (7 * scale + Math.Abs(exact[i]) + 1) * (1 + Math.Abs(gamma[i])),
+                $"{n} features");
         }
     }
 
@@ -75,7 +76,8 @@ public sealed unsafe class VectorKernelTests
 
                 // Norms of rows are at most 2, so each of the tile's terms rounds a number below 2 * 5.
                 double[] exact = [.. Enumerable.Range(0, tile).Select(i => (double)panel.Pointer[(i * Width) + 3])];
-                LaneCases.Close(exact, actual.Span.Slice(b * tile, tile), _ => 2 * tile * LaneCases.Rounding * 10, $"{transform} {tile}, inverse {inverse}, block {b}");
+                LaneCases.Close(exact, actual.Span.Slice(b * tile, tile), _ => 2 * tile * LaneCases.Rounding * 10,
+                    $"{transform} {tile}, inverse {inverse}, block {b}");
             }
         }
     }
@@ -89,9 +91,13 @@ public sealed unsafe class VectorKernelTests
             const int Rows = 3, Columns = 5;
             Random random = new(tile);
             int runs = 11;
-            ushort[] starts = [.. Enumerable.Range(0, Rows * Columns).SelectMany(_ => Enumerable.Range(0, tile / 16 * tile).OrderBy(_ => random.Next()).Take(runs).Select(p => (ushort)((p / tile * 16 * tile) + (p % tile))).Order())];
+            ushort[] starts =
+                [.. Enumerable.Range(0, Rows * Columns)
+                    .SelectMany(_ => Enumerable.Range(0, tile / 16 * tile).OrderBy(_ => random.Next()).Take(runs)
+                        .Select(p => (ushort)((p / tile * 16 * tile) + (p % tile))).Order())];
             using SparsityPattern pattern = new(new CoefficientSupport(tile, Rows * Columns, 16, starts), Rows, Columns);
-            float[] values = WeightRounding.Round("matrix", Numbers.Normal(starts.Length * 16, 1), WeightPrecision.BFloat16), x = Numbers.Normal(Columns * tile, 2), start = Numbers.Normal(tile, 3);
+            float[] values = WeightRounding.Round("matrix", Numbers.Normal(starts.Length * 16, 1), WeightPrecision.BFloat16),
+                x = Numbers.Normal(Columns * tile, 2), start = Numbers.Normal(tile, 3);
             using GuardedBuffer<float> v = LaneCases.Guarded(values), from = LaneCases.Guarded(x);
             foreach (WeightPrecision precision in Enum.GetValues<WeightPrecision>())
             {
@@ -126,9 +132,12 @@ public sealed unsafe class VectorKernelTests
         {
             const int Rows = 2, Columns = 3;
             Random random = new(tile + places);
-            ushort[] starts = [.. Enumerable.Range(0, Rows * Columns).SelectMany(_ => Enumerable.Range(0, tile * tile).OrderBy(_ => random.Next()).Take(places).Select(p => (ushort)p).Order())];
+            ushort[] starts =
+                [.. Enumerable.Range(0, Rows * Columns)
+                    .SelectMany(_ => Enumerable.Range(0, tile * tile).OrderBy(_ => random.Next()).Take(places).Select(p => (ushort)p).Order())];
             using SparsityPattern pattern = new(new CoefficientSupport(tile, Rows * Columns, 1, starts), Rows, Columns);
-            float[] values = WeightRounding.Round("matrix", Numbers.Normal(starts.Length, 1), WeightPrecision.BFloat16), x = Numbers.Normal(Columns * tile, 2), start = Numbers.Normal(tile, 3);
+            float[] values = WeightRounding.Round("matrix", Numbers.Normal(starts.Length, 1), WeightPrecision.BFloat16),
+                x = Numbers.Normal(Columns * tile, 2), start = Numbers.Normal(tile, 3);
             using GuardedBuffer<float> v = LaneCases.Guarded(values), from = LaneCases.Guarded(x);
             foreach (WeightPrecision precision in Enum.GetValues<WeightPrecision>())
             {
@@ -153,8 +162,10 @@ public sealed unsafe class VectorKernelTests
                     Assert.Equal(scalar.Span.ToArray(), compact.Span.ToArray()); // all widths add up in one order
 
                     // A rounding a term, two more a cell.
-                    LaneCases.Close(exact, compact.Span, r => (terms[r] + (2 * Columns) + 2) * LaneCases.Rounding * bound[r], $"{precision}, tile {tile}, {places} places, row {row}");
-                    LaneCases.Close(exact, direct.Span, r => (terms[r] + (2 * Columns) + 2) * LaneCases.Rounding * bound[r], $"in place, tile {tile}, {places} places, row {row}");
+                    LaneCases.Close(exact, compact.Span, r => (terms[r] + (2 * Columns) + 2) * LaneCases.Rounding * bound[r],
+                        $"{precision}, tile {tile}, {places} places, row {row}");
+                    LaneCases.Close(exact, direct.Span, r => (terms[r] + (2 * Columns) + 2) * LaneCases.Rounding * bound[r],
+                        $"in place, tile {tile}, {places} places, row {row}");
                 }
             }
         }
@@ -165,9 +176,12 @@ public sealed unsafe class VectorKernelTests
     {
         const int Rows = 12, Columns = 12, Places = 300;
         Random random = new(1);
-        ushort[] starts = [.. Enumerable.Range(0, Rows * Columns).SelectMany(_ => Enumerable.Range(0, 4096).OrderBy(_ => random.Next()).Take(Places).Select(p => (ushort)p).Order())];
+        ushort[] starts =
+            [.. Enumerable.Range(0, Rows * Columns)
+                .SelectMany(_ => Enumerable.Range(0, 4096).OrderBy(_ => random.Next()).Take(Places).Select(p => (ushort)p).Order())];
         using SparsityPattern pattern = new(new CoefficientSupport(64, Rows * Columns, 1, starts), Rows, Columns);
-        using IPackedSparse half = IPackedSparse.Create(pattern, new float[starts.Length], WeightPrecision.BFloat16)!, whole = IPackedSparse.Create(pattern, new float[starts.Length], WeightPrecision.Float32)!;
+        using IPackedSparse half = IPackedSparse.Create(pattern, new float[starts.Length], WeightPrecision.BFloat16)!,
+            whole = IPackedSparse.Create(pattern, new float[starts.Length], WeightPrecision.Float32)!;
 
         // A row has an odd number of places half the time, which 32 coefficients of 332 are there to fill. Ranks, steps and their lanes are about 90 bytes.
         Assert.InRange(half.Bytes / (double)(Rows * Columns), 3 * 300, 3 * 336 + 95);

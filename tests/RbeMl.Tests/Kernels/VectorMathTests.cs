@@ -71,7 +71,8 @@ public sealed unsafe class VectorMathTests
         Assert.True(float.IsNaN(Map(Function.Tanh, lanes, [.. Enumerable.Repeat(float.NaN, 16)])[0]));
     }
 
-    // Random bits are all kinds of numbers; a third number near the product, or one so far below it that only the rounding sees it, makes sums that lie between two floats.
+    // Random bits are all kinds of numbers; a third number near the product, or one so far below it that only the rounding sees it, makes
+    // sums that lie between two floats.
     [Fact]
     public void Without_an_instruction_multiplying_and_adding_still_rounds_once()
     {
@@ -90,7 +91,8 @@ public sealed unsafe class VectorMathTests
                 _ => special[random.Next(special.Length)],
             };
             if (i % 50 == 0) a = special[random.Next(special.Length)];
-            float expected = MathF.FusedMultiplyAdd(a, b, c), actual = Lanes128.FusedInDouble(Vector128.Create(a), Vector128.Create(b), Vector128.Create(c))[i % 4];
+            float expected = MathF.FusedMultiplyAdd(a, b, c),
+                actual = Lanes128.FusedInDouble(Vector128.Create(a), Vector128.Create(b), Vector128.Create(c))[i % 4];
             Assert.True(
                 float.IsNaN(expected) ? float.IsNaN(actual) : BitConverter.SingleToInt32Bits(expected) == BitConverter.SingleToInt32Bits(actual),
                 FormattableString.Invariant($"{a} * {b} + {c} is {actual}, expected {expected}"));

@@ -7,7 +7,8 @@ namespace RbeMl.Tests.Layers;
 
 public class BlockBehaviourTests
 {
-    private static readonly TransformerConfig s_config = new() { Width = 40, FeedForwardWidth = 136, Heads = 4, Layers = 2, MaxSequenceLength = 200, Dropout = 0.2f };
+    private static readonly TransformerConfig s_config =
+        new() { Width = 40, FeedForwardWidth = 136, Heads = 4, Layers = 2, MaxSequenceLength = 200, Dropout = 0.2f };
 
     public static TheoryData<CheckpointPolicy, bool, int, float> Combinations()
     {
@@ -95,7 +96,8 @@ public class BlockBehaviourTests
         byte[] padding = new byte[2 * 9];
         Array.Fill(padding, (byte)1);
         padding[4] = 0;
-        float[] weights = f.Block.Forward(f.X, 2, 9, new ForwardOptions<float> { PaddingMask = padding, ReturnAttentionWeights = true }, null, f.Workspace).AttentionWeights!;
+        float[] weights =
+            f.Block.Forward(f.X, 2, 9, new ForwardOptions<float> { PaddingMask = padding, ReturnAttentionWeights = true }, null, f.Workspace).AttentionWeights!;
         Assert.Equal(2 * 4 * 9 * 9, weights.Length);
         for (int row = 0; row < 2 * 4 * 9; row++)
         {
@@ -209,11 +211,14 @@ public class BlockBehaviourTests
     {
         using BlockFixture<float> f = new(s_config, BlockGradientTests.OptionsOf("runs4"), 2, 5);
         Assert.Contains("[2, 6, 40]", Assert.Throws<ShapeMismatchException>(() => f.Block.Forward(f.X, 2, 6)).Message, StringComparison.Ordinal);
-        Assert.Contains("[2, 5]", Assert.Throws<ShapeMismatchException>(() => f.Block.Forward(f.X, 2, 5, new ForwardOptions<float> { PaddingMask = new byte[3] })).Message, StringComparison.Ordinal);
+        Assert.Contains("[2, 5]",
+            Assert.Throws<ShapeMismatchException>(() =>
+            f.Block.Forward(f.X, 2, 5, new ForwardOptions<float> { PaddingMask = new byte[3] })).Message, StringComparison.Ordinal);
         Assert.Throws<ShapeMismatchException>(() => f.Block.Forward(f.X, 2, 5, new ForwardOptions<float> { AdditiveMask = new float[3] }));
         Assert.Contains("200", Assert.Throws<TokenException>(() => f.Block.Forward(new float[201 * 40], 1, 201)).Message, StringComparison.Ordinal);
         using LayerKvCache<float> small = new(2, 4, 10, 4);
-        Assert.Contains("at most 4", Assert.Throws<TokenException>(() => f.Block.Forward(f.X, 2, 5, new ForwardOptions<float> { Cache = small })).Message, StringComparison.Ordinal);
+        Assert.Contains("at most 4",
+            Assert.Throws<TokenException>(() => f.Block.Forward(f.X, 2, 5, new ForwardOptions<float> { Cache = small })).Message, StringComparison.Ordinal);
         using LayerKvCache<float> other = new(1, 4, 10, 40);
         Assert.Throws<ShapeMismatchException>(() => f.Block.Forward(f.X, 2, 5, new ForwardOptions<float> { Cache = other }));
         using BlockContext<float> empty = new();
@@ -262,7 +267,9 @@ public class BlockBehaviourTests
         cache.Reset();
         f.Block.Forward(f.X, 2, 5, new ForwardOptions<float> { Cache = cache }, null, f.Workspace);
         f.Block.Forward(f.X, 2, 5, new ForwardOptions<float> { Cache = cache }, null, f.Workspace);
-        Assert.Contains("reset", Assert.Throws<ShapeMismatchException>(() => f.Block.Backward(f.Dy, context, f.Block.Parameters.CreateLike(), f.Workspace)).Message, StringComparison.Ordinal);
+        Assert.Contains("reset",
+            Assert.Throws<ShapeMismatchException>(() => f.Block.Backward(f.Dy, context, f.Block.Parameters.CreateLike(), f.Workspace)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -281,10 +288,15 @@ public class BlockBehaviourTests
         Assert.Throws<ShapeMismatchException>(() => new RbeTransformerBlock<float>(s_config with { FeedForwardWidth = 72 }, f.Weights));
         float[] gamma = [.. f.Weights.Vectors.Gamma1];
         gamma[7] = float.NaN;
-        NonFiniteException error = Assert.Throws<NonFiniteException>(() => new RbeTransformerBlock<float>(s_config, f.Weights with { Vectors = f.Weights.Vectors with { Gamma1 = gamma } }));
+        NonFiniteException error =
+            Assert.Throws<NonFiniteException>(() =>
+                new RbeTransformerBlock<float>(s_config, f.Weights with { Vectors = f.Weights.Vectors with { Gamma1 = gamma } }));
         Assert.Contains("ln1.gamma", error.Where, StringComparison.Ordinal);
-        RbeMatrix otherTile = RbeCompressor.Compress(Numbers.Normal(1600, 1), 40, 40, new RbeOptions { Tile = 64, Format = RbeFormat.Sparse(100, SupportRule.TopK) });
-        Assert.Contains("tile", Assert.Throws<ShapeMismatchException>(() => new RbeTransformerBlock<float>(s_config, f.Weights with { Key = otherTile })).Message, StringComparison.Ordinal);
+        RbeMatrix otherTile =
+            RbeCompressor.Compress(Numbers.Normal(1600, 1), 40, 40, new RbeOptions { Tile = 64, Format = RbeFormat.Sparse(100, SupportRule.TopK) });
+        Assert.Contains("tile",
+            Assert.Throws<ShapeMismatchException>(() => new RbeTransformerBlock<float>(s_config, f.Weights with { Key = otherTile })).Message,
+            StringComparison.Ordinal);
     }
 
     private static (float[] Y, float[] Dx, float[] Gradients, float[]? Weights) Run(CheckpointPolicy policy, bool masks, int past, float dropout, int threads)

@@ -67,7 +67,11 @@ internal sealed class BlockFixture<T> : IDisposable
     public LayerKvCache<T> CacheWith(int past, KvFormat format = KvFormat.F32)
     {
         LayerKvCache<T> cache = new(Batch, Config.Heads, Config.HeadWidth, past + Length + 8, format);
-        if (past > 0) Block.Forward(Convert(Numbers.Normal(Batch * past * Config.Width, 99)), Batch, past, new ForwardOptions<T> { Cache = cache }, null, Workspace);
+        if (past > 0)
+        {
+            Block.Forward(Convert(Numbers.Normal(Batch * past * Config.Width, 99)), Batch, past, new ForwardOptions<T> { Cache = cache }, null, Workspace);
+        }
+
         return cache;
     }
 

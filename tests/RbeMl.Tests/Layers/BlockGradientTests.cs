@@ -6,7 +6,8 @@ namespace RbeMl.Tests.Layers;
 
 /// <summary>
 /// Every parameter group and the input, in double, against five-point central differences along random directions: their error is about h^4 f^(5) from the
-/// curvature and 2e-16 / h a term of the objective, times a hundred for the sums inside the block, from rounding; with h = 1e-3 both are far below 1e-6 of the derivative.
+/// curvature and 2e-16 / h a term of the objective, times a hundred for the sums inside the block, from rounding; with h = 1e-3 both are
+/// far below 1e-6 of the derivative.
 /// </summary>
 public class BlockGradientTests
 {
@@ -34,7 +35,17 @@ public class BlockGradientTests
     [MemberData(nameof(Cases))]
     public void Every_group_matches_central_differences(string format, GeluKind gelu, LayerNormStorage storage, int past, bool masks, float dropout)
     {
-        Compare(new() { Width = 40, FeedForwardWidth = 72, Heads = 4, Layers = 1, MaxSequenceLength = 64, Gelu = gelu, LayerNorm = storage, Dropout = dropout }, format, past, masks);
+        Compare(new()
+        {
+            Width = 40,
+            FeedForwardWidth = 72,
+            Heads = 4,
+            Layers = 1,
+            MaxSequenceLength = 64,
+            Gelu = gelu,
+            LayerNorm = storage,
+            Dropout = dropout
+        }, format, past, masks);
     }
 
     private static void Compare(TransformerConfig config, string format, int past, bool masks)
@@ -74,8 +85,19 @@ public class BlockGradientTests
     [InlineData(BlockOrder.PostNorm, false, "runs16", 0, true, 0.2f)]
     [InlineData(BlockOrder.PostNorm, false, "quantized+delta", 0, false, 0)]
     [InlineData(BlockOrder.PreNorm, false, "runs4", 0, true, 0.1f)]
-    public void Every_group_of_other_architectures_matches_central_differences(BlockOrder order, bool causal, string format, int past, bool masks, float dropout) =>
-        Compare(new() { Width = 40, FeedForwardWidth = 72, Heads = 4, Layers = 1, MaxSequenceLength = 64, Order = order, Causal = causal, Dropout = dropout }, format, past, masks);
+    public void Every_group_of_other_architectures_matches_central_differences(BlockOrder order, bool causal, string format, int past,
+        bool masks, float dropout) =>
+        Compare(new()
+        {
+            Width = 40,
+            FeedForwardWidth = 72,
+            Heads = 4,
+            Layers = 1,
+            MaxSequenceLength = 64,
+            Order = order,
+            Causal = causal,
+            Dropout = dropout
+        }, format, past, masks);
 
     [Fact]
     public void All_parameter_groups_are_there()
@@ -120,7 +142,8 @@ public class BlockGradientTests
     }
 
     // With a cache the past was computed with the block's own weights but counts as constant: it is made once, with the weights unmoved.
-    private static void Check(string name, double[] direction, double[] gradient, Action<double> move, Func<ForwardOptions<double>> options, BlockFixture<double> fixture)
+    private static void Check(string name, double[] direction, double[] gradient, Action<double> move, Func<ForwardOptions<double>> options,
+        BlockFixture<double> fixture)
     {
         double h = Step / Math.Sqrt(direction.Length);
         double At(double offset)
@@ -143,6 +166,7 @@ public class BlockGradientTests
         double rounding = 100 * 2.2e-16 * fixture.Dy.Length / h;
         Assert.Equal(!blind, Math.Sqrt(scale) > 1e-10);
         Assert.True(
-            Math.Abs(expected - actual) <= rounding + (Tolerance * Math.Max(Math.Abs(expected), Math.Sqrt(scale))), $"{name}: difference quotient {expected:R}, gradient {actual:R}");
+            Math.Abs(expected - actual) <= rounding + (Tolerance * Math.Max(Math.Abs(expected), Math.Sqrt(scale))),
+            $"{name}: difference quotient {expected:R}, gradient {actual:R}");
     }
 }

@@ -28,13 +28,15 @@ public sealed class BlockOrderTests
                 (float[] y, float[] dx, ParameterVector<float> gradients) = f.Run(options, policy);
                 using (gradients)
                 {
-                    int[] bits = [.. ((float[])[.. y, .. dx, .. gradients.Slices.SelectMany(s => gradients.Of(s).ToArray())]).Select(BitConverter.SingleToInt32Bits)];
+                    int[] bits = [.. ((float[])[.. y, .. dx, .. gradients.Slices.SelectMany(s => gradients.Of(s).ToArray())]).Select(
+                        BitConverter.SingleToInt32Bits)];
                     expected ??= bits;
                     Assert.Equal(expected, bits);
                 }
             }
 
-            Assert.Equal(expected!.Take(f.X.Length), f.Block.Forward(f.X, batch, length, options, null, f.Workspace).Output.Select(BitConverter.SingleToInt32Bits));
+            Assert.Equal(expected!.Take(f.X.Length),
+                f.Block.Forward(f.X, batch, length, options, null, f.Workspace).Output.Select(BitConverter.SingleToInt32Bits));
         }
     }
 
@@ -108,7 +110,8 @@ public sealed class BlockOrderTests
     [Fact]
     public void It_cannot_be_written_as_a_gpt2()
     {
-        using TransformerModel<float> model = new(TransformerWeights.CreateRandom(s_config with { Width = 32, FeedForwardWidth = 64, Heads = 2 }, Options("runs4"), 1));
+        using TransformerModel<float> model =
+            new(TransformerWeights.CreateRandom(s_config with { Width = 32, FeedForwardWidth = 64, Heads = 2 }, Options("runs4"), 1));
         string folder = Path.Combine(Path.GetTempPath(), Guid.NewGuid().ToString("N"));
         Assert.Contains("LayerNorms", Assert.Throws<InvalidSettingException>(() => Gpt2Directory.Save(folder, model)).Message, StringComparison.Ordinal);
         Assert.False(Directory.Exists(folder));

@@ -5,7 +5,8 @@ using RbeMl.Tests.Support;
 namespace RbeMl.Tests.Layers;
 
 /// <summary>
-/// Chunks that a thread works on together, a decoded tile of the base for all of them: every part of the weights (codes, sparse delta, alphas) reaches every chunk.
+/// Chunks that a thread works on together, a decoded tile of the base for all of them: every part of the weights (codes, sparse delta,
+/// alphas) reaches every chunk.
 /// </summary>
 public sealed class ChunkGroupTests
 {
@@ -15,9 +16,9 @@ public sealed class ChunkGroupTests
     private static readonly TransformerConfig s_config = new() { Width = 72, FeedForwardWidth = 136, Heads = 3, Layers = 1, MaxSequenceLength = Length };
 
     /// <summary>
-    /// The reference has the decoded weights as coefficients, all of them, so it knows neither codes nor groups. Sums of at most 136 rounded products, five of them one
-    /// after the other, are off by a random walk of 2^-24 each, 2e-6; random weights magnify that a few hundredfold in softmax and LayerNorm. A part that is
-    /// missing in a chunk is some per cent of it.
+    /// The reference has the decoded weights as coefficients, all of them, so it knows neither codes nor groups. Sums of at most 136
+    /// rounded products, five of them one after the other, are off by a random walk of 2^-24 each, 2e-6; random weights magnify that a few
+    /// hundredfold in softmax and LayerNorm. A part that is missing in a chunk is some per cent of it.
     /// </summary>
     [Theory]
     [InlineData("quantized", 32, 6, 1)]
@@ -42,7 +43,8 @@ public sealed class ChunkGroupTests
         using BlockFixture<float> f = new(s_config, options, batch, Length, threads);
         MoveAlphas(f.Block);
         BlockWeights weights = f.Block.GetCompressedWeights();
-        Assert.All([weights.Query, weights.Output, weights.UpProjection, weights.DownProjection], m => Assert.True(m.Base is not null && m.HasAlphas && (m.Support is null) == (format == "alphas")));
+        Assert.All([weights.Query, weights.Output, weights.UpProjection, weights.DownProjection],
+            m => Assert.True(m.Base is not null && m.HasAlphas && (m.Support is null) == (format == "alphas")));
         float[] actual = f.Block.Forward(f.X, batch, Length, null, null, f.Workspace).Output;
         using RbeTransformerBlock<double> decoded = new(s_config, Decoded(weights), layer: 3);
         using Workspace<double> workspace = new(1);

@@ -18,13 +18,18 @@ public sealed class DecodeTests
             foreach (string format in Names) cases.Add(format, 32, TileTransform.Dct);
             foreach (string format in (string[])["runs16", "random", "quantized4", "trellis4"]) cases.Add(format, 64, TileTransform.Dct);
             foreach (string format in (string[])["runs16", "quantized5", "trellis3"]) cases.Add(format, 128, TileTransform.Cdf97);
-            foreach (TileTransform transform in (TileTransform[])[TileTransform.Haar, TileTransform.WalshHadamard, TileTransform.None]) cases.Add("runs8", 32, transform);
+            foreach (TileTransform transform in (TileTransform[])[TileTransform.Haar, TileTransform.WalshHadamard, TileTransform.None])
+            {
+                cases.Add("runs8", 32, transform);
+            }
+
             return cases;
         }
     }
 
     private static string[] Names =>
-        ["runs16", "runs8", "runs4", "random", "all", "plain", "quantized3", "quantized4", "quantized5", "quantized6", "quantized8", "delta", "outliers", "trellis2", "trellis4", "trellis6"];
+        ["runs16", "runs8", "runs4", "random", "all", "plain", "quantized3", "quantized4", "quantized5", "quantized6", "quantized8", "delta",
+            "outliers", "trellis2", "trellis4", "trellis6"];
 
     // Width 72 and hidden 136 leave every tile size a part of a tile over.
     private static TransformerConfig Config(LayerNormStorage storage = LayerNormStorage.Dense) =>
@@ -39,7 +44,10 @@ public sealed class DecodeTests
         using BlockFixture<double> exact = new(Config(), options, 2, 1);
         (float[] panels, float[] vectors) = Both(f, KvFormat.F32);
         using LayerKvCache<double> cache = exact.CacheWith(Past);
-        float[] truth = [.. Enumerable.Range(0, 2).SelectMany(step => exact.Block.Forward(Signed(exact.X, step), 2, 1, new() { Cache = cache }, null, exact.Workspace).Output).Select(v => (float)v)];
+        float[] truth =
+            [.. Enumerable.Range(0, 2)
+                .SelectMany(step => exact.Block.Forward(Signed(exact.X, step), 2, 1, new() { Cache = cache }, null, exact.Workspace).Output)
+                    .Select(v => (float)v)];
 
         // Random weights make some of these blocks magnify a rounding thousandfold, so how far single precision may be from the truth is what the panels show.
         double allowed = (2 * Numbers.RelativeError(truth, panels)) + Tolerance;
@@ -57,8 +65,8 @@ public sealed class DecodeTests
         using BlockFixture<float> f = new(Config(), Options("runs16", 32), batch, 1);
         (float[] panels, float[] vectors) = Both(f, format);
 
-        // A number on the edge between two codes may be stored as either, so they may be apart as far as the format's largest relative error; in floats, as far as
-        // the panels of the same block are from double precision.
+        // A number on the edge between two codes may be stored as either, so they may be apart as far as the format's largest relative
+        // error; in floats, as far as the panels of the same block are from double precision.
         double step = format switch { KvFormat.F16 => Math.Pow(2, -11), KvFormat.Int8 => 1.0 / 127, _ => 5e-4 };
         Assert.InRange(Numbers.RelativeError(panels, vectors), 0, step);
     }
@@ -98,8 +106,8 @@ public sealed class DecodeTests
         Assert.False(g.Block.DecodesVectors(1, 1, new() { Cache = doubles }));
     }
 
-    // The longest sums have 136 terms, five products follow each other; each adds a random walk of roundings of 2^-24, and the factor 8 allows for LayerNorm, softmax
-    // and GELU between them.
+    // The longest sums have 136 terms, five products follow each other; each adds a random walk of roundings of 2^-24, and the factor 8
+    // allows for LayerNorm, softmax and GELU between them.
     private static double Tolerance => 8 * Math.Sqrt(136.0 * 5) * Math.Pow(2, -24);
 
     // A context to be filled makes the forward take panels. Two steps: the second sees what the first put into the cache.

@@ -28,7 +28,8 @@ public sealed class Int8Tests
         Assert.Equal(expected, Branches(f, same));
 
         // A step is 1/127 of the largest of 64 values, which is at most 4 times their root mean square, and so it is with levels: two uniform errors of
-        // variance step² / 12 in each of four products one after the other, a random walk; 4 allows for LayerNorm, softmax and GELU of random weights between them.
+        // variance step² / 12 in each of four products one after the other, a random walk; 4 allows for LayerNorm, softmax and GELU of
+        // random weights between them.
         double allowed = 4 * Math.Sqrt(2 * 4 / 12.0) * 4 / 127;
         Assert.InRange(Numbers.RelativeError(expected, rounded), 1e-4, allowed);
     }
@@ -71,9 +72,11 @@ public sealed class Int8Tests
     public void Whatever_it_would_not_change_is_refused()
     {
         using BlockFixture<float> sparse = new(s_config, Options("sparse", 32), 1, 4);
-        Assert.Contains("Quantized", Assert.Throws<InvalidSettingException>(() => sparse.Block.ToInference(activations: ActivationPrecision.Int8)).Message, StringComparison.Ordinal);
+        Assert.Contains("Quantized",
+            Assert.Throws<InvalidSettingException>(() => sparse.Block.ToInference(activations: ActivationPrecision.Int8)).Message, StringComparison.Ordinal);
         using BlockFixture<double> doubles = new(s_config, Options("quantized4", 32), 1, 4);
-        Assert.Contains("float", Assert.Throws<InvalidSettingException>(() => doubles.Block.ToInference(activations: ActivationPrecision.Int8)).Message, StringComparison.Ordinal);
+        Assert.Contains("float",
+            Assert.Throws<InvalidSettingException>(() => doubles.Block.ToInference(activations: ActivationPrecision.Int8)).Message, StringComparison.Ordinal);
         using BlockFixture<float> f = new(s_config, Options("quantized4", 32), 1, 4);
         Assert.Throws<InvalidSettingException>(() => f.Block.ToInference(activations: (ActivationPrecision)7));
     }
@@ -86,7 +89,8 @@ public sealed class Int8Tests
         using BlockContext<float> context = new();
         using ParameterVector<float> gradients = copy.Parameters.CreateLike();
         copy.Forward(f.X, 1, 4, null, context, f.Workspace);
-        Assert.Contains("ToInference", Assert.Throws<InvalidOperationException>(() => copy.Backward(f.Dy, context, gradients, f.Workspace)).Message, StringComparison.Ordinal);
+        Assert.Contains("ToInference",
+            Assert.Throws<InvalidOperationException>(() => copy.Backward(f.Dy, context, gradients, f.Workspace)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -96,8 +100,11 @@ public sealed class Int8Tests
         int[] tokens = [.. Enumerable.Range(0, 24).Select(i => i * 31 % 77)];
         using Workspace<float> workspace = new(1);
         using TransformerModel<float> sparse = TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, 3);
-        BlockWeights[] blocks = [.. Enumerable.Range(1, 2).Select(seed => BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(config, seed), config, Options("quantized6", 32)))];
-        using TransformerModel<float> model = new(sparse.GetWeights() with { Blocks = blocks }), copy = model.ToInference(activations: ActivationPrecision.Int8);
+        BlockWeights[] blocks =
+            [.. Enumerable.Range(1, 2)
+                .Select(seed => BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(config, seed), config, Options("quantized6", 32)))];
+        using TransformerModel<float> model = new(sparse.GetWeights() with { Blocks = blocks }),
+            copy = model.ToInference(activations: ActivationPrecision.Int8);
         float[] expected = model.Logits(tokens, 1, 24, workspace), rounded = copy.Logits(tokens, 1, 24, workspace);
 
         // As for a block, of two blocks; the residual connections pass on most of the logits unrounded.

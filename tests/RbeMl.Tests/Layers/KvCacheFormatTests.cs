@@ -9,7 +9,8 @@ namespace RbeMl.Tests.Layers;
 public sealed class KvCacheFormatTests(ITestOutputHelper output)
 {
     private const int Prefill = 40, Steps = 10;
-    private static readonly TransformerConfig s_config = new() { Width = 64, FeedForwardWidth = 96, Heads = 2, Layers = 1, MaxSequenceLength = 200, Dropout = 0.1f };
+    private static readonly TransformerConfig s_config =
+        new() { Width = 64, FeedForwardWidth = 96, Heads = 2, Layers = 1, MaxSequenceLength = 200, Dropout = 0.1f };
 
     public static TheoryData<KvFormat> Formats => [KvFormat.F32, KvFormat.F16, KvFormat.Int8];
 
@@ -31,7 +32,8 @@ public sealed class KvCacheFormatTests(ITestOutputHelper output)
             worst = Math.Max(worst, Numbers.RelativeError(Tokens(full, from, count), part));
         }
 
-        output.WriteLine(FormattableString.Invariant($"{format}: worst relative error {worst:E2}, {cache.AllocatedBytes / 2 / (double)cache.Stride} bytes a token"));
+        output.WriteLine(
+            FormattableString.Invariant($"{format}: worst relative error {worst:E2}, {cache.AllocatedBytes / 2 / (double)cache.Stride} bytes a token"));
         Assert.Equal(Prefill + Steps, cache.Length);
         Assert.InRange(worst, 0, Bound(format));
         if (format != KvFormat.F32) Assert.True(worst > 1e-5, "the format had no effect");
@@ -75,7 +77,8 @@ public sealed class KvCacheFormatTests(ITestOutputHelper output)
             using BlockFixture<float> f = new(s_config, BlockGradientTests.OptionsOf("runs4"), 2, 30);
             (byte[] padding, _) = f.Masks(21);
             using LayerKvCache<float> cache = f.CacheWith(21, format);
-            (float[] y, float[] dx, ParameterVector<float> g) = f.Run(new ForwardOptions<float> { Cache = cache, PaddingMask = padding, Dropout = new DropoutStep(1, 2) }, policy);
+            (float[] y, float[] dx, ParameterVector<float> g) =
+                f.Run(new ForwardOptions<float> { Cache = cache, PaddingMask = padding, Dropout = new DropoutStep(1, 2) }, policy);
             return (y, dx, [.. g.Slices.SelectMany(s => g.Of(s).ToArray())]);
         }
     }
@@ -103,13 +106,19 @@ public sealed class KvCacheFormatTests(ITestOutputHelper output)
     [Fact]
     public void What_a_format_cannot_hold_is_refused()
     {
-        Assert.Contains("Double", Assert.Throws<InvalidSettingException>(() => new LayerKvCache<double>(1, 2, 32, 8, KvFormat.F16)).Message, StringComparison.Ordinal);
+        Assert.Contains("Double", Assert.Throws<InvalidSettingException>(() => new LayerKvCache<double>(1, 2, 32, 8, KvFormat.F16)).Message,
+            StringComparison.Ordinal);
         Assert.Throws<InvalidSettingException>(() => new LayerKvCache<float>(1, 2, 32, 8, (KvFormat)7));
         Assert.Throws<InvalidSettingException>(() => new GenerationOptions { KvFormat = (KvFormat)7 }.Validate());
         using BlockFixture<float> f = new(s_config, BlockGradientTests.OptionsOf("runs4"), 1, 5);
         using LayerKvCache<float> cache = new(1, 2, 32, 8, KvFormat.F16);
-        foreach (ParameterSlice slice in f.Block.Parameters.Slices.Where(s => s.Name.EndsWith("key.bias", StringComparison.Ordinal))) f.Block.Parameters.Of(slice)[40] = 1e5f;
-        NonFiniteException error = Assert.Throws<NonFiniteException>(() => f.Block.Forward(f.X, 1, 5, new ForwardOptions<float> { Cache = cache }, null, f.Workspace));
+        foreach (ParameterSlice slice in f.Block.Parameters.Slices.Where(s => s.Name.EndsWith("key.bias", StringComparison.Ordinal)))
+        {
+            f.Block.Parameters.Of(slice)[40] = 1e5f;
+        }
+
+        NonFiniteException error =
+            Assert.Throws<NonFiniteException>(() => f.Block.Forward(f.X, 1, 5, new ForwardOptions<float> { Cache = cache }, null, f.Workspace));
         Assert.Contains("key of head 1", error.Message, StringComparison.Ordinal);
         Assert.Contains("65504", error.Message, StringComparison.Ordinal);
         Assert.Equal(0, cache.Length);

@@ -8,9 +8,13 @@ namespace RbeMl.Tests.Layers;
 
 public sealed class LongAttentionTests(ITestOutputHelper output)
 {
-    private static readonly TransformerConfig s_config = new() { Width = 64, FeedForwardWidth = 64, Heads = 1, Layers = 1, MaxSequenceLength = 8192, Dropout = 0.1f };
+    private static readonly TransformerConfig s_config =
+        new() { Width = 64, FeedForwardWidth = 64, Heads = 1, Layers = 1, MaxSequenceLength = 8192, Dropout = 0.1f };
 
-    /// <summary>The fast path against the plain one in double, at a length of whole and broken chunks. Sums of 700 products: 1e-5 is ten times their rounding.</summary>
+    /// <summary>
+    /// The fast path against the plain one in double, at a length of whole and broken chunks. Sums of 700 products: 1e-5 is ten times their
+    /// rounding.
+    /// </summary>
     [Theory]
     [InlineData(1, 700, 3)]
     [InlineData(2, 192, 1)]
@@ -26,7 +30,10 @@ public sealed class LongAttentionTests(ITestOutputHelper output)
         foreach (ParameterSlice slice in g.Slices)
         {
             // A key bias changes no probability: its gradient is rounding only.
-            if (!slice.Name.EndsWith("key.bias", StringComparison.Ordinal)) Assert.InRange(Numbers.RelativeError(Floats(g2.Of(slice).ToArray()), g.Of(slice)), 0, 1e-5);
+            if (!slice.Name.EndsWith("key.bias", StringComparison.Ordinal))
+            {
+                Assert.InRange(Numbers.RelativeError(Floats(g2.Of(slice).ToArray()), g.Of(slice)), 0, 1e-5);
+            }
         }
     }
 
@@ -60,15 +67,16 @@ public sealed class LongAttentionTests(ITestOutputHelper output)
     }
 
     /// <summary>
-    /// Memory is fixed + T x linear, exactly: doubling T doubles the growth. The exponent between T and 2 T is then log2((a + 2bT) / (a + bT)), which is at most 1
-    /// and at least 1 - (a / (a + 2bT)) / ln 2.
+    /// Memory is fixed + T x linear, exactly: doubling T doubles the growth. The exponent between T and 2 T is then log2((a + 2bT) / (a +
+    /// bT)), which is at most 1 and at least 1 - (a / (a + 2bT)) / ln 2.
     /// </summary>
     [Fact]
     public void Memory_grows_linearly_with_the_length()
     {
         int[] lengths = [2048, 4096, 8192];
         (long Forward, long Backward)[] bytes = [.. lengths.Select(Measure)];
-        foreach ((string what, long[] b) in new[] { ("forward", bytes.Select(m => m.Forward).ToArray()), ("forward and backward", bytes.Select(m => m.Backward).ToArray()) })
+        foreach ((string what, long[] b) in new[] { ("forward", bytes.Select(m => m.Forward).ToArray()),
+            ("forward and backward", bytes.Select(m => m.Backward).ToArray()) })
         {
             Assert.Equal(2 * (b[1] - b[0]), b[2] - b[1]);
             double constant = b[0] - (b[1] - b[0]);
@@ -76,7 +84,8 @@ public sealed class LongAttentionTests(ITestOutputHelper output)
             for (int i = 1; i < 3; i++)
             {
                 double exponent = Math.Log2((double)b[i] / b[i - 1]);
-                output.WriteLine(FormattableString.Invariant($"{what}, T = {lengths[i - 1]} to {lengths[i]}: {b[i - 1]} to {b[i]} bytes, exponent {exponent:F4}"));
+                output.WriteLine(
+                    FormattableString.Invariant($"{what}, T = {lengths[i - 1]} to {lengths[i]}: {b[i - 1]} to {b[i]} bytes, exponent {exponent:F4}"));
                 Assert.InRange(exponent, 1 - (constant / b[i] / Math.Log(2)), 1);
             }
         }

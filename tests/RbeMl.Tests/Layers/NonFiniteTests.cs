@@ -10,7 +10,8 @@ namespace RbeMl.Tests.Layers;
 /// <summary>What makes a NaN or infinity says so, whichever way it is called.</summary>
 public class NonFiniteTests
 {
-    private static readonly TransformerConfig s_config = new() { Width = 40, FeedForwardWidth = 72, Heads = 2, Layers = 1, MaxSequenceLength = 64, Dropout = 0.1f };
+    private static readonly TransformerConfig s_config =
+        new() { Width = 40, FeedForwardWidth = 72, Heads = 2, Layers = 1, MaxSequenceLength = 64, Dropout = 0.1f };
 
     // Chunks that a thread has for itself, that are divided among threads, that go together, in integers; and vectors.
     public static TheoryData<string> Ways => ["rows", "panels", "few chunks", "groups", "int8", "training", "cache", "vectors"];
@@ -79,13 +80,15 @@ public class NonFiniteTests
         using BlockContext<float> context = new();
         f.Block.Forward(f.X, 2, 20, null, context, f.Workspace);
         float[] large = [.. f.Dy.Select(_ => 3e38f)];
-        Assert.Equal($"{f.Block.Name}: input gradient", Assert.Throws<NonFiniteException>(() => f.Block.Backward(large, context, gradients, f.Workspace)).Where);
+        Assert.Equal($"{f.Block.Name}: input gradient",
+            Assert.Throws<NonFiniteException>(() => f.Block.Backward(large, context, gradients, f.Workspace)).Where);
 
         f.Block.Forward(f.X, 2, 20, null, context, f.Workspace);
         using Panel<float> dy = new(), dx = new();
         dy.Reshape(40, s_config.Width, f.Block.PaddedWidth).FromRowMajor([.. f.Dy.Select((g, i) => i == 77 ? float.NaN : g)]);
         dx.Reshape(40, s_config.Width, f.Block.PaddedWidth);
-        Assert.Equal($"{f.Block.Name}: output gradient", Assert.Throws<NonFiniteException>(() => f.Block.Backward(dy, dx, context, gradients, f.Workspace)).Where);
+        Assert.Equal($"{f.Block.Name}: output gradient",
+            Assert.Throws<NonFiniteException>(() => f.Block.Backward(dy, dx, context, gradients, f.Workspace)).Where);
 
         gradients.Clear();
         f.Block.Forward(f.X, 2, 20, null, context, f.Workspace);

@@ -29,8 +29,9 @@ public sealed class OffloadTests
     }
 
     /// <summary>
-    /// Every value that the backward reads is off by at most 2^-8 of it. A gradient is a product of some ten of them at most (LayerNorm, softmax, GELU and their
-    /// matrices, both halves), so its error stays below 10 x 2^-8 in the norm; the roundings are independent, and what is measured is a tenth of that.
+    /// Every value that the backward reads is off by at most 2^-8 of it. A gradient is a product of some ten of them at most (LayerNorm,
+    /// softmax, GELU and their matrices, both halves), so its error stays below 10 x 2^-8 in the norm; the roundings are independent, and
+    /// what is measured is a tenth of that.
     /// </summary>
     [Theory]
     [InlineData(CheckpointPolicy.None)]
@@ -40,7 +41,8 @@ public sealed class OffloadTests
     {
         Result plain = Run(policy, ActivationOffload.None, 1, extras: true), rounded = Run(policy, ActivationOffload.BFloat16, 2, extras: true);
         Assert.Equal(Bits(plain.Output), Bits(rounded.Output));
-        double input = Numbers.RelativeError(plain.InputGradient, rounded.InputGradient), parameters = Numbers.RelativeError(plain.Gradients, rounded.Gradients);
+        double input = Numbers.RelativeError(plain.InputGradient, rounded.InputGradient),
+            parameters = Numbers.RelativeError(plain.Gradients, rounded.Gradients);
         Assert.InRange(input, 1e-6, 10.0 / 256);
         Assert.InRange(parameters, 1e-6, 10.0 / 256);
         Assert.Equal(Bits(rounded.Gradients), Bits(Run(policy, ActivationOffload.BFloat16, 1, extras: true).Gradients));
@@ -70,7 +72,8 @@ public sealed class OffloadTests
     [Fact]
     public void Bf16_is_for_float_and_doubles_can_be_spilled()
     {
-        Assert.Equal("offload", Assert.Throws<InvalidSettingException>(() => new BlockContext<double>(CheckpointPolicy.None, ActivationOffload.BFloat16)).Setting);
+        Assert.Equal("offload",
+            Assert.Throws<InvalidSettingException>(() => new BlockContext<double>(CheckpointPolicy.None, ActivationOffload.BFloat16)).Setting);
         using BlockFixture<double> f = new(s_config, s_options, 1, 20);
         double[][] dx = [.. new[] { ActivationOffload.None, ActivationOffload.Spill }.Select(offload =>
         {
@@ -86,7 +89,8 @@ public sealed class OffloadTests
     {
         using BlockFixture<float> f = new(s_config, s_options, Batch, Length, threads);
         (byte[] padding, float[] additive) = f.Masks(Past);
-        ForwardOptions<float>? options = extras ? new() { PaddingMask = padding, AdditiveMask = additive, Cache = f.CacheWith(Past), Dropout = new DropoutStep(7, 11) } : null;
+        ForwardOptions<float>? options = extras
+            ? new() { PaddingMask = padding, AdditiveMask = additive, Cache = f.CacheWith(Past), Dropout = new DropoutStep(7, 11) } : null;
         using BlockContext<float> context = new(policy, offload);
         using ParameterVector<float> gradients = f.Block.Parameters.CreateLike();
         float[] y = [], dx = [];

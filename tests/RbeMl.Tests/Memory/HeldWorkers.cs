@@ -7,7 +7,10 @@ internal sealed class HeldWorkers : IDisposable
 {
     public WorkerPool Team { get; } = new(2);
 
-    /// <summary>Starts the call on another thread, waits until it is inside, does <paramref name="meanwhile"/>, lets the call end, and gives its result or error.</summary>
+    /// <summary>
+    /// Starts the call on another thread, waits until it is inside, does <paramref name="meanwhile"/>, lets the call end, and gives its
+    /// result or error.
+    /// </summary>
     /// <param name="busy">Of something that the call claims.</param>
     /// <param name="call">The call.</param>
     /// <param name="meanwhile">What is done in its middle.</param>

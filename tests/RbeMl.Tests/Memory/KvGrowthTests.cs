@@ -43,7 +43,8 @@ public sealed class KvGrowthTests
     public void Memory_is_at_most_twice_that_of_the_tokens_and_the_work_is_linear()
     {
         using LayerKvCache<float> cache = new(1, 2, 16, 1_000_000);
-        using RbeTransformerBlock<float> block = new(s_config, BlockWeights.CreateRandom(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(8) }, 1));
+        using RbeTransformerBlock<float> block =
+            new(s_config, BlockWeights.CreateRandom(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(8) }, 1));
         Assert.Equal(0, cache.AllocatedBytes);
         long moved = 0, before = 0;
         for (int token = 1; token <= 20_000; token++)
@@ -119,5 +120,6 @@ public sealed class KvGrowthTests
         Assert.Throws<ObjectDisposedException>(() => buffer.Span.Length);
     }
 
-    private static TransformerModel<float> Model(TransformerConfig config) => TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96) }, 1);
+    private static TransformerModel<float> Model(TransformerConfig config) =>
+        TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96) }, 1);
 }

@@ -89,7 +89,8 @@ public sealed class LeaseTests
             Assert.Throws<ConcurrentUseException>(() => cache[0].Reset());
             Assert.Throws<ConcurrentUseException>(() => cache[0].Truncate(1));
             Assert.Throws<ConcurrentUseException>(() => model.LastLogits([1, 2, 3], 3, 1, own, cache, new float[33]));
-            Assert.Throws<ConcurrentUseException>(() => model.Blocks[0].Forward(new float[3 * 32], 3, 1, new ForwardOptions<float> { Cache = cache[0] }, null, own));
+            Assert.Throws<ConcurrentUseException>(() =>
+                model.Blocks[0].Forward(new float[3 * 32], 3, 1, new ForwardOptions<float> { Cache = cache[0] }, null, own));
         });
         Assert.Equal(9, cache.Length);
     }

@@ -67,7 +67,9 @@ public sealed class MemoryCounterTests
         using MemoryCounter counter = MemoryCounter.Open();
         string spill;
         using (TransformerModel<float> model = SmallModel.Create(norms: norms, compressedTable: norms != LayerNormStorage.Dense))
-        using (Trainer trainer = new(model, new CountingTokens(11), new CountingTokens(11), new TrainerOptions { Steps = 9, BatchSize = 4, Context = 16, Checkpointing = policy, Offload = offload }, 2))
+        using (Trainer trainer =
+            new(model, new CountingTokens(11), new CountingTokens(11),
+                new TrainerOptions { Steps = 9, BatchSize = 4, Context = 16, Checkpointing = policy, Offload = offload }, 2))
         {
             trainer.Validate(1);
             trainer.Step();
@@ -90,12 +92,24 @@ public sealed class MemoryCounterTests
     [InlineData("compressed")]
     public void A_model_tells_all_the_native_memory_it_holds(string kind)
     {
-        TransformerConfig config = new() { Width = 64, Heads = 2, Layers = 2, Vocabulary = 50, MaxSequenceLength = 32, LayerNorm = kind == "compressed" ? LayerNormStorage.Compressed : LayerNormStorage.Dense };
+        TransformerConfig config =
+            new()
+            {
+                Width = 64,
+                Heads = 2,
+                Layers = 2,
+                Vocabulary = 50,
+                MaxSequenceLength = 32,
+                LayerNorm = kind == "compressed"
+                ? LayerNormStorage.Compressed : LayerNormStorage.Dense
+            };
         RbeOptions options = new() { Tile = 32, Format = RbeFormat.Sparse(96, kind == "places" ? SupportRule.Random(1) : SupportRule.Runs(16)) };
         TransformerWeights weights = TransformerWeights.CreateRandom(config, options, 1, kind == "compressed" ? options : null);
         if (kind == "quantized")
         {
-            BlockWeights block = BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(config, 1), config, new RbeOptions { Tile = 32, Format = RbeFormat.Quantized(4) with { Outliers = 3 } });
+            BlockWeights block =
+                BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(config, 1), config,
+                    new RbeOptions { Tile = 32, Format = RbeFormat.Quantized(4) with { Outliers = 3 } });
             weights = weights with { Blocks = [block, block] };
         }
 

@@ -13,11 +13,16 @@ public sealed class OwnershipTests
 
     public static TheoryData<string> Pairs =>
     [
-        "block, context of another block of the model", "block, context of the same block of another model", "block, context of a narrower model", "block, context of its copy for inference",
-        "block, context after its backward", "block, context after a forward that failed", "block, cache that was reset after the forward", "block, cache with tokens of another block",
-        "block, cache of other heads", "block, cache of another batch", "block, gradients of another model", "model, cache with tokens of another model", "model, cache of other shapes",
-        "model, cache of other layers", "model, cache whose layers differ", "model, context of another model", "model, gradients of another model", "classifier, context of another classifier",
-        "classifier, gradients of its head for the model", "classifier, gradients of its model for the head", "optimizer, gradients of another model", "parameters, slice of another model",
+        "block, context of another block of the model", "block, context of the same block of another model",
+            "block, context of a narrower model", "block, context of its copy for inference",
+        "block, context after its backward", "block, context after a forward that failed", "block, cache that was reset after the forward",
+            "block, cache with tokens of another block",
+        "block, cache of other heads", "block, cache of another batch", "block, gradients of another model",
+            "model, cache with tokens of another model", "model, cache of other shapes",
+        "model, cache of other layers", "model, cache whose layers differ", "model, context of another model",
+            "model, gradients of another model", "classifier, context of another classifier",
+        "classifier, gradients of its head for the model", "classifier, gradients of its model for the head",
+            "optimizer, gradients of another model", "parameters, slice of another model",
         "parameters, slice that was made up", "parameters, values of another model", "parameters, too few values",
     ];
 
@@ -25,7 +30,8 @@ public sealed class OwnershipTests
     [MemberData(nameof(Pairs))]
     public void State_of_another_object_is_refused(string pair)
     {
-        using TransformerModel<float> model = SmallModel.Create(dropout: 0), other = SmallModel.Create(dropout: 0), narrow = SmallModel.Create(dropout: 0, width: 16), deep = SmallModel.Create(dropout: 0, layers: 3);
+        using TransformerModel<float> model = SmallModel.Create(dropout: 0), other = SmallModel.Create(dropout: 0),
+            narrow = SmallModel.Create(dropout: 0, width: 16), deep = SmallModel.Create(dropout: 0, layers: 3);
         using Workspace<float> workspace = new(1);
         using BlockContext<float> context = new();
         using ParameterVector<float> gradients = model.Parameters.CreateLike(), otherGradients = other.Parameters.CreateLike();
@@ -75,10 +81,12 @@ public sealed class OwnershipTests
                 error = Refused(() => block.Forward(x, Batch, Length, new ForwardOptions<float> { Cache = cache[0] }, null, workspace));
                 break;
             case "block, cache of other heads":
-                using (LayerKvCache<float> heads = new(Batch, 4, 8, 16)) error = Refused(() => block.Forward(x, Batch, Length, new ForwardOptions<float> { Cache = heads }, null, workspace));
+                using (LayerKvCache<float> heads = new(Batch, 4, 8, 16)) error =
+                    Refused(() => block.Forward(x, Batch, Length, new ForwardOptions<float> { Cache = heads }, null, workspace));
                 break;
             case "block, cache of another batch":
-                using (LayerKvCache<float> batch = new(1, 2, 16, 16)) error = Refused(() => block.Forward(x, Batch, Length, new ForwardOptions<float> { Cache = batch }, null, workspace));
+                using (LayerKvCache<float> batch = new(1, 2, 16, 16)) error =
+                    Refused(() => block.Forward(x, Batch, Length, new ForwardOptions<float> { Cache = batch }, null, workspace));
                 break;
             case "block, gradients of another model":
                 Forward(block, 32);
@@ -92,10 +100,12 @@ public sealed class OwnershipTests
                 model.LastLogits([1, 2], Batch, 1, workspace, cache, logits);
                 break;
             case "model, cache of other shapes":
-                using (KvCache<float> shapes = new(narrow.Config, Batch, 16)) error = Refused(() => model.LastLogits([1, 2], Batch, 1, workspace, shapes, logits));
+                using (KvCache<float> shapes = new(narrow.Config, Batch, 16)) error =
+                    Refused(() => model.LastLogits([1, 2], Batch, 1, workspace, shapes, logits));
                 break;
             case "model, cache of other layers":
-                using (KvCache<float> layers = new(deep.Config, Batch, 16)) error = Refused(() => model.LastLogits([1, 2], Batch, 1, workspace, layers, logits));
+                using (KvCache<float> layers = new(deep.Config, Batch, 16)) error =
+                    Refused(() => model.LastLogits([1, 2], Batch, 1, workspace, layers, logits));
                 break;
             case "model, cache whose layers differ":
                 model.Blocks[1].Forward(x, Batch, Length, new ForwardOptions<float> { Cache = cache[1] }, null, workspace);
@@ -106,10 +116,12 @@ public sealed class OwnershipTests
                 using (TransformerContext<float> own = new(other, workspace)) error = Refused(() => model.Loss(s_tokens, s_tokens, Batch, Length, own));
                 break;
             case "model, gradients of another model":
-                using (TransformerContext<float> own = new(model, workspace)) error = Refused(() => model.Loss(s_tokens, s_tokens, Batch, Length, own, gradients: otherGradients));
+                using (TransformerContext<float> own = new(model, workspace)) error =
+                    Refused(() => model.Loss(s_tokens, s_tokens, Batch, Length, own, gradients: otherGradients));
                 break;
             case "optimizer, gradients of another model":
-                using (Optimizer<float> optimizer = new AdamWOptions().Create(model.Parameters, new TrainerOptions { Steps = 1 })) error = Refused(() => optimizer.Step(otherGradients, 1, workspace.Workers));
+                using (Optimizer<float> optimizer = new AdamWOptions().Create(model.Parameters, new TrainerOptions { Steps = 1 })) error =
+                    Refused(() => optimizer.Step(otherGradients, 1, workspace.Workers));
                 break;
             case "parameters, slice of another model":
                 error = Refused(() => model.Parameters.ToFloats(other.Parameters.Slices[0]));
@@ -127,7 +139,8 @@ public sealed class OwnershipTests
                 error = Refused(() => gradients.Write(gradients.Slices[0], new float[gradients.Slices[0].Length - 1]));
                 break;
             default:
-                using (SequenceClassifier<float> a = new(SmallModel.Create(), new ClassifierConfig { Classes = 2 }, 1), b = new(SmallModel.Create(), new ClassifierConfig { Classes = 40 }, 1))
+                using (SequenceClassifier<float> a = new(SmallModel.Create(), new ClassifierConfig { Classes = 2 }, 1),
+                    b = new(SmallModel.Create(), new ClassifierConfig { Classes = 40 }, 1))
                 using (ClassifierContext<float> contextA = new(a, workspace))
                 using (ParameterVector<float> modelA = a.Model.Parameters.CreateLike(), headA = a.Head.CreateLike())
                 {
@@ -150,7 +163,8 @@ public sealed class OwnershipTests
         float[] fine = block.Forward(x, Batch, Length, null, context, workspace).Output;
         Assert.Equal(fine.Length, block.Backward(x, context, gradients, workspace).Length);
 
-        void Forward(RbeTransformerBlock<float> from, int width) => from.Forward(Numbers.Normal(Batch * Length * width, 2), Batch, Length, null, context, workspace);
+        void Forward(RbeTransformerBlock<float> from, int width) =>
+            from.Forward(Numbers.Normal(Batch * Length * width, 2), Batch, Length, null, context, workspace);
 
         void Backward() => block.Backward(x, context, gradients, workspace);
 

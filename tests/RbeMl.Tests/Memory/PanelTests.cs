@@ -75,7 +75,10 @@ public sealed unsafe class PanelTests
                 {
                     int token = chunk * panel.Lanes + lane;
                     T expected = token < tokens && f < features ? rows[token * features + f] : default;
-                    if (!panel.Chunk(chunk)[f * panel.Lanes + lane].Equals(expected)) Assert.Fail(FormattableString.Invariant($"{tokens} x {features}: token {token}, feature {f}"));
+                    if (!panel.Chunk(chunk)[f * panel.Lanes + lane].Equals(expected))
+                    {
+                        Assert.Fail(FormattableString.Invariant($"{tokens} x {features}: token {token}, feature {f}"));
+                    }
                 }
             }
         }

@@ -19,7 +19,8 @@ internal sealed record PublicCall(Func<float[]> Call, IReadOnlyDictionary<string
 
     public static IReadOnlyList<string> Names { get; } =
     [
-        "Logits", "LastLogits", "Decode", "Features", "Loss", "Gradients", "BlockForward", "BlockBackward", "ClassifierLoss", "ClassifierScores", "SequenceLosses", "Generator", "AdamW",
+        "Logits", "LastLogits", "Decode", "Features", "Loss", "Gradients", "BlockForward", "BlockBackward", "ClassifierLoss", "ClassifierScores",
+            "SequenceLosses", "Generator", "AdamW",
     ];
 
     /// <summary>Makes the call's objects, on threads of the team.</summary>
@@ -29,11 +30,13 @@ internal sealed record PublicCall(Func<float[]> Call, IReadOnlyDictionary<string
         Workspace<float> workspace = new(workers);
         KvCache<float> cache = new(model.Config, Batch, 16);
         float[] logits = new float[Batch * 11];
-        Dictionary<string, IDisposable> onModel = new() { ["model"] = model, ["parameters"] = model.Parameters, ["block"] = model.Blocks[0], ["workspace"] = workspace };
+        Dictionary<string, IDisposable> onModel =
+            new() { ["model"] = model, ["parameters"] = model.Parameters, ["block"] = model.Blocks[0], ["workspace"] = workspace };
         switch (name)
         {
             case "Logits":
-                return new(() => model.Logits(s_tokens, Batch, Length, workspace, cache), With(onModel, ("cache", cache), ("layer of the cache", cache[1])), workspace.Lease);
+                return new(() => model.Logits(s_tokens, Batch, Length, workspace, cache),
+                    With(onModel, ("cache", cache), ("layer of the cache", cache[1])), workspace.Lease);
             case "LastLogits":
                 return new(() => Last(s_tokens, Length), With(onModel, ("cache", cache), ("layer of the cache", cache[1])), workspace.Lease);
             case "Decode":
@@ -50,7 +53,8 @@ internal sealed record PublicCall(Func<float[]> Call, IReadOnlyDictionary<string
                     used is null ? With(onModel, ("context", context)) : With(onModel, ("context", context), ("gradients", used)), workspace.Lease);
             case "BlockForward":
                 BlockContext<float> saved = new();
-                return new(() => Forward(saved, cache[0]), With(onModel, ("context", saved), ("cache", cache), ("layer of the cache", cache[0])), workspace.Lease);
+                return new(() => Forward(saved, cache[0]), With(onModel, ("context", saved), ("cache", cache), ("layer of the cache", cache[0])),
+                    workspace.Lease);
             case "BlockBackward":
                 BlockContext<float> filled = new();
                 ParameterVector<float> sums = model.Parameters.CreateLike();
@@ -66,7 +70,8 @@ internal sealed record PublicCall(Func<float[]> Call, IReadOnlyDictionary<string
                 {
                     return new(
                         () => [(float)classifier.Loss(s_tokens, s_lengths, s_labels, rows, null, body, head)],
-                        With(onModel, ("classifier", classifier), ("head", classifier.Head), ("context", rows), ("model's context", rows.Model), ("gradients", body), ("head's gradients", head)), workspace.Lease);
+                        With(onModel, ("classifier", classifier), ("head", classifier.Head), ("context", rows), ("model's context", rows.Model),
+                        ("gradients", body), ("head's gradients", head)), workspace.Lease);
                 }
 
                 return new(() => Scores(classifier), With(onModel, ("classifier", classifier), ("head", classifier.Head)), workspace.Lease);
@@ -76,14 +81,21 @@ internal sealed record PublicCall(Func<float[]> Call, IReadOnlyDictionary<string
             case "Generator":
                 Generator generator = new(model, workers);
                 generator.Start([1, 2, 3, 4], new GenerationOptions { Temperature = 0 });
-                return new(() => [generator.Next(new GenerationOptions { Temperature = 0 }, 0)], With(onModel, ("generator", generator)), generator.Workspace.Lease);
+                return new(() => [generator.Next(new GenerationOptions { Temperature = 0 }, 0)], With(onModel, ("generator", generator)),
+                    generator.Workspace.Lease);
             case "AdamW":
                 Optimizer<float> optimizer = new AdamWOptions().Create(model.Parameters, new TrainerOptions { Steps = 10 });
                 ParameterVector<float> slopes = model.Parameters.CreateLike();
                 slopes.Write(slopes.Slices[0], Numbers.Normal(slopes.Slices[0].Length, 1));
                 return new(
                     () => [(float)optimizer.GradientNorm(slopes, workers)],
-                    new Dictionary<string, IDisposable> { ["optimizer"] = optimizer, ["gradients"] = slopes, ["model"] = model, ["workspace"] = workspace }, optimizer.Lease);
+                    new Dictionary<string, IDisposable>
+                    {
+                        ["optimizer"] = optimizer,
+                        ["gradients"] = slopes,
+                        ["model"] = model,
+                        ["workspace"] = workspace
+                    }, optimizer.Lease);
             default:
                 throw new ArgumentOutOfRangeException(nameof(name), name, "no such call");
         }
@@ -102,7 +114,8 @@ internal sealed record PublicCall(Func<float[]> Call, IReadOnlyDictionary<string
         }
 
         float[] Forward(BlockContext<float> context, LayerKvCache<float> layer) =>
-            model.Blocks[0].Forward(Numbers.Normal(Batch * Length * 32, 3), Batch, Length, new ForwardOptions<float> { Cache = layer }, context, workspace).Output;
+            model.Blocks[0].Forward(Numbers.Normal(Batch * Length * 32, 3), Batch, Length, new ForwardOptions<float> { Cache = layer }, context,
+                workspace).Output;
 
         float[] Scores(SequenceClassifier<float> classifier)
         {

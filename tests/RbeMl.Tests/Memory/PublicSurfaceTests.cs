@@ -10,7 +10,8 @@ namespace RbeMl.Tests.Memory;
 /// <summary>What callers can reach without unsafe code cannot lead the kernels out of their memory.</summary>
 public sealed class PublicSurfaceTests
 {
-    private const BindingFlags Declared = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly;
+    private const BindingFlags Declared =
+        BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly;
 
     [Fact]
     public void No_public_signature_has_a_pointer()
@@ -21,7 +22,8 @@ public sealed class PublicSurfaceTests
             foreach (MethodBase method in type.GetMethods(Declared).Cast<MethodBase>().Concat(type.GetConstructors(Declared)))
             {
                 if (!(method.IsPublic || method.IsFamily || method.IsFamilyOrAssembly)) continue;
-                IEnumerable<Type> types = method.GetParameters().Select(p => p.ParameterType).Append(method is MethodInfo info ? info.ReturnType : typeof(void));
+                IEnumerable<Type> types = method.GetParameters().Select(p => p.ParameterType)
+                    .Append(method is MethodInfo info ? info.ReturnType : typeof(void));
                 if (types.Any(IsAddress)) found.Add($"{type.Name}.{method.Name}");
             }
 
@@ -41,7 +43,9 @@ public sealed class PublicSurfaceTests
             foreach (PropertyInfo property in type.GetProperties(Declared).Where(p => p.GetMethod is { IsPublic: true } && type != typeof(ClassifierExample)))
             {
                 Type value = property.PropertyType;
-                if (value.IsArray && value.GetElementType() is { } element && (element == typeof(ushort) || element == typeof(int) || element == typeof(long) || element == typeof(short))) found.Add($"{type.Name}.{property.Name}");
+                if (value.IsArray && value.GetElementType() is { } element
+                    && (element == typeof(ushort) || element == typeof(int) || element == typeof(long) || element == typeof(short))) found.Add(
+                    $"{type.Name}.{property.Name}");
                 if (value.IsGenericType && value.GetGenericTypeDefinition() == typeof(Span<>)) found.Add($"{type.Name}.{property.Name}");
             }
         }

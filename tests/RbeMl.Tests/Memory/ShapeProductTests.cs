@@ -13,7 +13,8 @@ public sealed class ShapeProductTests
     // Products of two wrap to 0 or to a small number in 32 bits, with a third side of 16 or more in 64.
     public static TheoryData<int, int> Sides => new()
     {
-        { 65536, 65536 }, { 65536, 65537 }, { 1 << 30, 1 << 30 }, { 1 << 30, 4 }, { int.MaxValue, int.MaxValue }, { int.MaxValue, 2 }, { -1, -16 }, { -4, -4 }, { int.MinValue, 2 },
+        { 65536, 65536 }, { 65536, 65537 }, { 1 << 30, 1 << 30 }, { 1 << 30, 4 }, { int.MaxValue, int.MaxValue }, { int.MaxValue, 2 },
+            { -1, -16 }, { -4, -4 }, { int.MinValue, 2 },
         { int.MinValue, int.MinValue }, { 0, 0 }, { 0, 16 }, { -16, 1 }, { 1, -16 }, { 390_451_573, 11 },
     };
 
@@ -36,7 +37,8 @@ public sealed class ShapeProductTests
             Refused(() => model.LastLogits(ids, batch, 1, workspace, cache, values));
             Refused(() => model.Loss(ids, ids, batch, length, context));
             Refused(() => block.Forward(values, batch, length, null, null, workspace));
-            Refused(() => block.Forward(values, batch, length, new ForwardOptions<float> { Cache = cache[0], ReturnAttentionWeights = true }, saved, workspace));
+            Refused(() => block.Forward(values, batch, length, new ForwardOptions<float> { Cache = cache[0], ReturnAttentionWeights = true },
+                saved, workspace));
             Refused(() => RbeCompressor.Compress(values, batch, length, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(8) }));
             Refused(() => new BlockActivationData(values, batch, length, 16));
             Refused(() => new BlockActivationData(values, batch, 16, length));
@@ -62,7 +64,8 @@ public sealed class ShapeProductTests
         int wrapped = unchecked(batch * model.Config.Vocabulary);
         float[] logits = new float[wrapped is >= 0 and < 10_000_000 ? wrapped : 11];
         ShapeMismatchException error = Assert.Throws<ShapeMismatchException>(() => model.LastLogits([1], batch, 1, workspace, null, logits));
-        string expected = batch == 65536 ? "[65536, 1] = 65536 values" : FormattableString.Invariant($"[{batch}, 11] = {(long)batch * 11} values"); // room for 65536 rows is there, the tokens are not
+        // room for 65536 rows is there, the tokens are not
+        string expected = batch == 65536 ? "[65536, 1] = 65536 values" : FormattableString.Invariant($"[{batch}, 11] = {(long)batch * 11} values");
         Assert.Contains(expected, error.Message, StringComparison.Ordinal);
     }
 

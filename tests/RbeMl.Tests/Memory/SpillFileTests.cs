@@ -73,7 +73,9 @@ public sealed class SpillFileTests : IDisposable
         long ticks = self.StartTime.ToUniversalTime().Ticks;
         string dead = _folder.Write($"rbeml-{int.MaxValue}-{ticks}-1.spill", "dead"); // no system has that many processes
         string reused = _folder.Write($"rbeml-{self.Id}-{ticks - TimeSpan.FromHours(1).Ticks}-1.spill", "of an earlier process with this number");
-        string[] kept = [living.Path, _folder.Write($"rbeml-{self.Id}-{ticks}-77.spill", "ours"), _folder.Write("rbeml-notes.spill", "a user's"), _folder.Write("rbeml-1-2.spill", "a user's")];
+        string[] kept =
+            [living.Path, _folder.Write($"rbeml-{self.Id}-{ticks}-77.spill", "ours"), _folder.Write("rbeml-notes.spill", "a user's"),
+                _folder.Write("rbeml-1-2.spill", "a user's")];
         new SpillFile(Folder).Dispose();
         Assert.False(File.Exists(dead) || File.Exists(reused));
         Assert.All(kept, file => Assert.True(File.Exists(file), file));

@@ -11,7 +11,8 @@ namespace RbeMl.Tests.Memory;
 /// <summary>Every kind of object that makes threads of its own, after some work.</summary>
 internal static class ThreadOwners
 {
-    public static IReadOnlyList<string> Kinds { get; } = ["team", "workspace", "generator", "trainer", "classifier trainer", "evaluator", "evaluator of two", "sequence evaluator"];
+    public static IReadOnlyList<string> Kinds { get; } =
+        ["team", "workspace", "generator", "trainer", "classifier trainer", "evaluator", "evaluator of two", "sequence evaluator"];
 
     /// <summary>Makes one that has two threads, and lets it work.</summary>
     /// <param name="kind">One of <see cref="Kinds"/>.</param>
@@ -39,7 +40,8 @@ internal static class ThreadOwners
                 return trainer;
             case "classifier trainer":
                 ClassifierExample[] examples = [new([1, 2, 3], 0), new([4, 5], 1)];
-                ClassifierTrainer teacher = new(classifier, examples, examples, new ClassifierTrainerOptions { BatchSize = 2, OnCancel = WhenCancelled.ReturnBest }, 2);
+                ClassifierTrainer teacher =
+                    new(classifier, examples, examples, new ClassifierTrainerOptions { BatchSize = 2, OnCancel = WhenCancelled.ReturnBest }, 2);
                 teacher.Step();
                 return teacher;
             case "evaluator" or "evaluator of two":

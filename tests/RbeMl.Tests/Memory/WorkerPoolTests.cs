@@ -93,7 +93,8 @@ public sealed class WorkerPoolTests
     }
 
     [Fact]
-    public void A_negative_number_of_threads_is_refused() => Assert.Contains("threads = -1", Assert.Throws<InvalidSettingException>(() => new WorkerPool(-1)).Message, StringComparison.Ordinal);
+    public void A_negative_number_of_threads_is_refused() =>
+        Assert.Contains("threads = -1", Assert.Throws<InvalidSettingException>(() => new WorkerPool(-1)).Message, StringComparison.Ordinal);
 
     private struct Count : IParallelWork
     {

@@ -17,7 +17,9 @@ public sealed class CalibrationTokensTests
     public void PositionsThatDoNotCountAreOnlyAttendedTo()
     {
         BlockActivationData x = Activations(Batch, 2);
-        BlockCalibration all = BlockCalibration.Run(s_dense, s_config, x), first = BlockCalibration.Run(s_dense, s_config, x with { Positions = ..20 }), rest = BlockCalibration.Run(s_dense, s_config, x with { Positions = 20.. });
+        BlockCalibration all = BlockCalibration.Run(s_dense, s_config, x),
+            first = BlockCalibration.Run(s_dense, s_config, x with { Positions = ..20 }),
+                rest = BlockCalibration.Run(s_dense, s_config, x with { Positions = 20.. });
         Assert.Equal(all.Output.Values, rest.Output.Values);
         foreach (BlockMatrix m in PerMatrix.All)
         {
@@ -25,7 +27,11 @@ public sealed class CalibrationTokensTests
             Assert.Equal((Batch * 20, Batch * 12), (a.Tokens, b.Tokens));
 
             // Sums of 96 products in double.
-            for (int e = 0; e < 64 * 64; e++) Assert.Equal(whole[e / 64, e % 64], a[e / 64, e % 64] + b[e / 64, e % 64], 1e-12 * Math.Abs(whole[e / 64, e / 64]) + 1e-12 * Math.Abs(whole[e % 64, e % 64]));
+            for (int e = 0; e < 64 * 64; e++)
+            {
+                Assert.Equal(whole[e / 64, e % 64], a[e / 64, e % 64] + b[e / 64, e % 64],
+                    1e-12 * Math.Abs(whole[e / 64, e / 64]) + 1e-12 * Math.Abs(whole[e % 64, e % 64]));
+            }
         }
     }
 
@@ -51,7 +57,8 @@ public sealed class CalibrationTokensTests
         Assert.Equal(3, damped.Damping);
         Assert.All(PerMatrix.All, m => Assert.Equal(3, damped[m].Damping));
         BlockExample example = damped.Example;
-        Assert.Equal(CalibratedBlock.Compress(s_dense, s_config, s_options, BlockCalibration.Run(s_dense, s_config, x, damping: 3)).OutputError(s_config, example), CalibratedBlock.Compress(s_dense, s_config, s_options, damped).OutputError(s_config, example));
+        Assert.Equal(CalibratedBlock.Compress(s_dense, s_config, s_options, BlockCalibration.Run(s_dense, s_config, x, damping: 3))
+            .OutputError(s_config, example), CalibratedBlock.Compress(s_dense, s_config, s_options, damped).OutputError(s_config, example));
         Assert.Throws<InvalidSettingException>(() => damped.WithDamping(0));
     }
 

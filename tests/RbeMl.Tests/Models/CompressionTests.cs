@@ -10,7 +10,8 @@ public sealed class CompressionTests
 {
     private const int Width = 64;
     private static readonly TransformerConfig s_config = new() { Width = Width, FeedForwardWidth = 128, Heads = 4, Layers = 2, MaxSequenceLength = 32 };
-    private static readonly ChoiceSettings s_settings = new() { Candidates = [.. ChoiceSettings.CandidatesFor(64, TileTransform.Dct).Where(c => c.Format is not TrellisFormat)] };
+    private static readonly ChoiceSettings s_settings =
+        new() { Candidates = [.. ChoiceSettings.CandidatesFor(64, TileTransform.Dct).Where(c => c.Format is not TrellisFormat)] };
 
     [Fact]
     public void CalibrationSeesTheInputsOfTheMatrices()
@@ -45,7 +46,8 @@ public sealed class CompressionTests
         BlockCalibration calibration = BlockCalibration.Run(dense, s_config, Activations(32, 3));
         BlockExample fresh = BlockExample.Run(dense, s_config, Activations(8, 4));
         PerMatrix<RbeOptions> options = new(new RbeOptions { Format = RbeFormat.Quantized(4), Alphas = false });
-        CalibratedBlock plain = CalibratedBlock.Compress(dense, s_config, options), calibrated = CalibratedBlock.Compress(dense, s_config, options, calibration);
+        CalibratedBlock plain = CalibratedBlock.Compress(dense, s_config, options),
+            calibrated = CalibratedBlock.Compress(dense, s_config, options, calibration);
         Assert.Equal(plain.Bits, calibrated.Bits);
 
         // Activations lie in a sixteenth of the directions but for a little noise.
@@ -66,7 +68,8 @@ public sealed class CompressionTests
             (block.Weights.Value, dense.Value, dense.Vectors.ValueBias, block.Weights.Vectors.ValueBias, BlockMatrix.Value),
             (block.Weights.Output, dense.Output, dense.Vectors.OutputBias, block.Weights.Vectors.OutputBias, BlockMatrix.Output),
             (block.Weights.UpProjection, dense.UpProjection, dense.Vectors.UpProjectionBias, block.Weights.Vectors.UpProjectionBias, BlockMatrix.UpProjection),
-            (block.Weights.DownProjection, dense.DownProjection, dense.Vectors.DownProjectionBias, block.Weights.Vectors.DownProjectionBias, BlockMatrix.DownProjection),
+            (block.Weights.DownProjection, dense.DownProjection, dense.Vectors.DownProjectionBias, block.Weights.Vectors.DownProjectionBias,
+                BlockMatrix.DownProjection),
         ];
         foreach ((RbeMatrix matrix, float[] weights, float[] before, float[] after, BlockMatrix which) in parts)
         {
@@ -84,11 +87,13 @@ public sealed class CompressionTests
         using Workspace<float> one = new(1), three = new(3);
         BlockChoice choice = FormatChoice.Choose(dense, s_config, calibration, ChoiceTarget.Bits(4.25), s_settings, workspace: one);
         Assert.True(choice.Block.BitsPerWeight <= 4.25);
-        CalibratedBlock uniform = CalibratedBlock.Compress(dense, s_config, new(new RbeOptions { Format = RbeFormat.Quantized(4), Alphas = false }), calibration);
+        CalibratedBlock uniform =
+            CalibratedBlock.Compress(dense, s_config, new(new RbeOptions { Format = RbeFormat.Quantized(4), Alphas = false }), calibration);
         Assert.Equal(4.25, uniform.BitsPerWeight, 1e-12);
         Assert.True(choice.MeasuredError <= uniform.OutputError(s_config, calibration.Example, one));
         Assert.Equal(choice.Block.OutputError(s_config, calibration.Example, three), choice.MeasuredError);
-        Assert.Equal(choice.Options.Values, FormatChoice.Choose(dense, s_config, calibration, ChoiceTarget.Bits(4.25), s_settings, workspace: three).Options.Values);
+        Assert.Equal(choice.Options.Values,
+            FormatChoice.Choose(dense, s_config, calibration, ChoiceTarget.Bits(4.25), s_settings, workspace: three).Options.Values);
     }
 
     [Theory]
@@ -109,7 +114,8 @@ public sealed class CompressionTests
     {
         DenseBlockWeights dense = White(5);
         BlockCalibration calibration = BlockCalibration.Run(dense, s_config, Activations(16, 8));
-        UnreachableTargetException error = Assert.Throws<UnreachableTargetException>(() => FormatChoice.Choose(dense, s_config, calibration, ChoiceTarget.MostError(1e-6), s_settings));
+        UnreachableTargetException error =
+            Assert.Throws<UnreachableTargetException>(() => FormatChoice.Choose(dense, s_config, calibration, ChoiceTarget.MostError(1e-6), s_settings));
         Assert.InRange(error.Best, 1e-5, 1e-2);
         Assert.Throws<UnreachableTargetException>(() => FormatChoice.Choose(dense, s_config, calibration, ChoiceTarget.Bits(0.05), s_settings));
     }
@@ -136,7 +142,8 @@ public sealed class CompressionTests
     public void ABareMatrixIsChosenByItsWeights()
     {
         float[] weights = White(7).UpProjection;
-        MatrixChoice byError = FormatChoice.ForMatrix(weights, 128, Width, ChoiceTarget.MostError(0.03), s_settings), byBits = FormatChoice.ForMatrix(weights, 128, Width, ChoiceTarget.Bits(5.25), s_settings);
+        MatrixChoice byError = FormatChoice.ForMatrix(weights, 128, Width, ChoiceTarget.MostError(0.03), s_settings),
+            byBits = FormatChoice.ForMatrix(weights, 128, Width, ChoiceTarget.Bits(5.25), s_settings);
         Assert.True(byError.Report.RelativeError <= 0.03);
         Assert.Equal(RbeFormat.Quantized(6), byError.Options.Format); // 5 bits leave 0.04 of white weights, 6 leave 0.024
         Assert.Equal(RbeFormat.Quantized(5), byBits.Options.Format);
@@ -172,7 +179,15 @@ public sealed class CompressionTests
     private static DenseBlockWeights White(int seed)
     {
         DenseBlockWeights dense = DenseBlockWeights.Gpt2Initialization(s_config, seed);
-        return dense with { Query = Scaled(dense.Query), Key = Scaled(dense.Key), Value = Scaled(dense.Value), Output = Scaled(dense.Output), UpProjection = Scaled(dense.UpProjection), DownProjection = Scaled(dense.DownProjection) };
+        return dense with
+        {
+            Query = Scaled(dense.Query),
+            Key = Scaled(dense.Key),
+            Value = Scaled(dense.Value),
+            Output = Scaled(dense.Output),
+            UpProjection = Scaled(dense.UpProjection),
+            DownProjection = Scaled(dense.DownProjection)
+        };
 
         // To about 1 / sqrt(fan-in), so that the block does something.
         float[] Scaled(float[] values) => [.. values.Select(v => 6 * v)];
@@ -181,7 +196,11 @@ public sealed class CompressionTests
     private static float[] Smooth(int rows, int columns, int seed)
     {
         float[] values = new float[rows * columns];
-        for (int e = 0; e < values.Length; e++) values[e] = (float)(0.1 * (Math.Cos(Math.PI * (e / columns + 0.5) * seed / 64) * Math.Cos(Math.PI * (e % columns + 0.5) * 3 / 64)));
+        for (int e = 0; e < values.Length; e++)
+        {
+            values[e] = (float)(0.1 * (Math.Cos(Math.PI * (e / columns + 0.5) * seed / 64) * Math.Cos(Math.PI * (e % columns + 0.5) * 3 / 64)));
+        }
+
         return values;
     }
 
@@ -189,7 +208,8 @@ public sealed class CompressionTests
     {
         // The same mixture of four directions for every seed, other tokens.
         const int length = 32, sources = 4;
-        float[] mix = Numbers.Normal(Width * sources, 1), source = Numbers.Normal(batch * length * sources, seed + 100), values = Numbers.Normal(batch * length * Width, seed, 0.3);
+        float[] mix = Numbers.Normal(Width * sources, 1), source = Numbers.Normal(batch * length * sources, seed + 100),
+            values = Numbers.Normal(batch * length * Width, seed, 0.3);
         for (int e = 0; e < values.Length; e++)
         {
             for (int s = 0; s < sources; s++) values[e] += mix[e % Width * sources + s] * source[e / Width * sources + s];

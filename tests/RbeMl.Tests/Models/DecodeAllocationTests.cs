@@ -40,7 +40,14 @@ public sealed class DecodeAllocationTests
     [InlineData(1, "compact-runs")]
     public void A_step_of_every_format_allocates_nothing(int batch, string format)
     {
-        RbeFormat rule = format switch { "quantized" => RbeFormat.Quantized(4) with { Outliers = 3 }, "trellis" => RbeFormat.Trellis(3), "compact-runs" => RbeFormat.Sparse(96, SupportRule.Runs(16)), _ => RbeFormat.Sparse(96) };
+        RbeFormat rule =
+            format switch
+            {
+                "quantized" => RbeFormat.Quantized(4) with { Outliers = 3 },
+                "trellis" => RbeFormat.Trellis(3),
+                "compact-runs" => RbeFormat.Sparse(96, SupportRule.Runs(16)),
+                _ => RbeFormat.Sparse(96)
+            };
         RbeOptions options = new() { Tile = 32, Format = rule };
         BlockWeights weights = BlockWeights.Compress(DenseBlockWeights.Gpt2Initialization(s_config, 1), s_config, options);
         TransformerWeights random = TransformerWeights.CreateRandom(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96) }, 1);
@@ -60,7 +67,8 @@ public sealed class DecodeAllocationTests
     [MemberData(nameof(Cases))]
     public void A_step_of_the_generator_allocates_nothing(KvFormat format, int threads)
     {
-        using TransformerModel<float> whole = Model(), model = new(whole.GetWeights() with { Tokens = new ModelTokens { EndTokens = [49], Unused = [40, 41] } });
+        using TransformerModel<float> whole = Model(),
+            model = new(whole.GetWeights() with { Tokens = new ModelTokens { EndTokens = [49], Unused = [40, 41] } });
         AllocatesNothing(() =>
         {
             using Generator generator = new(model, threads);
@@ -91,10 +99,12 @@ public sealed class DecodeAllocationTests
         Assert.InRange(allocated[worker], 24, 24 * Steps);
         Assert.Equal(0, allocated[1 - worker]);
 
-        static unsafe Makers Make(int worker, bool now, ref int arrived) => new(worker, now, (int*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref arrived));
+        static unsafe Makers Make(int worker, bool now, ref int arrived) =>
+            new(worker, now, (int*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref arrived));
     }
 
-    private static TransformerModel<float> Model() => TransformerModel<float>.Create(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96, SupportRule.Runs(16)) }, 1);
+    private static TransformerModel<float> Model() =>
+        TransformerModel<float>.Create(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(96, SupportRule.Runs(16)) }, 1);
 
     private static void AllocatesNothing(Func<long[]> run)
     {
@@ -102,9 +112,9 @@ public sealed class DecodeAllocationTests
         Assert.True(least.All(b => b == 0), $"bytes by thread, the least of {Runs} runs: {string.Join(" + ", least)}");
     }
 
-    // The least of some runs, by thread: what a step allocates it allocates in every run of a new workspace and cache. The runtime now and then charges a thread for
-    // something of its own (a first use of a rare path, such as falling asleep on a busy machine; a table that grew with all that runs in the process), which does
-    // not come again.
+    // The least of some runs, by thread: what a step allocates it allocates in every run of a new workspace and cache. The runtime now and
+    // then charges a thread for something of its own (a first use of a rare path, such as falling asleep on a busy machine; a table that
+    // grew with all that runs in the process), which does not come again.
     private static long[] Least(Func<long[]> run)
     {
         long[] least = run();

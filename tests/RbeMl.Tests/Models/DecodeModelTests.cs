@@ -11,7 +11,8 @@ public sealed class DecodeModelTests
     private static readonly TransformerConfig s_config = new() { Width = 48, Heads = 3, Layers = 2, Vocabulary = 77, MaxSequenceLength = 24 };
     private static readonly RbeOptions s_options = new() { Tile = 32, Format = RbeFormat.Sparse(256, SupportRule.Runs(16)) };
 
-    // Two layers of five products and the head, sums of at most 192 terms, each a random walk of roundings of 2^-24; the factor 8 allows for LayerNorm, softmax and GELU.
+    // Two layers of five products and the head, sums of at most 192 terms, each a random walk of roundings of 2^-24; the factor 8 allows
+    // for LayerNorm, softmax and GELU.
     private static double Tolerance => 8 * Math.Sqrt(192.0 * 11) * Math.Pow(2, -24);
 
     [Theory]
@@ -22,7 +23,8 @@ public sealed class DecodeModelTests
     public void Steps_give_the_logits_of_the_whole_text(int batch, bool tied, bool compressedTables, int threads)
     {
         const int Length = 12, Prompt = 5;
-        using TransformerModel<float> model = TransformerModel<float>.Create(s_config with { TiedHead = tied }, s_options, 3, compressedTables ? s_options : null);
+        using TransformerModel<float> model =
+            TransformerModel<float>.Create(s_config with { TiedHead = tied }, s_options, 3, compressedTables ? s_options : null);
         using Workspace<float> workspace = new(threads);
         using KvCache<float> cache = new(model.Config, batch, Length);
         int v = s_config.Vocabulary;
@@ -51,7 +53,8 @@ public sealed class DecodeModelTests
         float[] expected = Steps(model);
         Assert.InRange(Numbers.RelativeError(expected, Steps(same)), 0, Tolerance);
 
-        // What a copy adds to its model: coefficients, two bytes of each less where they are rounded (blocks of free places hold some zeros besides), and places.
+        // What a copy adds to its model: coefficients, two bytes of each less where they are rounded (blocks of free places hold some zeros
+        // besides), and places.
         long count = model.Parameters.Slices.Where(s => s.Kind == ParameterKind.Coefficient).Sum(s => (long)s.Length);
         Assert.InRange((double)(same.NativeBytes - rounded.NativeBytes) / (sizeof(ushort) * count), 0.98, runLength == 1 ? 1.5 : 1.02);
         Assert.InRange((double)(rounded.NativeBytes - model.NativeBytes) / (sizeof(ushort) * count), 1, 2);
@@ -87,7 +90,8 @@ public sealed class DecodeModelTests
         Assert.Equal(RbeFormat.Trellis(8) with { Outliers = 8 }, copy.GetWeights().Blocks[0].Query.Format);
         Assert.InRange(Numbers.RelativeError(panels, steps), 0, Tolerance);
 
-        // A coefficient moves by at most 1/222 of the largest of its group on average, which is at most 3.7 standard deviations, in ten products one after the other.
+        // A coefficient moves by at most 1/222 of the largest of its group on average, which is at most 3.7 standard deviations, in ten
+        // products one after the other.
         Assert.InRange(Numbers.RelativeError(expected, panels), 1e-5, 10 * 3.7 / 222);
 
         float[] Last(TransformerModel<float> of) => of.Logits([1, 2, 3, 4, 5], 1, 5, workspace)[^s_config.Vocabulary..];
@@ -100,7 +104,8 @@ public sealed class DecodeModelTests
         using Workspace<float> workspace = new(1);
         using TransformerContext<float> context = new(copy, workspace);
         using ParameterVector<float> gradients = copy.Parameters.CreateLike();
-        Assert.Contains("ToInference", Assert.Throws<InvalidOperationException>(() => copy.Loss([1, 2], [2, 3], 1, 2, context, null, gradients)).Message, StringComparison.Ordinal);
+        Assert.Contains("ToInference",
+            Assert.Throws<InvalidOperationException>(() => copy.Loss([1, 2], [2, 3], 1, 2, context, null, gradients)).Message, StringComparison.Ordinal);
         Assert.Throws<InvalidSettingException>(() => copy.ToInference((WeightPrecision)7));
     }
 

@@ -47,7 +47,8 @@ public class GeneratorTests
         for (int t = 0; t < 5; t++)
         {
             double p = Math.Exp(s_logits[t] / temperature) / sum;
-            Assert.InRange(draws.Count(d => d == t), (4000 * p) - (5 * Math.Sqrt(4000 * p * (1 - p))) - 1, (4000 * p) + (5 * Math.Sqrt(4000 * p * (1 - p))) + 1);
+            Assert.InRange(draws.Count(d => d == t), (4000 * p) - (5 * Math.Sqrt(4000 * p * (1 - p))) - 1,
+                (4000 * p) + (5 * Math.Sqrt(4000 * p * (1 - p))) + 1);
         }
     }
 
@@ -145,7 +146,8 @@ public class GeneratorTests
     public void A_second_enumeration_ends_the_first()
     {
         using Generator generator = new(TrainerTests.Model(), 1);
-        using IEnumerator<int> first = generator.Generate([1], new GenerationOptions()).GetEnumerator(), second = generator.Generate([2], new GenerationOptions()).GetEnumerator();
+        using IEnumerator<int> first = generator.Generate([1], new GenerationOptions()).GetEnumerator(),
+            second = generator.Generate([2], new GenerationOptions()).GetEnumerator();
         Assert.True(first.MoveNext());
         Assert.True(second.MoveNext());
         Assert.Throws<InvalidOperationException>(() => first.MoveNext());
@@ -156,7 +158,8 @@ public class GeneratorTests
     {
         using Generator generator = new(TrainerTests.Model(), 1);
         Assert.Throws<TokenException>(() => generator.Generate([], new GenerationOptions()));
-        Assert.Contains("position 1", Assert.Throws<TokenException>(() => generator.Generate([1, 11], new GenerationOptions())).Message, StringComparison.Ordinal);
+        Assert.Contains("position 1", Assert.Throws<TokenException>(() => generator.Generate([1, 11], new GenerationOptions())).Message,
+            StringComparison.Ordinal);
         Assert.Equal("Temperature", Assert.Throws<InvalidSettingException>(() => generator.Generate([1], new GenerationOptions { Temperature = -1 })).Setting);
         Assert.Equal("TopP", Assert.Throws<InvalidSettingException>(() => generator.Generate([1], new GenerationOptions { TopP = 0 })).Setting);
         Assert.Equal("MaxTokens", Assert.Throws<InvalidSettingException>(() => generator.Generate([1], new GenerationOptions { MaxTokens = 0 })).Setting);
@@ -165,7 +168,8 @@ public class GeneratorTests
         Refuses("RepetitionPenalty", new GenerationOptions { RepetitionPenalty = double.NaN });
         Refuses("EndTokens", new GenerationOptions { EndTokens = [3, 11] });
         Refuses("StopStrings", new GenerationOptions { StopStrings = ["end"] }); // ids have no text
-        void Refuses(string setting, GenerationOptions options) => Assert.Equal(setting, Assert.Throws<InvalidSettingException>(() => generator.Generate([1], options)).Setting);
+        void Refuses(string setting, GenerationOptions options) =>
+            Assert.Equal(setting, Assert.Throws<InvalidSettingException>(() => generator.Generate([1], options)).Setting);
         float[] bad = [.. s_logits];
         bad[3] = float.NaN;
         Assert.Throws<NonFiniteException>(() => generator.Sample(bad, new GenerationOptions(), 0));

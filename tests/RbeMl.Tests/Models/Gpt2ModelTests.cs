@@ -10,7 +10,10 @@ public class Gpt2ModelTests
     private static readonly TransformerConfig s_config = new() { Width = 32, Heads = 2, Layers = 2, Vocabulary = 45, MaxSequenceLength = 24 };
     private static readonly RbeOptions s_options = new() { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) };
 
-    /// <summary>All parameter groups of a whole model, tied and untied, dense and compressed tables, against five-point differences; see the block's test for the tolerance.</summary>
+    /// <summary>
+    /// All parameter groups of a whole model, tied and untied, dense and compressed tables, against five-point differences; see the block's
+    /// test for the tolerance.
+    /// </summary>
     [Theory]
     [InlineData(true, false, 0)]
     [InlineData(false, false, 0.1f)]
@@ -31,7 +34,8 @@ public class Gpt2ModelTests
 
         using Workspace<double> workspace = new(2);
         using TransformerContext<double> context = new(model, workspace);
-        int[] tokens = [.. Enumerable.Range(0, 3 * 24).Select(_ => random.Next(45))], targets = [.. Enumerable.Range(0, 3 * 24).Select(i => i % 7 == 0 ? -1 : random.Next(45))];
+        int[] tokens = [.. Enumerable.Range(0, 3 * 24).Select(_ => random.Next(45))],
+            targets = [.. Enumerable.Range(0, 3 * 24).Select(i => i % 7 == 0 ? -1 : random.Next(45))];
         DropoutStep? step = dropout > 0 ? new DropoutStep(3, 9) : null;
         ParameterVector<double> gradients = model.Parameters.CreateLike();
         double loss = model.Loss(tokens, targets, 3, 24, context, step, gradients);

@@ -26,7 +26,8 @@ public sealed class PartsTests
         {
             using TransformerModel<float> model = SmallModel.Create(length, dropout: 0.1f, compressedTable: compressed, support: rule);
             (double Loss, int[] Gradients) whole = Run(model, new ActivationSettings(), 1, 20);
-            (double Loss, int[] Gradients) parts = Run(model, new ActivationSettings { Checkpointing = policy, Offload = offload, PartSequences = part, HeadChunks = headChunks }, threads, 20);
+            (double Loss, int[] Gradients) parts =
+                Run(model, new ActivationSettings { Checkpointing = policy, Offload = offload, PartSequences = part, HeadChunks = headChunks }, threads, 20);
             Assert.Equal(BitConverter.DoubleToInt64Bits(whole.Loss), BitConverter.DoubleToInt64Bits(parts.Loss));
             Assert.Equal(whole.Gradients, parts.Gradients);
         }
@@ -92,7 +93,8 @@ public sealed class PartsTests
         Assert.Equal("Offload", Refused(new ActivationSettings { Offload = (ActivationOffload)7 }));
         Assert.Equal("Checkpointing", Refused(new ActivationSettings { Checkpointing = (CheckpointPolicy)7 }));
 
-        string Refused(ActivationSettings settings) => Assert.Throws<InvalidSettingException>(() => new TransformerContext<float>(model, workspace, settings)).Setting;
+        string Refused(ActivationSettings settings) =>
+            Assert.Throws<InvalidSettingException>(() => new TransformerContext<float>(model, workspace, settings)).Setting;
     }
 
     private static (double Loss, int[] Gradients) Run(TransformerModel<float> model, ActivationSettings settings, int threads, int batch)

@@ -6,7 +6,10 @@ using RbeMl.Text;
 
 namespace RbeMl.Tests.Models;
 
-/// <summary>A model whose logits are the same after every text: its last LayerNorm gives ones whatever it reads, and a row of its embedding sums to the logit.</summary>
+/// <summary>
+/// A model whose logits are the same after every text: its last LayerNorm gives ones whatever it reads, and a row of its embedding sums to
+/// the logit.
+/// </summary>
 internal static class ScriptedModel
 {
     private const int Width = 32;

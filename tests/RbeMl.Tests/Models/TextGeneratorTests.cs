@@ -54,7 +54,8 @@ public sealed class TextGeneratorTests : IDisposable
         {
             GenerationOptions options = new() { MaxTokens = 40, Seed = seed, IgnoreEnd = true };
             string whole = string.Concat(texts.Generate("x", options));
-            (int end, int start) = stops.Select(s => (End: whole.IndexOf(s, StringComparison.Ordinal) + s.Length, Start: whole.IndexOf(s, StringComparison.Ordinal)))
+            (int end, int start) =
+                stops.Select(s => (End: whole.IndexOf(s, StringComparison.Ordinal) + s.Length, Start: whole.IndexOf(s, StringComparison.Ordinal)))
                 .Where(p => p.Start >= 0).DefaultIfEmpty((whole.Length, whole.Length)).Min();
             string[] parts = [.. texts.Generate("x", options with { StopStrings = stops })];
             Assert.DoesNotContain("", parts);
@@ -120,7 +121,10 @@ public sealed class TextGeneratorTests : IDisposable
         int drawn = 0;
         Assert.Throws<OperationCanceledException>(() =>
         {
-            foreach (string part in new TextGenerator(_generator, new Counting(_tokenizer, () => Cancel(third, ++drawn))).Generate([1], options, third.Token)) text.Append(part);
+            foreach (string part in new TextGenerator(_generator, new Counting(_tokenizer, () => Cancel(third, ++drawn))).Generate([1], options, third.Token))
+            {
+                text.Append(part);
+            }
         });
         Assert.Equal(Decoded(whole[..after]), text.ToString());
 

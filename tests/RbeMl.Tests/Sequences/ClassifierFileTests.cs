@@ -18,7 +18,8 @@ public class ClassifierFileTests
         using ClassifierBundle loaded = ClassifierFile.Load(stream);
         Assert.Equal(classifier.Config, loaded.Classifier.Config);
         ClassifierExample[] examples = ClassifierCase.Examples(20, 9);
-        Assert.Equal(ClassifierCase.Scores(classifier, examples).Select(BitConverter.SingleToInt32Bits), ClassifierCase.Scores(loaded.Classifier, examples).Select(BitConverter.SingleToInt32Bits));
+        Assert.Equal(ClassifierCase.Scores(classifier, examples).Select(BitConverter.SingleToInt32Bits),
+            ClassifierCase.Scores(loaded.Classifier, examples).Select(BitConverter.SingleToInt32Bits));
         Assert.Equal([1, 2, 3], (byte[])[(byte)stream.ReadByte(), (byte)stream.ReadByte(), (byte)stream.ReadByte()]);
         Assert.Equal(bytes, Saved(loaded.Classifier));
     }
@@ -32,8 +33,13 @@ public class ClassifierFileTests
         ModelFile.Save(stream, classifier.Model, tokenizer);
         using ModelBundle loaded = ModelFile.Load(new Forward(stream.ToArray()));
         Assert.Equal([1, 0, 2], loaded.Tokenizer!.Encode("bac"));
-        foreach (RbeMl.Layers.ParameterSlice slice in classifier.Model.Parameters.Slices) Assert.Equal(classifier.Model.Parameters.ToFloats(slice), loaded.Model.Parameters.ToFloats(loaded.Model.Parameters.Find(slice.Name)));
-        Assert.Contains("a classifier", Assert.Throws<RbeFileException>(() => ClassifierFile.Load(new Forward(stream.ToArray()))).Message, StringComparison.Ordinal);
+        foreach (RbeMl.Layers.ParameterSlice slice in classifier.Model.Parameters.Slices)
+        {
+            Assert.Equal(classifier.Model.Parameters.ToFloats(slice), loaded.Model.Parameters.ToFloats(loaded.Model.Parameters.Find(slice.Name)));
+        }
+
+        Assert.Contains("a classifier", Assert.Throws<RbeFileException>(() => ClassifierFile.Load(new Forward(stream.ToArray()))).Message,
+            StringComparison.Ordinal);
         Assert.Contains("a model", Assert.Throws<RbeFileException>(() => ModelFile.Load(new Forward(Saved(classifier)))).Message, StringComparison.Ordinal);
     }
 

@@ -44,7 +44,9 @@ public class ClassifierGradientTests
         double Loss() => classifier.Loss(tokens, s_lengths, s_labels, context, step);
         double loss = classifier.Loss(tokens, s_lengths, s_labels, context, step, modelGradients, headGradients);
         Assert.Equal(loss, Loss(), 1e-12);
-        foreach ((ParameterVector<double> vector, ParameterVector<double> gradients) in ((ParameterVector<double>, ParameterVector<double>)[])[(classifier.Head, headGradients), (model.Parameters, modelGradients)])
+        foreach ((ParameterVector<double> vector,
+            ParameterVector<double> gradients) in ((ParameterVector<double>, ParameterVector<double>)[])[(classifier.Head, headGradients),
+                (model.Parameters, modelGradients)])
         {
             foreach (ParameterSlice slice in vector.Slices)
             {

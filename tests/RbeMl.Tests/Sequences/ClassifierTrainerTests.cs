@@ -33,7 +33,8 @@ public class ClassifierTrainerTests
         static int[] Train(int threads, CheckpointPolicy policy)
         {
             using SequenceClassifier<float> classifier = ClassifierCase.Classifier(Pooling.Mean, 0.1f);
-            using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(80, 1), null, s_options with { Epochs = 2, Checkpointing = policy, ValidationFraction = 0.2 }, threads);
+            using ClassifierTrainer trainer =
+                new(classifier, ClassifierCase.Examples(80, 1), null, s_options with { Epochs = 2, Checkpointing = policy, ValidationFraction = 0.2 }, threads);
             Assert.Equal((64, 16), (trainer.TrainingExamples, trainer.ValidationExamples));
             trainer.Run();
             return Bits(classifier);
@@ -71,7 +72,8 @@ public class ClassifierTrainerTests
         using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
         // Twelve examples are soon known by heart; a high rate then makes the others worse.
         ClassifierExample[] validation = ClassifierCase.Examples(60, 5);
-        using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(12, 1), validation, s_options with { Epochs = 200, Patience = 3, LearningRate = 2e-2, BatchSize = 4 }, 1);
+        using ClassifierTrainer trainer =
+            new(classifier, ClassifierCase.Examples(12, 1), validation, s_options with { Epochs = 200, Patience = 3, LearningRate = 2e-2, BatchSize = 4 }, 1);
         List<double> losses = [];
         ClassifierResult result = trainer.Run(new Sink(r => { if (r.ValidationLoss is { } loss) losses.Add(loss); }));
         Assert.True(result.StoppedEarly);
@@ -87,7 +89,8 @@ public class ClassifierTrainerTests
     public void Cancelling_does_what_the_options_say(WhenCancelled what)
     {
         using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
-        using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(64, 1), ClassifierCase.Examples(16, 2), s_options with { OnCancel = what }, 1);
+        using ClassifierTrainer trainer =
+            new(classifier, ClassifierCase.Examples(64, 1), ClassifierCase.Examples(16, 2), s_options with { OnCancel = what }, 1);
         using CancellationTokenSource source = new();
         Sink progress = new(r => { if (r.Step == 6) source.Cancel(); });
         if (what == WhenCancelled.Throw)
@@ -128,7 +131,8 @@ public class ClassifierTrainerTests
     {
         using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
         ClassifierExample[] examples = ClassifierCase.Examples(64, 1);
-        MemoryLimitException error = Assert.Throws<MemoryLimitException>(() => new ClassifierTrainer(classifier, examples, null, s_options with { MemoryLimit = 1 }, 1));
+        MemoryLimitException error =
+            Assert.Throws<MemoryLimitException>(() => new ClassifierTrainer(classifier, examples, null, s_options with { MemoryLimit = 1 }, 1));
         Assert.True(error.LeastBytes > error.LimitBytes);
         using ClassifierTrainer trainer = new(classifier, examples, null, s_options with { MemoryLimit = (int)(error.LeastBytes >> 20) + 500, Epochs = 1 }, 1);
         Assert.NotNull(trainer.Plan);
@@ -152,7 +156,8 @@ public class ClassifierTrainerTests
         ClassifierExample good = new([1, 2], 0);
         void Refused<TError>(string part, ClassifierExample[] examples, ClassifierTrainerOptions? options = null)
             where TError : RbeException =>
-            Assert.Contains(part, Assert.Throws<TError>(() => new ClassifierTrainer(classifier, examples, null, options ?? s_options, 1)).Message, StringComparison.Ordinal);
+            Assert.Contains(part,
+                Assert.Throws<TError>(() => new ClassifierTrainer(classifier, examples, null, options ?? s_options, 1)).Message, StringComparison.Ordinal);
         Refused<TokenException>("example 1 has no tokens", [good, new([], 0)]);
         Refused<TokenException>("32 positions", [good, new(new int[33], 0)]);
         Refused<TokenException>("label 2 of example 0", [new([1], 2)]);
@@ -165,7 +170,8 @@ public class ClassifierTrainerTests
     }
 
     private static int[] Bits(SequenceClassifier<float> classifier) =>
-        [.. ((ParameterVector<float>[])[classifier.Model.Parameters, classifier.Head]).SelectMany(v => v.Slices.SelectMany(v.ToFloats)).Select(BitConverter.SingleToInt32Bits)];
+        [.. ((ParameterVector<float>[])[classifier.Model.Parameters, classifier.Head]).SelectMany(v => v.Slices.SelectMany(v.ToFloats))
+            .Select(BitConverter.SingleToInt32Bits)];
 
     private sealed class Sink(Action<ClassifierProgress> report) : IProgress<ClassifierProgress>
     {

@@ -31,7 +31,8 @@ public sealed class ExampleSplitTests
     [InlineData(0.01, 1)]
     [InlineData(0.5, 3)]
     [InlineData(0.66, 4)]
-    public void As_many_are_held_out_as_the_fraction_says(double fraction, int held) => Assert.Equal(held, ExampleSplit.Of(Examples(3, 3), 2, fraction, 1).Validation.Count);
+    public void As_many_are_held_out_as_the_fraction_says(double fraction, int held) =>
+        Assert.Equal(held, ExampleSplit.Of(Examples(3, 3), 2, fraction, 1).Validation.Count);
 
     [Fact]
     public void What_would_leave_a_class_empty_is_refused()

@@ -32,7 +32,10 @@ public class FeatureTests
             float[] all = Run(model, sequences, options, workspace);
             float[] shuffled = Run(model, [.. order.Select(i => sequences[i])], options with { PassTokens = 200 }, other);
             for (int i = 0; i < order.Length; i++) AssertSameBits(Row(all, order[i]), Row(shuffled, i), $"{pooling}, sequence {order[i]} shuffled");
-            for (int i = 0; i < sequences.Length; i++) AssertSameBits(Row(all, i), Run(model, [sequences[i]], options, workspace), $"{pooling}, sequence {i} of {sequences[i].Length} tokens alone");
+            for (int i = 0; i < sequences.Length; i++)
+            {
+                AssertSameBits(Row(all, i), Run(model, [sequences[i]], options, workspace), $"{pooling}, sequence {i} of {sequences[i].Length} tokens alone");
+            }
         }
     }
 
@@ -57,9 +60,11 @@ public class FeatureTests
             }
         }
 
-        Assert.InRange(Numbers.RelativeError(Pool(x, width, pooling), Run(model, [sequence], new FeatureOptions { Layer = 0, Pooling = pooling }, workspace)), 0, 70 * 6e-8);
+        Assert.InRange(Numbers.RelativeError(Pool(x, width, pooling),
+            Run(model, [sequence], new FeatureOptions { Layer = 0, Pooling = pooling }, workspace)), 0, 70 * 6e-8);
         x = model.Blocks[0].Forward(x, 1, length, workspace: workspace).Output;
-        Assert.InRange(Numbers.RelativeError(Pool(x, width, pooling), Run(model, [sequence], new FeatureOptions { Layer = 1, Pooling = pooling }, workspace)), 0, 1e-5);
+        Assert.InRange(Numbers.RelativeError(Pool(x, width, pooling),
+            Run(model, [sequence], new FeatureOptions { Layer = 1, Pooling = pooling }, workspace)), 0, 1e-5);
         x = model.Blocks[1].Forward(x, 1, length, workspace: workspace).Output;
         ReadOnlySpan<float> gamma = model.Parameters.Of(model.Parameters.Find("final.gamma")), beta = model.Parameters.Of(model.Parameters.Find("final.beta"));
         for (int t = 0; t < length; t++)
@@ -83,7 +88,10 @@ public class FeatureTests
         using Workspace<float> workspace = new(1);
         int[] sequence = RaggedCase.Sequences(40)[30];
         float[] expected = Hidden(sequence.Length);
-        for (int padded = sequence.Length + 1; padded <= RaggedCase.Positions; padded += 3) AssertSameBits(expected, Hidden(padded), $"{sequence.Length} tokens padded to {padded}");
+        for (int padded = sequence.Length + 1; padded <= RaggedCase.Positions; padded += 3)
+        {
+            AssertSameBits(expected, Hidden(padded), $"{sequence.Length} tokens padded to {padded}");
+        }
 
         float[] Hidden(int padded)
         {
@@ -103,14 +111,18 @@ public class FeatureTests
         using Workspace<float> workspace = new(1);
         float[] output = new float[128];
         FeatureOptions options = new();
-        Assert.Contains("sequence 1 has 0 tokens", Assert.Throws<TokenException>(() => model.Features([1, 2], [2, 0], options, workspace, output)).Message, StringComparison.Ordinal);
-        Assert.Contains("70 positions", Assert.Throws<TokenException>(() => model.Features(new int[72], [1, 71], options, workspace, output)).Message, StringComparison.Ordinal);
-        Assert.Contains("sequence 1, position 0", Assert.Throws<TokenException>(() => model.Features([1, 23], [1, 1], options, workspace, output)).Message, StringComparison.Ordinal);
+        Assert.Contains("sequence 1 has 0 tokens",
+            Assert.Throws<TokenException>(() => model.Features([1, 2], [2, 0], options, workspace, output)).Message, StringComparison.Ordinal);
+        Assert.Contains("70 positions",
+            Assert.Throws<TokenException>(() => model.Features(new int[72], [1, 71], options, workspace, output)).Message, StringComparison.Ordinal);
+        Assert.Contains("sequence 1, position 0",
+            Assert.Throws<TokenException>(() => model.Features([1, 23], [1, 1], options, workspace, output)).Message, StringComparison.Ordinal);
         Assert.Throws<ShapeMismatchException>(() => model.Features([1, 2, 3], [1, 1], options, workspace, output));
         Assert.Throws<ShapeMismatchException>(() => model.Features([1], [1, 1], options, workspace, output));
         Assert.Throws<ShapeMismatchException>(() => model.Features([1], [1], options, workspace, output));
         Assert.Throws<ShapeMismatchException>(() => model.Features([], [], options, workspace, []));
-        Assert.Equal("Layer", Assert.Throws<InvalidSettingException>(() => model.Features([1, 2], [1, 1], options with { Layer = 3 }, workspace, output)).Setting);
+        Assert.Equal("Layer",
+            Assert.Throws<InvalidSettingException>(() => model.Features([1, 2], [1, 1], options with { Layer = 3 }, workspace, output)).Setting);
         model.Parameters.Of(model.Parameters.Find("blocks.1.feedforward.contract.coefficients"))[0] = float.NaN;
         Assert.Throws<NonFiniteException>(() => model.Features([1, 2], [1, 1], options, workspace, output));
 
@@ -139,6 +151,10 @@ public class FeatureTests
     private static void AssertSameBits(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual, string what)
     {
         Assert.Equal(expected.Length, actual.Length);
-        for (int i = 0; i < expected.Length; i++) Assert.True(BitConverter.SingleToInt32Bits(expected[i]) == BitConverter.SingleToInt32Bits(actual[i]), $"{what}: feature {i} is {actual[i]:R}, expected {expected[i]:R}");
+        for (int i = 0; i < expected.Length; i++)
+        {
+            Assert.True(BitConverter.SingleToInt32Bits(expected[i]) == BitConverter.SingleToInt32Bits(actual[i]),
+                $"{what}: feature {i} is {actual[i]:R}, expected {expected[i]:R}");
+        }
     }
 }

@@ -43,7 +43,8 @@ internal sealed class RaggedCase
     {
         Random random = new(seed);
         int[] lengths = [1, 2, 7, 8, 9, 15, 16, 17, 63, 64, 65, Positions];
-        return [.. Enumerable.Range(0, count).Select(i => Enumerable.Range(0, i < lengths.Length ? lengths[i] : random.Next(1, Positions + 1)).Select(_ => random.Next(Vocabulary)).ToArray())];
+        return [.. Enumerable.Range(0, count)
+            .Select(i => Enumerable.Range(0, i < lengths.Length ? lengths[i] : random.Next(1, Positions + 1)).Select(_ => random.Next(Vocabulary)).ToArray())];
     }
 
     public static (int[] Tokens, int[] Lengths) Join(IEnumerable<int[]> sequences) => ([.. sequences.SelectMany(s => s)], [.. sequences.Select(s => s.Length)]);

@@ -24,13 +24,16 @@ internal static class ChildProgram
         Task<string> output = process.StandardOutput.ReadToEndAsync(), errors = process.StandardError.ReadToEndAsync();
         if (!process.WaitForExit(Patience.Limit)) process.Kill(entireProcessTree: true);
         process.WaitForExit();
-        return process.ExitCode == 0 ? output.Result : throw new InvalidOperationException($"the child process ended with {process.ExitCode}: {output.Result}{errors.Result}");
+        return process.ExitCode == 0 ? output.Result
+            : throw new InvalidOperationException($"the child process ended with {process.ExitCode}: {output.Result}{errors.Result}");
     }
 
     private static int Main(string[] args)
     {
         if (args is not [string type, string name]) return 0; // started by a test runner
-        MethodInfo method = typeof(ChildProgram).Assembly.GetType(type, throwOnError: true)!.GetMethod(name, BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic)!;
+        MethodInfo method =
+            typeof(ChildProgram).Assembly.GetType(type, throwOnError: true)!.GetMethod(name,
+                BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic)!;
         Console.Write((string)method.Invoke(null, null)!);
         return 0;
     }

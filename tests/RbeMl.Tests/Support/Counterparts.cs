@@ -17,14 +17,18 @@ internal static class Counterparts
     public static void AllArrive<T>(IReadOnlyDictionary<string, object?> values, IEnumerable<string> without, Func<string?, object?, T> carry)
         where T : notnull
     {
-        string[] names = [.. typeof(T).GetProperties(BindingFlags.Instance | BindingFlags.Public).Where(p => p.SetMethod is { IsPublic: true }).Select(p => p.Name).Order()];
+        string[] names =
+            [.. typeof(T).GetProperties(BindingFlags.Instance | BindingFlags.Public).Where(p => p.SetMethod is { IsPublic: true }).Select(p => p.Name).Order()];
         Assert.Equal(names, values.Keys.Concat(without).Order());
         Dictionary<string, string> plain = Read(carry(null, null));
         foreach ((string name, object? value) in values)
         {
             Dictionary<string, string> expected = new(plain) { [name] = Text(value) }, actual = Read(carry(name, value));
             Assert.True(expected[name] != plain[name], $"{name}: {expected[name]} is what it is without being given");
-            foreach (string each in names) Assert.True(expected[each] == actual[each], $"with {name} = {expected[name]} {each} is {actual[each]}, expected {expected[each]}");
+            foreach (string each in names)
+            {
+                Assert.True(expected[each] == actual[each], $"with {name} = {expected[name]} {each} is {actual[each]}, expected {expected[each]}");
+            }
         }
 
         Dictionary<string, string> Read(T options) => names.ToDictionary(name => name, name => Text(typeof(T).GetProperty(name)!.GetValue(options)));

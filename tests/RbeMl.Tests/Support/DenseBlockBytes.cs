@@ -3,7 +3,8 @@ using RbeMl.Layers;
 namespace RbeMl.Tests.Support;
 
 /// <summary>
-/// fp32 bytes of training one dense pre-LN GPT-2 block, counted from its tensors: the yardstick of memory savings. N = B T tokens, D width, F hidden width, H heads.
+/// fp32 bytes of training one dense pre-LN GPT-2 block, counted from its tensors: the yardstick of memory savings. N = B T tokens, D width,
+/// F hidden width, H heads.
 /// </summary>
 /// <param name="Weights">Six matrices and their vectors.</param>
 /// <param name="Gradients">The same once more.</param>

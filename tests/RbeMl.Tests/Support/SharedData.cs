@@ -28,6 +28,9 @@ public sealed class SharedDataFactAttribute : FactAttribute
     /// <summary>Skips the test without the data.</summary>
     public SharedDataFactAttribute()
     {
-        if (SharedData.Folder is null) Skip = "needs trained weights that are not part of the repository: put them into ../shared/data or name their folder in RBEML_SHARED_DATA";
+        if (SharedData.Folder is null)
+        {
+            Skip = "needs trained weights that are not part of the repository: put them into ../shared/data or name their folder in RBEML_SHARED_DATA";
+        }
     }
 }

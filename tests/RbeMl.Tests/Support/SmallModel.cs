@@ -9,9 +9,11 @@ namespace RbeMl.Tests.Support;
 internal static class SmallModel
 {
     public static TransformerModel<float> Create(
-        int length = 16, float dropout = 0.1f, int layers = 2, LayerNormStorage norms = LayerNormStorage.Dense, bool compressedTable = false, SupportRule? support = null, int width = 32)
+        int length = 16, float dropout = 0.1f, int layers = 2, LayerNormStorage norms = LayerNormStorage.Dense, bool compressedTable = false,
+        SupportRule? support = null, int width = 32)
     {
-        TransformerConfig config = new() { Width = width, Heads = 2, Layers = layers, Vocabulary = 11, MaxSequenceLength = length, Dropout = dropout, LayerNorm = norms };
+        TransformerConfig config =
+            new() { Width = width, Heads = 2, Layers = layers, Vocabulary = 11, MaxSequenceLength = length, Dropout = dropout, LayerNorm = norms };
         RbeOptions options = new() { Tile = 32, Format = RbeFormat.Sparse(128, support ?? SupportRule.Runs(8)) };
         return TransformerModel<float>.Create(config, options, 1, compressedTable ? options : null);
     }

@@ -43,7 +43,9 @@ public sealed class Gpt2TokenizerTests
         (string vocabulary, string merges) = Gpt2Vocabulary.Format(tokenizer);
         Assert.Equal(SmallText(), merges);
         using JsonDocument document = JsonDocument.Parse(vocabulary);
-        Gpt2Tokenizer[] others = [Gpt2Vocabulary.Parse(document.RootElement, merges), (Gpt2Tokenizer)TokenizerJson.Load(JsonSerializer.SerializeToElement(TokenizerJson.Save(tokenizer)))];
+        Gpt2Tokenizer[] others =
+            [Gpt2Vocabulary.Parse(document.RootElement, merges),
+                (Gpt2Tokenizer)TokenizerJson.Load(JsonSerializer.SerializeToElement(TokenizerJson.Save(tokenizer)))];
         foreach (Gpt2Tokenizer other in others)
         {
             Assert.Equal(tokenizer.ByteIds, other.ByteIds);
@@ -72,7 +74,9 @@ public sealed class Gpt2TokenizerTests
     {
         // A merge that makes the pair of an earlier one: abc is made by merge 2 and by merge 4, (abc, ab) is merge 3.
         int[] bytes = [.. Enumerable.Range(0, 256)];
-        TokenMerge[] merges = [new('a', 'b', 256), new('b', 'c', 257), new('a', 257, 258), new(258, 256, 259), new(256, 'c', 258), new(258, 258, 260), new(256, 256, 261), new('c', 'c', 262)];
+        TokenMerge[] merges =
+            [new('a', 'b', 256), new('b', 'c', 257), new('a', 257, 258), new(258, 256, 259), new(256, 'c', 258), new(258, 258, 260),
+                new(256, 256, 261), new('c', 'c', 262)];
         Gpt2Tokenizer tokenizer = new(bytes, merges, new Dictionary<string, int>());
         Random random = new(4);
         for (int i = 0; i < 400; i++)
@@ -90,7 +94,8 @@ public sealed class Gpt2TokenizerTests
         List<int> tokens = [.. text.Select(c => (int)c)];
         while (true)
         {
-            int best = Array.FindIndex(merges, m => Enumerable.Range(0, Math.Max(0, tokens.Count - 1)).Any(i => tokens[i] == m.Left && tokens[i + 1] == m.Right));
+            int best = Array.FindIndex(merges,
+                m => Enumerable.Range(0, Math.Max(0, tokens.Count - 1)).Any(i => tokens[i] == m.Left && tokens[i + 1] == m.Right));
             if (best < 0) return [.. tokens];
             for (int i = 0; i + 1 < tokens.Count; i++)
             {
@@ -121,8 +126,12 @@ public sealed class Gpt2TokenizerTests
         Refuses("no pair of tokens", merges: SmallText() + "he");
         Refuses("no pair of tokens", merges: SmallText() + "h e e");
         Refuses("no pair of tokens", merges: SmallText() + " h");
-        Assert.Contains("of which one is made by no byte", Assert.Throws<TokenException>(() => new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [new(256, 257, 258), new(258, 0, 256)], new Dictionary<string, int>())).Message);
-        Assert.Contains("as an earlier one does", Assert.Throws<TokenException>(() => new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [new(1, 2, 256), new(1, 2, 256)], new Dictionary<string, int>())).Message);
+        Assert.Contains("of which one is made by no byte",
+            Assert.Throws<TokenException>(() =>
+            new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [new(256, 257, 258), new(258, 0, 256)], new Dictionary<string, int>())).Message);
+        Assert.Contains("as an earlier one does",
+            Assert.Throws<TokenException>(() =>
+            new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [new(1, 2, 256), new(1, 2, 256)], new Dictionary<string, int>())).Message);
         Assert.Throws<TokenException>(() => Gpt2Vocabulary.Parse(JsonSerializer.SerializeToElement(new[] { 1 }), ""));
 
         static void Refuses(string message, Action<JsonObject>? change = null, string? merges = null)
@@ -157,7 +166,8 @@ public sealed class Gpt2TokenizerTests
     public void Merges_that_double_the_length_stop_at_the_longest_token()
     {
         TokenMerge[] merges = [new('a', 'a', 256), .. Enumerable.Range(0, 40).Select(i => new TokenMerge(256 + i, 256 + i, 257 + i))];
-        Assert.Contains("more than 1024", Assert.Throws<TokenException>(() => new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], merges, new Dictionary<string, int>())).Message);
+        Assert.Contains("more than 1024",
+            Assert.Throws<TokenException>(() => new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], merges, new Dictionary<string, int>())).Message);
     }
 
     [Fact]

@@ -21,7 +21,8 @@ public sealed class SdkDocumentationTests : IDisposable
     {
         Pack("10.0.1", """
             <member name="M:A.B"><summary>Reads the
-              next   byte from <see cref="T:System.IO.Stream" /> into <paramref name="buffer" />. It never returns a <see langword="null" /> value of <c>x</c> here.</summary>
+              next   byte from <see cref="T:System.IO.Stream" /> into <paramref name="buffer" />.
+              It never returns a <see langword="null" /> value of <c>x</c> here.</summary>
             <param name="buffer">The buffer that takes what <see cref="M:System.IO.Stream.Read(System.Byte[])" /> returns.</param>
             <example>Not taken as this is an example only.</example>
             <returns>too short.</returns><remarks>Symbols like {0} and a_b + c are left out of it.</remarks></member>
@@ -38,7 +39,8 @@ public sealed class SdkDocumentationTests : IDisposable
     {
         Pack("10.0.1", Many(400) + Many(400));
         SplitText text = Load();
-        string[] train = text.Train.Split('\n', StringSplitOptions.RemoveEmptyEntries), validation = text.Validation.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        string[] train = text.Train.Split('\n', StringSplitOptions.RemoveEmptyEntries),
+            validation = text.Validation.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(400, train.Length + validation.Length);
         Assert.Equal(400, train.Union(validation).Count());
         Assert.InRange(validation.Length, 80, 320); // binomial(400, 1/2): far within 12 standard deviations of 10

@@ -58,7 +58,8 @@ public sealed class TextFileTests : IDisposable
     {
         byte[] big = [0xFE, 0xFF, .. Encoding.BigEndianUnicode.GetBytes(Sample)];
         Assert.Equal(Sample, TextFile.ReadAll(Write(big), new TextOptions { Encoding = "utf-16" }));
-        Assert.Contains("byte 0 starts the mark of UTF-16BE text, not UTF-16LE", Assert.Throws<RbeFileException>(() => TextFile.ReadAll(Write(big), new TextOptions { Encoding = "utf-16le" })).Message);
+        Assert.Contains("byte 0 starts the mark of UTF-16BE text, not UTF-16LE",
+            Assert.Throws<RbeFileException>(() => TextFile.ReadAll(Write(big), new TextOptions { Encoding = "utf-16le" })).Message);
     }
 
     [Theory]
@@ -71,8 +72,10 @@ public sealed class TextFileTests : IDisposable
     [InlineData(new byte[] { 0xFE, 0xFF, 0, 0x41 }, "--encoding utf-16be")]
     [InlineData(new byte[] { 0xFF, 0xFE, 0, 0, 0x41, 0, 0, 0 }, "the mark of UTF-32 text")]
     [InlineData(new byte[] { 0, 0, 0xFE, 0xFF, 0, 0, 0, 0x41 }, "the mark of UTF-32BE text")]
-    [InlineData(new byte[] { 0x41, 0, 0x42, 0, 0x43, 0 }, "byte 1 is 0, it looks like UTF-16 without a mark. Convert it to UTF-8, or read it as it is with --encoding utf-16le")]
-    [InlineData(new byte[] { 0, 0x41, 0, 0x42, 0, 0x43 }, "byte 0 is 0, it looks like UTF-16 without a mark. Convert it to UTF-8, or read it as it is with --encoding utf-16be")]
+    [InlineData(new byte[] { 0x41, 0, 0x42, 0, 0x43, 0 }, "byte 1 is 0, it looks like UTF-16 without a mark. Convert it to UTF-8, or "
+        + "read it as it is with --encoding utf-16le")]
+    [InlineData(new byte[] { 0, 0x41, 0, 0x42, 0, 0x43 }, "byte 0 is 0, it looks like UTF-16 without a mark. Convert it to UTF-8, or "
+        + "read it as it is with --encoding utf-16be")]
     [InlineData(new byte[] { 0x7F, 0x45, 0x4C, 0x46, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, "byte 7 is 0, which text does not have: it looks like binary data")]
     [InlineData(new byte[] { 0x41, 0xE9, 0, 0x41 }, "byte 1 (E9) is not UTF-8")]
     public void Other_bytes_are_refused_with_their_place_wherever_text_is_read(byte[] bytes, string message)
@@ -110,7 +113,8 @@ public sealed class TextFileTests : IDisposable
             byte[] broken = [.. bytes[..place], 0xFF, .. bytes[place..]];
             int expected = place; // a cut character is bad from its own start
             while (!Utf8.IsValid(broken.AsSpan(0, expected))) expected--;
-            Assert.Contains($": byte {expected} (", Assert.Throws<RbeFileException>(() => TextFile.ReadAll(new TextFileReader(new Drops(broken, random.Next(1, 5000)), "x"))).Message);
+            Assert.Contains($": byte {expected} (",
+                Assert.Throws<RbeFileException>(() => TextFile.ReadAll(new TextFileReader(new Drops(broken, random.Next(1, 5000)), "x"))).Message);
             Assert.Contains('\uFFFD', TextFile.ReadAll(new TextFileReader(new Drops(broken, random.Next(1, 5000)), "x", new TextOptions { Lossy = true })));
             Assert.Equal(text.ToString(), TextFile.ReadAll(new TextFileReader(new Drops(bytes, random.Next(1, 5000)), "x")));
         }
@@ -130,7 +134,9 @@ public sealed class TextFileTests : IDisposable
             int place = random.Next(text.Length);
             int half = random.Next(0xD800, 0xE000);
             (bytes[2 * place], bytes[2 * place + 1]) = name == "utf-16le" ? ((byte)half, (byte)(half >> 8)) : ((byte)(half >> 8), (byte)half);
-            RbeFileException error = Assert.Throws<RbeFileException>(() => TextFile.ReadAll(new TextFileReader(new Drops(bytes, random.Next(1, 5000)), "x", new TextOptions { Encoding = name })));
+            RbeFileException error =
+                Assert.Throws<RbeFileException>(() =>
+                    TextFile.ReadAll(new TextFileReader(new Drops(bytes, random.Next(1, 5000)), "x", new TextOptions { Encoding = name })));
             Assert.Contains($": byte {2 * place} (", error.Message);
         }
     }
@@ -141,12 +147,14 @@ public sealed class TextFileTests : IDisposable
         Assert.Equal("A\uFFFDB", TextFile.ReadAll(Write([0x41, 0xE9, 0x42]), new TextOptions { Lossy = true }));
         Assert.Equal("A\0B", TextFile.ReadAll(Write([0x41, 0, 0x42]), new TextOptions { Lossy = true }));
         Assert.Equal("\uFFFDA", TextFile.ReadAll(Write([0x00, 0xD8, 0x41, 0]), new TextOptions { Encoding = "utf-16le", Lossy = true }));
-        Assert.Contains("byte 0 (00 D8) is not UTF-16LE", Assert.Throws<RbeFileException>(() => TextFile.ReadAll(Write([0x00, 0xD8, 0x41, 0]), new TextOptions { Encoding = "utf-16le" })).Message);
+        Assert.Contains("byte 0 (00 D8) is not UTF-16LE",
+            Assert.Throws<RbeFileException>(() => TextFile.ReadAll(Write([0x00, 0xD8, 0x41, 0]), new TextOptions { Encoding = "utf-16le" })).Message);
     }
 
     [Fact]
     public void Unknown_encodings_are_refused_before_the_file()
-        => Assert.Contains("encoding = klingon: there is no such encoding", Assert.Throws<InvalidSettingException>(() => TextFile.ReadAll(_folder.File("none"), new TextOptions { Encoding = "klingon" })).Message);
+        => Assert.Contains("encoding = klingon: there is no such encoding",
+            Assert.Throws<InvalidSettingException>(() => TextFile.ReadAll(_folder.File("none"), new TextOptions { Encoding = "klingon" })).Message);
 
     [Fact]
     public void Files_without_text_folders_and_devices()
@@ -156,7 +164,11 @@ public sealed class TextFileTests : IDisposable
         Assert.Contains("no such file", Assert.Throws<RbeFileException>(() => TextFile.ReadAll(_folder.File("none"))).Message);
         Assert.Contains("is a folder", Assert.Throws<RbeFileException>(() => TextFile.ReadAll(_folder.Path)).Message);
         if (OperatingSystem.IsWindows()) return;
-        foreach (string device in new[] { "/dev/zero", "/dev/urandom", "/dev/null", "/dev/full" }) Assert.Contains(device + ": is a device", Assert.Throws<RbeFileException>(() => TextFile.ReadAll(device)).Message);
+        foreach (string device in new[] { "/dev/zero", "/dev/urandom", "/dev/null", "/dev/full" })
+        {
+            Assert.Contains(device + ": is a device", Assert.Throws<RbeFileException>(() => TextFile.ReadAll(device)).Message);
+        }
+
         string link = _folder.File("link");
         File.CreateSymbolicLink(link, "/dev/zero");
         Assert.Contains("is a device", Assert.Throws<RbeFileException>(() => TextFile.ReadAll(link)).Message);

@@ -50,12 +50,14 @@ public sealed class TokenDatasetTests : IDisposable
     public void Long_lists_are_those_of_arrays()
     {
         Random random = new(4);
-        int[] ids = [.. Enumerable.Range(0, 500_000).Select(i => i < 150_000 ? random.Next(256) : i < 300_000 ? random.Next(70_000) : i < 450_000 ? random.Next(65_536) : random.Next(-5, 9))];
+        int[] ids = [.. Enumerable.Range(0, 500_000)
+            .Select(i => i < 150_000 ? random.Next(256) : i < 300_000 ? random.Next(70_000) : i < 450_000 ? random.Next(65_536) : random.Next(-5, 9))];
         TokenList list = new();
         for (int start = 0, some; start < ids.Length; start += some) list.Add(ids.AsSpan(start, some = Math.Min(ids.Length - start, random.Next(1, 90_000))));
         Assert.Equal(ids, list.ToArray());
         Assert.Equal((ids.Length, ids.Max()), (list.Length, list.Largest));
-        Assert.True(list.FindOutside(1 << 17, out long place, out int id) && id == ids[place] && ids.AsSpan(0, (int)place).IndexOfAnyInRange(int.MinValue, -1) < 0);
+        Assert.True(list.FindOutside(1 << 17, out long place, out int id) && id == ids[place]
+            && ids.AsSpan(0, (int)place).IndexOfAnyInRange(int.MinValue, -1) < 0);
         foreach (int start in new[] { 0, 131_071, 131_072, 262_140, 262_144, 393_000, 499_990 })
         {
             int[] part = new int[10];

@@ -10,7 +10,8 @@ namespace RbeMl.Tests.Text;
 public sealed class TokenPiecesTests : IDisposable
 {
     private static readonly string[] Parts =
-        ["a", "the", "Word", "é", "ß", "日本", "。", "😀", "👩‍👩‍👧", "𝒳", "e\u0301", " ", "  ", "     ", "\n", "\n\n", "\r\n", "\t", "'", "'s", "'re", "'ll", "don't", ".", ",", "...", "12", "٣", "-", "_", "\u00A0", "\u2028", "<|x|>", "<|", "|>"];
+        ["a", "the", "Word", "é", "ß", "日本", "。", "😀", "👩‍👩‍👧", "𝒳", "e\u0301", " ", "  ", "     ", "\n", "\n\n", "\r\n", "\t", "'", "'s",
+            "'re", "'ll", "don't", ".", ",", "...", "12", "٣", "-", "_", "\u00A0", "\u2028", "<|x|>", "<|", "|>"];
 
     private readonly TemporaryFolder _folder = new();
 
@@ -48,7 +49,8 @@ public sealed class TokenPiecesTests : IDisposable
             int parts = random.Next(1, 400), repeat = random.Next(1, 5);
             while (parts-- > 0) text.Insert(text.Length, Parts[random.Next(Parts.Length)], random.Next(8) == 0 ? random.Next(1, 90) : repeat);
             string whole = text.ToString();
-            int[] expected = tokenizer.Encode(whole), actual = TokenPieces.Encode(tokenizer, Cut(whole, random), "x", int.MaxValue, random.Next(1, 200)).ToArray();
+            int[] expected = tokenizer.Encode(whole),
+                actual = TokenPieces.Encode(tokenizer, Cut(whole, random), "x", int.MaxValue, random.Next(1, 200)).ToArray();
             Assert.Equal(expected, actual);
         }
     }
@@ -75,14 +77,18 @@ public sealed class TokenPiecesTests : IDisposable
     [Fact]
     public void Too_many_tokens_name_both_sizes()
     {
-        RbeFileException error = Assert.Throws<RbeFileException>(() => TokenPieces.Encode(new ByteTokenizer(), ["aaaa".AsMemory(), "bbbb".AsMemory()], "big.txt", int.MaxValue, 4, most: 6));
+        RbeFileException error =
+            Assert.Throws<RbeFileException>(() =>
+                TokenPieces.Encode(new ByteTokenizer(), ["aaaa".AsMemory(), "bbbb".AsMemory()], "big.txt", int.MaxValue, 4, most: 6));
         Assert.StartsWith("big.txt: has more than 4 tokens, and 6 are the most that can be held", error.Message);
     }
 
     [Fact]
     public void A_character_without_an_id_is_placed_in_the_whole_text()
     {
-        TokenException error = Assert.Throws<TokenException>(() => TokenPieces.Encode(CharacterTokenizer.FromText("a"), ["aaaa".AsMemory(), "aaab".AsMemory()], "x", int.MaxValue, 3));
+        TokenException error =
+            Assert.Throws<TokenException>(() =>
+                TokenPieces.Encode(CharacterTokenizer.FromText("a"), ["aaaa".AsMemory(), "aaab".AsMemory()], "x", int.MaxValue, 3));
         Assert.StartsWith("x, in what follows character 6: Character 'b' (U+0062) at place 1 ", error.Message);
     }
 
@@ -127,7 +133,8 @@ public sealed class TokenPiecesTests : IDisposable
             for (int time = 0; time < 3; time++)
             {
                 long before = GC.GetAllocatedBytesForCurrentThread();
-                Assert.True(source.Pieces().Sum(piece => (long)piece.Length) == text.Length && GC.GetAllocatedBytesForCurrentThread() - before < text.Length, "the bytes are held in memory");
+                Assert.True(source.Pieces().Sum(piece => (long)piece.Length) == text.Length
+                    && GC.GetAllocatedBytesForCurrentThread() - before < text.Length, "the bytes are held in memory");
             }
 
             for (int time = 0; time < 2; time++) Assert.Equal(text, string.Concat(source.Pieces().Select(piece => piece.ToString())));

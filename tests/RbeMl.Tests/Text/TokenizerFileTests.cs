@@ -48,14 +48,25 @@ public sealed class TokenizerFileTests : IDisposable
                 ["end_of_word_suffix"] = null,
                 ["fuse_unk"] = false,
                 ["vocab"] = ids,
-                ["merges"] = new JsonArray([.. Merges.Select(merge => pairs ? new JsonArray([.. merge.Split(' ').Select(part => (JsonNode)part)]) : (JsonNode)merge)]),
+                ["merges"] = new JsonArray(
+                    [.. Merges.Select(merge => pairs ? new JsonArray([.. merge.Split(' ').Select(part => (JsonNode)part)]) : (JsonNode)merge)]),
             },
         };
     }
 
     private static JsonObject ByteLevel() => new() { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["trim_offsets"] = true };
 
-    private static JsonObject Added(string content, int id, bool special) => new() { ["id"] = id, ["content"] = content, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = special };
+    private static JsonObject Added(string content, int id, bool special) =>
+        new()
+        {
+            ["id"] = id,
+            ["content"] = content,
+            ["single_word"] = false,
+            ["lstrip"] = false,
+            ["rstrip"] = false,
+            ["normalized"] = false,
+            ["special"] = special
+        };
 
     private Gpt2Tokenizer Load(JsonObject json) => Gpt2TokenizerFiles.LoadJson(_folder.Write("tokenizer.json", json.ToJsonString()));
 
@@ -110,8 +121,12 @@ public sealed class TokenizerFileTests : IDisposable
         { "pre_tokenizer", "{\"type\":\"Metaspace\"}", "pre_tokenizer is Metaspace" },
         { "pre_tokenizer", "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}", "add_prefix_space" },
         { "pre_tokenizer", "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}", "without its pattern" },
-        { "pre_tokenizer", "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":false}]}", "pre_tokenizer is Digits" },
-        { "pre_tokenizer", "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\w+\"},\"behavior\":\"Isolated\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":false}]}", "Split by the pattern" },
+        { "pre_tokenizer",
+            "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":false}]}",
+                "pre_tokenizer is Digits" },
+        { "pre_tokenizer",
+            "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\w+\"},\"behavior\":\"Isolated\"},"
+                + "{\"type\":\"ByteLevel\",\"add_prefix_space\":false}]}", "Split by the pattern" },
         { "decoder", "{\"type\":\"BPEDecoder\"}", "decoder is BPEDecoder" },
         { "model/merges", "[\"h e\"]", "No merge makes the token \"ll\"" },
         { "model/merges", "[\"h\"]", "no pair of tokens" },
@@ -190,7 +205,8 @@ public sealed class TokenizerFileTests : IDisposable
     [InlineData("", "\r\n\r\n", "")]
     public void Marks_comments_and_blank_lines_change_nothing(string start, string between, string end)
     {
-        Gpt2Tokenizer expected = Load(Vocabulary().ToJsonString(), MergesText), read = Load("\uFEFF" + Vocabulary().ToJsonString(), start + string.Join(between, Merges) + end);
+        Gpt2Tokenizer expected = Load(Vocabulary().ToJsonString(), MergesText),
+            read = Load("\uFEFF" + Vocabulary().ToJsonString(), start + string.Join(between, Merges) + end);
         Assert.Equal(expected.Merges, read.Merges);
         Assert.Single(read.Encode("##"));
         Assert.Equal(expected.Encode("## hello #"), read.Encode("## hello #"));
@@ -237,7 +253,8 @@ public sealed class TokenizerFileTests : IDisposable
         JsonObject json = Json(Vocabulary(b => b is < 128 or 0xF0 or 0x9F));
         Gpt2Tokenizer none = Load(json);
         Assert.Equal("plain", ((ITokenizer)none).Decode(none.Encode("plain")));
-        Assert.Contains("Character '\u00e9' (U+00E9) needs byte 0xC3, which has no token in this vocabulary", Assert.Throws<TokenException>(() => none.Encode("caf\u00e9")).Message);
+        Assert.Contains("Character '\u00e9' (U+00E9) needs byte 0xC3, which has no token in this vocabulary",
+            Assert.Throws<TokenException>(() => none.Encode("caf\u00e9")).Message);
         Assert.Null(none.Unknown);
         json["model"]!["unk_token"] = Gpt2Tokenizer.EndOfText;
         Gpt2Tokenizer known = Load(json);
@@ -267,7 +284,8 @@ public sealed class TokenizerFileTests : IDisposable
         int[] plain = tokenizer.Encode(Text), special = tokenizer.EncodeWithSpecial(Text);
         Assert.DoesNotContain(plain, id => id == end || id is 300 or 301);
         Assert.Contains(302, plain);
-        Assert.Equal([tokenizer.Encode("hello")[0], end, .. tokenizer.Encode(" a"), 302, tokenizer.Encode("hello")[0], 301, 300, tokenizer.ByteIds['y']], special);
+        Assert.Equal([tokenizer.Encode("hello")[0], end, .. tokenizer.Encode(" a"), 302, tokenizer.Encode("hello")[0], 301, 300,
+            tokenizer.ByteIds['y']], special);
         Assert.Equal(Text, ((ITokenizer)tokenizer).Decode(special));
         Assert.Equal([1, 2], ((ITokenizer)new ByteTokenizer()).EncodeWithSpecial("\u0001\u0002"));
     }
@@ -284,7 +302,8 @@ public sealed class TokenizerFileTests : IDisposable
         _folder.Write("added_tokens.json", "{\"<x>\":400,\"\\t\\t\":401}");
         _folder.Write("tokenizer_config.json", "{\"added_tokens_decoder\":{\"402\":{\"content\":\"<y>\",\"special\":true}},\"eos_token\":\"<|endoftext|>\"}");
         Gpt2Tokenizer tokenizer = Gpt2TokenizerFiles.LoadFolder(_folder.Path)!;
-        Assert.Equal([("<x>", 400), ("<y>", 402), (Gpt2Tokenizer.EndOfText, vocabulary.Count - 2), ("PAD", vocabulary.Count - 1)], tokenizer.Special.Select(t => (t.Key, t.Value)).Order());
+        Assert.Equal([("<x>", 400), ("<y>", 402), (Gpt2Tokenizer.EndOfText, vocabulary.Count - 2), ("PAD", vocabulary.Count - 1)],
+            tokenizer.Special.Select(t => (t.Key, t.Value)).Order());
         Assert.Equal(("\t\t", 401), tokenizer.Added.Select(t => (t.Key, t.Value)).Single());
         Assert.Equal([tokenizer.ByteIds['a'], 401, tokenizer.ByteIds['b']], tokenizer.Encode("a\t\tb"));
         _folder.Write("tokenizer_config.json", "{\"add_prefix_space\":true}");
@@ -307,7 +326,13 @@ public sealed class TokenizerFileTests : IDisposable
     [InlineData("added")]
     public void What_was_read_is_kept_and_written_with_the_same_ids(string kind)
     {
-        JsonObject json = Json(kind switch { "gaps" => Vocabulary(step: 2), "few bytes" => Vocabulary(b => b % 3 != 0 || b is 'l' or 'o' or 'r' or 'a' or 0xF0 or 0x9F), _ => Vocabulary() });
+        JsonObject json =
+            Json(kind switch
+            {
+                "gaps" => Vocabulary(step: 2),
+                "few bytes" => Vocabulary(b => b % 3 != 0 || b is 'l' or 'o' or 'r' or 'a' or 0xF0 or 0x9F),
+                _ => Vocabulary()
+            });
         if (kind == "few bytes") json["model"]!["unk_token"] = Gpt2Tokenizer.EndOfText;
         if (kind == "added") json["added_tokens"]!.AsArray().Add(Added("aa", 264, false));
         if (kind == "added") json["added_tokens"]!.AsArray().Add(Added("\ud83d\ude00!", 900, false));
@@ -318,10 +343,13 @@ public sealed class TokenizerFileTests : IDisposable
         Assert.Equal(read.Special, written.Special);
         Assert.Equal(read.Vocabulary, written.Vocabulary);
         Random random = new(3);
-        string[] parts = ["hello", " world", "aa", "aaa", "##", "<|endoftext|>", "\ud83d\ude00", "\ud83d\ude00!", "\ud83d", "\ude00", "\0", "\u0001", "\u007f", "\u0085", "\u2028", "\r\n", "\t", "  ", "\u00e9", "\u4e16", "'ll", "12", "\ufeff"];
+        string[] parts =
+            ["hello", " world", "aa", "aaa", "##", "<|endoftext|>", "\ud83d\ude00", "\ud83d\ude00!", "\ud83d", "\ude00", "\0", "\u0001",
+                "\u007f", "\u0085", "\u2028", "\r\n", "\t", "  ", "\u00e9", "\u4e16", "'ll", "12", "\ufeff"];
         for (int i = 0; i < 400; i++)
         {
-            string text = string.Concat(Enumerable.Range(0, random.Next(12)).Select(_ => random.Next(3) == 0 ? ((char)random.Next(0x10000)).ToString() : parts[random.Next(parts.Length)]));
+            string text = string.Concat(Enumerable.Range(0, random.Next(12))
+                .Select(_ => random.Next(3) == 0 ? ((char)random.Next(0x10000)).ToString() : parts[random.Next(parts.Length)]));
             int[] ids = read.Encode(text), special = read.EncodeWithSpecial(text);
             Assert.Equal(ids, kept.Encode(text));
             Assert.Equal(ids, written.Encode(text));

@@ -7,7 +7,8 @@ namespace RbeMl.Tests.Text;
 
 public sealed class TokenizerTests
 {
-    private const string Sample = "The cat sat on the mat. The cats sat on the mats, and the dog's hat is on the cat's mat.\n\nIt's the 1st of 2000 mats; naïve 😀😀 cats!\n";
+    private const string Sample =
+        "The cat sat on the mat. The cats sat on the mats, and the dog's hat is on the cat's mat.\n\nIt's the 1st of 2000 mats; naïve 😀😀 cats!\n";
 
     public static TheoryData<string> Kinds => ["bytes", "characters", "bpe"];
 

@@ -10,7 +10,10 @@ public class AdamWTests
 {
     private static readonly TrainerOptions s_options = new() { LearningRate = 0.1, WeightDecay = 0.5, Clip = 0, PreconditionAlphas = false };
 
-    /// <summary>With constant gradients the first step moves every value by its rate, whatever the gradient's size; decay comes on top for matrices only.</summary>
+    /// <summary>
+    /// With constant gradients the first step moves every value by its rate, whatever the gradient's size; decay comes on top for matrices
+    /// only.
+    /// </summary>
     [Fact]
     public void Rates_and_decay_follow_the_kind_of_the_parameter()
     {
@@ -99,7 +102,8 @@ public class AdamWTests
         TrainerOptions options = s_options with { Clip = 1, WeightDecay = 0.1, PreconditionAlphas = true };
         using ParameterVector<float> parameters = new(), alone = new();
         using ParameterVector<double> plain = new();
-        foreach ((ParameterKind kind, int length, int seed) in ((ParameterKind, int, int)[])[(ParameterKind.Coefficient, 40_001, 1), (ParameterKind.Bias, 7, 2), (ParameterKind.Alpha, 8 * 2100, 3), (ParameterKind.Embedding, 16_384, 4)])
+        foreach ((ParameterKind kind, int length, int seed) in ((ParameterKind, int, int)[])[(ParameterKind.Coefficient, 40_001, 1),
+            (ParameterKind.Bias, 7, 2), (ParameterKind.Alpha, 8 * 2100, 3), (ParameterKind.Embedding, 16_384, 4)])
         {
             float[] values = Numbers.Normal(length, seed);
             (double rate, double[]? g) = kind == ParameterKind.Alpha ? (0.05, gram) : (1, null);
@@ -137,7 +141,10 @@ public class AdamWTests
                 double[] expected = plain.Of(plain.Slices[s]).ToArray();
                 for (int i = 0; i < actual.Length; i++)
                 {
-                    if (!(Math.Abs(expected[i] - actual[i]) <= 1e-5 * Math.Max(1, Math.Abs(expected[i])))) Assert.Fail(FormattableString.Invariant($"{parameters.Slices[s].Name} {i}: {actual[i]}, expected {expected[i]}"));
+                    if (!(Math.Abs(expected[i] - actual[i]) <= 1e-5 * Math.Max(1, Math.Abs(expected[i]))))
+                    {
+                        Assert.Fail(FormattableString.Invariant($"{parameters.Slices[s].Name} {i}: {actual[i]}, expected {expected[i]}"));
+                    }
                 }
             }
         }
@@ -176,7 +183,10 @@ public class AdamWTests
         Assert.Equal(1, optimizer.Step(gradients, 1, workers), 1e-12);
     }
 
-    /// <summary>Adam's first step has the size of the rate wherever there is a gradient, however large; what is preconditioned is clipped before it is rounded to float.</summary>
+    /// <summary>
+    /// Adam's first step has the size of the rate wherever there is a gradient, however large; what is preconditioned is clipped before it
+    /// is rounded to float.
+    /// </summary>
     [Fact]
     public void Huge_gradients_are_clipped_before_they_overflow()
     {
@@ -204,7 +214,8 @@ public class AdamWTests
     {
         using ParameterVector<float> parameters = new();
         parameters.Add("small", ParameterKind.Bias, [1f]);
-        ParameterSlice slice = alpha ? parameters.Add("a", ParameterKind.Alpha, new float[8], 1, BasisFunctions.Get(TileTransform.Dct, 64).Gram) : parameters.Add("b", ParameterKind.Bias, new float[8]);
+        ParameterSlice slice = alpha ? parameters.Add("a", ParameterKind.Alpha, new float[8], 1, BasisFunctions.Get(TileTransform.Dct, 64).Gram)
+            : parameters.Add("b", ParameterKind.Bias, new float[8]);
         parameters.Freeze();
         using ParameterVector<float> gradients = parameters.CreateLike();
         gradients.Of(parameters.Slices[0])[0] = 1;

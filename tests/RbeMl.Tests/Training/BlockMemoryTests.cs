@@ -14,7 +14,8 @@ namespace RbeMl.Tests.Training;
 public sealed class BlockMemoryTests
 {
     private const int Batch = 8, Length = 256, Tile = 64;
-    private static readonly TransformerConfig s_config = new() { Width = 256, FeedForwardWidth = 1024, Heads = 4, Layers = 1, Vocabulary = 64, MaxSequenceLength = Length };
+    private static readonly TransformerConfig s_config =
+        new() { Width = 256, FeedForwardWidth = 1024, Heads = 4, Layers = 1, Vocabulary = 64, MaxSequenceLength = Length };
 
     /// <summary>6 bits each and their scales are 3200 bytes a tile, below the 3232 of eight alphas and 400 coefficients with their places.</summary>
     [Theory]
@@ -24,12 +25,24 @@ public sealed class BlockMemoryTests
     {
         DenseBlockWeights dense = DenseBlockWeights.Gpt2Initialization(s_config, 1);
         BlockWeights block = BlockWeights.Compress(dense, s_config, new RbeOptions { Tile = Tile, Format = RbeFormat.Quantized(6) });
-        Assert.All((RbeMatrix[])[block.Query, block.Key, block.Value, block.Output, block.UpProjection, block.DownProjection], m => Assert.InRange(m.Base!.StoredBits / 8 / m.TileCount, 1, 3232));
-        using TransformerModel<float> model = new(TransformerWeights.CreateRandom(s_config, new RbeOptions { Tile = Tile, Format = RbeFormat.Sparse(16) }, 1) with { Blocks = [block] });
-        DenseBlockBytes everything = DenseBlockBytes.StoresEverything(s_config, Batch, Length), liveness = DenseBlockBytes.PerfectLiveness(s_config, Batch, Length);
+        Assert.All((RbeMatrix[])[block.Query, block.Key, block.Value, block.Output, block.UpProjection, block.DownProjection],
+            m => Assert.InRange(m.Base!.StoredBits / 8 / m.TileCount, 1, 3232));
+        using TransformerModel<float> model =
+            new(TransformerWeights.CreateRandom(s_config, new RbeOptions { Tile = Tile, Format = RbeFormat.Sparse(16) }, 1) with { Blocks = [block] });
+        DenseBlockBytes everything = DenseBlockBytes.StoresEverything(s_config, Batch, Length),
+            liveness = DenseBlockBytes.PerfectLiveness(s_config, Batch, Length);
 
         // 40 % of the reference for weights, gradients, moments and activations, as if the runtime itself took nothing.
-        MemoryPlanOptions options = new() { LimitBytes = everything.Total * 4 / 10, BatchSize = Batch, Context = Length, Threads = 2, RestingBytes = model.WeightBytes, Checkpointing = policy };
+        MemoryPlanOptions options =
+            new()
+            {
+                LimitBytes = everything.Total * 4 / 10,
+                BatchSize = Batch,
+                Context = Length,
+                Threads = 2,
+                RestingBytes = model.WeightBytes,
+                Checkpointing = policy
+            };
         MemoryPlan plan = MemoryPlan.Create(model, options);
         int[] inputs = new int[Batch * Length], targets = new int[Batch * Length];
         new CountingTokens(64).Fill(0, Batch, Length, inputs, targets);

@@ -30,7 +30,8 @@ public class CancelledStepTests
     {
         using CancellationTokenSource source = new();
         TrainerOptions options = new() { Steps = 3, BatchSize = 4, Context = 16, Accumulate = 2, WarmupSteps = 0 };
-        using TransformerModel<float> model = TransformerModel<float>.Create(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) }, 3);
+        using TransformerModel<float> model =
+            TransformerModel<float>.Create(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) }, 3);
         using Trainer trainer = new(model, cancelled ? new CancellingTokens(source) : new CountingTokens(11), null, options, 1);
         trainer.Step();
         if (cancelled)

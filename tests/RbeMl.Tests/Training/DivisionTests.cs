@@ -9,7 +9,8 @@ namespace RbeMl.Tests.Training;
 /// <summary>Eight sequences of unequal length: whatever divides them, a mean is that over their tokens.</summary>
 public class DivisionTests
 {
-    private static readonly int[][] s_sequences = [.. new[] { 2, 17, 3, 9, 5, 13, 4, 16 }.Select((length, i) => Enumerable.Range(i, length).Select(t => t * (i + 1) % 11).ToArray())];
+    private static readonly int[][] s_sequences =
+        [.. new[] { 2, 17, 3, 9, 5, 13, 4, 16 }.Select((length, i) => Enumerable.Range(i, length).Select(t => t * (i + 1) % 11).ToArray())];
     private static readonly TrainerOptions s_options = new() { Steps = 4, Context = 16, WarmupSteps = 0, Clip = 0, LearningRate = 3e-3 };
     private static readonly long s_predicted = s_sequences.Sum(s => s.Length - 1L);
 
@@ -35,7 +36,9 @@ public class DivisionTests
         Assert.InRange(Math.Abs(trainer.Validate() / Whole().Loss - 1), 0, 1e-6);
     }
 
-    public static TheoryData<TokenOrder, int> Validations => new() { { TokenOrder.Random, 5 }, { TokenOrder.Shuffled, 5 }, { TokenOrder.Sequential, 5 }, { TokenOrder.Random, 1000 }, { TokenOrder.Sequential, 11 } };
+    public static TheoryData<TokenOrder, int> Validations =>
+        new() { { TokenOrder.Random, 5 }, { TokenOrder.Shuffled, 5 }, { TokenOrder.Sequential, 5 }, { TokenOrder.Random, 1000 },
+            { TokenOrder.Sequential, 11 } };
 
     [Theory]
     [MemberData(nameof(Validations))]
@@ -57,7 +60,8 @@ public class DivisionTests
     public void A_validation_takes_each_piece_once(int batch, int sequences)
     {
         // Eleven pieces, of which every token is the piece's number.
-        TokenDataset stream = TokenDataset.FromStream([0, .. Enumerable.Range(0, 11).SelectMany(piece => Enumerable.Repeat(piece, 16))], 11, 5, TokenOrder.Random);
+        TokenDataset stream =
+            TokenDataset.FromStream([0, .. Enumerable.Range(0, 11).SelectMany(piece => Enumerable.Repeat(piece, 16))], 11, 5, TokenOrder.Random);
         Recorder recorder = new(stream.WithoutRepeats());
         using Trainer trainer = new(SmallModel.Create(), stream, recorder, s_options with { BatchSize = batch, ValidationSequences = sequences }, 1);
         double one = trainer.Validate();

@@ -87,7 +87,8 @@ public sealed class GradientTreeTests : IDisposable
     private static float[][] Leaves(int count)
     {
         Random random = new(count);
-        return [.. Enumerable.Range(0, count).Select(_ => Enumerable.Range(0, Length).Select(_ => (float)((random.NextDouble() - 0.5) * Math.Pow(10, random.Next(-3, 4)))).ToArray())];
+        return [.. Enumerable.Range(0, count)
+            .Select(_ => Enumerable.Range(0, Length).Select(_ => (float)((random.NextDouble() - 0.5) * Math.Pow(10, random.Next(-3, 4)))).ToArray())];
     }
 
     private static float[] Sum(GradientTree<float> tree, float[][] leaves, WorkerPool workers)

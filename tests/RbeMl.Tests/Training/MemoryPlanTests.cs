@@ -10,7 +10,8 @@ namespace RbeMl.Tests.Training;
 public sealed class MemoryPlanTests
 {
     private const int Batch = 24, Length = 64, Threads = 2;
-    private static readonly MemoryPlanOptions s_options = new() { LimitBytes = long.MaxValue, BatchSize = Batch, Context = Length, Threads = Threads, RestingBytes = 1 << 20 };
+    private static readonly MemoryPlanOptions s_options =
+        new() { LimitBytes = long.MaxValue, BatchSize = Batch, Context = Length, Threads = Threads, RestingBytes = 1 << 20 };
 
     /// <summary>Buffers are rounded up to 64 bytes each, of which there are less than a hundred.</summary>
     [Theory]
@@ -32,7 +33,10 @@ public sealed class MemoryPlanTests
         }
     }
 
-    /// <summary>Products are divided into tile rows, which work in whole panels: none beside those that the backward has anyway, a validation before it or not.</summary>
+    /// <summary>
+    /// Products are divided into tile rows, which work in whole panels: none beside those that the backward has anyway, a validation before
+    /// it or not.
+    /// </summary>
     [Theory]
     [InlineData(CheckpointPolicy.None)]
     [InlineData(CheckpointPolicy.Selective)]
@@ -154,8 +158,11 @@ public sealed class MemoryPlanTests
     public void What_is_given_is_kept()
     {
         using TransformerModel<float> model = SmallModel.Create(Length, layers: 3);
-        MemoryLimitException error = Assert.Throws<MemoryLimitException>(() => MemoryPlan.Create(model, s_options with { LimitBytes = 1, Checkpointing = CheckpointPolicy.None, Offload = ActivationOffload.None }));
-        MemoryPlan plan = MemoryPlan.Create(model, s_options with { LimitBytes = error.LeastBytes, Checkpointing = CheckpointPolicy.None, Offload = ActivationOffload.None });
+        MemoryLimitException error =
+            Assert.Throws<MemoryLimitException>(() =>
+                MemoryPlan.Create(model, s_options with { LimitBytes = 1, Checkpointing = CheckpointPolicy.None, Offload = ActivationOffload.None }));
+        MemoryPlan plan =
+            MemoryPlan.Create(model, s_options with { LimitBytes = error.LeastBytes, Checkpointing = CheckpointPolicy.None, Offload = ActivationOffload.None });
         Assert.Equal((CheckpointPolicy.None, ActivationOffload.None), (plan.Settings.Checkpointing, plan.Settings.Offload));
         Assert.True(error.LeastBytes > Assert.Throws<MemoryLimitException>(() => MemoryPlan.Create(model, s_options with { LimitBytes = 1 })).LeastBytes);
         MemoryPlan full = MemoryPlan.Create(model, s_options with { Checkpointing = CheckpointPolicy.Full, Offload = ActivationOffload.BFloat16 });
@@ -186,13 +193,15 @@ public sealed class MemoryPlanTests
             if (limit < 0) limit = LeastOf(model);
             using Trainer trainer = new(model, new CountingTokens(11), null, options with { MemoryLimit = limit }, Threads);
             trainer.Run();
-            return (model.Parameters.Slices.SelectMany(s => model.Parameters.Of(s).ToArray()).Select(BitConverter.SingleToInt32Bits).ToArray(), trainer.Plan, trainer.StepBytes);
+            return (model.Parameters.Slices.SelectMany(s => model.Parameters.Of(s).ToArray()).Select(BitConverter.SingleToInt32Bits).ToArray(),
+                trainer.Plan, trainer.StepBytes);
         })];
         Assert.Null(runs[0].Plan);
         Assert.Equal(new ActivationSettings(), runs[1].Plan!.Settings);
         Assert.All(runs, run => Assert.Equal(runs[0].Bits, run.Bits));
 
         int LeastOf(TransformerModel<float> model) =>
-            (int)((Assert.Throws<MemoryLimitException>(() => new Trainer(model, new CountingTokens(11), null, options with { MemoryLimit = 1 }, Threads)).LeastBytes / Mib) + 64);
+            (int)((Assert.Throws<MemoryLimitException>(() =>
+                new Trainer(model, new CountingTokens(11), null, options with { MemoryLimit = 1 }, Threads)).LeastBytes / Mib) + 64);
     }
 }

@@ -31,7 +31,8 @@ public sealed class NewModelMemoryTests
         if (RuntimeFootprint.MachineBytes > 200L << 30) return; // it would fit
         using MemoryCounter counter = MemoryCounter.Open();
         long before = GC.GetAllocatedBytesForCurrentThread();
-        MemoryLimitException error = Assert.Throws<MemoryLimitException>(() => NewModelMemory.Require(s_config, new AdamWOptions(), s_options, new ActivationSettings(), 8, Long, 1));
+        MemoryLimitException error =
+            Assert.Throws<MemoryLimitException>(() => NewModelMemory.Require(s_config, new AdamWOptions(), s_options, new ActivationSettings(), 8, Long, 1));
         Assert.InRange(error.LeastBytes, 200L << 30, 1L << 40);
         Assert.Contains($"8 x {Long} tokens through 12 blocks", error.Message);
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before + counter.PeakBytes, 0, 32 << 20);

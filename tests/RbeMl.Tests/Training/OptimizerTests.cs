@@ -104,7 +104,8 @@ public sealed class OptimizerTests
         parameters.Freeze();
         using ParameterVector<float> gradients = parameters.CreateLike();
         using WorkerPool workers = new(2);
-        using Optimizer<float> optimizer = new LionOptions { Beta1 = Beta1, Beta2 = Beta2 }.Create(parameters, s_options with { LearningRate = Rate, WeightDecay = Decay, Clip = 1 });
+        using Optimizer<float> optimizer =
+            new LionOptions { Beta1 = Beta1, Beta2 = Beta2 }.Create(parameters, s_options with { LearningRate = Rate, WeightDecay = Decay, Clip = 1 });
         int unclear = 0;
         for (int step = 1; step <= 10; step++)
         {
@@ -162,7 +163,8 @@ public sealed class OptimizerTests
         using TransformerModel<float> model = SmallModel.Create(length: 16, dropout: 0);
         TrainerOptions options = new() { Optimizer = optimizer, Steps = 3, BatchSize = 2, Context = 8, WarmupSteps = 0 };
         Assert.Equal((optimizer.RateFor(1e-3), optimizer.DecayFor(0.1)), (options.LearningRate, options.WeightDecay));
-        Assert.Equal((0.25, 0.125), (options with { LearningRate = 0.25, WeightDecay = 0.125 } is var given ? (given.LearningRate, given.WeightDecay) : default));
+        Assert.Equal((0.25, 0.125),
+            (options with { LearningRate = 0.25, WeightDecay = 0.125 } is var given ? (given.LearningRate, given.WeightDecay) : default));
         using Trainer trainer = new(model, new CountingTokens(11), null, options, 1);
         Assert.Equal(optimizer.StateVectors * model.Parameters.Length * sizeof(float), trainer.Estimate.Optimizer);
         Assert.Equal(optimizer.StateVectors * model.Parameters.TrainableCount * sizeof(float), trainer.Bytes.Optimizer);
@@ -176,7 +178,8 @@ public sealed class OptimizerTests
     {
         (OptimizerOptions One, OptimizerOptions Other)[] pairs =
         [
-            (new AdamWOptions(), new AdamWOptions { Beta1 = 0.5 }), (new AdamWOptions(), new AdamWOptions { Beta2 = 0.5 }), (new AdamWOptions(), new AdamWOptions { Epsilon = 0.1 }),
+            (new AdamWOptions(), new AdamWOptions { Beta1 = 0.5 }), (new AdamWOptions(), new AdamWOptions { Beta2 = 0.5 }),
+                (new AdamWOptions(), new AdamWOptions { Epsilon = 0.1 }),
             (new SgdOptions(), new SgdOptions { Momentum = 0.5 }), (new SgdOptions(), new SgdOptions { Momentum = 0 }),
             (new LionOptions(), new LionOptions { Beta1 = 0.5 }), (new LionOptions(), new LionOptions { Beta2 = 0.5 }),
         ];
@@ -186,7 +189,9 @@ public sealed class OptimizerTests
             ("Beta1", new AdamWOptions { Beta1 = 1 }), ("Beta2", new AdamWOptions { Beta2 = -1 }), ("Epsilon", new AdamWOptions { Epsilon = 0 }),
             ("Momentum", new SgdOptions { Momentum = double.NaN }), ("Beta1", new LionOptions { Beta1 = 1 }), ("Beta2", new LionOptions { Beta2 = 2 }),
         ];
-        Assert.All(wrong, each => Assert.Equal(each.Setting, Assert.Throws<InvalidSettingException>(() => new TrainerOptions { Optimizer = each.Options }.Validate()).Setting));
+        Assert.All(wrong,
+            each => Assert.Equal(each.Setting,
+            Assert.Throws<InvalidSettingException>(() => new TrainerOptions { Optimizer = each.Options }.Validate()).Setting));
 
         static double[] After(OptimizerOptions options)
         {

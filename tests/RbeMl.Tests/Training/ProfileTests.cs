@@ -12,10 +12,12 @@ public class ProfileTests
 {
     private const int Steps = 3, Accumulate = 2, Layers = 2;
     private static readonly TransformerConfig s_config = new() { Width = 32, Heads = 2, Layers = Layers, Vocabulary = 11, MaxSequenceLength = 16 };
-    private static readonly TrainerOptions s_training = new() { Steps = Steps, BatchSize = 4, Context = 16, Accumulate = Accumulate, WarmupSteps = 0, ValidationSequences = 8, Profile = true };
+    private static readonly TrainerOptions s_training =
+        new() { Steps = Steps, BatchSize = 4, Context = 16, Accumulate = Accumulate, WarmupSteps = 0, ValidationSequences = 8, Profile = true };
 
     private static Trainer Trainer(TrainerOptions options, int threads) =>
-        new(TransformerModel<float>.Create(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) }, 3), new CountingTokens(11), new CountingTokens(11), options, threads);
+        new(TransformerModel<float>.Create(s_config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) }, 3),
+            new CountingTokens(11), new CountingTokens(11), options, threads);
 
     [Theory]
     [InlineData(1, CheckpointPolicy.None)]

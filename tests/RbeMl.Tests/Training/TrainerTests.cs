@@ -10,7 +10,8 @@ public class TrainerTests
 {
     private static readonly TransformerConfig s_config = new() { Width = 32, Heads = 2, Layers = 2, Vocabulary = 11, MaxSequenceLength = 16, Dropout = 0.1f };
     private static readonly RbeOptions s_options = new() { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) };
-    private static readonly TrainerOptions s_training = new() { Steps = 60, BatchSize = 4, Context = 16, LearningRate = 3e-3, WarmupSteps = 5, ValidateEvery = 20, ValidationSequences = 8 };
+    private static readonly TrainerOptions s_training =
+        new() { Steps = 60, BatchSize = 4, Context = 16, LearningRate = 3e-3, WarmupSteps = 5, ValidateEvery = 20, ValidationSequences = 8 };
 
     [Fact]
     public void Training_learns_a_pattern()
@@ -57,7 +58,8 @@ public class TrainerTests
         static float[] Gradients(int batch, int accumulate)
         {
             TransformerModel<float> model = new(Model().GetWeights() with { Config = s_config with { Dropout = 0 } });
-            using Trainer trainer = new(model, new Counting(11), null, s_training with { BatchSize = batch, Accumulate = accumulate, PreconditionAlphas = false }, 1);
+            using Trainer trainer =
+                new(model, new Counting(11), null, s_training with { BatchSize = batch, Accumulate = accumulate, PreconditionAlphas = false }, 1);
             trainer.Step();
             return [.. model.Parameters.Slices.SelectMany(s => trainer.Optimizer.StateVectors[0].Of(s).ToArray())]; // a tenth of the clipped gradients
         }
@@ -73,7 +75,8 @@ public class TrainerTests
         static double[] Norms(float dropout)
         {
             TransformerModel<float> model = new(Model().GetWeights() with { Config = s_config with { Dropout = dropout } });
-            using Trainer trainer = new(model, new Counting(11, same: true), null, s_training with { LearningRate = 1e-30, WeightDecay = 0, PreconditionAlphas = false }, 1);
+            using Trainer trainer =
+                new(model, new Counting(11, same: true), null, s_training with { LearningRate = 1e-30, WeightDecay = 0, PreconditionAlphas = false }, 1);
             return [.. Enumerable.Range(0, 10).Select(_ => trainer.Step().GradientNorm)];
         }
     }
@@ -210,7 +213,11 @@ public class TrainerTests
         float[][] before = Values();
         Assert.Throws<InvalidSettingException>(() => trainer.Step(double.NaN));
         using ParameterVector<float> gradients = values.CreateLike();
-        foreach (double factor in (double[])[double.NaN, double.PositiveInfinity, -1]) Assert.Throws<InvalidSettingException>(() => trainer.Optimizer.Step(gradients, factor, trainer.Workspace.Workers));
+        foreach (double factor in (double[])[double.NaN, double.PositiveInfinity, -1])
+        {
+            Assert.Throws<InvalidSettingException>(() => trainer.Optimizer.Step(gradients, factor, trainer.Workspace.Workers));
+        }
+
         Assert.Throws<InvalidSettingException>(() => trainer.Optimizer.Step(gradients, 1, trainer.Workspace.Workers, double.NaN));
         Assert.Equal(before, Values());
         Assert.Equal(0, trainer.StepsDone);
@@ -223,21 +230,29 @@ public class TrainerTests
     public void Bad_settings_are_refused()
     {
         TransformerModel<float> model = Model();
-        Assert.Equal("Steps", Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training with { Steps = 0 }, 1)).Setting);
+        Assert.Equal("Steps",
+            Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training with { Steps = 0 }, 1)).Setting);
         Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training with { LearningRate = double.NaN }, 1));
         Assert.Equal("Schedule", Assert.Throws<InvalidSettingException>(() => (s_training with { Schedule = (RateSchedule)9 }).Validate()).Setting);
-        Assert.Equal("Checkpointing", Assert.Throws<InvalidSettingException>(() => (s_training with { Checkpointing = (CheckpointPolicy)9 }).Validate()).Setting);
+        Assert.Equal("Checkpointing",
+            Assert.Throws<InvalidSettingException>(() => (s_training with { Checkpointing = (CheckpointPolicy)9 }).Validate()).Setting);
         Assert.Equal("LearningRate", Assert.Throws<InvalidSettingException>(() => (s_training with { LearningRate = 1e39 }).Validate()).Setting);
-        Assert.Equal("Epsilon", Assert.Throws<InvalidSettingException>(() => (s_training with { Optimizer = new AdamWOptions { Epsilon = 1e-50 } }).Validate()).Setting);
-        Assert.Equal("Batch x Context", Assert.Throws<InvalidSettingException>(() => (s_training with { BatchSize = 65536, Context = 65536 }).Validate()).Setting);
-        Assert.Contains("16 positions", Assert.Throws<TokenException>(() => new Trainer(model, new Counting(11), null, s_training with { Context = 17 }, 1)).Message, StringComparison.Ordinal);
-        Assert.Contains("vocabulary of 11", Assert.Throws<TokenException>(() => new Trainer(model, new Counting(12), null, s_training, 1)).Message, StringComparison.Ordinal);
+        Assert.Equal("Epsilon",
+            Assert.Throws<InvalidSettingException>(() => (s_training with { Optimizer = new AdamWOptions { Epsilon = 1e-50 } }).Validate()).Setting);
+        Assert.Equal("Batch x Context",
+            Assert.Throws<InvalidSettingException>(() => (s_training with { BatchSize = 65536, Context = 65536 }).Validate()).Setting);
+        Assert.Contains("16 positions",
+            Assert.Throws<TokenException>(() => new Trainer(model, new Counting(11), null, s_training with { Context = 17 }, 1)).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("vocabulary of 11",
+            Assert.Throws<TokenException>(() => new Trainer(model, new Counting(12), null, s_training, 1)).Message, StringComparison.Ordinal);
         Assert.Throws<InvalidSettingException>(() => new Trainer(model, new Counting(11), null, s_training, -1));
     }
 
     internal static TransformerModel<float> Model() => TransformerModel<float>.Create(s_config, s_options, 1);
 
-    private static int[] Bits(TransformerModel<float> model) => [.. model.Parameters.Slices.SelectMany(s => model.Parameters.Of(s).ToArray()).Select(BitConverter.SingleToInt32Bits)];
+    private static int[] Bits(TransformerModel<float> model) =>
+        [.. model.Parameters.Slices.SelectMany(s => model.Parameters.Of(s).ToArray()).Select(BitConverter.SingleToInt32Bits)];
 
     /// <summary>Sequences that count up by one, from a start that depends on the place in the run.</summary>
     private sealed class Counting(int vocabulary, bool same = false) : ITokenSource

@@ -14,15 +14,26 @@ public sealed class Calibration
 
     /// <summary>Wraps finished sums.</summary>
     /// <param name="moment">The sums; not to be added to any more.</param>
-    /// <param name="damping">Share of the mean diagonal that is added to the diagonal, above 0: keeps directions that the tokens do not show from being free. Null chooses 1 % and what
+    /// <param name="damping">Share of the mean diagonal that is added to the diagonal, above 0: keeps directions that the tokens do not
+    /// show from being free. Null chooses 1 % and what
     /// <see cref="SecondMoment.Shrinkage"/> asks for: much for few tokens, little for many.</param>
-    /// <param name="centered">Whether rounding looks at the input without its mean: right when the layer's bias takes <see cref="BiasCorrection"/>, wrong when it has none.</param>
+    /// <param name="centered">Whether rounding looks at the input without its mean: right when the layer's bias takes
+    /// <see cref="BiasCorrection"/>, wrong when it has none.</param>
     /// <exception cref="InvalidSettingException">There are no tokens, or the damping is not a positive finite number.</exception>
     internal Calibration(SecondMoment moment, double? damping = null, bool centered = true)
     {
         ArgumentNullException.ThrowIfNull(moment);
-        if (moment.Tokens == 0) throw new InvalidSettingException("calibration tokens", 0, "add the layer's inputs over at least one token, better over several times as many as it has features.");
-        if (damping is { } given && !(given > 0 && double.IsFinite(given))) throw new InvalidSettingException("damping", damping, "use a small positive number such as 0.01.");
+        if (moment.Tokens == 0)
+        {
+            throw new InvalidSettingException("calibration tokens", 0,
+                "add the layer's inputs over at least one token, better over several times as many as it has features.");
+        }
+
+        if (damping is { } given && !(given > 0 && double.IsFinite(given)))
+        {
+            throw new InvalidSettingException("damping", damping, "use a small positive number such as 0.01.");
+        }
+
         Moment = moment;
         double shrinkage = damping is null ? Math.Min(MostShrinkage, moment.Shrinkage(centered)) : 0;
         Damping = damping ?? (LeastDamping + (shrinkage / (1 - shrinkage)));
@@ -45,7 +56,8 @@ public sealed class Calibration
     /// <param name="original">W, <c>[rows * columns]</c>.</param>
     /// <param name="matrix">What.</param>
     /// <returns><c>[rows]</c>.</returns>
-    /// <exception cref="ShapeMismatchException">The matrix has other columns than the input has features, or the original another size than the matrix.</exception>
+    /// <exception cref="ShapeMismatchException">The matrix has other columns than the input has features, or the original another size than
+    /// the matrix.</exception>
     public float[] BiasCorrection(ReadOnlySpan<float> original, RbeMatrix matrix)
     {
         CheckMatrix(original, matrix);
@@ -63,8 +75,8 @@ public sealed class Calibration
     }
 
     /// <summary>
-    /// Relative error of the layer's output over the tokens, ‖(W - What) x‖ / ‖W x‖; of the output less its mean when <see cref="Centered"/>, as the bias correction leaves it.
-    /// Takes rows x n² multiplications: meant for reports and tests.
+    /// Relative error of the layer's output over the tokens, ‖(W - What) x‖ / ‖W x‖; of the output less its mean when
+    /// <see cref="Centered"/>, as the bias correction leaves it. Takes rows x n² multiplications: meant for reports and tests.
     /// </summary>
     /// <inheritdoc cref="BiasCorrection"/>
     public double OutputError(ReadOnlySpan<float> original, RbeMatrix matrix)
@@ -89,7 +101,8 @@ public sealed class Calibration
         lock (_factors)
         {
             if (_factors.TryGetValue((transform, tile, group), out FeedbackFactor? factor)) return factor;
-            factor = group == 1 ? FeedbackFactor.Create(Moment, Centered, transform, tile, Damping, parallel) : FactorFor(transform, tile, 1, parallel).Grouped(group, parallel);
+            factor = group == 1 ? FeedbackFactor.Create(Moment, Centered, transform, tile, Damping, parallel)
+                : FactorFor(transform, tile, 1, parallel).Grouped(group, parallel);
             return _factors[(transform, tile, group)] = factor;
         }
     }
@@ -116,12 +129,14 @@ public sealed class Calibration
         ArgumentNullException.ThrowIfNull(matrix);
         if (matrix.Columns != Features)
         {
-            throw new ShapeMismatchException("matrix", $"{Features} columns as the calibrated input has features", $"{matrix.Columns}", "Calibrate with the input of this layer.");
+            throw new ShapeMismatchException("matrix", $"{Features} columns as the calibrated input has features", $"{matrix.Columns}",
+                "Calibrate with the input of this layer.");
         }
 
         if (original.Length != (long)matrix.Rows * matrix.Columns)
         {
-            throw new ShapeMismatchException("original", $"{matrix.Rows} x {matrix.Columns} values", $"{original.Length}", "Pass the matrix that was compressed.");
+            throw new ShapeMismatchException("original", $"{matrix.Rows} x {matrix.Columns} values", $"{original.Length}",
+                "Pass the matrix that was compressed.");
         }
     }
 }

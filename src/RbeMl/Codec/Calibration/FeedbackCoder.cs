@@ -1,9 +1,9 @@
 namespace RbeMl.Codec;
 
 /// <summary>
-/// Rounds the tiles of one row of tiles after another with error feedback along the input: columns of coefficients are rounded from left to right, each after it has
-/// taken up what the errors of those before it leave to it. Outliers are chosen when their tile begins and stored when their column is reached. Holds
-/// scratch, so every thread needs its own.
+/// Rounds the tiles of one row of tiles after another with error feedback along the input: columns of coefficients are rounded from left to
+/// right, each after it has taken up what the errors of those before it leave to it. Outliers are chosen when their tile begins and stored
+/// when their column is reached. Holds scratch, so every thread needs its own.
 /// </summary>
 internal abstract class FeedbackCoder
 {
@@ -36,9 +36,13 @@ internal abstract class FeedbackCoder
     public static int GroupOf(FormatPlan plan) => plan.Trellis ? FeedbackTrellis.SegmentColumns : 1;
 
     /// <summary>The coder of a plan.</summary>
-    public static FeedbackCoder Create(FormatPlan plan, FeedbackFactor factor, int tile) => plan.Trellis ? new FeedbackTrellis(plan, factor, tile) : new FeedbackQuantizer(plan, factor, tile);
+    public static FeedbackCoder Create(FormatPlan plan, FeedbackFactor factor, int tile) => plan.Trellis
+        ? new FeedbackTrellis(plan, factor, tile) : new FeedbackQuantizer(plan, factor, tile);
 
-    /// <summary>The coefficients of the tile at tile column <paramref name="j"/>, <c>[B columns][B rows]</c>: filled by the caller before the first tile of a row is encoded.</summary>
+    /// <summary>
+    /// The coefficients of the tile at tile column <paramref name="j"/>, <c>[B columns][B rows]</c>: filled by the caller before the first
+    /// tile of a row is encoded.
+    /// </summary>
     public Span<float> OriginalOf(int j) => Rows.Original.AsSpan(j * Tile * Tile, Tile * Tile);
 
     /// <summary>Rounds the tile at tile column <paramref name="j"/>; those left of it have been rounded.</summary>

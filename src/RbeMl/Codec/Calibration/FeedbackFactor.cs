@@ -3,10 +3,10 @@ using RbeMl.Numerics;
 namespace RbeMl.Codec;
 
 /// <summary>
-/// The factor of H = M D M' (M unit upper triangular, D diagonal), H being the damped second moment of a layer's input in the coefficient domain of a tile transform.
-/// With errors E = W - What the output error is tr(E H E') = sum over columns k of D_k |e_k|², e_k = E_k + sum over j &lt; k of E_j M[j, k]. Rounding column k of
-/// W_k + sum over j &lt; k of E_j M[j, k] therefore leaves only the rounding errors themselves, weighted by D: this is GPTQ's and LDLQ's feedback
-/// (Frantar et al. 2022; Chee et al. 2023), without an inverse.
+/// The factor of H = M D M' (M unit upper triangular, D diagonal), H being the damped second moment of a layer's input in the coefficient
+/// domain of a tile transform. With errors E = W - What the output error is tr(E H E') = sum over columns k of D_k |e_k|², e_k = E_k + sum
+/// over j &lt; k of E_j M[j, k]. Rounding column k of W_k + sum over j &lt; k of E_j M[j, k] therefore leaves only the rounding errors
+/// themselves, weighted by D: this is GPTQ's and LDLQ's feedback (Frantar et al. 2022; Chee et al. 2023), without an inverse.
 /// </summary>
 internal sealed class FeedbackFactor
 {
@@ -34,7 +34,8 @@ internal sealed class FeedbackFactor
     {
         if (!Enum.IsDefined(transform) || !TransformMatrix.IsOrthonormal(transform))
         {
-            throw new InvalidSettingException("transform", transform, "calibration of a quantised format needs an orthonormal one: use Dct, WalshHadamard, Haar or None.");
+            throw new InvalidSettingException("transform", transform,
+                "calibration of a quantised format needs an orthonormal one: use Dct, WalshHadamard, Haar or None.");
         }
 
         parallel ??= new ParallelOptions();
@@ -56,8 +57,8 @@ internal sealed class FeedbackFactor
     }
 
     /// <summary>
-    /// The same for columns that are rounded together, <paramref name="group"/> at a time: H = M D M' with D in blocks, M having the identity in their place. The columns of
-    /// each group are multiplied by the inverse of their own block of M.
+    /// The same for columns that are rounded together, <paramref name="group"/> at a time: H = M D M' with D in blocks, M having the
+    /// identity in their place. The columns of each group are multiplied by the inverse of their own block of M.
     /// </summary>
     /// <param name="group">Columns of a group; the tile is a multiple.</param>
     /// <param name="parallel">Threads and cancellation.</param>

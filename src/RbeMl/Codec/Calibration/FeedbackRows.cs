@@ -36,7 +36,10 @@ internal sealed unsafe class FeedbackRows
     /// <summary>First column of the tile that was begun.</summary>
     public int First { get; private set; }
 
-    /// <summary>Begins the tile whose first column is <paramref name="first"/>: its targets become the originals and the feedback of all columns before it.</summary>
+    /// <summary>
+    /// Begins the tile whose first column is <paramref name="first"/>: its targets become the originals and the feedback of all columns
+    /// before it.
+    /// </summary>
     public void Begin(int first)
     {
         First = first;
@@ -45,7 +48,10 @@ internal sealed unsafe class FeedbackRows
             for (int k = 0; k < Tile; k += 4)
             {
                 float* f = factor + (long)(first + k) * _factor.Size;
-                for (int r = 0; r < Tile; r += Lanes) FourColumns(f, _factor.Size, errors + r, first, original + (long)(first + k) * Tile + r, targets + k * Tile + r, Tile);
+                for (int r = 0; r < Tile; r += Lanes)
+                {
+                    FourColumns(f, _factor.Size, errors + r, first, original + (long)(first + k) * Tile + r, targets + k * Tile + r, Tile);
+                }
             }
         }
     }

@@ -22,7 +22,11 @@ internal sealed unsafe class SecondMoment
     {
         if (features < 1) throw new InvalidSettingException("features", features, "a layer has at least one input feature.");
         Stride = (features + SymmetricUpdate.Strip - 1) / SymmetricUpdate.Strip * SymmetricUpdate.Strip;
-        if ((long)Stride * Stride > Array.MaxLength) throw new InvalidSettingException("features", features, "their products are more than an array holds: calibrate narrower layers.");
+        if ((long)Stride * Stride > Array.MaxLength)
+        {
+            throw new InvalidSettingException("features", features, "their products are more than an array holds: calibrate narrower layers.");
+        }
+
         Features = features;
         _products = new double[Stride * Stride];
         _sums = new double[features];
@@ -68,7 +72,8 @@ internal sealed unsafe class SecondMoment
         if (tokens < 0 || stride < Features || rows.Length != (long)tokens * stride)
         {
             throw new ShapeMismatchException(
-                "calibration tokens", $"{tokens} rows of at least {Features} values", $"{rows.Length} values in rows of {stride}", "Pass whole rows of the layer's input.");
+                "calibration tokens", $"{tokens} rows of at least {Features} values", $"{rows.Length} values in rows of {stride}",
+                "Pass whole rows of the layer's input.");
         }
 
         CheckFinite(rows, tokens, stride);
@@ -88,7 +93,8 @@ internal sealed unsafe class SecondMoment
     }
 
     /// <summary>
-    /// How far the (centred) second moment of so many tokens should be drawn to a multiple of the identity to be nearest, in expectation, to that of all tokens there are:
+    /// How far the (centred) second moment of so many tokens should be drawn to a multiple of the identity to be nearest, in expectation,
+    /// to that of all tokens there are:
     /// S* = (1 - s) S + s mean(diag S) I with s from Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices" (2004).
     /// Tokens count as independent.
     /// </summary>
@@ -116,7 +122,8 @@ internal sealed unsafe class SecondMoment
         }
 
         // Mean of |x - m|⁴ = (q - 2 x'm + m'm)², q = x'x, term by term.
-        double squares = trace + center, fourth = (_fourth / Tokens) + (4 * along) + (center * center) - (4 * cubes / Tokens) + (2 * center * squares) - (4 * center * center);
+        double squares = trace + center,
+            fourth = (_fourth / Tokens) + (4 * along) + (center * center) - (4 * cubes / Tokens) + (2 * center * squares) - (4 * center * center);
         double distance = norm - (trace * trace / Features), noise = (fourth - norm) / Tokens;
         return distance > 0 ? Math.Clamp(noise / distance, 0, 1) : 1;
     }
@@ -129,7 +136,8 @@ internal sealed unsafe class SecondMoment
             {
                 float value = rows[t * stride + i];
                 if (float.IsFinite(value)) continue;
-                throw new NonFiniteException("calibration tokens", FormattableString.Invariant($"{value} at token {t}, feature {i}. Find where it was made before this layer."));
+                throw new NonFiniteException("calibration tokens",
+                    FormattableString.Invariant($"{value} at token {t}, feature {i}. Find where it was made before this layer."));
             }
         }
     }

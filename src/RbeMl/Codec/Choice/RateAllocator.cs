@@ -27,7 +27,8 @@ internal static class RateAllocator
         int chosen = Array.FindLastIndex(last, c => c.Bits <= budget);
         if (chosen >= 0) return Trace(fronts, chosen);
         double weights = curves.Sum(c => (double)c.Weights);
-        throw new UnreachableTargetException(FormattableString.Invariant($"A size of {budget / weights:G4} bits a weight"), last[0].Bits / weights, "Allow more bits, or offer smaller formats.");
+        throw new UnreachableTargetException(FormattableString.Invariant($"A size of {budget / weights:G4} bits a weight"),
+            last[0].Bits / weights, "Allow more bits, or offer smaller formats.");
     }
 
     /// <summary>Fewest bits within an error.</summary>
@@ -41,7 +42,8 @@ internal static class RateAllocator
         Combination[] last = fronts[^1];
         int chosen = Array.FindIndex(last, c => c.Cost <= error * error);
         if (chosen >= 0) return Trace(fronts, chosen);
-        throw new UnreachableTargetException(FormattableString.Invariant($"A predicted error of {error:G4}"), Math.Sqrt(last[^1].Cost), "Allow more error, or offer more accurate formats.");
+        throw new UnreachableTargetException(FormattableString.Invariant($"A predicted error of {error:G4}"), Math.Sqrt(last[^1].Cost),
+            "Allow more error, or offer more accurate formats.");
     }
 
     // Combinations of the first m matrices by ascending bits and descending cost, for each m.
@@ -50,7 +52,11 @@ internal static class RateAllocator
         Items.Require(curves, nameof(curves));
         ArgumentNullException.ThrowIfNull(sensitivities);
         if (curves.Count == 0) throw new InvalidSettingException("curves", 0, "give at least one matrix.");
-        if (sensitivities.Count != curves.Count) throw new ShapeMismatchException("sensitivities", $"{curves.Count} like the curves", $"{sensitivities.Count}", "Give one a matrix.");
+        if (sensitivities.Count != curves.Count)
+        {
+            throw new ShapeMismatchException("sensitivities", $"{curves.Count} like the curves", $"{sensitivities.Count}", "Give one a matrix.");
+        }
+
         List<Combination[]> fronts = [];
         Combination[] front = [default];
         for (int m = 0; m < curves.Count; m++)

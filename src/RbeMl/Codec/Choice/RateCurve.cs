@@ -42,15 +42,21 @@ internal sealed class RateCurve
     /// <exception cref="InvalidSettingException">There are no candidates, they differ in tile size, or one is out of range.</exception>
     /// <exception cref="ShapeMismatchException">The span does not hold rows x columns values.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
-    public static RateCurve Measure(ReadOnlySpan<float> weights, int rows, int columns, IReadOnlyList<RbeOptions> candidates, ulong seed = 0, int tiles = DefaultTiles, ParallelOptions? parallel = null)
+    public static RateCurve Measure(ReadOnlySpan<float> weights, int rows, int columns, IReadOnlyList<RbeOptions> candidates, ulong seed = 0,
+        int tiles = DefaultTiles, ParallelOptions? parallel = null)
     {
         Items.Require(candidates, nameof(candidates));
         if (candidates.Count == 0) throw new InvalidSettingException("candidates", 0, "give at least one way to store the matrix.");
         if (tiles < 1) throw new InvalidSettingException("tiles", tiles, "draw at least one.");
         int tile = candidates[0].Tile;
-        if (candidates.FirstOrDefault(c => c.Tile != tile) is { } other) throw new InvalidSettingException("tile", $"{tile} and {other.Tile}", "compare candidates of one tile size.");
+        if (candidates.FirstOrDefault(c => c.Tile != tile) is { } other)
+        {
+            throw new InvalidSettingException("tile", $"{tile} and {other.Tile}", "compare candidates of one tile size.");
+        }
+
         (float[] sample, int sampleRows, int sampleColumns) = Sample(weights, rows, columns, tile, seed, tiles);
-        long count = (long)((rows + tile - 1) / tile) * ((columns + tile - 1) / tile), drawn = (long)((sampleRows + tile - 1) / tile) * ((sampleColumns + tile - 1) / tile);
+        long count = (long)((rows + tile - 1) / tile) * ((columns + tile - 1) / tile),
+            drawn = (long)((sampleRows + tile - 1) / tile) * ((sampleColumns + tile - 1) / tile);
         RatePoint[] points = new RatePoint[candidates.Count];
         for (int c = 0; c < points.Length; c++)
         {

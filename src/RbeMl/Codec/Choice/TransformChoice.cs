@@ -5,8 +5,8 @@ namespace RbeMl.Codec;
 /// <summary>What one transform gave on the sampled tiles.</summary>
 /// <param name="Transform">The transform.</param>
 /// <param name="RelativeError">‖W − Ŵ‖ / ‖W‖ over the sample.</param>
-/// <param name="Advantage">Mean of (a − b) / (a + b) over the tiles, a and b being the squared errors of the first candidate and of this one, in standard errors of that mean; 0 for the
-/// first, infinite where all tiles agree.</param>
+/// <param name="Advantage">Mean of (a − b) / (a + b) over the tiles, a and b being the squared errors of the first candidate and of this
+/// one, in standard errors of that mean; 0 for the first, infinite where all tiles agree.</param>
 internal sealed record TransformScore(TileTransform Transform, double RelativeError, double Advantage);
 
 /// <summary>
@@ -42,13 +42,17 @@ internal static class TransformChoice
     /// <exception cref="InvalidSettingException">An option is out of range, there is no candidate or no tile to sample.</exception>
     /// <exception cref="NonFiniteException">A weight of the sample is NaN or infinite.</exception>
     public static TileTransform Measure(
-        ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, IReadOnlyList<TileTransform> candidates, int sampleTiles, ulong seed, out IReadOnlyList<TransformScore> scores)
+        ReadOnlySpan<float> weights, int rows, int columns, RbeOptions options, IReadOnlyList<TileTransform> candidates, int sampleTiles,
+        ulong seed, out IReadOnlyList<TransformScore> scores)
     {
         ArgumentNullException.ThrowIfNull(candidates);
         _ = FormatPlan.From(options);
         if (candidates.Count == 0) throw new InvalidSettingException("candidates", "none", "name at least one transform.");
         if (sampleTiles < 1) throw new InvalidSettingException("sample tiles", sampleTiles, "use at least 1.");
-        if (!Shape.Holds(weights.Length, rows, columns)) throw Shape.Mismatch("weights", weights.Length, "Pass the matrix row by row, out x in.", rows, columns);
+        if (!Shape.Holds(weights.Length, rows, columns))
+        {
+            throw Shape.Mismatch("weights", weights.Length, "Pass the matrix row by row, out x in.", rows, columns);
+        }
 
         int tile = options.Tile;
         int[] sample = Draw(rows / tile * (columns / tile), sampleTiles, seed);
@@ -65,7 +69,8 @@ internal static class TransformChoice
 
         double[][] errors = [.. candidates.Select(t => SquaredErrors(stacked, sample.Length, options with { Transform = t }))];
         double norm = stacked.Sum(v => (double)v * v);
-        TransformScore[] all = [.. candidates.Select((t, c) => new TransformScore(t, norm == 0 ? 0 : Math.Sqrt(errors[c].Sum() / norm), Advantage(errors[0], errors[c])))];
+        TransformScore[] all =
+            [.. candidates.Select((t, c) => new TransformScore(t, norm == 0 ? 0 : Math.Sqrt(errors[c].Sum() / norm), Advantage(errors[0], errors[c])))];
         scores = all;
         int best = 0;
         for (int c = 1; c < all.Length && sample.Length >= LeastTiles; c++)

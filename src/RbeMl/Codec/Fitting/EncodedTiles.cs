@@ -7,7 +7,8 @@ internal sealed class EncodedTiles(FormatPlan plan, int tile, int tileCount)
     private readonly ushort[] _starts = new ushort[checked(tileCount * plan.Runs)];
     private readonly float[] _coefficients = new float[checked(tileCount * plan.Runs * plan.RunLength)];
     private readonly Half[] _scales = plan.Bits > 0 ? new Half[checked(tileCount * plan.ScalesOf(tile))] : [];
-    private readonly byte[] _codes = plan.Bits > 0 ? new byte[checked(tileCount * (tile * tile * plan.Bits / 8) + (plan.Trellis ? TrellisTiles.PadBytes : 0))] : [];
+    private readonly byte[] _codes = plan.Bits > 0
+        ? new byte[checked(tileCount * (tile * tile * plan.Bits / 8) + (plan.Trellis ? TrellisTiles.PadBytes : 0))] : [];
     private readonly ushort[] _outlierPlaces = new ushort[checked(tileCount * plan.Outliers)];
     private readonly Half[] _outlierValues = new Half[checked(tileCount * plan.Outliers)];
 

@@ -28,6 +28,7 @@ internal static class ExactTiles
             for (int column = 0; column < columns; column++) coefficients[place + (column / tile * area) + (column % tile * length)] = source[column];
         }
 
-        return new RbeMatrix(rows, columns, tile, options.Transform, [], new CoefficientSupport(tile, tiles, length, starts), coefficients, null, options.Format);
+        return new RbeMatrix(rows, columns, tile, options.Transform, [], new CoefficientSupport(tile, tiles, length, starts), coefficients, null,
+            options.Format);
     }
 }

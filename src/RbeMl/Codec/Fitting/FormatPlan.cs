@@ -10,7 +10,8 @@ namespace RbeMl.Codec;
 /// <param name="Literal">The seed record: alphas first, then the residual, no joint fit.</param>
 /// <param name="Trellis">Whether the base is trellis-coded.</param>
 /// <param name="Outliers">Exact coefficients of a tile of the base.</param>
-internal sealed record FormatPlan(bool Alphas, int Bits, int Runs, int RunLength, SupportRule? Rule, bool ReservesBasisPlaces, bool Literal, bool Trellis = false, int Outliers = 0)
+internal sealed record FormatPlan(bool Alphas, int Bits, int Runs, int RunLength, SupportRule? Rule, bool ReservesBasisPlaces, bool Literal,
+    bool Trellis = false, int Outliers = 0)
 {
     private const int FullRunLength = 16;
 
@@ -24,7 +25,11 @@ internal sealed record FormatPlan(bool Alphas, int Bits, int Runs, int RunLength
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(options.Format);
         if (options.Tile is not (32 or 64 or 128)) throw new InvalidSettingException("tile", options.Tile, "use 32, 64 or 128.");
-        if (!Enum.IsDefined(options.Transform)) throw new InvalidSettingException("transform", options.Transform, "use Dct, WalshHadamard, Haar, Cdf97 or None.");
+        if (!Enum.IsDefined(options.Transform))
+        {
+            throw new InvalidSettingException("transform", options.Transform, "use Dct, WalshHadamard, Haar, Cdf97 or None.");
+        }
+
         switch (options.Format)
         {
             case SparseFormat sparse:
@@ -33,7 +38,11 @@ internal sealed record FormatPlan(bool Alphas, int Bits, int Runs, int RunLength
                 if (quantized.Bits is < 3 or > 8) throw new InvalidSettingException("bits", quantized.Bits, "use 3 .. 8.");
                 return Frozen(options, quantized.Bits, quantized.Delta, trellis: false, quantized.Outliers);
             case TrellisFormat trellis:
-                if (trellis.Bits is not (>= TrellisCodebook.LeastBits and <= TrellisCodebook.MostBits or 8)) throw new InvalidSettingException("bits", trellis.Bits, "use 2 .. 6 or 8.");
+                if (trellis.Bits is not (>= TrellisCodebook.LeastBits and <= TrellisCodebook.MostBits or 8))
+                {
+                    throw new InvalidSettingException("bits", trellis.Bits, "use 2 .. 6 or 8.");
+                }
+
                 return Frozen(options, trellis.Bits, trellis.Delta, trellis: trellis.Bits != 8, trellis.Outliers);
             case SeedFormat seed:
                 CheckCount(seed.Coefficients, options.Tile);
@@ -62,7 +71,8 @@ internal sealed record FormatPlan(bool Alphas, int Bits, int Runs, int RunLength
         if (runs > available)
         {
             throw new InvalidSettingException(
-                "coefficients", format.Coefficients, $"with alphas six places of a DCT tile are theirs: use at most {available * length}, or all {places}, or switch alphas off.");
+                "coefficients", format.Coefficients,
+                $"with alphas six places of a DCT tile are theirs: use at most {available * length}, or all {places}, or switch alphas off.");
         }
 
         return new FormatPlan(options.Alphas, bits, runs, length, rule, reserves, false);
@@ -73,12 +83,16 @@ internal sealed record FormatPlan(bool Alphas, int Bits, int Runs, int RunLength
         SupportKind.Runs when rule.RunLength is 4 or 8 or 16 => rule.RunLength,
         SupportKind.Runs => throw new InvalidSettingException("run length", rule.RunLength, "use 4, 8 or 16."),
         SupportKind.TopK or SupportKind.Random or SupportKind.LowFrequency when rule.RunLength == 1 => 1,
-        SupportKind.TopK or SupportKind.Random or SupportKind.LowFrequency => throw new InvalidSettingException("run length", rule.RunLength, $"{rule.Kind} keeps single places: use 1, or Runs."),
+        SupportKind.TopK or SupportKind.Random or SupportKind.LowFrequency =>
+            throw new InvalidSettingException("run length", rule.RunLength, $"{rule.Kind} keeps single places: use 1, or Runs."),
         _ => throw new InvalidSettingException("support", rule.Kind, "use TopK, Random, LowFrequency or Runs."),
     };
 
     private static void CheckCount(int coefficients, int tile)
     {
-        if (coefficients < 1 || coefficients > tile * tile) throw new InvalidSettingException("coefficients", coefficients, $"use 1 .. {tile * tile} for a tile of {tile}.");
+        if (coefficients < 1 || coefficients > tile * tile)
+        {
+            throw new InvalidSettingException("coefficients", coefficients, $"use 1 .. {tile * tile} for a tile of {tile}.");
+        }
     }
 }

@@ -5,7 +5,10 @@ internal static class OutlierSelector
 {
     private const float LargestHalf = 65504;
 
-    /// <summary>Takes as many as <paramref name="places"/> holds: the largest by magnitude, of equal ones the first. Values beyond fp16 are cut to its range.</summary>
+    /// <summary>
+    /// Takes as many as <paramref name="places"/> holds: the largest by magnitude, of equal ones the first. Values beyond fp16 are cut to
+    /// its range.
+    /// </summary>
     /// <param name="coefficients"><c>[B²]</c>, zero afterwards where one was taken.</param>
     /// <param name="places">Written, ascending.</param>
     /// <param name="values">Written, one a place.</param>

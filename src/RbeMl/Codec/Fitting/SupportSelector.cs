@@ -62,7 +62,8 @@ internal static class SupportSelector
         plan.Runs * plan.RunLength < tile * tile && plan.Rule is { Kind: SupportKind.TopK or SupportKind.Runs };
 
     /// <summary>
-    /// One tile's places without weights, ascending. <paramref name="allowed"/> is what <see cref="Candidates"/> gives, <paramref name="scratch"/> has its length.
+    /// One tile's places without weights, ascending. <paramref name="allowed"/> is what <see cref="Candidates"/> gives,
+    /// <paramref name="scratch"/> has its length.
     /// </summary>
     internal static void ByRule(FormatPlan plan, int tileIndex, ushort[] allowed, ushort[] scratch, Span<ushort> starts)
     {
@@ -83,7 +84,8 @@ internal static class SupportSelector
 
                     break;
                 default:
-                    throw new InvalidSettingException("support", plan.Rule.Kind, "without weights there is no largest coefficient: use Runs, Random or LowFrequency.");
+                    throw new InvalidSettingException("support", plan.Rule.Kind,
+                        "without weights there is no largest coefficient: use Runs, Random or LowFrequency.");
             }
         }
 
@@ -91,8 +93,12 @@ internal static class SupportSelector
         starts.Sort();
     }
 
-    /// <summary>The runs of most energy of one tile, ascending; of equal ones the first. Scratch arrays have the length of <paramref name="allowed"/>.</summary>
-    internal static void ByEnergy(ReadOnlySpan<double> coefficients, int tile, int runLength, ushort[] allowed, double[] energies, double[] scratch, Span<ushort> starts)
+    /// <summary>
+    /// The runs of most energy of one tile, ascending; of equal ones the first. Scratch arrays have the length of
+    /// <paramref name="allowed"/>.
+    /// </summary>
+    internal static void ByEnergy(ReadOnlySpan<double> coefficients, int tile, int runLength, ushort[] allowed, double[] energies,
+        double[] scratch, Span<ushort> starts)
     {
         for (int a = 0; a < allowed.Length; a++)
         {

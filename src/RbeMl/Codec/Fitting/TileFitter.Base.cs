@@ -18,7 +18,8 @@ internal sealed partial class TileFitter
         for (int g = 0; g < _area / QuantizedFormat.GroupSize; g++)
         {
             int first = g * QuantizedFormat.GroupSize;
-            _current.Scales[g] = GroupQuantizer.Quantize(_single.AsSpan(first, QuantizedFormat.GroupSize), _plan.Bits, _current.Codes.AsSpan(first, QuantizedFormat.GroupSize));
+            _current.Scales[g] =
+                GroupQuantizer.Quantize(_single.AsSpan(first, QuantizedFormat.GroupSize), _plan.Bits, _current.Codes.AsSpan(first, QuantizedFormat.GroupSize));
         }
     }
 

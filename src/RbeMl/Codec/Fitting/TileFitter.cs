@@ -247,7 +247,10 @@ internal sealed partial class TileFitter
 
     private void Select()
     {
-        if (SupportSelector.NeedsWeights(_plan, _tile)) SupportSelector.ByEnergy(Importance(), _tile, _plan.RunLength, _allowed, _energies, _energyScratch, _current.Starts);
+        if (SupportSelector.NeedsWeights(_plan, _tile))
+        {
+            SupportSelector.ByEnergy(Importance(), _tile, _plan.RunLength, _allowed, _energies, _energyScratch, _current.Starts);
+        }
     }
 
     // Energy of the residual outside the support; leaves the places outside in _outside.

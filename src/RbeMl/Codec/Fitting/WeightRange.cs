@@ -1,9 +1,10 @@
 namespace RbeMl.Codec;
 
 /// <summary>
-/// Requires a compressed matrix to be what the same weights of ordinary size would be. Scales and exact coefficients of quantised and trellis codes are fp16 numbers,
-/// coefficients and alphas of the others fp32: beyond their range weights saturate or vanish. In the range where that cannot matter nothing is done; outside it the matrix is
-/// compressed once more, times a power of two that takes it there, and the errors are compared.
+/// Requires a compressed matrix to be what the same weights of ordinary size would be. Scales and exact coefficients of quantised and
+/// trellis codes are fp16 numbers, coefficients and alphas of the others fp32: beyond their range weights saturate or vanish. In the range
+/// where that cannot matter nothing is done; outside it the matrix is compressed once more, times a power of two that takes it there, and
+/// the errors are compared.
 /// </summary>
 internal static class WeightRange
 {
@@ -16,8 +17,8 @@ internal static class WeightRange
     // The largest coefficient of a tile is at least a B-th of its norm, and levels reach 4 scales: above this some scale is beyond 65504.
     private const double BeyondHalf = 4 * 65504;
 
-    // Scales are off by at most 2^-25 where fp16 numbers are subnormal, and what has a lesser one becomes zero: about 1e-7 a weight, and so at most a tenth of the error
-    // of 8 bits from this root mean square on.
+    // Scales are off by at most 2^-25 where fp16 numbers are subnormal, and what has a lesser one becomes zero: about 1e-7 a weight, and so
+    // at most a tenth of the error of 8 bits from this root mean square on.
     private const double LeastForHalf = 2e-4;
     private const double LeastForSingle = 1e-30, MostForSingle = 1e30;
     private const double Worse = 1.25; // errors of one matrix at two sizes differ by roundings; this much is a loss

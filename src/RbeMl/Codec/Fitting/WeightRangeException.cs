@@ -9,7 +9,8 @@ public sealed class WeightRangeException : RbeException
     /// <param name="largest">The largest of their absolute values.</param>
     /// <param name="format">The format.</param>
     public WeightRangeException(string matrix, double rootMeanSquare, double largest, RbeFormat format)
-        : base(FormattableString.Invariant($"{matrix}: weights of root mean square {rootMeanSquare:G3}, the largest {largest:G3}, are beyond what {Describe(format)}"))
+        : base(FormattableString.Invariant(
+            $"{matrix}: weights of root mean square {rootMeanSquare:G3}, the largest {largest:G3}, are beyond what {Describe(format)}"))
     {
         (Matrix, RootMeanSquare, Largest, Format) = (matrix, rootMeanSquare, largest, format);
     }
@@ -35,6 +36,7 @@ public sealed class WeightRangeException : RbeException
             _ => "fp32 coefficients keep. Scale the matrix, or leave it out by name.",
         };
 
-        static string Halves(string codes) => $"{codes}: their scales are fp16 numbers, of 6e-8 to 65504. Scale the matrix, leave it out by name, or use a sparse format.";
+        static string Halves(string codes) =>
+            $"{codes}: their scales are fp16 numbers, of 6e-8 to 65504. Scale the matrix, leave it out by name, or use a sparse format.";
     }
 }

@@ -15,8 +15,8 @@ public enum TileTransform
     /// <summary>No transform: coefficients are the weights themselves.</summary>
     None,
 
-    /// <summary>The biorthogonal 9/7 wavelet of Cohen, Daubechies and Feauveau, symmetric at the edges of a tile, down to 4 x 4. Not orthonormal: fits minimise the
-    /// error of the weights, and white weights lose a little by it.</summary>
+    /// <summary>The biorthogonal 9/7 wavelet of Cohen, Daubechies and Feauveau, symmetric at the edges of a tile, down to 4 x 4. Not
+    /// orthonormal: fits minimise the error of the weights, and white weights lose a little by it.</summary>
     Cdf97,
 }
 
@@ -64,15 +64,19 @@ public abstract record RbeFormat
     }
 
     /// <summary>K of B² coefficients at chosen places: trainable, fastest.</summary>
-    /// <param name="coefficients">K, 1 .. B². With runs it is rounded to the nearest multiple of the run length. B² keeps everything (and needs no alphas). With alphas the six places of a
-    /// DCT tile that are alphas under another name (<see cref="SupportSelector.BasisPlaces"/>) and the runs that cover one cannot be kept.</param>
+    /// <param name="coefficients">K, 1 .. B². With runs it is rounded to the nearest multiple of the run length. B² keeps everything (and
+    /// needs no alphas). With alphas the six places of a DCT tile that are alphas under another name
+    /// (<see cref="SupportSelector.BasisPlaces"/>) and the runs that cover one cannot be kept.</param>
     /// <param name="support">The places; <c>Runs(16)</c> when null.</param>
     public static SparseFormat Sparse(int coefficients, SupportRule? support = null) => new(coefficients, support ?? SupportRule.Runs(16));
 
     /// <summary>All coefficients at <paramref name="bits"/> = 3 .. 8 bits in groups of 64.</summary>
     public static QuantizedFormat Quantized(int bits) => new(bits);
 
-    /// <summary>All coefficients trellis-coded at <paramref name="bits"/> = 2 .. 6 bits, the largest few exactly; 8 for <see cref="Quantized"/>(8) with these exact few.</summary>
+    /// <summary>
+    /// All coefficients trellis-coded at <paramref name="bits"/> = 2 .. 6 bits, the largest few exactly; 8 for <see cref="Quantized"/>(8)
+    /// with these exact few.
+    /// </summary>
     public static TrellisFormat Trellis(int bits) => new(bits);
 
     /// <summary>The literal record of 8 fp32 alphas and K (u16, u16, f32) coefficients.</summary>
@@ -104,8 +108,8 @@ public sealed record QuantizedFormat(int Bits) : RbeFormat
 }
 
 /// <summary>All coefficients trellis-coded with one least-squares fp16 scale a tile, after the largest ones are taken out; optionally with a trainable sparse
-/// delta on top. Half a bit better than <see cref="QuantizedFormat"/> at the same error, and slower to make. The scale is about the tile's standard deviation and
-/// must lie in fp16's range: coefficients below 1e-7 become zero, those above 2e5 saturate, and a matrix that loses by it is refused
+/// delta on top. Half a bit better than <see cref="QuantizedFormat"/> at the same error, and slower to make. The scale is about the tile's
+/// standard deviation and must lie in fp16's range: coefficients below 1e-7 become zero, those above 2e5 saturate, and a matrix that loses by it is refused
 /// (<see cref="WeightRangeException"/>).</summary>
 /// <param name="Bits">2 .. 6, or 8 for codes of 8 bits in groups of 64 instead of a trellis.</param>
 public sealed record TrellisFormat(int Bits) : RbeFormat

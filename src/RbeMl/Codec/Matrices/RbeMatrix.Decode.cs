@@ -51,7 +51,8 @@ public sealed partial class RbeMatrix
     public void DecodeTileCoefficients(int tileIndex, Span<double> coefficients)
     {
         CheckTile(tileIndex, coefficients.Length);
-        DecodeImage(tileIndex, Widen(AlphasOf<float>(Alphas, tileIndex)), Widen(CoefficientsOf<float>(Coefficients, tileIndex)), new float[Tile * Tile], coefficients);
+        DecodeImage(tileIndex, Widen(AlphasOf<float>(Alphas, tileIndex)), Widen(CoefficientsOf<float>(Coefficients, tileIndex)),
+            new float[Tile * Tile], coefficients);
     }
 
     /// <summary>
@@ -108,7 +109,8 @@ public sealed partial class RbeMatrix
         for (int i = 0; i < wide.Length; i++) wide[i] = values[i];
     }
 
-    private ReadOnlySpan<T> AlphasOf<T>(ReadOnlySpan<T> alphas, int tileIndex) => HasAlphas ? alphas.Slice(tileIndex * BasisFunctions.Count, BasisFunctions.Count) : [];
+    private ReadOnlySpan<T> AlphasOf<T>(ReadOnlySpan<T> alphas, int tileIndex) => HasAlphas
+        ? alphas.Slice(tileIndex * BasisFunctions.Count, BasisFunctions.Count) : [];
 
     private ReadOnlySpan<T> CoefficientsOf<T>(ReadOnlySpan<T> coefficients, int tileIndex)
     {
@@ -169,12 +171,14 @@ public sealed partial class RbeMatrix
             0,
             TileCount,
             parallel ?? new ParallelOptions(),
-            () => (Transformer: new TileTransformer(Transform, Tile), Image: new double[Tile * Tile], Base: new float[Tile * Tile], Alphas: new double[HasAlphas ? BasisFunctions.Count : 0], Coefficients: new double[Support?.CoefficientsPerTile ?? 0]),
+            () => (Transformer: new TileTransformer(Transform, Tile), Image: new double[Tile * Tile], Base: new float[Tile * Tile],
+            Alphas: new double[HasAlphas ? BasisFunctions.Count : 0], Coefficients: new double[Support?.CoefficientsPerTile ?? 0]),
             (t, _, scratch) =>
             {
                 if (alphas is null) Widen(AlphasOf<float>(Alphas, t), scratch.Alphas);
                 if (coefficients is null) Widen(CoefficientsOf<float>(Coefficients, t), scratch.Coefficients);
-                ReadOnlySpan<double> a = alphas is null ? scratch.Alphas : AlphasOf<double>(alphas, t), c = coefficients is null ? scratch.Coefficients : CoefficientsOf<double>(coefficients, t);
+                ReadOnlySpan<double> a = alphas is null ? scratch.Alphas : AlphasOf<double>(alphas, t), c = coefficients is null
+                    ? scratch.Coefficients : CoefficientsOf<double>(coefficients, t);
                 DecodeImage(t, a, c, scratch.Base, scratch.Image);
                 scratch.Transformer.Inverse(scratch.Image, scratch.Image);
                 use(t, scratch.Image);
@@ -212,17 +216,30 @@ public sealed partial class RbeMatrix
     {
         ArgumentOutOfRangeException.ThrowIfNegative(tileIndex);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(tileIndex, TileCount);
-        if (length != Tile * Tile) throw new ShapeMismatchException("tile buffer", $"{Tile} x {Tile} = {Tile * Tile} values", $"{length}", "Pass a buffer of exactly that length.");
+        if (length != Tile * Tile)
+        {
+            throw new ShapeMismatchException("tile buffer", $"{Tile} x {Tile} = {Tile * Tile} values", $"{length}", "Pass a buffer of exactly that length.");
+        }
     }
 
     private void CheckParameters(int alphas, int coefficients)
     {
-        if (alphas != Alphas.Length) throw new ShapeMismatchException("alphas", $"{Alphas.Length}", $"{alphas}", "Give eight a tile, or none for a matrix without alphas.");
-        if (coefficients != Coefficients.Length) throw new ShapeMismatchException("coefficients", $"{Coefficients.Length}", $"{coefficients}", "Give one value for each place of the support.");
+        if (alphas != Alphas.Length)
+        {
+            throw new ShapeMismatchException("alphas", $"{Alphas.Length}", $"{alphas}", "Give eight a tile, or none for a matrix without alphas.");
+        }
+
+        if (coefficients != Coefficients.Length)
+        {
+            throw new ShapeMismatchException("coefficients", $"{Coefficients.Length}", $"{coefficients}", "Give one value for each place of the support.");
+        }
     }
 
     private void CheckDense(string what, int length)
     {
-        if (length != (long)Rows * Columns) throw new ShapeMismatchException(what, $"{Rows} x {Columns} = {(long)Rows * Columns} values", $"{length}", "Pass the dense matrix row by row.");
+        if (length != (long)Rows * Columns)
+        {
+            throw new ShapeMismatchException(what, $"{Rows} x {Columns} = {(long)Rows * Columns} values", $"{length}", "Pass the dense matrix row by row.");
+        }
     }
 }

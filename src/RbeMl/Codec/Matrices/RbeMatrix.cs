@@ -7,7 +7,8 @@ namespace RbeMl.Codec;
 /// </summary>
 public sealed partial class RbeMatrix
 {
-    internal RbeMatrix(int rows, int columns, int tile, TileTransform transform, float[] alphas, CoefficientSupport? support, float[] coefficients, FrozenTiles? frozen, RbeFormat format)
+    internal RbeMatrix(int rows, int columns, int tile, TileTransform transform, float[] alphas, CoefficientSupport? support,
+        float[] coefficients, FrozenTiles? frozen, RbeFormat format)
     {
         Rows = rows;
         Columns = columns;
@@ -18,9 +19,16 @@ public sealed partial class RbeMatrix
         Coefficients = coefficients;
         Base = frozen;
         Format = format;
-        if (alphas.Length != 0 && alphas.Length != (long)TileCount * BasisFunctions.Count) throw new ShapeMismatchException("alphas", $"{TileCount} x {BasisFunctions.Count}", $"{alphas.Length}", "Give eight a tile, or none.");
+        if (alphas.Length != 0 && alphas.Length != (long)TileCount * BasisFunctions.Count)
+        {
+            throw new ShapeMismatchException("alphas", $"{TileCount} x {BasisFunctions.Count}", $"{alphas.Length}", "Give eight a tile, or none.");
+        }
+
         long expected = (long)(support?.CoefficientsPerTile ?? 0) * TileCount;
-        if (coefficients.Length != expected) throw new ShapeMismatchException("coefficients", $"{expected}", $"{coefficients.Length}", "Give one value for each place of the support.");
+        if (coefficients.Length != expected)
+        {
+            throw new ShapeMismatchException("coefficients", $"{expected}", $"{coefficients.Length}", "Give one value for each place of the support.");
+        }
     }
 
     /// <summary>Output features.</summary>

@@ -17,7 +17,8 @@ internal sealed record RbeStructure(int Rows, int Columns, int Tile, TileTransfo
     public int TileColumns => ((Columns - 1) / Tile) + 1;
 
     /// <summary>The structure of a matrix.</summary>
-    public static RbeStructure Of(RbeMatrix matrix) => new(matrix.Rows, matrix.Columns, matrix.Tile, matrix.Transform, matrix.Support, matrix.Base, matrix.Format);
+    public static RbeStructure Of(RbeMatrix matrix) =>
+        new(matrix.Rows, matrix.Columns, matrix.Tile, matrix.Transform, matrix.Support, matrix.Base, matrix.Format);
 
     /// <summary>The matrix with these values; they are not copied.</summary>
     /// <param name="alphas"><c>[tile][8]</c>, or empty.</param>

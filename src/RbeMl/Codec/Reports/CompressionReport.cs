@@ -1,9 +1,9 @@
 namespace RbeMl.Codec;
 
 /// <summary>
-/// What a compressed matrix costs and how well it keeps the original. Counted bits: fp32 alphas and coefficients, codes, fp16 scales, outliers at 32 bits, and places at
-/// log2(B²) bits a run or a bitmap of B² / run length bits, whichever is less; places that follow from a rule and its seed cost 32 bits a matrix, a
-/// full support nothing. The literal record counts 32 + 8 K bytes a tile.
+/// What a compressed matrix costs and how well it keeps the original. Counted bits: fp32 alphas and coefficients, codes, fp16 scales,
+/// outliers at 32 bits, and places at log2(B²) bits a run or a bitmap of B² / run length bits, whichever is less; places that follow from a
+/// rule and its seed cost 32 bits a matrix, a full support nothing. The literal record counts 32 + 8 K bytes a tile.
 /// </summary>
 public sealed record CompressionReport
 {
@@ -27,7 +27,8 @@ public sealed record CompressionReport
 
     /// <summary>Bits a weight, share saved and error in one line.</summary>
     public override string ToString() => string.Create(
-        System.Globalization.CultureInfo.InvariantCulture, $"{Weights} weights, {BitsPerWeight:F2} bits a weight, {100 * SavedFraction:F1} % saved, relative error {RelativeError:G3}");
+        System.Globalization.CultureInfo.InvariantCulture,
+        $"{Weights} weights, {BitsPerWeight:F2} bits a weight, {100 * SavedFraction:F1} % saved, relative error {RelativeError:G3}");
 
     /// <summary>Stored bytes.</summary>
     public long Bytes => (Bits + 7) / 8;
@@ -68,7 +69,12 @@ public sealed record CompressionReport
     {
         ArgumentNullException.ThrowIfNull(matrix);
         long weights = (long)matrix.Rows * matrix.Columns;
-        if (original.Length != weights) throw new ShapeMismatchException("original", $"{matrix.Rows} x {matrix.Columns} = {weights} values", $"{original.Length}", "Pass the matrix that was compressed.");
+        if (original.Length != weights)
+        {
+            throw new ShapeMismatchException("original", $"{matrix.Rows} x {matrix.Columns} = {weights} values", $"{original.Length}",
+                "Pass the matrix that was compressed.");
+        }
+
         (double[] errors, double[] norms) = matrix.MeasureTiles(original, parallel);
         return Create(matrix, original, CountBits(matrix), errors, norms);
     }
@@ -118,6 +124,7 @@ public sealed record CompressionReport
         };
         if (format is null || format.Support.Kind == SupportKind.TopK) return false;
         RbeOptions options = new() { Tile = matrix.Tile, Transform = matrix.Transform, Format = format, Alphas = matrix.HasAlphas };
-        return SupportSelector.FromRule(options, matrix.TileCount) is { } byRule && byRule.RunLength == support.RunLength && byRule.Starts.AsSpan().SequenceEqual(support.Starts.AsSpan());
+        return SupportSelector.FromRule(options, matrix.TileCount) is { } byRule && byRule.RunLength == support.RunLength
+            && byRule.Starts.AsSpan().SequenceEqual(support.Starts.AsSpan());
     }
 }

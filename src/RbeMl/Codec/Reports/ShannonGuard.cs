@@ -7,11 +7,12 @@ namespace RbeMl.Codec;
 /// two roundings). Solved for ε this is the floor. The entropy is measured in every domain that the codecs exploit, and the least floor counts.
 /// </summary>
 /// <remarks>
-/// Domains: the weights as they are; the weights in groups of <see cref="QuantizedFormat.GroupSize"/> that each know their size (scale mixtures); the same after
-/// subtracting the alphas; the transform's coefficients in such groups; and, from <see cref="LeastTiles"/> tiles, coefficients that also know
-/// the mean energy of their place. What a group or place knows costs the guard nothing, so that the floor is low rather than high.
-/// Entropies are counted from a histogram of step 2^-R / 4, which is low for few values: at small sizes the guard sees less, but it does not alarm. Beyond about
-/// 12 bits a weight, where fp32 itself and the histogram's range end, the floor is 0. Structure that no codec here uses, such as low rank, plays no part.
+/// Domains: the weights as they are; the weights in groups of <see cref="QuantizedFormat.GroupSize"/> that each know their size (scale
+/// mixtures); the same after subtracting the alphas; the transform's coefficients in such groups; and, from <see cref="LeastTiles"/> tiles,
+/// coefficients that also know the mean energy of their place. What a group or place knows costs the guard nothing, so that the floor is low rather than high.
+/// Entropies are counted from a histogram of step 2^-R / 4, which is low for few values: at small sizes the guard sees less, but it does
+/// not alarm. Beyond about 12 bits a weight, where fp32 itself and the histogram's range end, the floor is 0. Structure that no codec here
+/// uses, such as low rank, plays no part.
 /// </remarks>
 public static class ShannonGuard
 {
@@ -30,7 +31,12 @@ public static class ShannonGuard
     {
         ArgumentNullException.ThrowIfNull(matrix);
         long weights = (long)matrix.Rows * matrix.Columns;
-        if (original.Length != weights) throw new ShapeMismatchException("original", $"{matrix.Rows} x {matrix.Columns} = {weights} values", $"{original.Length}", "Pass the matrix that was compressed.");
+        if (original.Length != weights)
+        {
+            throw new ShapeMismatchException("original", $"{matrix.Rows} x {matrix.Columns} = {weights} values", $"{original.Length}",
+                "Pass the matrix that was compressed.");
+        }
+
         double energy = 0;
         foreach (float w in original) energy += (double)w * w;
         if (energy == 0 || !double.IsFinite(energy)) return 0;
@@ -142,7 +148,11 @@ public static class ShannonGuard
                 (int top, int left, int rows, int columns) = matrix.BoundsOf(t);
                 double[] cells = scratch.Cells;
                 Array.Clear(cells);
-                for (int k = 0; k < BasisFunctions.Count && matrix.HasAlphas; k++) AlphaSolver.AddScaled(cells, functions[k], -unit * matrix.Alphas[(t * BasisFunctions.Count) + k]);
+                for (int k = 0; k < BasisFunctions.Count && matrix.HasAlphas; k++)
+                {
+                    AlphaSolver.AddScaled(cells, functions[k], -unit * matrix.Alphas[(t * BasisFunctions.Count) + k]);
+                }
+
                 for (int i = 0; i < tile; i++)
                 {
                     Span<double> row = cells.AsSpan(i * tile, tile);

@@ -12,13 +12,18 @@ public sealed class CoefficientSupport
     /// <param name="tile">B.</param>
     /// <param name="tileCount">Tiles of the matrix, row-major.</param>
     /// <param name="runLength">1, 4, 8 or 16.</param>
-    /// <param name="starts"><c>[tile][run]</c>: row * B + column of a run's first coefficient, ascending in a tile; the row is a multiple of the run length. Copied.</param>
+    /// <param name="starts"><c>[tile][run]</c>: row * B + column of a run's first coefficient, ascending in a tile; the row is a multiple
+    /// of the run length. Copied.</param>
     /// <exception cref="InvalidSettingException">A place is out of range, misaligned, twice there or out of order.</exception>
     public CoefficientSupport(int tile, int tileCount, int runLength, ReadOnlySpan<ushort> starts)
     {
         if (tile is < 1 or > 256) throw new InvalidSettingException("tile", tile, "use 32, 64 or 128.");
         if (runLength is not (1 or 4 or 8 or 16)) throw new InvalidSettingException("run length", runLength, "use 1, 4, 8 or 16.");
-        if (tileCount < 1 || starts.Length % tileCount != 0) throw new InvalidSettingException("places", starts.Length, $"give the same number for each of the {tileCount} tiles.");
+        if (tileCount < 1 || starts.Length % tileCount != 0)
+        {
+            throw new InvalidSettingException("places", starts.Length, $"give the same number for each of the {tileCount} tiles.");
+        }
+
         Tile = tile;
         TileCount = tileCount;
         RunLength = runLength;
@@ -31,7 +36,8 @@ public sealed class CoefficientSupport
             {
                 if (start <= previous || start >= tile * tile || start / tile % runLength != 0)
                 {
-                    throw new InvalidSettingException($"place {start} of tile {t}", start, $"places ascend, lie below {tile * tile} and start at a multiple of {runLength} rows.");
+                    throw new InvalidSettingException($"place {start} of tile {t}", start,
+                        $"places ascend, lie below {tile * tile} and start at a multiple of {runLength} rows.");
                 }
 
                 previous = start;

@@ -11,7 +11,10 @@ public abstract unsafe partial class FrozenTiles
     /// <summary>Largest size of a level that is rounded to an integer.</summary>
     private protected const int LargestLevel = 127;
 
-    /// <summary>Levels <c>[B * B]</c> of one tile row-major, those of outliers zero (128), and scales <c>[B][B / 64]</c>, one a row with tiles up to 64.</summary>
+    /// <summary>
+    /// Levels <c>[B * B]</c> of one tile row-major, those of outliers zero (128), and scales <c>[B][B / 64]</c>, one a row with tiles up to
+    /// 64.
+    /// </summary>
     internal void DecodeLevels(int tileIndex, byte* levels, float* scales)
     {
         Levels(tileIndex, levels);

@@ -10,7 +10,10 @@ public abstract unsafe partial class FrozenTiles
     /// <summary>Scratch elements that <see cref="MultiplyVector"/> takes.</summary>
     internal int VectorScratch => Tile * Tile;
 
-    /// <summary>Bytes in memory: codes (as if read, where they lie in a mapped file), scales, outliers, and once prepared what these add to the codes.</summary>
+    /// <summary>
+    /// Bytes in memory: codes (as if read, where they lie in a mapped file), scales, outliers, and once prepared what these add to the
+    /// codes.
+    /// </summary>
     internal long ResidentBytes => ((StoredBits + 7) / 8) + ((Volatile.Read(ref _outlierExcess)?.Length ?? 0) * (long)sizeof(float));
 
     /// <summary>What <see cref="MultiplyVector"/> looks up; call it before the first product. Later calls cost nothing.</summary>
@@ -28,7 +31,10 @@ public abstract unsafe partial class FrozenTiles
         GC.KeepAlive(this);
     }
 
-    /// <summary>y <c>[B]</c> += the sum over <paramref name="count"/> tiles from <paramref name="firstTile"/> on of Q x; x is <c>[count][B]</c>, 64-byte aligned like y and scratch.</summary>
+    /// <summary>
+    /// y <c>[B]</c> += the sum over <paramref name="count"/> tiles from <paramref name="firstTile"/> on of Q x; x is <c>[count][B]</c>,
+    /// 64-byte aligned like y and scratch.
+    /// </summary>
     internal void MultiplyVector(int firstTile, int count, float* x, float* y, float* scratch)
     {
         if (!Product(firstTile, count, x, y, scratch))

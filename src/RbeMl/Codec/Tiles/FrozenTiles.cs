@@ -12,7 +12,8 @@ public abstract unsafe partial class FrozenTiles
         ArgumentOutOfRangeException.ThrowIfNegative(tileCount);
         if (outliers is not null && (outliers.Tile != tile || outliers.TileCount != tileCount))
         {
-            throw new ShapeMismatchException("outliers", $"{tileCount} tiles of {tile}", $"{outliers.TileCount} of {outliers.Tile}", "Give those of this matrix.");
+            throw new ShapeMismatchException("outliers", $"{tileCount} tiles of {tile}", $"{outliers.TileCount} of {outliers.Tile}",
+                "Give those of this matrix.");
         }
 
         Tile = tile;
@@ -47,7 +48,12 @@ public abstract unsafe partial class FrozenTiles
         ArgumentOutOfRangeException.ThrowIfNegative(tileIndex);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(tileIndex, TileCount);
         int area = Tile * Tile;
-        if (coefficients.Length != area) throw new ShapeMismatchException("coefficients of a tile", $"{Tile} x {Tile} = {area} values", $"{coefficients.Length}", "Pass a buffer of exactly that length.");
+        if (coefficients.Length != area)
+        {
+            throw new ShapeMismatchException("coefficients of a tile", $"{Tile} x {Tile} = {area} values", $"{coefficients.Length}",
+                "Pass a buffer of exactly that length.");
+        }
+
         Decode(tileIndex, coefficients);
         Outliers?.Apply(tileIndex, coefficients);
         GC.KeepAlive(this); // and with it the mapping that codes may lie in

@@ -22,14 +22,21 @@ internal sealed class TileOutliers
         int area = tile * tile;
         if (perTile < 1 || perTile > area) throw new InvalidSettingException("outliers", perTile, $"use 1 .. {area} for a tile of {tile}.");
         long count = (long)tileCount * perTile;
-        if (places.Length != count) throw new ShapeMismatchException("outlier places", $"{tileCount} x {perTile}", $"{places.Length}", "Give the same number for each tile.");
+        if (places.Length != count)
+        {
+            throw new ShapeMismatchException("outlier places", $"{tileCount} x {perTile}", $"{places.Length}", "Give the same number for each tile.");
+        }
+
         if (values.Length != count) throw new ShapeMismatchException("outlier values", $"{tileCount} x {perTile}", $"{values.Length}", "Give one a place.");
         Places = [.. places]; // checked as they are kept
         Values = [.. values];
         for (int e = 0; e < places.Length; e++)
         {
             if (Places[e] >= area) throw new InvalidSettingException("outlier place", Places[e], $"a tile of {tile} has places 0 .. {area - 1}.");
-            if (e % perTile != 0 && Places[e] <= Places[e - 1]) throw new InvalidSettingException("outlier places", $"{Places[e - 1]}, {Places[e]}", "let them ascend within a tile.");
+            if (e % perTile != 0 && Places[e] <= Places[e - 1])
+            {
+                throw new InvalidSettingException("outlier places", $"{Places[e - 1]}, {Places[e]}", "let them ascend within a tile.");
+            }
         }
 
         Tile = tile;

@@ -15,13 +15,23 @@ internal sealed partial class RbeContainer
         uint version = BinaryPrimitives.ReadUInt32LittleEndian(preface[8..]);
         if (version > RbeContainerWriter.Version)
         {
-            throw new RbeFileException(path, $"has format version {version}, written by a newer version of RbeMl (this one reads up to {RbeContainerWriter.Version}), or is damaged. Update RbeMl.");
+            throw new RbeFileException(path,
+                $"has format version {version}, written by a newer version of RbeMl (this one reads up to {RbeContainerWriter.Version}), or is "
+                    + $"damaged. Update RbeMl.");
         }
 
         ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(preface[16..]);
-        if (headerLength > RbeContainerWriter.HeaderLimit) throw Damaged(path, $"its header claims {headerLength} bytes, more than the limit of {RbeContainerWriter.HeaderLimit}");
+        if (headerLength > RbeContainerWriter.HeaderLimit)
+        {
+            throw Damaged(path, $"its header claims {headerLength} bytes, more than the limit of {RbeContainerWriter.HeaderLimit}");
+        }
+
         long length = source.LengthUpTo(preface.Length + (long)headerLength);
-        if ((long)headerLength > length - preface.Length) throw Damaged(path, $"its header claims {Amount.Of((long)headerLength, "byte")}, but only {length - preface.Length} follow");
+        if ((long)headerLength > length - preface.Length)
+        {
+            throw Damaged(path, $"its header claims {Amount.Of((long)headerLength, "byte")}, but only {length - preface.Length} follow");
+        }
+
         byte[] header = new byte[(int)headerLength];
         Fill(path, source, header, preface.Length);
         if (BinaryPrimitives.ReadUInt64LittleEndian(preface[24..]) != RbeContainerWriter.HeaderHash(preface[..RbeContainerWriter.HashedPreface], header))
@@ -31,7 +41,11 @@ internal sealed partial class RbeContainer
 
         if (version == 0) throw Damaged(path, "its version is 0");
         uint unknown = BinaryPrimitives.ReadUInt32LittleEndian(preface[12..]) & ~RbeContainerWriter.KnownFeatures;
-        if (unknown != 0) throw new RbeFileException(path, $"needs features that this version of RbeMl does not know (bits 0x{unknown:X} of its preface). Update RbeMl.");
+        if (unknown != 0)
+        {
+            throw new RbeFileException(path, $"needs features that this version of RbeMl does not know (bits 0x{unknown:X} of its preface). Update RbeMl.");
+        }
+
         long end = preface.Length + header.Length;
         RbeHeader parsed = RbeHeader.Parse(path, header, end, source.Length);
         Span<byte> zeros = stackalloc byte[RbeContainerWriter.Alignment];

@@ -94,7 +94,8 @@ internal sealed partial class RbeContainer : IDisposable
     /// <summary>The entry of a tensor.</summary>
     /// <exception cref="RbeFileException">There is none of that name.</exception>
     public RbeTensorInfo Find(string name) =>
-        _byName.TryGetValue(name, out RbeTensorInfo? info) ? info : throw new RbeFileException(Path, $"tensor \"{name}\" is missing. The file is not a complete model; write it again.");
+        _byName.TryGetValue(name, out RbeTensorInfo? info) ? info
+            : throw new RbeFileException(Path, $"tensor \"{name}\" is missing. The file is not a complete model; write it again.");
 
     /// <summary>Reads and checks a tensor.</summary>
     /// <typeparam name="T">float, Half, byte, ushort, sbyte or int, as stored.</typeparam>
@@ -106,7 +107,11 @@ internal sealed partial class RbeContainer : IDisposable
     {
         RbeTensorInfo info = Find(name);
         Require<T>(info, shape.Length == 0 ? null : shape);
-        if (info.Count > Array.MaxLength) throw new RbeFileException(Path, $"tensor \"{name}\" has {info.Count} elements, more than an array's {Array.MaxLength}. Split it.");
+        if (info.Count > Array.MaxLength)
+        {
+            throw new RbeFileException(Path, $"tensor \"{name}\" has {info.Count} elements, more than an array's {Array.MaxLength}. Split it.");
+        }
+
         T[] data = GC.AllocateUninitializedArray<T>((int)info.Count);
         using MemoryHandleOf<T> pin = new(data);
         Load(info, pin.Address);
@@ -122,11 +127,20 @@ internal sealed partial class RbeContainer : IDisposable
     /// <exception cref="RbeFileException">Missing, of another type or shape, more than 2^31 - 1 bytes, or the file cannot be mapped.</exception>
     public ReadOnlyMemory<byte> Map(string name, params long[] shape)
     {
-        if (_source is not FileSource file) throw new RbeFileException(Path, "was read from a stream, which cannot be mapped into memory. Load it with Map = false.");
+        if (_source is not FileSource file)
+        {
+            throw new RbeFileException(Path, "was read from a stream, which cannot be mapped into memory. Load it with Map = false.");
+        }
+
         ObjectDisposedException.ThrowIf(file.Handle.IsClosed, this);
         RbeTensorInfo info = Find(name);
         Require<byte>(info, shape.Length == 0 ? null : shape);
-        if (info.ByteLength > int.MaxValue) throw new RbeFileException(Path, $"tensor \"{name}\" has {Amount.Of(info.ByteLength, "byte")}, at most {int.MaxValue} can be mapped as one. Split it.");
+        if (info.ByteLength > int.MaxValue)
+        {
+            throw new RbeFileException(Path,
+                $"tensor \"{name}\" has {Amount.Of(info.ByteLength, "byte")}, at most {int.MaxValue} can be mapped as one. Split it.");
+        }
+
         if (info.ByteLength == 0) return default;
         lock (_mappingLock) _mapping ??= FileMapping.Open(Path, file.Handle, Length);
         return _mapping.Part(info.Offset, (int)info.ByteLength);
@@ -173,7 +187,8 @@ internal sealed partial class RbeContainer : IDisposable
         RbeElement element = RbeElements.Of<T>();
         if (info.Element == element && (shape is null || info.Shape.SequenceEqual(shape))) return;
         string expected = shape is null ? RbeElements.Name(element) : (info with { Element = element, Shape = shape }).Describe();
-        throw new RbeFileException(Path, $"tensor \"{info.Name}\": expected {expected}, the file has {info.Describe()}. It belongs to another model; write it again.");
+        throw new RbeFileException(Path,
+            $"tensor \"{info.Name}\": expected {expected}, the file has {info.Describe()}. It belongs to another model; write it again.");
     }
 
     private unsafe void Load(RbeTensorInfo info, nint destination)

@@ -125,6 +125,7 @@ internal static class RbeContainerWriter
         byte[] header = JsonSerializer.SerializeToUtf8Bytes(new JsonObject { ["metadata"] = metadata.DeepClone(), ["tensors"] = table });
         return header.Length <= HeaderLimit
             ? header
-            : throw new RbeFileException(path, $"its header would be {Amount.Of(header.Length, "byte")}, more than {HeaderLimit}. Store large metadata as tensors.");
+            : throw new RbeFileException(path,
+                $"its header would be {Amount.Of(header.Length, "byte")}, more than {HeaderLimit}. Store large metadata as tensors.");
     }
 }

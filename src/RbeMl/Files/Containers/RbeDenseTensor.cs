@@ -16,7 +16,12 @@ public sealed class RbeDenseTensor
         ArgumentException.ThrowIfNullOrEmpty(type);
         ArgumentNullException.ThrowIfNull(shape);
         ArgumentOutOfRangeException.ThrowIfNegative(byteLength);
-        if (shape.Length > MostSides || shape.Any(side => side < 0)) throw new ShapeMismatchException(name, $"at most {MostSides} sides of 0 or more", $"[{string.Join(", ", shape.Select(side => $"{side}"))}]", "Give the true shape.");
+        if (shape.Length > MostSides || shape.Any(side => side < 0))
+        {
+            throw new ShapeMismatchException(name, $"at most {MostSides} sides of 0 or more",
+                $"[{string.Join(", ", shape.Select(side => $"{side}"))}]", "Give the true shape.");
+        }
+
         Info = new RbeDenseInfo(name, type, shape, byteLength);
         Payload = payload;
     }
@@ -53,7 +58,8 @@ public sealed class RbeDenseTensor
     {
         ArgumentNullException.ThrowIfNull(file);
         SafetensorsTensor tensor = file.Find(name);
-        return new(name, SafetensorsElements.Name(tensor.Element), [.. tensor.Shape], tensor.ByteLength, stored => RbeTensor.From(stored, tensor.ByteLength, sink => file.Stream(tensor, 1, (_, part) => sink(part))));
+        return new(name, SafetensorsElements.Name(tensor.Element), [.. tensor.Shape], tensor.ByteLength,
+            stored => RbeTensor.From(stored, tensor.ByteLength, sink => file.Stream(tensor, 1, (_, part) => sink(part))));
     }
 }
 
@@ -70,7 +76,11 @@ internal sealed record RbeDenseInfo(string Name, string Type, IReadOnlyList<long
     internal static (RbeDenseInfo Info, string Tensor) Read(RbeContainer file, JsonFields fields)
     {
         RbeTensorInfo tensor = file.Find(fields.Text("tensor"));
-        if (tensor.Element != RbeElement.U8) throw new RbeFileException(file.Path, $"tensor \"{tensor.Name}\": expected u8, the file has {tensor.Describe()}. Write the file again.");
+        if (tensor.Element != RbeElement.U8)
+        {
+            throw new RbeFileException(file.Path, $"tensor \"{tensor.Name}\": expected u8, the file has {tensor.Describe()}. Write the file again.");
+        }
+
         return (new RbeDenseInfo(fields.Text("name"), fields.Text("type"), fields.Sides("shape", MostSides), tensor.ByteLength), tensor.Name);
     }
 }

@@ -42,12 +42,20 @@ internal sealed record RbeHeader(JsonElement Metadata, IReadOnlyList<RbeTensorIn
         {
             RbeTensorInfo tensor = Entry(path, entry, tensors.Count, start, fileLength ?? LongestFile);
             if (!names.Add(tensor.Name)) throw RbeContainer.Damaged(path, $"tensor \"{tensor.Name}\" is listed twice");
-            if (tensor.Offset != RbeContainerWriter.Align(end)) throw RbeContainer.Damaged(path, $"tensor \"{tensor.Name}\" starts at byte {tensor.Offset}, expected {RbeContainerWriter.Align(end)}");
+            if (tensor.Offset != RbeContainerWriter.Align(end))
+            {
+                throw RbeContainer.Damaged(path, $"tensor \"{tensor.Name}\" starts at byte {tensor.Offset}, expected {RbeContainerWriter.Align(end)}");
+            }
+
             end = tensor.Offset + tensor.ByteLength;
             tensors.Add(tensor);
         }
 
-        if (fileLength is not null && end != fileLength) throw RbeContainer.Damaged(path, $"it has {Amount.Of(fileLength.Value, "byte")}, its tensors end at {end}");
+        if (fileLength is not null && end != fileLength)
+        {
+            throw RbeContainer.Damaged(path, $"it has {Amount.Of(fileLength.Value, "byte")}, its tensors end at {end}");
+        }
+
         return new RbeHeader(metadata, tensors, end);
     }
 
@@ -59,12 +67,21 @@ internal sealed record RbeHeader(JsonElement Metadata, IReadOnlyList<RbeTensorIn
         string type = Text(entry, "type") ?? throw RbeContainer.Damaged(path, $"tensor \"{name}\" has no type");
         if (!RbeElements.TryParse(type, out RbeElement element))
         {
-            throw new RbeFileException(path, $"tensor \"{name}\" has elements of type \"{type}\"; this version knows {string.Join(", ", RbeElements.Names)}. Update RbeMl.");
+            throw new RbeFileException(path,
+                $"tensor \"{name}\" has elements of type \"{type}\"; this version knows {string.Join(", ", RbeElements.Names)}. Update RbeMl.");
         }
 
         long offset = Whole(path, entry, name, "offset"), bytes = Whole(path, entry, name, "bytes");
-        if (offset > fileLength - start || bytes > fileLength - start - offset) throw RbeContainer.Damaged(path, $"tensor \"{name}\" lies beyond its end at byte {fileLength}");
-        if (Text(entry, "hash") is not { Length: 16 } hex || !ulong.TryParse(hex, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong hash)) throw RbeContainer.Damaged(path, $"tensor \"{name}\" has no checksum");
+        if (offset > fileLength - start || bytes > fileLength - start - offset)
+        {
+            throw RbeContainer.Damaged(path, $"tensor \"{name}\" lies beyond its end at byte {fileLength}");
+        }
+
+        if (Text(entry, "hash") is not { Length: 16 } hex || !ulong.TryParse(hex, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong hash))
+        {
+            throw RbeContainer.Damaged(path, $"tensor \"{name}\" has no checksum");
+        }
+
         return new RbeTensorInfo(name, element, Shape(path, entry, name, element, bytes), start + offset, bytes, hash);
     }
 
@@ -79,11 +96,17 @@ internal sealed record RbeHeader(JsonElement Metadata, IReadOnlyList<RbeTensorIn
         Int128 size = RbeElements.Size(element);
         for (int i = 0; i < shape.Length; i++)
         {
-            if (sides[i].ValueKind != JsonValueKind.Number || !sides[i].TryGetInt64(out shape[i]) || shape[i] < 0) throw RbeContainer.Damaged(path, $"tensor \"{name}\" has a wrong shape");
+            if (sides[i].ValueKind != JsonValueKind.Number || !sides[i].TryGetInt64(out shape[i]) || shape[i] < 0)
+            {
+                throw RbeContainer.Damaged(path, $"tensor \"{name}\" has a wrong shape");
+            }
+
             size = size > long.MaxValue ? size : size * shape[i];
         }
 
-        return size == bytes ? shape : throw RbeContainer.Damaged(path, $"tensor \"{name}\": its shape [{string.Join(", ", shape.Select(side => $"{side}"))}] does not need {Amount.Of(bytes, "byte")}");
+        return size == bytes ? shape
+            : throw RbeContainer.Damaged(path,
+                $"tensor \"{name}\": its shape [{string.Join(", ", shape.Select(side => $"{side}"))}] does not need {Amount.Of(bytes, "byte")}");
     }
 
     private static string? Text(JsonElement entry, string key) =>

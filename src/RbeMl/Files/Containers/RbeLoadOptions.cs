@@ -7,8 +7,8 @@ public sealed record RbeLoadOptions
 {
     /// <summary>
     /// Whether the checksums of codes are checked when they are loaded (the default: nothing damaged gets in). Without, mapped codes are read from the
-    /// disk only where and when they are used, and damage to them shows as wrong numbers; <see cref="RbeContainer.Verify(CancellationToken)"/> finds it at any time.
-    /// Everything else, and codes that are not mapped, is always checked.
+    /// disk only where and when they are used, and damage to them shows as wrong numbers;
+    /// <see cref="RbeContainer.Verify(CancellationToken)"/> finds it at any time. Everything else, and codes that are not mapped, is always checked.
     /// </summary>
     public bool Verify { get; init; } = true;
 

@@ -97,10 +97,18 @@ internal static class RbeMatrixFile
         string name = fields.Text("name");
         fields = fields with { Where = $"matrix \"{name}\"" };
         int rows = fields.Whole("rows", 1, LargestSide), columns = fields.Whole("columns", 1, LargestSide), tile = fields.Whole("tile", 32, 128);
-        if (tile is not (32 or 64 or 128)) throw new RbeFileException(file.Path, $"matrix \"{name}\" has tiles of {tile}; 32, 64 and 128 exist. Write it again.");
+        if (tile is not (32 or 64 or 128))
+        {
+            throw new RbeFileException(file.Path, $"matrix \"{name}\" has tiles of {tile}; 32, 64 and 128 exist. Write it again.");
+        }
+
         long tiles = ((long)rows + tile - 1) / tile * (((long)columns + tile - 1) / tile);
         int runLength = fields.Whole("runLength", 1, 16), runs = fields.Whole("runs", 0, tile * tile), bits = fields.Whole("bits", 0, 8);
-        if (tiles * tile * tile > int.MaxValue) throw new RbeFileException(file.Path, $"matrix \"{name}\" of {rows} x {columns} is too large for this version. Split it.");
+        if (tiles * tile * tile > int.MaxValue)
+        {
+            throw new RbeFileException(file.Path, $"matrix \"{name}\" of {rows} x {columns} is too large for this version. Split it.");
+        }
+
         TileTransform transform = fields.Name<TileTransform>("transform");
         if (RbeReportFile.Exists(fields)) read.Add(RbeReportFile.TensorName(name));
         RbeFormat format = ReadFormat(fields.Object("format"));
@@ -112,7 +120,10 @@ internal static class RbeMatrixFile
             float[] coefficients = support is null ? [] : Take<float>("coefficients", support.CoefficientsPerTile);
             CheckFinite($"{name}.coefficients", coefficients);
             FrozenTiles? frozen = bits == 0 ? null : format is TrellisFormat { Bits: not 8 } ? ReadTrellis() : ReadQuantized();
-            if (alphas.Length == 0 && support is null && frozen is null) throw new RbeFileException(file.Path, $"matrix \"{name}\" has neither alphas nor coefficients nor codes. Write it again.");
+            if (alphas.Length == 0 && support is null && frozen is null)
+            {
+                throw new RbeFileException(file.Path, $"matrix \"{name}\" has neither alphas nor coefficients nor codes. Write it again.");
+            }
 
             return (name, new RbeMatrix(rows, columns, tile, transform, alphas, support, coefficients, frozen, format));
         }
@@ -183,9 +194,14 @@ internal static class RbeMatrixFile
     /// <exception cref="RbeFileException">It is missing or of another shape.</exception>
     public static RbeMatrix Take(RbeContainer file, Dictionary<string, RbeMatrix> matrices, string name, int rows, int columns)
     {
-        if (!matrices.Remove(name, out RbeMatrix? matrix)) throw new RbeFileException(file.Path, $"matrix \"{name}\" is missing. The file is not complete; write it again.");
+        if (!matrices.Remove(name, out RbeMatrix? matrix))
+        {
+            throw new RbeFileException(file.Path, $"matrix \"{name}\" is missing. The file is not complete; write it again.");
+        }
+
         if (matrix.Rows == rows && matrix.Columns == columns) return matrix;
-        throw new RbeFileException(file.Path, $"matrix \"{name}\": expected {rows} x {columns}, the file has {matrix.Rows} x {matrix.Columns}. It belongs to another model; write it again.");
+        throw new RbeFileException(file.Path,
+            $"matrix \"{name}\": expected {rows} x {columns}, the file has {matrix.Rows} x {matrix.Columns}. It belongs to another model; write it again.");
     }
 
     /// <summary>Takes the six matrices of a block whose names begin so; its vectors are to be read.</summary>
@@ -230,7 +246,8 @@ internal static class RbeMatrixFile
     {
         int bad = MemoryMarshal.Cast<Half, ushort>(scales).IndexOfAnyExceptInRange((ushort)0, (ushort)0x7BFF);
         if (bad < 0) return;
-        throw Half.IsFinite(scales[bad]) ? new RbeFileException(path, $"matrix \"{name}\" is wrong: scale {bad} is negative. Write it again.") : NotFinite($"{name}.scales", (float)scales[bad], bad);
+        throw Half.IsFinite(scales[bad]) ? new RbeFileException(path, $"matrix \"{name}\" is wrong: scale {bad} is negative. Write it again.")
+            : NotFinite($"{name}.scales", (float)scales[bad], bad);
     }
 
     private static JsonObject Describe(RbeFormat format) => format switch

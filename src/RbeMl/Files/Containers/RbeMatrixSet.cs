@@ -85,7 +85,11 @@ public sealed class RbeMatrixSet : IDisposable
 
         foreach (RbeDenseTensor tensor in denseTensors)
         {
-            if (!denseNames.Add(tensor.Info.Name)) throw new RbeFileException(path, $"dense tensor \"{tensor.Info.Name}\" is given twice. Give each its own name.");
+            if (!denseNames.Add(tensor.Info.Name))
+            {
+                throw new RbeFileException(path, $"dense tensor \"{tensor.Info.Name}\" is given twice. Give each its own name.");
+            }
+
             string stored = $"dense.{dense.Count}"; // parts of matrices end in words, never in numbers
             dense.Add(new JsonObject
             {
@@ -97,7 +101,8 @@ public sealed class RbeMatrixSet : IDisposable
             tensors.Add(tensor.Payload(stored));
         }
 
-        RbeContainerWriter.Write(path, new JsonObject { ["kind"] = Kind, ["matrices"] = entries, ["dense"] = dense, ["metadata"] = metadata?.DeepClone() ?? new JsonObject() }, tensors);
+        RbeContainerWriter.Write(path,
+            new JsonObject { ["kind"] = Kind, ["matrices"] = entries, ["dense"] = dense, ["metadata"] = metadata?.DeepClone() ?? new JsonObject() }, tensors);
     }
 
     /// <summary>Opens a set; nothing but its table is read.</summary>
@@ -137,7 +142,8 @@ public sealed class RbeMatrixSet : IDisposable
         _file.CopyTo(_denseTensors.TryGetValue(name, out string? tensor) ? tensor : throw Missing("dense tensor", name), destination);
 
     /// <summary>Gives the bytes of a dense tensor part by part and checks them; damage shows after the last part.</summary>
-    internal void ReadDense(string name, BytesSink sink) => _file.Read(_denseTensors.TryGetValue(name, out string? tensor) ? tensor : throw Missing("dense tensor", name), sink);
+    internal void ReadDense(string name, BytesSink sink) =>
+        _file.Read(_denseTensors.TryGetValue(name, out string? tensor) ? tensor : throw Missing("dense tensor", name), sink);
 
     /// <summary>Reads every payload and checks its checksum.</summary>
     /// <exception cref="RbeFileException">A payload is damaged.</exception>

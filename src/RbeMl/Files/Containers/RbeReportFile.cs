@@ -25,10 +25,18 @@ internal static class RbeReportFile
     public static RbeTensor Tensor(string name, RbeMatrix matrix, CompressionReport report)
     {
         int tiles = matrix.TileCount;
-        if (report.TileErrors.Count != tiles) throw new ShapeMismatchException($"report of \"{name}\"", $"{tiles} tiles", $"{report.TileErrors.Count}", "Give the report of this matrix.");
+        if (report.TileErrors.Count != tiles)
+        {
+            throw new ShapeMismatchException($"report of \"{name}\"", $"{tiles} tiles", $"{report.TileErrors.Count}", "Give the report of this matrix.");
+        }
+
         float[] errors = [.. report.TileErrors.Select(error => (float)error)];
         int bad = Array.FindIndex(errors, error => !float.IsFinite(error));
-        if (bad >= 0 || !double.IsFinite(report.RelativeError)) throw RbeMatrixFile.NotFinite(TensorName(name), bad >= 0 ? errors[bad] : (float)report.RelativeError, Math.Max(bad, 0));
+        if (bad >= 0 || !double.IsFinite(report.RelativeError))
+        {
+            throw RbeMatrixFile.NotFinite(TensorName(name), bad >= 0 ? errors[bad] : (float)report.RelativeError, Math.Max(bad, 0));
+        }
+
         return RbeTensor.From(TensorName(name), errors, tiles);
     }
 

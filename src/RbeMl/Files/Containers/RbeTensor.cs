@@ -33,7 +33,8 @@ internal static class RbeElements
 {
     private static readonly (string Name, int Size, Type Type)[] Table =
     [
-        ("f32", 4, typeof(float)), ("f16", 2, typeof(Half)), ("u8", 1, typeof(byte)), ("u16", 2, typeof(ushort)), ("i8", 1, typeof(sbyte)), ("i32", 4, typeof(int)),
+        ("f32", 4, typeof(float)), ("f16", 2, typeof(Half)), ("u8", 1, typeof(byte)), ("u16", 2, typeof(ushort)), ("i8", 1, typeof(sbyte)),
+            ("i32", 4, typeof(int)),
     ];
 
     public static IEnumerable<string> Names => Table.Select(t => t.Name);
@@ -54,7 +55,8 @@ internal static class RbeElements
         where T : unmanaged
     {
         int index = Array.FindIndex(Table, t => t.Type == typeof(T));
-        return index >= 0 ? (RbeElement)index : throw new ArgumentException($"{typeof(T).Name} is not a stored element type: use float, Half, byte, ushort, sbyte or int.");
+        return index >= 0 ? (RbeElement)index
+            : throw new ArgumentException($"{typeof(T).Name} is not a stored element type: use float, Half, byte, ushort, sbyte or int.");
     }
 }
 
@@ -67,8 +69,17 @@ internal sealed class RbeTensor
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         long expected = 1;
-        foreach (long side in shape) expected = side >= 0 ? checked(expected * side) : throw new ShapeMismatchException(name, "sides of 0 or more", $"{side}", "Give the true shape.");
-        if (expected != count) throw new ShapeMismatchException(name, $"[{string.Join(", ", shape.Select(side => $"{side}"))}] = {expected} elements", $"{count}", "Give the shape of the data.");
+        foreach (long side in shape)
+        {
+            expected = side >= 0 ? checked(expected * side) : throw new ShapeMismatchException(name, "sides of 0 or more", $"{side}", "Give the true shape.");
+        }
+
+        if (expected != count)
+        {
+            throw new ShapeMismatchException(name,
+                $"[{string.Join(", ", shape.Select(side => $"{side}"))}] = {expected} elements", $"{count}", "Give the shape of the data.");
+        }
+
         Name = name;
         Element = element;
         Shape = shape;
@@ -142,7 +153,12 @@ internal sealed class RbeTensor
             for (long done = 0; done < byteLength;)
             {
                 int read = stream.ReadAtLeast(part.AsSpan(0, (int)Math.Min(part.Length, byteLength - done)), 1, throwOnEndOfStream: false);
-                if (read == 0) throw new ShapeMismatchException($"tensor \"{label}\"", $"{Amount.Of(byteLength, "byte")}", $"{done}, where its stream ends", "Give the true length.");
+                if (read == 0)
+                {
+                    throw new ShapeMismatchException($"tensor \"{label}\"", $"{Amount.Of(byteLength, "byte")}", $"{done}, where its stream ends",
+                        "Give the true length.");
+                }
+
                 sink(part.AsSpan(0, read));
                 done += read;
             }
@@ -153,11 +169,15 @@ internal sealed class RbeTensor
     internal static RbeTensor From(string name, long byteLength, Action<BytesSink> read) => new(name, RbeElement.U8, [byteLength], byteLength, read);
 
     /// <summary>A tensor of a slice of parameters, read when the file is written.</summary>
-    internal static RbeTensor From(ParameterVector<float> parameters, ParameterSlice slice) => new(slice.Name, RbeElement.F32, [slice.Length], slice.Length, sink =>
+    internal static RbeTensor From(ParameterVector<float> parameters, ParameterSlice slice) =>
+        new(slice.Name, RbeElement.F32, [slice.Length], slice.Length, sink =>
     {
         using Hold held = parameters.Lease.Share();
         ReadOnlySpan<float> values = parameters.Of(slice);
-        for (int start = 0; start < values.Length; start += PartElements) sink(MemoryMarshal.AsBytes(values.Slice(start, Math.Min(PartElements, values.Length - start))));
+        for (int start = 0; start < values.Length; start += PartElements)
+        {
+            sink(MemoryMarshal.AsBytes(values.Slice(start, Math.Min(PartElements, values.Length - start))));
+        }
     });
 }
 

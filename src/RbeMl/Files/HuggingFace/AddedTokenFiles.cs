@@ -25,7 +25,10 @@ internal sealed class AddedTokenFiles
         AddedTokenFiles files = new();
         if (Open(folder, "added_tokens.json") is var (addedPath, added))
         {
-            foreach (JsonProperty token in added.EnumerateObject()) files.Add(addedPath, token.Name, token.Value.ValueKind == JsonValueKind.Number && token.Value.TryGetInt32(out int id) ? id : -1);
+            foreach (JsonProperty token in added.EnumerateObject())
+            {
+                files.Add(addedPath, token.Name, token.Value.ValueKind == JsonValueKind.Number && token.Value.TryGetInt32(out int id) ? id : -1);
+            }
         }
 
         if (Open(folder, "special_tokens_map.json") is var (_, map)) files.AddNames(map, _ => true);
@@ -60,7 +63,8 @@ internal sealed class AddedTokenFiles
     {
         if (config.TryGetProperty("add_prefix_space", out JsonElement prefix) && prefix.ValueKind == JsonValueKind.True)
         {
-            throw new RbeFileException(path, "asks for a space before every text (add_prefix_space), which is not done here. Give token ids, or set it to false.");
+            throw new RbeFileException(path,
+                "asks for a space before every text (add_prefix_space), which is not done here. Give token ids, or set it to false.");
         }
 
         if (config.TryGetProperty("added_tokens_decoder", out JsonElement decoder) && decoder.ValueKind == JsonValueKind.Object)
@@ -93,7 +97,10 @@ internal sealed class AddedTokenFiles
     private void Add(string path, string name, int id)
     {
         if (id < 0) throw new RbeFileException(path, $"gives the token \"{name}\" no id. Write it again.");
-        if (!_ids.TryAdd(name, id) && _ids[name] != id) throw new RbeFileException(path, $"gives the token \"{name}\" the id {id}, another file {_ids[name]}. Use the files of one tokenizer.");
+        if (!_ids.TryAdd(name, id) && _ids[name] != id)
+        {
+            throw new RbeFileException(path, $"gives the token \"{name}\" the id {id}, another file {_ids[name]}. Use the files of one tokenizer.");
+        }
     }
 
     private static void Plain(string path, string name, JsonElement token)

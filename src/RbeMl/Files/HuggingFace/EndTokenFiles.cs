@@ -57,12 +57,14 @@ internal static class EndTokenFiles
         return value.GetArrayLength() <= Most ? [.. value.EnumerateArray().Select(item => Id(path, item))] : throw Wrong(path, value);
     }
 
-    private static int Id(string path, JsonElement value) => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int id) ? id : throw Wrong(path, value);
+    private static int Id(string path, JsonElement value) => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int id) ? id
+        : throw Wrong(path, value);
 
     private static RbeFileException Wrong(string path, JsonElement value)
     {
         string text = value.GetRawText();
-        return new RbeFileException(path, $"its {Key} is {(text.Length <= 40 ? text : text[..40] + "...")}, expected a token id or a list of at most {Most}. Correct it, or remove it.");
+        return new RbeFileException(path,
+            $"its {Key} is {(text.Length <= 40 ? text : text[..40] + "...")}, expected a token id or a list of at most {Most}. Correct it, or remove it.");
     }
 
     private static string? NameIn(string path)

@@ -26,7 +26,8 @@ internal static class Gpt2ConfigJson
         fields.Refuse("add_cross_attention", true);
         fields.RefuseContent("pruned_heads");
         fields.RefuseContent("quantization_config");
-        float residual = (float)fields.Real("resid_pdrop", UsualDropout), attention = (float)fields.Real("attn_pdrop", UsualDropout), embedding = (float)fields.Real("embd_pdrop", UsualDropout);
+        float residual = (float)fields.Real("resid_pdrop", UsualDropout), attention = (float)fields.Real("attn_pdrop", UsualDropout),
+            embedding = (float)fields.Real("embd_pdrop", UsualDropout);
         TransformerConfig config = new()
         {
             Width = fields.Whole("n_embd", 1, LargestWidth),
@@ -65,7 +66,8 @@ internal static class Gpt2ConfigJson
             return type == "gpt2" ? true : throw new RbeFileException(path, $"is of a model of type \"{type}\"; \"gpt2\" can be read. Give a GPT-2 directory.");
         }
 
-        if (!fields.Has("architectures") || fields.Json.GetProperty("architectures") is not { ValueKind: JsonValueKind.Array } list || list.GetArrayLength() == 0) return false;
+        if (!fields.Has("architectures") || fields.Json.GetProperty("architectures") is not { ValueKind: JsonValueKind.Array } list
+            || list.GetArrayLength() == 0) return false;
         string[] names = [.. list.EnumerateArray().Select(name => name.ValueKind == JsonValueKind.String ? name.GetString()! : "")];
         return names.Any(name => name.StartsWith("GPT2", StringComparison.Ordinal))
             ? true
@@ -113,7 +115,8 @@ internal static class Gpt2ConfigJson
     {
         "gelu_new" or "gelu_pytorch_tanh" or "gelu_fast" => GeluKind.Tanh, // one formula, written in three ways
         "gelu" or "gelu_python" => GeluKind.Erf,
-        _ => throw new RbeFileException(path, $"has the activation_function \"{name}\"; gelu_new, gelu_fast, gelu_pytorch_tanh and gelu can be computed. Use a model with one of them."),
+        _ => throw new RbeFileException(path,
+            $"has the activation_function \"{name}\"; gelu_new, gelu_fast, gelu_pytorch_tanh and gelu can be computed. Use a model with one of them."),
     };
 
     /// <summary>Keys with defaults; what is there but wrong is an error that names file, key and value.</summary>
@@ -124,7 +127,8 @@ internal static class Gpt2ConfigJson
         public int Whole(string key, int least, int most, int? missing = null)
         {
             if (!Has(key) && missing is { } value) return value;
-            return Json.TryGetProperty(key, out JsonElement number) && number.ValueKind == JsonValueKind.Number && number.TryGetInt32(out int whole) && whole >= least && whole <= most
+            return Json.TryGetProperty(key, out JsonElement number) && number.ValueKind == JsonValueKind.Number
+                && number.TryGetInt32(out int whole) && whole >= least && whole <= most
                 ? whole
                 : throw Wrong(key, $"a whole number from {least} to {most}");
         }
@@ -133,7 +137,8 @@ internal static class Gpt2ConfigJson
         {
             if (!Has(key)) return missing;
             JsonElement number = Json.GetProperty(key);
-            return number.ValueKind == JsonValueKind.Number && number.TryGetDouble(out double real) && double.IsFinite(real) ? real : throw Wrong(key, "a number");
+            return number.ValueKind == JsonValueKind.Number && number.TryGetDouble(out double real) && double.IsFinite(real) ? real
+                : throw Wrong(key, "a number");
         }
 
         public bool Flag(string key, bool missing)
@@ -151,16 +156,23 @@ internal static class Gpt2ConfigJson
 
         public void Refuse(string key, bool refused)
         {
-            if (Flag(key, !refused) == refused) throw new RbeFileException(Path, $"has {key} = {(refused ? "true" : "false")}, which is not computed here. Use a model without it.");
+            if (Flag(key, !refused) == refused)
+            {
+                throw new RbeFileException(Path, $"has {key} = {(refused ? "true" : "false")}, which is not computed here. Use a model without it.");
+            }
         }
 
         public void RefuseContent(string key)
         {
-            if (Has(key) && Json.GetProperty(key).GetRawText().AsSpan().IndexOfAnyExcept("[]{} \t\r\n") >= 0) throw new RbeFileException(Path, $"has {key}, which is not read here. Use a model without it.");
+            if (Has(key) && Json.GetProperty(key).GetRawText().AsSpan().IndexOfAnyExcept("[]{} \t\r\n") >= 0)
+            {
+                throw new RbeFileException(Path, $"has {key}, which is not read here. Use a model without it.");
+            }
         }
 
         private RbeFileException Wrong(string key, string expected) =>
-            new(Path, Has(key) ? $"its {key} is {Shorten(Json.GetProperty(key).GetRawText())}, expected {expected}. Correct it." : $"has no {key}, {expected}. Add it.");
+            new(Path, Has(key) ? $"its {key} is {Shorten(Json.GetProperty(key).GetRawText())}, expected {expected}. Correct it."
+                : $"has no {key}, {expected}. Add it.");
 
         private static string Shorten(string text) => text.Length <= 40 ? text : text[..40] + "...";
     }

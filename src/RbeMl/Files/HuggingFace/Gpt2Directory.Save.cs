@@ -14,7 +14,8 @@ public sealed partial class Gpt2Directory
 {
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
-    private static readonly string[] OwnNames = [Gpt2ConfigJson.FileName, SafetensorsSet.SingleName, Gpt2TokenizerFiles.VocabularyName, Gpt2TokenizerFiles.MergesName, Gpt2TokenizerFiles.JsonName];
+    private static readonly string[] OwnNames =
+        [Gpt2ConfigJson.FileName, SafetensorsSet.SingleName, Gpt2TokenizerFiles.VocabularyName, Gpt2TokenizerFiles.MergesName, Gpt2TokenizerFiles.JsonName];
 
     /// <summary>
     /// Writes a model as a Hugging Face GPT-2 with dense float weights, one matrix decoded at a time; a LayerNorm kept as a series or a scalar is written as
@@ -31,11 +32,13 @@ public sealed partial class Gpt2Directory
     /// <exception cref="InvalidSettingException">The model is not causal or not pre-LN, or the tokenizer is of another kind.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; nothing is written.</exception>
     public static void Save(
-        string folder, TransformerModel<float> model, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32, CancellationToken cancel = default)
+        string folder, TransformerModel<float> model, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32,
+        CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ModelFile.CheckFinite(model.Parameters);
-        Save(folder, model.GetWeights() with { Config = model.Config with { LayerNorm = LayerNormStorage.Dense } }, tokenizer, element, cancel); // their values, not fitted again
+        // their values, not fitted again
+        Save(folder, model.GetWeights() with { Config = model.Config with { LayerNorm = LayerNormStorage.Dense } }, tokenizer, element, cancel);
     }
 
     /// <summary>Writes weights as a Hugging Face GPT-2; no model is made of them.</summary>
@@ -47,7 +50,8 @@ public sealed partial class Gpt2Directory
     /// <param name="cancel">Ends the work.</param>
     /// <exception cref="ShapeMismatchException">A weight does not fit the configuration.</exception>
     public static void Save(
-        string folder, TransformerWeights weights, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32, CancellationToken cancel = default)
+        string folder, TransformerWeights weights, ITokenizer? tokenizer = null, SafetensorsElement element = SafetensorsElement.F32,
+        CancellationToken cancel = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         ArgumentNullException.ThrowIfNull(weights);
@@ -59,8 +63,18 @@ public sealed partial class Gpt2Directory
         }
 
         if (!config.Causal) throw new InvalidSettingException(nameof(config.Causal), config.Causal, "a GPT-2 is causal: this model cannot be written as one.");
-        if (3L * config.Width * config.Width > Array.MaxLength) throw new InvalidSettingException(nameof(config.Width), config.Width, $"c_attn would have more than {Array.MaxLength} values: too large for this version.");
-        if (tokenizer is not (null or Gpt2Tokenizer or BytePairTokenizer)) throw new InvalidSettingException("tokenizer", tokenizer.GetType().Name, "vocab.json and merges.txt hold byte pairs; pass null to write the model without its tokenizer.");
+        if (3L * config.Width * config.Width > Array.MaxLength)
+        {
+            throw new InvalidSettingException(nameof(config.Width), config.Width,
+                $"c_attn would have more than {Array.MaxLength} values: too large for this version.");
+        }
+
+        if (tokenizer is not (null or Gpt2Tokenizer or BytePairTokenizer))
+        {
+            throw new InvalidSettingException("tokenizer", tokenizer.GetType().Name,
+                "vocab.json and merges.txt hold byte pairs; pass null to write the model without its tokenizer.");
+        }
+
         ModelFile.CheckFinite(weights);
         List<SafetensorsSource> sources = Sources(weights, element);
         JsonObject json = Gpt2ConfigJson.Write(config);
@@ -70,7 +84,8 @@ public sealed partial class Gpt2Directory
         {
             AtomicFile.WriteText(System.IO.Path.Combine(target, Gpt2ConfigJson.FileName), json.ToJsonString(Indented) + "\n");
             if (tokenizer is not null) Gpt2TokenizerFiles.Save(target, tokenizer);
-            SafetensorsWriter.Write(System.IO.Path.Combine(target, SafetensorsSet.SingleName), sources, new Dictionary<string, string> { ["format"] = "pt" }, cancel);
+            SafetensorsWriter.Write(System.IO.Path.Combine(target, SafetensorsSet.SingleName), sources,
+                new Dictionary<string, string> { ["format"] = "pt" }, cancel);
         });
     }
 
@@ -78,7 +93,8 @@ public sealed partial class Gpt2Directory
     {
         string[] names = [.. Directory.EnumerateFileSystemEntries(folder).Select(entry => System.IO.Path.GetFileName(entry)!)];
         return names.Length == 0
-            || (names.All(name => OwnNames.Contains(name)) && names.Contains(Gpt2ConfigJson.FileName) && Gpt2ConfigJson.IsOurs(System.IO.Path.Combine(folder, Gpt2ConfigJson.FileName)));
+            || (names.All(name => OwnNames.Contains(name)) && names.Contains(Gpt2ConfigJson.FileName)
+            && Gpt2ConfigJson.IsOurs(System.IO.Path.Combine(folder, Gpt2ConfigJson.FileName)));
     }
 
     /// <summary>All tensors under their Hugging Face names, each decoded when it is written.</summary>
@@ -120,7 +136,8 @@ public sealed partial class Gpt2Directory
         {
             foreach ((string kind, float[] values) in ((string, float[])[])[(".weight", gamma), (".bias", beta)])
             {
-                Add(Gpt2TensorNames.Usual(part) + kind, () => NormTerms.Values(config.LayerNorm, NormTerms.Of(part + kind, config.LayerNorm, values, given), config.Width));
+                Add(Gpt2TensorNames.Usual(part) + kind,
+                    () => NormTerms.Values(config.LayerNorm, NormTerms.Of(part + kind, config.LayerNorm, values, given), config.Width));
             }
         }
     }

@@ -7,9 +7,10 @@ namespace RbeMl.Files;
 
 /// <summary>
 /// A GPT-2 in Hugging Face's layout: <c>config.json</c>, <c>model.safetensors</c> or several files with an index, and, if it has one, a tokenizer
-/// (see <see cref="Gpt2TokenizerFiles.LoadFolder"/>). Opening checks every tensor's name, type and shape against the configuration; data are read when asked for, a part at a
-/// time, so that reading needs little more memory than what it returns. Linear maps come out [out, in], the fused c_attn as query, key and value. A single
-/// directory stores its maps all [in, out] (GPT-2's Conv1D) or all [out, in]: c_attn, never square, tells which.
+/// (see <see cref="Gpt2TokenizerFiles.LoadFolder"/>). Opening checks every tensor's name, type and shape against the configuration; data
+/// are read when asked for, a part at a time, so that reading needs little more memory than what it returns. Linear maps come out [out,
+/// in], the fused c_attn as query, key and value. A single directory stores its maps all [in, out] (GPT-2's Conv1D) or all [out, in]:
+/// c_attn, never square, tells which.
 /// </summary>
 public sealed partial class Gpt2Directory : IDisposable
 {
@@ -47,10 +48,11 @@ public sealed partial class Gpt2Directory : IDisposable
     public string? TokenizerProblem { get; }
 
     /// <summary>
-    /// Which ids end a text: <c>eos_token_id</c> of generation_config.json, else of config.json, else the <c>eos_token</c> that the tokenizer's files name, else the
-    /// tokenizer's own; and which stand for nothing.
+    /// Which ids end a text: <c>eos_token_id</c> of generation_config.json, else of config.json, else the <c>eos_token</c> that the
+    /// tokenizer's files name, else the tokenizer's own; and which stand for nothing.
     /// </summary>
-    public ModelTokens Tokens => new ModelTokens { EndTokens = _ends ?? EndTokenFiles.Named(Path, Tokenizer, Config.Vocabulary) }.With(Tokenizer, Config.Vocabulary);
+    public ModelTokens Tokens =>
+        new ModelTokens { EndTokens = _ends ?? EndTokenFiles.Named(Path, Tokenizer, Config.Vocabulary) }.With(Tokenizer, Config.Vocabulary);
 
     /// <summary>The tensors as they are stored.</summary>
     internal SafetensorsSet Tensors => _tensors;
@@ -58,27 +60,43 @@ public sealed partial class Gpt2Directory : IDisposable
     /// <summary>Opens a folder and checks everything but the values of the weights.</summary>
     /// <param name="path">The folder.</param>
     /// <exception cref="RbeFileException">
-    /// A file of the weights is missing or damaged, the configuration asks for something that is not computed here, tensors are missing, left over, or of another shape or
-    /// type than the configuration says, or a head beside a tied configuration is not the token embedding.
+    /// A file of the weights is missing or damaged, the configuration asks for something that is not computed here, tensors are missing,
+    /// left over, or of another shape or type than the configuration says, or a head beside a tied configuration is not the token embedding.
     /// </exception>
     public static Gpt2Directory Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         if (!Directory.Exists(path)) throw new RbeFileException(path, $"is no folder. Give {ForeignFolder.Needed}.");
-        if (ModelSource.InFolder(path) is { } file) throw new RbeFileException(path, $"holds a compressed model, {System.IO.Path.GetFileName(file)}, and no dense weights. Give that file where a compressed model is read.");
+        if (ModelSource.InFolder(path) is { } file)
+        {
+            throw new RbeFileException(path,
+                $"holds a compressed model, {System.IO.Path.GetFileName(file)}, and no dense weights. Give that file where a compressed model is read.");
+        }
+
         string configuration = System.IO.Path.Combine(path, Gpt2ConfigJson.FileName);
-        if (!File.Exists(configuration)) throw new RbeFileException(path, ForeignFolder.Describe(path) ?? $"holds no {Gpt2ConfigJson.FileName}, so it is no model. Give {ForeignFolder.Needed}, or a .rbe file.");
+        if (!File.Exists(configuration))
+        {
+            throw new RbeFileException(path, ForeignFolder.Describe(path)
+                ?? $"holds no {Gpt2ConfigJson.FileName}, so it is no model. Give {ForeignFolder.Needed}, or a .rbe file.");
+        }
+
         bool named = Gpt2ConfigJson.RequireGpt2(configuration);
         SafetensorsSet tensors = SafetensorsSet.Open(path, Gpt2TensorNames.MayBeShared);
         try
         {
-            if (!named && !Gpt2TensorNames.AreGpt2(tensors)) throw new RbeFileException(configuration, "has no model_type, and its tensors have not the names of a GPT-2's. Give a GPT-2 directory.");
+            if (!named && !Gpt2TensorNames.AreGpt2(tensors))
+            {
+                throw new RbeFileException(configuration, "has no model_type, and its tensors have not the names of a GPT-2's. Give a GPT-2 directory.");
+            }
+
             TransformerConfig config = Gpt2ConfigJson.Read(configuration);
             Gpt2TensorNames names = Gpt2TensorNames.Match(tensors, config);
             string embedding = names[Gpt2TensorNames.TokenEmbedding], head = names[Gpt2TensorNames.Head];
             if (config.TiedHead && names.HasOwnHead && !TensorReading.AreEqual(tensors, head, embedding))
             {
-                throw new RbeFileException(path, $"{Gpt2ConfigJson.FileName} ties the head to the token embedding, but {head} differs from {embedding}. Set tie_word_embeddings to false to use the head, or remove it.");
+                throw new RbeFileException(path,
+                    $"{Gpt2ConfigJson.FileName} ties the head to the token embedding, but {head} differs from {embedding}. Set tie_word_embeddings to "
+                        + $"false to use the head, or remove it.");
             }
 
             return new Gpt2Directory(path, tensors, names, EndTokenFiles.Read(path, config.Vocabulary));
@@ -124,7 +142,8 @@ public sealed partial class Gpt2Directory : IDisposable
             },
         };
 
-        float[][] Linear(string part, int parts) => TensorReading.Linear(_tensors, _names[Gpt2TensorNames.Part(layer, part) + ".weight"], _names.Transposed, parts);
+        float[][] Linear(string part, int parts) =>
+            TensorReading.Linear(_tensors, _names[Gpt2TensorNames.Part(layer, part) + ".weight"], _names.Transposed, parts);
 
         float[] Vector(string part) => TensorReading.Values(_tensors, _names[Gpt2TensorNames.Part(layer, part)]);
     }
@@ -140,7 +159,8 @@ public sealed partial class Gpt2Directory : IDisposable
     /// <summary>Gamma [D] and beta [D] of the last LayerNorm.</summary>
     /// <inheritdoc cref="ReadBlock"/>
     public (float[] Gamma, float[] Beta) ReadFinalNorm() =>
-        (TensorReading.Values(_tensors, _names[Gpt2TensorNames.FinalNorm + ".weight"]), TensorReading.Values(_tensors, _names[Gpt2TensorNames.FinalNorm + ".bias"]));
+        (TensorReading.Values(_tensors, _names[Gpt2TensorNames.FinalNorm + ".weight"]),
+            TensorReading.Values(_tensors, _names[Gpt2TensorNames.FinalNorm + ".bias"]));
 
     /// <summary>[V, D] row-major, or null when the head is tied to the token embedding.</summary>
     /// <inheritdoc cref="ReadBlock"/>
@@ -181,7 +201,8 @@ public sealed partial class Gpt2Directory : IDisposable
     public ModelBundle LoadDense() => new(new TransformerModel<float>(ReadWeights(RbeOptions.Dense)), Tokenizer) { TokenizerProblem = TokenizerProblem };
 
     /// <inheritdoc cref="ModelBundle.RequireTokenizer"/>
-    public Gpt2Tokenizer RequireTokenizer(string setting, object? value, string mend) => Tokenizer ?? throw ModelBundle.MissingTokenizer(setting, value, Path, TokenizerProblem, mend);
+    public Gpt2Tokenizer RequireTokenizer(string setting, object? value, string mend) =>
+        Tokenizer ?? throw ModelBundle.MissingTokenizer(setting, value, Path, TokenizerProblem, mend);
 
     /// <inheritdoc/>
     public void Dispose() => _tensors.Dispose();

@@ -58,7 +58,8 @@ internal sealed partial record Gpt2TensorNames(TransformerConfig Config, bool Tr
         yield return (PositionEmbedding, [Config.MaxSequenceLength, d]);
         for (int l = 0; l < Config.Layers; l++)
         {
-            foreach ((string part, long inputs, long outputs) in ((string, long, long)[])[("attn.c_attn", d, 3 * d), ("attn.c_proj", d, d), ("mlp.c_fc", d, f), ("mlp.c_proj", f, d)])
+            foreach ((string part, long inputs, long outputs) in ((string, long, long)[])[("attn.c_attn", d, 3 * d), ("attn.c_proj", d, d),
+                ("mlp.c_fc", d, f), ("mlp.c_proj", f, d)])
             {
                 yield return (Part(l, part) + ".weight", Transposed ? [inputs, outputs] : [outputs, inputs]);
                 yield return (Part(l, part) + ".bias", [outputs]);
@@ -80,14 +81,21 @@ internal sealed partial record Gpt2TensorNames(TransformerConfig Config, bool Tr
     public static Gpt2TensorNames Match(SafetensorsSet tensors, TransformerConfig config)
     {
         Dictionary<string, string> stored = Find(tensors, config);
-        if (config.Layers > stored.Count) throw new RbeFileException(tensors.Path, $"has {Amount.Of(stored.Count, "tensor")}, too few for the {Amount.Of(config.Layers, "layer")} of {Gpt2ConfigJson.FileName}. Correct the configuration, or download the model again.");
+        if (config.Layers > stored.Count)
+        {
+            throw new RbeFileException(tensors.Path,
+                $"has {Amount.Of(stored.Count, "tensor")}, too few for the {Amount.Of(config.Layers, "layer")} of {Gpt2ConfigJson.FileName}. Correct "
+                    + $"the configuration, or download the model again.");
+        }
+
         long d = config.Width;
         bool linear = stored.TryGetValue(Part(0, "attn.c_attn") + ".weight", out string? attention) && tensors.Find(attention).Shape.SequenceEqual([3 * d, d]);
         Gpt2TensorNames names = new(config, !linear) { Stored = stored };
         Dictionary<string, long[]> wanted = names.All().ToDictionary(t => t.Name, t => t.Shape, StringComparer.Ordinal);
         string prefix = CommonPrefix(stored);
         string[] missing = [.. wanted.Keys.Where(name => !stored.ContainsKey(name)).Select(name => name == Head ? Head : prefix + name)];
-        string[] extra = [.. stored.Where(name => !wanted.ContainsKey(name.Key) && name.Key != Head && !CausalBuffer().IsMatch(name.Key)).Select(name => name.Value)];
+        string[] extra =
+            [.. stored.Where(name => !wanted.ContainsKey(name.Key) && name.Key != Head && !CausalBuffer().IsMatch(name.Key)).Select(name => name.Value)];
         if (missing.Length + extra.Length > 0) throw new RbeFileException(tensors.Path, Difference(missing, extra));
         foreach ((string name, long[] shape) in wanted.Append(new(Head, wanted[TokenEmbedding])))
         {
@@ -95,7 +103,9 @@ internal sealed partial record Gpt2TensorNames(TransformerConfig Config, bool Tr
             SafetensorsTensor tensor = tensors.FileOf(found).RequireFloats(tensors.Find(found));
             if (!tensor.Shape.SequenceEqual(shape))
             {
-                throw new RbeFileException(tensors.FileOf(found).Path, $"tensor \"{found}\": {Gpt2ConfigJson.FileName} asks for [{string.Join(", ", shape)}], the file has {tensor.Describe()}. Correct the configuration, or take both from one model.");
+                throw new RbeFileException(tensors.FileOf(found).Path,
+                    $"tensor \"{found}\": {Gpt2ConfigJson.FileName} asks for [{string.Join(", ", shape)}], the file has {tensor.Describe()}. Correct "
+                        + $"the configuration, or take both from one model.");
             }
         }
 
@@ -112,7 +122,11 @@ internal sealed partial record Gpt2TensorNames(TransformerConfig Config, bool Tr
         foreach (SafetensorsTensor tensor in tensors.Tensors)
         {
             string name = Plain(tensor.Name);
-            if (!stored.TryAdd(name, tensor.Name)) throw new RbeFileException(tensors.Path, $"holds \"{name}\" twice, as \"{stored[name]}\" and as \"{tensor.Name}\". Take the weights from one model.");
+            if (!stored.TryAdd(name, tensor.Name))
+            {
+                throw new RbeFileException(tensors.Path,
+                    $"holds \"{name}\" twice, as \"{stored[name]}\" and as \"{tensor.Name}\". Take the weights from one model.");
+            }
         }
 
         foreach ((string alias, string name) in tensors.Aliases) stored.TryAdd(Plain(alias), name);
@@ -127,8 +141,13 @@ internal sealed partial record Gpt2TensorNames(TransformerConfig Config, bool Tr
     private static string Difference(string[] missing, string[] extra)
     {
         string problem = missing.Length == 0 ? "" : $"lacks {List(missing)}";
-        if (extra.Length > 0) problem += $"{(problem.Length == 0 ? "" : " and ")}holds {List(extra)}, which a GPT-2 of this {Gpt2ConfigJson.FileName} does not have";
-        string mend = missing is [Head] ? "Set tie_word_embeddings to true if its head is the token embedding." : "Correct the configuration, or download the model again.";
+        if (extra.Length > 0)
+        {
+            problem += $"{(problem.Length == 0 ? "" : " and ")}holds {List(extra)}, which a GPT-2 of this {Gpt2ConfigJson.FileName} does not have";
+        }
+
+        string mend = missing is [Head] ? "Set tie_word_embeddings to true if its head is the token embedding."
+            : "Correct the configuration, or download the model again.";
         return $"{problem}. {mend}";
     }
 

@@ -47,8 +47,8 @@ internal static class Gpt2TokenizerFiles
     }
 
     /// <summary>
-    /// The tokenizer of a folder: its <c>tokenizer.json</c>, or <c>vocab.json</c> and <c>merges.txt</c> with what the files beside them say of special and added
-    /// tokens; null when it has neither.
+    /// The tokenizer of a folder: its <c>tokenizer.json</c>, or <c>vocab.json</c> and <c>merges.txt</c> with what the files beside them say
+    /// of special and added tokens; null when it has neither.
     /// </summary>
     /// <param name="folder">The folder.</param>
     /// <exception cref="RbeFileException">The tokenizer is damaged, not whole, or of a kind that is not read here.</exception>
@@ -60,7 +60,8 @@ internal static class Gpt2TokenizerFiles
         (string Name, string Kind) other = Others.FirstOrDefault(other => File.Exists(Path.Combine(folder, other.Name)));
         return other.Name is null
             ? null
-            : throw new RbeFileException(Path.Combine(folder, other.Name), $"is of a {other.Kind} tokenizer, which is not read here; byte-level byte pairs with GPT-2's rules are. Give token ids.");
+            : throw new RbeFileException(Path.Combine(folder, other.Name),
+                $"is of a {other.Kind} tokenizer, which is not read here; byte-level byte pairs with GPT-2's rules are. Give token ids.");
     }
 
     /// <summary>Writes a tokenizer's files to a folder: <c>vocab.json</c>, <c>merges.txt</c>, and <c>tokenizer.json</c> with all there is to say.</summary>

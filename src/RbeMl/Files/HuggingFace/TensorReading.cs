@@ -111,6 +111,10 @@ internal static unsafe class TensorReading
     private static void CheckFinite(SafetensorsSet tensors, string name, ReadOnlySpan<float> values, long first)
     {
         int bad = FiniteSearch.IndexOfNonFinite(values);
-        if (bad >= 0) throw new NonFiniteException($"{tensors.FileOf(name).Path}: {name}", FormattableString.Invariant($"value {values[bad]} at element {first + bad}. Take the model from a sound source."));
+        if (bad >= 0)
+        {
+            throw new NonFiniteException($"{tensors.FileOf(name).Path}: {name}",
+                FormattableString.Invariant($"value {values[bad]} at element {first + bad}. Take the model from a sound source."));
+        }
     }
 }

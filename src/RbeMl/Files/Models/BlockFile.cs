@@ -5,7 +5,10 @@ using RbeMl.Storage;
 
 namespace RbeMl.Files;
 
-/// <summary>A single compressed block in a <c>.rbe</c> container, of the kind <c>rbeml-block</c>; its tensors are named as those of a model's block, without the layer.</summary>
+/// <summary>
+/// A single compressed block in a <c>.rbe</c> container, of the kind <c>rbeml-block</c>; its tensors are named as those of a model's block,
+/// without the layer.
+/// </summary>
 public static class BlockFile
 {
     /// <summary>The kind in the container's metadata.</summary>
@@ -24,7 +27,8 @@ public static class BlockFile
         List<RbeTensor> tensors = [];
         foreach (BlockMatrix m in Enum.GetValues<BlockMatrix>()) RbeMatrixFile.Add(BlockLayout.NameOf(m), weights.MatrixAt(m), null, matrices, tensors);
         foreach ((string name, float[] values) in weights.Vectors.Named.OrderBy(v => IsNorm(v.Name))) tensors.Add(RbeTensor.From(NameOf(name), values));
-        RbeContainerWriter.Write(stream, new JsonObject { ["kind"] = Kind, ["config"] = ModelFile.Describe(config), ["matrices"] = matrices }, tensors, ModelFile.Features(config));
+        RbeContainerWriter.Write(stream, new JsonObject { ["kind"] = Kind, ["config"] = ModelFile.Describe(config), ["matrices"] = matrices },
+            tensors, ModelFile.Features(config));
     }
 
     /// <summary>Reads a block from a stream, exactly its own bytes, and checks every checksum.</summary>
@@ -36,7 +40,11 @@ public static class BlockFile
     {
         using RbeContainer file = RbeContainer.Open(stream, name);
         JsonFields metadata = new(name, "metadata", file.Metadata);
-        if (metadata.Text("kind") is var kind && kind != Kind) throw new RbeFileException(name, $"holds \"{kind}\", a block (\"{Kind}\") is needed. Give what BlockFile wrote.");
+        if (metadata.Text("kind") is var kind && kind != Kind)
+        {
+            throw new RbeFileException(name, $"holds \"{kind}\", a block (\"{Kind}\") is needed. Give what BlockFile wrote.");
+        }
+
         TransformerConfig config = ModelFile.ReadConfig(metadata.Object("config"));
         HashSet<string> read = [];
         Dictionary<string, RbeMatrix> matrices = RbeMatrixFile.ReadAll(file, metadata, read, new RbeLoadOptions { Map = false });

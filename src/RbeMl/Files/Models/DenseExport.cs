@@ -44,7 +44,9 @@ internal static class DenseExport
         bool single = output.EndsWith(Extension, StringComparison.OrdinalIgnoreCase);
         return kind switch
         {
-            RbeMatrixSet.Kind when !single => throw new InvalidSettingException("output", output, $"{path} is a set of matrices, which is written as one file: give a name that ends in {Extension}."),
+            RbeMatrixSet.Kind when !single =>
+                throw new InvalidSettingException("output", output,
+                    $"{path} is a set of matrices, which is written as one file: give a name that ends in {Extension}."),
             RbeMatrixSet.Kind => WriteSet(file, output, element, cancel),
             _ => WriteModel(file, output, single, element, cancel), // its reader names other kinds
         };
@@ -58,7 +60,9 @@ internal static class DenseExport
         bool kept = !single && tokenizer is Gpt2Tokenizer or BytePairTokenizer && CanWrite(tokenizer, ref problem);
         if (single) WriteFile(output, sources, cancel);
         else Gpt2Directory.Save(output, weights, kept ? tokenizer : null, element, cancel);
-        return new DenseExportResult(ModelFile.Kind, sources.Count, sources.Sum(s => s.ByteLength), kept, kept || tokenizer is null ? null : Describe(tokenizer)) { TokenizerProblem = problem };
+        return new DenseExportResult(ModelFile.Kind, sources.Count, sources.Sum(s => s.ByteLength), kept, kept || tokenizer is null ? null
+            : Describe(tokenizer))
+        { TokenizerProblem = problem };
     }
 
     // Two tokens of the same bytes have no place in the files, and are no reason to keep the weights back.
@@ -98,7 +102,8 @@ internal static class DenseExport
         {
             if (!SafetensorsElements.TryParse(dense.Type, out SafetensorsElement type))
             {
-                throw new RbeFileException(file.Path, $"its dense tensor \"{dense.Name}\" has type {dense.Type}, which safetensors files do not have. Read it with RbeMatrixSet.CopyDense.");
+                throw new RbeFileException(file.Path,
+                    $"its dense tensor \"{dense.Name}\" has type {dense.Type}, which safetensors files do not have. Read it with RbeMatrixSet.CopyDense.");
             }
 
             sources.Add(SafetensorsSource.From(dense.Name, type, [.. dense.Shape], sink => set.ReadDense(dense.Name, sink)));

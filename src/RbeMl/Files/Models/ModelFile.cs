@@ -31,7 +31,8 @@ public static partial class ModelFile
     /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
     /// <exception cref="InvalidSettingException">The tokenizer is not of this library, or a report is of no matrix.</exception>
     /// <exception cref="ShapeMismatchException">A report is of a matrix with another number of tiles.</exception>
-    public static void Save(string path, TransformerModel<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null, RunMark? run = null)
+    public static void Save(string path, TransformerModel<float> model, ITokenizer? tokenizer = null,
+        IReadOnlyDictionary<string, CompressionReport>? reports = null, RunMark? run = null)
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(model, tokenizer, reports);
         run?.AddTo(metadata);
@@ -45,9 +46,11 @@ public static partial class ModelFile
     /// <param name="reports">What compression measured, by matrix name, to travel along for <see cref="RbeInspection"/>; null for none.</param>
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite; nothing is written.</exception>
-    /// <exception cref="InvalidSettingException">The tokenizer is not of this library, a report is of no matrix, or LayerNorms cannot be stored as the configuration says.</exception>
+    /// <exception cref="InvalidSettingException">The tokenizer is not of this library, a report is of no matrix, or LayerNorms cannot be
+    /// stored as the configuration says.</exception>
     /// <exception cref="ShapeMismatchException">A weight does not fit the configuration, or a report is of a matrix with another number of tiles.</exception>
-    public static void Save(string path, TransformerWeights weights, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null)
+    public static void Save(string path, TransformerWeights weights, ITokenizer? tokenizer = null,
+        IReadOnlyDictionary<string, CompressionReport>? reports = null)
     {
         ArgumentNullException.ThrowIfNull(weights);
         CheckFinite(weights);
@@ -58,7 +61,8 @@ public static partial class ModelFile
 
     /// <summary>Writes a model's file to a stream, which need not be able to seek and stays open; its own errors pass through.</summary>
     /// <inheritdoc cref="Save(string, TransformerModel{float}, ITokenizer?, IReadOnlyDictionary{string, CompressionReport}?, RunMark?)"/>
-    public static void Save(Stream stream, TransformerModel<float> model, ITokenizer? tokenizer = null, IReadOnlyDictionary<string, CompressionReport>? reports = null, RunMark? run = null)
+    public static void Save(Stream stream, TransformerModel<float> model, ITokenizer? tokenizer = null,
+        IReadOnlyDictionary<string, CompressionReport>? reports = null, RunMark? run = null)
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(model, tokenizer, reports);
         run?.AddTo(metadata);
@@ -115,7 +119,8 @@ public static partial class ModelFile
     }
 
     /// <summary>Metadata and tensors of a model's file. Its vectors are read where they lie when the file is written.</summary>
-    internal static (JsonObject Metadata, List<RbeTensor> Tensors) Content(TransformerModel<float> model, ITokenizer? tokenizer, IReadOnlyDictionary<string, CompressionReport>? reports)
+    internal static (JsonObject Metadata, List<RbeTensor> Tensors) Content(TransformerModel<float> model, ITokenizer? tokenizer,
+        IReadOnlyDictionary<string, CompressionReport>? reports)
     {
         ArgumentNullException.ThrowIfNull(model);
         CheckFinite(model.Parameters);
@@ -124,7 +129,8 @@ public static partial class ModelFile
     }
 
     private static (JsonObject Metadata, List<RbeTensor> Tensors) Content(
-        TransformerConfig config, ModelTokens tokens, IEnumerable<(string Name, RbeMatrix Matrix)> matrices, IEnumerable<RbeTensor> vectors, ITokenizer? tokenizer, IReadOnlyDictionary<string, CompressionReport>? reports)
+        TransformerConfig config, ModelTokens tokens, IEnumerable<(string Name, RbeMatrix Matrix)> matrices, IEnumerable<RbeTensor> vectors,
+        ITokenizer? tokenizer, IReadOnlyDictionary<string, CompressionReport>? reports)
     {
         JsonArray entries = [];
         List<RbeTensor> tensors = [];
@@ -134,7 +140,12 @@ public static partial class ModelFile
             RbeMatrixFile.Add(name, matrix, unused.Remove(name) ? reports![name] : null, entries, tensors);
         }
 
-        if (unused.Count > 0) throw new InvalidSettingException("reports", unused.First(), "the model has no matrix of that name. Give reports by the names of TransformerModel.Matrices.");
+        if (unused.Count > 0)
+        {
+            throw new InvalidSettingException("reports", unused.First(),
+                "the model has no matrix of that name. Give reports by the names of TransformerModel.Matrices.");
+        }
+
         tensors.AddRange(vectors);
         JsonObject metadata = new() { ["kind"] = Kind, ["config"] = Describe(config), ["matrices"] = entries };
         if (tokenizer is not null) metadata["tokenizer"] = TokenizerJson.Save(tokenizer);
@@ -152,7 +163,11 @@ public static partial class ModelFile
     private static void RequireKind(RbeContainer file)
     {
         string kind = new JsonFields(file.Path, "metadata", file.Metadata).Text("kind");
-        if (kind != Kind) throw new RbeFileException(file.Path, $"holds \"{kind}\", a model (\"{Kind}\") is needed. Give a file that finetune, or compress of a model's folder, wrote.");
+        if (kind != Kind)
+        {
+            throw new RbeFileException(file.Path,
+                $"holds \"{kind}\", a model (\"{Kind}\") is needed. Give a file that finetune, or compress of a model's folder, wrote.");
+        }
     }
 
     internal static void CheckFinite(ParameterVector<float> parameters)
@@ -162,7 +177,12 @@ public static partial class ModelFile
         {
             ReadOnlySpan<float> values = parameters.Of(slice);
             int bad = FiniteSearch.IndexOfNonFinite(values);
-            if (bad >= 0) throw new NonFiniteException(slice.Name, FormattableString.Invariant($"value {values[bad]} at element {bad}. The training diverged: lower the learning rate; the file stays as it was."));
+            if (bad >= 0)
+            {
+                throw new NonFiniteException(slice.Name,
+                    FormattableString.Invariant(
+                    $"value {values[bad]} at element {bad}. The training diverged: lower the learning rate; the file stays as it was."));
+            }
         }
     }
 
@@ -176,7 +196,8 @@ public static partial class ModelFile
 
     /// <summary>What a reader must know to compute a model rightly.</summary>
     internal static uint Features(TransformerConfig config) =>
-        (config.HasUsualAttentionScale ? 0 : RbeContainerWriter.AttentionScaleFeature) | (config.Order == BlockOrder.PreNorm ? 0 : RbeContainerWriter.BlockOrderFeature);
+        (config.HasUsualAttentionScale ? 0 : RbeContainerWriter.AttentionScaleFeature) | (config.Order == BlockOrder.PreNorm ? 0
+            : RbeContainerWriter.BlockOrderFeature);
 
     // Keys that came later are there only where they say something.
     internal static JsonObject Describe(TransformerConfig config)

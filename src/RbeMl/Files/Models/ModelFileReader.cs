@@ -62,7 +62,8 @@ public static partial class ModelFile
         new ModelTokens { EndTokens = metadata.OptionalIds(EndTokensKey, vocabulary, MostEndTokens) }.With(tokenizer, vocabulary);
 
     /// <summary>The weights, each value read once; <paramref name="read"/> takes the names of the tensors, and no other may be left.</summary>
-    private static (TransformerWeights Weights, ITokenizer? Tokenizer, string? TokenizerProblem) ReadWeights(RbeContainer file, RbeLoadOptions options, HashSet<string> read)
+    private static (TransformerWeights Weights, ITokenizer? Tokenizer, string? TokenizerProblem) ReadWeights(RbeContainer file,
+        RbeLoadOptions options, HashSet<string> read)
     {
         JsonFields metadata = new(file.Path, "metadata", file.Metadata);
         TransformerConfig config = ReadConfig(metadata.Object("config"));
@@ -72,7 +73,9 @@ public static partial class ModelFile
         for (int l = 0; l < blocks.Length; l++)
         {
             string name = $"blocks.{l}.";
-            blocks[l] = RbeMatrixFile.TakeBlock(file, matrices, name, config) with { Vectors = BlockVectors.Read(config, config.LayerNorm, (part, length) => Values(name + part, length)) };
+            blocks[l] = RbeMatrixFile.TakeBlock(file, matrices, name, config)
+                with
+            { Vectors = BlockVectors.Read(config, config.LayerNorm, (part, length) => Values(name + part, length)) };
         }
 
         int terms = NormTerms.Count(config.LayerNorm, config.Width);

@@ -26,7 +26,8 @@ public static class ModelSource
         }
 
         string? folder = Path.GetDirectoryName(Path.GetFullPath(path));
-        bool part = File.Exists(path) && (path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) || path.EndsWith(".json", StringComparison.OrdinalIgnoreCase));
+        bool part = File.Exists(path)
+            && (path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) || path.EndsWith(".json", StringComparison.OrdinalIgnoreCase));
         if (part) throw new RbeFileException(path, $"is one file of a Hugging Face model. Give its folder, {folder}.");
         return ModelFile.Load(path);
     }
@@ -47,7 +48,8 @@ public static class ModelSource
         ArgumentException.ThrowIfNullOrEmpty(path);
         if (InFolder(path) is { } file) return file;
         if (!Directory.Exists(path)) return path;
-        string what = File.Exists(Path.Combine(path, Gpt2ConfigJson.FileName)) ? "is the folder of a Hugging Face model, whose weights are dense; a .rbe file is needed. Compress it first."
+        string what = File.Exists(Path.Combine(path, Gpt2ConfigJson.FileName))
+            ? "is the folder of a Hugging Face model, whose weights are dense; a .rbe file is needed. Compress it first."
             : ForeignFolder.Describe(path) ?? $"is a folder without a {FileName}, a .rbe file is needed. Give one, or the folder that finetune wrote.";
         throw new RbeFileException(path, what);
     }

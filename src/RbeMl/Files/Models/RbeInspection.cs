@@ -92,12 +92,18 @@ internal sealed record RbeInspection
                 TokenizerProblem = ModelFile.ReadTokenizer(metadata).Problem,
                 Matrices = ReadMatrices(file, metadata, cancel),
             },
-            RbeMatrixSet.Kind => found with { Matrices = ReadMatrices(file, metadata, cancel), DenseTensors = [.. metadata.Objects("dense").Select(entry => RbeDenseInfo.Read(file, entry).Info)] },
+            RbeMatrixSet.Kind =>
+                found with
+                {
+                    Matrices = ReadMatrices(file, metadata, cancel),
+                    DenseTensors = [.. metadata.Objects("dense").Select(entry => RbeDenseInfo.Read(file, entry).Info)]
+                },
             _ => found,
         };
     }
 
-    private static RbeMatrixInspection[] ReadMatrices(RbeContainer file, JsonFields metadata, CancellationToken cancel) => [.. metadata.Objects("matrices").Select(fields =>
+    private static RbeMatrixInspection[] ReadMatrices(RbeContainer file, JsonFields metadata, CancellationToken cancel) =>
+        [.. metadata.Objects("matrices").Select(fields =>
     {
         cancel.ThrowIfCancellationRequested();
         (string name, RbeMatrix matrix) = RbeMatrixFile.Read(file, fields, new HashSet<string>(), new RbeLoadOptions { Verify = false });

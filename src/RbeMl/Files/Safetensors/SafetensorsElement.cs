@@ -1,6 +1,9 @@
 namespace RbeMl.Files;
 
-/// <summary>Element type of a safetensors tensor. The float readers know <see cref="F32"/>, <see cref="F16"/> and <see cref="BF16"/>; the others can be copied.</summary>
+/// <summary>
+/// Element type of a safetensors tensor. The float readers know <see cref="F32"/>, <see cref="F16"/> and <see cref="BF16"/>; the others can
+/// be copied.
+/// </summary>
 public enum SafetensorsElement
 {
     /// <summary>Truth value, a byte each.</summary>

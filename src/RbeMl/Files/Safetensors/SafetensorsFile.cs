@@ -70,7 +70,8 @@ internal sealed class SafetensorsFile : IDisposable
     /// <summary>The entry of a tensor.</summary>
     /// <exception cref="RbeFileException">There is none of that name.</exception>
     public SafetensorsTensor Find(string name) =>
-        _byName.TryGetValue(name, out SafetensorsTensor? tensor) ? tensor : throw new RbeFileException(Path, $"holds no tensor \"{name}\". Ask for one of its {Amount.Of(Tensors.Count, "tensor")}.");
+        _byName.TryGetValue(name, out SafetensorsTensor? tensor) ? tensor
+            : throw new RbeFileException(Path, $"holds no tensor \"{name}\". Ask for one of its {Amount.Of(Tensors.Count, "tensor")}.");
 
     /// <summary>Reads an F32, F16 or BF16 tensor as floats, exactly. NaN and infinity come through as they are.</summary>
     /// <param name="name">Its name.</param>
@@ -80,12 +81,19 @@ internal sealed class SafetensorsFile : IDisposable
     public unsafe void Read(string name, Span<float> destination)
     {
         SafetensorsTensor tensor = RequireFloats(Find(name));
-        if (destination.Length != tensor.Count) throw new ShapeMismatchException($"destination of tensor \"{name}\"", $"{tensor.Count} values", $"{destination.Length}", "Pass room for the whole tensor.");
+        if (destination.Length != tensor.Count)
+        {
+            throw new ShapeMismatchException($"destination of tensor \"{name}\"", $"{tensor.Count} values", $"{destination.Length}",
+                "Pass room for the whole tensor.");
+        }
+
         int count = destination.Length, size = SafetensorsElements.Bits(tensor.Element) / 8;
         fixed (float* pinned = destination)
         {
             nint address = (nint)pinned;
-            Stream(tensor, size, (start, part) => HalfPrecision.Widen(tensor.Element, part, new Span<float>((float*)address, count).Slice((int)(start / size), part.Length / size)));
+            Stream(tensor, size,
+                (start, part) =>
+                HalfPrecision.Widen(tensor.Element, part, new Span<float>((float*)address, count).Slice((int)(start / size), part.Length / size)));
         }
     }
 
@@ -95,7 +103,12 @@ internal sealed class SafetensorsFile : IDisposable
     public float[] ReadFloats(string name)
     {
         SafetensorsTensor tensor = RequireFloats(Find(name));
-        if (tensor.Count > Array.MaxLength) throw new RbeFileException(Path, $"tensor \"{name}\" has {tensor.Count} elements, more than an array's {Array.MaxLength}. Stream its bytes with CopyTo.");
+        if (tensor.Count > Array.MaxLength)
+        {
+            throw new RbeFileException(Path,
+                $"tensor \"{name}\" has {tensor.Count} elements, more than an array's {Array.MaxLength}. Stream its bytes with CopyTo.");
+        }
+
         float[] values = GC.AllocateUninitializedArray<float>((int)tensor.Count);
         Read(name, values);
         return values;
@@ -120,7 +133,8 @@ internal sealed class SafetensorsFile : IDisposable
 
     internal SafetensorsTensor RequireFloats(SafetensorsTensor tensor) => SafetensorsElements.IsFloat(tensor.Element)
         ? tensor
-        : throw new RbeFileException(Path, $"tensor \"{tensor.Name}\" is {tensor.Describe()}; F32, F16 and BF16 can be read as floats. Convert it to one of them.");
+        : throw new RbeFileException(Path,
+            $"tensor \"{tensor.Name}\" is {tensor.Describe()}; F32, F16 and BF16 can be read as floats. Convert it to one of them.");
 
     /// <summary>Gives all bytes of a tensor in parts of whole units (elements, rows); a part is at most 16 MB, or one unit.</summary>
     internal void Stream(SafetensorsTensor tensor, int unit, TensorPart use)

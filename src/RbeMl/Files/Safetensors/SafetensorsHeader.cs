@@ -23,11 +23,24 @@ internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Met
     {
         long fileLength = RandomAccess.GetLength(handle);
         Span<byte> preface = stackalloc byte[PrefaceLength];
-        if (fileLength < PrefaceLength) throw Foreign(path, handle) ?? Damaged(path, $"it has {Amount.Of(fileLength, "byte")}, a safetensors file has at least {PrefaceLength}");
+        if (fileLength < PrefaceLength)
+        {
+            throw Foreign(path, handle) ?? Damaged(path, $"it has {Amount.Of(fileLength, "byte")}, a safetensors file has at least {PrefaceLength}");
+        }
+
         Fill(path, handle, preface, 0);
         ulong length = BinaryPrimitives.ReadUInt64LittleEndian(preface);
-        if (length > Limit) throw Foreign(path, handle) ?? Damaged(path, $"its header claims {length} bytes, more than {Limit}, the most that is read, or it is no safetensors file");
-        if ((long)length > fileLength - PrefaceLength) throw Foreign(path, handle) ?? Damaged(path, $"its header claims {length} bytes, but only {fileLength - PrefaceLength} follow");
+        if (length > Limit)
+        {
+            throw Foreign(path, handle)
+                ?? Damaged(path, $"its header claims {length} bytes, more than {Limit}, the most that is read, or it is no safetensors file");
+        }
+
+        if ((long)length > fileLength - PrefaceLength)
+        {
+            throw Foreign(path, handle) ?? Damaged(path, $"its header claims {length} bytes, but only {fileLength - PrefaceLength} follow");
+        }
+
         byte[] json = new byte[(int)length];
         Fill(path, handle, json, PrefaceLength);
         try
@@ -42,7 +55,8 @@ internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Met
         }
     }
 
-    private static RbeFileException? Foreign(string path, SafeFileHandle handle) => ForeignFile.DescribeSafetensors(handle) is { } problem ? new RbeFileException(path, problem) : null;
+    private static RbeFileException? Foreign(string path, SafeFileHandle handle) => ForeignFile.DescribeSafetensors(handle) is { } problem
+        ? new RbeFileException(path, problem) : null;
 
     internal static RbeFileException Damaged(string path, string what) => new(path, $"is damaged: {what}. Copy it again or write it anew.");
 
@@ -61,12 +75,17 @@ internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Met
         long end = dataStart;
         foreach (SafetensorsTensor tensor in ordered)
         {
-            if (tensor.Offset < end) throw Damaged(path, $"tensor \"{tensor.Name}\" starts at byte {tensor.Offset}, within the one before it, which ends at {end}");
+            if (tensor.Offset < end)
+            {
+                throw Damaged(path, $"tensor \"{tensor.Name}\" starts at byte {tensor.Offset}, within the one before it, which ends at {end}");
+            }
+
             if (tensor.Offset > end) throw Damaged(path, $"bytes {end} .. {tensor.Offset - 1} before tensor \"{tensor.Name}\" belong to no tensor");
             end += tensor.ByteLength;
         }
 
-        return end == fileLength ? new SafetensorsHeader(metadata, ordered) : throw Damaged(path, $"it has {Amount.Of(fileLength, "byte")}, its tensors end at {end}");
+        return end == fileLength ? new SafetensorsHeader(metadata, ordered)
+            : throw Damaged(path, $"it has {Amount.Of(fileLength, "byte")}, its tensors end at {end}");
     }
 
     private static void ReadMetadata(string path, JsonElement value, Dictionary<string, string> metadata)
@@ -85,10 +104,18 @@ internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Met
         if (name.Length == 0) throw Damaged(path, "one of its tensors has no name");
         if (entry.ValueKind != JsonValueKind.Object) throw Damaged(path, $"tensor \"{name}\" is described by no object");
         string? type = entry.TryGetProperty("dtype", out JsonElement dtype) && dtype.ValueKind == JsonValueKind.String ? dtype.GetString() : null;
-        if (!SafetensorsElements.TryParse(type, out SafetensorsElement element)) throw Damaged(path, $"tensor \"{name}\" has {(type is null ? "no dtype" : $"the unknown dtype \"{type}\"")}");
+        if (!SafetensorsElements.TryParse(type, out SafetensorsElement element))
+        {
+            throw Damaged(path, $"tensor \"{name}\" has {(type is null ? "no dtype" : $"the unknown dtype \"{type}\"")}");
+        }
+
         long[] shape = Numbers(path, name, entry, "shape", MostSides), range = Numbers(path, name, entry, "data_offsets", 2);
         if (range.Length != 2 || range[0] > range[1]) throw Damaged(path, $"tensor \"{name}\" has no data_offsets of a start and an end");
-        if (range[1] > fileLength - dataStart) throw Damaged(path, $"tensor \"{name}\" ends at byte {range[1]} of the data, which are {Amount.Of(fileLength - dataStart, "byte")}");
+        if (range[1] > fileLength - dataStart)
+        {
+            throw Damaged(path, $"tensor \"{name}\" ends at byte {range[1]} of the data, which are {Amount.Of(fileLength - dataStart, "byte")}");
+        }
+
         SafetensorsTensor tensor = new(name, element, shape, dataStart + range[0], range[1] - range[0]);
         return SafetensorsElements.ByteLength(element, shape) == tensor.ByteLength
             ? tensor
@@ -97,12 +124,20 @@ internal sealed record SafetensorsHeader(IReadOnlyDictionary<string, string> Met
 
     private static long[] Numbers(string path, string name, JsonElement entry, string key, int most)
     {
-        if (!entry.TryGetProperty(key, out JsonElement list) || list.ValueKind != JsonValueKind.Array || list.GetArrayLength() > most) throw Damaged(path, $"tensor \"{name}\" has no {key} of up to {most} numbers");
+        if (!entry.TryGetProperty(key, out JsonElement list) || list.ValueKind != JsonValueKind.Array || list.GetArrayLength() > most)
+        {
+            throw Damaged(path, $"tensor \"{name}\" has no {key} of up to {most} numbers");
+        }
+
         long[] numbers = new long[list.GetArrayLength()];
         int count = 0;
         foreach (JsonElement item in list.EnumerateArray())
         {
-            if (item.ValueKind != JsonValueKind.Number || !item.TryGetInt64(out long number) || number < 0) throw Damaged(path, $"tensor \"{name}\": {key}[{count}] is no whole number from 0 to 2^63 - 1");
+            if (item.ValueKind != JsonValueKind.Number || !item.TryGetInt64(out long number) || number < 0)
+            {
+                throw Damaged(path, $"tensor \"{name}\": {key}[{count}] is no whole number from 0 to 2^63 - 1");
+            }
+
             numbers[count++] = number;
         }
 

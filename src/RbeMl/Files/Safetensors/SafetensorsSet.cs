@@ -49,11 +49,13 @@ internal sealed class SafetensorsSet : IDisposable
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         string file = Directory.Exists(path) ? Choose(path) : path;
-        return file.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? OpenIndex(file, mayBeShared) : new SafetensorsSet(file, [SafetensorsFile.Open(file)]);
+        return file.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? OpenIndex(file, mayBeShared)
+            : new SafetensorsSet(file, [SafetensorsFile.Open(file)]);
     }
 
     /// <summary>Names that were left out of a file since their tensor is there under another: the name, and that other.</summary>
-    internal IEnumerable<KeyValuePair<string, string>> Aliases => _files.SelectMany(f => f.Metadata).Where(entry => !Contains(entry.Key) && Contains(entry.Value));
+    internal IEnumerable<KeyValuePair<string, string>> Aliases =>
+        _files.SelectMany(f => f.Metadata).Where(entry => !Contains(entry.Key) && Contains(entry.Value));
 
     /// <summary>Whether there is a tensor of that name.</summary>
     public bool Contains(string name) => _fileOf.ContainsKey(name);
@@ -61,7 +63,8 @@ internal sealed class SafetensorsSet : IDisposable
     /// <summary>The file that holds a tensor.</summary>
     /// <exception cref="RbeFileException">None does.</exception>
     public SafetensorsFile FileOf(string name) =>
-        _fileOf.TryGetValue(name, out SafetensorsFile? file) ? file : throw new RbeFileException(Path, $"holds no tensor \"{name}\". Ask for one of its {Amount.Of(Tensors.Count, "tensor")}.");
+        _fileOf.TryGetValue(name, out SafetensorsFile? file) ? file
+            : throw new RbeFileException(Path, $"holds no tensor \"{name}\". Ask for one of its {Amount.Of(Tensors.Count, "tensor")}.");
 
     /// <summary>The entry of a tensor.</summary>
     /// <exception cref="RbeFileException">There is none of that name.</exception>
@@ -84,18 +87,25 @@ internal sealed class SafetensorsSet : IDisposable
         string single = System.IO.Path.Combine(folder, SingleName), index = System.IO.Path.Combine(folder, IndexName);
         if (File.Exists(single)) return single;
         if (File.Exists(index)) return index;
-        throw new RbeFileException(folder, $"holds neither {SingleName} nor {IndexName}{(ForeignFolder.Describe(folder) is { } found ? $"; it {found}" : $". Give {ForeignFolder.Needed}.")}");
+        throw new RbeFileException(folder,
+            $"holds neither {SingleName} nor {IndexName}{(ForeignFolder.Describe(folder) is { } found ? $"; it {found}" : $". Give {ForeignFolder.Needed}.")}");
     }
 
     private static SafetensorsSet OpenIndex(string path, Func<string, bool> mayBeShared)
     {
         JsonElement root = JsonFile.Object(path, "an index of safetensors files", IndexLimit);
-        if (!root.TryGetProperty("weight_map", out JsonElement map) || map.ValueKind != JsonValueKind.Object) throw new RbeFileException(path, "has no weight_map of tensors and their files, so it is no index of a model's files. Give the model's folder or a .safetensors file.");
+        if (!root.TryGetProperty("weight_map", out JsonElement map) || map.ValueKind != JsonValueKind.Object)
+        {
+            throw new RbeFileException(path,
+                "has no weight_map of tensors and their files, so it is no index of a model's files. Give the model's folder or a .safetensors file.");
+        }
+
         Dictionary<string, string> wanted = new(StringComparer.Ordinal);
         foreach (JsonProperty entry in map.EnumerateObject())
         {
             string? name = entry.Value.ValueKind == JsonValueKind.String ? entry.Value.GetString() : null;
-            wanted.Add(entry.Name, IsPlainName(name) ? name! : throw new RbeFileException(path, $"its weight_map gives tensor \"{entry.Name}\" no plain file name of its own folder. Write it again."));
+            wanted.Add(entry.Name, IsPlainName(name) ? name!
+                : throw new RbeFileException(path, $"its weight_map gives tensor \"{entry.Name}\" no plain file name of its own folder. Write it again."));
         }
 
         string folder = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
@@ -125,15 +135,28 @@ internal sealed class SafetensorsSet : IDisposable
     {
         foreach ((string tensor, string file) in wanted)
         {
-            if (!files[file].Contains(tensor) && !mayBeShared(tensor)) throw new RbeFileException(path, $"places tensor \"{tensor}\" in {file}, which does not hold it. Files and index are of different models; copy them again.");
+            if (!files[file].Contains(tensor) && !mayBeShared(tensor))
+            {
+                throw new RbeFileException(path,
+                    $"places tensor \"{tensor}\" in {file}, which does not hold it. Files and index are of different models; copy them again.");
+            }
         }
 
         foreach ((string name, SafetensorsFile file) in files)
         {
             foreach (SafetensorsTensor tensor in file.Tensors)
             {
-                if (!wanted.TryGetValue(tensor.Name, out string? home)) throw new RbeFileException(path, $"does not list tensor \"{tensor.Name}\" of {name}. Files and index are of different models; copy them again.");
-                if (home != name) throw new RbeFileException(path, $"tensor \"{tensor.Name}\" is in two files, {home} and {name}. Files and index are of different models; copy them again.");
+                if (!wanted.TryGetValue(tensor.Name, out string? home))
+                {
+                    throw new RbeFileException(path,
+                        $"does not list tensor \"{tensor.Name}\" of {name}. Files and index are of different models; copy them again.");
+                }
+
+                if (home != name)
+                {
+                    throw new RbeFileException(path,
+                        $"tensor \"{tensor.Name}\" is in two files, {home} and {name}. Files and index are of different models; copy them again.");
+                }
             }
         }
     }

@@ -19,7 +19,9 @@ internal sealed class SafetensorsSource
             if (side < 0) throw new ShapeMismatchException(name, "sides of 0 or more", $"{side}", "Give the true shape.");
         }
 
-        ByteLength = SafetensorsElements.ByteLength(element, shape) ?? throw new ShapeMismatchException(name, "less than 2^63 bytes", $"[{string.Join(", ", shape.Select(side => $"{side}"))}]", "Give the true shape.");
+        ByteLength = SafetensorsElements.ByteLength(element, shape)
+            ?? throw new ShapeMismatchException(name, "less than 2^63 bytes", $"[{string.Join(", ", shape.Select(side => $"{side}"))}]",
+            "Give the true shape.");
         Name = name;
         Element = element;
         Read = read;
@@ -91,7 +93,11 @@ internal sealed class SafetensorsSource
     private static void RequireCount(SafetensorsSource source, long count)
     {
         long expected = (long)((Int128)source.ByteLength * 8 / SafetensorsElements.Bits(source.Element));
-        if (expected != count) throw new ShapeMismatchException(source.Name, $"[{string.Join(", ", source._shape)}] = {expected} elements", $"{count}", "Give the shape of the values.");
+        if (expected != count)
+        {
+            throw new ShapeMismatchException(source.Name,
+                $"[{string.Join(", ", source._shape)}] = {expected} elements", $"{count}", "Give the shape of the values.");
+        }
     }
 
     private static void Emit(string name, SafetensorsElement element, float[] values, BytesSink sink)
@@ -109,7 +115,13 @@ internal sealed class SafetensorsSource
 
             Span<byte> bytes = narrow.AsSpan(0, part.Length * size);
             int bad = HalfPrecision.Narrow(element, part, bytes);
-            if (bad >= 0) throw new NonFiniteException(name, FormattableString.Invariant($"value {part[bad]} at element {start + bad} is beyond the range of {SafetensorsElements.Name(element)}. Write the tensor as F32."));
+            if (bad >= 0)
+            {
+                throw new NonFiniteException(name,
+                    FormattableString.Invariant(
+                    $"value {part[bad]} at element {start + bad} is beyond the range of {SafetensorsElements.Name(element)}. Write the tensor as F32."));
+            }
+
             sink(bytes);
         }
     }

@@ -26,9 +26,16 @@ internal static class SafetensorsWriter
         string path, IEnumerable<SafetensorsSource> tensors, IReadOnlyDictionary<string, string>? metadata = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(tensors);
-        SafetensorsSource[] ordered = [.. Items.Checked([.. tensors], nameof(tensors)).OrderByDescending(t => SafetensorsElements.Bits(t.Element)).ThenBy(t => t.Name, StringComparer.Ordinal)];
+        SafetensorsSource[] ordered =
+            [.. Items.Checked([.. tensors], nameof(tensors)).OrderByDescending(t => SafetensorsElements.Bits(t.Element))
+                .ThenBy(t => t.Name, StringComparer.Ordinal)];
         byte[] header = Header(ordered, metadata);
-        if (header.Length > SafetensorsHeader.Limit) throw new RbeFileException(path, $"its header would be {Amount.Of(header.Length, "byte")}, more than {SafetensorsHeader.Limit}. Write fewer tensors to a file.");
+        if (header.Length > SafetensorsHeader.Limit)
+        {
+            throw new RbeFileException(path,
+                $"its header would be {Amount.Of(header.Length, "byte")}, more than {SafetensorsHeader.Limit}. Write fewer tensors to a file.");
+        }
+
         AtomicFile.Write(path, stream =>
         {
             Span<byte> preface = stackalloc byte[SafetensorsHeader.PrefaceLength];
@@ -45,7 +52,11 @@ internal static class SafetensorsWriter
                     stream.Write(part);
                     written += part.Length;
                 });
-                if (written != tensor.ByteLength) throw new ShapeMismatchException(tensor.Name, $"{Amount.Of(tensor.ByteLength, "byte")}", $"{written}", "The tensor's source must give all of its bytes.");
+                if (written != tensor.ByteLength)
+                {
+                    throw new ShapeMismatchException(tensor.Name, $"{Amount.Of(tensor.ByteLength, "byte")}", $"{written}",
+                        "The tensor's source must give all of its bytes.");
+                }
             }
         });
     }
@@ -59,7 +70,8 @@ internal static class SafetensorsWriter
             if (metadata is not null)
             {
                 json.WriteStartObject(SafetensorsHeader.MetadataName);
-                foreach ((string key, string value) in metadata.OrderBy(item => item.Key, StringComparer.Ordinal)) json.WriteString(Unicode(key), Unicode(value));
+                foreach ((string key, string value) in metadata.OrderBy(item => item.Key, StringComparer.Ordinal)) json.WriteString(Unicode(key),
+                    Unicode(value));
                 json.WriteEndObject();
             }
 
@@ -67,7 +79,11 @@ internal static class SafetensorsWriter
             HashSet<string> names = new(StringComparer.Ordinal) { SafetensorsHeader.MetadataName };
             foreach (SafetensorsSource tensor in tensors)
             {
-                if (!names.Add(tensor.Name)) throw new InvalidSettingException("tensor name", $"\"{tensor.Name}\"", $"give each its own, other than {SafetensorsHeader.MetadataName}.");
+                if (!names.Add(tensor.Name))
+                {
+                    throw new InvalidSettingException("tensor name", $"\"{tensor.Name}\"", $"give each its own, other than {SafetensorsHeader.MetadataName}.");
+                }
+
                 json.WriteStartObject(Unicode(tensor.Name));
                 json.WriteString("dtype", SafetensorsElements.Name(tensor.Element));
                 json.WriteStartArray("shape");
@@ -94,7 +110,11 @@ internal static class SafetensorsWriter
         for (int i = 0; i < text.Length; i++)
         {
             if (!char.IsSurrogate(text[i])) continue;
-            if (i + 1 == text.Length || !char.IsSurrogatePair(text[i], text[i + 1])) throw new InvalidSettingException("text of a header", $"\"{text}\"", "it holds half a surrogate pair; use Unicode text.");
+            if (i + 1 == text.Length || !char.IsSurrogatePair(text[i], text[i + 1]))
+            {
+                throw new InvalidSettingException("text of a header", $"\"{text}\"", "it holds half a surrogate pair; use Unicode text.");
+            }
+
             i++;
         }
 

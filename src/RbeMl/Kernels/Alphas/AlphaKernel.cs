@@ -32,8 +32,9 @@ internal static unsafe class AlphaKernel
     }
 
     /// <summary>
-    /// s += sum over <paramref name="count"/> tiles of A m, or of A' m when <paramref name="transposed"/>, A being the 12 x 12 matrix of a tile's eight alphas; bit for
-    /// bit what one tile after the other adds. Moments of a tile follow each other; alphas lie <paramref name="alphaStride"/> elements apart.
+    /// s += sum over <paramref name="count"/> tiles of A m, or of A' m when <paramref name="transposed"/>, A being the 12 x 12 matrix of a
+    /// tile's eight alphas; bit for bit what one tile after the other adds. Moments of a tile follow each other; alphas lie
+    /// <paramref name="alphaStride"/> elements apart.
     /// </summary>
     public static void MixTiles<T>(AlphaFactors<T> factors, T* alphas, long alphaStride, T* m, int count, bool transposed, T* s, int width)
         where T : unmanaged, IFloatingPointIeee754<T>
@@ -62,7 +63,8 @@ internal static unsafe class AlphaKernel
             {
                 for (int j = 0; j < count; j++)
                 {
-                    ReferenceAlpha.Gradient(factors, m + chunk * mStride + (long)j * BasisFunctions.FactorCount * width, s + chunk * sStride, gradient + j * BasisFunctions.Count, width);
+                    ReferenceAlpha.Gradient(factors, m + chunk * mStride + (long)j * BasisFunctions.FactorCount * width, s + chunk * sStride,
+                        gradient + j * BasisFunctions.Count, width);
                 }
             }
         }

@@ -15,7 +15,8 @@ internal static unsafe class AlphaKernelLanes
             new Span<float>(moments, BasisFunctions.FactorCount * width).Clear();
             AlphaFactorList functions = lists.Functions, distance = lists.Distance;
             SparseKernelRuns.Group<TLanes>(functions.Steps, functions.Steps + functions.Count, functions.Values, functions.Length, block, moments, width);
-            SparseKernelRuns.Group<TLanes>(distance.Steps, distance.Steps + distance.Count, distance.Values, distance.Length, block, moments + functions.Length * width, width);
+            SparseKernelRuns.Group<TLanes>(distance.Steps, distance.Steps + distance.Count, distance.Values, distance.Length, block,
+                moments + functions.Length * width, width);
             GC.KeepAlive(lists);
         }
     }
@@ -26,8 +27,10 @@ internal static unsafe class AlphaKernelLanes
             where TLanes : unmanaged, ILanes<TLanes>
         {
             AlphaFactorList functions = lists.Functions, distance = lists.Distance;
-            SparseKernelRunsTransposed.Group<TLanes>(functions.Steps, functions.Steps + functions.Count, functions.Values, functions.Length, moments, block, width);
-            SparseKernelRunsTransposed.Group<TLanes>(distance.Steps, distance.Steps + distance.Count, distance.Values, distance.Length, moments + functions.Length * width, block, width);
+            SparseKernelRunsTransposed.Group<TLanes>(functions.Steps, functions.Steps + functions.Count, functions.Values, functions.Length,
+                moments, block, width);
+            SparseKernelRunsTransposed.Group<TLanes>(distance.Steps, distance.Steps + distance.Count, distance.Values, distance.Length,
+                moments + functions.Length * width, block, width);
             GC.KeepAlive(lists);
         }
     }

@@ -7,14 +7,16 @@ namespace RbeMl.Kernels;
 /// <summary>The alphas of many tiles at once: sums stay in registers over the tiles of a row (mixing) or over the chunks (gradient).</summary>
 internal static unsafe class AlphaKernelTiles
 {
-    internal readonly struct MixWork(AlphaFactorLists lists, float* alphas, nint alphaStride, float* m, int count, bool transposed, float* s, int width) : ILaneWork
+    internal readonly struct MixWork(AlphaFactorLists lists, float* alphas, nint alphaStride, float* m, int count, bool transposed, float* s,
+        int width) : ILaneWork
     {
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes> => Mix<TLanes>(lists, alphas, alphaStride, m, count, transposed, s, width);
     }
 
-    // A's entries (row, column): (0, 0) alpha0, (0, 1) and (1, 0) alpha2, (0, 2) alpha3, (2, 0) alpha4, (0, 3) alpha5, (3, 0) alpha6, (2, 2) alpha7, and alpha1 with the
-    // signs of d down the rest of the diagonal. The signs are 1 or -1, so applying them to a sum before and after instead of to each term is exact.
+    // A's entries (row, column): (0, 0) alpha0, (0, 1) and (1, 0) alpha2, (0, 2) alpha3, (2, 0) alpha4, (0, 3) alpha5, (3, 0) alpha6, (2,
+    // 2) alpha7, and alpha1 with the signs of d down the rest of the diagonal. The signs are 1 or -1, so applying them to a sum before and
+    // after instead of to each term is exact.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Mix<TLanes>(AlphaFactorLists lists, float* alphas, nint alphaStride, float* m, int count, bool transposed, float* s, int width)
         where TLanes : unmanaged, ILanes<TLanes>
@@ -42,7 +44,8 @@ internal static unsafe class AlphaKernelTiles
             {
                 TLanes m0 = TLanes.Load(from), m1 = TLanes.Load(from + w), m2 = TLanes.Load(from + 2 * w), m3 = TLanes.Load(from + 3 * w);
                 TLanes a2 = TLanes.Set(a[2]), d = TLanes.Set(a[1]);
-                TLanes top = TLanes.Add(TLanes.Fma(TLanes.Set(a[0]), m0, TLanes.Multiply(a2, m1)), TLanes.Fma(TLanes.Set(a[row]), m2, TLanes.Multiply(TLanes.Set(a[row2]), m3)));
+                TLanes top = TLanes.Add(TLanes.Fma(TLanes.Set(a[0]), m0, TLanes.Multiply(a2, m1)),
+                    TLanes.Fma(TLanes.Set(a[row]), m2, TLanes.Multiply(TLanes.Set(a[row2]), m3)));
                 s0 = TLanes.Add(s0, top);
                 s1 = TLanes.Fma(a2, m0, s1);
                 s2 = TLanes.Fma(TLanes.Set(a[7]), m2, TLanes.Fma(TLanes.Set(a[column]), m0, s2));
@@ -74,14 +77,16 @@ internal static unsafe class AlphaKernelTiles
         GC.KeepAlive(lists);
     }
 
-    internal readonly struct GradientWork(AlphaFactorLists lists, float* m, nint mStride, float* s, nint sStride, int chunks, int count, float* gradient, int width) : ILaneWork
+    internal readonly struct GradientWork(AlphaFactorLists lists, float* m, nint mStride, float* s, nint sStride, int chunks, int count,
+        float* gradient, int width) : ILaneWork
     {
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes> => Gradient<TLanes>(lists, m, mStride, s, sStride, chunks, count, gradient, width);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Gradient<TLanes>(AlphaFactorLists lists, float* m, nint mStride, float* s, nint sStride, int chunks, int count, float* gradient, int width)
+    private static void Gradient<TLanes>(AlphaFactorLists lists, float* m, nint mStride, float* s, nint sStride, int chunks, int count,
+        float* gradient, int width)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         float* signs = lists.Signs;
@@ -117,7 +122,8 @@ internal static unsafe class AlphaKernelTiles
                 }
             }
 
-            TLanes even = TLanes.Fma(TLanes.Set(signs[2]), d2, TLanes.Multiply(TLanes.Set(signs[0]), d0)), odd = TLanes.Fma(TLanes.Set(signs[3]), d3, TLanes.Multiply(TLanes.Set(signs[1]), d1));
+            TLanes even = TLanes.Fma(TLanes.Set(signs[2]), d2, TLanes.Multiply(TLanes.Set(signs[0]), d0)),
+                odd = TLanes.Fma(TLanes.Set(signs[3]), d3, TLanes.Multiply(TLanes.Set(signs[1]), d1));
             even = TLanes.Fma(TLanes.Set(signs[6]), d6, TLanes.Fma(TLanes.Set(signs[4]), d4, even));
             odd = TLanes.Fma(TLanes.Set(signs[7]), d7, TLanes.Fma(TLanes.Set(signs[5]), d5, odd));
             gradient[0] += TLanes.Sum(g0);

@@ -43,7 +43,10 @@ internal static unsafe class VectorAlpha
         for (int f = 0; f < BasisFunctions.FactorCount; f++, factor += tile)
         {
             Vector256<float> scale = Vector256.Create(s[f]);
-            for (int u = 0; u < tile; u += Lanes) Vector256.FusedMultiplyAdd(scale, Vector256.Load(factor + u), Vector256.Load(coefficients + u)).Store(coefficients + u);
+            for (int u = 0; u < tile; u += Lanes)
+            {
+                Vector256.FusedMultiplyAdd(scale, Vector256.Load(factor + u), Vector256.Load(coefficients + u)).Store(coefficients + u);
+            }
         }
     }
 

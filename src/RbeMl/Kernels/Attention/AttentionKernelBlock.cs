@@ -85,7 +85,10 @@ internal unsafe struct AttentionKernelBlock
     /// <summary>The first lane that may see any of the block's keys from <paramref name="first"/>.</summary>
     internal readonly int FirstLane(in AttentionProblem<float> p, int first) => p.Causal ? Math.Clamp(Key + first - (int)Positions[0], 0, Lanes) : 0;
 
-    /// <summary>b and y of these point at the block. result[key][query] = sum over features of tile[feature][key] b[feature][query], where the query may see the key; undefined elsewhere.</summary>
+    /// <summary>
+    /// b and y of these point at the block. result[key][query] = sum over features of tile[feature][key] b[feature][query], where the query
+    /// may see the key; undefined elsewhere.
+    /// </summary>
     internal readonly void Product<TLanes>(in AttentionProblem<float> p, float* tile, float* b, float* result)
         where TLanes : unmanaged, ILanes<TLanes>
     {
@@ -107,7 +110,10 @@ internal unsafe struct AttentionKernelBlock
         }
     }
 
-    /// <summary>y[feature][key] += sum over queries of a[feature][query] x[query][key], x being <c>[lanes][keys]</c> and zero where the key is hidden.</summary>
+    /// <summary>
+    /// y[feature][key] += sum over queries of a[feature][query] x[query][key], x being <c>[lanes][keys]</c> and zero where the key is
+    /// hidden.
+    /// </summary>
     internal readonly void SumOverQueries<TLanes>(in AttentionProblem<float> p, float* a, float* x, int keys, float* y)
         where TLanes : unmanaged, ILanes<TLanes>
     {

@@ -67,7 +67,8 @@ internal static unsafe class AttentionKernelForward
 
     // Replaces the scores by exp(score - maximum so far), with dropout; updates maximum and sum; rescale = exp(old maximum - new one).
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Softmax<TLanes>(in AttentionProblem<float> p, in AttentionKernelBlock block, in DropoutStream stream, float* max, float* sum, float* rescale)
+    private static void Softmax<TLanes>(in AttentionProblem<float> p, in AttentionKernelBlock block, in DropoutStream stream, float* max,
+        float* sum, float* rescale)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         long lanes = block.Lanes;
@@ -121,7 +122,10 @@ internal static unsafe class AttentionKernelForward
     {
         for (int r = 0; r < rows; r++)
         {
-            for (int i = 0; i < lanes; i += TLanes.Count) TLanes.Store(TLanes.Multiply(TLanes.Load(y + r * stride + i), TLanes.Load(factors + i)), y + r * stride + i);
+            for (int i = 0; i < lanes; i += TLanes.Count)
+            {
+                TLanes.Store(TLanes.Multiply(TLanes.Load(y + r * stride + i), TLanes.Load(factors + i)), y + r * stride + i);
+            }
         }
     }
 

@@ -3,18 +3,22 @@ using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
 
-/// <summary>The forward of <see cref="AttentionKernel"/> for one query, as in generation: here a lane is a key, and k and v are read once, row by row.</summary>
+/// <summary>
+/// The forward of <see cref="AttentionKernel"/> for one query, as in generation: here a lane is a key, and k and v are read once, row by
+/// row.
+/// </summary>
 internal static unsafe class AttentionKernelSingle
 {
     // Keys whose scores are held at a time.
     private const int Size = 1024;
 
-    // Up to here a product of AttentionKernelBlock is a single chain of multiply-adds, as here. The backward computes scores there, and they must be the forward's to
-    // the last bit: next to a large mask a difference of one rounding would grow to one of the mask's own.
+    // Up to here a product of AttentionKernelBlock is a single chain of multiply-adds, as here. The backward computes scores there, and
+    // they must be the forward's to the last bit: next to a large mask a difference of one rounding would grow to one of the mask's own.
     private const int LargestHeadWidth = 256;
 
     /// <summary>Whether the problem is one for this class.</summary>
-    internal static bool Fits(in AttentionProblem<float> p) => p.Queries == 1 && p.HeadWidth <= LargestHeadWidth && p.KeyBlock == 0 && p.Weights == null && p.Dropout == 0;
+    internal static bool Fits(in AttentionProblem<float> p) =>
+        p.Queries == 1 && p.HeadWidth <= LargestHeadWidth && p.KeyBlock == 0 && p.Weights == null && p.Dropout == 0;
 
     internal static void Run<TLanes>(in AttentionProblem<float> p)
         where TLanes : unmanaged, ILanes<TLanes>

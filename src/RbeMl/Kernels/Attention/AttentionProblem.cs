@@ -81,9 +81,9 @@ internal unsafe struct AttentionProblem<T>
     public T* Output;
 
     /// <summary>
-    /// <c>[2][statisticsStride]</c>, from which a probability is exp(score - maximum) * inverse: the maximum of a query's scaled, masked scores (-infinity for a query
-    /// that sees nothing), then 1 / sum of exp(score - maximum) (0 for such a query). Their log-sum-exp alone would not do: where a mask shifts all scores far
-    /// from 0, rounding takes the logarithm of the sum away.
+    /// <c>[2][statisticsStride]</c>, from which a probability is exp(score - maximum) * inverse: the maximum of a query's scaled, masked
+    /// scores (-infinity for a query that sees nothing), then 1 / sum of exp(score - maximum) (0 for such a query). Their log-sum-exp alone
+    /// would not do: where a mask shifts all scores far from 0, rounding takes the logarithm of the sum away.
     /// </summary>
     public T* RowStatistics;
 
@@ -144,7 +144,10 @@ internal enum AttentionGradients
     /// <summary>All three gradients, in one pass over the scores; of all queries and keys.</summary>
     All,
 
-    /// <summary>The gradient of the queries of a part. With <see cref="KeysAndValues"/> the same bits as <see cref="All"/>, from 7 products instead of 5.</summary>
+    /// <summary>
+    /// The gradient of the queries of a part. With <see cref="KeysAndValues"/> the same bits as <see cref="All"/>, from 7 products instead
+    /// of 5.
+    /// </summary>
     Queries,
 
     /// <summary>The gradients of the keys and values of a part, from all queries.</summary>

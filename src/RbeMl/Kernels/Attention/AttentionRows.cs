@@ -7,7 +7,10 @@ internal static unsafe class AttentionRows
 {
     private const int Size = 64;
 
-    /// <summary>Clears tokens <paramref name="first"/> (a multiple of 64) to <paramref name="end"/> of all rows, and padding after the last of <paramref name="tokens"/>.</summary>
+    /// <summary>
+    /// Clears tokens <paramref name="first"/> (a multiple of 64) to <paramref name="end"/> of all rows, and padding after the last of
+    /// <paramref name="tokens"/>.
+    /// </summary>
     internal static void Clear<T>(T* y, int rows, int stride, long block, int first, int end, int tokens)
         where T : unmanaged, IFloatingPointIeee754<T>
     {

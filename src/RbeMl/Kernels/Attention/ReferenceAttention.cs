@@ -79,7 +79,8 @@ internal static unsafe class ReferenceAttention
         NativeMemory.Free(gradient);
     }
 
-    // The probabilities of query t before dropout (all zero where it sees nothing); returns the maximum of the scores and the inverse of the sum of exponentials.
+    // The probabilities of query t before dropout (all zero where it sees nothing); returns the maximum of the scores and the inverse of
+    // the sum of exponentials.
     private static (T Max, T Inverse) Probabilities<T>(in AttentionProblem<T> p, int t, T* row)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
@@ -127,10 +128,12 @@ internal static unsafe class ReferenceAttention
     }
 
     private static T Key<T>(in AttentionProblem<T> p, int feature, int key)
-        where T : unmanaged, IFloatingPointIeee754<T> => p.IsCompressed ? p.CompressedK.Value<T>(feature, key) : p.K[(long)feature * p.KeyStride + p.KeyAt(key)];
+        where T : unmanaged, IFloatingPointIeee754<T> => p.IsCompressed ? p.CompressedK.Value<T>(feature, key)
+            : p.K[(long)feature * p.KeyStride + p.KeyAt(key)];
 
     private static T Value<T>(in AttentionProblem<T> p, int feature, int key)
-        where T : unmanaged, IFloatingPointIeee754<T> => p.IsCompressed ? p.CompressedV.Value<T>(feature, key) : p.V[(long)feature * p.KeyStride + p.KeyAt(key)];
+        where T : unmanaged, IFloatingPointIeee754<T> => p.IsCompressed ? p.CompressedV.Value<T>(feature, key)
+            : p.V[(long)feature * p.KeyStride + p.KeyAt(key)];
 
     private static T* Allocate<T>(int count)
         where T : unmanaged => (T*)NativeMemory.Alloc((nuint)count, (nuint)sizeof(T));

@@ -7,8 +7,8 @@ namespace RbeMl.Kernels;
 internal static unsafe class KvKernel
 {
     /// <summary>
-    /// Stores lanes <paramref name="lane"/> .. lane + count - 1 of x <c>[features][width]</c> as positions <paramref name="position"/> and after. Whole groups of
-    /// 16 lanes are read, at the end of x beyond it if the width is no multiple of 16.
+    /// Stores lanes <paramref name="lane"/> .. lane + count - 1 of x <c>[features][width]</c> as positions <paramref name="position"/> and
+    /// after. Whole groups of 16 lanes are read, at the end of x beyond it if the width is no multiple of 16.
     /// </summary>
     /// <returns>False when a value is NaN, infinite, or too large for the format; the positions then hold rubbish.</returns>
     public static bool Store(in KvRows rows, int position, float* x, int features, int width, int lane, int count)

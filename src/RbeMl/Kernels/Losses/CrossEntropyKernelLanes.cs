@@ -16,8 +16,16 @@ internal static unsafe class CrossEntropyKernelLanes
             where TLanes : unmanaged, ILanes<TLanes>
         {
             int lane = 0;
-            for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count) Group<QuadLanes<TLanes>>(logits + lane, vocabulary, width, targets + lane, losses + lane, gradient, scale);
-            for (; lane + TLanes.Count <= width; lane += TLanes.Count) Group<TLanes>(logits + lane, vocabulary, width, targets + lane, losses + lane, gradient, scale);
+            for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count)
+            {
+                Group<QuadLanes<TLanes>>(logits + lane, vocabulary, width, targets + lane, losses + lane, gradient, scale);
+            }
+
+            for (; lane + TLanes.Count <= width; lane += TLanes.Count)
+            {
+                Group<TLanes>(logits + lane, vocabulary, width, targets + lane, losses + lane, gradient, scale);
+            }
+
             for (; lane < width; lane++) Group<LanesScalar>(logits + lane, vocabulary, width, targets + lane, losses + lane, gradient, scale);
         }
     }

@@ -84,6 +84,9 @@ internal static unsafe class PredictionKernel
 
     private static void RequireWidth(int width)
     {
-        if (width <= 0 || width % Lanes != 0) throw new ShapeMismatchException("chunk of logits", $"a multiple of {Lanes} lanes", $"{width}", "Pass a panel's chunk.");
+        if (width <= 0 || width % Lanes != 0)
+        {
+            throw new ShapeMismatchException("chunk of logits", $"a multiple of {Lanes} lanes", $"{width}", "Pass a panel's chunk.");
+        }
     }
 }

@@ -20,7 +20,8 @@ internal static unsafe class OptimizerKernel
         }
 
         AdamWFactors factors = new(
-            float.CreateTruncating(rate), float.CreateTruncating(decay), float.CreateTruncating(beta1), float.CreateTruncating(beta2), float.CreateTruncating(eps),
+            float.CreateTruncating(rate), float.CreateTruncating(decay), float.CreateTruncating(beta1), float.CreateTruncating(beta2),
+            float.CreateTruncating(eps),
             float.CreateTruncating(correction1), float.CreateTruncating(correction2), float.CreateTruncating(gradientScale));
         Wide.Run(new OptimizerKernelLanes.AdamWWork((float*)w, (float*)g, (float*)m, (float*)v, count, factors));
     }

@@ -27,6 +27,7 @@ internal static unsafe class LayerNormKernel
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (typeof(T) != typeof(float)) ReferenceLayerNorm.Backward(x, mean, rstd, gamma, dy, dx, dgamma, dbeta, features, width);
-        else Wide.Run(new LayerNormKernelLanes.BackwardWork((float*)x, (float*)mean, (float*)rstd, (float*)gamma, (float*)dy, (float*)dx, (float*)dgamma, (float*)dbeta, features, width));
+        else Wide.Run(new LayerNormKernelLanes.BackwardWork((float*)x, (float*)mean, (float*)rstd, (float*)gamma, (float*)dy, (float*)dx,
+            (float*)dgamma, (float*)dbeta, features, width));
     }
 }

@@ -16,7 +16,11 @@ internal static unsafe class LayerNormKernelLanes
             where TLanes : unmanaged, ILanes<TLanes>
         {
             int lane = 0;
-            for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count) Moments<QuadLanes<TLanes>>(x + lane, mean + lane, rstd + lane, features, width, eps);
+            for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count)
+            {
+                Moments<QuadLanes<TLanes>>(x + lane, mean + lane, rstd + lane, features, width, eps);
+            }
+
             for (; lane + TLanes.Count <= width; lane += TLanes.Count) Moments<TLanes>(x + lane, mean + lane, rstd + lane, features, width, eps);
             for (; lane < width; lane++) Moments<LanesScalar>(x + lane, mean + lane, rstd + lane, features, width, eps);
         }
@@ -28,8 +32,16 @@ internal static unsafe class LayerNormKernelLanes
             where TLanes : unmanaged, ILanes<TLanes>
         {
             int lane = 0;
-            for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count) Normalise<QuadLanes<TLanes>>(x + lane, mean + lane, rstd + lane, gamma, beta, y + lane, rows, width);
-            for (; lane + TLanes.Count <= width; lane += TLanes.Count) Normalise<TLanes>(x + lane, mean + lane, rstd + lane, gamma, beta, y + lane, rows, width);
+            for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count)
+            {
+                Normalise<QuadLanes<TLanes>>(x + lane, mean + lane, rstd + lane, gamma, beta, y + lane, rows, width);
+            }
+
+            for (; lane + TLanes.Count <= width; lane += TLanes.Count)
+            {
+                Normalise<TLanes>(x + lane, mean + lane, rstd + lane, gamma, beta, y + lane, rows, width);
+            }
+
             for (; lane < width; lane++) Normalise<LanesScalar>(x + lane, mean + lane, rstd + lane, gamma, beta, y + lane, rows, width);
         }
     }
@@ -43,9 +55,20 @@ internal static unsafe class LayerNormKernelLanes
             new Span<float>(dgamma, features).Clear();
             new Span<float>(dbeta, features).Clear();
             int lane = 0;
-            for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count) Gradients<QuadLanes<TLanes>>(x + lane, mean + lane, rstd + lane, gamma, dy + lane, dx + lane, dgamma, dbeta, features, width);
-            for (; lane + TLanes.Count <= width; lane += TLanes.Count) Gradients<TLanes>(x + lane, mean + lane, rstd + lane, gamma, dy + lane, dx + lane, dgamma, dbeta, features, width);
-            for (; lane < width; lane++) Gradients<LanesScalar>(x + lane, mean + lane, rstd + lane, gamma, dy + lane, dx + lane, dgamma, dbeta, features, width);
+            for (; lane + 4 * TLanes.Count <= width; lane += 4 * TLanes.Count)
+            {
+                Gradients<QuadLanes<TLanes>>(x + lane, mean + lane, rstd + lane, gamma, dy + lane, dx + lane, dgamma, dbeta, features, width);
+            }
+
+            for (; lane + TLanes.Count <= width; lane += TLanes.Count)
+            {
+                Gradients<TLanes>(x + lane, mean + lane, rstd + lane, gamma, dy + lane, dx + lane, dgamma, dbeta, features, width);
+            }
+
+            for (; lane < width; lane++)
+            {
+                Gradients<LanesScalar>(x + lane, mean + lane, rstd + lane, gamma, dy + lane, dx + lane, dgamma, dbeta, features, width);
+            }
         }
     }
 
@@ -73,7 +96,8 @@ internal static unsafe class LayerNormKernelLanes
         variance = TLanes.SelectLess(variance, TLanes.Zero, TLanes.Zero, variance);
         TLanes.Store(TLanes.Add(shift, offset), mean);
 
-        // Of a variance that overflows the root's inverse would be 0, and the token vanish without a word: infinity times 0 makes it NaN, anything else adds nothing.
+        // Of a variance that overflows the root's inverse would be 0, and the token vanish without a word: infinity times 0 makes it NaN,
+        // anything else adds nothing.
         TLanes inverseRoot = TLanes.Divide(TLanes.Set(1f), TLanes.Sqrt(TLanes.Add(variance, TLanes.Set(eps))));
         TLanes.Store(TLanes.Fma(variance, TLanes.Zero, inverseRoot), rstd);
     }

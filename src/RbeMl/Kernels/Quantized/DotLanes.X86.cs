@@ -11,13 +11,17 @@ internal readonly struct DotVnni : IDotLanes
     public static bool IsSupported => AvxVnni.IsSupported;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<int> Dot(Vector256<int> sum, Vector256<byte> weights, Vector256<sbyte> codes) => AvxVnni.MultiplyWideningAndAdd(sum, weights, codes);
+    public static Vector256<int> Dot(Vector256<int> sum, Vector256<byte> weights, Vector256<sbyte> codes) =>
+        AvxVnni.MultiplyWideningAndAdd(sum, weights, codes);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static unsafe Vector256<byte> Four(byte* levels) => DotAvx2.Four(levels);
 }
 
-/// <summary>AVX2, even and odd bytes apart as 16-bit numbers: the instruction that multiplies bytes adds pairs of them in 16 bits, which these would overflow.</summary>
+/// <summary>
+/// AVX2, even and odd bytes apart as 16-bit numbers: the instruction that multiplies bytes adds pairs of them in 16 bits, which these would
+/// overflow.
+/// </summary>
 internal readonly struct DotAvx2 : IDotLanes
 {
     /// <summary>Whether this machine has it.</summary>
@@ -32,5 +36,6 @@ internal readonly struct DotAvx2 : IDotLanes
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static unsafe Vector256<byte> Four(byte* levels) => Avx2.BroadcastScalarToVector256((uint*)levels).AsByte(); // from memory: a broadcast from a register would take the time of a product
+    // from memory: a broadcast from a register would take the time of a product
+    public static unsafe Vector256<byte> Four(byte* levels) => Avx2.BroadcastScalarToVector256((uint*)levels).AsByte();
 }

@@ -5,9 +5,9 @@ using RbeMl.Codec;
 namespace RbeMl.Kernels;
 
 /// <summary>
-/// Activations of one chunk in int8: a record for each segment of 64 features (32 with tiles of 32), of codes <c>[segment / 4][lane][4]</c>, so that four features of a
-/// token are one 32-bit word; then scales <c>[lane]</c> as floats; then offsets <c>[lane]</c> as int32. value = scale * code. Weights are multiplied as level + 128, and
-/// the offset is what that adds too much: -128 times the sum of the codes.
+/// Activations of one chunk in int8: a record for each segment of 64 features (32 with tiles of 32), of codes <c>[segment /
+/// 4][lane][4]</c>, so that four features of a token are one 32-bit word; then scales <c>[lane]</c> as floats; then offsets <c>[lane]</c>
+/// as int32. value = scale * code. Weights are multiplied as level + 128, and the offset is what that adds too much: -128 times the sum of the codes.
 /// </summary>
 internal readonly unsafe struct Int8Activations(byte* start, int segment, int width)
 {
@@ -33,7 +33,10 @@ internal readonly unsafe struct Int8Activations(byte* start, int segment, int wi
     /// <summary>Offsets of segment <paramref name="s"/>.</summary>
     internal int* Offsets(int s) => (int*)Scales(s) + width;
 
-    /// <summary>Fills the records of <paramref name="features"/> features x, <c>[features][width]</c>. A token that holds a NaN or infinity there gets such a scale.</summary>
+    /// <summary>
+    /// Fills the records of <paramref name="features"/> features x, <c>[features][width]</c>. A token that holds a NaN or infinity there
+    /// gets such a scale.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal void Quantize(float* x, int features)
     {

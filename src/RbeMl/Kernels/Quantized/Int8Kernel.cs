@@ -5,8 +5,8 @@ using RbeMl.Codec;
 namespace RbeMl.Kernels;
 
 /// <summary>
-/// Products of a frozen base with <see cref="Int8Activations"/>: sums over a segment are integers, exact and so the same bits on every machine; each gets its weights'
-/// and its token's scale at its end, in a fixed order. Outliers are multiplied as floats.
+/// Products of a frozen base with <see cref="Int8Activations"/>: sums over a segment are integers, exact and so the same bits on every
+/// machine; each gets its weights' and its token's scale at its end, in a fixed order. Outliers are multiplied as floats.
 /// </summary>
 internal static unsafe class Int8Kernel
 {
@@ -17,10 +17,12 @@ internal static unsafe class Int8Kernel
     internal static int ScratchBytes(int tile) => (tile * tile) + (sizeof(float) * tile * (tile / Int8Activations.SegmentOf(tile)));
 
     /// <summary>
-    /// y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j) for every chunk. x and codes point at block <paramref name="first"/>, y at the tile row's block.
+    /// y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j) for every chunk. x and codes point at block
+    /// <paramref name="first"/>, y at the tile row's block.
     /// </summary>
     internal static void Multiply(
-        FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<byte> codes, ChunkPointers<float> y, ChunkBatch group, byte* scratch)
+        FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<byte> codes,
+        ChunkPointers<float> y, ChunkBatch group, byte* scratch)
     {
         if (DotVnni.IsSupported) Multiply<DotVnni>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
         else if (DotAvx2.IsSupported) Multiply<DotAvx2>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
@@ -29,7 +31,8 @@ internal static unsafe class Int8Kernel
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Multiply<TDot>(
-        FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<byte> codes, ChunkPointers<float> y, ChunkBatch group, byte* scratch)
+        FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<byte> codes,
+        ChunkPointers<float> y, ChunkBatch group, byte* scratch)
         where TDot : struct, IDotLanes
     {
         int tile = q.Tile, segment = Int8Activations.SegmentOf(tile), segments = tile / segment;
@@ -43,17 +46,22 @@ internal static unsafe class Int8Kernel
                 Int8Activations from = new(codes[c], segment, group.Lanes);
                 for (int s = 0; s < segments; s++)
                 {
-                    Segment<TDot>(tile, segment, scratch + (s * segment), scales + s, segments, from, ((j - first) * segments) + s, y[c], group.Lanes, group.LanesOf(c));
+                    Segment<TDot>(tile, segment, scratch + (s * segment), scales + s, segments, from, ((j - first) * segments) + s, y[c],
+                        group.Lanes, group.LanesOf(c));
                 }
 
-                if (q.Outliers is { } outliers) AddOutliers(outliers, index, x[c] + ((long)(j - first) * tile * group.Lanes), y[c], group.Lanes, group.LanesOf(c));
+                if (q.Outliers is { } outliers)
+                {
+                    AddOutliers(outliers, index, x[c] + ((long)(j - first) * tile * group.Lanes), y[c], group.Lanes, group.LanesOf(c));
+                }
             }
         }
     }
 
     // A tile's rows are sixes but for one or two fours.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Segment<TDot>(int tile, int segment, byte* levels, float* scales, int scaleStride, Int8Activations x, int s, float* y, int width, int lanes)
+    private static void Segment<TDot>(int tile, int segment, byte* levels, float* scales, int scaleStride, Int8Activations x, int s, float* y,
+        int width, int lanes)
         where TDot : struct, IDotLanes
     {
         int sixes = tile - (FewRows * ((MostRows - (tile % MostRows)) % MostRows / 2));
@@ -63,13 +71,23 @@ internal static unsafe class Int8Kernel
             float* tokens = x.Scales(s) + lane;
             int* offsets = x.Offsets(s) + lane;
             int row = 0;
-            for (; row < sixes; row += MostRows) Rows6<TDot>(segment, levels + (row * tile), tile, scales + (row * scaleStride), scaleStride, codes, tokens, offsets, y + ((long)row * width) + lane, width);
-            for (; row < tile; row += FewRows) Rows4<TDot>(segment, levels + (row * tile), tile, scales + (row * scaleStride), scaleStride, codes, tokens, offsets, y + ((long)row * width) + lane, width);
+            for (; row < sixes; row += MostRows)
+            {
+                Rows6<TDot>(segment, levels + (row * tile), tile, scales + (row * scaleStride), scaleStride, codes, tokens, offsets,
+                    y + ((long)row * width) + lane, width);
+            }
+
+            for (; row < tile; row += FewRows)
+            {
+                Rows4<TDot>(segment, levels + (row * tile), tile, scales + (row * scaleStride), scaleStride, codes, tokens, offsets,
+                    y + ((long)row * width) + lane, width);
+            }
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Rows6<TDot>(int segment, byte* w, long stride, float* scales, int scaleStride, sbyte* x, float* tokens, int* offsets, float* y, long width)
+    private static void Rows6<TDot>(int segment, byte* w, long stride, float* scales, int scaleStride, sbyte* x, float* tokens, int* offsets,
+        float* y, long width)
         where TDot : struct, IDotLanes
     {
         Vector256<int> a0 = Vector256.Load(offsets), b0 = Vector256.Load(offsets + 8);
@@ -102,7 +120,8 @@ internal static unsafe class Int8Kernel
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Rows4<TDot>(int segment, byte* w, long stride, float* scales, int scaleStride, sbyte* x, float* tokens, int* offsets, float* y, long width)
+    private static void Rows4<TDot>(int segment, byte* w, long stride, float* scales, int scaleStride, sbyte* x, float* tokens, int* offsets,
+        float* y, long width)
         where TDot : struct, IDotLanes
     {
         Vector256<int> a0 = Vector256.Load(offsets), b0 = Vector256.Load(offsets + 8);
@@ -146,7 +165,10 @@ internal static unsafe class Int8Kernel
             int place = outliers.Places[e];
             float* to = y + ((long)(place >> shift) * width), from = x + ((long)(place & (outliers.Tile - 1)) * width);
             Vector256<float> value = Vector256.Create((float)outliers.Values[e]);
-            for (int lane = 0; lane < lanes; lane += Vector256<float>.Count) Vector256.FusedMultiplyAdd(value, Vector256.Load(from + lane), Vector256.Load(to + lane)).Store(to + lane);
+            for (int lane = 0; lane < lanes; lane += Vector256<float>.Count)
+            {
+                Vector256.FusedMultiplyAdd(value, Vector256.Load(from + lane), Vector256.Load(to + lane)).Store(to + lane);
+            }
         }
     }
 }

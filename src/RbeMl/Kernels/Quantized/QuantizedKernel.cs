@@ -7,13 +7,17 @@ namespace RbeMl.Kernels;
 /// <summary>Products with a frozen quantised base, a tile at a time. Blocks are <c>[tile][width]</c>, width 64 or 16.</summary>
 internal static unsafe class QuantizedKernel
 {
-    /// <summary>y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j); x points at block <paramref name="first"/>; scratch holds one tile.</summary>
+    /// <summary>
+    /// y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j); x points at block <paramref name="first"/>; scratch holds one
+    /// tile.
+    /// </summary>
     public static void Multiply<T>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, T* x, T* y, int width, T* scratch)
         where T : unmanaged, IFloatingPointIeee754<T> =>
         Multiply(q, tileColumns, tileRow, first, last, new ChunkPointers<T>(x, 0), new ChunkPointers<T>(y, 0), new ChunkBatch(1, width, width), scratch);
 
     /// <summary>The same for a few chunks, decoding each tile once. Lanes without tokens may keep their y.</summary>
-    internal static void Multiply<T>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<T> x, ChunkPointers<T> y, ChunkBatch group, T* scratch)
+    internal static void Multiply<T>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<T> x, ChunkPointers<T> y,
+        ChunkBatch group, T* scratch)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         ArgumentNullException.ThrowIfNull(q);
@@ -26,7 +30,10 @@ internal static unsafe class QuantizedKernel
         Wide.Run(new MultiplyWork(q, tileColumns, tileRow, first, last, x.As<float>(), y.As<float>(), group, (float*)scratch));
     }
 
-    /// <summary>x += sum over tile rows i in [first, last) of Q(i, tileColumn)' y(i); y points at block <paramref name="first"/>; scratch holds one tile.</summary>
+    /// <summary>
+    /// x += sum over tile rows i in [first, last) of Q(i, tileColumn)' y(i); y points at block <paramref name="first"/>; scratch holds one
+    /// tile.
+    /// </summary>
     public static void MultiplyTransposed<T>(FrozenTiles q, int tileColumns, int tileColumn, int first, int last, T* y, T* x, int width, T* scratch)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
@@ -36,7 +43,8 @@ internal static unsafe class QuantizedKernel
     }
 
     internal readonly struct MultiplyWork(
-        FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<float> y, ChunkBatch group, float* scratch) : ILaneWork
+        FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<float> y, ChunkBatch group,
+        float* scratch) : ILaneWork
     {
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes>
@@ -47,7 +55,8 @@ internal static unsafe class QuantizedKernel
                 q.Dequantize(tileRow * tileColumns + j, new Span<float>(scratch, tile * tile));
                 for (int c = 0; c < group.Count; c++)
                 {
-                    GemmLanes.Multiply<TLanes>(tile, group.LanesOf(c), tile, scratch, tile, 1, x[c] + (nint)(j - first) * tile * lanes, lanes, y[c], lanes, accumulate: true);
+                    GemmLanes.Multiply<TLanes>(tile, group.LanesOf(c), tile, scratch, tile, 1, x[c] + (nint)(j - first) * tile * lanes, lanes,
+                        y[c], lanes, accumulate: true);
                 }
             }
         }

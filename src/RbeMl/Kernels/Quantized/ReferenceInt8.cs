@@ -17,7 +17,10 @@ internal static unsafe class ReferenceInt8
         return (largest / 127f, codes);
     }
 
-    /// <summary>y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j); x points at block <paramref name="first"/>, blocks are <c>[tile][width]</c>.</summary>
+    /// <summary>
+    /// y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j); x points at block <paramref name="first"/>, blocks are
+    /// <c>[tile][width]</c>.
+    /// </summary>
     internal static void Multiply(FrozenTiles q, int tileColumns, int tileRow, int first, int last, float* x, float* y, int width)
     {
         int tile = q.Tile, segment = Math.Min(tile, 64), segments = tile / segment;

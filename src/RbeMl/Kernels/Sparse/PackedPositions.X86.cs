@@ -56,7 +56,8 @@ internal sealed unsafe partial class PackedPositions
 
     // Lanes of x by number: a permutation takes the lowest five bits, and the sixth chooses between two.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Pick(Vector512<uint> index, Vector512<uint> sixth, Vector512<float> x0, Vector512<float> x1, Vector512<float> x2, Vector512<float> x3)
+    private static Vector512<float> Pick(Vector512<uint> index, Vector512<uint> sixth, Vector512<float> x0, Vector512<float> x1,
+        Vector512<float> x2, Vector512<float> x3)
     {
         Vector512<float> low = Avx512F.PermuteVar16x32x2(x0, index.AsInt32(), x1), high = Avx512F.PermuteVar16x32x2(x2, index.AsInt32(), x3);
         return Vector512.ConditionalSelect(Vector512.Equals(index & sixth, Vector512<uint>.Zero).AsSingle(), low, high);

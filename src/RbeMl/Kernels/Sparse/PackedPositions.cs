@@ -6,8 +6,9 @@ using RbeMl.Numerics;
 namespace RbeMl.Kernels;
 
 /// <summary>
-/// Single places as a single token meets them: a lane is an output row, and a step multiplies one coefficient of each of sixteen rows with inputs that are picked
-/// out of registers by column. Cells (<see cref="PositionCell"/>) of a row lie one after the other, so memory is read front to back. All widths give the same bits.
+/// Single places as a single token meets them: a lane is an output row, and a step multiplies one coefficient of each of sixteen rows with
+/// inputs that are picked out of registers by column. Cells (<see cref="PositionCell"/>) of a row lie one after the other, so memory is
+/// read front to back. All widths give the same bits.
 /// </summary>
 internal sealed unsafe partial class PackedPositions : IPackedSparse
 {
@@ -189,8 +190,10 @@ internal sealed unsafe partial class PackedPositions : IPackedSparse
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static void PrefetchPairs(byte* value) => Prefetch.Near(value);
 
-        public static float First(byte* value, int lanes, int lane) => WeightRounding.FromBFloat16(Unsafe.ReadUnaligned<ushort>(value + (2 * lane * sizeof(ushort))));
+        public static float First(byte* value, int lanes, int lane) =>
+            WeightRounding.FromBFloat16(Unsafe.ReadUnaligned<ushort>(value + (2 * lane * sizeof(ushort))));
 
-        public static float Second(byte* value, int lanes, int lane) => WeightRounding.FromBFloat16(Unsafe.ReadUnaligned<ushort>(value + (((2 * lane) + 1) * sizeof(ushort))));
+        public static float Second(byte* value, int lanes, int lane) =>
+            WeightRounding.FromBFloat16(Unsafe.ReadUnaligned<ushort>(value + (((2 * lane) + 1) * sizeof(ushort))));
     }
 }

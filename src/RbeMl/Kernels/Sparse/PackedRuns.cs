@@ -5,8 +5,9 @@ using RbeMl.Numerics;
 namespace RbeMl.Kernels;
 
 /// <summary>
-/// A copy of a matrix's runs of sixteen in the order in which a single token meets them: for every sixteen output rows the runs of all tile columns, one after the
-/// other. So a sum stays in registers over the whole row of tiles, there is one loop in the place of one a tile, and memory is read front to back.
+/// A copy of a matrix's runs of sixteen in the order in which a single token meets them: for every sixteen output rows the runs of all tile
+/// columns, one after the other. So a sum stays in registers over the whole row of tiles, there is one loop in the place of one a tile, and
+/// memory is read front to back.
 /// </summary>
 internal sealed unsafe class PackedRuns : IPackedSparse
 {
@@ -50,7 +51,8 @@ internal sealed unsafe class PackedRuns : IPackedSparse
     }
 
     /// <summary>Whether a matrix is of runs of sixteen and its columns have numbers of 16 bits.</summary>
-    public static bool Fits(SparsityPattern pattern) => pattern.Support.RunLength == Length && pattern.TileColumns * pattern.Support.Tile <= ushort.MaxValue + 1;
+    public static bool Fits(SparsityPattern pattern) =>
+        pattern.Support.RunLength == Length && pattern.TileColumns * pattern.Support.Tile <= ushort.MaxValue + 1;
 
     /// <inheritdoc/>
     public long Bytes => _starts.AllocatedBytes + _columns.AllocatedBytes + _values.AllocatedBytes;

@@ -22,7 +22,10 @@ internal static unsafe class SparseKernelFull
         float* c = values + ((nint)tileRow * pattern.TileColumns + first) * tile * tile;
         for (int j = first; j < last; j++, x += (nint)tile * width)
         {
-            for (int row = 0; row < tile; row += run, c += tile * run) GemmLanes.Multiply<TLanes>(run, width, tile, c, 1, run, x, width, y + (nint)row * width, width, accumulate: true);
+            for (int row = 0; row < tile; row += run, c += tile * run)
+            {
+                GemmLanes.Multiply<TLanes>(run, width, tile, c, 1, run, x, width, y + (nint)row * width, width, accumulate: true);
+            }
         }
     }
 }

@@ -14,7 +14,8 @@ internal static unsafe class SparseKernelPositionsGradient
 
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Gradient<TLanes>(SparsityPattern pattern, int tileRow, float* x, long xStride, float* g, long gStride, int chunks, int width, float* gradients)
+    internal static void Gradient<TLanes>(SparsityPattern pattern, int tileRow, float* x, long xStride, float* g, long gStride, int chunks,
+        int width, float* gradients)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         byte* memory = stackalloc byte[Batch * (LargestLanes + 1) * sizeof(float) + 64];

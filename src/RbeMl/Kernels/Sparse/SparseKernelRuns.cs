@@ -5,7 +5,8 @@ namespace RbeMl.Kernels;
 /// <summary>y += C x over runs: the walk over row groups, vectors and segments.</summary>
 internal static unsafe class SparseKernelRuns
 {
-    internal static void Multiply<TLanes>(SparsityPattern pattern, SparseRunOrder order, float* values, int tileRow, int first, int last, float* x, float* y, int width)
+    internal static void Multiply<TLanes>(SparsityPattern pattern, SparseRunOrder order, float* values, int tileRow, int first, int last,
+        float* x, float* y, int width)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int tile = pattern.Support.Tile, runLength = pattern.Support.RunLength;

@@ -73,7 +73,8 @@ internal static unsafe class SparseKernelRunsGradient
                 {
                     if (TLanes.Count == LargestLanes)
                     {
-                        Twox8<TLanes>(x0, x1, row + 8 < runLength ? later0 : later1, xStride, g + row * width, gStride, chunks, width, runLength, p + row * lanes);
+                        Twox8<TLanes>(x0, x1, row + 8 < runLength ? later0
+                            : later1, xStride, g + row * width, gStride, chunks, width, runLength, p + row * lanes);
                     }
                     else
                     {
@@ -97,7 +98,8 @@ internal static unsafe class SparseKernelRunsGradient
     // 2 columns of x against 8 rows of g, over all chunks; partials are [2][rows][lanes], of which this writes 8 rows. Columns lie where chance put them,
     // a page or more apart from chunk to chunk, so a later one is asked for in time.
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void Twox8<TLanes>(float* x0, float* x1, float* later, nint xStride, float* g, nint gStride, int chunks, nint width, nint rows, float* partials)
+    private static void Twox8<TLanes>(float* x0, float* x1, float* later, nint xStride, float* g, nint gStride, int chunks, nint width,
+        nint rows, float* partials)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         nint lanes = TLanes.Count;

@@ -11,7 +11,8 @@ namespace RbeMl.Kernels;
 internal static unsafe class SparseKernelRunsTransposed
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Multiply<TLanes>(SparsityPattern pattern, SparseRunOrder order, float* values, int tileColumn, int first, int last, float* y, float* x, nint width)
+    internal static void Multiply<TLanes>(SparsityPattern pattern, SparseRunOrder order, float* values, int tileColumn, int first, int last,
+        float* y, float* x, nint width)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int tile = pattern.Support.Tile, runLength = pattern.Support.RunLength, runs = pattern.Support.RunsPerTile;
@@ -73,10 +74,15 @@ internal static unsafe class SparseKernelRunsTransposed
     {
         for (; TLanes.Count == Lanes512.Count && step + 4 <= end; step += 4, values += 4 * runLength)
         {
-            Four<TLanes>(runLength, values, y, x + step[0].Column * width, x + step[1].Column * width, x + step[2].Column * width, x + step[3].Column * width, width);
+            Four<TLanes>(runLength, values, y, x + step[0].Column * width, x + step[1].Column * width, x + step[2].Column * width,
+                x + step[3].Column * width, width);
         }
 
-        for (; step + 2 <= end; step += 2, values += 2 * runLength) Two<TLanes>(runLength, values, y, x + step[0].Column * width, x + step[1].Column * width, width);
+        for (; step + 2 <= end; step += 2, values += 2 * runLength)
+        {
+            Two<TLanes>(runLength, values, y, x + step[0].Column * width, x + step[1].Column * width, width);
+        }
+
         if (step < end) One<TLanes>(runLength, values, y, x + step->Column * width, width);
     }
 
@@ -87,10 +93,14 @@ internal static unsafe class SparseKernelRunsTransposed
         nint lanes = TLanes.Count, lane = 0;
         for (; lane + 4 * lanes <= width; lane += 4 * lanes)
         {
-            TLanes p0 = TLanes.Load(x0 + lane), p1 = TLanes.Load(x0 + lane + lanes), p2 = TLanes.Load(x0 + lane + 2 * lanes), p3 = TLanes.Load(x0 + lane + 3 * lanes);
-            TLanes q0 = TLanes.Load(x1 + lane), q1 = TLanes.Load(x1 + lane + lanes), q2 = TLanes.Load(x1 + lane + 2 * lanes), q3 = TLanes.Load(x1 + lane + 3 * lanes);
-            TLanes r0 = TLanes.Load(x2 + lane), r1 = TLanes.Load(x2 + lane + lanes), r2 = TLanes.Load(x2 + lane + 2 * lanes), r3 = TLanes.Load(x2 + lane + 3 * lanes);
-            TLanes s0 = TLanes.Load(x3 + lane), s1 = TLanes.Load(x3 + lane + lanes), s2 = TLanes.Load(x3 + lane + 2 * lanes), s3 = TLanes.Load(x3 + lane + 3 * lanes);
+            TLanes p0 = TLanes.Load(x0 + lane), p1 = TLanes.Load(x0 + lane + lanes), p2 = TLanes.Load(x0 + lane + 2 * lanes),
+                p3 = TLanes.Load(x0 + lane + 3 * lanes);
+            TLanes q0 = TLanes.Load(x1 + lane), q1 = TLanes.Load(x1 + lane + lanes), q2 = TLanes.Load(x1 + lane + 2 * lanes),
+                q3 = TLanes.Load(x1 + lane + 3 * lanes);
+            TLanes r0 = TLanes.Load(x2 + lane), r1 = TLanes.Load(x2 + lane + lanes), r2 = TLanes.Load(x2 + lane + 2 * lanes),
+                r3 = TLanes.Load(x2 + lane + 3 * lanes);
+            TLanes s0 = TLanes.Load(x3 + lane), s1 = TLanes.Load(x3 + lane + lanes), s2 = TLanes.Load(x3 + lane + 2 * lanes),
+                s3 = TLanes.Load(x3 + lane + 3 * lanes);
             float* ys = y + lane;
             for (nint k = 0; k < rows; k++, ys += width)
             {
@@ -149,8 +159,10 @@ internal static unsafe class SparseKernelRunsTransposed
         nint lanes = TLanes.Count, lane = 0;
         for (; lane + 4 * lanes <= width; lane += 4 * lanes)
         {
-            TLanes p0 = TLanes.Load(x0 + lane), p1 = TLanes.Load(x0 + lane + lanes), p2 = TLanes.Load(x0 + lane + 2 * lanes), p3 = TLanes.Load(x0 + lane + 3 * lanes);
-            TLanes q0 = TLanes.Load(x1 + lane), q1 = TLanes.Load(x1 + lane + lanes), q2 = TLanes.Load(x1 + lane + 2 * lanes), q3 = TLanes.Load(x1 + lane + 3 * lanes);
+            TLanes p0 = TLanes.Load(x0 + lane), p1 = TLanes.Load(x0 + lane + lanes), p2 = TLanes.Load(x0 + lane + 2 * lanes),
+                p3 = TLanes.Load(x0 + lane + 3 * lanes);
+            TLanes q0 = TLanes.Load(x1 + lane), q1 = TLanes.Load(x1 + lane + lanes), q2 = TLanes.Load(x1 + lane + 2 * lanes),
+                q3 = TLanes.Load(x1 + lane + 3 * lanes);
             float* ys = y + lane;
             for (nint k = 0; k < rows; k++, ys += width)
             {
@@ -197,7 +209,8 @@ internal static unsafe class SparseKernelRunsTransposed
         nint lanes = TLanes.Count, lane = 0;
         for (; lane + 4 * lanes <= width; lane += 4 * lanes)
         {
-            TLanes p0 = TLanes.Load(x0 + lane), p1 = TLanes.Load(x0 + lane + lanes), p2 = TLanes.Load(x0 + lane + 2 * lanes), p3 = TLanes.Load(x0 + lane + 3 * lanes);
+            TLanes p0 = TLanes.Load(x0 + lane), p1 = TLanes.Load(x0 + lane + lanes), p2 = TLanes.Load(x0 + lane + 2 * lanes),
+                p3 = TLanes.Load(x0 + lane + 3 * lanes);
             float* ys = y + lane;
             for (nint k = 0; k < rows; k++, ys += width)
             {

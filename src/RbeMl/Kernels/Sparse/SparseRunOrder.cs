@@ -79,7 +79,8 @@ internal sealed unsafe class SparseRunOrder : IDisposable
                     ReadOnlySpan<ushort> places = support.StartsOf(i * _tileColumns + j);
                     for (int r = LowerBound(places, group * groupPlaces); r < places.Length && places[r] / groupPlaces == group; r++)
                     {
-                        _steps.Pointer[step++] = new RunStep((ushort)(inSegment * support.Tile + places[r] % support.Tile), (ushort)(inSegment * support.RunsPerTile + r));
+                        _steps.Pointer[step++] =
+                            new RunStep((ushort)(inSegment * support.Tile + places[r] % support.Tile), (ushort)(inSegment * support.RunsPerTile + r));
                     }
                 }
 

@@ -15,7 +15,8 @@ internal sealed class SparsityPattern : IDisposable
         ArgumentNullException.ThrowIfNull(support);
         if ((long)tileRows * tileColumns != support.TileCount)
         {
-            throw new ShapeMismatchException("sparse pattern", $"{support.TileCount} tiles", $"{tileRows} x {tileColumns}", "Give the tile grid of the matrix the support is of.");
+            throw new ShapeMismatchException("sparse pattern", $"{support.TileCount} tiles", $"{tileRows} x {tileColumns}",
+                "Give the tile grid of the matrix the support is of.");
         }
 
         Support = support;

@@ -29,7 +29,8 @@ internal static unsafe class VectorSparse
     private static void Runs<TLanes>(SparsityPattern pattern, float* values, int tileRow, float* x, float* y)
         where TLanes : unmanaged, ILanes<TLanes>
     {
-        int tile = pattern.Support.Tile, length = pattern.Support.RunLength, runs = pattern.Support.RunsPerTile, columns = pattern.TileColumns, mask = tile - 1, shift = tile == 32 ? 5 : tile == 64 ? 6 : 7;
+        int tile = pattern.Support.Tile, length = pattern.Support.RunLength, runs = pattern.Support.RunsPerTile, columns = pattern.TileColumns,
+            mask = tile - 1, shift = tile == 32 ? 5 : tile == 64 ? 6 : 7;
         long firstRun = (long)tileRow * columns * runs;
         fixed (ushort* starts = pattern.Support.Starts.AsSpan())
         {

@@ -26,7 +26,11 @@ internal static unsafe class BlockTransformCdf97
         {
             Split<TLanes>(tile / 2, x + lane, row, sums, lanes, y + lane + tile / 2 * row, row);
             nint step = lanes;
-            for (int half = tile / 4; half >= Cdf97Lifting.CoarseSize; half /= 2, step *= 2) Split<TLanes>(half, sums, step, sums, 2 * step, y + lane + half * row, row);
+            for (int half = tile / 4; half >= Cdf97Lifting.CoarseSize; half /= 2, step *= 2)
+            {
+                Split<TLanes>(half, sums, step, sums, 2 * step, y + lane + half * row, row);
+            }
+
             for (nint i = 0; i < Cdf97Lifting.CoarseSize; i++) TLanes.Store(TLanes.Load(sums + i * step), y + lane + i * row);
         }
     }
@@ -44,7 +48,11 @@ internal static unsafe class BlockTransformCdf97
         {
             nint step = lanes * (tile / 2 / Cdf97Lifting.CoarseSize);
             for (nint i = 0; i < Cdf97Lifting.CoarseSize; i++) TLanes.Store(TLanes.Load(x + lane + i * row), sums + i * step);
-            for (int half = Cdf97Lifting.CoarseSize; half < tile / 2; half *= 2, step /= 2) Merge<TLanes>(half, sums, step, x + lane + half * row, row, sums, step / 2);
+            for (int half = Cdf97Lifting.CoarseSize; half < tile / 2; half *= 2, step /= 2)
+            {
+                Merge<TLanes>(half, sums, step, x + lane + half * row, row, sums, step / 2);
+            }
+
             Merge<TLanes>(tile / 2, sums, lanes, x + lane + tile / 2 * row, row, y + lane, row);
         }
     }

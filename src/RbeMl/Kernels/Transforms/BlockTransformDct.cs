@@ -7,7 +7,8 @@ namespace RbeMl.Kernels;
 /// <summary>
 /// DCT-II of a column of vectors by Lee's split. With c(i) = 1 / (2 cos(pi (2i + 1) / 2N)), the unscaled N-point DCT X of x is two of half the length:
 /// T of x(i) + x(N-1-i) and U of (x(i) - x(N-1-i)) c(i), X(2k) = T(k) and X(2k+1) = U(k) + U(k+1), U(N/2) = 0.
-/// 16 points stay in registers (<see cref="BlockTransformDct16"/>); two levels above share one pass over memory. The inverse runs the transposed steps backwards.
+/// 16 points stay in registers (<see cref="BlockTransformDct16"/>); two levels above share one pass over memory. The inverse runs the
+/// transposed steps backwards.
 /// </summary>
 internal static unsafe class BlockTransformDct
 {
@@ -103,7 +104,11 @@ internal static unsafe class BlockTransformDct
             }
             else
             {
-                for (int half = 0; half < 2; half++) Split4Transposed<TLanes>(tile / 2, secants, a + half * tile / 2 * lanes, b + half * tile / 2 * lanes, lanes);
+                for (int half = 0; half < 2; half++)
+                {
+                    Split4Transposed<TLanes>(tile / 2, secants, a + half * tile / 2 * lanes, b + half * tile / 2 * lanes, lanes);
+                }
+
                 Split2Transposed<TLanes>(tile, secants, b, y + lane, width);
             }
         }

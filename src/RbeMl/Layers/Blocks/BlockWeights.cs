@@ -111,7 +111,8 @@ public sealed record BlockVectors
     internal LayerNormStorage Norms { get; init; }
 
     /// <summary>Biases and betas 0, gammas 1.</summary>
-    public static BlockVectors Initial(int width, int hidden) => Read(new TransformerConfig { Width = width, FeedForwardWidth = hidden }, LayerNormStorage.Dense, (name, length) =>
+    public static BlockVectors Initial(int width, int hidden) =>
+        Read(new TransformerConfig { Width = width, FeedForwardWidth = hidden }, LayerNormStorage.Dense, (name, length) =>
     {
         float[] values = new float[length];
         Array.Fill(values, name.EndsWith("gamma", StringComparison.Ordinal) ? 1f : 0f);
@@ -239,7 +240,10 @@ public sealed record BlockWeights
             }
 
             int bias = Vectors.BiasOf(m).Length;
-            if (bias != 0 && bias != rows) throw new ShapeMismatchException($"{part}.bias", $"{rows} values", $"{bias}", "Give one a row of the weights, or none.");
+            if (bias != 0 && bias != rows)
+            {
+                throw new ShapeMismatchException($"{part}.bias", $"{rows} values", $"{bias}", "Give one a row of the weights, or none.");
+            }
         }
     }
 

@@ -1,6 +1,9 @@
 namespace RbeMl.Layers;
 
-/// <summary>What a model keeps of a LayerNorm's vector: its values, the terms of a cosine series, or one value for all; see <see cref="VectorParameter{T}"/>.</summary>
+/// <summary>
+/// What a model keeps of a LayerNorm's vector: its values, the terms of a cosine series, or one value for all; see
+/// <see cref="VectorParameter{T}"/>.
+/// </summary>
 internal static class NormTerms
 {
     /// <summary>How many there are.</summary>
@@ -20,7 +23,10 @@ internal static class NormTerms
     public static float[] Of(string name, LayerNormStorage storage, float[] values, LayerNormStorage given = LayerNormStorage.Dense)
     {
         if (given == storage) return values;
-        if (given != LayerNormStorage.Dense) throw new InvalidSettingException(nameof(storage), storage, $"{name} is given as {given}: keep it so, or give its values.");
+        if (given != LayerNormStorage.Dense)
+        {
+            throw new InvalidSettingException(nameof(storage), storage, $"{name} is given as {given}: keep it so, or give its values.");
+        }
 
         // The cosines of a DCT-II are orthogonal, with squared norm D for k = 0 and D / 2 otherwise.
         double error = 0, energy = 0;
@@ -36,7 +42,12 @@ internal static class NormTerms
         }
 
         // Roundings are 2^-24 but of numbers next to nothing; infinity is found with the other values.
-        if (error > energy * 1e-6) throw new InvalidSettingException(nameof(storage), storage, $"the values of {name} are so small that fp32 numbers have no digits left for a series of them. Use Dense.");
+        if (error > energy * 1e-6)
+        {
+            throw new InvalidSettingException(nameof(storage), storage,
+                $"the values of {name} are so small that fp32 numbers have no digits left for a series of them. Use Dense.");
+        }
+
         return terms;
     }
 

@@ -28,13 +28,15 @@ public enum ParameterKind
 /// <param name="Kind">What it is.</param>
 /// <param name="Offset">First element; a multiple of 16, so that it is 64-byte aligned.</param>
 /// <param name="Length">Number of elements.</param>
-/// <param name="RateScale">Factor of the dense learning rate: sqrt(B² / K) for coefficients, as they are that much larger than weights; a B-th of that for alphas; otherwise 1.</param>
+/// <param name="RateScale">Factor of the dense learning rate: sqrt(B² / K) for coefficients, as they are that much larger than weights; a
+/// B-th of that for alphas; otherwise 1.</param>
 /// <param name="Gram">Gram matrix of the basis functions for alphas, else null.</param>
 public sealed record ParameterSlice(string Name, ParameterKind Kind, long Offset, int Length, double RateScale = 1, double[]? Gram = null);
 
 /// <summary>
 /// All trainable values of a block or model as one flat, aligned vector. Gradients and optimiser moments are vectors of the same layout
-/// (<see cref="CreateLike"/>). Build it with <c>Add</c>, then <see cref="Freeze"/>. What layers hold in native memory beside their values is freed with the vector.
+/// (<see cref="CreateLike"/>). Build it with <c>Add</c>, then <see cref="Freeze"/>. What layers hold in native memory beside their values
+/// is freed with the vector.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
 public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
@@ -157,7 +159,8 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
     /// <summary>The slice of that name.</summary>
     /// <exception cref="KeyNotFoundException">There is none.</exception>
     public ParameterSlice Find(string name) =>
-        _slices.Find(s => s.Name == name) ?? throw new KeyNotFoundException($"There is no parameter '{name}'; there are {string.Join(", ", _slices.Select(s => s.Name))}.");
+        _slices.Find(s => s.Name == name)
+            ?? throw new KeyNotFoundException($"There is no parameter '{name}'; there are {string.Join(", ", _slices.Select(s => s.Name))}.");
 
     /// <summary>A vector of zeros with the same layout.</summary>
     public ParameterVector<T> CreateLike()
@@ -183,7 +186,8 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
         ArgumentNullException.ThrowIfNull(other);
         if (!ReferenceEquals(other._slices, _slices))
         {
-            throw new ShapeMismatchException($"{what}: parameter vector", $"the layout of these {_slices.Count} parameters, {Length} values", $"another of {other._slices.Count}, {other.Length} values", "Make it with Parameters.CreateLike() of the same model.");
+            throw new ShapeMismatchException($"{what}: parameter vector", $"the layout of these {_slices.Count} parameters, {Length} values",
+                $"another of {other._slices.Count}, {other.Length} values", "Make it with Parameters.CreateLike() of the same model.");
         }
     }
 
@@ -226,9 +230,13 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
         while (low > 0 && !ReferenceEquals(_slices[low], slice) && _slices[low - 1].Offset == slice.Offset) low--;
         if (high < 0 || !ReferenceEquals(_slices[low], slice))
         {
-            throw new ShapeMismatchException("parameter slice", $"one of the {_slices.Count} slices of this vector", $"'{slice.Name}' of another", "Take it from the vector's Slices, or find it by its name.");
+            throw new ShapeMismatchException("parameter slice", $"one of the {_slices.Count} slices of this vector",
+                $"'{slice.Name}' of another", "Take it from the vector's Slices, or find it by its name.");
         }
 
-        if (values != slice.Length) throw new ShapeMismatchException($"values of {slice.Name}", $"{slice.Length}", $"{values}", "Pass as many as the slice has.");
+        if (values != slice.Length)
+        {
+            throw new ShapeMismatchException($"values of {slice.Name}", $"{slice.Length}", $"{values}", "Pass as many as the slice has.");
+        }
     }
 }

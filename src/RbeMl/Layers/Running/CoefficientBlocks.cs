@@ -2,7 +2,10 @@ using RbeMl.Kernels;
 
 namespace RbeMl.Layers;
 
-/// <summary>What a product reads of a few chunks: blocks in the coefficient domain, their moments, and their codes where the product is one of integers.</summary>
+/// <summary>
+/// What a product reads of a few chunks: blocks in the coefficient domain, their moments, and their codes where the product is one of
+/// integers.
+/// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 /// <param name="Group">The chunks.</param>
 /// <param name="Coefficients">Blocks, <c>[features][width]</c>.</param>

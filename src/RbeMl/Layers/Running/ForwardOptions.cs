@@ -27,8 +27,8 @@ public sealed class ForwardOptions<T>
     public bool ReturnAttentionWeights { get; init; }
 
     /// <summary>
-    /// Whether NaN and infinity may come out: for sequences that have nothing to do with each other and are looked at one by one. Otherwise a block that makes one
-    /// throws a <see cref="NonFiniteException"/>.
+    /// Whether NaN and infinity may come out: for sequences that have nothing to do with each other and are looked at one by one. Otherwise
+    /// a block that makes one throws a <see cref="NonFiniteException"/>.
     /// </summary>
     public bool AllowNonFinite { get; init; }
 

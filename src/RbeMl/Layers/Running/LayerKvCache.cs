@@ -6,9 +6,10 @@ namespace RbeMl.Layers;
 
 /// <summary>
 /// Keys and values that one attention layer has already computed: <c>[sequence][head][feature][position]</c> in a <see cref="KvFormat"/>. Memory grows with the
-/// tokens, doubling up to <see cref="Capacity"/>, so that a token is appended in constant time on average. The next token's position is <see cref="Length"/>. Attention reads the stored numbers, its own call's included, so what
-/// a token sees does not depend on how the tokens were divided into calls. The tokens are those of one block, until a <see cref="Reset"/>. A backward treats the past as constant and passes gradients of the call's own keys and
-/// values on as if they had not been rounded.
+/// tokens, doubling up to <see cref="Capacity"/>, so that a token is appended in constant time on average. The next token's position is
+/// <see cref="Length"/>. Attention reads the stored numbers, its own call's included, so what a token sees does not depend on how the
+/// tokens were divided into calls. The tokens are those of one block, until a <see cref="Reset"/>. A backward treats the past as constant
+/// and passes gradients of the call's own keys and values on as if they had not been rounded.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
@@ -38,7 +39,8 @@ internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
         if (!Enum.IsDefined(format)) throw new InvalidSettingException(nameof(format), format, $"use one of {string.Join(", ", Enum.GetNames<KvFormat>())}.");
         if (format != KvFormat.F32 && typeof(T) != typeof(float))
         {
-            throw new InvalidSettingException(nameof(format), format, $"a model of {typeof(T).Name} numbers takes {KvFormat.F32}, which keeps them as they are.");
+            throw new InvalidSettingException(nameof(format), format,
+                $"a model of {typeof(T).Name} numbers takes {KvFormat.F32}, which keeps them as they are.");
         }
 
         Batch = batch;
@@ -49,7 +51,12 @@ internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
         _size = format == KvFormat.F32 ? sizeof(T) : KvRows.SizeOf(format);
 
         // No larger number comes up later.
-        if (Shape.Count(batch, heads, headWidth, MostRoom) * _size > long.MaxValue) throw new InvalidSettingException("batch x heads x head width x capacity", Shape.Count(batch, heads, headWidth, MostRoom), "no memory holds so many numbers.");
+        if (Shape.Count(batch, heads, headWidth, MostRoom) * _size > long.MaxValue)
+        {
+            throw new InvalidSettingException("batch x heads x head width x capacity", Shape.Count(batch, heads, headWidth, MostRoom),
+                "no memory holds so many numbers.");
+        }
+
         _keys = new NativeBuffer<byte>(0);
         _values = new NativeBuffer<byte>(0);
         _scales = new NativeBuffer<float>(0);
@@ -175,7 +182,10 @@ internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
         Write(Values(sequence, head), "value", position, value, layer, head);
     }
 
-    /// <summary>target <c>[headWidth][stride]</c> = the first <paramref name="tokens"/> positions, zero beyond; stride is at least their number rounded up to 16.</summary>
+    /// <summary>
+    /// target <c>[headWidth][stride]</c> = the first <paramref name="tokens"/> positions, zero beyond; stride is at least their number
+    /// rounded up to 16.
+    /// </summary>
     internal void Read(in KvRows rows, int tokens, T* target, int stride)
     {
         if (Format != KvFormat.F32) KvKernel.Load(rows, HeadWidth, tokens, (float*)target, stride);
@@ -194,17 +204,20 @@ internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
         if (batch != Batch || heads != Heads || headWidth != HeadWidth)
         {
             throw new ShapeMismatchException(
-                $"{layer}: KV cache", $"{Amount.Of(batch, "sequence")} x {heads} heads x {headWidth}", $"{Batch} x {Heads} x {HeadWidth}", "Make the cache for this model and batch.");
+                $"{layer}: KV cache", $"{Amount.Of(batch, "sequence")} x {heads} heads x {headWidth}", $"{Batch} x {Heads} x {HeadWidth}",
+                "Make the cache for this model and batch.");
         }
 
         if (Length > 0 && _block is not null && !ReferenceEquals(_block, block))
         {
-            throw new ShapeMismatchException($"{layer}: KV cache", "tokens of this block", $"{Amount.Of(Length, "token")} of another block or model, {_block.Name}", "Make a cache for each block and model, or reset it.");
+            throw new ShapeMismatchException($"{layer}: KV cache", "tokens of this block",
+                $"{Amount.Of(Length, "token")} of another block or model, {_block.Name}", "Make a cache for each block and model, or reset it.");
         }
 
         if ((long)Length + tokens > Capacity)
         {
-            throw new TokenException($"{layer}: the KV cache holds {Length} of at most {Amount.Of(Capacity, "token")}, {tokens} more do not fit. Make a larger cache or reset it.");
+            throw new TokenException(
+                $"{layer}: the KV cache holds {Length} of at most {Amount.Of(Capacity, "token")}, {tokens} more do not fit. Make a larger cache or reset it.");
         }
     }
 
@@ -254,6 +267,8 @@ internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
     {
         string limit = Format == KvFormat.F16 ? ", or beyond 65504, the largest half" : "";
         return new NonFiniteException(
-            $"layer {layer}, KV cache", $"a {what} of head {head} at positions {position} to {position + count - 1} is NaN or infinite{limit}. Look for damaged weights, or use {KvFormat.F32}.");
+            $"layer {layer}, KV cache",
+            $"a {what} of head {head} at positions {position} to {position + count - 1} is NaN or infinite{limit}. Look for damaged weights, or use "
+                + $"{KvFormat.F32}.");
     }
 }

@@ -75,7 +75,8 @@ internal readonly record struct ProfileEntry(ProfileStage Stage, long Count, Tim
 
 /// <summary>
 /// Adds up where the time of training steps goes. Stages inside parallel loops are timed on every thread and divided by the threads, the others on the
-/// calling thread, so that the parts add up to at most the whole; what is missing is waiting for the slowest thread and what no stage covers. Belongs to one caller.
+/// calling thread, so that the parts add up to at most the whole; what is missing is waiting for the slowest thread and what no stage
+/// covers. Belongs to one caller.
 /// </summary>
 public sealed class StepProfile
 {

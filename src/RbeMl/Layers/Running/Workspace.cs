@@ -41,7 +41,8 @@ public sealed unsafe class Workspace<T> : IDisposable, ILeased
     internal StepProfile? Profile { get; set; }
 
     /// <summary>Bytes of native memory held.</summary>
-    public long AllocatedBytes => ScratchBytes + _panels.Values.Sum(p => p.AllocatedBytes) + _call.AllocatedBytes + _decode.AllocatedBytes + _ids.AllocatedBytes;
+    public long AllocatedBytes =>
+        ScratchBytes + _panels.Values.Sum(p => p.AllocatedBytes) + _call.AllocatedBytes + _decode.AllocatedBytes + _ids.AllocatedBytes;
 
     /// <summary>Those of the threads' scratch.</summary>
     public long ScratchBytes => _scratch.Sum(b => b?.AllocatedBytes ?? 0);
@@ -117,7 +118,12 @@ internal unsafe struct ScratchArea<T>
     public T* Take(long elements)
     {
         long next = _used + Size(elements);
-        if (next > _length) throw new InvalidOperationException($"Scratch of {_length} elements is too small: {next} are needed. Call EnsureScratch with the layer's size first.");
+        if (next > _length)
+        {
+            throw new InvalidOperationException(
+                $"Scratch of {_length} elements is too small: {next} are needed. Call EnsureScratch with the layer's size first.");
+        }
+
         T* piece = _start + _used;
         _used = next;
         return piece;

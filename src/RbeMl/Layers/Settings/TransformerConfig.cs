@@ -77,7 +77,10 @@ public sealed record TransformerConfig
     /// <summary>Whether scores of attention are divided by the number of their block, counted from 1, too.</summary>
     public bool ScaleAttentionByLayer { get; init; }
 
-    /// <summary>Index in its model of the first block that this describes, for <see cref="ScaleAttentionByLayer"/>; 0 for a whole model. See <see cref="OfBlock"/>.</summary>
+    /// <summary>
+    /// Index in its model of the first block that this describes, for <see cref="ScaleAttentionByLayer"/>; 0 for a whole model. See
+    /// <see cref="OfBlock"/>.
+    /// </summary>
     public int FirstLayer { get; init; }
 
     /// <summary>Epsilon of LayerNorm.</summary>
@@ -130,10 +133,19 @@ public sealed record TransformerConfig
         Probability(nameof(AttentionDropout), AttentionDropout ?? 0);
         Probability(nameof(EmbeddingDropout), EmbeddingDropout ?? 0);
         if (FirstLayer < 0) throw new InvalidSettingException(nameof(FirstLayer), FirstLayer, "use 0, or the index of a block.");
-        if (!(LayerNormEpsilon >= 1e-30 && LayerNormEpsilon < 1)) throw new InvalidSettingException(nameof(LayerNormEpsilon), LayerNormEpsilon, "use a small positive number such as 1e-5, from 1e-30 up to, but not, 1.");
+        if (!(LayerNormEpsilon >= 1e-30 && LayerNormEpsilon < 1))
+        {
+            throw new InvalidSettingException(nameof(LayerNormEpsilon), LayerNormEpsilon,
+                "use a small positive number such as 1e-5, from 1e-30 up to, but not, 1.");
+        }
+
         if (!Enum.IsDefined(Gelu)) throw new InvalidSettingException(nameof(Gelu), Gelu, $"use one of {string.Join(", ", Enum.GetNames<GeluKind>())}.");
         if (!Enum.IsDefined(Order)) throw new InvalidSettingException(nameof(Order), Order, $"use one of {string.Join(", ", Enum.GetNames<BlockOrder>())}.");
-        if (!Enum.IsDefined(LayerNorm)) throw new InvalidSettingException(nameof(LayerNorm), LayerNorm, $"use one of {string.Join(", ", Enum.GetNames<LayerNormStorage>())}.");
+        if (!Enum.IsDefined(LayerNorm))
+        {
+            throw new InvalidSettingException(nameof(LayerNorm), LayerNorm, $"use one of {string.Join(", ", Enum.GetNames<LayerNormStorage>())}.");
+        }
+
         Product(nameof(Width), Width, "4", FeedForwardWidth == 0 ? 4 : 1);
         Product(nameof(Width), Width, nameof(Width), Width);
         Product(nameof(Width), Width, "hidden width", HiddenWidth);
@@ -144,7 +156,10 @@ public sealed record TransformerConfig
 
     private static void Product(string a, int x, string b, int y)
     {
-        if ((long)x * y > Array.MaxLength) throw new InvalidSettingException($"{a} x {b}", (long)x * y, $"an array holds at most {Array.MaxLength} values: use a smaller {a} or {b}.");
+        if ((long)x * y > Array.MaxLength)
+        {
+            throw new InvalidSettingException($"{a} x {b}", (long)x * y, $"an array holds at most {Array.MaxLength} values: use a smaller {a} or {b}.");
+        }
     }
 
     private static void Probability(string name, float value)

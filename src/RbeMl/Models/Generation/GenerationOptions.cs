@@ -38,7 +38,10 @@ public sealed record GenerationOptions
     /// <summary>Whether no token ends the text, whatever <see cref="EndTokens"/> says: an end token is then one as any other.</summary>
     public bool IgnoreEnd { get; init; }
 
-    /// <summary>Texts that end the generated text where one first is complete; what is before it is given, itself it is not. For a <see cref="TextGenerator"/>.</summary>
+    /// <summary>
+    /// Texts that end the generated text where one first is complete; what is before it is given, itself it is not. For a
+    /// <see cref="TextGenerator"/>.
+    /// </summary>
     public IReadOnlyList<string> StopStrings { get; init; } = [];
 
     /// <summary>The same seed draws the same tokens.</summary>
@@ -53,21 +56,31 @@ public sealed record GenerationOptions
     public GenerationOptions Validate(int vocabulary = int.MaxValue)
     {
         Require(MaxTokens >= 1, nameof(MaxTokens), MaxTokens, "use at least 1.");
-        Require(Temperature >= 0 && double.IsFinite(Temperature), nameof(Temperature), Temperature, "use 0 (most likely token) or a positive number such as 0.8.");
+        Require(Temperature >= 0 && double.IsFinite(Temperature), nameof(Temperature), Temperature,
+            "use 0 (most likely token) or a positive number such as 0.8.");
         Require(TopK >= 0, nameof(TopK), TopK, "use 0 (all tokens) or a positive number.");
         Require(TopP > 0 && TopP <= 1, nameof(TopP), TopP, "use a probability above 0 and up to 1.");
         Require(MinP >= 0 && MinP <= 1, nameof(MinP), MinP, "use 0 (all tokens) or a part of the largest probability, up to 1.");
-        Require(RepetitionPenalty >= 1 / MostPenalty && RepetitionPenalty <= MostPenalty, nameof(RepetitionPenalty), RepetitionPenalty, "use 1 (no penalty) or a number such as 1.2, at most 1000.");
-        if (!Enum.IsDefined(KvFormat)) throw new InvalidSettingException(nameof(KvFormat), KvFormat, $"use one of {string.Join(", ", Enum.GetNames<KvFormat>())}.");
+        Require(RepetitionPenalty >= 1 / MostPenalty && RepetitionPenalty <= MostPenalty, nameof(RepetitionPenalty), RepetitionPenalty,
+            "use 1 (no penalty) or a number such as 1.2, at most 1000.");
+        if (!Enum.IsDefined(KvFormat))
+        {
+            throw new InvalidSettingException(nameof(KvFormat), KvFormat, $"use one of {string.Join(", ", Enum.GetNames<KvFormat>())}.");
+        }
+
         for (int i = 0; i < EndTokens?.Count; i++)
         {
-            Require(EndTokens[i] >= 0 && EndTokens[i] < vocabulary, nameof(EndTokens), EndTokens[i], $"use ids from 0 to {vocabulary - 1}, or an empty list for none.");
+            Require(EndTokens[i] >= 0 && EndTokens[i] < vocabulary, nameof(EndTokens), EndTokens[i],
+                $"use ids from 0 to {vocabulary - 1}, or an empty list for none.");
         }
 
         if (StopStrings is null) throw new InvalidSettingException(nameof(StopStrings), "null", "leave it empty for none.");
         for (int i = 0; i < StopStrings.Count; i++)
         {
-            if (string.IsNullOrEmpty(StopStrings[i])) throw new InvalidSettingException(nameof(StopStrings), "\"\"", "every text holds the empty one. Leave it out.");
+            if (string.IsNullOrEmpty(StopStrings[i]))
+            {
+                throw new InvalidSettingException(nameof(StopStrings), "\"\"", "every text holds the empty one. Leave it out.");
+            }
         }
 
         return this;

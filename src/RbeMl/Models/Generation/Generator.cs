@@ -110,11 +110,20 @@ public sealed class Generator : IDisposable, ILeased
         ArgumentNullException.ThrowIfNull(options);
         int vocabulary = _model.Config.Vocabulary;
         options.Validate(vocabulary);
-        if (options.StopStrings.Count > 0) throw new InvalidSettingException(nameof(options.StopStrings), options.StopStrings[0], "token ids have no text to find it in. Use a TextGenerator.");
+        if (options.StopStrings.Count > 0)
+        {
+            throw new InvalidSettingException(nameof(options.StopStrings), options.StopStrings[0],
+                "token ids have no text to find it in. Use a TextGenerator.");
+        }
+
         if (prompt.Count == 0) throw new TokenException("the prompt is empty. Give at least one token to continue from.");
         for (int i = 0; i < prompt.Count; i++)
         {
-            if ((uint)prompt[i] >= (uint)vocabulary) throw new TokenException($"token id {prompt[i]} at position {i} of the prompt is outside the vocabulary 0 .. {vocabulary - 1}. Use the model's own tokenizer.");
+            if ((uint)prompt[i] >= (uint)vocabulary)
+            {
+                throw new TokenException(
+                    $"token id {prompt[i]} at position {i} of the prompt is outside the vocabulary 0 .. {vocabulary - 1}. Use the model's own tokenizer.");
+            }
         }
 
         return [.. prompt.Skip(prompt.Count - _model.Config.MaxSequenceLength)];
@@ -135,7 +144,8 @@ public sealed class Generator : IDisposable, ILeased
         Finish = FinishReason.Length;
     }
 
-    private async IAsyncEnumerable<int> DrawAsync(int[] prompt, GenerationOptions options, ModelTokens tokens, [EnumeratorCancellation] CancellationToken cancel)
+    private async IAsyncEnumerable<int> DrawAsync(int[] prompt, GenerationOptions options, ModelTokens tokens,
+        [EnumeratorCancellation] CancellationToken cancel)
     {
         int generation = Begin(prompt, options, tokens);
         int[] ends = Ends(options, tokens);
@@ -161,7 +171,11 @@ public sealed class Generator : IDisposable, ILeased
     // The next token; null for an end token.
     private int? Step(int generation, GenerationOptions options, int position, int[] ends, CancellationToken cancel)
     {
-        if (generation != _generation) throw new InvalidOperationException("Another Generate of this generator was started. Finish one before the next, or use a generator each.");
+        if (generation != _generation)
+        {
+            throw new InvalidOperationException("Another Generate of this generator was started. Finish one before the next, or use a generator each.");
+        }
+
         try
         {
             int token = Next(options, position, cancel);

@@ -38,7 +38,8 @@ public sealed class TextGenerator
     /// <exception cref="TokenException">The prompt is empty, or holds something that has no id or none of the model's.</exception>
     /// <exception cref="InvalidSettingException">An option is out of range.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; thrown by the enumeration, after the text so far.</exception>
-    public IEnumerable<string> Generate(string prompt, GenerationOptions options, CancellationToken cancel = default) => Generate(Encode(prompt), options, cancel);
+    public IEnumerable<string> Generate(string prompt, GenerationOptions options, CancellationToken cancel = default) =>
+        Generate(Encode(prompt), options, cancel);
 
     /// <inheritdoc cref="Generate(string, GenerationOptions, CancellationToken)"/>
     public IEnumerable<string> Generate(IReadOnlyList<int> prompt, GenerationOptions options, CancellationToken cancel = default)
@@ -50,7 +51,8 @@ public sealed class TextGenerator
 
     /// <summary>The same, each token computed on a thread of the pool.</summary>
     /// <inheritdoc cref="Generate(string, GenerationOptions, CancellationToken)"/>
-    public IAsyncEnumerable<string> GenerateAsync(string prompt, GenerationOptions options, CancellationToken cancel = default) => GenerateAsync(Encode(prompt), options, cancel);
+    public IAsyncEnumerable<string> GenerateAsync(string prompt, GenerationOptions options, CancellationToken cancel = default) =>
+        GenerateAsync(Encode(prompt), options, cancel);
 
     /// <inheritdoc cref="GenerateAsync(string, GenerationOptions, CancellationToken)"/>
     public IAsyncEnumerable<string> GenerateAsync(IReadOnlyList<int> prompt, GenerationOptions options, CancellationToken cancel = default)
@@ -79,7 +81,8 @@ public sealed class TextGenerator
         parts.Rethrow();
     }
 
-    private async IAsyncEnumerable<string> StreamAsync(IAsyncEnumerable<int> tokens, IReadOnlyList<string> stops, [EnumeratorCancellation] CancellationToken cancel = default)
+    private async IAsyncEnumerable<string> StreamAsync(IAsyncEnumerable<int> tokens, IReadOnlyList<string> stops,
+        [EnumeratorCancellation] CancellationToken cancel = default)
     {
         Parts parts = new(this, stops);
         await using ConfiguredCancelableAsyncEnumerable<int>.Enumerator drawn = tokens.WithCancellation(cancel).ConfigureAwait(false).GetAsyncEnumerator();

@@ -34,10 +34,18 @@ internal sealed class TokenSampler
     /// <summary>Refuses logits of another number, or that are not finite.</summary>
     public void Check(ReadOnlySpan<float> logits)
     {
-        if (logits.Length != _vocabulary) throw new ShapeMismatchException("logits", $"{_vocabulary}, one a token of the vocabulary", $"{logits.Length}", "Pass the logits of one position.");
+        if (logits.Length != _vocabulary)
+        {
+            throw new ShapeMismatchException("logits", $"{_vocabulary}, one a token of the vocabulary", $"{logits.Length}", "Pass the logits of one position.");
+        }
+
         for (int i = 0; i < logits.Length; i++)
         {
-            if (!float.IsFinite(logits[i])) throw new NonFiniteException("head", $"logit {logits[i]} of token {i}. The model's weights are damaged or its training diverged. Go back to an earlier file of it.");
+            if (!float.IsFinite(logits[i]))
+            {
+                throw new NonFiniteException("head",
+                    $"logit {logits[i]} of token {i}. The model's weights are damaged or its training diverged. Go back to an earlier file of it.");
+            }
         }
     }
 

@@ -33,7 +33,11 @@ public sealed record FeatureOptions
     /// <exception cref="InvalidSettingException">A value is out of range.</exception>
     public int Resolve(int layers)
     {
-        if (Layer is { } layer && (layer < 0 || layer > layers)) throw new InvalidSettingException(nameof(Layer), layer, $"use 0 (the embedding) to {layers} (the last block and the final LayerNorm).");
+        if (Layer is { } layer && (layer < 0 || layer > layers))
+        {
+            throw new InvalidSettingException(nameof(Layer), layer, $"use 0 (the embedding) to {layers} (the last block and the final LayerNorm).");
+        }
+
         if (!Enum.IsDefined(Pooling)) throw new InvalidSettingException(nameof(Pooling), Pooling, $"use one of {string.Join(", ", Enum.GetNames<Pooling>())}.");
         if (PassTokens < 1) throw new InvalidSettingException(nameof(PassTokens), PassTokens, "use a positive number.");
         return Layer ?? layers;

@@ -109,14 +109,28 @@ internal ref struct RaggedBatches
     /// <exception cref="InvalidSettingException">The model is not causal.</exception>
     public static void Check(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, TransformerConfig config)
     {
-        if (!config.Causal) throw new InvalidSettingException(nameof(TransformerConfig.Causal), false, "sequences of different lengths are padded at the end, which a model that sees what follows would notice. Give a causal model.");
-        if (lengths.Length < 1) throw new ShapeMismatchException("lengths", "at least one sequence", "none", "Leave the call out when there is nothing to compute.");
+        if (!config.Causal)
+        {
+            throw new InvalidSettingException(nameof(TransformerConfig.Causal), false,
+                "sequences of different lengths are padded at the end, which a model that sees what follows would notice. Give a causal model.");
+        }
+
+        if (lengths.Length < 1)
+        {
+            throw new ShapeMismatchException("lengths", "at least one sequence", "none", "Leave the call out when there is nothing to compute.");
+        }
+
         long total = 0;
         for (int row = 0; row < lengths.Length; row++)
         {
             int length = lengths[row];
             if (length < 1) throw new TokenException($"sequence {row} has {Amount.Of(length, "token")}. Leave it out, or give it at least one token.");
-            if (length > config.MaxSequenceLength) throw new TokenException($"sequence {row} has {Amount.Of(length, "token")}, the model {Amount.Of(config.MaxSequenceLength, "position")}. Shorten it to them.");
+            if (length > config.MaxSequenceLength)
+            {
+                throw new TokenException(
+                    $"sequence {row} has {Amount.Of(length, "token")}, the model {Amount.Of(config.MaxSequenceLength, "position")}. Shorten it to them.");
+            }
+
             total += length;
             if (total > tokens.Length) break;
             ReadOnlySpan<int> sequence = tokens.Slice((int)total - length, length);
@@ -124,11 +138,18 @@ internal ref struct RaggedBatches
             {
                 if ((uint)sequence[t] >= (uint)config.Vocabulary)
                 {
-                    throw new TokenException($"token id {sequence[t]} at sequence {row}, position {t} is outside the vocabulary 0 .. {config.Vocabulary - 1}. Use the model's own tokenizer.");
+                    throw new TokenException(
+                        $"token id {sequence[t]} at sequence {row}, position {t} is outside the vocabulary 0 .. {config.Vocabulary - 1}. Use the "
+                            + $"model's own tokenizer.");
                 }
             }
         }
 
-        if (total != tokens.Length) throw new ShapeMismatchException("tokens", "the sum of the lengths", $"{tokens.Length} ids, lengths of {(total > tokens.Length ? "more" : total)}", "Pass all sequences one after the other, and the length of each.");
+        if (total != tokens.Length)
+        {
+            throw new ShapeMismatchException("tokens", "the sum of the lengths",
+                $"{tokens.Length} ids, lengths of {(total > tokens.Length ? "more" : total)}",
+                "Pass all sequences one after the other, and the length of each.");
+        }
     }
 }

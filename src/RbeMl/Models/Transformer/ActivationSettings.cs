@@ -18,13 +18,19 @@ public sealed record ActivationSettings
     /// <summary>Folder of the spill file; null for the system's temporary folder.</summary>
     public string? SpillFolder { get; init; }
 
-    /// <summary>Sequences done at a time, forward and backward; 0 for the whole batch. A batch that cannot be cut there (<see cref="CanSplit"/>) is done whole.</summary>
+    /// <summary>
+    /// Sequences done at a time, forward and backward; 0 for the whole batch. A batch that cannot be cut there (<see cref="CanSplit"/>) is
+    /// done whole.
+    /// </summary>
     public int PartSequences { get; init; }
 
     /// <summary>Chunks of 64 tokens whose logits exist at a time; 0 for as many as make 16 MiB of them.</summary>
     public int HeadChunks { get; init; }
 
-    /// <summary>Whether a batch can be done in parts of so many sequences with the same bits as in one: parts are whole groups of tokens whose gradients are summed together (<see cref="ChunkGroup"/>), the last one more than 16 tokens.</summary>
+    /// <summary>
+    /// Whether a batch can be done in parts of so many sequences with the same bits as in one: parts are whole groups of tokens whose
+    /// gradients are summed together (<see cref="ChunkGroup"/>), the last one more than 16 tokens.
+    /// </summary>
     public static bool CanSplit(int batch, int length, int part)
     {
         if (part < 1 || length < 1) return false;
@@ -37,8 +43,16 @@ public sealed record ActivationSettings
     /// <exception cref="InvalidSettingException">A value is out of range.</exception>
     public ActivationSettings Validate()
     {
-        if (!Enum.IsDefined(Checkpointing)) throw new InvalidSettingException(nameof(Checkpointing), Checkpointing, $"use one of {string.Join(", ", Enum.GetNames<CheckpointPolicy>())}.");
-        if (!Enum.IsDefined(Offload)) throw new InvalidSettingException(nameof(Offload), Offload, $"use one of {string.Join(", ", Enum.GetNames<ActivationOffload>())}.");
+        if (!Enum.IsDefined(Checkpointing))
+        {
+            throw new InvalidSettingException(nameof(Checkpointing), Checkpointing, $"use one of {string.Join(", ", Enum.GetNames<CheckpointPolicy>())}.");
+        }
+
+        if (!Enum.IsDefined(Offload))
+        {
+            throw new InvalidSettingException(nameof(Offload), Offload, $"use one of {string.Join(", ", Enum.GetNames<ActivationOffload>())}.");
+        }
+
         if (PartSequences < 0) throw new InvalidSettingException(nameof(PartSequences), PartSequences, "use 0 for the whole batch, or a positive number.");
         if (HeadChunks < 0) throw new InvalidSettingException(nameof(HeadChunks), HeadChunks, "use 0 for the default, or a positive number.");
         return this;

@@ -6,7 +6,10 @@ using RbeMl.Numerics;
 
 namespace RbeMl.Models;
 
-/// <summary>What goes into the first block: the row of a token plus that of its position, with dropout. Letters: N tokens, D width, Dp the same in whole tiles.</summary>
+/// <summary>
+/// What goes into the first block: the row of a token plus that of its position, with dropout. Letters: N tokens, D width, Dp the same in
+/// whole tiles.
+/// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 internal sealed unsafe class Embedding<T>
     where T : unmanaged, IFloatingPointIeee754<T>
@@ -105,7 +108,8 @@ internal sealed unsafe class Embedding<T>
         }
     }
 
-    private readonly struct ForwardWork(Embedding<T> embedding, int* ids, Panel<T> x, int length, int past, ForwardOptions<T>? options, Workspace<T> workspace) : IParallelWork
+    private readonly struct ForwardWork(Embedding<T> embedding, int* ids, Panel<T> x, int length, int past, ForwardOptions<T>? options,
+        Workspace<T> workspace) : IParallelWork
     {
         public void Execute(int item, int worker) => embedding.ForwardChunk(ids, x, item, length, past, options, workspace.Scratch(worker));
     }
@@ -115,7 +119,8 @@ internal sealed unsafe class Embedding<T>
         public void Execute(int item, int worker) => embedding.Drop(stream, x, item, firstToken);
     }
 
-    private readonly struct GradientWork(Embedding<T> embedding, int* ids, int count, Panel<T> dx, int length, ParameterVector<T> gradients, Workspace<T> workspace) : IParallelWork
+    private readonly struct GradientWork(Embedding<T> embedding, int* ids, int count, Panel<T> dx, int length, ParameterVector<T> gradients,
+        Workspace<T> workspace) : IParallelWork
     {
         public void Execute(int item, int worker) => embedding.GradientItem(item, ids, count, dx, length, gradients, workspace.Scratch(worker));
     }

@@ -14,7 +14,8 @@ public sealed class KvCache<T> : IDisposable, ILeased
     private readonly ForwardOptions<T>[] _options;
 
     /// <summary>Makes an empty cache for up to <paramref name="capacity"/> tokens of <paramref name="batch"/> sequences.</summary>
-    /// <exception cref="InvalidSettingException">A number is out of range, the model is not causal, or a model of doubles is to be cached in less than its own precision.</exception>
+    /// <exception cref="InvalidSettingException">A number is out of range, the model is not causal, or a model of doubles is to be cached
+    /// in less than its own precision.</exception>
     public KvCache(TransformerConfig config, int batch, int capacity, KvFormat format = KvFormat.F32)
     {
         ArgumentNullException.ThrowIfNull(config);
@@ -23,10 +24,16 @@ public sealed class KvCache<T> : IDisposable, ILeased
         {
             throw new InvalidSettingException(
                 nameof(config.Causal), false,
-                "a KV cache holds tokens that never see what comes after them, and in this model they do. Give a causal model, or run whole sequences without a cache.");
+                "a KV cache holds tokens that never see what comes after them, and in this model they do. Give a causal model, or run "
+                + "whole sequences without a cache.");
         }
 
-        if (capacity > config.MaxSequenceLength) throw new InvalidSettingException(nameof(capacity), capacity, $"the model has {Amount.Of(config.MaxSequenceLength, "position")}. Use at most that.");
+        if (capacity > config.MaxSequenceLength)
+        {
+            throw new InvalidSettingException(nameof(capacity), capacity,
+                $"the model has {Amount.Of(config.MaxSequenceLength, "position")}. Use at most that.");
+        }
+
         Lease = new Lease(this);
         _layers = [.. Enumerable.Range(0, config.Layers).Select(_ => new LayerKvCache<T>(batch, config.Heads, config.HeadWidth, capacity, format, Lease))];
         _options = [.. _layers.Select(layer => new ForwardOptions<T> { Cache = layer })];
@@ -83,10 +90,20 @@ public sealed class KvCache<T> : IDisposable, ILeased
     /// <summary>Checks that a model's call fits: a cache for each of its blocks, of its shapes, all with the same tokens.</summary>
     internal void Check(TransformerModel<T> model, int batch, int tokens)
     {
-        if (Layers != model.Blocks.Count) throw new ShapeMismatchException("KV cache", $"{Amount.Of(model.Blocks.Count, "layer")}", $"{Layers}", "Make the cache with this model's configuration.");
+        if (Layers != model.Blocks.Count)
+        {
+            throw new ShapeMismatchException("KV cache", $"{Amount.Of(model.Blocks.Count, "layer")}", $"{Layers}",
+                "Make the cache with this model's configuration.");
+        }
+
         for (int l = 0; l < _layers.Length; l++)
         {
-            if (_layers[l].Length != Length) throw new ShapeMismatchException("KV cache", $"{Amount.Of(Length, "token")} in every layer", $"{_layers[l].Length} in layer {l}", "Let only the model append to its cache, or reset it.");
+            if (_layers[l].Length != Length)
+            {
+                throw new ShapeMismatchException("KV cache", $"{Amount.Of(Length, "token")} in every layer", $"{_layers[l].Length} in layer {l}",
+                    "Let only the model append to its cache, or reset it.");
+            }
+
             _layers[l].Check(model.Blocks[l], batch, model.Config.Heads, model.Config.HeadWidth, tokens);
         }
     }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Numerics;
 using RbeMl.Kernels;
 using RbeMl.Layers;
@@ -31,7 +32,10 @@ internal sealed unsafe class LanguageModelHead<T>(TokenTable<T> table, FinalNorm
     /// <summary>The final LayerNorm.</summary>
     public FinalNorm<T> Norm => norm;
 
-    /// <summary>Scratch elements of a step: mean and 1 / deviation, normalised input, and what the table itself takes; logits are in a panel of the context.</summary>
+    /// <summary>
+    /// Scratch elements of a step: mean and 1 / deviation, normalised input, and what the table itself takes; logits are in a panel of the
+    /// context.
+    /// </summary>
     public long LossScratch => ScratchArea<T>.Size(Panel<T>.WideLanes * (2L + norm.PaddedWidth)) + 64 + table.ScratchElements;
 
     // The same with the logits.
@@ -141,7 +145,8 @@ internal sealed unsafe class LanguageModelHead<T>(TokenTable<T> table, FinalNorm
     {
         int width = Panel<T>.LanesFor(tokens), lanes = Panel<T>.RoundUp(tokens, width), chunks = lanes / width;
         int group = (int)Math.Min(tokens, (long)Group(chunks, width, settings) * width);
-        long elements = Panel<T>.Elements(group, norm.PaddedWidth) + Panel<T>.Elements(group, table.PaddedVocabulary) + (2L * norm.PaddedWidth) + (2L * norm.Width * chunks) + lanes;
+        long elements = Panel<T>.Elements(group, norm.PaddedWidth) + Panel<T>.Elements(group, table.PaddedVocabulary) + (2L * norm.PaddedWidth)
+            + (2L * norm.Width * chunks) + lanes;
         return (elements * sizeof(T)) + ((long)lanes * sizeof(int));
     }
 
@@ -160,7 +165,8 @@ internal sealed unsafe class LanguageModelHead<T>(TokenTable<T> table, FinalNorm
         T* logits = context.Logits.Chunk(item);
         norm.Forward(x, chunk, context.HeadVectors.Pointer, normalized, statistics);
         table.LogitsChunk(normalized, gradient ? context.HeadInputCoefficients.Chunk(item) : null, logits, lanes, scratch);
-        CrossEntropyKernel.Loss(logits, vocabulary, lanes, context.Targets.Pointer + ((long)chunk * lanes), context.Losses.Pointer + ((long)chunk * lanes), gradient, scale);
+        CrossEntropyKernel.Loss(logits, vocabulary, lanes, context.Targets.Pointer + ((long)chunk * lanes),
+            context.Losses.Pointer + ((long)chunk * lanes), gradient, scale);
         if (!gradient) return;
         new Span<T>(logits + ((long)vocabulary * lanes), (table.PaddedVocabulary - vocabulary) * lanes).Clear();
         table.LogitsBackwardChunk(logits, normalized, norm.PaddedWidth, lanes, scratch);
@@ -176,7 +182,13 @@ internal sealed unsafe class LanguageModelHead<T>(TokenTable<T> table, FinalNorm
 
         for (int i = 0; i < logits.Length; i++)
         {
-            if (!T.IsFinite(logits[i])) throw new NonFiniteException("head", FormattableString.Invariant($"logit {logits[i]} of token {i / table.Vocabulary}, id {i % table.Vocabulary}. The model's weights are damaged or its training diverged. Go back to an earlier file of it."));
+            if (!T.IsFinite(logits[i]))
+            {
+                throw new NonFiniteException("head",
+                    string.Create(CultureInfo.InvariantCulture,
+                    $"logit {logits[i]} of token {i / table.Vocabulary}, id {i % table.Vocabulary}. The model's weights are damaged or its training "
+                        + $"diverged. Go back to an earlier file of it."));
+            }
         }
     }
 
@@ -195,7 +207,8 @@ internal sealed unsafe class LanguageModelHead<T>(TokenTable<T> table, FinalNorm
         public void Execute(int item, int worker) => table.LogitsItem(item, x, logits, workspace.Scratch(worker));
     }
 
-    private readonly record struct LossWork(LanguageModelHead<T> Head, Panel<T> X, TransformerContext<T> Context, int First, ParameterVector<T>? Gradients, T Scale, Stage Stage) : IParallelWork
+    private readonly record struct LossWork(LanguageModelHead<T> Head, Panel<T> X, TransformerContext<T> Context, int First,
+        ParameterVector<T>? Gradients, T Scale, Stage Stage) : IParallelWork
     {
         public void Execute(int item, int worker)
         {
@@ -213,7 +226,8 @@ internal sealed unsafe class LanguageModelHead<T>(TokenTable<T> table, FinalNorm
 /// <param name="gradients">Added to; null for the loss only.</param>
 /// <param name="scale">Factor of the gradients.</param>
 /// <typeparam name="T">Element type.</typeparam>
-internal readonly ref struct NextToken<T>(LanguageModelHead<T> head, ReadOnlySpan<int> targets, int length, ParameterVector<T>? gradients, double scale) : IHiddenObjective<T>
+internal readonly ref struct NextToken<T>(LanguageModelHead<T> head, ReadOnlySpan<int> targets, int length, ParameterVector<T>? gradients,
+    double scale) : IHiddenObjective<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly ReadOnlySpan<int> _targets = targets;

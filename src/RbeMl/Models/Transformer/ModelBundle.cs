@@ -19,10 +19,12 @@ public sealed record ModelBundle(TransformerModel<float> Model, ITokenizer? Toke
     /// <param name="model">What the message calls the model.</param>
     /// <param name="mend">What to do without a tokenizer.</param>
     /// <exception cref="InvalidSettingException">There is none, or it cannot be read; the message says why.</exception>
-    public ITokenizer RequireTokenizer(string setting, object? value, string model, string mend) => Tokenizer ?? throw MissingTokenizer(setting, value, model, TokenizerProblem, mend);
+    public ITokenizer RequireTokenizer(string setting, object? value, string model, string mend) =>
+        Tokenizer ?? throw MissingTokenizer(setting, value, model, TokenizerProblem, mend);
 
     internal static InvalidSettingException MissingTokenizer(string setting, object? value, string model, string? problem, string mend) =>
-        new(setting, value, problem is null ? $"{model} has no tokenizer, so it cannot read text; {mend}" : $"{model} has a tokenizer that cannot be read, so it cannot read text; {mend} ({problem})");
+        new(setting, value, problem is null ? $"{model} has no tokenizer, so it cannot read text; {mend}"
+            : $"{model} has a tokenizer that cannot be read, so it cannot read text; {mend} ({problem})");
 
     /// <inheritdoc/>
     public void Dispose() => Model.Dispose();

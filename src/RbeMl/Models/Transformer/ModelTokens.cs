@@ -55,7 +55,10 @@ public sealed record ModelTokens
             before = id;
         }
 
-        if (Unused.Count == vocabulary) throw new InvalidSettingException(nameof(Unused), $"all {vocabulary} ids", "none is left to draw. Use the model's own tokenizer.");
+        if (Unused.Count == vocabulary)
+        {
+            throw new InvalidSettingException(nameof(Unused), $"all {vocabulary} ids", "none is left to draw. Use the model's own tokenizer.");
+        }
     }
 
     /// <summary>The ids that may be drawn, ascending; null for all of a vocabulary.</summary>

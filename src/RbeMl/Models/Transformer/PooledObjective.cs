@@ -21,7 +21,8 @@ internal unsafe interface IPooledObjective<T>
 /// <param name="Gradient">[B, D].</param>
 /// <param name="Places">[B, D], see <see cref="SequencePooling"/>.</param>
 /// <param name="Losses">[B] nats.</param>
-internal readonly unsafe record struct PooledRows<T>(GrowableBuffer<T> Pooled, GrowableBuffer<T> Gradient, GrowableBuffer<int> Places, GrowableBuffer<double> Losses)
+internal readonly unsafe record struct PooledRows<T>(GrowableBuffer<T> Pooled, GrowableBuffer<T> Gradient, GrowableBuffer<int> Places,
+    GrowableBuffer<double> Losses)
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     public void Ensure(long batch, int features)
@@ -44,7 +45,8 @@ internal readonly unsafe record struct PooledRows<T>(GrowableBuffer<T> Pooled, G
 /// <typeparam name="T">Element type.</typeparam>
 /// <typeparam name="TObjective">What is done with a row.</typeparam>
 internal readonly unsafe struct PooledObjective<T, TObjective>(
-    LanguageModelHead<T> head, int* lengths, int length, Pooling pooling, PooledRows<T> rows, ParameterVector<T>? gradients, TObjective objective) : IHiddenObjective<T>
+    LanguageModelHead<T> head, int* lengths, int length, Pooling pooling, PooledRows<T> rows, ParameterVector<T>? gradients,
+    TObjective objective) : IHiddenObjective<T>
     where T : unmanaged, IFloatingPointIeee754<T>
     where TObjective : struct, IPooledObjective<T>
 {
@@ -75,14 +77,16 @@ internal readonly unsafe struct PooledObjective<T, TObjective>(
     }
 
     private readonly struct Work(
-        FinalNorm<T> norm, Panel<T> hidden, TransformerContext<T> context, int first, int* lengths, int length, Pooling pooling, PooledRows<T> rows, bool gradient, TObjective objective) : IParallelWork
+        FinalNorm<T> norm, Panel<T> hidden, TransformerContext<T> context, int first, int* lengths, int length, Pooling pooling,
+        PooledRows<T> rows, bool gradient, TObjective objective) : IParallelWork
     {
         public Stage Stage { get; init; }
 
         public void Execute(int item, int worker)
         {
             ScratchArea<T> scratch = context.Workspace.Scratch(worker);
-            if (Stage == Stage.Normalize) norm.Forward(hidden, item, context.HeadVectors.Pointer, context.HeadInputCoefficients.Chunk(item), scratch.Take(2L * hidden.Lanes));
+            if (Stage == Stage.Normalize) norm.Forward(hidden, item, context.HeadVectors.Pointer, context.HeadInputCoefficients.Chunk(item),
+                scratch.Take(2L * hidden.Lanes));
             else if (Stage == Stage.Rows) Row(item);
             else Backward(item, scratch);
         }
@@ -92,7 +96,8 @@ internal readonly unsafe struct PooledObjective<T, TObjective>(
             int row = first + item;
             long at = (long)row * norm.Width;
             T* pooled = rows.Pooled.Pointer + at;
-            SequencePooling.Forward(context.HeadInputCoefficients, item * length, lengths[row], pooling, pooled, pooling == Pooling.Max ? rows.Places.Pointer + at : null);
+            SequencePooling.Forward(context.HeadInputCoefficients, item * length, lengths[row], pooling, pooled, pooling == Pooling.Max
+                ? rows.Places.Pointer + at : null);
             rows.Losses.Pointer[row] = objective.Row(row, pooled, gradient ? rows.Gradient.Pointer + at : null);
         }
 
@@ -108,7 +113,8 @@ internal readonly unsafe struct PooledObjective<T, TObjective>(
                 int row = first + item;
                 if (token >= lengths[row]) continue;
                 long at = (long)row * features;
-                SequencePooling.Backward(rows.Gradient.Pointer + at, rows.Places.Pointer + at, pooling, token, lengths[row], features, normalized + lane, lanes);
+                SequencePooling.Backward(rows.Gradient.Pointer + at, rows.Places.Pointer + at, pooling, token, lengths[row], features,
+                    normalized + lane, lanes);
             }
 
             T* statistics = scratch.Take(2L * lanes);

@@ -46,7 +46,8 @@ internal abstract unsafe class TokenTable<T>
     public abstract TableWeights ToWeights();
 
     /// <summary>The table of weights that were checked.</summary>
-    public static TokenTable<T> Create(ParameterVector<T> parameters, string name, TableWeights weights, int vocabulary, int width) => weights.Dense is { } dense
+    public static TokenTable<T> Create(ParameterVector<T> parameters, string name, TableWeights weights, int vocabulary, int width) =>
+        weights.Dense is { } dense
         ? new DenseTokenTable<T>(parameters, name, dense, vocabulary, width)
         : new RbeTokenTable<T>(parameters, name, weights.Compressed!);
 
@@ -152,7 +153,8 @@ internal sealed unsafe class DenseTokenTable<T> : TokenTable<T>
         {
             T* y = logits + ((long)b * Vocabulary) + first;
             new Span<T>(y, rows).Clear();
-            VectorKernel.Dot((float*)(_parameters.At(_slice) + ((long)first * Width)), Width, rows, Width, (float*)(x.Vectors + ((long)b * x.Stride)), (float*)y);
+            VectorKernel.Dot((float*)(_parameters.At(_slice) + ((long)first * Width)), Width, rows, Width,
+                (float*)(x.Vectors + ((long)b * x.Stride)), (float*)y);
         }
     }
 
@@ -171,7 +173,8 @@ internal sealed unsafe class DenseTokenTable<T> : TokenTable<T>
         for (int chunk = 0; chunk < xCoefficients.Chunks; chunk++)
         {
             Elementwise.Transpose(xCoefficients.Chunk(chunk), Width, lanes, lanes, transposed, ld);
-            Gemm.Multiply(rows, Width, lanes, dlogits.Chunk(chunk) + (long)first * lanes, lanes, 1, transposed, ld, gradients.At(_slice) + (long)first * Width, Width, accumulate: true);
+            Gemm.Multiply(rows, Width, lanes, dlogits.Chunk(chunk) + (long)first * lanes, lanes, 1, transposed, ld,
+                gradients.At(_slice) + (long)first * Width, Width, accumulate: true);
         }
     }
 
@@ -242,7 +245,8 @@ internal sealed unsafe class RbeTokenTable<T> : TokenTable<T>
     {
         _linear.PrepareVectors();
         int entries = _linear.VectorMoments;
-        T* coefficients = workspace.Panel("head.vectors").Reshape(1, PaddedWidth + entries, PaddedWidth + entries).Pointer, moments = coefficients + ((long)batch * PaddedWidth);
+        T* coefficients = workspace.Panel("head.vectors").Reshape(1, PaddedWidth + entries, PaddedWidth + entries).Pointer,
+            moments = coefficients + ((long)batch * PaddedWidth);
         for (int b = 0; b < batch; b++)
         {
             _linear.TransformVector(x + ((long)b * stride), coefficients + ((long)b * PaddedWidth), _linear.TileColumns);

@@ -42,7 +42,8 @@ public sealed unsafe class TransformerContext<T> : IDisposable, ILeased
         Settings = settings.Validate();
         CheckpointPolicy policy = settings.Checkpointing;
         if (settings.Offload is ActivationOffload.Spill) _spill = new SpillFile(settings.SpillFolder);
-        Blocks = [.. model.Blocks.Select((_, l) => _spill is null ? new BlockContext<T>(policy, settings.Offload) : new BlockContext<T>(policy, settings.Offload, _spill, l))];
+        Blocks = [.. model.Blocks.Select((_, l) => _spill is null ? new BlockContext<T>(policy, settings.Offload)
+            : new BlockContext<T>(policy, settings.Offload, _spill, l))];
         Panel<T>[] panels = [.. Enumerable.Range(0, settings.Offload is ActivationOffload.None ? model.Blocks.Count + 1 : 2).Select(_ => new Panel<T>())];
         Residual = [.. Enumerable.Range(0, model.Blocks.Count + 1).Select(l => panels[l % panels.Length])];
     }
@@ -60,7 +61,9 @@ public sealed unsafe class TransformerContext<T> : IDisposable, ILeased
     public long ActivationBytes => Blocks.Sum(b => b.AllocatedBytes) + Residual.Distinct().Sum(p => p.AllocatedBytes) + EmbeddingGradient.AllocatedBytes;
 
     /// <summary>Bytes of native memory of the head: logits and loss of a group of chunks.</summary>
-    public long HeadBytes => HeadInputCoefficients.AllocatedBytes + Logits.AllocatedBytes + HeadVectors.AllocatedBytes + HeadSums.AllocatedBytes + Losses.AllocatedBytes + Targets.AllocatedBytes + Ids.AllocatedBytes;
+    public long HeadBytes =>
+        HeadInputCoefficients.AllocatedBytes + Logits.AllocatedBytes + HeadVectors.AllocatedBytes + HeadSums.AllocatedBytes
+            + Losses.AllocatedBytes + Targets.AllocatedBytes + Ids.AllocatedBytes;
 
     /// <summary>Bytes of the gradients that go from block to block.</summary>
     public long GradientBytes => GradientA.AllocatedBytes + GradientB.AllocatedBytes;
@@ -119,7 +122,8 @@ public sealed unsafe class TransformerContext<T> : IDisposable, ILeased
     {
         if (!ReferenceEquals(model, _model))
         {
-            throw new ShapeMismatchException("context", $"one made for this model of {model.Blocks.Count} blocks", $"one of another model of {Blocks.Length} blocks", "Make a TransformerContext for each model.");
+            throw new ShapeMismatchException("context", $"one made for this model of {model.Blocks.Count} blocks",
+                $"one of another model of {Blocks.Length} blocks", "Make a TransformerContext for each model.");
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Numerics;
 using RbeMl.Layers;
 using RbeMl.Memory;
@@ -18,24 +19,30 @@ public sealed unsafe partial class TransformerModel<T>
     /// <param name="context">Activations and workspace.</param>
     /// <param name="dropout">Random stream of the dropout; null for evaluation.</param>
     /// <param name="gradients">Vector of the parameters' layout, added to; null for the loss only.</param>
-    /// <param name="scale">Factor of the gradient; when accumulating, the targets of this micro-batch over those of all of the step, so that their sum is that of the mean.</param>
+    /// <param name="scale">Factor of the gradient; when accumulating, the targets of this micro-batch over those of all of the step, so
+    /// that their sum is that of the mean.</param>
     /// <exception cref="TokenException">An id is outside the vocabulary, the sequence is too long, or nothing is to be predicted.</exception>
     /// <exception cref="ShapeMismatchException">Shapes do not fit together, or context or gradients are of another model.</exception>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named.</exception>
     /// <exception cref="ConcurrentUseException">The context or its workspace is in use by another call.</exception>
     public double Loss(
-        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, TransformerContext<T> context, DropoutStep? dropout = null, ParameterVector<T>? gradients = null, double scale = 1)
+        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, TransformerContext<T> context, DropoutStep? dropout = null,
+        ParameterVector<T>? gradients = null, double scale = 1)
     {
         int predicted = TokenTargets.Count(targets);
         if (predicted == 0 && targets.Length == tokens.Length) throw TokenTargets.None("the batch");
         return LossSum(tokens, targets, batch, length, context, dropout, gradients, scale / predicted) / predicted;
     }
 
-    /// <summary>The same, but the sum of the losses and not their mean, and gradients of that sum: what adds up over the batches of a step or validation.</summary>
+    /// <summary>
+    /// The same, but the sum of the losses and not their mean, and gradients of that sum: what adds up over the batches of a step or
+    /// validation.
+    /// </summary>
     /// <inheritdoc cref="Loss"/>
     /// <remarks>They are added token by token to those of earlier batches, if any, so that the sum is the same however the tokens are divided.</remarks>
     internal double LossSum(
-        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, TransformerContext<T> context, DropoutStep? dropout, ParameterVector<T>? gradients, double scale, double sum = 0)
+        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, TransformerContext<T> context, DropoutStep? dropout,
+        ParameterVector<T>? gradients, double scale, double sum = 0)
     {
         ArgumentNullException.ThrowIfNull(context);
         context.Require(this);
@@ -63,7 +70,8 @@ public sealed unsafe partial class TransformerModel<T>
     /// <returns>The sum of the losses.</returns>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named.</exception>
     internal double Step<TObjective>(
-        ReadOnlySpan<int> tokens, int batch, int length, TransformerContext<T> context, DropoutStep? dropout, ParameterVector<T>? gradients, ref TObjective objective, double sum = 0)
+        ReadOnlySpan<int> tokens, int batch, int length, TransformerContext<T> context, DropoutStep? dropout, ParameterVector<T>? gradients,
+        ref TObjective objective, double sum = 0)
         where TObjective : IHiddenObjective<T>, allows ref struct
     {
         context.Require(this);
@@ -86,12 +94,16 @@ public sealed unsafe partial class TransformerModel<T>
             context.Workspace.Profile?.Lap(ProfileStage.HeadAndLoss, started);
             if (!double.IsFinite(sum))
             {
-                throw new NonFiniteException("head", FormattableString.Invariant($"the loss is {sum} while every block's output is finite. Lower the learning rate, or look for a bad weight in the final LayerNorm or head."));
+                throw new NonFiniteException("head",
+                    string.Create(CultureInfo.InvariantCulture,
+                    $"the loss is {sum} while every block's output is finite. Lower the learning rate, or look for a bad weight in the final LayerNorm "
+                        + $"or head."));
             }
 
             if (gradients is null) continue;
             Panel<T> dx = Backward(count * length, context, gradients);
-            if (part < batch) Buffer.MemoryCopy(dx.Pointer, context.EmbeddingGradient.Chunk(first * length / dx.Lanes), dx.Length * sizeof(T), dx.Length * sizeof(T));
+            if (part < batch) Buffer.MemoryCopy(dx.Pointer, context.EmbeddingGradient.Chunk(first * length / dx.Lanes), dx.Length * sizeof(T),
+                dx.Length * sizeof(T));
             else _embedding.AddGradients(tokens, dx, length, context.Workspace, gradients);
         }
 
@@ -146,10 +158,17 @@ public sealed unsafe partial class TransformerModel<T>
 
     private void CheckTargets(ReadOnlySpan<int> targets, int count)
     {
-        if (targets.Length != count) throw new ShapeMismatchException("targets", $"{count} ids like the tokens", $"{targets.Length}", "Give one target a token, -1 for none.");
+        if (targets.Length != count)
+        {
+            throw new ShapeMismatchException("targets", $"{count} ids like the tokens", $"{targets.Length}", "Give one target a token, -1 for none.");
+        }
+
         foreach (int target in targets)
         {
-            if (target >= Config.Vocabulary) throw new TokenException($"target id {target} is outside the vocabulary 0 .. {Config.Vocabulary - 1}. Use the model's own tokenizer.");
+            if (target >= Config.Vocabulary)
+            {
+                throw new TokenException($"target id {target} is outside the vocabulary 0 .. {Config.Vocabulary - 1}. Use the model's own tokenizer.");
+            }
         }
     }
 
@@ -165,10 +184,16 @@ public sealed unsafe partial class TransformerModel<T>
         ArgumentOutOfRangeException.ThrowIfLessThan(batch, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(length, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
-        if ((long)batch * length > Array.MaxLength) throw new InvalidSettingException("batch x length", (long)batch * length, $"a step has at most {Array.MaxLength} tokens: use fewer or shorter sequences.");
+        if ((long)batch * length > Array.MaxLength)
+        {
+            throw new InvalidSettingException("batch x length", (long)batch * length,
+                $"a step has at most {Array.MaxLength} tokens: use fewer or shorter sequences.");
+        }
+
         (CheckpointPolicy policy, ActivationOffload offload) = (settings.Checkpointing, settings.Offload);
         int part = settings.PartOf(batch, length), tokens = checked(part * length);
-        long panel = Panel<T>.Elements(tokens, PaddedWidth), saved = 0, stored = 0, store = 0, shared = 0, scratch = Math.Max(Head.LossScratch, _embedding.Tokens.ScratchElements);
+        long panel = Panel<T>.Elements(tokens, PaddedWidth), saved = 0, stored = 0, store = 0, shared = 0,
+            scratch = Math.Max(Head.LossScratch, _embedding.Tokens.ScratchElements);
         foreach (RbeTransformerBlock<T> block in Blocks)
         {
             saved += offload is ActivationOffload.None ? block.Layout.SavedElements(policy, part, length) : 0;
@@ -182,7 +207,8 @@ public sealed unsafe partial class TransformerModel<T>
         long whole = part < batch ? Panel<T>.Elements(checked(batch * length), PaddedWidth) : 0;
         return new StepMemory(
             ((saved + residual + whole) * sizeof(T)) + (offload is ActivationOffload.BFloat16 ? stored : 0),
-            (shared + (2 * panel)) * sizeof(T), scratch * threads * sizeof(T), Head.Bytes(settings, tokens) + IdBytes(batch, length), offload is ActivationOffload.Spill ? store * Blocks.Count : 0);
+            (shared + (2 * panel)) * sizeof(T), scratch * threads * sizeof(T), Head.Bytes(settings, tokens) + IdBytes(batch, length),
+            offload is ActivationOffload.Spill ? store * Blocks.Count : 0);
     }
 
     /// <summary>Bytes that a context and its workspace hold now, in the same parts.</summary>
@@ -191,7 +217,8 @@ public sealed unsafe partial class TransformerModel<T>
         ArgumentNullException.ThrowIfNull(context);
         Workspace<T> workspace = context.Workspace;
         return new StepMemory(
-            context.ActivationBytes, workspace.AllocatedBytes - workspace.ScratchBytes + context.GradientBytes, workspace.ScratchBytes, context.HeadBytes, context.SpilledBytes);
+            context.ActivationBytes, workspace.AllocatedBytes - workspace.ScratchBytes + context.GradientBytes, workspace.ScratchBytes,
+            context.HeadBytes, context.SpilledBytes);
     }
 
     // The context's copies of tokens and targets.

@@ -57,16 +57,18 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
         .Concat(Tables().Where(t => t.Table.IsCompressed).Select(t => (t.Name, t.Table.ToWeights().Compressed!)));
 
     /// <summary>
-    /// Bytes of the weights in memory: values, places and the walk orders that the kernels make of them, quantised bases with their outliers, tables, and the copies
-    /// of <see cref="ToInference"/>. Codes that lie in a mapped file are counted as if they were read.
+    /// Bytes of the weights in memory: values, places and the walk orders that the kernels make of them, quantised bases with their
+    /// outliers, tables, and the copies of <see cref="ToInference"/>. Codes that lie in a mapped file are counted as if they were read.
     /// </summary>
     public long WeightBytes => Parameters.AllocatedBytes + Head.Norm.Layer.NativeBytes + Blocks.Sum(b => b.FixedBytes) + Tables().Sum(t => t.Table.FixedBytes);
 
     /// <summary>Those in native memory: what <see cref="MemoryCounter"/> counts of a model.</summary>
-    public long NativeBytes => Parameters.AllocatedBytes + Head.Norm.Layer.NativeBytes + Blocks.Sum(b => b.NativeBytes) + Tables().Sum(t => t.Table.NativeBytes);
+    public long NativeBytes =>
+        Parameters.AllocatedBytes + Head.Norm.Layer.NativeBytes + Blocks.Sum(b => b.NativeBytes) + Tables().Sum(t => t.Table.NativeBytes);
 
     /// <summary>An untrained model; see <see cref="TransformerWeights.CreateRandom"/>.</summary>
-    public static TransformerModel<T> Create(TransformerConfig config, RbeOptions options, ulong seed, RbeOptions? tables = null) => new(TransformerWeights.CreateRandom(config, options, seed, tables));
+    public static TransformerModel<T> Create(TransformerConfig config, RbeOptions options, ulong seed, RbeOptions? tables = null) =>
+        new(TransformerWeights.CreateRandom(config, options, seed, tables));
 
     /// <summary>The weights with the current values of the parameters.</summary>
     public TransformerWeights GetWeights() => new()
@@ -82,8 +84,9 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
     };
 
     /// <summary>
-    /// A copy with the current values of the parameters for generation: sparse coefficients, in runs of sixteen or free places, lie once more in the order and precision that it reads fastest.
-    /// It gives the logits of this model, of rounded coefficients if asked to; it cannot be trained. Tables stay as they are.
+    /// A copy with the current values of the parameters for generation: sparse coefficients, in runs of sixteen or free places, lie once
+    /// more in the order and precision that it reads fastest. It gives the logits of this model, of rounded coefficients if asked to; it
+    /// cannot be trained. Tables stay as they are.
     /// </summary>
     /// <param name="precision">Of the blocks' sparse coefficients and trellis codes.</param>
     /// <param name="activations">Of the inputs of the blocks' products with frozen codes, when there is more than a single new token a sequence.</param>
@@ -125,7 +128,11 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
         ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache, Span<T> logits, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(workspace);
-        if (!Shape.Holds(logits.Length, batch, Config.Vocabulary)) throw Shape.Mismatch("logits", logits.Length, "Pass room for one row a sequence.", batch, Config.Vocabulary);
+        if (!Shape.Holds(logits.Length, batch, Config.Vocabulary))
+        {
+            throw Shape.Mismatch("logits", logits.Length, "Pass room for one row a sequence.", batch, Config.Vocabulary);
+        }
+
         using Hold weights = Parameters.Lease.Share(), scratch = workspace.Lease.Claim(), past = Claim(cache);
         if (cache is not null && Blocks[0].DecodesVectors(batch, length, cache.Options(0)))
         {
@@ -172,7 +179,11 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
     {
         int layer = options.Resolve(Blocks.Count);
         using RaggedBatches batches = new(tokens, lengths, Config, options.PassTokens);
-        if (!Shape.Holds(output.Length, lengths.Length, Width)) throw Shape.Mismatch("features", output.Length, "Pass room for one row a sequence.", lengths.Length, Width);
+        if (!Shape.Holds(output.Length, lengths.Length, Width))
+        {
+            throw Shape.Mismatch("features", output.Length, "Pass room for one row a sequence.", lengths.Length, Width);
+        }
+
         fixed (T* rows = output)
         fixed (int* sizes = batches.Lengths)
         {
@@ -192,14 +203,23 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
 
         for (int i = 0; i < output.Length; i++)
         {
-            if (!T.IsFinite(output[i])) throw new NonFiniteException($"features of layer {layer}", $"{output[i]} at sequence {i / Width}, feature {i % Width}. The model's weights are damaged or its training diverged. Go back to an earlier file of it.");
+            if (!T.IsFinite(output[i]))
+            {
+                throw new NonFiniteException($"features of layer {layer}",
+                    $"{output[i]} at sequence {i / Width}, feature {i % Width}. The model's weights are damaged or its training "
+                    + $"diverged. Go back to an earlier file of it.");
+            }
         }
     }
 
-    /// <summary>The residual stream after the first so many blocks, all unless given, before the final LayerNorm: a panel of the workspace, valid until its next use. The caller holds what the call uses.</summary>
+    /// <summary>
+    /// The residual stream after the first so many blocks, all unless given, before the final LayerNorm: a panel of the workspace, valid
+    /// until its next use. The caller holds what the call uses.
+    /// </summary>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named, and the cache is as before.</exception>
     internal Panel<T> Hidden(
-        ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null, CancellationToken cancel = default, int? blocks = null)
+        ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null, CancellationToken cancel = default,
+        int? blocks = null)
     {
         int past = cache?.Length ?? 0;
         tokens = workspace.Own(tokens);
@@ -276,14 +296,18 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
         if (!Shape.Holds(tokens.Length, batch, length)) throw Shape.Mismatch("tokens", tokens.Length, "Pass batch x length ids.", batch, length);
         if ((long)past + length > Config.MaxSequenceLength)
         {
-            throw new TokenException($"{past} past and {length} new tokens are more than the model's {Amount.Of(Config.MaxSequenceLength, "position")}. Shorten the input or build the model with a larger MaxSequenceLength.");
+            throw new TokenException(
+                $"{past} past and {length} new tokens are more than the model's {Amount.Of(Config.MaxSequenceLength, "position")}. Shorten the input "
+                    + $"or build the model with a larger MaxSequenceLength.");
         }
 
         for (int i = 0; i < tokens.Length; i++)
         {
             if ((uint)tokens[i] >= (uint)Config.Vocabulary)
             {
-                throw new TokenException($"token id {tokens[i]} at sequence {i / length}, position {i % length} is outside the vocabulary 0 .. {Config.Vocabulary - 1}. Use the model's own tokenizer.");
+                throw new TokenException(
+                    $"token id {tokens[i]} at sequence {i / length}, position {i % length} is outside the vocabulary 0 .. {Config.Vocabulary - 1}. Use "
+                        + $"the model's own tokenizer.");
             }
         }
     }

@@ -18,11 +18,18 @@ public sealed record TableWeights(float[]? Dense, RbeMatrix? Compressed)
     /// <summary>Checks that there is a table, of one kind, and of that size.</summary>
     internal void Check(string name, int vocabulary, int width)
     {
-        if (Dense is null == Compressed is null) throw new InvalidSettingException(name, Dense is null ? "nothing" : "both", "give dense values or a compressed matrix.");
+        if (Dense is null == Compressed is null)
+        {
+            throw new InvalidSettingException(name, Dense is null ? "nothing" : "both", "give dense values or a compressed matrix.");
+        }
+
         string? found = Dense is { } dense
             ? Shape.Holds(dense.Length, vocabulary, width) ? null : $"{dense.Length} values"
             : Compressed!.Rows == vocabulary && Compressed.Columns == width ? null : $"[{Compressed.Rows}, {Compressed.Columns}]";
-        if (found is not null) throw new ShapeMismatchException(name, $"[{vocabulary}, {width}] = {(long)vocabulary * width} values", found, "Give one row a token.");
+        if (found is not null)
+        {
+            throw new ShapeMismatchException(name, $"[{vocabulary}, {width}] = {(long)vocabulary * width} values", found, "Give one row a token.");
+        }
     }
 }
 
@@ -57,7 +64,8 @@ public sealed record TransformerWeights
     public ModelTokens Tokens { get; init; } = ModelTokens.Unknown;
 
     /// <summary>The compressed matrices with their names: those of the blocks, and a compressed table's.</summary>
-    internal IEnumerable<(string Name, RbeMatrix Matrix)> Matrices => Blocks.SelectMany((block, l) => Enum.GetValues<BlockMatrix>().Select(m => ($"blocks.{l}.{BlockLayout.NameOf(m)}", block.MatrixAt(m))))
+    internal IEnumerable<(string Name, RbeMatrix Matrix)> Matrices =>
+        Blocks.SelectMany((block, l) => Enum.GetValues<BlockMatrix>().Select(m => ($"blocks.{l}.{BlockLayout.NameOf(m)}", block.MatrixAt(m))))
         .Concat(Tables.Where(t => t.Table.Compressed is not null).Select(t => (t.Name, t.Table.Compressed!)));
 
     /// <summary>What a model keeps beside them, with the names and in the order of its parameters; LayerNorms as they are stored.</summary>
@@ -88,7 +96,8 @@ public sealed record TransformerWeights
     /// <summary>D in whole tiles of the blocks.</summary>
     internal int PaddedWidth => Blocks[0].Query.TileColumns * Blocks[0].Query.Tile;
 
-    private IEnumerable<(string Name, TableWeights Table)> Tables => Head is null ? [("embedding.tokens", TokenEmbedding)] : [("embedding.tokens", TokenEmbedding), ("head", Head)];
+    private IEnumerable<(string Name, TableWeights Table)> Tables => Head is null ? [("embedding.tokens", TokenEmbedding)]
+        : [("embedding.tokens", TokenEmbedding), ("head", Head)];
 
     /// <summary>Checks that all parts fit the configuration.</summary>
     /// <exception cref="ShapeMismatchException">One does not.</exception>
@@ -102,14 +111,20 @@ public sealed record TransformerWeights
         Check("position embedding", checked(config.MaxSequenceLength * config.Width), PositionEmbedding.Length, "Give one row of Width a position.");
         Check("final LayerNorm", terms, FinalGamma.Length, "Give one value a feature.");
         Check("final.beta", terms, FinalBeta.Length, "Give one value a feature.");
-        if (config.TiedHead != Head is null) throw new InvalidSettingException(nameof(config.TiedHead), config.TiedHead, "give head weights exactly when the head is not tied.");
+        if (config.TiedHead != Head is null)
+        {
+            throw new InvalidSettingException(nameof(config.TiedHead), config.TiedHead, "give head weights exactly when the head is not tied.");
+        }
+
         for (int l = 0; l < Blocks.Count; l++) Blocks[l].Check($"blocks.{l}", config);
         foreach ((string name, TableWeights table) in Tables)
         {
             table.Check(name, config.Vocabulary, config.Width);
             if (table.Compressed is { } matrix && matrix.TileColumns * matrix.Tile > PaddedWidth)
             {
-                throw new ShapeMismatchException("embedding", $"tiles that pad {config.Width} features to at most {PaddedWidth}, as the blocks' do", $"{matrix.TileColumns * matrix.Tile}", "Compress the embedding with the blocks' tile size.");
+                throw new ShapeMismatchException("embedding",
+                    $"tiles that pad {config.Width} features to at most {PaddedWidth}, as the blocks' do", $"{matrix.TileColumns * matrix.Tile}",
+                    "Compress the embedding with the blocks' tile size.");
             }
         }
 
@@ -144,7 +159,8 @@ public sealed record TransformerWeights
             Head = config.TiedHead ? null : Table(3),
         };
 
-        TableWeights Table(ulong index) => tables is null ? Normal(v * d, index) : BlockWeights.CreateRandomMatrix(v, d, tables, 0.02, (seed * 1000003) + index);
+        TableWeights Table(ulong index) => tables is null ? Normal(v * d, index)
+            : BlockWeights.CreateRandomMatrix(v, d, tables, 0.02, (seed * 1000003) + index);
 
         float[] Normal(int count, ulong index)
         {
@@ -172,8 +188,13 @@ public sealed record TransformerWeights
     public TransformerWeights Recompress(RbeOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        return this with { Blocks = [.. Blocks.Select((block, layer) => BlockWeights.From(m => Again($"blocks.{layer}.{BlockLayout.NameOf(m)}", block.MatrixAt(m)), block.Vectors))] };
+        return this with
+        {
+            Blocks = [.. Blocks.Select((block, layer) => BlockWeights.From(
+                m => Again($"blocks.{layer}.{BlockLayout.NameOf(m)}", block.MatrixAt(m)), block.Vectors))],
+        };
 
-        RbeMatrix Again(string name, RbeMatrix matrix) => WeightRange.Named(name, () => RbeCompressor.Compress(matrix.ToDense(), matrix.Rows, matrix.Columns, options));
+        RbeMatrix Again(string name, RbeMatrix matrix) =>
+            WeightRange.Named(name, () => RbeCompressor.Compress(matrix.ToDense(), matrix.Rows, matrix.Columns, options));
     }
 }

@@ -26,7 +26,10 @@ internal static class DocumentationText
                     if (reader.Depth <= depth) return;
                     break;
                 case XmlNodeType.Element when reader.Name is "see" or "seealso" or "paramref" or "typeparamref":
-                    foreach (char c in ShortName(reader.GetAttribute("cref") ?? reader.GetAttribute("name") ?? reader.GetAttribute("langword") ?? "")) Append(text, c);
+                    foreach (char c in ShortName(reader.GetAttribute("cref") ?? reader.GetAttribute("name") ?? reader.GetAttribute("langword") ?? ""))
+                    {
+                        Append(text, c);
+                    }
                     break;
             }
         }

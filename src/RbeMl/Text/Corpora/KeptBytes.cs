@@ -36,7 +36,10 @@ internal sealed class KeptBytes(Stream source, string path)
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new RbeFileException(path, string.Create(CultureInfo.InvariantCulture, $"is a pipe, whose bytes are kept to be read again, and after {_length >> 20} MiB {Path.GetTempPath()} took no more ({error.Message.TrimEnd('.')}). Make room there, set TMPDIR to a folder that has some, or write the text to a file."), error);
+            throw new RbeFileException(path,
+                string.Create(CultureInfo.InvariantCulture,
+                $"is a pipe, whose bytes are kept to be read again, and after {_length >> 20} MiB {Path.GetTempPath()} took no more "
+                    + $"({error.Message.TrimEnd('.')}). Make room there, set TMPDIR to a folder that has some, or write the text to a file."), error);
         }
 
         _length += count;

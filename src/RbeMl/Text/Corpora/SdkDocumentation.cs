@@ -30,7 +30,11 @@ public static class SdkDocumentation
     public static SplitText Load(int characters, double validationFraction = 0.05, ulong seed = 1337, string? root = null)
     {
         if (characters < 1) throw new InvalidSettingException(nameof(characters), characters, "use a positive number.");
-        if (!(validationFraction > 0 && validationFraction < 1)) throw new InvalidSettingException(nameof(validationFraction), validationFraction, "use a fraction between 0 and 1.");
+        if (!(validationFraction > 0 && validationFraction < 1))
+        {
+            throw new InvalidSettingException(nameof(validationFraction), validationFraction, "use a fraction between 0 and 1.");
+        }
+
         (string folder, string[] files) = Find(root is null ? Roots() : [root]);
         HashSet<string> sentences = new(StringComparer.Ordinal);
         foreach (string file in files) ReadSentences(file, sentences);
@@ -46,7 +50,11 @@ public static class SdkDocumentation
             (((uint)key / 4294967296.0) < validationFraction ? validation : train).Append(sentence).Append('\n');
         }
 
-        if (train.Length == 0 || validation.Length == 0) throw new RbeFileException(folder, $"its XML documentation holds too few sentences for {characters} characters. Pass text files with --text.");
+        if (train.Length == 0 || validation.Length == 0)
+        {
+            throw new RbeFileException(folder, $"its XML documentation holds too few sentences for {characters} characters. Pass text files with --text.");
+        }
+
         return new SplitText(train.ToString(), validation.ToString(), $"the XML documentation of {Pack} {Path.GetFileName(Path.GetDirectoryName(folder))}");
     }
 
@@ -84,7 +92,8 @@ public static class SdkDocumentation
             {
                 string pack = Path.Combine(root, "packs", Pack);
                 if (!Directory.Exists(pack)) continue;
-                foreach (string version in Directory.GetDirectories(pack).OrderByDescending(v => VersionOf(Path.GetFileName(v))).ThenByDescending(v => v, StringComparer.Ordinal))
+                foreach (string version in Directory.GetDirectories(pack).OrderByDescending(v => VersionOf(Path.GetFileName(v)))
+                    .ThenByDescending(v => v, StringComparer.Ordinal))
                 {
                     string reference = Path.Combine(version, "ref");
                     if (!Directory.Exists(reference)) continue;
@@ -103,7 +112,8 @@ public static class SdkDocumentation
         string wanted = Path.Combine("packs", Pack, "<version>", "ref", "net10.0", "*.xml");
         throw new RbeFileException(
             roots.Length == 0 ? wanted : Path.Combine(roots[0], wanted),
-            $"no XML documentation of the .NET SDK found (looked below {string.Join(", ", roots)}). Install the .NET SDK, set DOTNET_ROOT to it, or pass text files with --text.");
+            $"no XML documentation of the .NET SDK found (looked below {string.Join(", ", roots)}). Install the .NET SDK, set "
+            + $"DOTNET_ROOT to it, or pass text files with --text.");
     }
 
     private static Version VersionOf(string name) => Version.TryParse(name.Split('-')[0], out Version? version) ? version : new Version(0, 0);

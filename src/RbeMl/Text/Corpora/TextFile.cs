@@ -4,7 +4,10 @@ using RbeMl.Storage;
 
 namespace RbeMl.Text;
 
-/// <summary>Opens texts. All that this library reads as text goes through here, so that the same bytes are the same text, or the same error, everywhere.</summary>
+/// <summary>
+/// Opens texts. All that this library reads as text goes through here, so that the same bytes are the same text, or the same error,
+/// everywhere.
+/// </summary>
 public static class TextFile
 {
     /// <summary>Most characters that one string holds.</summary>
@@ -78,7 +81,12 @@ public static class TextFile
         int length = 0;
         for (ReadOnlyMemory<char> piece = reader.ReadPiece(); !piece.IsEmpty; piece = reader.ReadPiece())
         {
-            if (piece.Length > most - length) throw new RbeFileException(reader.Name, string.Create(CultureInfo.InvariantCulture, $"has more than {most} characters, the most that is read here. Give a shorter text."));
+            if (piece.Length > most - length)
+            {
+                throw new RbeFileException(reader.Name,
+                    string.Create(CultureInfo.InvariantCulture, $"has more than {most} characters, the most that is read here. Give a shorter text."));
+            }
+
             if (length + piece.Length > text.Length) Array.Resize(ref text, (int)Math.Min(most, Math.Max(2L * text.Length, (long)length + piece.Length)));
             piece.Span.CopyTo(text.AsSpan(length));
             length += piece.Length;

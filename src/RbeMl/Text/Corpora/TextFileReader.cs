@@ -133,7 +133,9 @@ public sealed class TextFileReader : TextReader
             }
             else if (encoding.WebName.StartsWith("utf", StringComparison.Ordinal) && !_options.Lossy)
             {
-                throw new RbeFileException(Name, $"byte 0 starts the mark of {mark.Name.ToUpperInvariant()} text, not {_options.Name.ToUpperInvariant()}. Convert it to UTF-8, or read it as it is with --encoding {mark.Name}.");
+                throw new RbeFileException(Name,
+                    $"byte 0 starts the mark of {mark.Name.ToUpperInvariant()} text, not {_options.Name.ToUpperInvariant()}. Convert it to UTF-8, or "
+                        + $"read it as it is with --encoding {mark.Name}.");
             }
         }
 
@@ -171,7 +173,10 @@ public sealed class TextFileReader : TextReader
             string found = string.Join(' ', unknown.Select(b => b.ToString("X2", CultureInfo.InvariantCulture)));
             string what = _options.Name.ToUpperInvariant(), other = what == "UTF-8" ? "Convert it to UTF-8, name" : "Name";
             long place = start + error.Index - (end ? 0 : FoundLate(unknown));
-            throw new RbeFileException(Name, string.Create(CultureInfo.InvariantCulture, $"byte {place} ({found}) is not {what}. {other} the encoding it has (--encoding latin1, for example), or accept U+FFFD for such bytes (--lossy)."), error);
+            throw new RbeFileException(Name,
+                string.Create(CultureInfo.InvariantCulture,
+                $"byte {place} ({found}) is not {what}. {other} the encoding it has (--encoding latin1, for example), or accept U+FFFD "
+                + $"for such bytes (--lossy)."), error);
         }
     }
 

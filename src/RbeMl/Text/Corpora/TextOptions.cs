@@ -31,11 +31,13 @@ public sealed record TextOptions
         DecoderFallback bad = Lossy ? new DecoderReplacementFallback("\uFFFD") : DecoderFallback.ExceptionFallback;
         try
         {
-            return CodePagesEncodingProvider.Instance.GetEncoding(Name, EncoderFallback.ReplacementFallback, bad) ?? System.Text.Encoding.GetEncoding(Name, EncoderFallback.ReplacementFallback, bad);
+            return CodePagesEncodingProvider.Instance.GetEncoding(Name, EncoderFallback.ReplacementFallback, bad)
+                ?? System.Text.Encoding.GetEncoding(Name, EncoderFallback.ReplacementFallback, bad);
         }
         catch (Exception error) when (error is ArgumentException or NotSupportedException)
         {
-            throw new InvalidSettingException("encoding", Encoding, "there is no such encoding. Use utf-8, utf-16, utf-16le, utf-16be, latin1, windows-1252 or another name that .NET knows.");
+            throw new InvalidSettingException("encoding", Encoding,
+                "there is no such encoding. Use utf-8, utf-16, utf-16le, utf-16be, latin1, windows-1252 or another name that .NET knows.");
         }
     }
 }

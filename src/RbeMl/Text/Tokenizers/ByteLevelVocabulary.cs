@@ -36,7 +36,11 @@ internal sealed record ByteLevelVocabulary
 
         foreach ((string name, int id) in Special.Concat(Added))
         {
-            if (Ids.TryGetValue(name, out int other) && other != id) throw new TokenException($"The token \"{name}\" has the id {other} in the vocabulary and {id} where it is added. Use the files of one tokenizer.");
+            if (Ids.TryGetValue(name, out int other) && other != id)
+            {
+                throw new TokenException(
+                    $"The token \"{name}\" has the id {other} in the vocabulary and {id} where it is added. Use the files of one tokenizer.");
+            }
         }
 
         Dictionary<(string, string), int> last = [];
@@ -62,7 +66,9 @@ internal sealed record ByteLevelVocabulary
         if (unmade.Count > 0)
         {
             string others = unmade.Count == 1 ? "" : $", nor {unmade.Count - 1} others";
-            throw new TokenException($"No merge makes the token \"{unmade[0]}\" (id {Ids[unmade[0]]}) of the vocabulary{others}: the list of merges is cut, or of another vocabulary. Use vocabulary and merges of the same tokenizer.");
+            throw new TokenException(
+                $"No merge makes the token \"{unmade[0]}\" (id {Ids[unmade[0]]}) of the vocabulary{others}: the list of merges is cut, "
+                + $"or of another vocabulary. Use vocabulary and merges of the same tokenizer.");
         }
 
         int? unknown = null;
@@ -76,10 +82,13 @@ internal sealed record ByteLevelVocabulary
         return new Gpt2Tokenizer(byteIds, merges, special, Added, unknown);
 
         int Find(string token, int merge) =>
-            Ids.TryGetValue(token, out int id) ? id : throw new TokenException($"The token \"{token}\" of merge {merge} is not in the vocabulary. Use vocabulary and merges of the same tokenizer.");
+            Ids.TryGetValue(token, out int id) ? id
+                : throw new TokenException($"The token \"{token}\" of merge {merge} is not in the vocabulary. Use vocabulary and merges "
+                    + $"of the same tokenizer.");
     }
 
     // No merge can make what is not written in the byte alphabet.
     private static bool LooksSpecial(string token) =>
-        (token.StartsWith('<') && token.EndsWith('>')) || (token.StartsWith('[') && token.EndsWith(']')) || token.Length == 0 || ByteAlphabet.Read(token) is null;
+        (token.StartsWith('<') && token.EndsWith('>')) || (token.StartsWith('[') && token.EndsWith(']')) || token.Length == 0
+            || ByteAlphabet.Read(token) is null;
 }

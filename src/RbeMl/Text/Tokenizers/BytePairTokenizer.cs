@@ -34,9 +34,18 @@ public sealed class BytePairTokenizer : ITokenizer
         {
             (int left, int right) = merges[i];
             int id = 256 + i;
-            if ((uint)left >= (uint)id || (uint)right >= (uint)id) throw new TokenException($"Merge {i} joins {left} and {right}, of which only 0 .. {id - 1} exist. List merges in the order they were made.");
+            if ((uint)left >= (uint)id || (uint)right >= (uint)id)
+            {
+                throw new TokenException($"Merge {i} joins {left} and {right}, of which only 0 .. {id - 1} exist. List merges in the order they were made.");
+            }
+
             if (!_merged.TryAdd(Key(left, right), id)) throw new TokenException($"Merge {i} joins {left} and {right}, as an earlier one does. List each once.");
-            if (_bytes[left].Length + _bytes[right].Length > LongestToken) throw new TokenException($"Merge {i} makes a token of {Amount.Of(_bytes[left].Length + _bytes[right].Length, "byte")}, more than {LongestToken}. Leave it out.");
+            if (_bytes[left].Length + _bytes[right].Length > LongestToken)
+            {
+                throw new TokenException(
+                    $"Merge {i} makes a token of {Amount.Of(_bytes[left].Length + _bytes[right].Length, "byte")}, more than {LongestToken}. Leave it out.");
+            }
+
             total = TokenBytes.Add(total, _bytes[left].Length + _bytes[right].Length, merges.Count);
             _bytes[id] = [.. _bytes[left], .. _bytes[right]];
         }

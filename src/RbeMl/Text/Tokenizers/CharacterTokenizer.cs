@@ -20,7 +20,12 @@ public sealed class CharacterTokenizer : ITokenizer
         _bytes = new byte[characters.Count][];
         for (int i = 0; i < characters.Count; i++)
         {
-            if (i > 0 && characters[i].Value <= characters[i - 1].Value) throw new TokenException($"Character {Name(characters[i])} of the vocabulary is not after {Name(characters[i - 1])}. List each once, ascending.");
+            if (i > 0 && characters[i].Value <= characters[i - 1].Value)
+            {
+                throw new TokenException(
+                    $"Character {Name(characters[i])} of the vocabulary is not after {Name(characters[i - 1])}. List each once, ascending.");
+            }
+
             _bytes[i] = Encoding.UTF8.GetBytes(characters[i].ToString());
             _ids.Add(characters[i], i);
         }
@@ -51,7 +56,9 @@ public sealed class CharacterTokenizer : ITokenizer
         {
             ids.Add(_ids.TryGetValue(rune, out int id)
                 ? id
-                : throw new TokenException($"Character {Name(rune)} at place {ids.Count} is not among the tokenizer's {Vocabulary}. Remove it, or use a tokenizer of bytes or bpe, which know every text."));
+                : throw new TokenException(
+                    $"Character {Name(rune)} at place {ids.Count} is not among the tokenizer's {Vocabulary}. Remove it, or use a "
+                    + $"tokenizer of bytes or bpe, which know every text."));
         }
 
         return [.. ids];

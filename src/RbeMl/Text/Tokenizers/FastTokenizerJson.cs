@@ -38,7 +38,11 @@ internal static class FastTokenizerJson
         if (unknown is not null && Flag(model, "fuse_unk", false)) throw Unknown("model", "BPE with fuse_unk");
         foreach (JsonElement normalizer in Steps(json, "normalizer", "normalizers")) throw Unknown("normalizer", Kind(normalizer));
         CheckPreTokenizer(Steps(json, "pre_tokenizer", "pretokenizers"));
-        if (Member(json, "decoder") is not null && !Steps(json, "decoder", "decoders").Any(step => Kind(step) == "ByteLevel")) throw Unknown("decoder", Kind(Member(json, "decoder")!.Value));
+        if (Member(json, "decoder") is not null && !Steps(json, "decoder", "decoders").Any(step => Kind(step) == "ByteLevel"))
+        {
+            throw Unknown("decoder", Kind(Member(json, "decoder")!.Value));
+        }
+
         (Dictionary<string, int> special, Dictionary<string, int> added) = AddedTokens(json);
         return new ByteLevelVocabulary
         {
@@ -61,7 +65,11 @@ internal static class FastTokenizerJson
         if (steps.Count == 1) return;
         JsonElement split = steps[0];
         string? pattern = Member(split, "pattern") is { ValueKind: JsonValueKind.Object } given ? Text(given, "Regex") : null;
-        if (steps.Count > 2 || Kind(split) != "Split" || Text(split, "behavior") != "Isolated" || Flag(split, "invert", false)) throw Unknown("pre_tokenizer", string.Join(" and ", steps.Select(Kind)));
+        if (steps.Count > 2 || Kind(split) != "Split" || Text(split, "behavior") != "Isolated" || Flag(split, "invert", false))
+        {
+            throw Unknown("pre_tokenizer", string.Join(" and ", steps.Select(Kind)));
+        }
+
         if (!Patterns.Contains(pattern)) throw Unknown("pre_tokenizer", $"Split by the pattern {pattern ?? "of a plain text"}");
     }
 
@@ -71,10 +79,16 @@ internal static class FastTokenizerJson
         if (Member(json, "added_tokens") is not { ValueKind: JsonValueKind.Array } list) return (special, added);
         foreach (JsonElement token in list.EnumerateArray())
         {
-            int id = token.ValueKind == JsonValueKind.Object && Member(token, "id") is { ValueKind: JsonValueKind.Number } number && number.TryGetInt32(out int whole) ? whole : -1;
-            string name = (id < 0 ? null : Text(token, "content")) ?? throw new TokenException("An added token of the tokenizer has no id and content. Write it again.");
+            int id = token.ValueKind == JsonValueKind.Object && Member(token, "id") is { ValueKind: JsonValueKind.Number } number
+                && number.TryGetInt32(out int whole) ? whole : -1;
+            string name = (id < 0 ? null : Text(token, "content"))
+                ?? throw new TokenException("An added token of the tokenizer has no id and content. Write it again.");
             RequirePlain(name, token);
-            if (special.ContainsKey(name) || added.ContainsKey(name)) throw new TokenException($"The token \"{name}\" is added twice to the tokenizer. List each once.");
+            if (special.ContainsKey(name) || added.ContainsKey(name))
+            {
+                throw new TokenException($"The token \"{name}\" is added twice to the tokenizer. List each once.");
+            }
+
             (Flag(token, "special", false) ? special : added).Add(name, id);
         }
 
@@ -102,7 +116,8 @@ internal static class FastTokenizerJson
                 JsonValueKind.Array => [.. item.EnumerateArray().Select(part => part.ValueKind == JsonValueKind.String ? part.GetString()! : "")],
                 _ => [],
             };
-            merges.Add(pair is [{ Length: > 0 } left, { Length: > 0 } right] ? (left, right) : throw new TokenException($"Merge {merges.Count} of the tokenizer is no pair of tokens. Write it again."));
+            merges.Add(pair is [{ Length: > 0 } left, { Length: > 0 } right] ? (left, right)
+                : throw new TokenException($"Merge {merges.Count} of the tokenizer is no pair of tokens. Write it again."));
         }
 
         return merges;
@@ -123,8 +138,10 @@ internal static class FastTokenizerJson
 
     private static string? Text(JsonElement json, string key) => Member(json, key) is { ValueKind: JsonValueKind.String } text ? text.GetString() : null;
 
-    private static bool Flag(JsonElement json, string key, bool missing) => Member(json, key) is { ValueKind: JsonValueKind.True or JsonValueKind.False } flag ? flag.GetBoolean() : missing;
+    private static bool Flag(JsonElement json, string key, bool missing) =>
+        Member(json, key) is { ValueKind: JsonValueKind.True or JsonValueKind.False } flag ? flag.GetBoolean() : missing;
 
     private static TokenException Unknown(string part, string kind) =>
-        new($"The tokenizer's {part} is {kind}, which is not read here; byte-level byte pairs with GPT-2's rules are. Give token ids, or convert the tokenizer.");
+        new($"The tokenizer's {part} is {kind}, which is not read here; byte-level byte pairs with GPT-2's rules are. Give token ids, or "
+            + $"convert the tokenizer.");
 }

@@ -10,7 +10,8 @@ public readonly record struct TokenMerge(int Left, int Right, int Result);
 
 /// <summary>
 /// GPT-2's byte-level byte pair encoding with a vocabulary that numbers its tokens as it likes, gaps included (Radford et al. 2019; Sennrich et al. 2016). Text
-/// is cut into pieces as GPT-2 does, of any length; within a piece the earliest merge goes first, all its occurrences from left to right. Special tokens such as
+/// is cut into pieces as GPT-2 does, of any length; within a piece the earliest merge goes first, all its occurrences from left to right.
+/// Special tokens such as
 /// <c>&lt;|endoftext|&gt;</c> have an id and decode to their name; their name in a text is plain text, but for <see cref="EncodeWithSpecial"/>.
 /// </summary>
 public sealed class Gpt2Tokenizer : ITokenizer
@@ -35,14 +36,20 @@ public sealed class Gpt2Tokenizer : ITokenizer
     /// <param name="special">Special tokens: id by name.</param>
     /// <param name="added">Added tokens, whose names become their ids in every text before it is cut into pieces: id by name; null for none.</param>
     /// <param name="unknown">The token that stands in for bytes without an id; null refuses texts that need one.</param>
-    /// <exception cref="TokenException">An id is taken twice or out of range, a merge joins tokens that nothing makes or occurs twice, or a token is too long.</exception>
+    /// <exception cref="TokenException">An id is taken twice or out of range, a merge joins tokens that nothing makes or occurs twice, or a
+    /// token is too long.</exception>
     public Gpt2Tokenizer(
-        IReadOnlyList<int> byteIds, IReadOnlyList<TokenMerge> merges, IReadOnlyDictionary<string, int> special, IReadOnlyDictionary<string, int>? added = null, int? unknown = null)
+        IReadOnlyList<int> byteIds, IReadOnlyList<TokenMerge> merges, IReadOnlyDictionary<string, int> special,
+        IReadOnlyDictionary<string, int>? added = null, int? unknown = null)
     {
         ArgumentNullException.ThrowIfNull(byteIds);
         ArgumentNullException.ThrowIfNull(merges);
         ArgumentNullException.ThrowIfNull(special);
-        if (byteIds.Count != 256) throw new TokenException($"The vocabulary has ids for {Amount.Of(byteIds.Count, "byte")}. Give one to each of the 256, or -1.");
+        if (byteIds.Count != 256)
+        {
+            throw new TokenException($"The vocabulary has ids for {Amount.Of(byteIds.Count, "byte")}. Give one to each of the 256, or -1.");
+        }
+
         (ByteIds, Merges, Special, Added, Unknown) = (byteIds, merges, special, added ?? new Dictionary<string, int>(), unknown);
         IEnumerable<int> ids = [.. byteIds.Where(id => id != -1), .. merges.Select(m => m.Result), .. special.Values, .. Added.Values];
         int largest = ids.DefaultIfEmpty(-1).Max();
@@ -58,13 +65,20 @@ public sealed class Gpt2Tokenizer : ITokenizer
         _rankOf = new Dictionary<long, int>(merges.Count);
         for (int i = 0; i < merges.Count; i++)
         {
-            if (!_rankOf.TryAdd(BytePairTokenizer.Key(merges[i].Left, merges[i].Right), i)) throw new TokenException($"Merge {i} joins {merges[i].Left} and {merges[i].Right}, as an earlier one does. List each once.");
+            if (!_rankOf.TryAdd(BytePairTokenizer.Key(merges[i].Left, merges[i].Right), i))
+            {
+                throw new TokenException($"Merge {i} joins {merges[i].Left} and {merges[i].Right}, as an earlier one does. List each once.");
+            }
         }
 
         Make(merges);
         foreach ((string name, int id) in special) Place(id, Encoding.UTF8.GetBytes(name), $"The special token \"{name}\"");
         foreach ((string name, int id) in Added) Place(id, Encoding.UTF8.GetBytes(name), $"The added token \"{name}\"");
-        if (unknown is { } stand && !IsToken(stand)) throw new TokenException($"The token for unknown bytes has the id {stand}, which is none of the vocabulary's. Name one of its tokens.");
+        if (unknown is { } stand && !IsToken(stand))
+        {
+            throw new TokenException($"The token for unknown bytes has the id {stand}, which is none of the vocabulary's. Name one of its tokens.");
+        }
+
         _added = new NamedTokens(Added);
         _named = new NamedTokens([.. Added, .. special]);
     }
@@ -160,7 +174,8 @@ public sealed class Gpt2Tokenizer : ITokenizer
         foreach (Rune rune in piece.EnumerateRunes())
         {
             if (!bytes[..rune.EncodeToUtf8(bytes)].Contains(value)) continue;
-            return new TokenException($"Character {CharacterTokenizer.Name(rune)} needs byte 0x{value:X2}, which has no token in this vocabulary, nor has it a token for what is unknown. Leave the character out.");
+            return new TokenException($"Character {CharacterTokenizer.Name(rune)} needs byte 0x{value:X2}, which has no token in this "
+                + $"vocabulary, nor has it a token for what is unknown. Leave the character out.");
         }
 
         return new TokenException($"Byte 0x{value:X2} has no token in this vocabulary. Leave it out of the text.");
@@ -174,7 +189,12 @@ public sealed class Gpt2Tokenizer : ITokenizer
         {
             int before = open.Count;
             open.RemoveAll(i => TryMake(i, merges[i]));
-            if (open.Count == before) throw new TokenException($"Merge {open[0]} joins tokens {merges[open[0]].Left} and {merges[open[0]].Right}, of which one is made by no byte and no merge. Use merges that are whole.");
+            if (open.Count == before)
+            {
+                throw new TokenException(
+                    $"Merge {open[0]} joins tokens {merges[open[0]].Left} and {merges[open[0]].Right}, of which one is made by no byte "
+                    + $"and no merge. Use merges that are whole.");
+            }
         }
     }
 
@@ -182,7 +202,12 @@ public sealed class Gpt2Tokenizer : ITokenizer
     {
         if (!IsToken(merge.Left) || !IsToken(merge.Right)) return false;
         byte[] left = _bytes[merge.Left]!, right = _bytes[merge.Right]!;
-        if (left.Length + right.Length > LongestToken) throw new TokenException($"Merge {index} makes a token of {Amount.Of(left.Length + right.Length, "byte")}, more than {LongestToken}. Leave it out.");
+        if (left.Length + right.Length > LongestToken)
+        {
+            throw new TokenException(
+                $"Merge {index} makes a token of {Amount.Of(left.Length + right.Length, "byte")}, more than {LongestToken}. Leave it out.");
+        }
+
         _made = TokenBytes.Add(_made, left.Length + right.Length, Merges.Count);
         Place(merge.Result, [.. left, .. right], $"Merge {index}");
         return true;
@@ -191,7 +216,11 @@ public sealed class Gpt2Tokenizer : ITokenizer
     private void Place(int id, byte[] value, string what)
     {
         if ((uint)id >= (uint)_bytes.Length) throw OutOfRange(what, id);
-        if (_bytes[id] is { } old && !old.AsSpan().SequenceEqual(value)) throw new TokenException($"{what} has the id {id}, which another token has. Give each its own.");
+        if (_bytes[id] is { } old && !old.AsSpan().SequenceEqual(value))
+        {
+            throw new TokenException($"{what} has the id {id}, which another token has. Give each its own.");
+        }
+
         _bytes[id] = value;
     }
 

@@ -16,7 +16,8 @@ public static class Gpt2Vocabulary
     /// <param name="vocabulary">
     /// The object of vocab.json. A token that no merge makes is a special one if it is in angle or square brackets or not written in the byte alphabet.
     /// </param>
-    /// <param name="merges">The text of merges.txt. Blank lines and comments, lines that start with # and are no merge of the vocabulary, are passed over.</param>
+    /// <param name="merges">The text of merges.txt. Blank lines and comments, lines that start with # and are no merge of the vocabulary,
+    /// are passed over.</param>
     /// <exception cref="TokenException">
     /// What a merge joins or makes is not in the vocabulary, the vocabulary has a token that neither is a byte nor made by a merge nor special, or ids are no
     /// numbers or occur twice.
@@ -40,7 +41,8 @@ public static class Gpt2Vocabulary
             bool pair = space > 0 && !line[(space + 1)..].Contains(' ');
             string left = pair ? line[..space].ToString() : "", right = pair ? line[(space + 1)..].ToString() : "";
             if (line[0] == '#' && !(pair && ids.ContainsKey(left) && ids.ContainsKey(right) && ids.ContainsKey(left + right))) continue;
-            list.Add(pair ? (left, right) : throw new TokenException($"Merge {list.Count} is no pair of tokens with a space between. Give merges.txt as GPT-2 has it."));
+            list.Add(pair ? (left, right)
+                : throw new TokenException($"Merge {list.Count} is no pair of tokens with a space between. Give merges.txt as GPT-2 has it."));
         }
 
         return new ByteLevelVocabulary { Ids = ids, Merges = list };
@@ -48,7 +50,8 @@ public static class Gpt2Vocabulary
 
     /// <summary>The texts of a tokenizer's two files.</summary>
     /// <param name="tokenizer">A <see cref="Gpt2Tokenizer"/> or a <see cref="BytePairTokenizer"/>.</param>
-    /// <exception cref="InvalidSettingException">The tokenizer is of another kind, or two of its tokens are the same bytes, which the files cannot say.</exception>
+    /// <exception cref="InvalidSettingException">The tokenizer is of another kind, or two of its tokens are the same bytes, which the files
+    /// cannot say.</exception>
     public static (string Vocabulary, string Merges) Format(ITokenizer tokenizer)
     {
         Gpt2Tokenizer gpt2 = AsGpt2(tokenizer);
@@ -60,7 +63,8 @@ public static class Gpt2Vocabulary
 
     /// <summary>The text of a tokenizer's <c>tokenizer.json</c>, which says all there is to say of it.</summary>
     /// <param name="tokenizer">A <see cref="Gpt2Tokenizer"/> or a <see cref="BytePairTokenizer"/>.</param>
-    /// <exception cref="InvalidSettingException">The tokenizer is of another kind, or two of its tokens are the same bytes, which the file cannot say.</exception>
+    /// <exception cref="InvalidSettingException">The tokenizer is of another kind, or two of its tokens are the same bytes, which the file
+    /// cannot say.</exception>
     public static string FormatJson(ITokenizer tokenizer)
     {
         Gpt2Tokenizer gpt2 = AsGpt2(tokenizer);
@@ -108,8 +112,11 @@ public static class Gpt2Vocabulary
     private static Gpt2Tokenizer AsGpt2(ITokenizer tokenizer) => tokenizer switch
     {
         Gpt2Tokenizer gpt2 => gpt2,
-        BytePairTokenizer pairs => new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [.. pairs.Merges.Select((merge, i) => new TokenMerge(merge.Left, merge.Right, 256 + i))], new Dictionary<string, int>()),
-        _ => throw new InvalidSettingException("tokenizer", tokenizer?.GetType().Name, "vocab.json and merges.txt hold byte pairs: use Gpt2Tokenizer or BytePairTokenizer, or none."),
+        BytePairTokenizer pairs =>
+            new Gpt2Tokenizer([.. Enumerable.Range(0, 256)],
+                [.. pairs.Merges.Select((merge, i) => new TokenMerge(merge.Left, merge.Right, 256 + i))], new Dictionary<string, int>()),
+        _ => throw new InvalidSettingException("tokenizer", tokenizer?.GetType().Name,
+            "vocab.json and merges.txt hold byte pairs: use Gpt2Tokenizer or BytePairTokenizer, or none."),
     };
 
     // Ids by name, in their order, and names by id. An added token that is also one of the vocabulary has two names; merges know that of the vocabulary.
@@ -123,7 +130,11 @@ public static class Gpt2Vocabulary
         {
             if (!tokenizer.IsToken(id)) continue;
             names[id] ??= ByteAlphabet.Write(tokenizer.Bytes(id));
-            if (!ids.TryAdd(names[id], id)) throw new InvalidSettingException("tokenizer", $"ids {ids[names[id]]} and {id}", $"both are \"{names[id]}\", vocab.json can hold it once. Write the model without its tokenizer.");
+            if (!ids.TryAdd(names[id], id))
+            {
+                throw new InvalidSettingException("tokenizer", $"ids {ids[names[id]]} and {id}",
+                    $"both are \"{names[id]}\", vocab.json can hold it once. Write the model without its tokenizer.");
+            }
         }
 
         return ids;
@@ -137,11 +148,19 @@ public static class Gpt2Vocabulary
     /// <summary>Ids by token of an object.</summary>
     internal static Dictionary<string, int> Ids(JsonElement vocabulary)
     {
-        if (vocabulary.ValueKind != JsonValueKind.Object) throw new TokenException("The vocabulary is no JSON object of tokens and ids. Give vocab.json as GPT-2 has it.");
+        if (vocabulary.ValueKind != JsonValueKind.Object)
+        {
+            throw new TokenException("The vocabulary is no JSON object of tokens and ids. Give vocab.json as GPT-2 has it.");
+        }
+
         Dictionary<string, int> ids = new(StringComparer.Ordinal);
         foreach (JsonProperty entry in vocabulary.EnumerateObject())
         {
-            if (entry.Value.ValueKind != JsonValueKind.Number || !entry.Value.TryGetInt32(out int id)) throw new TokenException($"The token \"{entry.Name}\" of the vocabulary has no id. Give vocab.json as GPT-2 has it.");
+            if (entry.Value.ValueKind != JsonValueKind.Number || !entry.Value.TryGetInt32(out int id))
+            {
+                throw new TokenException($"The token \"{entry.Name}\" of the vocabulary has no id. Give vocab.json as GPT-2 has it.");
+            }
+
             if (id < 0) throw Gpt2Tokenizer.OutOfRange($"The token \"{entry.Name}\"", id);
             if (!ids.TryAdd(entry.Name, id)) throw new TokenException($"The token \"{entry.Name}\" is twice in the vocabulary. List each once.");
         }

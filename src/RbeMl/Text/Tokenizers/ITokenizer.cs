@@ -22,13 +22,16 @@ public interface ITokenizer
     /// <exception cref="TokenException">The text holds something that has no id.</exception>
     int[] Encode(string text);
 
-    /// <summary>The ids of a text in which the names of special tokens, such as <c>&lt;|endoftext|&gt;</c>, stand for these; as <see cref="Encode"/> without any.</summary>
+    /// <summary>
+    /// The ids of a text in which the names of special tokens, such as <c>&lt;|endoftext|&gt;</c>, stand for these; as <see cref="Encode"/>
+    /// without any.
+    /// </summary>
     /// <exception cref="TokenException">The text holds something that has no id.</exception>
     int[] EncodeWithSpecial(string text) => Encode(text);
 
     /// <summary>
-    /// A place in a text, the later the better, where it can be cut: the ids of the two parts are those of the whole, whatever follows the text. 0 where none is
-    /// known; then a text is encoded at once.
+    /// A place in a text, the later the better, where it can be cut: the ids of the two parts are those of the whole, whatever follows the
+    /// text. 0 where none is known; then a text is encoded at once.
     /// </summary>
     /// <param name="text">The start of a text.</param>
     /// <param name="special">Whether names of special tokens stand for these.</param>
@@ -38,7 +41,10 @@ public interface ITokenizer
     /// <exception cref="TokenException">The id is outside the vocabulary.</exception>
     ReadOnlySpan<byte> Bytes(int token);
 
-    /// <summary>The text of some ids. Bytes that are no UTF-8 become U+FFFD; an id that stands for nothing is nothing, see <see cref="ModelIds.BytesOf"/>.</summary>
+    /// <summary>
+    /// The text of some ids. Bytes that are no UTF-8 become U+FFFD; an id that stands for nothing is nothing, see
+    /// <see cref="ModelIds.BytesOf"/>.
+    /// </summary>
     /// <exception cref="TokenException">An id is negative.</exception>
     string Decode(ReadOnlySpan<int> tokens)
     {

@@ -59,7 +59,10 @@ internal readonly ref struct MergeList(int[] tokens)
     private void Queue(int place, Dictionary<long, int> rankOf)
     {
         int right = _next[place];
-        if (right < _tokens.Length && rankOf.TryGetValue(BytePairTokenizer.Key(_tokens[place], _tokens[right]), out int rank)) _queue.Enqueue(place, (rank, place));
+        if (right < _tokens.Length && rankOf.TryGetValue(BytePairTokenizer.Key(_tokens[place], _tokens[right]), out int rank))
+        {
+            _queue.Enqueue(place, (rank, place));
+        }
     }
 
     private static int[] Neighbours(int count, int step)

@@ -38,6 +38,7 @@ internal static class ModelIds
         string piece = Encoding.UTF8.GetString(tokenizer.BytesOf(ids[place]));
         if (piece.Length > LongestPiece) piece = piece[..LongestPiece] + "...";
         throw new TokenException(
-            $"The text needs token id {ids[place]} (\"{piece}\", token {place + 1}), but the model has ids 0 .. {vocabulary - 1} only; its tokenizer has {tokenizer.Vocabulary} ids. Leave that piece out of the text, or use the model's own tokenizer.");
+            $"The text needs token id {ids[place]} (\"{piece}\", token {place + 1}), but the model has ids 0 .. {vocabulary - 1} only; its tokenizer "
+                + $"has {tokenizer.Vocabulary} ids. Leave that piece out of the text, or use the model's own tokenizer.");
     }
 }

@@ -11,7 +11,8 @@ internal sealed class NamedTokens
     /// <param name="tokens">Ids by name; a token without a name is never found.</param>
     public NamedTokens(IEnumerable<KeyValuePair<string, int>> tokens)
     {
-        _byStart = tokens.Where(t => t.Key.Length > 0).GroupBy(t => t.Key[0]).ToDictionary(group => group.Key, group => group.OrderByDescending(t => t.Key.Length).ToArray());
+        _byStart = tokens.Where(t => t.Key.Length > 0).GroupBy(t => t.Key[0])
+            .ToDictionary(group => group.Key, group => group.OrderByDescending(t => t.Key.Length).ToArray());
         _starts = SearchValues.Create([.. _byStart.Keys]);
     }
 

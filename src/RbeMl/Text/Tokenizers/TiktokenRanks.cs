@@ -24,13 +24,18 @@ internal static class TiktokenRanks
         {
             if (line.Length == 0) continue;
             int space = line.IndexOf(' ');
-            if (space <= 0 || line.Length > LongestLine || ranks.Count == MostTokens || !int.TryParse(line.AsSpan(space + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int rank))
+            if (space <= 0 || line.Length > LongestLine || ranks.Count == MostTokens
+                || !int.TryParse(line.AsSpan(space + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int rank))
             {
                 throw new TokenException($"Line {number} is no base64 token and rank. Give a vocabulary file as tiktoken has it.");
             }
 
             byte[] bytes = Encoding.ASCII.GetBytes(line[..space]);
-            if (Base64.DecodeFromUtf8InPlace(bytes, out int length) != System.Buffers.OperationStatus.Done || length == 0) throw new TokenException($"The token of line {number} is no base64. Give a vocabulary file as tiktoken has it.");
+            if (Base64.DecodeFromUtf8InPlace(bytes, out int length) != System.Buffers.OperationStatus.Done || length == 0)
+            {
+                throw new TokenException($"The token of line {number} is no base64. Give a vocabulary file as tiktoken has it.");
+            }
+
             ranks.Add(new(bytes.AsMemory(0, length), rank));
         }
 
@@ -49,8 +54,18 @@ internal static class TiktokenRanks
         Dictionary<string, int> idOf = new(StringComparer.Ordinal); // a char a byte
         foreach ((ReadOnlyMemory<byte> bytes, int rank) in ranks)
         {
-            if (bytes.Length is 0 or > Gpt2Tokenizer.LongestToken) throw new TokenException($"The token of rank {rank} has {Amount.Of(bytes.Length, "byte")}; 1 to {Gpt2Tokenizer.LongestToken} are possible. Give a vocabulary file as tiktoken has it.");
-            if (!idOf.TryAdd(Encoding.Latin1.GetString(bytes.Span), rank)) throw new TokenException($"The token of rank {rank} is listed twice. List each once.");
+            if (bytes.Length is 0 or > Gpt2Tokenizer.LongestToken)
+            {
+                throw new TokenException(
+                    $"The token of rank {rank} has {Amount.Of(bytes.Length, "byte")}; 1 to {Gpt2Tokenizer.LongestToken} are possible. Give a "
+                        + $"vocabulary file as tiktoken has it.");
+            }
+
+            if (!idOf.TryAdd(Encoding.Latin1.GetString(bytes.Span), rank))
+            {
+                throw new TokenException($"The token of rank {rank} is listed twice. List each once.");
+            }
+
             if (bytes.Length == 1) byteIds[bytes.Span[0]] = rank;
         }
 

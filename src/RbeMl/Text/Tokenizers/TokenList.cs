@@ -4,8 +4,8 @@ using RbeMl.Memory;
 namespace RbeMl.Text;
 
 /// <summary>
-/// Token ids in order, for texts of any length: in blocks outside the managed heap that are never joined, of 1, 2 or 4 bytes an id, by the largest id of a block. Nobody changes them once they are
-/// handed out.
+/// Token ids in order, for texts of any length: in blocks outside the managed heap that are never joined, of 1, 2 or 4 bytes an id, by the
+/// largest id of a block. Nobody changes them once they are handed out.
 /// </summary>
 public sealed class TokenList
 {
@@ -51,7 +51,12 @@ public sealed class TokenList
     /// <exception cref="ArgumentOutOfRangeException">It reaches beyond the ids.</exception>
     public void CopyTo(long start, Span<int> ids)
     {
-        if (start < 0 || start > Length - ids.Length) throw new ArgumentOutOfRangeException(nameof(start), start, FormattableString.Invariant($"{ids.Length} ids from there reach beyond the {Length} there are."));
+        if (start < 0 || start > Length - ids.Length)
+        {
+            throw new ArgumentOutOfRangeException(nameof(start), start,
+                FormattableString.Invariant($"{ids.Length} ids from there reach beyond the {Length} there are."));
+        }
+
         while (!ids.IsEmpty)
         {
             int block = (int)(start >> BlockBits), place = (int)(start & (BlockIds - 1)), some = Math.Min(ids.Length, BlockIds - place);

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace RbeMl.Text;
 
 /// <summary>
-/// Encodes a text piece by piece, to the ids of the whole: it is cut where the tokenizer's rule allows (<see cref="ITokenizer.SafeCut"/>). In memory are the ids,
-/// once, and a few million characters, or all where a tokenizer knows no place to cut.
+/// Encodes a text piece by piece, to the ids of the whole: it is cut where the tokenizer's rule allows (<see cref="ITokenizer.SafeCut"/>).
+/// In memory are the ids, once, and a few million characters, or all where a tokenizer knows no place to cut.
 /// </summary>
 internal static class TokenPieces
 {
@@ -21,8 +21,12 @@ internal static class TokenPieces
     public static TokenList Encode(ITokenizer tokenizer, IEnumerable<ReadOnlyMemory<char>> pieces, string name, int vocabulary, bool special = false)
         => Encode(tokenizer, pieces, name, vocabulary, PieceCharacters, special: special);
 
-    /// <summary>As <see cref="Encode(ITokenizer, IEnumerable{ReadOnlyMemory{char}}, string, int, bool)"/>, in pieces of about <paramref name="size"/> characters.</summary>
-    internal static TokenList Encode(ITokenizer tokenizer, IEnumerable<ReadOnlyMemory<char>> pieces, string name, int vocabulary, int size, long most = long.MaxValue, bool special = false)
+    /// <summary>
+    /// As <see cref="Encode(ITokenizer, IEnumerable{ReadOnlyMemory{char}}, string, int, bool)"/>, in pieces of about
+    /// <paramref name="size"/> characters.
+    /// </summary>
+    internal static TokenList Encode(ITokenizer tokenizer, IEnumerable<ReadOnlyMemory<char>> pieces, string name, int vocabulary, int size,
+        long most = long.MaxValue, bool special = false)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(pieces);
@@ -41,7 +45,12 @@ internal static class TokenPieces
                     text.AsSpan(cut, count - cut).CopyTo(text);
                     (count, done) = (count - cut, done + cut);
                     next = cut > 0 && count < size ? size : (int)Math.Min(2L * count, TextFile.MostCharacters);
-                    if (count == next) throw new RbeFileException(name, string.Create(CultureInfo.InvariantCulture, $"has {count} characters on end that its tokenizer takes as one word, the most that is held. Break it up."));
+                    if (count == next)
+                    {
+                        throw new RbeFileException(name,
+                            string.Create(CultureInfo.InvariantCulture,
+                            $"has {count} characters on end that its tokenizer takes as one word, the most that is held. Break it up."));
+                    }
                 }
 
                 int some = Math.Min(piece.Length - start, next - count);
@@ -61,7 +70,13 @@ internal static class TokenPieces
             {
                 int[] part = tokenizer.EncodeFor(new string(text, 0, length), vocabulary, special);
                 long room = Math.Min(most, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / ids.IdBytes);
-                if (ids.Length + part.Length > room) throw new RbeFileException(name, string.Create(CultureInfo.InvariantCulture, $"has more than {ids.Length} tokens, and {room} are the most that can be held. Use a part of it."));
+                if (ids.Length + part.Length > room)
+                {
+                    throw new RbeFileException(name,
+                        string.Create(CultureInfo.InvariantCulture,
+                        $"has more than {ids.Length} tokens, and {room} are the most that can be held. Use a part of it."));
+                }
+
                 ids.Add(part);
             }
             catch (TokenException error) when (done > 0)

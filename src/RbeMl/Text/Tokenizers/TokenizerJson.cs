@@ -23,7 +23,8 @@ internal static class TokenizerJson
             ["merges"] = Array(bpe.Merges.SelectMany(merge => new[] { merge.Left, merge.Right })),
         },
         Gpt2Tokenizer gpt2 => Save(gpt2),
-        _ => throw new InvalidSettingException("tokenizer", tokenizer?.GetType().Name, "use ByteTokenizer, CharacterTokenizer, BytePairTokenizer or Gpt2Tokenizer, or save the model without one."),
+        _ => throw new InvalidSettingException("tokenizer", tokenizer?.GetType().Name,
+            "use ByteTokenizer, CharacterTokenizer, BytePairTokenizer or Gpt2Tokenizer, or save the model without one."),
     };
 
     /// <summary>The tokenizer of a JSON.</summary>
@@ -55,13 +56,18 @@ internal static class TokenizerJson
             "characters" => Characters(json),
             "bpe" => new BytePairTokenizer(Merges(json)),
             "gpt2" or "bytelevel" => Gpt2(json),
-            var other => throw new TokenException($"Tokenizer kind \"{other}\" is unknown; this version knows bytes, characters, bpe, gpt2 and bytelevel. Update RbeMl."),
+            var other => throw new TokenException($"Tokenizer kind \"{other}\" is unknown; this version knows bytes, characters, bpe, "
+                + $"gpt2 and bytelevel. Update RbeMl."),
         };
     }
 
     private static CharacterTokenizer Characters(JsonElement json)
     {
-        if (!json.TryGetProperty("characters", out JsonElement text) || text.ValueKind != JsonValueKind.String) throw new TokenException("The tokenizer's characters are missing. Save it again.");
+        if (!json.TryGetProperty("characters", out JsonElement text) || text.ValueKind != JsonValueKind.String)
+        {
+            throw new TokenException("The tokenizer's characters are missing. Save it again.");
+        }
+
         return new CharacterTokenizer([.. text.GetString()!.EnumerateRunes()]);
     }
 
@@ -86,21 +92,38 @@ internal static class TokenizerJson
     {
         TokenPair[] pairs = Merges(json);
         List<int> results = json.TryGetProperty("results", out _) ? Ids(json, "results") : [.. Enumerable.Range(256, pairs.Length)];
-        if (results.Count != pairs.Length) throw new TokenException($"The tokenizer has {Amount.Of(pairs.Length, "merge")}, but {results.Count} results. Save it again.");
+        if (results.Count != pairs.Length)
+        {
+            throw new TokenException($"The tokenizer has {Amount.Of(pairs.Length, "merge")}, but {results.Count} results. Save it again.");
+        }
+
         int? unknown = null;
-        if (json.TryGetProperty("unknown", out JsonElement stand)) unknown = stand.ValueKind == JsonValueKind.Number && stand.TryGetInt32(out int id) ? id : throw new TokenException("The tokenizer's unknown token is no id. Save it again.");
+        if (json.TryGetProperty("unknown", out JsonElement stand))
+        {
+            unknown = stand.ValueKind == JsonValueKind.Number && stand.TryGetInt32(out int id) ? id
+                : throw new TokenException("The tokenizer's unknown token is no id. Save it again.");
+        }
+
         Dictionary<string, int>? added = json.TryGetProperty("added", out _) ? NamedIds(json, "added") : null;
-        return new Gpt2Tokenizer(Ids(json, "bytes"), [.. pairs.Zip(results, (pair, result) => new TokenMerge(pair.Left, pair.Right, result))], NamedIds(json, "special"), added, unknown);
+        return new Gpt2Tokenizer(Ids(json, "bytes"), [.. pairs.Zip(results, (pair, result) => new TokenMerge(pair.Left, pair.Right, result))],
+            NamedIds(json, "special"), added, unknown);
     }
 
     private static Dictionary<string, int> NamedIds(JsonElement json, string key)
     {
         Dictionary<string, int> ids = new(StringComparer.Ordinal);
-        if (!json.TryGetProperty(key, out JsonElement names) || names.ValueKind != JsonValueKind.Object) throw new TokenException($"The tokenizer's {key} tokens are missing. Save it again.");
+        if (!json.TryGetProperty(key, out JsonElement names) || names.ValueKind != JsonValueKind.Object)
+        {
+            throw new TokenException($"The tokenizer's {key} tokens are missing. Save it again.");
+        }
+
         foreach (JsonProperty entry in names.EnumerateObject())
         {
             string name = entry.Name;
-            if (entry.Value.ValueKind != JsonValueKind.Number || !entry.Value.TryGetInt32(out int id) || !ids.TryAdd(name, id)) throw new TokenException($"The tokenizer's {key} token \"{name}\" has no id of its own. Save it again.");
+            if (entry.Value.ValueKind != JsonValueKind.Number || !entry.Value.TryGetInt32(out int id) || !ids.TryAdd(name, id))
+            {
+                throw new TokenException($"The tokenizer's {key} token \"{name}\" has no id of its own. Save it again.");
+            }
         }
 
         return ids;
@@ -109,16 +132,22 @@ internal static class TokenizerJson
     private static TokenPair[] Merges(JsonElement json)
     {
         List<int> ids = Ids(json, "merges");
-        return ids.Count % 2 == 0 ? [.. ids.Chunk(2).Select(pair => new TokenPair(pair[0], pair[1]))] : throw new TokenException("The tokenizer's merges are odd in number. Save it again.");
+        return ids.Count % 2 == 0 ? [.. ids.Chunk(2).Select(pair => new TokenPair(pair[0], pair[1]))]
+            : throw new TokenException("The tokenizer's merges are odd in number. Save it again.");
     }
 
     private static List<int> Ids(JsonElement json, string key)
     {
-        if (!json.TryGetProperty(key, out JsonElement list) || list.ValueKind != JsonValueKind.Array) throw new TokenException($"The tokenizer's {key} are missing. Save it again.");
+        if (!json.TryGetProperty(key, out JsonElement list) || list.ValueKind != JsonValueKind.Array)
+        {
+            throw new TokenException($"The tokenizer's {key} are missing. Save it again.");
+        }
+
         List<int> ids = new(list.GetArrayLength());
         foreach (JsonElement item in list.EnumerateArray())
         {
-            ids.Add(item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int id) ? id : throw new TokenException($"Number {ids.Count} of the tokenizer's {key} is no id. Save it again."));
+            ids.Add(item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int id) ? id
+                : throw new TokenException($"Number {ids.Count} of the tokenizer's {key} is no id. Save it again."));
         }
 
         return ids;

@@ -112,6 +112,7 @@ internal ref struct WordSplitter(ReadOnlySpan<char> text, int longest = WordSpli
         if (c < 128) return char.IsAsciiLetter(c) ? Kind.Letter : char.IsAsciiDigit(c) ? Kind.Digit : char.IsWhiteSpace(c) ? Kind.Space : Kind.Other;
         if (char.IsLetter(c)) return Kind.Letter;
         if (char.IsWhiteSpace(c)) return Kind.Space;
-        return char.GetUnicodeCategory(c) is UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber ? Kind.Digit : Kind.Other;
+        return char.GetUnicodeCategory(c) is UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber
+            ? Kind.Digit : Kind.Other;
     }
 }

@@ -5,7 +5,10 @@ using RbeMl.Models;
 
 namespace RbeMl.Training;
 
-/// <summary>What training steps of a classifier work in: the model's activations and the head's rows. Made once and used again every step, by one call at a time.</summary>
+/// <summary>
+/// What training steps of a classifier work in: the model's activations and the head's rows. Made once and used again every step, by one
+/// call at a time.
+/// </summary>
 /// <typeparam name="T">Element type.</typeparam>
 internal sealed class ClassifierContext<T> : IDisposable, ILeased
     where T : unmanaged, IFloatingPointIeee754<T>
@@ -33,7 +36,9 @@ internal sealed class ClassifierContext<T> : IDisposable, ILeased
     public Workspace<T> Workspace => Model.Workspace;
 
     /// <summary>Bytes of native memory of the head's rows.</summary>
-    public long AllocatedBytes => Tokens.AllocatedBytes + Rows.AllocatedBytes + Places.AllocatedBytes + Pooled.AllocatedBytes + PooledGradient.AllocatedBytes + Logits.AllocatedBytes + Losses.AllocatedBytes;
+    public long AllocatedBytes =>
+        Tokens.AllocatedBytes + Rows.AllocatedBytes + Places.AllocatedBytes + Pooled.AllocatedBytes + PooledGradient.AllocatedBytes
+            + Logits.AllocatedBytes + Losses.AllocatedBytes;
 
     internal Lease Lease { get; }
 
@@ -60,7 +65,10 @@ internal sealed class ClassifierContext<T> : IDisposable, ILeased
 
     internal void Require(SequenceClassifier<T> classifier)
     {
-        if (!ReferenceEquals(classifier, _classifier)) throw new ShapeMismatchException("context", "one made for this classifier", "one of another", "Make a ClassifierContext for each classifier.");
+        if (!ReferenceEquals(classifier, _classifier))
+        {
+            throw new ShapeMismatchException("context", "one made for this classifier", "one of another", "Make a ClassifierContext for each classifier.");
+        }
     }
 
     /// <summary>Frees the memory, after the call that is using it.</summary>

@@ -56,7 +56,8 @@ public static class ClassifierFile
 
     /// <summary>Loads a classifier and checks every checksum.</summary>
     /// <param name="path">The file.</param>
-    /// <exception cref="RbeFileException">The file is no classifier, damaged, of a newer version, or a tensor is missing, left over or of a wrong shape.</exception>
+    /// <exception cref="RbeFileException">The file is no classifier, damaged, of a newer version, or a tensor is missing, left over or of a
+    /// wrong shape.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
     public static ClassifierBundle Load(string path)
     {
@@ -64,10 +65,14 @@ public static class ClassifierFile
         return Read(file, new RbeLoadOptions());
     }
 
-    /// <summary>Loads a classifier from a stream to the file's last byte; what follows is left in the stream. Memory is taken only for bytes that came.</summary>
+    /// <summary>
+    /// Loads a classifier from a stream to the file's last byte; what follows is left in the stream. Memory is taken only for bytes that
+    /// came.
+    /// </summary>
     /// <param name="stream">The stream; it stays open.</param>
     /// <param name="name">What messages call it.</param>
-    /// <exception cref="RbeFileException">It holds no classifier, is damaged, cut, of a newer version, or a tensor is missing, left over or of a wrong shape.</exception>
+    /// <exception cref="RbeFileException">It holds no classifier, is damaged, cut, of a newer version, or a tensor is missing, left over or
+    /// of a wrong shape.</exception>
     /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
     public static ClassifierBundle Load(Stream stream, string name = "stream")
     {
@@ -82,7 +87,8 @@ public static class ClassifierFile
         ModelFile.CheckFinite(classifier.Head);
         ClassifierConfig config = classifier.Config;
         metadata["kind"] = Kind;
-        metadata["classifier"] = new JsonObject { ["classes"] = config.Classes, ["pooling"] = config.Pooling.ToString(), ["headDropout"] = (double)config.Dropout };
+        metadata["classifier"] =
+            new JsonObject { ["classes"] = config.Classes, ["pooling"] = config.Pooling.ToString(), ["headDropout"] = (double)config.Dropout };
         foreach (ParameterSlice slice in classifier.Head.Slices) tensors.Add(RbeTensor.From(classifier.Head, slice));
         return (metadata, tensors);
     }
@@ -91,9 +97,14 @@ public static class ClassifierFile
     {
         JsonFields metadata = new(file.Path, "metadata", file.Metadata);
         string kind = metadata.Text("kind");
-        if (kind != Kind) throw new RbeFileException(file.Path, $"holds \"{kind}\", a classifier (\"{Kind}\") is needed. Give a file that a classifier was saved to.");
+        if (kind != Kind)
+        {
+            throw new RbeFileException(file.Path, $"holds \"{kind}\", a classifier (\"{Kind}\") is needed. Give a file that a classifier was saved to.");
+        }
+
         JsonFields fields = metadata.Object("classifier");
-        ClassifierConfig config = new() { Classes = fields.Whole("classes", 2, MostClasses), Pooling = fields.Name<Pooling>("pooling"), Dropout = (float)fields.Real("headDropout") };
+        ClassifierConfig config =
+            new() { Classes = fields.Whole("classes", 2, MostClasses), Pooling = fields.Name<Pooling>("pooling"), Dropout = (float)fields.Real("headDropout") };
         try
         {
             config.Validate();
@@ -107,7 +118,9 @@ public static class ClassifierFile
         try
         {
             float[] weight = file.Read<float>(Weight, (long)config.Classes * model.Model.Config.Width), bias = file.Read<float>(Bias, config.Classes);
-            return new ClassifierBundle(new SequenceClassifier<float>(model.Model, config, weight, bias), model.Tokenizer) { TokenizerProblem = model.TokenizerProblem };
+            return new ClassifierBundle(new SequenceClassifier<float>(model.Model, config, weight, bias),
+                model.Tokenizer)
+            { TokenizerProblem = model.TokenizerProblem };
         }
         catch (InvalidSettingException error)
         {

@@ -6,8 +6,8 @@ using RbeMl.Models;
 namespace RbeMl.Training;
 
 /// <summary>
-/// Trains a classifier on examples in memory: epochs of batches of about one length, an optimiser with warm-up and schedule, clipping, validation, early stopping. The same
-/// seed gives the same bits, for any number of threads. One call at a time.
+/// Trains a classifier on examples in memory: epochs of batches of about one length, an optimiser with warm-up and schedule, clipping,
+/// validation, early stopping. The same seed gives the same bits, for any number of threads. One call at a time.
 /// </summary>
 public sealed class ClassifierTrainer : IDisposable, ILeased
 {
@@ -29,14 +29,16 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     /// <summary>Prepares a run.</summary>
     /// <param name="classifier">The classifier; its parameters change.</param>
     /// <param name="train">Training examples.</param>
-    /// <param name="validation">Validation examples; null holds out <see cref="ClassifierTrainerOptions.ValidationFraction"/> of the others, of each class.</param>
+    /// <param name="validation">Validation examples; null holds out <see cref="ClassifierTrainerOptions.ValidationFraction"/> of the
+    /// others, of each class.</param>
     /// <param name="options">Settings.</param>
     /// <param name="threads">0 for one a processor.</param>
     /// <exception cref="InvalidSettingException">A setting is out of range, or there are too few examples.</exception>
     /// <exception cref="TokenException">An example is empty or too long, or an id or label is out of range; the example is named.</exception>
     /// <exception cref="MemoryLimitException">The run does not fit into the limit; it says the least that would do.</exception>
     public ClassifierTrainer(
-        SequenceClassifier<float> classifier, IReadOnlyList<ClassifierExample> train, IReadOnlyList<ClassifierExample>? validation, ClassifierTrainerOptions options, int threads = 0)
+        SequenceClassifier<float> classifier, IReadOnlyList<ClassifierExample> train, IReadOnlyList<ClassifierExample>? validation,
+        ClassifierTrainerOptions options, int threads = 0)
     {
         ArgumentNullException.ThrowIfNull(classifier);
         ArgumentNullException.ThrowIfNull(train);
@@ -47,15 +49,27 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         if (validation is null) (train, validation) = ExampleSplit.Of(train, classifier.Config.Classes, options.ValidationFraction, options.Seed);
         else Check(classifier, "validation example", validation);
         if (train.Count < 1) throw new InvalidSettingException("examples", train.Count, "give at least one example to train on.");
-        if (options.Patience > 0 && validation.Count == 0) throw new InvalidSettingException(nameof(options.Patience), options.Patience, "early stopping needs validation examples: give some, or a ValidationFraction.");
+        if (options.Patience > 0 && validation.Count == 0)
+        {
+            throw new InvalidSettingException(nameof(options.Patience), options.Patience,
+                "early stopping needs validation examples: give some, or a ValidationFraction.");
+        }
+
         TransformerModel<float> model = classifier.Model;
         _train = new ExampleBatches(train, options.BatchSize, model.Config.MaxSequenceLength, options.Seed);
         _validation = validation.Count == 0 ? null : new ExampleBatches(validation, options.BatchSize, model.Config.MaxSequenceLength, options.Seed);
         Steps = (int)Math.Min((long)options.Epochs * _train.Count, int.MaxValue - 1);
         _schedule = options.ToTrainer(Steps, options.LearningRate);
-        bool trainsModel = options.Trained != TrainedParts.Head, keepsBest = _validation is not null && (options.Patience > 0 || options.OnCancel == WhenCancelled.ReturnBest);
+        bool trainsModel = options.Trained != TrainedParts.Head, keepsBest = _validation is not null
+            && (options.Patience > 0 || options.OnCancel == WhenCancelled.ReturnBest);
         int longest = RaggedBatches.PaddedLength(Math.Max(_train.Longest, _validation?.Longest ?? 1), model.Config.MaxSequenceLength);
-        ActivationSettings settings = new() { Checkpointing = options.Checkpointing ?? CheckpointPolicy.None, Offload = options.Offload ?? ActivationOffload.None, SpillFolder = options.SpillFolder };
+        ActivationSettings settings =
+            new()
+            {
+                Checkpointing = options.Checkpointing ?? CheckpointPolicy.None,
+                Offload = options.Offload ?? ActivationOffload.None,
+                SpillFolder = options.SpillFolder
+            };
         int batch = Math.Max(_train.Batch, _validation?.Batch ?? 1);
         MemoryPlanOptions needs = new()
         {
@@ -118,7 +132,8 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     public int ValidationExamples => _validation?.Examples ?? 0;
 
     /// <summary>One optimiser step: the next batch.</summary>
-    /// <exception cref="NonFiniteException">A layer or gradient became NaN or infinite; step and layer are named, the weights are those before the step.</exception>
+    /// <exception cref="NonFiniteException">A layer or gradient became NaN or infinite; step and layer are named, the weights are those
+    /// before the step.</exception>
     public ClassifierProgress Step()
     {
         using Hold held = _lease.Claim();
@@ -148,7 +163,8 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
 
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         TrainingTelemetry.EndStep(_train.Tokens.Length, seconds, loss);
-        return new ClassifierProgress(epoch + 1, Options.Epochs, StepsDone, Steps, loss, factor * Options.LearningRate, norm, _train.Filled / seconds, ResidentBytes(), _train.Filled);
+        return new ClassifierProgress(epoch + 1, Options.Epochs, StepsDone, Steps, loss, factor * Options.LearningRate, norm,
+            _train.Filled / seconds, ResidentBytes(), _train.Filled);
     }
 
     /// <summary>Mean loss in nats and accuracy on the validation examples, without dropout; NaN without any.</summary>
@@ -171,7 +187,8 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     /// <summary>Runs the remaining steps, reporting each; validates after every epoch.</summary>
     /// <param name="progress">Told after each step, on the calling thread if it reports there.</param>
     /// <param name="cancellation">Stops after the step under way.</param>
-    /// <exception cref="OperationCanceledException">Cancelled, and <see cref="ClassifierTrainerOptions.OnCancel"/> says so; the classifier holds the steps done so far.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled, and <see cref="ClassifierTrainerOptions.OnCancel"/> says so; the classifier
+    /// holds the steps done so far.</exception>
     /// <exception cref="NonFiniteException">See <see cref="Step"/>.</exception>
     public ClassifierResult Run(IProgress<ClassifierProgress>? progress = null, CancellationToken cancellation = default)
     {
@@ -200,7 +217,11 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         }
 
         int epochs = StepsDone / _train.Count;
-        if (_bestHead is null || _best.Epoch == 0 || (Options.Patience == 0 && !cancelled)) return new ClassifierResult(StepsDone, epochs, 0, last?.Loss, last?.Accuracy, stopped, cancelled);
+        if (_bestHead is null || _best.Epoch == 0 || (Options.Patience == 0 && !cancelled))
+        {
+            return new ClassifierResult(StepsDone, epochs, 0, last?.Loss, last?.Accuracy, stopped, cancelled);
+        }
+
         Classifier.Head.CopyFrom(_bestHead);
         if (_bestModel is not null) Classifier.Model.Parameters.CopyFrom(_bestModel);
         return new ClassifierResult(StepsDone, epochs, _best.Epoch, _best.Loss, _best.Accuracy, stopped, cancelled);
@@ -233,11 +254,24 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         {
             (int[] tokens, int label) = examples[i];
             if (tokens is not { Length: > 0 }) throw new TokenException($"{what} {i} has no tokens. Leave it out.");
-            if (tokens.Length > config.MaxSequenceLength) throw new TokenException($"{what} {i} has {Amount.Of(tokens.Length, "token")}, the model {Amount.Of(config.MaxSequenceLength, "position")}. Shorten it to them.");
-            if ((uint)label >= (uint)classifier.Config.Classes) throw new TokenException($"label {label} of {what} {i} is outside 0 .. {classifier.Config.Classes - 1}. Number the classes from 0.");
+            if (tokens.Length > config.MaxSequenceLength)
+            {
+                throw new TokenException(
+                    $"{what} {i} has {Amount.Of(tokens.Length, "token")}, the model {Amount.Of(config.MaxSequenceLength, "position")}. Shorten it to them.");
+            }
+
+            if ((uint)label >= (uint)classifier.Config.Classes)
+            {
+                throw new TokenException($"label {label} of {what} {i} is outside 0 .. {classifier.Config.Classes - 1}. Number the classes from 0.");
+            }
+
             foreach (int id in tokens)
             {
-                if ((uint)id >= (uint)config.Vocabulary) throw new TokenException($"token id {id} of {what} {i} is outside the vocabulary 0 .. {config.Vocabulary - 1}. Use the model's own tokenizer.");
+                if ((uint)id >= (uint)config.Vocabulary)
+                {
+                    throw new TokenException(
+                        $"token id {id} of {what} {i} is outside the vocabulary 0 .. {config.Vocabulary - 1}. Use the model's own tokenizer.");
+                }
             }
         }
     }
@@ -247,7 +281,8 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     {
         TransformerModel<float> model = classifier.Model;
         long rows = (long)batch * ((3L * model.Config.Width) + classifier.Config.Classes + length);
-        return sizeof(float) * (Panel<float>.Elements(checked(batch * length), model.Blocks[0].PaddedWidth) + rows + ((3 + stateVectors) * classifier.Head.Length));
+        return sizeof(float)
+            * (Panel<float>.Elements(checked(batch * length), model.Blocks[0].PaddedWidth) + rows + ((3 + stateVectors) * classifier.Head.Length));
     }
 
     // Asking the system costs a file read and garbage; once a second is enough for a progress bar.

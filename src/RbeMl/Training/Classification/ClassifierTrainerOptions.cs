@@ -47,7 +47,10 @@ public sealed record ClassifierTrainerOptions
     /// <summary>The optimiser, with the options that it alone has.</summary>
     public OptimizerOptions Optimizer { get; init; } = new AdamWOptions();
 
-    /// <summary>Highest learning rate of dense values (embeddings, biases, LayerNorm); unless given 2e-3 for AdamW, and for another optimiser what suits it.</summary>
+    /// <summary>
+    /// Highest learning rate of dense values (embeddings, biases, LayerNorm); unless given 2e-3 for AdamW, and for another optimiser what
+    /// suits it.
+    /// </summary>
     public double LearningRate { get => _learningRate ?? Optimizer.RateFor(2e-3); init => _learningRate = value; }
 
     /// <summary>Highest learning rate of coefficients; see <see cref="TrainerOptions.CoefficientLearningRate"/>.</summary>
@@ -65,7 +68,10 @@ public sealed record ClassifierTrainerOptions
     /// <summary>Learning rate at the end, as a fraction of the highest.</summary>
     public double FinalFraction { get; init; } = 0.05;
 
-    /// <summary>Weight decay of matrices, see <see cref="TrainerOptions.WeightDecay"/>; unless given 0.05 for AdamW, and for another optimiser what suits it.</summary>
+    /// <summary>
+    /// Weight decay of matrices, see <see cref="TrainerOptions.WeightDecay"/>; unless given 0.05 for AdamW, and for another optimiser what
+    /// suits it.
+    /// </summary>
     public double WeightDecay { get => _weightDecay ?? Optimizer.DecayFor(0.05); init => _weightDecay = value; }
 
     /// <summary>Largest global norm of the gradient of model and head together; 0 turns clipping off.</summary>
@@ -156,7 +162,8 @@ public sealed record ClassifierTrainerOptions
     {
         // The head of the language model has no gradient here; decay would still shrink it.
         TrainedParts.All => config.TiedHead || (slice.Name != "head" && !slice.Name.StartsWith("head.", StringComparison.Ordinal)),
-        TrainedParts.Coefficients => slice.Kind is ParameterKind.Coefficient or ParameterKind.Alpha && slice.Name.StartsWith("blocks.", StringComparison.Ordinal),
+        TrainedParts.Coefficients => slice.Kind is ParameterKind.Coefficient or ParameterKind.Alpha
+            && slice.Name.StartsWith("blocks.", StringComparison.Ordinal),
         TrainedParts.Biases => slice.Kind is ParameterKind.Bias or ParameterKind.LayerNorm,
         _ => false,
     };
@@ -176,7 +183,8 @@ public sealed record ClassifierTrainerOptions
 /// <param name="ValidationLoss">Mean validation loss in nats, after the last step of an epoch.</param>
 /// <param name="ValidationAccuracy">Share of the validation examples whose likeliest class is the label, after the last step of an epoch.</param>
 public readonly record struct ClassifierProgress(
-    int Epoch, int Epochs, int Step, int Steps, double Loss, double LearningRate, double GradientNorm, double ExamplesPerSecond, long ResidentBytes, int Examples,
+    int Epoch, int Epochs, int Step, int Steps, double Loss, double LearningRate, double GradientNorm, double ExamplesPerSecond,
+    long ResidentBytes, int Examples,
     double? ValidationLoss = null, double? ValidationAccuracy = null);
 
 /// <summary>How a run ended.</summary>
@@ -187,4 +195,5 @@ public readonly record struct ClassifierProgress(
 /// <param name="ValidationAccuracy">Validation accuracy of those weights; null without one.</param>
 /// <param name="StoppedEarly">Whether patience ran out.</param>
 /// <param name="Cancelled">Whether it was cancelled.</param>
-public sealed record ClassifierResult(int Steps, int Epochs, int BestEpoch, double? ValidationLoss, double? ValidationAccuracy, bool StoppedEarly, bool Cancelled);
+public sealed record ClassifierResult(int Steps, int Epochs, int BestEpoch, double? ValidationLoss, double? ValidationAccuracy,
+    bool StoppedEarly, bool Cancelled);

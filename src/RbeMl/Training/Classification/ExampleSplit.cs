@@ -11,7 +11,8 @@ internal static class ExampleSplit
     /// <param name="fraction">Share to hold out; 0 holds out none, everything else at least one.</param>
     /// <param name="seed">Seed.</param>
     /// <exception cref="InvalidSettingException">A class would have no example left to train on.</exception>
-    public static (IReadOnlyList<ClassifierExample> Train, IReadOnlyList<ClassifierExample> Validation) Of(IReadOnlyList<ClassifierExample> examples, int classes, double fraction, ulong seed)
+    public static (IReadOnlyList<ClassifierExample> Train,
+        IReadOnlyList<ClassifierExample> Validation) Of(IReadOnlyList<ClassifierExample> examples, int classes, double fraction, ulong seed)
     {
         if (fraction == 0 || examples.Count == 0) return (examples, []);
         int[] counts = new int[classes];
@@ -21,7 +22,8 @@ internal static class ExampleSplit
         {
             string mend = most > 0 ? FormattableString.Invariant($"Use {(double)most / examples.Count:0.##} at most") : "Give more examples";
             throw new InvalidSettingException(
-                nameof(ClassifierTrainerOptions.ValidationFraction), fraction, $"of {examples.Count} rows it would hold out {held}, and every class must keep one to train on. {mend}, or give validation data.");
+                nameof(ClassifierTrainerOptions.ValidationFraction), fraction,
+                $"of {examples.Count} rows it would hold out {held}, and every class must keep one to train on. {mend}, or give validation data.");
         }
 
         int[] quota = Quota(counts, fraction, held);

@@ -47,7 +47,12 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         ArgumentNullException.ThrowIfNull(weight);
         ArgumentNullException.ThrowIfNull(bias);
         Config = config.Validate();
-        if (!model.Config.Causal) throw new InvalidSettingException(nameof(TransformerConfig.Causal), false, "sequences of different lengths are padded at the end, which a model that sees what follows would notice. Give a causal model.");
+        if (!model.Config.Causal)
+        {
+            throw new InvalidSettingException(nameof(TransformerConfig.Causal), false,
+                "sequences of different lengths are padded at the end, which a model that sees what follows would notice. Give a causal model.");
+        }
+
         Model = model;
         int c = config.Classes, d = model.Config.Width;
         if (!Shape.Holds(weight.Length, c, d)) throw Shape.Mismatch("classifier weight", weight.Length, "Give one row of Width a class.", c, d);
@@ -127,7 +132,9 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
 
     private static Hold Share(ParameterVector<T>? gradients) => gradients is null ? default : gradients.Lease.Share();
 
-    /// <summary>How many of the last batch that went through <see cref="Loss(ReadOnlySpan{int}, ReadOnlySpan{int}, ReadOnlySpan{int}, ClassifierContext{T}, DropoutStep?, ParameterVector{T}?, ParameterVector{T}?)"/> without gradients have their label as the likeliest class.</summary>
+    /// <summary>
+    /// How many of the last batch that went through the context's Loss without gradients have their label as the likeliest class.
+    /// </summary>
     internal int CountRight(ReadOnlySpan<int> labels, ClassifierContext<T> context)
     {
         using Hold kept = context.Lease.Claim();
@@ -154,7 +161,11 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
     public void Scores(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, Workspace<T> workspace, Span<T> scores)
     {
         ArgumentNullException.ThrowIfNull(workspace);
-        if (scores.Length != (long)lengths.Length * Config.Classes) throw Shape.Mismatch("scores", scores.Length, "Pass room for one row a sequence.", lengths.Length, Config.Classes);
+        if (scores.Length != (long)lengths.Length * Config.Classes)
+        {
+            throw Shape.Mismatch("scores", scores.Length, "Pass room for one row a sequence.", lengths.Length, Config.Classes);
+        }
+
         if (lengths.IsEmpty) return;
         using Hold weights = Model.Parameters.Lease.Share(), head = Head.Lease.Share(), scratch = workspace.Lease.Claim();
         Panel<T> room = workspace.Panel("classifier.features").Reshape(lengths.Length, Width, Width);
@@ -168,7 +179,12 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
 
         for (int i = 0; i < scores.Length; i++)
         {
-            if (!T.IsFinite(scores[i])) throw new NonFiniteException("classifier", $"logit {scores[i]} of sequence {i / Config.Classes}, class {i % Config.Classes}. The head's weights are damaged or its training diverged. Go back to an earlier file of it.");
+            if (!T.IsFinite(scores[i]))
+            {
+                throw new NonFiniteException("classifier",
+                    $"logit {scores[i]} of sequence {i / Config.Classes}, class {i % Config.Classes}. The head's weights are damaged or "
+                    + $"its training diverged. Go back to an earlier file of it.");
+            }
         }
     }
 
@@ -206,12 +222,18 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         if (labels.Length != batch) throw new ShapeMismatchException("labels", $"{batch} like the lengths", $"{labels.Length}", "Give one label a sequence.");
         for (int b = 0; b < batch; b++)
         {
-            if ((uint)labels[b] >= (uint)Config.Classes) throw new TokenException($"label {labels[b]} of sequence {b} is outside 0 .. {Config.Classes - 1}. Number the classes from 0, or build a classifier with more of them.");
+            if ((uint)labels[b] >= (uint)Config.Classes)
+            {
+                throw new TokenException(
+                    $"label {labels[b]} of sequence {b} is outside 0 .. {Config.Classes - 1}. Number the classes from 0, or build a "
+                    + $"classifier with more of them.");
+            }
         }
     }
 
     /// <summary>A row of a training step: dropout, logits, loss, and back.</summary>
-    private readonly struct HeadRows(SequenceClassifier<T> classifier, T* logits, int* labels, DropoutStep? dropout, double scale, bool gradient) : IPooledObjective<T>
+    private readonly struct HeadRows(SequenceClassifier<T> classifier, T* logits, int* labels, DropoutStep? dropout, double scale, bool gradient)
+        : IPooledObjective<T>
     {
         public double Row(int row, T* pooled, T* pooledGradient)
         {
@@ -230,13 +252,15 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         }
     }
 
-    private readonly struct HeadGradientWork(SequenceClassifier<T> classifier, T* logitGradients, T* pooled, ParameterVector<T> gradients, int batch) : IParallelWork
+    private readonly struct HeadGradientWork(SequenceClassifier<T> classifier, T* logitGradients, T* pooled, ParameterVector<T> gradients,
+        int batch) : IParallelWork
     {
         public void Execute(int item, int worker)
         {
             int features = classifier.Width;
             ClassifierHead.WeightGradient(
-                logitGradients + item, pooled, gradients.At(classifier._weight) + ((long)item * features), gradients.At(classifier._bias) + item, batch, features, classifier.Config.Classes);
+                logitGradients + item, pooled, gradients.At(classifier._weight) + ((long)item * features), gradients.At(classifier._bias) + item,
+                batch, features, classifier.Config.Classes);
         }
     }
 
@@ -245,7 +269,8 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         public void Execute(int item, int worker)
         {
             int d = classifier.Width, c = classifier.Config.Classes;
-            ClassifierHead.Logits(features + ((long)item * d), classifier.Head.At(classifier._weight), classifier.Head.At(classifier._bias), scores + ((long)item * c), d, c);
+            ClassifierHead.Logits(features + ((long)item * d), classifier.Head.At(classifier._weight), classifier.Head.At(classifier._bias),
+                scores + ((long)item * c), d, c);
         }
     }
 }

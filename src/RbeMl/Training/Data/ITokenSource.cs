@@ -1,8 +1,8 @@
 namespace RbeMl.Training;
 
 /// <summary>
-/// Where batches come from. A sequence is a function of its index alone, batch index x batch + place (and of the source's seed), so that any run can be repeated, and
-/// continued from any step.
+/// Where batches come from. A sequence is a function of its index alone, batch index x batch + place (and of the source's seed), so that
+/// any run can be repeated, and continued from any step.
 /// </summary>
 public interface ITokenSource
 {

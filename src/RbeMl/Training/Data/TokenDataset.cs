@@ -1,3 +1,4 @@
+using System.Globalization;
 using RbeMl.Text;
 
 namespace RbeMl.Training;
@@ -53,7 +54,12 @@ public sealed class TokenDataset : ITokenSource
     public static TokenDataset FromStream(TokenList tokens, int vocabulary, ulong seed = 1337, TokenOrder order = TokenOrder.Random)
     {
         ArgumentNullException.ThrowIfNull(tokens);
-        if (tokens.Length < 2) throw new TokenException($"The text has {Amount.Of(tokens.Length, "token")}, at least 2 are needed to predict one from another. Give a longer text.");
+        if (tokens.Length < 2)
+        {
+            throw new TokenException($"The text has {Amount.Of(tokens.Length, "token")}, at least 2 are needed to predict one from "
+                + $"another. Give a longer text.");
+        }
+
         CheckIds(tokens, vocabulary, [0, tokens.Length]);
         return new TokenDataset(tokens, [0, tokens.Length], true, vocabulary, seed, order);
     }
@@ -72,7 +78,12 @@ public sealed class TokenDataset : ITokenSource
         TokenList all = new();
         for (int i = 0; i < sequences.Count; i++)
         {
-            if (sequences[i].Length < 2) throw new TokenException($"Sequence {i + 1} has {Amount.Of(sequences[i].Length, "token")}, at least 2 are needed to predict one from another. Leave it out or make it longer.");
+            if (sequences[i].Length < 2)
+            {
+                throw new TokenException($"Sequence {i + 1} has {Amount.Of(sequences[i].Length, "token")}, at least 2 are needed to "
+                    + $"predict one from another. Leave it out or make it longer.");
+            }
+
             all.Add(sequences[i]);
             starts[i + 1] = starts[i] + sequences[i].Length;
         }
@@ -99,13 +110,19 @@ public sealed class TokenDataset : ITokenSource
     /// <exception cref="TokenException">The text is too short for two parts.</exception>
     public static long TailStart(long characters, double validationFraction = 0.1)
     {
-        if (!(validationFraction > 0 && validationFraction < 1)) throw new InvalidSettingException(nameof(validationFraction), validationFraction, "use a fraction between 0 and 1.");
+        if (!(validationFraction > 0 && validationFraction < 1))
+        {
+            throw new InvalidSettingException(nameof(validationFraction), validationFraction, "use a fraction between 0 and 1.");
+        }
+
         long cut = (long)(characters * (1 - validationFraction));
         return cut > 0 && cut < characters ? cut : throw TooShort(characters, validationFraction);
     }
 
     private static TokenException TooShort(long characters, double fraction)
-        => new(FormattableString.Invariant($"The text has {Amount.Of(characters, "character")}, too few to set a part of {fraction:P0} aside for validation. Give a longer text or a validation file."));
+        => new(string.Create(CultureInfo.InvariantCulture,
+            $"The text has {Amount.Of(characters, "character")}, too few to set a part of {fraction:P0} aside for validation. Give a longer text or a "
+                + $"validation file."));
 
     /// <summary>The same data in another order.</summary>
     public TokenDataset Reorder(ulong seed, TokenOrder order) => new(_tokens, _starts, IsStream, Vocabulary, seed, order);
@@ -128,7 +145,9 @@ public sealed class TokenDataset : ITokenSource
     {
         if (IsStream && _tokens.Length < context + 1L)
         {
-            throw new TokenException($"{what} has {Amount.Of(_tokens.Length, "token")}, a context of {context} needs at least {context + 1L}. Give a longer text or a smaller context.");
+            throw new TokenException(
+                $"{what} has {Amount.Of(_tokens.Length, "token")}, a context of {context} needs at least {context + 1L}. Give a longer text or a "
+                    + $"smaller context.");
         }
     }
 
@@ -141,7 +160,12 @@ public sealed class TokenDataset : ITokenSource
         ArgumentOutOfRangeException.ThrowIfLessThan(context, 1);
         CheckLength("inputs", inputs.Length, batch, context);
         CheckLength("targets", targets.Length, batch, context);
-        if (batchIndex > (long.MaxValue / batch) - 1) throw new InvalidSettingException(nameof(batchIndex), batchIndex, $"with {batch} sequences a batch the last one has index {(long.MaxValue / batch) - 1}; use at most that.");
+        if (batchIndex > (long.MaxValue / batch) - 1)
+        {
+            throw new InvalidSettingException(nameof(batchIndex), batchIndex,
+                $"with {batch} sequences a batch the last one has index {(long.MaxValue / batch) - 1}; use at most that.");
+        }
+
         Pieces pieces = PiecesFor(context);
         for (int b = 0; b < batch; b++)
         {
@@ -179,7 +203,9 @@ public sealed class TokenDataset : ITokenSource
         if (vocabulary < 1) throw new InvalidSettingException(nameof(vocabulary), vocabulary, "use the number of ids, at least 1.");
         if (!tokens.FindOutside(vocabulary, out long place, out int id)) return;
         int sequence = Array.FindLastIndex(starts, start => start <= place);
-        throw new TokenException($"Token id {id} (sequence {sequence + 1}, place {place - starts[sequence] + 1}) is outside the vocabulary 0 .. {vocabulary - 1}. Use a larger vocabulary or other ids.");
+        throw new TokenException(
+            $"Token id {id} (sequence {sequence + 1}, place {place - starts[sequence] + 1}) is outside the vocabulary 0 .. {vocabulary - 1}. Use a "
+                + $"larger vocabulary or other ids.");
     }
 
     private static void CheckLength(string what, int length, int batch, int context)

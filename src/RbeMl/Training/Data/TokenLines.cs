@@ -49,7 +49,11 @@ internal sealed class TokenLines(string path, int vocabulary)
         if (_length == 0) return;
         ReadOnlySpan<char> word = _word.AsSpan(0, _length);
         _length = 0;
-        if (!int.TryParse(word, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int id)) throw Bad($"\"{Shorten(word)}\" is no token id. Write whole numbers separated by spaces.");
+        if (!int.TryParse(word, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int id))
+        {
+            throw Bad($"\"{Shorten(word)}\" is no token id. Write whole numbers separated by spaces.");
+        }
+
         if (id < 0 || id >= vocabulary) throw Bad($"token id {id} is outside the vocabulary 0 .. {vocabulary - 1}. Use a larger vocabulary or other ids.");
         _ids.Add(id);
     }

@@ -41,7 +41,11 @@ public sealed class EvaluationData
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(tokenizer);
         int[] ids = tokenizer.EncodeFor(text, vocabulary, special);
-        if (ids.Length < 2) throw new TokenException($"The text has {Amount.Of(ids.Length, "token")}, at least 2 are needed to predict one from another. Give a longer text.");
+        if (ids.Length < 2)
+        {
+            throw new TokenException($"The text has {Amount.Of(ids.Length, "token")}, at least 2 are needed to predict one from another. Give a longer text.");
+        }
+
         return new EvaluationData([TokenList.Of(ids)], tokenizer);
     }
 
@@ -52,15 +56,25 @@ public sealed class EvaluationData
     /// <param name="progress">Told how much is read.</param>
     /// <param name="cancel">Ends the reading.</param>
     /// <param name="special">Whether names of special tokens stand for these.</param>
-    /// <remarks>Bits a byte count the bytes of the files, whatever their encoding, without byte order marks; a token has its share of them by its UTF-8 bytes.</remarks>
+    /// <remarks>
+    /// Bits a byte count the bytes of the files, whatever their encoding, without byte order marks; a token has its share of them by its
+    /// UTF-8 bytes.
+    /// </remarks>
     /// <exception cref="TokenException">The text has fewer than 2 tokens, or holds something that has no id, or none of the model's.</exception>
     /// <exception cref="RbeFileException">A file cannot be read, is not of its encoding, or has more tokens than can be held.</exception>
-    public static EvaluationData FromText(TextSource text, ITokenizer tokenizer, int vocabulary = int.MaxValue, IProgress<TextProgress>? progress = null, CancellationToken cancel = default, bool special = false)
+    public static EvaluationData FromText(TextSource text, ITokenizer tokenizer, int vocabulary = int.MaxValue,
+        IProgress<TextProgress>? progress = null, CancellationToken cancel = default, bool special = false)
     {
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(tokenizer);
         TokenList ids = TokenPieces.Encode(tokenizer, text.Pieces(progress, cancel), text.Name, vocabulary, special);
-        if (ids.Length < 2) throw new TokenException($"{text.Name} is empty or nearly so: it has {Amount.Of(ids.Length, "token")}, at least 2 are needed to predict one from another. Give a longer text.");
+        if (ids.Length < 2)
+        {
+            throw new TokenException(
+                $"{text.Name} is empty or nearly so: it has {Amount.Of(ids.Length, "token")}, at least 2 are needed to predict one from "
+                + $"another. Give a longer text.");
+        }
+
         return new EvaluationData([ids], tokenizer, text.TextBytes);
     }
 
@@ -73,7 +87,11 @@ public sealed class EvaluationData
         if (sequences.Count == 0) throw new TokenException("There are no sequences. Give at least one.");
         for (int i = 0; i < sequences.Count; i++)
         {
-            if (sequences[i].Length < 2) throw new TokenException($"Sequence {i + 1} has {Amount.Of(sequences[i].Length, "token")}, at least 2 are needed to predict one from another. Leave it out or make it longer.");
+            if (sequences[i].Length < 2)
+            {
+                throw new TokenException($"Sequence {i + 1} has {Amount.Of(sequences[i].Length, "token")}, at least 2 are needed to "
+                    + $"predict one from another. Leave it out or make it longer.");
+            }
         }
 
         return new EvaluationData([.. sequences.Select(s => TokenList.Of(s))], null);
@@ -85,7 +103,12 @@ public sealed class EvaluationData
     {
         for (int s = 0; s < Sequences.Count; s++)
         {
-            if (Sequences[s].FindOutside(vocabulary, out long place, out int id)) throw new TokenException($"Token id {id} (sequence {s + 1}, place {place + 1}) is outside the vocabulary 0 .. {vocabulary - 1}. Use the model's own tokenizer or ids.");
+            if (Sequences[s].FindOutside(vocabulary, out long place, out int id))
+            {
+                throw new TokenException(
+                    $"Token id {id} (sequence {s + 1}, place {place + 1}) is outside the vocabulary 0 .. {vocabulary - 1}. Use the model's own "
+                        + $"tokenizer or ids.");
+            }
         }
     }
 

@@ -29,10 +29,24 @@ public sealed record EvaluationOptions
         NotNegative(nameof(BatchSize), BatchSize);
         NotNegative(nameof(Limit), Limit);
         int context = Context == 0 ? positions : Context;
-        if (context > positions) throw new InvalidSettingException(nameof(Context), context, $"the model has {Amount.Of(positions, "position")}; use at most that.");
-        if (Stride > context) throw new InvalidSettingException(nameof(Stride), Stride, $"a window has {Amount.Of(context, "token")}; use at most that, or some would never be predicted.");
+        if (context > positions)
+        {
+            throw new InvalidSettingException(nameof(Context), context, $"the model has {Amount.Of(positions, "position")}; use at most that.");
+        }
+
+        if (Stride > context)
+        {
+            throw new InvalidSettingException(nameof(Stride), Stride,
+                $"a window has {Amount.Of(context, "token")}; use at most that, or some would never be predicted.");
+        }
+
         int batch = BatchSize == 0 ? Math.Max(1, PassTokens / context) : BatchSize;
-        if ((long)batch * context > Array.MaxLength) throw new InvalidSettingException($"{nameof(BatchSize)} x {nameof(Context)}", (long)batch * context, $"a pass holds at most {Array.MaxLength} tokens: use a smaller batch.");
+        if ((long)batch * context > Array.MaxLength)
+        {
+            throw new InvalidSettingException($"{nameof(BatchSize)} x {nameof(Context)}", (long)batch * context,
+                $"a pass holds at most {Array.MaxLength} tokens: use a smaller batch.");
+        }
+
         return this with { Context = context, Stride = Stride == 0 ? context : Stride, BatchSize = batch, Limit = Limit == 0 ? long.MaxValue : Limit };
     }
 

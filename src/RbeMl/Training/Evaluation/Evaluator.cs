@@ -32,13 +32,18 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
         ArgumentNullException.ThrowIfNull(model);
         foreach (TransformerModel<float> side in reference is null ? [model] : (TransformerModel<float>[])[model, reference])
         {
-            if (!side.Config.Causal) throw new InvalidSettingException(nameof(TransformerConfig.Causal), false, "a model that sees the tokens to predict cannot be measured by predicting them. Give a causal model.");
+            if (!side.Config.Causal)
+            {
+                throw new InvalidSettingException(nameof(TransformerConfig.Causal), false,
+                    "a model that sees the tokens to predict cannot be measured by predicting them. Give a causal model.");
+            }
         }
 
         if (reference is not null && reference.Config.Vocabulary != model.Config.Vocabulary)
         {
             throw new ShapeMismatchException(
-                "reference model", $"the model's vocabulary of {model.Config.Vocabulary} ids", $"one of {reference.Config.Vocabulary}", "Compare models that share a tokenizer, such as a compressed model and the dense one it was made of.");
+                "reference model", $"the model's vocabulary of {model.Config.Vocabulary} ids", $"one of {reference.Config.Vocabulary}",
+                "Compare models that share a tokenizer, such as a compressed model and the dense one it was made of.");
         }
 
         int positions = Math.Min(model.Config.MaxSequenceLength, reference?.Config.MaxSequenceLength ?? int.MaxValue);
@@ -63,7 +68,8 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
     public EvaluationResult Evaluate(EvaluationData data, IProgress<EvaluationProgress>? progress = null, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(data);
-        using Hold held = _lease.Claim(), weights = _model.Model.Parameters.Lease.Share(), others = _reference is null ? default : _reference.Model.Parameters.Lease.Share();
+        using Hold held = _lease.Claim(), weights = _model.Model.Parameters.Lease.Share(), others = _reference is null ? default
+            : _reference.Model.Parameters.Lease.Share();
         data.Require(_model.Model.Config.Vocabulary);
         long total = Math.Min(data.Predictions, _options.Limit);
         EvaluationSums sums = default;
@@ -135,7 +141,9 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
             if (!double.IsFinite(losses[i]) || (_reference is not null && !double.IsFinite(divergences[i])))
             {
                 string which = double.IsFinite(_model.LogSums.Pointer[i]) ? "reference" : "model";
-                throw new NonFiniteException(which, $"its logits for predicted token {sums.Tokens + 1} are not finite. Its weights are damaged or its training diverged. Go back to an earlier file of it.");
+                throw new NonFiniteException(which,
+                    $"its logits for predicted token {sums.Tokens + 1} are not finite. Its weights are damaged or its training diverged. "
+                    + $"Go back to an earlier file of it.");
             }
 
             sums.Tokens++;

@@ -49,7 +49,12 @@ public sealed unsafe class SequenceEvaluator : IDisposable, ILeased
     /// <exception cref="ConcurrentUseException">Another call is under way, here or on the workspace.</exception>
     public void SequenceLosses(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, Span<double> losses, Span<int> counts)
     {
-        if (losses.Length != lengths.Length || counts.Length != lengths.Length) throw new ShapeMismatchException("losses and counts", $"{lengths.Length} values like the lengths", $"{losses.Length} and {counts.Length}", "Pass room for one value a sequence.");
+        if (losses.Length != lengths.Length || counts.Length != lengths.Length)
+        {
+            throw new ShapeMismatchException("losses and counts", $"{lengths.Length} values like the lengths",
+                $"{losses.Length} and {counts.Length}", "Pass room for one value a sequence.");
+        }
+
         using Hold held = _lease.Claim(), weights = _model.Parameters.Lease.Share(), scratch = _workspace.Lease.Claim();
         using RaggedBatches batches = new(tokens, lengths, _model.Config, PassTokens);
         lengths = batches.Lengths;
@@ -69,7 +74,12 @@ public sealed unsafe class SequenceEvaluator : IDisposable, ILeased
                 int row = batches.Row(i), count = lengths[row] - 1;
                 double sum = 0;
                 for (int t = 0; t < count; t++) sum += _logSums.Pointer[(i * batches.Length) + t];
-                if (!double.IsFinite(sum)) throw new NonFiniteException("model", $"its logits for sequence {row} are not finite. Its weights are damaged or its training diverged. Go back to an earlier file of it.");
+                if (!double.IsFinite(sum))
+                {
+                    throw new NonFiniteException("model",
+                        $"its logits for sequence {row} are not finite. Its weights are damaged or its training diverged. Go back to an earlier file of it.");
+                }
+
                 (losses[row], counts[row]) = (sum / count, count);
             }
         }
@@ -86,7 +96,8 @@ public sealed unsafe class SequenceEvaluator : IDisposable, ILeased
     }
 
     // One chunk of tokens: logits, their log-sum-exp, and from that the loss of the token after each.
-    private readonly struct ScoreWork(TransformerModel<float> model, Panel<float> x, float* vectors, int* tokens, double* logSums, int* best, Workspace<float> workspace) : IParallelWork
+    private readonly struct ScoreWork(TransformerModel<float> model, Panel<float> x, float* vectors, int* tokens, double* logSums, int* best,
+        Workspace<float> workspace) : IParallelWork
     {
         public void Execute(int item, int worker)
         {
@@ -95,7 +106,10 @@ public sealed unsafe class SequenceEvaluator : IDisposable, ILeased
             PredictionKernel.Normalize(logits, model.Config.Vocabulary, lanes, logSums + first, best + first);
 
             // The last token of a sequence predicts nothing; what stands there is not read.
-            for (int lane = 0; lane < lanes && first + lane + 1 < x.Tokens; lane++) logSums[first + lane] -= logits[((long)tokens[first + lane + 1] * lanes) + lane];
+            for (int lane = 0; lane < lanes && first + lane + 1 < x.Tokens; lane++)
+            {
+                logSums[first + lane] -= logits[((long)tokens[first + lane + 1] * lanes) + lane];
+            }
         }
     }
 }

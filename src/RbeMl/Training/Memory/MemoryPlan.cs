@@ -44,7 +44,10 @@ public sealed record MemoryPlanOptions
     /// <summary>Where it is kept; null leaves it to the plan.</summary>
     public ActivationOffload? Offload { get; init; }
 
-    /// <summary>Whether the plan may hold activations in bf16 of its own accord: that changes gradients by the rounding. It is tried before a spill file.</summary>
+    /// <summary>
+    /// Whether the plan may hold activations in bf16 of its own accord: that changes gradients by the rounding. It is tried before a spill
+    /// file.
+    /// </summary>
     public bool AllowRounding { get; init; }
 
     /// <summary>Folder of a spill file; null for the system's temporary folder.</summary>
@@ -58,19 +61,19 @@ public sealed record MemoryPlanOptions
 }
 
 /// <summary>
-/// The cheapest way to train within a limit. In order of cost: smaller pieces of the head and of the batch (a few per cent of time), recomputing softmax and GELU,
-/// recomputing all (a third more time), holding what is left in a file. The chosen way changes time and memory only: loss and gradients
-/// are the same, bit for bit, for every limit (unless bf16 is allowed). How many hidden tiles of the feed-forward layer are worked on at a time is no setting: forward they
-/// are few and lie in the threads' scratch (<see cref="FeedForward{T}"/>), and the backward's hidden panels hold a part of the batch, so that smaller parts shrink them
-/// together with everything else.
+/// The cheapest way to train within a limit. In order of cost: smaller pieces of the head and of the batch (a few per cent of time),
+/// recomputing softmax and GELU, recomputing all (a third more time), holding what is left in a file. The chosen way changes time and
+/// memory only: loss and gradients are the same, bit for bit, for every limit (unless bf16 is allowed). How many hidden tiles of the
+/// feed-forward layer are worked on at a time is no setting: forward they are few and lie in the threads' scratch
+/// (<see cref="FeedForward{T}"/>), and the backward's hidden panels hold a part of the batch, so that smaller parts shrink them together with everything else.
 /// </summary>
 /// <param name="Settings">The way.</param>
 /// <param name="Estimate">Predicted bytes.</param>
 /// <param name="LimitBytes">The limit.</param>
 public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Estimate, long LimitBytes)
 {
-    // What a process takes beyond its measure at rest while it trains: code around the steps, stacks, room that the collector gives new objects. 3 to 7 MiB were
-    // seen.
+    // What a process takes beyond its measure at rest while it trains: code around the steps, stacks, room that the collector gives new
+    // objects. 3 to 7 MiB were seen.
     private const long Slack = 8 << 20;
 
     /// <summary>Makes a plan.</summary>
@@ -83,7 +86,11 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(options);
         if (options.LimitBytes < 1) throw new InvalidSettingException(nameof(options.LimitBytes), options.LimitBytes, "use a positive number of bytes.");
-        if (options.BatchSize < 1 || options.Context < 1 || options.Threads < 1) throw new InvalidSettingException("Batch, Context, Threads", $"{options.BatchSize}, {options.Context}, {options.Threads}", "use positive numbers.");
+        if (options.BatchSize < 1 || options.Context < 1 || options.Threads < 1)
+        {
+            throw new InvalidSettingException("Batch, Context, Threads", $"{options.BatchSize}, {options.Context}, {options.Threads}", "use positive numbers.");
+        }
+
         long resting = options.RestingBytes ?? (RuntimeFootprint.Measure() + Slack);
         MemoryPlan? least = null;
         foreach (ActivationSettings way in Ways(options))
@@ -104,7 +111,8 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
     internal static MemoryEstimate Require(TransformerModel<float> model, ActivationSettings settings, MemoryPlanOptions options)
     {
         MemoryPlan plan = new(settings, Predict(model, settings, options, options.RestingBytes ?? RuntimeFootprint.ResidentBytes), options.LimitBytes);
-        return plan.Estimate.Total <= plan.LimitBytes ? plan.Estimate : throw MemoryLimitException.OfMachine(plan.LimitBytes, plan.Estimate.Total, plan.Describe());
+        return plan.Estimate.Total <= plan.LimitBytes ? plan.Estimate
+            : throw MemoryLimitException.OfMachine(plan.LimitBytes, plan.Estimate.Total, plan.Describe());
     }
 
     /// <summary>Predicts the bytes of one way.</summary>
@@ -118,7 +126,8 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
         ArgumentNullException.ThrowIfNull(options);
         long weights = model.WeightBytes, values = model.Parameters.Length * sizeof(float);
         return new MemoryEstimate(
-            Math.Max(0, restingBytes - weights) + options.ExtraBytes, weights, options.GradientVectors * values, options.OptimizerMoments * values, model.PredictStep(settings, options.BatchSize, options.Context, options.Threads));
+            Math.Max(0, restingBytes - weights) + options.ExtraBytes, weights, options.GradientVectors * values,
+            options.OptimizerMoments * values, model.PredictStep(settings, options.BatchSize, options.Context, options.Threads));
     }
 
     /// <summary>The plan in one line, in MiB.</summary>
@@ -127,8 +136,10 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
         MemoryEstimate e = Estimate;
         string parts = Settings.PartSequences > 0 ? $", {Amount.Of(Settings.PartSequences, "sequence")} at a time" : "";
         string file = e.Step.Spilled > 0 ? $", {Mib(e.Step.Spilled)} in a file" : "";
-        return $"checkpointing {Name(Settings.Checkpointing)}, offload {Name(Settings.Offload)}{parts}: runtime {Mib(e.Runtime)}, weights {Mib(e.Weights)}, gradients {Mib(e.Gradients)}, "
-            + $"optimizer {Mib(e.Optimizer)}, activations {Mib(e.Step.Activations)}, workspace {Mib(e.Step.Workspace + e.Step.Scratch)}, head {Mib(e.Step.Head)}{file}";
+        return $"checkpointing {Name(Settings.Checkpointing)}, offload {Name(Settings.Offload)}{parts}: runtime {Mib(e.Runtime)}, weights "
+            + $"{Mib(e.Weights)}, gradients {Mib(e.Gradients)}, "
+            + $"optimizer {Mib(e.Optimizer)}, activations {Mib(e.Step.Activations)}, workspace {Mib(e.Step.Workspace + e.Step.Scratch)}, head "
+            + $"{Mib(e.Step.Head)}{file}";
 
         static string Mib(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1048576.0:F1} MiB");
         static string Name<T>(T value)
@@ -138,9 +149,11 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
     // All ways in order of cost.
     private static IEnumerable<ActivationSettings> Ways(MemoryPlanOptions options)
     {
-        CheckpointPolicy[] policies = options.Checkpointing is { } policy ? [policy] : [CheckpointPolicy.None, CheckpointPolicy.Selective, CheckpointPolicy.Full];
+        CheckpointPolicy[] policies = options.Checkpointing is { } policy ? [policy]
+            : [CheckpointPolicy.None, CheckpointPolicy.Selective, CheckpointPolicy.Full];
         ActivationOffload[] offloads = options.Offload is { } offload ? [offload] :
-            options.AllowRounding ? [ActivationOffload.None, ActivationOffload.BFloat16, ActivationOffload.Spill] : [ActivationOffload.None, ActivationOffload.Spill];
+            options.AllowRounding ? [ActivationOffload.None, ActivationOffload.BFloat16, ActivationOffload.Spill]
+                : [ActivationOffload.None, ActivationOffload.Spill];
         foreach (ActivationOffload where in offloads)
         {
             // What moves to and fro is least with the most recomputed, and moving costs more than computing.
@@ -150,7 +163,14 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
                 {
                     foreach (int head in (int[])[0, 1])
                     {
-                        yield return new ActivationSettings { Checkpointing = kept, Offload = where, SpillFolder = options.SpillFolder, PartSequences = part, HeadChunks = head };
+                        yield return new ActivationSettings
+                        {
+                            Checkpointing = kept,
+                            Offload = where,
+                            SpillFolder = options.SpillFolder,
+                            PartSequences = part,
+                            HeadChunks = head
+                        };
                     }
                 }
             }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
@@ -30,14 +31,16 @@ internal static class NewModelMemory
     /// <param name="threads">Threads.</param>
     /// <exception cref="MemoryLimitException">They take more than <see cref="RuntimeFootprint.MachineBytes"/>.</exception>
     /// <exception cref="InvalidSettingException">A value is out of range.</exception>
-    public static void Require(TransformerConfig config, OptimizerOptions optimizer, RbeOptions compression, ActivationSettings? settings, int batch, int context, int threads)
+    public static void Require(TransformerConfig config, OptimizerOptions optimizer, RbeOptions compression, ActivationSettings? settings,
+        int batch, int context, int threads)
     {
         Require(config, optimizer);
         if (Guess(config, batch, context) < RuntimeFootprint.MachineBytes / 4.0) return;
 
         // A model of one block and hardly an embedding tells what a step takes at least.
         settings ??= new ActivationSettings { Checkpointing = CheckpointPolicy.Full, Offload = ActivationOffload.Spill, PartSequences = 1, HeadChunks = 1 };
-        using TransformerModel<float> block = new(TransformerWeights.CreateUntrained(config with { Layers = 1, Vocabulary = 1, MaxSequenceLength = 1 }, compression, 1));
+        using TransformerModel<float> block =
+            new(TransformerWeights.CreateUntrained(config with { Layers = 1, Vocabulary = 1, MaxSequenceLength = 1 }, compression, 1));
         StepMemory step = block.PredictStep(settings, batch, context, threads);
         Refuse(
             Embeddings(config, optimizer) + Math.Max(step.Total, step.Activations * (double)config.Layers),
@@ -49,10 +52,12 @@ internal static class NewModelMemory
         (double)batch * context * config.Layers * ((2.0 * config.HiddenWidth) + (12.0 * config.Width)) * sizeof(float);
 
     private static double Embeddings(TransformerConfig config, OptimizerOptions optimizer) =>
-        (((config.TiedHead ? 1.0 : 2.0) * config.Vocabulary) + config.MaxSequenceLength) * config.Width * (2 + optimizer.StateVectors) * sizeof(float); // values and gradients are two
+        // values and gradients are two
+        (((config.TiedHead ? 1.0 : 2.0) * config.Vocabulary) + config.MaxSequenceLength) * config.Width * (2 + optimizer.StateVectors) * sizeof(float);
 
-    private static string Describe(TransformerConfig config) => FormattableString.Invariant(
-        $"embeddings of {config.Vocabulary} token ids and {Amount.Of(config.MaxSequenceLength, "position")} of width {config.Width}, with gradients and the optimizer's state");
+    private static string Describe(TransformerConfig config) => string.Create(CultureInfo.InvariantCulture,
+        $"embeddings of {config.Vocabulary} token ids and {Amount.Of(config.MaxSequenceLength, "position")} of width {config.Width}, with gradients "
+            + $"and the optimizer's state");
 
     private static void Refuse(double bytes, string what)
     {

@@ -55,9 +55,16 @@ internal static class RuntimeFootprint
         {
             BlockWeights block = BlockWeights.CreateRandom(config, new RbeOptions { Format = RbeFormat.Sparse(64, SupportRule.Runs(16)) }, 1);
             TransformerWeights weights = TransformerWeights.CreateRandom(config, new RbeOptions { Format = RbeFormat.Sparse(64, SupportRule.Runs(16)) }, 1);
-            if (format is QuantizedFormat) weights = weights with { Blocks = [block with { Query = RbeCompressor.Compress(block.Query.ToDense(), 64, 64, new RbeOptions { Format = format }) }] };
+            if (format is QuantizedFormat)
+            {
+                weights = weights
+                    with
+                { Blocks = [block with { Query = RbeCompressor.Compress(block.Query.ToDense(), 64, 64, new RbeOptions { Format = format }) }] };
+            }
+
             using TransformerModel<float> model = new(weights);
-            using Trainer trainer = new(model, new Nothing(), null, new TrainerOptions { Steps = 1, BatchSize = 2, Context = 32, Checkpointing = CheckpointPolicy.Full }, 1);
+            using Trainer trainer =
+                new(model, new Nothing(), null, new TrainerOptions { Steps = 1, BatchSize = 2, Context = 32, Checkpointing = CheckpointPolicy.Full }, 1);
             trainer.Step();
         }
     }

@@ -58,7 +58,8 @@ internal sealed unsafe class AdamW<T>(AdamWOptions own, ParameterVector<T> param
     /// The largest whose square the second moment can hold, an infinite one would keep its weight where it is for good; half of that root
     /// leaves room for roundings.
     /// </summary>
-    protected override (double Gradient, string What) Largest { get; } = (Math.Sqrt(typeof(T) == typeof(float) ? float.MaxValue : double.MaxValue) / 2, "square");
+    protected override (double Gradient, string What) Largest { get; } =
+        (Math.Sqrt(typeof(T) == typeof(float) ? float.MaxValue : double.MaxValue) / 2, "square");
 
     /// <inheritdoc/>
     protected override void Begin(int step) => (_correction1, _correction2) = (1 - Math.Pow(_own.Beta1, step), 1 - Math.Pow(_own.Beta2, step));

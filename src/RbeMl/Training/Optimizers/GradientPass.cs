@@ -42,7 +42,10 @@ internal sealed unsafe class GradientPass<T>
 
         IEnumerable<(int Slice, long Offset, int Length)> PiecesOf(ParameterSlice slice, int index)
         {
-            for (int start = 0; _trained[index] && start < slice.Length; start += Piece) yield return (index, slice.Offset + start, Math.Min(Piece, slice.Length - start));
+            for (int start = 0; _trained[index] && start < slice.Length; start += Piece)
+            {
+                yield return (index, slice.Offset + start, Math.Min(Piece, slice.Length - start));
+            }
         }
     }
 
@@ -118,7 +121,10 @@ internal sealed unsafe class GradientPass<T>
             Span<T> values = gradients.Of(slice);
             for (int i = 0; i < values.Length; i++)
             {
-                if (!T.IsFinite(values[i])) return new NonFiniteException($"gradient of {slice.Name}", $"{values[i]} at element {i}. Lower the learning rate or clip the gradient.");
+                if (!T.IsFinite(values[i]))
+                {
+                    return new NonFiniteException($"gradient of {slice.Name}", $"{values[i]} at element {i}. Lower the learning rate or clip the gradient.");
+                }
             }
         }
 

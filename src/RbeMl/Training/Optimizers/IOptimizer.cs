@@ -43,6 +43,7 @@ public interface IOptimizer<T> : IDisposable
     /// <param name="workers">Threads.</param>
     /// <param name="norm">Norm of all parts together: the root of the sum of the squares of their <see cref="GradientNorm"/>.</param>
     /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
-    /// <exception cref="NonFiniteException">A gradient, clipped and preconditioned, is too large to work with; its slice is named, and nothing is changed.</exception>
+    /// <exception cref="NonFiniteException">A gradient, clipped and preconditioned, is too large to work with; its slice is named, and
+    /// nothing is changed.</exception>
     void Step(ParameterVector<T> gradients, double rateFactor, WorkerPool workers, double norm);
 }

@@ -96,7 +96,8 @@ internal static class GroupQuantizer
                 q = Vector512.Create(levels[0]);
                 for (int j = 1; j < levels.Length; j++)
                 {
-                    q = Vector512.ConditionalSelect(Vector512.GreaterThan(a, Vector512.Create(0.5f * (levels[j - 1] + levels[j]))), Vector512.Create(levels[j]), q);
+                    q = Vector512.ConditionalSelect(Vector512.GreaterThan(a, Vector512.Create(0.5f * (levels[j - 1] + levels[j]))),
+                        Vector512.Create(levels[j]), q);
                 }
             }
 

@@ -10,8 +10,10 @@ namespace RbeMl.Codec;
 internal sealed unsafe partial class QuantizedTiles
 {
     private const int ByteLanes = 64;
-    private static readonly byte[][] s_groupBytes = [.. Enumerable.Range(3, 6).Select(bits => Enumerable.Range(0, ByteLanes).Select(i => (byte)((i / 8 * bits) + (i % 8))).ToArray())];
-    private static readonly byte[][] s_groupShifts = [.. Enumerable.Range(3, 6).Select(bits => Enumerable.Range(0, ByteLanes).Select(i => (byte)(i % 8 * bits)).ToArray())];
+    private static readonly byte[][] s_groupBytes =
+        [.. Enumerable.Range(3, 6).Select(bits => Enumerable.Range(0, ByteLanes).Select(i => (byte)((i / 8 * bits) + (i % 8))).ToArray())];
+    private static readonly byte[][] s_groupShifts =
+        [.. Enumerable.Range(3, 6).Select(bits => Enumerable.Range(0, ByteLanes).Select(i => (byte)(i % 8 * bits)).ToArray())];
 
     // False where this machine has neither.
     private bool LevelsX86(int tileIndex, byte* levels)
@@ -26,7 +28,8 @@ internal sealed unsafe partial class QuantizedTiles
     internal void LevelsVbmi(int tileIndex, byte* levels)
     {
         int bits = Bits, area = Tile * Tile;
-        Vector512<byte> gather = Vector512.Create(s_groupBytes[bits - 3]), shifts = Vector512.Create(s_groupShifts[bits - 3]), table = Vector512.Create(s_levelBytes[bits - 3]);
+        Vector512<byte> gather = Vector512.Create(s_groupBytes[bits - 3]), shifts = Vector512.Create(s_groupShifts[bits - 3]),
+            table = Vector512.Create(s_levelBytes[bits - 3]);
         Vector512<byte> mask = Vector512.Create((byte)((1 << bits) - 1)), middle = Vector512.Create((byte)(LevelOffset - (1 << bits - 1)));
         byte* tail = stackalloc byte[TailBytes];
         fixed (byte* codes = Codes.Span)
@@ -49,8 +52,10 @@ internal sealed unsafe partial class QuantizedTiles
     {
         int bits = Bits, area = Tile * Tile, groupBytes = 8 * bits;
         Vector256<byte> shuffle0 = Vector256.Create(s_shuffles[bits - 3]), shuffle1 = Vector256.Create(s_shuffles[bits - 3], 32);
-        Vector256<uint> shifts0 = Vector256.Create(s_shifts[bits - 3]).AsUInt32(), shifts1 = Vector256.Create(s_shifts[bits - 3], 8).AsUInt32(), mask = Vector256.Create((1u << bits) - 1);
-        Vector128<byte> low = Vector128.Create(s_levelBytes[bits - 3]), high = Vector128.Create(s_levelBytes[bits - 3], 16), sixteen = Vector128.Create((byte)16);
+        Vector256<uint> shifts0 = Vector256.Create(s_shifts[bits - 3]).AsUInt32(), shifts1 = Vector256.Create(s_shifts[bits - 3], 8).AsUInt32(),
+            mask = Vector256.Create((1u << bits) - 1);
+        Vector128<byte> low = Vector128.Create(s_levelBytes[bits - 3]), high = Vector128.Create(s_levelBytes[bits - 3], 16),
+            sixteen = Vector128.Create((byte)16);
         Vector128<byte> middle = Vector128.Create((byte)(LevelOffset - (1 << bits - 1)));
         bool uniform = QuantizerLevels.IsUniform(bits);
         byte* tail = stackalloc byte[TailBytes];
@@ -68,7 +73,8 @@ internal sealed unsafe partial class QuantizedTiles
                     Vector256<ushort> both = Vector256.Narrow(code0, code1);
                     Vector128<byte> code = Vector128.Narrow(both.GetLower(), both.GetUpper());
                     if (uniform) (code + middle).Store(levels);
-                    else Vector128.ConditionalSelect(Vector128.LessThan(code, sixteen), Ssse3.Shuffle(low, code), Ssse3.Shuffle(high, code - sixteen)).Store(levels);
+                    else Vector128.ConditionalSelect(Vector128.LessThan(code, sixteen), Ssse3.Shuffle(low, code),
+                        Ssse3.Shuffle(high, code - sixteen)).Store(levels);
                 }
             }
         }

@@ -7,8 +7,8 @@ using RbeMl.Numerics;
 namespace RbeMl.Codec;
 
 /// <content>
-/// Products with a vector: codes become levels in registers as when decoding, and meet x there. A row's sum stays a vector over all tiles of the row, so a group
-/// costs one multiplication with its scale, and lanes are added once at the end.
+/// Products with a vector: codes become levels in registers as when decoding, and meet x there. A row's sum stays a vector over all tiles
+/// of the row, so a group costs one multiplication with its scale, and lanes are added once at the end.
 /// </content>
 internal sealed unsafe partial class QuantizedTiles
 {
@@ -94,7 +94,8 @@ internal sealed unsafe partial class QuantizedTiles
     {
         int bits = Bits, tile = Tile, area = tile * tile, groups = area / QuantizedFormat.GroupSize;
         Vector256<byte> shuffle0 = Vector256.Create(s_shuffles[bits - 3]), shuffle1 = Vector256.Create(s_shuffles[bits - 3], 32);
-        Vector256<uint> shifts0 = Vector256.Create(s_shifts[bits - 3]).AsUInt32(), shifts1 = Vector256.Create(s_shifts[bits - 3], 8).AsUInt32(), mask = Vector256.Create((1u << bits) - 1);
+        Vector256<uint> shifts0 = Vector256.Create(s_shifts[bits - 3]).AsUInt32(), shifts1 = Vector256.Create(s_shifts[bits - 3], 8).AsUInt32(),
+            mask = Vector256.Create((1u << bits) - 1);
         bool uniform = QuantizerLevels.IsUniform(bits);
         Vector256<int> middle = Vector256.Create(1 << bits - 1);
         float step = uniform ? QuantizerLevels.Step(bits) : 1;

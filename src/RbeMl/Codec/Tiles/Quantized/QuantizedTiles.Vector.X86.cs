@@ -15,7 +15,8 @@ internal sealed unsafe partial class QuantizedTiles
     private const int TailBytes = 64;
     private static readonly byte[][] s_shuffles = [.. Enumerable.Range(3, 6).Select(MakeShuffle)];
     private static readonly int[][] s_shifts = [.. Enumerable.Range(3, 6).Select(bits => Enumerable.Range(0, 16).Select(lane => lane * bits % 8).ToArray())];
-    private static readonly float[][] s_tables = [.. Enumerable.Range(3, 3).Select(bits => Enumerable.Range(0, 32).Select(e => QuantizerLevels.For(bits)[e % (1 << bits)]).ToArray())];
+    private static readonly float[][] s_tables =
+        [.. Enumerable.Range(3, 3).Select(bits => Enumerable.Range(0, 32).Select(e => QuantizerLevels.For(bits)[e % (1 << bits)]).ToArray())];
 
     // False where this machine has neither.
     private bool DecodeX86(int tileIndex, Span<float> coefficients)
@@ -74,7 +75,8 @@ internal sealed unsafe partial class QuantizedTiles
     {
         int bits = Bits, area = Tile * Tile, groups = area / QuantizedFormat.GroupSize;
         Vector256<byte> shuffle0 = Vector256.Create(s_shuffles[bits - 3]), shuffle1 = Vector256.Create(s_shuffles[bits - 3], 32);
-        Vector256<uint> shifts0 = Vector256.Create(s_shifts[bits - 3]).AsUInt32(), shifts1 = Vector256.Create(s_shifts[bits - 3], 8).AsUInt32(), mask = Vector256.Create((1u << bits) - 1);
+        Vector256<uint> shifts0 = Vector256.Create(s_shifts[bits - 3]).AsUInt32(), shifts1 = Vector256.Create(s_shifts[bits - 3], 8).AsUInt32(),
+            mask = Vector256.Create((1u << bits) - 1);
         bool uniform = QuantizerLevels.IsUniform(bits);
         Vector256<int> middle = Vector256.Create(1 << bits - 1);
         float step = uniform ? QuantizerLevels.Step(bits) : 1;

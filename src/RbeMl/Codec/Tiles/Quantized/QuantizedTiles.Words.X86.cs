@@ -5,8 +5,9 @@ using System.Runtime.Intrinsics.X86;
 namespace RbeMl.Codec;
 
 /// <content>
-/// Products with a vector where bytes can be permuted across 512 bits. A group of 64 codes becomes sixteen words, word w with codes 4 w .. 4 w + 3, so that one permutation serves
-/// four vectors of levels; x lies in four vectors of every fourth element. The loop over the rows of a tile is a method of its own: then all that it needs stays in registers.
+/// Products with a vector where bytes can be permuted across 512 bits. A group of 64 codes becomes sixteen words, word w with codes 4 w ..
+/// 4 w + 3, so that one permutation serves four vectors of levels; x lies in four vectors of every fourth element. The loop over the rows
+/// of a tile is a method of its own: then all that it needs stays in registers.
 /// </content>
 internal sealed unsafe partial class QuantizedTiles
 {
@@ -20,8 +21,8 @@ internal sealed unsafe partial class QuantizedTiles
     }
 
     /// <summary>
-    /// sums <c>[B][16]</c>, or <c>[32][8]</c>, += products. All B² elements from sums on are overwritten beyond the sums: scales as floats, and a copy of the last tile if
-    /// reading it in vectors would pass the end of the codes. Needs AVX-512 VBMI.
+    /// sums <c>[B][16]</c>, or <c>[32][8]</c>, += products. All B² elements from sums on are overwritten beyond the sums: scales as floats,
+    /// and a copy of the last tile if reading it in vectors would pass the end of the codes. Needs AVX-512 VBMI.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal void ProductWords(int firstTile, int count, float* x, float* sums)
@@ -78,7 +79,8 @@ internal sealed unsafe partial class QuantizedTiles
     {
         Vector512<byte> bytes = Vector512.Create(s_wordBytes[TWidth.Bits - 3]);
         Vector512<uint> shift0 = (Vector512<uint>.Indices & Vector512<uint>.One) * (4u * (uint)TWidth.Bits % 8); // of odd widths odd words start within a byte
-        Vector512<uint> shift1 = shift0 + Vector512.Create((uint)TWidth.Bits), shift2 = shift1 + Vector512.Create((uint)TWidth.Bits), shift3 = shift2 + Vector512.Create((uint)TWidth.Bits);
+        Vector512<uint> shift1 = shift0 + Vector512.Create((uint)TWidth.Bits), shift2 = shift1 + Vector512.Create((uint)TWidth.Bits),
+            shift3 = shift2 + Vector512.Create((uint)TWidth.Bits);
         float[] table = s_tables[QuantizerLevels.IsUniform(TWidth.Bits) ? 0 : TWidth.Bits - 3];
         Vector512<float> low = Vector512.Create(table), high = Vector512.Create(table, 16);
         Vector512<float> x0 = Fourths(x, upper, 0), x1 = Fourths(x, upper, 1), x2 = Fourths(x, upper, 2), x3 = Fourths(x, upper, 3);
@@ -95,12 +97,14 @@ internal sealed unsafe partial class QuantizedTiles
         }
     }
 
-    // A tile of 64 of 4 bits, sums [64][8]: two rows are a vector of sixteen words; nibble n of word w meets column 8 w + n, so a shift is all that a vector of levels takes.
+    // A tile of 64 of 4 bits, sums [64][8]: two rows are a vector of sixteen words; nibble n of word w meets column 8 w + n, so a shift is
+    // all that a vector of levels takes.
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void NibbleRows(byte* source, float* x, float* scales, float* sums)
     {
         Vector512<float> table = Vector512.Create(s_tables[1]), second = Vector512.Create(Vector256<uint>.Zero, Vector256<uint>.AllBitsSet).AsSingle();
-        Vector512<float> x0 = Eighths(x, 0), x1 = Eighths(x, 1), x2 = Eighths(x, 2), x3 = Eighths(x, 3), x4 = Eighths(x, 4), x5 = Eighths(x, 5), x6 = Eighths(x, 6), x7 = Eighths(x, 7);
+        Vector512<float> x0 = Eighths(x, 0), x1 = Eighths(x, 1), x2 = Eighths(x, 2), x3 = Eighths(x, 3), x4 = Eighths(x, 4), x5 = Eighths(x, 5),
+            x6 = Eighths(x, 6), x7 = Eighths(x, 7);
         for (float* end = scales + 64; scales < end; scales += 2, source += 64, sums += 16)
         {
             Sse.Prefetch0(source + PrefetchAhead);
@@ -118,7 +122,8 @@ internal sealed unsafe partial class QuantizedTiles
         }
     }
 
-    // The code in the low bits of each word as a level, or 6 .. 8 bits as code - 2^(bits - 1): 2^23 + code is exact, and so is its difference to 2^23 + 2^(bits - 1).
+    // The code in the low bits of each word as a level, or 6 .. 8 bits as code - 2^(bits - 1): 2^23 + code is exact, and so is its
+    // difference to 2^23 + 2^(bits - 1).
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Level<TWidth>(Vector512<uint> words, Vector512<float> low, Vector512<float> high)
         where TWidth : struct, IWidth
@@ -126,7 +131,8 @@ internal sealed unsafe partial class QuantizedTiles
         const uint Exponent = 0x4B000000; // of 2^23
         if (TWidth.Bits < 5) return Avx512F.PermuteVar16x32(low, words.AsInt32());
         if (TWidth.Bits == 5) return Avx512F.PermuteVar16x32x2(low, words.AsInt32(), high);
-        return ((words & Vector512.Create((1u << TWidth.Bits) - 1)) | Vector512.Create(Exponent)).AsSingle() - Vector512.Create(8388608f + (1 << (TWidth.Bits - 1)));
+        return ((words & Vector512.Create((1u << TWidth.Bits) - 1)) | Vector512.Create(Exponent)).AsSingle()
+            - Vector512.Create(8388608f + (1 << (TWidth.Bits - 1)));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -155,7 +161,8 @@ internal sealed unsafe partial class QuantizedTiles
     private static Vector512<float> Eighths(float* x, int n)
     {
         Vector512<int> places = ((Vector512<int>.Indices & Vector512.Create(3)) * 8) + Vector512.Create(n);
-        Vector512<float> low = Avx512F.PermuteVar16x32x2(Vector512.Load(x), places, Vector512.Load(x + 16)), high = Avx512F.PermuteVar16x32x2(Vector512.Load(x + 32), places, Vector512.Load(x + 48));
+        Vector512<float> low = Avx512F.PermuteVar16x32x2(Vector512.Load(x), places, Vector512.Load(x + 16)),
+            high = Avx512F.PermuteVar16x32x2(Vector512.Load(x + 32), places, Vector512.Load(x + 48));
         Vector256<float> lanes = Vector256.Create(low.GetLower().GetLower(), high.GetLower().GetLower());
         return Vector512.Create(lanes, lanes);
     }

@@ -13,7 +13,8 @@ internal sealed partial class QuantizedTiles : FrozenTiles
     /// <param name="tileCount">Tiles, row-major.</param>
     /// <param name="bits">3 .. 8.</param>
     /// <param name="scales"><c>[tile][B² / 64]</c>.</param>
-    /// <param name="codes">Packed codes: tile t starts at byte t * B² * bits / 8; code e of a tile occupies bits [e * bits, (e + 1) * bits), least significant bit first.</param>
+    /// <param name="codes">Packed codes: tile t starts at byte t * B² * bits / 8; code e of a tile occupies bits [e * bits, (e + 1) *
+    /// bits), least significant bit first.</param>
     /// <param name="outliers">Coefficients kept exactly, or null.</param>
     /// <exception cref="InvalidSettingException">Tile or bits are out of range.</exception>
     /// <exception cref="ShapeMismatchException">The parts do not have these lengths.</exception>
@@ -23,7 +24,11 @@ internal sealed partial class QuantizedTiles : FrozenTiles
         if (bits is < 3 or > 8) throw new InvalidSettingException("bits", bits, "use 3 .. 8.");
         long groups = (long)tileCount * (tile * tile / QuantizedFormat.GroupSize), bytes = (long)tileCount * (tile * tile * bits / 8);
         if (scales.Length != groups) throw new ShapeMismatchException("scales", $"{groups}", $"{scales.Length}", "Give one for each group of 64 coefficients.");
-        if (codes.Length != bytes) throw new ShapeMismatchException("packed codes", $"{Amount.Of(bytes, "byte")}", $"{codes.Length}", "Pack all tiles without gaps.");
+        if (codes.Length != bytes)
+        {
+            throw new ShapeMismatchException("packed codes", $"{Amount.Of(bytes, "byte")}", $"{codes.Length}", "Pack all tiles without gaps.");
+        }
+
         Scales = [.. scales];
     }
 

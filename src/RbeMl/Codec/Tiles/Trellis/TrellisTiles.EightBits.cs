@@ -4,8 +4,8 @@ namespace RbeMl.Codec;
 internal sealed partial class TrellisTiles
 {
     /// <summary>
-    /// These tiles, decoded once and quantised to 8 bits in groups of 64, as <see cref="QuantizedFormat"/> does it; outliers stay. A value of a trellis is looked up in a table of
-    /// 4096, which no vector does faster than one after the other; 8-bit levels are computed.
+    /// These tiles, decoded once and quantised to 8 bits in groups of 64, as <see cref="QuantizedFormat"/> does it; outliers stay. A value
+    /// of a trellis is looked up in a table of 4096, which no vector does faster than one after the other; 8-bit levels are computed.
     /// </summary>
     /// <exception cref="InvalidSettingException">Scales of 8 bits, fp16 numbers, are too small or too large for the values.</exception>
     internal QuantizedTiles ToEightBits()
@@ -40,7 +40,8 @@ internal sealed partial class TrellisTiles
         }, _ => { });
         if (squares.Sum(s => s.Error) > squares.Sum(s => s.Allowed))
         {
-            throw new InvalidSettingException("precision", "Int8", "the scales of trellis codes are so small or large that those of 8 bits, fp16 numbers, lose them. Use Float32, or scale the weights.");
+            throw new InvalidSettingException("precision", "Int8",
+                "the scales of trellis codes are so small or large that those of 8 bits, fp16 numbers, lose them. Use Float32, or scale the weights.");
         }
 
         GC.KeepAlive(this); // and with it the mapping that codes may lie in

@@ -38,7 +38,8 @@ internal sealed unsafe partial class TrellisTiles
     {
         int bits = Bits, tile = Tile, stride = tile * bits / 8, headRows = (TrellisCodebook.StateBits - 1) / bits;
         Vector256<int> lanes = Vector256<int>.Indices * stride, headLanes = Vector256.Max(lanes, Vector256.Create(stride)), mask = Vector256.Create(Mask);
-        Vector256<byte> swap = Vector256.Create((byte)3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
+        Vector256<byte> swap =
+            Vector256.Create((byte)3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
         fixed (byte* table = s_levelBytes[bits - TrellisCodebook.LeastBits], codes = Codes.Span)
         {
             byte* payload = codes + ((long)tileIndex * tile * tile * bits / 8);

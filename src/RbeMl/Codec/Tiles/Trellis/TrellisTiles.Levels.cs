@@ -5,7 +5,8 @@ namespace RbeMl.Codec;
 internal sealed unsafe partial class TrellisTiles
 {
     // By bits - 2: coefficient = scale * unit * integer level.
-    private static readonly float[] s_levelUnits = [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(bits => TrellisCodebook.For(bits).Max() / LargestLevel)];
+    private static readonly float[] s_levelUnits =
+        [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(bits => TrellisCodebook.For(bits).Max() / LargestLevel)];
 
     // By bits - 2, [4096] and bytes that gathers of four read beyond the last.
     private static readonly byte[][] s_levelBytes = [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(MakeLevelBytes)];
@@ -38,7 +39,8 @@ internal sealed unsafe partial class TrellisTiles
     }
 
     private protected override void LevelScales(int tileIndex, float* scales) =>
-        new Span<float>(scales, Tile * Math.Max(1, Tile / QuantizedFormat.GroupSize)).Fill((float)Scales[tileIndex] * s_levelUnits[Bits - TrellisCodebook.LeastBits]);
+        new Span<float>(scales,
+            Tile * Math.Max(1, Tile / QuantizedFormat.GroupSize)).Fill((float)Scales[tileIndex] * s_levelUnits[Bits - TrellisCodebook.LeastBits]);
 
     private static byte[] MakeLevelBytes(int bits)
     {

@@ -14,7 +14,8 @@ internal sealed unsafe partial class TrellisTiles
     private const int Mask = TrellisCodebook.States - 1;
     private const int Before = 4; // bytes of a row-major vector before its first symbol: 4 + 12 make one of 16
     private static readonly byte[][] s_shuffles = [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(MakeShuffle)];
-    private static readonly int[][] s_shifts = [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(bits => Enumerable.Range(0, 16).Select(lane => 12 - WindowStart(lane, bits) % 8).ToArray())];
+    private static readonly int[][] s_shifts =
+        [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(bits => Enumerable.Range(0, 16).Select(lane => 12 - WindowStart(lane, bits) % 8).ToArray())];
 
     private static bool HasAvx2 => Avx2.IsSupported;
 
@@ -58,7 +59,8 @@ internal sealed unsafe partial class TrellisTiles
     {
         int bits = Bits, tile = Tile, stride = tile * bits / 8, headRows = (TrellisCodebook.StateBits - 1) / bits;
         Vector256<int> lanes = Vector256<int>.Indices * stride, headLanes = Vector256.Max(lanes, Vector256.Create(stride)), mask = Vector256.Create(Mask);
-        Vector256<byte> swap = Vector256.Create((byte)3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
+        Vector256<byte> swap =
+            Vector256.Create((byte)3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
         float single = (float)Scales[tileIndex];
         Vector256<float> scale = Vector256.Create(single);
         fixed (float* table = TrellisCodebook.For(bits), y = coefficients)

@@ -29,11 +29,13 @@ internal sealed partial class TrellisTiles : FrozenTiles
     /// <param name="bits">2 .. 6.</param>
     /// <param name="scan">Order of the samples.</param>
     /// <param name="scales"><c>[tile]</c>, not negative.</param>
-    /// <param name="codes">Payloads: tile t starts at byte t * B² * bits / 8, symbols most significant bit first; <see cref="PadBytes"/> more at the end.</param>
+    /// <param name="codes">Payloads: tile t starts at byte t * B² * bits / 8, symbols most significant bit first; <see cref="PadBytes"/>
+    /// more at the end.</param>
     /// <param name="outliers">Coefficients kept exactly, or null.</param>
     /// <exception cref="InvalidSettingException">Tile, bits, scan or a scale is out of range.</exception>
     /// <exception cref="ShapeMismatchException">The parts do not have these lengths.</exception>
-    public TrellisTiles(int tile, int tileCount, int bits, TrellisScan scan, ReadOnlySpan<Half> scales, ReadOnlyMemory<byte> codes, TileOutliers? outliers = null)
+    public TrellisTiles(int tile, int tileCount, int bits, TrellisScan scan, ReadOnlySpan<Half> scales, ReadOnlyMemory<byte> codes,
+        TileOutliers? outliers = null)
         : base(tile, tileCount, bits, codes, outliers)
     {
         if (bits is < TrellisCodebook.LeastBits or > TrellisCodebook.MostBits) throw new InvalidSettingException("bits", bits, "use 2 .. 6.");
@@ -41,11 +43,19 @@ internal sealed partial class TrellisTiles : FrozenTiles
         if (scales.Length != tileCount) throw new ShapeMismatchException("scales", $"{tileCount}", $"{scales.Length}", "Give one for each tile.");
         for (int t = 0; t < scales.Length; t++)
         {
-            if (!(scales[t] >= Half.Zero && Half.IsFinite(scales[t]))) throw new InvalidSettingException("scale", scales[t], $"tile {t} needs one that is finite and not negative.");
+            if (!(scales[t] >= Half.Zero && Half.IsFinite(scales[t])))
+            {
+                throw new InvalidSettingException("scale", scales[t], $"tile {t} needs one that is finite and not negative.");
+            }
         }
 
         long bytes = CodeBytes(tile, tileCount, bits);
-        if (codes.Length != bytes) throw new ShapeMismatchException("packed codes", $"{Amount.Of(bytes, "byte")}", $"{codes.Length}", "Pack all tiles without gaps and pad the last one.");
+        if (codes.Length != bytes)
+        {
+            throw new ShapeMismatchException("packed codes", $"{Amount.Of(bytes, "byte")}", $"{codes.Length}",
+                "Pack all tiles without gaps and pad the last one.");
+        }
+
         Scan = scan;
         Scales = [.. scales];
     }
@@ -65,5 +75,6 @@ internal sealed partial class TrellisTiles : FrozenTiles
     /// <summary>The value of every state, <c>[4096]</c>, for coefficients of unit variance.</summary>
     /// <exception cref="InvalidSettingException">Bits are not 2 .. 6.</exception>
     public static ReadOnlySpan<float> TableFor(int bits) =>
-        bits is < TrellisCodebook.LeastBits or > TrellisCodebook.MostBits ? throw new InvalidSettingException("bits", bits, "use 2 .. 6.") : TrellisCodebook.For(bits);
+        bits is < TrellisCodebook.LeastBits or > TrellisCodebook.MostBits ? throw new InvalidSettingException("bits", bits, "use 2 .. 6.")
+            : TrellisCodebook.For(bits);
 }
