@@ -29,8 +29,7 @@ public sealed class Trainer : IDisposable, ILeased
     private readonly Lease _lease;
     private bool _cleared = true;
     private double _lastValidation = double.NaN;
-    private long _residentBytes;
-    private long _residentRead = long.MinValue;
+    private ResidentMeter _resident;
 
     /// <summary>Prepares a run.</summary>
     /// <param name="model">The model; its parameters change.</param>
@@ -221,7 +220,8 @@ public sealed class Trainer : IDisposable, ILeased
 
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         TrainingTelemetry.EndStep(predicted, seconds, loss);
-        return new TrainingProgress(StepsDone, Options.Steps, loss, factor * Options.LearningRate, norm, predicted / seconds, ResidentBytes(), null, predicted);
+        return new TrainingProgress(StepsDone, Options.Steps, loss, factor * Options.LearningRate, norm, predicted / seconds,
+            _resident.Read(), null, predicted);
     }
 
     /// <summary>
@@ -299,14 +299,6 @@ public sealed class Trainer : IDisposable, ILeased
     }
 
     private void Fill(long index) => _train.Fill(index, Options.BatchSize, Options.Context, _inputs, _targets);
-
-    // Asking the system costs a file read and garbage; once a second is enough for a progress bar.
-    private long ResidentBytes()
-    {
-        long now = Environment.TickCount64;
-        if (_residentRead == long.MinValue || now - _residentRead >= 1000) (_residentBytes, _residentRead) = (Environment.WorkingSet, now);
-        return _residentBytes;
-    }
 
     /// <summary>Ends the threads and frees the memory, after the step that is using them.</summary>
     public void Dispose() => _lease.Dispose();

@@ -4,7 +4,7 @@ using RbeMl.Memory;
 
 namespace RbeMl.Models;
 
-/// <summary>What a training step does with the pooled row of a sequence. Rows are independent; threads share them.</summary>
+/// <summary>What a training step does with the pooled rows of sequences. Threads share them.</summary>
 /// <typeparam name="T">Element type.</typeparam>
 internal unsafe interface IPooledObjective<T>
     where T : unmanaged, IFloatingPointIeee754<T>
@@ -14,6 +14,15 @@ internal unsafe interface IPooledObjective<T>
     /// <param name="pooled">[D].</param>
     /// <param name="gradient">[D], its gradient is written; null when the model's gradients are not wanted.</param>
     double Row(int row, T* pooled, T* gradient);
+
+    /// <summary>
+    /// Told once all rows of a part of the batch are there, before their losses are summed and their gradients go back: what depends on other rows
+    /// is done here.
+    /// </summary>
+    /// <param name="first">First row of the part.</param>
+    /// <param name="count">Rows of it.</param>
+    /// <param name="workers">Threads.</param>
+    void Close(int first, int count, WorkerPool workers);
 }
 
 /// <summary>Where a step over pooled rows keeps them, [B, ..] each.</summary>
@@ -68,6 +77,7 @@ internal readonly unsafe struct PooledObjective<T, TObjective>(
         workspace.Workers.For(hidden.Chunks, ref work);
         Work each = work with { Stage = Stage.Rows };
         workspace.Workers.For(count, ref each);
+        objective.Close(first, count, workspace.Workers);
         for (int row = first; row < first + count; row++) sum += rows.Losses.Pointer[row];
         if (gradients is null) return sum;
         Work back = work with { Stage = Stage.Backward };

@@ -23,7 +23,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     private readonly TrainerOptions _schedule;
     private readonly int _least;
     private readonly Lease _lease;
-    private long _residentBytes, _residentRead = long.MinValue;
+    private ResidentMeter _resident;
     private (int Epoch, double Loss, double Accuracy) _best = (0, double.PositiveInfinity, double.NaN);
 
     /// <summary>Prepares a run.</summary>
@@ -63,38 +63,18 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         bool trainsModel = options.Trained != TrainedParts.Head, keepsBest = _validation is not null
             && (options.Patience > 0 || options.OnCancel == WhenCancelled.ReturnBest);
         int longest = RaggedBatches.PaddedLength(Math.Max(_train.Longest, _validation?.Longest ?? 1), model.Config.MaxSequenceLength);
-        ActivationSettings settings =
-            new()
-            {
-                Checkpointing = options.Checkpointing ?? CheckpointPolicy.None,
-                Offload = options.Offload ?? ActivationOffload.None,
-                SpillFolder = options.SpillFolder
-            };
         int batch = Math.Max(_train.Batch, _validation?.Batch ?? 1);
-        MemoryPlanOptions needs = new()
+        (ActivationSettings settings, Plan) = options.Fit(model, new MemoryPlanOptions
         {
-            LimitBytes = options.MemoryLimit is { } limit ? (long)limit << 20 : RuntimeFootprint.MachineBytes,
+            LimitBytes = 0,
             BatchSize = batch,
             Context = longest,
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
-            Checkpointing = options.Checkpointing,
-            Offload = options.Offload,
-            SpillFolder = options.SpillFolder,
             GradientVectors = trainsModel ? 1 : 0,
             OptimizerMoments = (trainsModel ? options.Optimizer.StateVectors : 0) + (keepsBest && trainsModel ? 1 : 0),
             ExtraBytes = HeadBytes(classifier, batch, longest, options.Optimizer.StateVectors),
-        };
-        if (options.MemoryLimit is not null)
-        {
-            Plan = MemoryPlan.Create(model, needs);
-            settings = Plan.Settings;
-            _least = settings.PartSequences > 0 ? longest : 0;
-        }
-        else
-        {
-            MemoryPlan.Require(model, settings, needs);
-        }
-
+        });
+        _least = settings.PartSequences > 0 ? longest : 0;
         _lease = new Lease(this);
         _workspace = new Workspace<float>(threads);
         _context = new ClassifierContext<float>(classifier, _workspace, settings);
@@ -113,7 +93,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     /// <summary>Settings.</summary>
     public ClassifierTrainerOptions Options { get; }
 
-    /// <summary>What was chosen to keep <see cref="ClassifierTrainerOptions.MemoryLimit"/>; null without one.</summary>
+    /// <summary>What was chosen to keep <see cref="SequenceTrainerOptions.MemoryLimit"/>; null without one.</summary>
     public MemoryPlan? Plan { get; }
 
     /// <summary>Optimiser steps in all; as many as an <see cref="int"/> counts where the epochs have more.</summary>
@@ -164,7 +144,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
         TrainingTelemetry.EndStep(_train.Tokens.Length, seconds, loss);
         return new ClassifierProgress(epoch + 1, Options.Epochs, StepsDone, Steps, loss, factor * Options.LearningRate, norm,
-            _train.Filled / seconds, ResidentBytes(), _train.Filled);
+            _train.Filled / seconds, _resident.Read(), _train.Filled);
     }
 
     /// <summary>Mean loss in nats and accuracy on the validation examples, without dropout; NaN without any.</summary>
@@ -187,7 +167,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     /// <summary>Runs the remaining steps, reporting each; validates after every epoch.</summary>
     /// <param name="progress">Told after each step, on the calling thread if it reports there.</param>
     /// <param name="cancellation">Stops after the step under way.</param>
-    /// <exception cref="OperationCanceledException">Cancelled, and <see cref="ClassifierTrainerOptions.OnCancel"/> says so; the classifier
+    /// <exception cref="OperationCanceledException">Cancelled, and <see cref="SequenceTrainerOptions.OnCancel"/> says so; the classifier
     /// holds the steps done so far.</exception>
     /// <exception cref="NonFiniteException">See <see cref="Step"/>.</exception>
     public ClassifierResult Run(IProgress<ClassifierProgress>? progress = null, CancellationToken cancellation = default)
@@ -252,26 +232,11 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         TransformerConfig config = classifier.Model.Config;
         for (int i = 0; i < examples.Count; i++)
         {
-            (int[] tokens, int label) = examples[i];
-            if (tokens is not { Length: > 0 }) throw new TokenException($"{what} {i} has no tokens. Leave it out.");
-            if (tokens.Length > config.MaxSequenceLength)
-            {
-                throw new TokenException(
-                    $"{what} {i} has {Amount.Of(tokens.Length, "token")}, the model {Amount.Of(config.MaxSequenceLength, "position")}. Shorten it to them.");
-            }
-
+            ExampleCheck.Tokens(config, examples[i].Tokens, what, i);
+            int label = examples[i].Label;
             if ((uint)label >= (uint)classifier.Config.Classes)
             {
                 throw new TokenException($"label {label} of {what} {i} is outside 0 .. {classifier.Config.Classes - 1}. Number the classes from 0.");
-            }
-
-            foreach (int id in tokens)
-            {
-                if ((uint)id >= (uint)config.Vocabulary)
-                {
-                    throw new TokenException(
-                        $"token id {id} of {what} {i} is outside the vocabulary 0 .. {config.Vocabulary - 1}. Use the model's own tokenizer.");
-                }
             }
         }
     }
@@ -283,13 +248,5 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         long rows = (long)batch * ((3L * model.Config.Width) + classifier.Config.Classes + length);
         return sizeof(float)
             * (Panel<float>.Elements(checked(batch * length), model.Blocks[0].PaddedWidth) + rows + ((3 + stateVectors) * classifier.Head.Length));
-    }
-
-    // Asking the system costs a file read and garbage; once a second is enough for a progress bar.
-    private long ResidentBytes()
-    {
-        long now = Environment.TickCount64;
-        if (_residentRead == long.MinValue || now - _residentRead >= 1000) (_residentBytes, _residentRead) = (Environment.WorkingSet, now);
-        return _residentBytes;
     }
 }

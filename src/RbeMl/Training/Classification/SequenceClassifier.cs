@@ -250,6 +250,11 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
             if (dropout is { } same) ClassifierHead.Drop(same, classifier.Config.Dropout, row, pooledGradient, features);
             return loss;
         }
+
+        public void Close(int first, int count, WorkerPool workers)
+        {
+            // A row's loss is its own.
+        }
     }
 
     private readonly struct HeadGradientWork(SequenceClassifier<T> classifier, T* logitGradients, T* pooled, ParameterVector<T> gradients,
