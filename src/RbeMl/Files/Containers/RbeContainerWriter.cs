@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.IO.Hashing;
-using System.Text.Json;
+using System.Text;
 using System.Text.Json.Nodes;
 using RbeMl.Storage;
 
@@ -110,7 +110,7 @@ internal static class RbeContainerWriter
             XxHash3 hash = new();
             tensor.Read(part => hash.Append(part));
             offset = Align(offset);
-            table.Add(new JsonObject
+            table.Add((JsonNode)new JsonObject
             {
                 ["name"] = tensor.Name,
                 ["type"] = RbeElements.Name(tensor.Element),
@@ -122,7 +122,7 @@ internal static class RbeContainerWriter
             offset += tensor.ByteLength;
         }
 
-        byte[] header = JsonSerializer.SerializeToUtf8Bytes(new JsonObject { ["metadata"] = metadata.DeepClone(), ["tensors"] = table });
+        byte[] header = Encoding.UTF8.GetBytes(new JsonObject { ["metadata"] = metadata.DeepClone(), ["tensors"] = table }.ToJsonString());
         return header.Length <= HeaderLimit
             ? header
             : throw new RbeFileException(path,

@@ -31,7 +31,7 @@ internal static class RbeMatrixFile
             tensors.Add(RbeReportFile.Tensor(name, matrix, report));
         }
 
-        entries.Add(entry);
+        entries.Add((JsonNode)entry);
     }
 
     /// <summary>The metadata of a matrix. Keys that came later are there only where they say something.</summary>

@@ -91,7 +91,7 @@ public sealed class RbeMatrixSet : IDisposable
             }
 
             string stored = $"dense.{dense.Count}"; // parts of matrices end in words, never in numbers
-            dense.Add(new JsonObject
+            dense.Add((JsonNode)new JsonObject
             {
                 ["name"] = tensor.Info.Name,
                 ["type"] = tensor.Info.Type,

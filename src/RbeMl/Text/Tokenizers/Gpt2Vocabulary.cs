@@ -58,7 +58,7 @@ public static class Gpt2Vocabulary
         Dictionary<string, int> ids = Names(gpt2, out string[] names);
         StringBuilder merges = new(VersionLine + "\n");
         foreach (TokenMerge merge in gpt2.Merges) merges.Append(names[merge.Left]).Append(' ').Append(names[merge.Right]).Append('\n');
-        return (JsonSerializer.Serialize(ids), merges.ToString());
+        return (AsJson(ids).ToJsonString(), merges.ToString());
     }
 
     /// <summary>The text of a tokenizer's <c>tokenizer.json</c>, which says all there is to say of it.</summary>
@@ -89,7 +89,7 @@ public static class Gpt2Vocabulary
                 ["end_of_word_suffix"] = "",
                 ["fuse_unk"] = false,
                 ["byte_fallback"] = false,
-                ["vocab"] = new JsonObject(ids.Select(e => KeyValuePair.Create(e.Key, (JsonNode?)e.Value))),
+                ["vocab"] = AsJson(ids),
                 ["merges"] = new JsonArray([.. gpt2.Merges.Select(merge => (JsonNode)$"{names[merge.Left]} {names[merge.Right]}")]),
             },
         };
@@ -108,6 +108,8 @@ public static class Gpt2Vocabulary
             ["special"] = special,
         };
     }
+
+    private static JsonObject AsJson(Dictionary<string, int> ids) => new(ids.Select(e => KeyValuePair.Create(e.Key, (JsonNode?)e.Value)));
 
     private static Gpt2Tokenizer AsGpt2(ITokenizer tokenizer) => tokenizer switch
     {
