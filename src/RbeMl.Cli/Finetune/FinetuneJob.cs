@@ -103,12 +103,14 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         }
         catch (Exception error) when (trainer.StepsDone > 0)
         {
+            if (trainer.Diverged || Fault(trainer) is not null) throw new SavedWorkException(error, NotSaved);
             SaveAfter(error, model, data); // the weights are those of the last step that was done
         }
 
         _run.Cancelled = host.Cancel.IsCancellationRequested && !clock.IsOver(trainer.StepsDone);
         _run.ByTime = trainer.StepsDone < options.Steps;
         _run.TrainingSeconds = clock.Elapsed.TotalSeconds;
+        if (Fault(trainer) is { } fault) throw new SavedWorkException(fault, NotSaved);
         SaveLast(model, data);
         if (_run.Cancelled)
         {
@@ -168,7 +170,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
             view.Report(progress, done, clock.Elapsed);
             if (clock.Elapsed - saved < saveEvery || done >= 1) continue;
-            SaveMeanwhile(trainer.Model, data);
+            if (Fault(trainer) is null) SaveMeanwhile(trainer.Model, data); // what is wrong ends the next step
             saved = clock.Elapsed;
         }
     }
@@ -179,6 +181,20 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         double loss = trainer.Validate(sequences, host.Cancel);
         view.Validation = new ValidationRecord(trainer.StepsDone, loss);
         _run.Validation.Add(view.Validation);
+    }
+
+    // Why the weights predict nothing any more; null while they do. A gradient that overflows leaves them as they were, a step too long does not.
+    private static NonFiniteException? Fault(Trainer trainer)
+    {
+        try
+        {
+            trainer.Validate(1);
+            return null;
+        }
+        catch (NonFiniteException error)
+        {
+            return error;
+        }
     }
 
     // A figure of the trained model. Who asks to stop waits for none: of a large model each takes minutes.
@@ -273,6 +289,9 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     }
 
     private string EarlierState => $"An earlier state of the model is in {_files.Model}.";
+
+    private string NotSaved =>
+        $"The weights after {StepsDone} predict nothing any more and are not saved.{(_run.WeightsHash is null ? "" : $" {EarlierState}")}";
 
     private void SaveLast(TransformerModel<float> model, TrainingData data)
     {

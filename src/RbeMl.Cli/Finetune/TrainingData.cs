@@ -35,9 +35,8 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
                     + $"width or fewer ids.");
         }
 
-        data.Train.Require(context, "The training text");
-        data.Validation.Require(context, "The validation text");
-        return data;
+        data.Train.Require(context, settings.Tokens is null ? "The training text" : "The training data");
+        return data with { Validation = data.Validation.ForValidation(context) };
     }
 
     private static TrainingData FromTokens(FinetuneSettings settings, string file, ModelBundle? model)
@@ -100,10 +99,11 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
         int vocabulary = model?.Model.Config.Vocabulary ?? tokenizer.Vocabulary;
         bool special = Options.FindsSpecial(tokenizer, settings.Special);
         TokenDataset train =
-            TokenDataset.FromStream(TokenPieces.Encode(tokenizer, text.Train(view, cancel), source.Name, vocabulary, special), vocabulary, settings.Seed);
+            TokenDataset.FromStream(TokenPieces.Encode(tokenizer, text.Train(view, cancel), source.Name, vocabulary, special), vocabulary,
+                "The training text", settings.Seed);
         TokenDataset validation =
             TokenDataset.FromStream(TokenPieces.Encode(tokenizer, text.Validation(view, cancel), (held ?? source).Name, vocabulary, special),
-                vocabulary, settings.Seed + 1);
+                vocabulary, settings.Validation ?? "The last tenth of the text, set aside for validation,", settings.Seed + 1);
         IEnumerable<string> beginnings = documentation && model is null ? DocumentationPrompts : Beginnings(text.ValidationLines(PromptCharacters));
         int[][] prompts = [.. beginnings.Select(prompt => tokenizer.EncodeFor(prompt, vocabulary, special)).Where(ids => ids.Length > 0)];
         return new TrainingData(train, validation, tokenizer, vocabulary, sentences?.Source

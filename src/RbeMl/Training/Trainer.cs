@@ -157,6 +157,12 @@ public sealed class Trainer : IDisposable, ILeased
     }
 
     /// <summary>
+    /// Whether the last step failed since the weights, those of the step before, predict NaN or infinity. Where it was a gradient that overflowed, they
+    /// are as good as they were.
+    /// </summary>
+    internal bool Diverged { get; private set; }
+
+    /// <summary>
     /// One optimiser step: loss and gradient are those of the mean over all tokens that its micro-batches predict, however these divide
     /// them. One that predicts nothing counts for nothing.
     /// </summary>
@@ -179,6 +185,7 @@ public sealed class Trainer : IDisposable, ILeased
         _cleared = false;
         _workspace.Profile = Profile;
         _context.Cancel = cancel;
+        bool predicts = false;
         try
         {
             predicted = CountTargets(first);
@@ -200,6 +207,7 @@ public sealed class Trainer : IDisposable, ILeased
                 _gradients.Add(_workspace.Workers);
             }
 
+            predicts = true;
             loss /= predicted;
             long updating = StepProfile.Now(Profile);
             norm = Optimizer.Step(_gradients.Root, factor, _workspace.Workers);
@@ -208,6 +216,7 @@ public sealed class Trainer : IDisposable, ILeased
         }
         catch (NonFiniteException error)
         {
+            Diverged = !predicts;
             activity?.SetStatus(ActivityStatusCode.Error, error.Message);
             throw new NonFiniteException($"step {step + 1}, {error.Where}", error.Message[(error.Where.Length + 2)..]);
         }

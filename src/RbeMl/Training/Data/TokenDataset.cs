@@ -51,12 +51,16 @@ public sealed class TokenDataset : ITokenSource
 
     /// <summary>A data set of one stream of any length.</summary>
     /// <inheritdoc cref="FromStream(int[], int, ulong, TokenOrder)"/>
-    public static TokenDataset FromStream(TokenList tokens, int vocabulary, ulong seed = 1337, TokenOrder order = TokenOrder.Random)
+    public static TokenDataset FromStream(TokenList tokens, int vocabulary, ulong seed = 1337, TokenOrder order = TokenOrder.Random) =>
+        FromStream(tokens, vocabulary, "The text", seed, order);
+
+    /// <summary>The same of a text with a name for messages.</summary>
+    internal static TokenDataset FromStream(TokenList tokens, int vocabulary, string what, ulong seed, TokenOrder order = TokenOrder.Random)
     {
         ArgumentNullException.ThrowIfNull(tokens);
         if (tokens.Length < 2)
         {
-            throw new TokenException($"The text has {Amount.Of(tokens.Length, "token")}, at least 2 are needed to predict one from "
+            throw new TokenException($"{what} has {Amount.Of(tokens.Length, "token")}, at least 2 are needed to predict one from "
                 + $"another. Give a longer text.");
         }
 
@@ -150,6 +154,11 @@ public sealed class TokenDataset : ITokenSource
                     + $"smaller context.");
         }
     }
+
+    /// <summary>The same tokens to validate on: a stream that fills no context is one short sequence, like any other that is shorter.</summary>
+    /// <param name="context">Tokens of a sequence T.</param>
+    internal TokenDataset ForValidation(int context) =>
+        IsStream && _tokens.Length < context + 1L ? new TokenDataset(_tokens, _starts, false, Vocabulary, _seed, _order) : this;
 
     /// <inheritdoc/>
     /// <exception cref="InvalidSettingException">The index is so large that sequences could not be counted.</exception>
