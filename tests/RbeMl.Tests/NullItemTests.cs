@@ -2,6 +2,8 @@ using System.Reflection;
 using RbeMl.Codec;
 using RbeMl.Compression;
 using RbeMl.Files;
+using RbeMl.Layers;
+using RbeMl.Models;
 using RbeMl.Text;
 using RbeMl.Training;
 
@@ -32,6 +34,9 @@ public class NullItemTests
     // By the name of what takes the list.
     private static readonly Dictionary<string, Action> s_calls = new()
     {
+        ["ChoiceSettings.Candidates"] = () => _ = new ChoiceSettings { Candidates = [new RbeOptions(), null!] },
+        ["TransformerWeights.Blocks"] = () => _ = TransformerWeights.CreateRandom(new TransformerConfig { Width = 8, Heads = 1, Layers = 1, Vocabulary = 3 },
+            new RbeOptions { Tile = 8 }, 1) with { Blocks = [null!] },
         ["CalibrationWindows.Cut"] = () => CalibrationWindows.Cut([[1, 2], null!], 8, 8),
         ["EvaluationData.FromSequences"] = () => EvaluationData.FromSequences([[1, 2], null!]),
         ["MatrixOutcome.BitsPerWeight"] = () => MatrixOutcome.BitsPerWeight([null!]),

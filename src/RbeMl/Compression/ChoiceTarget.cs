@@ -51,7 +51,7 @@ public sealed record ChoiceTarget
 public sealed record ChoiceSettings
 {
     /// <summary>Ways to store a matrix; of one tile size and transform.</summary>
-    public IReadOnlyList<RbeOptions> Candidates { get; init; } = CandidatesFor(64, TileTransform.Dct);
+    public IReadOnlyList<RbeOptions> Candidates { get; init => field = Items.Checked(value, nameof(Candidates)); } = CandidatesFor(64, TileTransform.Dct);
 
     /// <summary>What sensitivities are measured with.</summary>
     public RbeFormat Probe { get; init; } = RbeFormat.Quantized(4);

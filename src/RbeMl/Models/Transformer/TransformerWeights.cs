@@ -46,7 +46,7 @@ public sealed record TransformerWeights
     public required float[] PositionEmbedding { get; init; }
 
     /// <summary>One a layer.</summary>
-    public required IReadOnlyList<BlockWeights> Blocks { get; init; }
+    public required IReadOnlyList<BlockWeights> Blocks { get; init => field = Items.Checked(value, nameof(Blocks)); }
 
     /// <summary>[D].</summary>
     public required float[] FinalGamma { get; init; }
