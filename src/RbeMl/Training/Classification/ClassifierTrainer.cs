@@ -227,7 +227,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         _bestModel?.CopyFrom(Classifier.Model.Parameters);
     }
 
-    private static void Check(SequenceClassifier<float> classifier, string what, IReadOnlyList<ClassifierExample> examples)
+    internal static void Check(SequenceClassifier<float> classifier, string what, IReadOnlyList<ClassifierExample> examples)
     {
         TransformerConfig config = classifier.Model.Config;
         for (int i = 0; i < examples.Count; i++)

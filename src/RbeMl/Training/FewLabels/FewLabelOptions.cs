@@ -1,0 +1,109 @@
+using RbeMl.Layers;
+using RbeMl.Models;
+
+namespace RbeMl.Training;
+
+/// <summary>How a pretrained model learns classes from few texts.</summary>
+public enum FewLabelMethod
+{
+    /// <summary>The model stays as it is; a linear head is fitted to its embeddings. Seconds, and hard to over-fit.</summary>
+    Frozen,
+
+    /// <summary>The head is fitted first; then blocks and head are trained together.</summary>
+    FineTuned,
+
+    /// <summary>Blocks are trained until texts of one label are alike and of two are not; then the head is fitted.</summary>
+    Contrastive,
+}
+
+/// <summary>
+/// Settings of a training on few labels. What is not given follows from the number of texts: no text is kept back to stop early by, as each is worth more
+/// to learn from. The head's penalty is chosen by cross-validation on the embeddings as they were before any training, which costs milliseconds; epochs
+/// are fixed, so many that a run has about 100 to 200 steps, and fewer passes over more texts.
+/// </summary>
+public sealed record FewLabelOptions
+{
+    /// <summary>How.</summary>
+    public FewLabelMethod Method { get; init; } = FewLabelMethod.FineTuned;
+
+    /// <summary>The stage that trains blocks and head; null takes <see cref="DefaultFineTuning"/>.</summary>
+    public ClassifierTrainerOptions? FineTuning { get; init; }
+
+    /// <summary>The stage that brings texts of one label together; null takes <see cref="DefaultContrastive"/>.</summary>
+    public SimilarityTrainerOptions? Contrastive { get; init; }
+
+    /// <summary>Seed of everything random; it goes before the seeds of the stages.</summary>
+    public ulong Seed { get; init; } = 1337;
+
+    /// <summary>Settings of the fine-tuning of an encoder on so many texts.</summary>
+    /// <param name="examples">Texts.</param>
+    public static ClassifierTrainerOptions DefaultFineTuning(int examples) => new()
+    {
+        Trained = TrainedParts.Blocks,
+        BatchSize = 16,
+        Epochs = Epochs(examples, 16, 120, 2, 12),
+        LearningRate = 2e-4,
+        WeightDecay = 0,
+    };
+
+    /// <summary>Settings of the contrastive stage of an encoder on so many texts.</summary>
+    /// <param name="examples">Texts.</param>
+    /// <param name="pooling">How the classifier pools.</param>
+    public static SimilarityTrainerOptions DefaultContrastive(int examples, Pooling pooling) => new()
+    {
+        Loss = SimilarityLoss.Contrastive,
+        Pooling = pooling,
+        Trained = TrainedParts.Blocks,
+        BatchSize = 16,
+        Epochs = Epochs(examples, 16, 80, 1, 10),
+        LearningRate = 2e-4,
+        WeightDecay = 0,
+    };
+
+    /// <summary>Checks every value.</summary>
+    /// <returns>These options.</returns>
+    /// <exception cref="InvalidSettingException">A value is out of range.</exception>
+    public FewLabelOptions Validate()
+    {
+        if (!Enum.IsDefined(Method)) throw new InvalidSettingException(nameof(Method), Method, $"use one of {string.Join(", ", Enum.GetNames<FewLabelMethod>())}.");
+        FineTuning?.Validate();
+        Contrastive?.Validate();
+        return this;
+    }
+
+    // Passes of about so many steps.
+    private static int Epochs(int examples, int batch, int steps, int least, int most) =>
+        Math.Clamp((int)Math.Round(steps / Math.Ceiling(Math.Max(1, examples) / (double)batch)), least, most);
+}
+
+/// <summary>What a training on few labels is doing.</summary>
+public enum FewLabelStage
+{
+    /// <summary>Texts of one label are brought together.</summary>
+    Contrast,
+
+    /// <summary>The head is fitted.</summary>
+    Head,
+
+    /// <summary>Blocks and head are trained together.</summary>
+    FineTuning,
+}
+
+/// <summary>What a training on few labels reports after each step.</summary>
+/// <param name="Stage">The stage.</param>
+/// <param name="Step">Steps of it that are done.</param>
+/// <param name="Steps">Steps of it in all.</param>
+/// <param name="Loss">Mean loss of the step.</param>
+/// <param name="StepsPerEpoch">Steps of an epoch of the stage.</param>
+/// <param name="Examples">Texts, or pairs of them, of the step: the weight of its loss in a mean.</param>
+public readonly record struct FewLabelProgress(FewLabelStage Stage, int Step, int Steps, double Loss, int StepsPerEpoch, int Examples);
+
+/// <summary>How a training on few labels ended.</summary>
+/// <param name="Penalty">The head's penalty; 1 is a prior of variance 1 on its weights over embeddings of length 1.</param>
+/// <param name="CrossValidatedLoss">Mean cross-entropy in nats of a head on the untrained embeddings, each text scored by a head that did not see it;
+/// null where a class has one text only.</param>
+/// <param name="CrossValidatedAccuracy">Share of the texts that such heads got right; null likewise.</param>
+/// <param name="Steps">Optimiser steps of all stages.</param>
+/// <param name="Loss">Mean loss of the last whole epoch of fine-tuning or contrast; NaN without.</param>
+/// <param name="Cancelled">Whether it was cancelled; the classifier then holds what was done.</param>
+public sealed record FewLabelResult(double Penalty, double? CrossValidatedLoss, double? CrossValidatedAccuracy, int Steps, double Loss, bool Cancelled);

@@ -1,0 +1,127 @@
+using RbeMl.Layers;
+using RbeMl.Models;
+
+namespace RbeMl.Training;
+
+/// <summary>
+/// Trains a classifier of a pretrained model on few labelled texts, by <see cref="FewLabelMethod"/>. The same seed gives the same bits, for any number
+/// of threads.
+/// </summary>
+public sealed class FewLabelTrainer
+{
+    // Texts whose embeddings are computed between two looks at the cancellation.
+    private const int PassTexts = 256;
+
+    private readonly SequenceClassifier<float> _classifier;
+    private readonly IReadOnlyList<ClassifierExample> _examples;
+    private readonly int[] _labels;
+    private readonly int _threads;
+
+    /// <summary>Prepares a run.</summary>
+    /// <param name="classifier">The classifier; its parameters change.</param>
+    /// <param name="examples">The texts; two classes at least.</param>
+    /// <param name="options">Settings.</param>
+    /// <param name="threads">0 for one a processor.</param>
+    /// <exception cref="InvalidSettingException">A setting is out of range, or there are not two classes among the examples.</exception>
+    /// <exception cref="TokenException">An example is empty or too long, or an id or label is out of range; the example is named.</exception>
+    public FewLabelTrainer(
+        SequenceClassifier<float> classifier, IReadOnlyList<ClassifierExample> examples, FewLabelOptions? options = null, int threads = 0)
+    {
+        ArgumentNullException.ThrowIfNull(classifier);
+        ArgumentNullException.ThrowIfNull(examples);
+        options ??= new FewLabelOptions();
+        Options = options.Validate();
+        ClassifierTrainer.Check(classifier, "example", examples);
+        if (examples.Count == 0 || examples.All(e => e.Label == examples[0].Label))
+        {
+            throw new InvalidSettingException("examples", examples.Count, "they have one class or none; give texts of two classes at least.");
+        }
+
+        (_classifier, _examples, _threads, _labels) = (classifier, examples, threads, [.. examples.Select(e => e.Label)]);
+    }
+
+    /// <summary>Settings.</summary>
+    public FewLabelOptions Options { get; }
+
+    private FewLabelMethod Method => Options.Method;
+
+    /// <summary>Runs the stages.</summary>
+    /// <param name="progress">Told after each step, on the calling thread if it reports there.</param>
+    /// <param name="cancellation">Stops after the step under way.</param>
+    /// <exception cref="OperationCanceledException">Cancelled, and the options of the stage say so, or the head was not fitted yet.</exception>
+    /// <exception cref="NonFiniteException">A layer or gradient became NaN or infinite.</exception>
+    /// <exception cref="MemoryLimitException">A stage does not fit into its limit or the machine.</exception>
+    public FewLabelResult Run(IProgress<FewLabelProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        int classes = _classifier.Config.Classes, features = _classifier.Model.Config.Width;
+        float[] rows = Rows(cancellation);
+        PenaltyChoice choice = PenaltyChoice.Of(rows, features, _labels, classes, Options.Seed, cancellation);
+        FewLabelResult result = new(choice.Penalty, choice.Loss, choice.Accuracy, 0, double.NaN, false);
+        if (Method == FewLabelMethod.Contrastive)
+        {
+            result = Contrast(result, progress, cancellation);
+            if (result.Cancelled) cancellation = default; // the head is still to be fitted, and takes no time
+            rows = Rows(cancellation);
+        }
+
+        SetHead(new LogisticFit(rows, features, _labels, classes).Fit(choice.Penalty, cancellation));
+        progress?.Report(new FewLabelProgress(FewLabelStage.Head, 1, 1, choice.Loss ?? double.NaN, 1, _examples.Count));
+        return Method == FewLabelMethod.FineTuned ? FineTune(result, progress, cancellation) : result;
+    }
+
+    private FewLabelResult Contrast(FewLabelResult result, IProgress<FewLabelProgress>? progress, CancellationToken cancellation)
+    {
+        SimilarityTrainerOptions options = Options.Contrastive ?? FewLabelOptions.DefaultContrastive(_examples.Count, _classifier.Config.Pooling);
+        using SimilarityTrainer trainer = new(
+            _classifier.Model, _examples, options with { Seed = Options.Seed, Pooling = _classifier.Config.Pooling }, _threads);
+        Sink<SimilarityProgress>? sink = progress is null ? null
+            : new(r => progress.Report(new FewLabelProgress(FewLabelStage.Contrast, r.Step, r.Steps, r.Loss, trainer.StepsPerEpoch, r.Pairs)));
+        SimilarityResult run = trainer.Run(sink, cancellation);
+        return result with { Steps = run.Steps, Loss = run.Loss, Cancelled = run.Cancelled };
+    }
+
+    private FewLabelResult FineTune(FewLabelResult result, IProgress<FewLabelProgress>? progress, CancellationToken cancellation)
+    {
+        ClassifierTrainerOptions options = Options.FineTuning ?? FewLabelOptions.DefaultFineTuning(_examples.Count);
+        using ClassifierTrainer trainer = new(_classifier, _examples, null, options with { Seed = Options.Seed }, _threads);
+        double sum = 0, last = double.NaN;
+        Sink<ClassifierProgress> sink = new(r =>
+        {
+            sum += r.Loss * r.Examples;
+            if (r.Step % trainer.StepsPerEpoch == 0) (last, sum) = (sum / trainer.TrainingExamples, 0);
+            progress?.Report(new FewLabelProgress(FewLabelStage.FineTuning, r.Step, r.Steps, r.Loss, trainer.StepsPerEpoch, r.Examples));
+        });
+        ClassifierResult run = trainer.Run(sink, cancellation);
+        return result with { Steps = result.Steps + run.Steps, Loss = last, Cancelled = run.Cancelled };
+    }
+
+    // [N, D]: the head's inputs.
+    private float[] Rows(CancellationToken cancel)
+    {
+        int features = _classifier.Model.Config.Width;
+        float[] rows = new float[checked(_examples.Count * features)];
+        FeatureOptions options = new() { Pooling = _classifier.Config.Pooling };
+        using Workspace<float> workspace = new(_threads);
+        for (int first = 0; first < _examples.Count; first += PassTexts)
+        {
+            cancel.ThrowIfCancellationRequested();
+            int count = Math.Min(PassTexts, _examples.Count - first);
+            ClassifierExample[] part = [.. _examples.Skip(first).Take(count)];
+            _classifier.Model.Features([.. part.SelectMany(e => e.Tokens)], [.. part.Select(e => e.Tokens.Length)], options, workspace,
+                rows.AsSpan(first * features, count * features));
+        }
+
+        return rows;
+    }
+
+    private void SetHead(LinearClassifier head)
+    {
+        _classifier.Head.Write(_classifier.Head.Slices[0], head.Weight);
+        _classifier.Head.Write(_classifier.Head.Slices[1], head.Bias);
+    }
+
+    private sealed class Sink<T>(Action<T> report) : IProgress<T>
+    {
+        public void Report(T value) => report(value);
+    }
+}

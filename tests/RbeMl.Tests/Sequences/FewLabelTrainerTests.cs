@@ -1,0 +1,165 @@
+using RbeMl.Layers;
+using RbeMl.Models;
+using RbeMl.Training;
+
+namespace RbeMl.Tests.Sequences;
+
+public class FewLabelTrainerTests
+{
+    private static readonly ClassifierTrainerOptions s_fineTuning = new() { Epochs = 6, BatchSize = 16, LearningRate = 5e-3, Trained = TrainedParts.Blocks };
+
+    private static readonly SimilarityTrainerOptions s_contrastive =
+        new() { Epochs = 6, BatchSize = 16, LearningRate = 5e-3, Loss = SimilarityLoss.Contrastive, Trained = TrainedParts.Blocks };
+
+    /// <summary>A random model's features say little; both kinds of training make them better than the frozen ones.</summary>
+    [Fact]
+    public void Training_is_better_than_frozen_features()
+    {
+        double frozen = Accuracy(FewLabelMethod.Frozen, out FewLabelResult alone), tuned = Accuracy(FewLabelMethod.FineTuned, out FewLabelResult both),
+            contrast = Accuracy(FewLabelMethod.Contrastive, out FewLabelResult apart);
+        Assert.Equal(0, alone.Steps);
+        Assert.Equal((6 * 25, 6 * 25), (both.Steps, apart.Steps));
+        Assert.InRange(alone.CrossValidatedAccuracy!.Value, frozen - 0.12, frozen + 0.12);
+        Assert.Equal(alone.CrossValidatedLoss, both.CrossValidatedLoss);
+        Assert.True(tuned > frozen + 0.05 && contrast > frozen + 0.05, $"frozen {frozen}, fine-tuned {tuned}, contrastive {contrast}");
+
+        static double Accuracy(FewLabelMethod method, out FewLabelResult result)
+        {
+            using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+            result = new FewLabelTrainer(classifier, ClassifierCase.Examples(400, 1), Options(method), 2).Run();
+            return ClassifierCase.Accuracy(classifier, ClassifierCase.Examples(400, 3));
+        }
+    }
+
+    [Theory]
+    [InlineData(FewLabelMethod.Frozen)]
+    [InlineData(FewLabelMethod.FineTuned)]
+    [InlineData(FewLabelMethod.Contrastive)]
+    public void Threads_change_no_bit_and_a_seed_does(FewLabelMethod method)
+    {
+        int[] one = Train(1, 5);
+        Assert.Equal(one, Train(3, 5));
+        if (method != FewLabelMethod.Frozen) Assert.NotEqual(one, Train(1, 6));
+
+        int[] Train(int threads, ulong seed)
+        {
+            using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+            new FewLabelTrainer(classifier, ClassifierCase.Examples(40, 1), Options(method) with { Seed = seed }, threads).Run();
+            return [.. ((ParameterVector<float>[])[classifier.Model.Parameters, classifier.Head]).SelectMany(v => v.Slices.SelectMany(v.ToFloats))
+                .Select(BitConverter.SingleToInt32Bits)];
+        }
+    }
+
+    [Fact]
+    public void Frozen_changes_the_head_only_and_all_methods_leave_the_embeddings()
+    {
+        foreach (FewLabelMethod method in Enum.GetValues<FewLabelMethod>())
+        {
+            using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+            ParameterVector<float> parameters = classifier.Model.Parameters;
+            Dictionary<string, float[]> before = parameters.Slices.ToDictionary(s => s.Name, parameters.ToFloats);
+            new FewLabelTrainer(classifier, ClassifierCase.Examples(20, 1), new FewLabelOptions { Method = method }, 1).Run();
+            foreach (ParameterSlice slice in parameters.Slices)
+            {
+                bool same = before[slice.Name].AsSpan().SequenceEqual(parameters.Of(slice));
+                if (method == FewLabelMethod.Frozen || slice.Name.StartsWith("embedding.", StringComparison.Ordinal)) Assert.True(same, slice.Name);
+                else if (slice.Kind == ParameterKind.Coefficient) Assert.False(same, slice.Name);
+            }
+        }
+    }
+
+    [Fact]
+    public void Progress_goes_through_the_stages()
+    {
+        foreach (FewLabelMethod method in Enum.GetValues<FewLabelMethod>())
+        {
+            using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+            List<FewLabelProgress> reports = [];
+            FewLabelResult result = new FewLabelTrainer(classifier, ClassifierCase.Examples(40, 1), Options(method), 1).Run(new Sink(reports.Add));
+            FewLabelStage[] expected = method switch
+            {
+                FewLabelMethod.Frozen => [FewLabelStage.Head],
+                FewLabelMethod.FineTuned => [FewLabelStage.Head, FewLabelStage.FineTuning],
+                _ => [FewLabelStage.Contrast, FewLabelStage.Head],
+            };
+            Assert.Equal(expected, reports.Select(r => r.Stage).Distinct());
+            Assert.Equal(result.Steps, reports.Count(r => r.Stage != FewLabelStage.Head));
+            if (method != FewLabelMethod.Frozen)
+            {
+                FewLabelProgress[] last = [.. reports.Where(r => r.Stage != FewLabelStage.Head).TakeLast(3)];
+                Assert.Equal(last.Sum(r => r.Loss * r.Examples) / 40, result.Loss, 1e-12);
+            }
+        }
+    }
+
+    [Fact]
+    public void Cancelling_returns_a_classifier_or_throws()
+    {
+        foreach (FewLabelMethod method in (FewLabelMethod[])[FewLabelMethod.FineTuned, FewLabelMethod.Contrastive])
+        {
+            foreach (WhenCancelled what in Enum.GetValues<WhenCancelled>())
+            {
+                using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+                using CancellationTokenSource source = new();
+                FewLabelOptions options = new()
+                {
+                    Method = method,
+                    FineTuning = s_fineTuning with { OnCancel = what },
+                    Contrastive = s_contrastive with { OnCancel = what },
+                };
+                FewLabelTrainer trainer = new(classifier, ClassifierCase.Examples(60, 1), options, 1);
+                Sink sink = new(r => { if (r.Stage != FewLabelStage.Head && r.Step == 3) source.Cancel(); });
+                if (what == WhenCancelled.Throw)
+                {
+                    Assert.Throws<OperationCanceledException>(() => trainer.Run(sink, source.Token));
+                    continue;
+                }
+
+                FewLabelResult result = trainer.Run(sink, source.Token);
+                Assert.Equal((true, 3), (result.Cancelled, result.Steps));
+                Assert.NotEqual(0, classifier.Head.ToFloats(classifier.Head.Slices[1])[0]);
+            }
+        }
+    }
+
+    [Fact]
+    public void One_example_a_class_is_enough_and_one_class_is_not()
+    {
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+        foreach (FewLabelMethod method in Enum.GetValues<FewLabelMethod>())
+        {
+            FewLabelResult result = new FewLabelTrainer(classifier, [new([3, 7, 3], 0), new([9, 1, 9], 1)], Options(method), 1).Run();
+            Assert.Null(result.CrossValidatedLoss);
+            Assert.Equal(PenaltyChoice.Default, result.Penalty);
+        }
+
+        Refused<InvalidSettingException>("two classes", [new([1], 1), new([2], 1)]);
+        Refused<InvalidSettingException>("two classes", []);
+        Refused<TokenException>("label 2 of example 1", [new([1], 1), new([2], 2)]);
+        Refused<TokenException>("example 0 has no tokens", [new([], 1), new([2], 1)]);
+        Refused<InvalidSettingException>("Method", [new([1], 0), new([2], 1)], new FewLabelOptions { Method = (FewLabelMethod)7 });
+        Refused<InvalidSettingException>("Epochs", [new([1], 0), new([2], 1)], new FewLabelOptions { FineTuning = s_fineTuning with { Epochs = 0 } });
+
+        void Refused<TError>(string part, ClassifierExample[] examples, FewLabelOptions? options = null)
+            where TError : RbeException =>
+            Assert.Contains(part, Assert.Throws<TError>(() => new FewLabelTrainer(classifier, examples, options, 1)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void More_texts_get_fewer_epochs()
+    {
+        int[] counts = [1, 16, 64, 200, 1000, 10_000];
+        int[] epochs = [.. counts.Select(n => FewLabelOptions.DefaultFineTuning(n).Epochs)];
+        Assert.Equal(epochs.OrderDescending(), epochs);
+        Assert.True(epochs[0] > epochs[^1]);
+        int[] contrast = [.. counts.Select(n => FewLabelOptions.DefaultContrastive(n, Pooling.Mean).Epochs)];
+        Assert.Equal(contrast.OrderDescending(), contrast);
+    }
+
+    private static FewLabelOptions Options(FewLabelMethod method) => new() { Method = method, FineTuning = s_fineTuning, Contrastive = s_contrastive };
+
+    private sealed class Sink(Action<FewLabelProgress> report) : IProgress<FewLabelProgress>
+    {
+        public void Report(FewLabelProgress value) => report(value);
+    }
+}
