@@ -32,9 +32,12 @@ public sealed partial class PageProgramTests
         if (file is not null) Assert.True(File.Exists(Path.Combine(notebook.Folder, file)));
     }
 
+    // Its program needs newer assemblies than the kernel's process has: the project's own tests run it.
+    private const string RunElsewhere = "src/RbeMl.Extensions.AI/README.md";
+
     [Fact]
     public void Every_program_is_run() => Assert.Equal(
-        Page.All.SelectMany(page => ProgramsOf(page).Select((_, i) => (page, i))),
+        Page.All.Where(page => page != RunElsewhere).SelectMany(page => ProgramsOf(page).Select((_, i) => (page, i))),
         Programs().Select(row => ((string)row[0]!, (int)row[1]!)));
 
     /// <summary>A block of C# under another name would not be run.</summary>

@@ -17,6 +17,7 @@ public sealed class PageTests
     [InlineData("src/RbeMl/Codec/README.md")]
     [InlineData("src/RbeMl.MLNet/README.md")]
     [InlineData("src/RbeMl.Cli/README.md")]
+    [InlineData("src/RbeMl.Extensions.AI/README.md")]
     [InlineData("tests/RbeMl.Benchmarks/README.md")]
     [InlineData("CONTRIBUTING.md")]
     [InlineData("notebooks/README.md")]

@@ -1,4 +1,5 @@
 using System.Text;
+using RbeMl.Extensions.AI;
 using RbeMl.Layers;
 using RbeMl.MLNet.LanguageModels;
 using RbeMl.Tests.Files;
@@ -14,8 +15,8 @@ public sealed class SurfaceTests
     {
         string[] now =
         [
-            .. new[] { typeof(TransformerConfig).Assembly,
-                typeof(LanguageModelOptions).Assembly }.SelectMany(assembly => assembly.GetExportedTypes()).Where(type => !type.IsNested)
+            .. new[] { typeof(TransformerConfig).Assembly, typeof(LanguageModelOptions).Assembly, typeof(RbeChatClient).Assembly }
+                .SelectMany(assembly => assembly.GetExportedTypes()).Where(type => !type.IsNested)
                 .Select(type => type.FullName!).Order(StringComparer.Ordinal),
         ];
         if (Environment.GetEnvironmentVariable("RBEML_WRITE_PUBLIC_TYPES") == "1")

@@ -1,0 +1,76 @@
+using Microsoft.Extensions.AI;
+using RbeMl.Models;
+using RbeMl.Text;
+
+namespace RbeMl.Extensions.AI;
+
+/// <summary>
+/// From messages to the ids of a prompt: ChatML where the tokenizer has its two tokens, else the texts joined by line feeds. Special tokens are put
+/// in as ids, so that no text of a message becomes one.
+/// </summary>
+internal sealed class ChatTemplate
+{
+    private const string Start = "<|im_start|>", End = "<|im_end|>", LineFeed = "\n";
+    private readonly ITokenizer _tokenizer;
+    private readonly (int Start, int End)? _marks;
+
+    public ChatTemplate(ITokenizer tokenizer, TransformerModel<float> model)
+    {
+        _tokenizer = tokenizer;
+        int vocabulary = model.Config.Vocabulary;
+        if (Mark(Start, vocabulary) is not { } start || Mark(End, vocabulary) is not { } end) return;
+        _marks = (start, end);
+        EndTokens = [.. (model.Tokens.With(tokenizer, vocabulary).EndTokens ?? []).Where(id => id != end), end];
+    }
+
+    /// <summary>Ids that end an answer; null for the model's own.</summary>
+    public IReadOnlyList<int>? EndTokens { get; }
+
+    /// <summary>The ids of a prompt.</summary>
+    /// <exception cref="InvalidSettingException">A message holds more than text.</exception>
+    /// <exception cref="TokenException">There is no text, or it holds something that has no id.</exception>
+    public int[] Encode(IReadOnlyList<ChatMessage> messages, string? instructions)
+    {
+        List<(string Role, string Text)> turns = [];
+        if (!string.IsNullOrEmpty(instructions)) turns.Add((ChatRole.System.Value, instructions));
+        for (int i = 0; i < messages.Count; i++) turns.Add((messages[i].Role.Value, TextOf(messages[i], i)));
+        if (turns.All(turn => turn.Text.Length == 0)) throw new TokenException("The messages hold no text. Give at least one with a text to answer.");
+        if (_marks is not { } marks) return _tokenizer.Encode(string.Join(LineFeed, turns.Select(turn => turn.Text)));
+        List<int> ids = [];
+        foreach ((string role, string text) in turns)
+        {
+            ids.Add(marks.Start);
+            ids.AddRange(_tokenizer.Encode(role + LineFeed + text));
+            ids.Add(marks.End);
+            ids.AddRange(_tokenizer.Encode(LineFeed));
+        }
+
+        ids.Add(marks.Start);
+        ids.AddRange(_tokenizer.Encode(ChatRole.Assistant.Value + LineFeed));
+        return [.. ids];
+    }
+
+    private static string TextOf(ChatMessage message, int place)
+    {
+        ArgumentNullException.ThrowIfNull(message);
+        if (message.Contents.FirstOrDefault(content => content is not TextContent) is { } other)
+        {
+            throw new InvalidSettingException($"messages[{place}]", other.GetType().Name, "the model reads text only. Give TextContent.");
+        }
+
+        return message.Text;
+    }
+
+    // The one id that a name stands for; null where it stands for none.
+    private int? Mark(string name, int vocabulary)
+    {
+        try
+        {
+            return _tokenizer.EncodeWithSpecial(name) is [var id] && id < vocabulary ? id : null;
+        }
+        catch (TokenException)
+        {
+            return null; // a tokenizer without some of these characters
+        }
+    }
+}
