@@ -23,6 +23,7 @@ internal sealed record CompressSettings(string Input, string Output, string? Cal
 internal sealed class CompressOptions
 {
     private const double DefaultTargetBits = 4.75;
+    private const int SparseEmbeddingBits = 8;
 
     private readonly Argument<string> _input = FileOptions.Input("in", "Folder of a Hugging Face GPT-2, or a .safetensors file (or its index).");
     private readonly Option<string> _output = FileOptions.Output("out.rbe", "File to write (.rbe).");
@@ -64,10 +65,12 @@ internal sealed class CompressOptions
             + "ten-thousandth of a model; see the errors before using it.", "dense", "compressed", "scalar");
     private readonly Option<string> _embeddings =
         Options.Word("--embeddings", "dense",
-            "How a model's token embedding and untied head are stored; sparse keeps the largest coefficients of as many bits.", "dense",
-            "quantized", "trellis", "sparse");
+            "How a model's token embedding and untied head are stored; sparse keeps the largest coefficients of as many bits.", 
+            ["dense", .. FormatWords.Frozen.Select(format => format.Name), "sparse"]);
     private readonly Option<int?> _embeddingBits =
-        Options.OptionalWhole("--embedding-bits", 2, "Bits a weight of --embeddings; 8 for quantized, 6 for trellis, 8 for sparse.", 8);
+        Options.OptionalWhole("--embedding-bits", FormatWords.LeastBits,
+            $"Bits a weight of --embeddings; {string.Join(", ", FormatWords.Frozen.Select(format => $"{format.MostBits} for {format.Name}"))}, "
+            + $"{SparseEmbeddingBits} for sparse.", FormatWords.MostBits);
     private readonly Option<ulong> _seed = Options.Seed("Seed of random places and of samples.");
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. The file does not depend on it.", 1024);
 
@@ -116,6 +119,7 @@ internal sealed class CompressOptions
     {
         _compression.Check(result);
         string format = result.GetValue(_compression.Format)!;
+        bool frozen = _compression.FrozenOf(result) is not null;
         Option? target = new Option[] { _targetError, _targetBits }.FirstOrDefault(result.Given);
         if (target is not null && format != "auto") throw new UsageException($"{target.Name} is for --format auto. Add it, or leave out {target.Name}.");
         if (result.Given(_targetError) && result.Given(_targetBits))
@@ -135,7 +139,7 @@ internal sealed class CompressOptions
         }
 
         bool calibrated = result.Given(_calibration);
-        if (calibrated && format is "quantized" or "trellis" && result.Given(_compression.Coefficients))
+        if (calibrated && frozen && result.Given(_compression.Coefficients))
         {
             throw new UsageException("--coefficients on top would undo what --calibration does. Leave out one of them.");
         }
@@ -145,7 +149,7 @@ internal sealed class CompressOptions
             throw new UsageException("--transform cdf97 is not orthonormal, which --calibration needs. Use another, or leave out the calibration.");
         }
 
-        if (format is "quantized" or "trellis" && result.Given(_compression.Support) && !result.Given(_compression.Coefficients))
+        if (frozen && result.Given(_compression.Support) && !result.Given(_compression.Coefficients))
         {
             throw new UsageException($"--support says where --coefficients are kept, and --format {format} has none unless they are "
                 + $"given. Add --coefficients, or leave out --support.");
@@ -159,22 +163,18 @@ internal sealed class CompressOptions
         if (!result.Given(_embeddingBits)) return;
         string embeddings = result.GetValue(_embeddings)!;
         int bits = result.GetValue(_embeddingBits)!.Value;
-        if (embeddings == "dense") throw new UsageException("--embedding-bits is for --embeddings quantized, trellis or sparse. Add one of them.");
-        if (embeddings == "quantized" && bits < 3) throw new UsageException($"--embedding-bits {bits}: quantized has 3 to 8.");
-        if (embeddings == "trellis" && bits == 7) throw new UsageException($"--embedding-bits {bits}: trellis has 2 to 6, or 8.");
+        if (embeddings == "dense") throw new UsageException($"--embedding-bits is for --embeddings {FormatWords.FrozenWords}, or sparse. Add one of them.");
+        if (FormatWords.Refusal(FormatWords.FrozenOf(embeddings), bits) is { } refusal) throw new UsageException($"--embedding-bits {bits}: {refusal}");
     }
 
     private RbeOptions? Embeddings(ParseResult result)
     {
         int? bits = result.GetValue(_embeddingBits);
         int tile = _compression.TileOf(result);
-        RbeFormat? format = result.GetValue(_embeddings) switch
-        {
-            "quantized" => RbeFormat.Quantized(bits ?? 8),
-            "trellis" => RbeFormat.Trellis(bits ?? 6),
-            "sparse" => RbeFormat.Sparse(tile * tile * (bits ?? 8) / (32 + int.Log2(tile * tile)), SupportRule.TopK), // a value and its place
-            _ => null,
-        };
-        return format is null ? null : new RbeOptions { Tile = tile, Format = format, Alphas = false };
+        string word = result.GetValue(_embeddings)!;
+        if (word == "dense") return null;
+        RbeFormat format = FormatWords.FrozenOf(word) is { } frozen ? frozen with { Bits = bits ?? frozen.MostBits }
+            : RbeFormat.Sparse(tile * tile * (bits ?? SparseEmbeddingBits) / (32 + int.Log2(tile * tile)), SupportRule.TopK); // a value and its place
+        return new RbeOptions { Tile = tile, Format = format, Alphas = false };
     }
 }

@@ -49,12 +49,9 @@ internal static class TrainingModel
         return matrix.Format switch
         {
             SparseFormat sparse => $"{coefficients}, {Name(sparse.Support)}",
-            TrellisFormat { Delta: { } delta } trellis => $"{trellis.Bits} bits, trellis, and {coefficients} on top, {Name(delta.Support)}",
-            TrellisFormat trellis => $"{trellis.Bits} bits, trellis",
-            QuantizedFormat { Delta: { } delta } quantized => $"{quantized.Bits} bits and {coefficients} on top, {Name(delta.Support)}",
-            QuantizedFormat quantized => $"{quantized.Bits} bits",
-            SeedFormat => $"{coefficients} (seed record)",
-            _ => matrix.Format.GetType().Name,
+            FrozenFormat { Delta: { } delta } frozen => $"{frozen.Bits} bits, {frozen.Name}, and {coefficients} on top, {Name(delta.Support)}",
+            FrozenFormat frozen => $"{frozen.Bits} bits, {frozen.Name}",
+            _ => $"{coefficients} ({matrix.Format.Name})",
         };
     }
 

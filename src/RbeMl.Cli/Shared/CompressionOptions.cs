@@ -7,7 +7,7 @@ namespace RbeMl.Cli;
 /// <summary>The options that say how a matrix is stored; the verbs offer different words and defaults of them.</summary>
 internal sealed class CompressionOptions
 {
-    private const int DefaultCoefficients = 300, TrellisOutliers = 8;
+    private const int DefaultCoefficients = 300;
     private static readonly string[] TransformWords = ["dct", "hadamard", "haar", "cdf97", "none"];
 
     private CompressionOptions()
@@ -26,8 +26,9 @@ internal sealed class CompressionOptions
     /// <summary><c>--outliers</c>.</summary>
     public Option<int?> Outliers { get; } =
         Options.OptionalWhole("--outliers", 0,
-            $"Largest coefficients a tile of --format quantized or trellis that are kept exactly; trellis {TrellisOutliers}, quantized 0.",
-            TrellisFormat.MostOutliers);
+            $"Largest coefficients a tile of --format {FormatWords.FrozenWords} that are kept exactly; "
+            + $"{string.Join(", ", FormatWords.Frozen.Select(format => $"{format.Name} {format.StandardOutliers}"))} unless given.",
+            FrozenFormat.MostOutliers);
 
     /// <summary><c>--coefficients</c>.</summary>
     public required Option<int?> Coefficients { get; init; }
@@ -45,11 +46,12 @@ internal sealed class CompressionOptions
     public static CompressionOptions ForTraining() => new()
     {
         Format = Options.Word("--format", "sparse",
-            "How weights are stored: a few trainable coefficients a tile, or all at --bits (quantised, or trellis-coded: fewer bits for "
-            + "the same error) with that many trainable ones on top. With --model: compress its weights anew this way.", "sparse", "quantized", "trellis"),
+            $"How weights are stored: a few trainable coefficients a tile, or all at --bits ({FormatWords.Uses(FormatWords.Frozen)}) "
+            + "with that many trainable ones on top. With --model: compress its weights anew this way.",
+            ["sparse", .. FormatWords.Frozen.Select(format => format.Name)]),
         Support = Options.Word("--support", "runs16", "Which coefficients are kept; topk needs the weights of a --model.", "topk", "random",
             "lowfrequency", "runs4", "runs8", "runs16"),
-        Bits = Options.Whole("--bits", 4, 2, "Bits a coefficient of --format quantized (3 to 8) or trellis (2 to 6, or 8).", 8),
+        Bits = BitsOption(4),
         Coefficients = Options.OptionalWhole("--coefficients", 1, $"Trainable coefficients a tile; {DefaultCoefficients} unless given.", 128 * 128),
         Transform = Options.Word("--transform", "dct", "Transform of a tile.", TransformWords),
     };
@@ -58,15 +60,15 @@ internal sealed class CompressionOptions
     public static CompressionOptions ForWeights() => new()
     {
         Format = Options.Word("--format", "quantized",
-            "How weights are stored: all coefficients at --bits (quantized; trellis has less error at the same bits and takes longer), a "
-            + "few of them (sparse, seed: the literal record), or each matrix as measured to be best (auto, with --target-bits or "
-            + "--target-error).", "sparse", "quantized", "trellis", "seed", "auto"),
+            $"How weights are stored: all coefficients at --bits ({FormatWords.Uses(FormatWords.Frozen)}), a few of them "
+            + $"({FormatWords.Uses(FormatWords.Offered.Except(FormatWords.Frozen))}), or each matrix as measured to be best (auto, with "
+            + "--target-bits or --target-error).", [.. FormatWords.Offered.Select(format => format.Name), "auto"]),
         Support = Options.Word("--support", "topk",
-            "Which coefficients are kept by --format sparse, or by --coefficients on top of quantized or trellis.", "topk", "random",
+            $"Which coefficients are kept by --format sparse, or by --coefficients on top of {FormatWords.FrozenWords}.", "topk", "random",
             "lowfrequency", "runs4", "runs8", "runs16"),
-        Bits = Options.Whole("--bits", 6, 2, "Bits a coefficient of --format quantized (3 to 8) or trellis (2 to 6, or 8).", 8),
+        Bits = BitsOption(6),
         Coefficients = Options.OptionalWhole("--coefficients", 1,
-            $"Coefficients a tile: of --format sparse or seed {DefaultCoefficients} unless given; of quantized or trellis trainable ones "
+            $"Coefficients a tile: of --format sparse or seed {DefaultCoefficients} unless given; of {FormatWords.FrozenWords} trainable ones "
             + $"on top, none unless given.", 128 * 128),
         Transform = Options.Word("--transform", "dct",
             "Transform of a tile; auto measures which leaves least error (for each block of a model, each matrix of a file).", [.. TransformWords, "auto"]),
@@ -89,23 +91,28 @@ internal sealed class CompressionOptions
             };
         if (format is "auto" && frozen is not null)
         {
-            throw new UsageException($"{frozen.Name} is for --format quantized or trellis; auto chooses for a size, --target-bits, or an "
+            throw new UsageException($"{frozen.Name} is for --format {FormatWords.FrozenWords}; auto chooses for a size, --target-bits, or an "
                 + $"error, --target-error. Leave out {frozen.Name}.");
         }
 
         if (format is "sparse" or "seed" && frozen is not null)
         {
-            throw new UsageException($"{frozen.Name} is for --format quantized or trellis. Add one, or leave out {frozen.Name}.");
+            throw new UsageException($"{frozen.Name} is for --format {FormatWords.FrozenWords}. Add one, or leave out {frozen.Name}.");
         }
 
         if (placed is not null) throw new UsageException($"{placed.Name} is not for --format {format}. Leave out one of them.");
-        if (format == "quantized" && bits < 3) throw new UsageException($"--bits {bits}: --format quantized has 3 to 8.");
-        if (format == "trellis" && bits == 7) throw new UsageException($"--bits {bits}: --format trellis has 2 to 6, or 8.");
+        if (FormatWords.Refusal(FormatWords.FrozenOf(format), bits) is { } refusal) throw new UsageException($"--bits {bits}: --format {refusal}");
         if (coefficients > tile * tile) throw new UsageException($"--coefficients {coefficients}: a tile of {tile} has {tile * tile}.");
     }
 
     /// <summary>The tile edge.</summary>
     public int TileOf(ParseResult result) => int.Parse(result.GetValue(Tile)!, CultureInfo.InvariantCulture);
+
+    /// <summary>The format of frozen codes that is asked for, or null.</summary>
+    public FrozenFormat? FrozenOf(ParseResult result) => FormatWords.FrozenOf(result.GetValue(Format));
+
+    private static Option<int> BitsOption(int value) => Options.Whole("--bits", value, FormatWords.LeastBits,
+        $"Bits a coefficient of --format {FormatWords.BitWords}.", FormatWords.MostBits);
 
     private int CoefficientsOf(ParseResult result) => result.GetValue(Coefficients) ?? DefaultCoefficients;
 
@@ -116,16 +123,16 @@ internal sealed class CompressionOptions
     {
         if (option is Option<string> word) return result.GetValue(word);
         if (option == Coefficients) return CoefficientsOf(result).ToString(CultureInfo.InvariantCulture);
-        if (result.GetValue(Format) is not ("quantized" or "trellis")) return null;
+        if (FrozenOf(result) is null) return null;
         return (option == Bits ? result.GetValue(Bits) : OutliersOf(result)).ToString(CultureInfo.InvariantCulture);
     }
 
-    private int OutliersOf(ParseResult result) => result.GetValue(Outliers) ?? (result.GetValue(Format) == "trellis" ? TrellisOutliers : 0);
+    private int OutliersOf(ParseResult result) => result.GetValue(Outliers) ?? FrozenOf(result)?.StandardOutliers ?? 0;
 
     /// <summary>Reads the options.</summary>
     /// <param name="result">The command line.</param>
     /// <param name="seed">Seed of random places.</param>
-    /// <param name="delta">Whether a quantised or trellis-coded base has trainable coefficients on top.</param>
+    /// <param name="delta">Whether a frozen base has trainable coefficients on top.</param>
     public RbeOptions Read(ParseResult result, int seed, bool delta)
     {
         SupportRule support = result.GetValue(Support) switch
@@ -149,13 +156,9 @@ internal sealed class CompressionOptions
                 "none" => TileTransform.None,
                 _ => TileTransform.Dct,
             },
-            Format = result.GetValue(Format) switch
-            {
-                "quantized" => RbeFormat.Quantized(result.GetValue(Bits)) with { Outliers = OutliersOf(result), Delta = delta ? sparse : null },
-                "trellis" => RbeFormat.Trellis(result.GetValue(Bits)) with { Outliers = OutliersOf(result), Delta = delta ? sparse : null },
-                "seed" => RbeFormat.Seed(CoefficientsOf(result)),
-                _ => sparse,
-            },
+            Format = FrozenOf(result) is { } frozen
+                ? frozen with { Bits = result.GetValue(Bits), Outliers = OutliersOf(result), Delta = delta ? sparse : null }
+                : result.GetValue(Format) == "seed" ? RbeFormat.Seed(CoefficientsOf(result)) : sparse,
         };
     }
 }

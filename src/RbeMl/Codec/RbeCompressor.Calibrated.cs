@@ -63,7 +63,7 @@ public static partial class RbeCompressor
                 "Calibrate with the input of this layer.");
         }
 
-        if (plan.Bits == 0) return Compress(weights, rows, columns, options, parallel, fill: true);
+        if (plan.Base is not { } format) return Compress(weights, rows, columns, options, parallel, fill: true);
         if (plan.Runs > 0)
         {
             throw new InvalidSettingException("delta", options.Format,
@@ -71,15 +71,15 @@ public static partial class RbeCompressor
         }
 
         CheckFinite(weights, columns);
-        FeedbackFactor factor = calibration.FactorFor(options.Transform, options.Tile, FeedbackCoder.GroupOf(plan), parallel);
-        return WeightRange.Compress(weights, plan, options, parallel, values => Encode(values, rows, columns, plan, options, factor, parallel));
+        FeedbackFactor factor = calibration.FactorFor(options.Transform, options.Tile, format.FeedbackColumns, parallel);
+        return WeightRange.Compress(weights, plan, options, parallel, values => Encode(values, rows, columns, plan, format, options, factor, parallel));
     }
 
-    private static unsafe RbeMatrix Encode(ReadOnlySpan<float> weights, int rows, int columns, FormatPlan plan, RbeOptions options,
-        FeedbackFactor factor, ParallelOptions parallel)
+    private static unsafe RbeMatrix Encode(ReadOnlySpan<float> weights, int rows, int columns, FormatPlan plan, FrozenFormat format,
+        RbeOptions options, FeedbackFactor factor, ParallelOptions parallel)
     {
         int tile = options.Tile, tileRows = (rows + tile - 1) / tile, tileColumns = (columns + tile - 1) / tile, tileCount = checked(tileRows * tileColumns);
-        CalibratedTiles tiles = new(plan, tile, tileCount);
+        EncodedTiles tiles = new(plan, tile, tileCount, calibrated: true);
         fixed (float* pinned = weights)
         {
             nint address = (nint)pinned;
@@ -87,7 +87,7 @@ public static partial class RbeCompressor
                 0,
                 tileRows,
                 parallel,
-                () => (Loader: new CoefficientLoader(options.Transform, tile, plan.Alphas), Coder: FeedbackCoder.Create(plan, factor, tile)),
+                () => (Loader: new CoefficientLoader(options.Transform, tile, plan.Alphas), Coder: format.CreateFeedbackCoder(plan.Outliers, factor, tile)),
                 (i, _, scratch) =>
                 {
                     for (int j = 0; j < tileColumns; j++)
@@ -95,7 +95,12 @@ public static partial class RbeCompressor
                         scratch.Loader.Load((float*)address, rows, columns, i, j, tiles.AlphasOf(i * tileColumns + j), scratch.Coder.OriginalOf(j));
                     }
 
-                    for (int j = 0; j < tileColumns; j++) scratch.Coder.Encode(j, i * tileColumns + j, tiles);
+                    for (int j = 0; j < tileColumns; j++)
+                    {
+                        int t = i * tileColumns + j;
+                        scratch.Coder.Encode(j, tiles.ScalesOf(t), tiles.CodesOf(t), tiles.PlacesOf(t), tiles.ValuesOf(t));
+                    }
+
                     return scratch;
                 },
                 static _ => { });

@@ -153,7 +153,7 @@ public static partial class RbeCompressor
                     }
 
                     scratch.Fitter.Fit(scratch.Cells, inRows, inColumns, t, fill);
-                    encoded.Store(t, scratch.Fitter);
+                    encoded.Store(t, scratch.Fitter.Fitted);
                     return scratch;
                 },
                 static _ => { });

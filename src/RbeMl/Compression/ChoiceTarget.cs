@@ -69,26 +69,11 @@ public sealed record ChoiceSettings
     public int Rounds { get; init; } = 6;
 
     /// <summary>
-    /// Trellis-coded at 2 .. 6 bits with and without outliers and quantised at 3 .. 8 bits, without alphas; the largest 1/256 .. 1/8 of the
-    /// coefficients with alphas.
+    /// What every format offers for a choice: the largest few coefficients with alphas, and frozen codes of every number of bits, with and
+    /// without outliers where they have some, without alphas.
     /// </summary>
     /// <param name="tile">B.</param>
     /// <param name="transform">Transform of all.</param>
-    public static IReadOnlyList<RbeOptions> CandidatesFor(int tile, TileTransform transform)
-    {
-        List<RbeOptions> candidates = [];
-        for (int share = 256; share >= 8; share /= 2)
-        {
-            candidates.Add(new() { Tile = tile, Transform = transform, Format = RbeFormat.Sparse(tile * tile / share, SupportRule.TopK) });
-        }
-
-        for (int bits = 2; bits <= 6; bits++)
-        {
-            candidates.Add(new() { Tile = tile, Transform = transform, Format = RbeFormat.Trellis(bits) with { Outliers = 0 }, Alphas = false });
-            candidates.Add(new() { Tile = tile, Transform = transform, Format = RbeFormat.Trellis(bits), Alphas = false });
-        }
-
-        for (int bits = 3; bits <= 8; bits++) candidates.Add(new() { Tile = tile, Transform = transform, Format = RbeFormat.Quantized(bits), Alphas = false });
-        return candidates;
-    }
+    public static IReadOnlyList<RbeOptions> CandidatesFor(int tile, TileTransform transform) =>
+        [.. RbeFormat.All.SelectMany(format => format.Candidates(tile)).Select(options => options with { Tile = tile, Transform = transform })];
 }

@@ -16,7 +16,7 @@ public sealed class SizeTests
                 .Where(type => type.Parent is not TypeDeclarationSyntax).Select(type => (Name: NameOf(type), tree.FilePath)))
             .GroupBy(type => type.Name).Where(type => type.Select(part => part.FilePath).Distinct().Count() > MostFiles)
             .Select(type => type.Key);
-        Exceptions.Check($"A type stands in at most {MostFiles} files.", found, KnownTypes);
+        Exceptions.Check($"A type stands in at most {MostFiles} files.", found);
     }
 
     [Fact]
@@ -41,14 +41,6 @@ public sealed class SizeTests
     private static string NameOf(TypeDeclarationSyntax type) =>
         $"{type.Ancestors().OfType<BaseNamespaceDeclarationSyntax>().First().Name}.{type.Identifier}"
         + $"{(type.TypeParameterList is { } list ? "`" + list.Parameters.Count : "")}";
-
-    private static (string What, string Why)[] KnownTypes =>
-    [
-        ("RbeMl.Codec.FrozenTiles", "to be data with static products and levels beside it"),
-        ("RbeMl.Codec.QuantizedTiles", "to be data with a decoder, products and levels beside it"),
-        ("RbeMl.Codec.TileFitter", "to be cut by the kind of transform"),
-        ("RbeMl.Codec.TrellisTiles", "to be data with a decoder, products and levels beside it"),
-    ];
 
     private static (string What, string Why)[] KnownFiles =>
     [

@@ -69,13 +69,13 @@ public class RaggedTests
             b.Fit(TransformTests.RandomTile(64, 5), 64, 64, 0); // scratch left by another tile has none either
             a.Fit(clean, 40, 50, 0);
             b.Fit(soiled, 40, 50, 0);
-            Assert.Equal(a.Alphas, b.Alphas);
-            Assert.Equal(a.Starts.ToArray(), b.Starts.ToArray());
-            Assert.Equal(a.Coefficients, b.Coefficients);
-            Assert.Equal(a.Scales.ToArray(), b.Scales.ToArray());
-            Assert.Equal(a.Codes, b.Codes);
-            Assert.Equal(a.OutlierPlaces, b.OutlierPlaces);
-            Assert.Equal(a.OutlierValues, b.OutlierValues);
+            Assert.Equal(a.Fitted.Alphas, b.Fitted.Alphas);
+            Assert.Equal(a.Fitted.Starts.ToArray(), b.Fitted.Starts.ToArray());
+            Assert.Equal(a.Fitted.Coefficients, b.Fitted.Coefficients);
+            Assert.Equal(a.Fitted.Scales.ToArray(), b.Fitted.Scales.ToArray());
+            Assert.Equal(a.Fitted.Codes, b.Fitted.Codes);
+            Assert.Equal(a.Fitted.OutlierPlaces, b.Fitted.OutlierPlaces);
+            Assert.Equal(a.Fitted.OutlierValues, b.Fitted.OutlierValues);
         }
     }
 

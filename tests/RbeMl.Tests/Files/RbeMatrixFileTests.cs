@@ -73,7 +73,7 @@ public sealed class RbeMatrixFileTests : IDisposable
     [InlineData("tile", 64, "expected f32 [2, 8], the file has f32 [6, 8]")]
     [InlineData("runs", 5, "w.places")]
     [InlineData("runLength", 3, "run length = 3")]
-    [InlineData("bits", 4, "\"w.scales\" is missing")]
+    [InlineData("bits", 4, "has codes of 4 bits, and its format, sparse, has none")]
     [InlineData("transform", "Fourier", "matrix \"w\".transform is \"Fourier\"; this version knows Dct")]
     [InlineData("transform", "Fourier", "Update RbeMl")]
     [InlineData("alphas", 1, "matrix \"w\".alphas")]

@@ -1,14 +1,13 @@
 namespace RbeMl.Codec;
 
 /// <summary>
-/// Fits one tile after another to a plan; holds scratch, so every thread needs its own. Results lie in the public arrays until the next fit.
+/// Fits one tile after another to a plan; holds scratch, so every thread needs its own. The result lies in <see cref="Fitted"/> until the next fit.
 /// Cells outside the matrix have no say: they are filled with what the fit makes of them and the fit is repeated (expectation-maximisation: the
 /// error inside never rises) until that changes nothing; sparse coefficients are then polished by conjugate gradients on the cells inside.
 /// </summary>
 internal sealed partial class TileFitter
 {
-    private const int MaxFills = 24;
-    private const int MaxTrellisFills = 3; // each costs as much as a whole tile, milliseconds
+    private const int MaxFills = 24; // of a tile without codes
     private const double FillTolerance = 1e-3;
     private readonly FormatPlan _plan;
     private readonly int _tile;
@@ -29,11 +28,12 @@ internal sealed partial class TileFitter
     private readonly double[] _decoded;
     private readonly double[] _base;
     private readonly float[] _single;
-    private readonly float[] _decodedBase;
-    private readonly TrellisEncoder? _trellis;
-    private readonly Candidate _current;
-    private readonly Candidate _previous;
-    private readonly Candidate _best;
+    private readonly TileCoder? _coder;
+    private readonly FitDecoder _decoder;
+    private readonly TileFit _current;
+    private readonly TileFit _previous;
+    private readonly TileFit _best;
+    private CellPolisher? _polisher;
 
     public TileFitter(FormatPlan plan, TileTransform transform, int tile)
     {
@@ -59,33 +59,15 @@ internal sealed partial class TileFitter
         _decoded = new double[_area];
         _base = new double[_area];
         _single = new float[_area];
-        _decodedBase = new float[plan.Trellis ? _area : 0];
-        _trellis = plan.Trellis ? new TrellisEncoder(plan.Bits) : null;
-        _current = new Candidate(plan, tile);
-        _previous = new Candidate(plan, tile);
-        _best = new Candidate(plan, tile);
+        _coder = plan.Base?.CreateCoder(tile);
+        _decoder = new FitDecoder(plan, tile, _transformer, _basis, _coder);
+        _current = new TileFit(plan, tile);
+        _previous = new TileFit(plan, tile);
+        _best = new TileFit(plan, tile);
     }
 
-    /// <summary><c>[8]</c>, or empty.</summary>
-    public ReadOnlySpan<double> Alphas => _best.Alphas;
-
-    /// <summary><c>[runs]</c>, ascending.</summary>
-    public ReadOnlySpan<ushort> Starts => _best.Starts;
-
-    /// <summary><c>[K]</c> in the order of the places.</summary>
-    public ReadOnlySpan<double> Coefficients => _best.Coefficients;
-
-    /// <summary><c>[B² / 64]</c>, one of a trellis-coded tile, or empty.</summary>
-    public ReadOnlySpan<Half> Scales => _best.Scales;
-
-    /// <summary><c>[B²]</c>, or empty.</summary>
-    public ReadOnlySpan<byte> Codes => _best.Codes;
-
-    /// <summary><c>[outliers]</c>, ascending.</summary>
-    public ReadOnlySpan<ushort> OutlierPlaces => _best.OutlierPlaces;
-
-    /// <summary><c>[outliers]</c> in the order of the places.</summary>
-    public ReadOnlySpan<Half> OutlierValues => _best.OutlierValues;
+    /// <summary>The tile fitted last.</summary>
+    public TileFit Fitted => _best;
 
     /// <summary>Fits a tile.</summary>
     /// <param name="cells"><c>[B * B]</c>; what lies outside the matrix is not read.</param>
@@ -129,7 +111,7 @@ internal sealed partial class TileFitter
         double energy = MaskedEnergy(_filled);
         if (_plan.Alphas) FillFromAlphas();
         double previous = double.PositiveInfinity;
-        for (int f = 0; f < (_plan.Trellis ? MaxTrellisFills : MaxFills); f++)
+        for (int f = 0; f < (_plan.Base?.MostFills ?? MaxFills); f++)
         {
             double error = Try(frozenAlphas, ref best);
             if (error <= 1e-14 * energy || error >= previous * (1 - FillTolerance)) break;
@@ -145,7 +127,7 @@ internal sealed partial class TileFitter
     private double Try(bool frozenAlphas, ref double best)
     {
         FitWhole(frozenAlphas);
-        Decode(_current, _decoded);
+        _decoder.Decode(_current, _decoded);
         double error = 0;
         for (int e = 0; e < _area; e++)
         {
@@ -273,25 +255,17 @@ internal sealed partial class TileFitter
         }
     }
 
-    // The cells of a fit, exactly as the matrix decodes them.
-    private void Decode(Candidate fit, Span<double> cells)
+    // Codes of _residual in _current, and what they decode to in _base.
+    private void QuantizeResidual()
     {
-        if (_plan.Bits > 0) DequantizeInto(fit, cells);
-        else cells.Clear();
-        Scatter(fit, cells);
-        _transformer.Inverse(cells, cells);
+        for (int e = 0; e < _area; e++) _single[e] = (float)_residual[e];
+        OutlierSelector.TakeLargest(_single, _current.OutlierPlaces, _current.OutlierValues);
+        _coder!.Encode(_single, _current.Scales, _current.Codes);
+        _decoder.DecodeBase(_current, _base);
     }
 
-    private void Scatter(Candidate fit, Span<double> image)
-    {
-        for (int r = 0; r < _plan.Runs; r++)
-        {
-            for (int o = 0; o < _plan.RunLength; o++) image[fit.Starts[r] + o * _tile] += fit.Coefficients[r * _plan.RunLength + o];
-        }
-
-        if (!_plan.Alphas) return;
-        for (int k = 0; k < BasisFunctions.Count; k++) AlphaSolver.AddScaled(image, _basis.TransformedFunctions[k], fit.Alphas[k]);
-    }
+    private void Polish(ReadOnlySpan<double> cells) =>
+        (_polisher ??= new CellPolisher(_plan, _tile, _transformer, _basis, _decoder)).Polish(_best, cells, _mask);
 
     private double MaskedEnergy(double[] cells) => AlphaSolver.MaskedDot(cells, cells, _mask);
 
@@ -299,34 +273,5 @@ internal sealed partial class TileFitter
     {
         Array.Clear(_mask);
         for (int i = 0; i < rows; i++) _mask.AsSpan(i * _tile, columns).Fill(1);
-    }
-
-    /// <summary>One possible encoding of a tile.</summary>
-    private sealed class Candidate(FormatPlan plan, int tile)
-    {
-        public double[] Alphas { get; } = plan.Alphas ? new double[BasisFunctions.Count] : [];
-
-        public ushort[] Starts { get; } = new ushort[plan.Runs];
-
-        public double[] Coefficients { get; } = new double[plan.Runs * plan.RunLength];
-
-        public Half[] Scales { get; } = new Half[plan.ScalesOf(tile)];
-
-        public byte[] Codes { get; } = plan.Bits > 0 ? new byte[tile * tile] : [];
-
-        public ushort[] OutlierPlaces { get; } = new ushort[plan.Outliers];
-
-        public Half[] OutlierValues { get; } = new Half[plan.Outliers];
-
-        public void CopyTo(Candidate other)
-        {
-            Alphas.CopyTo(other.Alphas, 0);
-            Starts.CopyTo(other.Starts, 0);
-            Coefficients.CopyTo(other.Coefficients, 0);
-            Scales.CopyTo(other.Scales, 0);
-            Codes.CopyTo(other.Codes, 0);
-            OutlierPlaces.CopyTo(other.OutlierPlaces, 0);
-            OutlierValues.CopyTo(other.OutlierValues, 0);
-        }
     }
 }

@@ -10,7 +10,7 @@ public sealed class WeightRangeException : RbeException
     /// <param name="format">The format.</param>
     public WeightRangeException(string matrix, double rootMeanSquare, double largest, RbeFormat format)
         : base(FormattableString.Invariant(
-            $"{matrix}: weights of root mean square {rootMeanSquare:G3}, the largest {largest:G3}, are beyond what {Describe(format)}"))
+            $"{matrix}: weights of root mean square {rootMeanSquare:G3}, the largest {largest:G3}, are beyond what {format.DescribeRange()}"))
     {
         (Matrix, RootMeanSquare, Largest, Format) = (matrix, rootMeanSquare, largest, format);
     }
@@ -26,17 +26,4 @@ public sealed class WeightRangeException : RbeException
 
     /// <summary>The format.</summary>
     public RbeFormat Format { get; }
-
-    private static string Describe(RbeFormat format)
-    {
-        return format switch
-        {
-            QuantizedFormat quantized => Halves($"quantized codes of {quantized.Bits} bits keep"),
-            TrellisFormat trellis => Halves($"trellis codes of {trellis.Bits} bits keep"),
-            _ => "fp32 coefficients keep. Scale the matrix, or leave it out by name.",
-        };
-
-        static string Halves(string codes) =>
-            $"{codes}: their scales are fp16 numbers, of 6e-8 to 65504. Scale the matrix, leave it out by name, or use a sparse format.";
-    }
 }

@@ -99,7 +99,7 @@ public sealed record CompressionReport
     /// <summary>Stored bits of a matrix, counted as said above.</summary>
     internal static long CountBits(RbeMatrix matrix)
     {
-        if (matrix.Format is SeedFormat seed) return matrix.TileCount * (8L * (32 + 8L * seed.Coefficients));
+        if (matrix.Format.BitsOf(matrix.TileCount) is { } counted) return counted;
         long bits = 32 * matrix.TrainableCount;
         if (matrix.Base is { } frozen) bits += frozen.StoredBits;
         return matrix.Support is { } support ? bits + PlaceBits(matrix, support) : bits;
@@ -115,14 +115,7 @@ public sealed record CompressionReport
 
     private static bool IsByRule(RbeMatrix matrix, CoefficientSupport support)
     {
-        SparseFormat? format = matrix.Format switch
-        {
-            SparseFormat sparse => sparse,
-            QuantizedFormat quantized => quantized.Delta,
-            TrellisFormat trellis => trellis.Delta,
-            _ => null,
-        };
-        if (format is null || format.Support.Kind == SupportKind.TopK) return false;
+        if (matrix.Format.Places is not { Support.Kind: not SupportKind.TopK } format) return false;
         RbeOptions options = new() { Tile = matrix.Tile, Transform = matrix.Transform, Format = format, Alphas = matrix.HasAlphas };
         return SupportSelector.FromRule(options, matrix.TileCount) is { } byRule && byRule.RunLength == support.RunLength
             && byRule.Starts.AsSpan().SequenceEqual(support.Starts.AsSpan());

@@ -68,9 +68,9 @@ public static class ShannonGuard
         GuardHistogram histogram = new(StepShare * Math.Pow(2, -rate));
         double logScale = 0;
         long counted = 0;
-        for (int first = 0; first < values.Length; first += QuantizedFormat.GroupSize)
+        for (int first = 0; first < values.Length; first += QuantizedTiles.GroupSize)
         {
-            ReadOnlySpan<double> group = values.AsSpan(first, Math.Min(QuantizedFormat.GroupSize, values.Length - first));
+            ReadOnlySpan<double> group = values.AsSpan(first, Math.Min(QuantizedTiles.GroupSize, values.Length - first));
             if (Size(group) is not (> 0 and double size)) continue;
             logScale += group.Length * (Math.Log(size) + Bias(group.Length));
             foreach (double v in group) histogram.Add(v / size);

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Text.Json.Nodes;
+
 namespace RbeMl.Codec;
 
 /// <summary>
@@ -6,6 +9,12 @@ namespace RbeMl.Codec;
 /// </summary>
 public abstract unsafe partial class FrozenTiles
 {
+    /// <summary>What is added to a signed level, so that it is an unsigned byte.</summary>
+    internal const int LevelOffset = 128;
+
+    /// <summary>Largest size of a level that is rounded to an integer.</summary>
+    internal const int LargestLevel = 127;
+
     private protected FrozenTiles(int tile, int tileCount, int bits, ReadOnlyMemory<byte> codes, TileOutliers? outliers)
     {
         if (tile is not (32 or 64 or 128)) throw new InvalidSettingException("tile", tile, "use 32, 64 or 128.");
@@ -59,6 +68,59 @@ public abstract unsafe partial class FrozenTiles
         GC.KeepAlive(this); // and with it the mapping that codes may lie in
     }
 
-    /// <summary>Decodes the codes of one tile; arguments are checked.</summary>
-    private protected abstract void Decode(int tileIndex, Span<float> coefficients);
+    /// <summary>Hands over the tensors that the tiles are stored as: codes, scales and what else there is, then outliers.</summary>
+    internal virtual void WriteParts(IPartWriter parts)
+    {
+        if (Outliers is not { } outliers) return;
+        parts.Write("outlierPlaces", outliers.Places, TileCount, outliers.PerTile);
+        parts.Write("outlierValues", outliers.Values, TileCount, outliers.PerTile);
+    }
+
+    /// <summary>Adds what a reader must know beside the tensors to the metadata of the matrix. Keys that came later are there only where they
+    /// say something.</summary>
+    internal virtual void Describe(JsonObject entry)
+    {
+        if (Outliers is { } outliers) entry["outliers"] = outliers.PerTile;
+    }
+
+    /// <summary>Decodes the codes of one tile without outliers; arguments are checked.</summary>
+    internal abstract void Decode(int tileIndex, Span<float> coefficients);
+
+    /// <summary>
+    /// Levels <c>[B * B]</c> of one tile row-major, those of outliers zero (128), and scales <c>[B][B / 64]</c>, one a row with tiles up to
+    /// 64.
+    /// </summary>
+    internal void DecodeLevels(int tileIndex, byte* levels, float* scales)
+    {
+        Levels(tileIndex, levels);
+        FinishLevels(tileIndex, levels, scales);
+    }
+
+    /// <summary>The definition, code by code: what the vector paths are checked against.</summary>
+    internal void DecodeLevelsScalar(int tileIndex, byte* levels, float* scales)
+    {
+        LevelsScalar(tileIndex, levels);
+        FinishLevels(tileIndex, levels, scales);
+    }
+
+    /// <summary>Levels without regard to outliers.</summary>
+    private protected abstract void Levels(int tileIndex, byte* levels);
+
+    /// <summary>The same, code by code.</summary>
+    private protected abstract void LevelsScalar(int tileIndex, byte* levels);
+
+    /// <summary>Scales of the rows' segments.</summary>
+    private protected abstract void LevelScales(int tileIndex, float* scales);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void FinishLevels(int tileIndex, byte* levels, float* scales)
+    {
+        LevelScales(tileIndex, scales);
+        if (Outliers is { } outliers)
+        {
+            for (int e = tileIndex * outliers.PerTile; e < (tileIndex + 1) * outliers.PerTile; e++) levels[outliers.Places[e]] = LevelOffset;
+        }
+
+        GC.KeepAlive(this); // and with it the mapping that codes may lie in
+    }
 }

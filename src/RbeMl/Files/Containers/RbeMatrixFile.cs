@@ -13,7 +13,7 @@ namespace RbeMl.Files;
 /// A matrix in a container: its shape and format in the metadata, its parts as tensors <c>name.alphas</c> f32 [tiles, 8],
 /// <c>name.coefficients</c> f32 [tiles, K], <c>name.places</c> u16 [tiles, runs], <c>name.scales</c> f16 [tiles, B²/64],
 /// <c>name.codes</c> u8 [tiles, B² bits / 8], <c>name.outlierPlaces</c> u16 and <c>name.outlierValues</c> f16 [tiles, outliers], each where the format has
-/// it. A trellis has scales [tiles, 1] and codes [tiles * B² bits / 8 + padding].
+/// it. What a format of frozen codes stores is its own: <see cref="FrozenTiles.WriteParts"/> and <see cref="FrozenFormat.ReadTiles"/>.
 /// </summary>
 internal static class RbeMatrixFile
 {
@@ -44,14 +44,13 @@ internal static class RbeMatrixFile
             ["columns"] = matrix.Columns,
             ["tile"] = matrix.Tile,
             ["transform"] = matrix.Transform.ToString(),
-            ["format"] = Describe(matrix.Format),
+            ["format"] = matrix.Format.Describe(),
             ["alphas"] = matrix.HasAlphas,
             ["runs"] = matrix.Support?.RunsPerTile ?? 0,
             ["runLength"] = matrix.Support?.RunLength ?? 1,
             ["bits"] = matrix.Base?.Bits ?? 0,
         };
-        if (matrix.Base?.Outliers is { } outliers) entry["outliers"] = outliers.PerTile;
-        if (matrix.Base is TrellisTiles trellis) entry["scan"] = trellis.Scan.ToString();
+        matrix.Base?.Describe(entry);
         return entry;
     }
 
@@ -66,20 +65,10 @@ internal static class RbeMatrixFile
             yield return RbeTensor.From($"{name}.coefficients", matrix.Coefficients, tiles, support.CoefficientsPerTile);
         }
 
-        if (matrix.Base is QuantizedTiles quantized)
-        {
-            yield return RbeTensor.From($"{name}.scales", ArrayOf(quantized.Scales), tiles, quantized.Scales.Length / tiles);
-            yield return RbeTensor.From($"{name}.codes", quantized.Codes, tiles, quantized.Codes.Length / tiles);
-        }
-        else if (matrix.Base is TrellisTiles trellis)
-        {
-            yield return RbeTensor.From($"{name}.scales", ArrayOf(trellis.Scales), tiles, 1);
-            yield return RbeTensor.From($"{name}.codes", trellis.Codes, trellis.Codes.Length);
-        }
-
-        if (matrix.Base?.Outliers is not { } outliers) yield break;
-        yield return RbeTensor.From($"{name}.outlierPlaces", ArrayOf(outliers.Places), tiles, outliers.PerTile);
-        yield return RbeTensor.From($"{name}.outlierValues", ArrayOf(outliers.Values), tiles, outliers.PerTile);
+        if (matrix.Base is not { } frozen) yield break;
+        PartWriter parts = new(name);
+        frozen.WriteParts(parts);
+        foreach (RbeTensor tensor in parts.Tensors) yield return tensor;
     }
 
     // Only read, so no copy is needed.
@@ -111,7 +100,7 @@ internal static class RbeMatrixFile
 
         TileTransform transform = fields.Name<TileTransform>("transform");
         if (RbeReportFile.Exists(fields)) read.Add(RbeReportFile.TensorName(name));
-        RbeFormat format = ReadFormat(fields.Object("format"));
+        RbeFormat format = RbeFormat.Read(fields.Object("format"));
         float[] alphas = fields.Flag("alphas") ? Take<float>("alphas", BasisFunctions.Count) : [];
         CheckFinite($"{name}.alphas", alphas);
         try
@@ -119,7 +108,7 @@ internal static class RbeMatrixFile
             CoefficientSupport? support = runs == 0 ? null : new CoefficientSupport(tile, (int)tiles, runLength, Take<ushort>("places", runs));
             float[] coefficients = support is null ? [] : Take<float>("coefficients", support.CoefficientsPerTile);
             CheckFinite($"{name}.coefficients", coefficients);
-            FrozenTiles? frozen = bits == 0 ? null : format is TrellisFormat { Bits: not 8 } ? ReadTrellis() : ReadQuantized();
+            FrozenTiles? frozen = bits == 0 ? null : ReadFrozen();
             if (alphas.Length == 0 && support is null && frozen is null)
             {
                 throw new RbeFileException(file.Path, $"matrix \"{name}\" has neither alphas nor coefficients nor codes. Write it again.");
@@ -132,47 +121,15 @@ internal static class RbeMatrixFile
             throw new RbeFileException(file.Path, $"matrix \"{name}\" is wrong: {error.Message} Write it again.", error);
         }
 
-        QuantizedTiles ReadQuantized()
-        {
-            Half[] scales = Take<Half>("scales", tile * tile / QuantizedFormat.GroupSize);
-            CheckScales(file.Path, name, scales);
-            return new QuantizedTiles(tile, (int)tiles, bits, scales, TakeCodes(tiles, tile * tile * bits / 8), ReadOutliers());
-        }
-
-        TrellisTiles ReadTrellis()
-        {
-            TrellisScan scan = fields.Name<TrellisScan>("scan");
-            Half[] scales = Take<Half>("scales", 1);
-            CheckScales(file.Path, name, scales);
-            return new TrellisTiles(tile, (int)tiles, bits, scan, scales, TakeCodes(TrellisTiles.CodeBytes(tile, (int)tiles, bits)), ReadOutliers());
-        }
-
-        TileOutliers? ReadOutliers()
-        {
-            int perTile = fields.OptionalWhole("outliers", 0, TrellisFormat.MostOutliers) ?? 0; // older files have none
-            if (perTile == 0) return null;
-            ushort[] places = Take<ushort>("outlierPlaces", perTile);
-            Half[] values = Take<Half>("outlierValues", perTile);
-            int bad = Array.FindIndex(values, value => !Half.IsFinite(value));
-            if (bad >= 0) throw NotFinite($"{name}.outlierValues", (float)values[bad], bad);
-            return new TileOutliers(tile, (int)tiles, perTile, places, values);
-        }
+        FrozenTiles ReadFrozen() => format is FrozenFormat codes
+            ? (codes with { Bits = bits }).Coded.ReadTiles(new PartReader(file, fields, name, tile, (int)tiles, read, options))
+            : throw new RbeFileException(file.Path, $"matrix \"{name}\" has codes of {bits} bits, and its format, {format.Name}, has none. Write it again.");
 
         T[] Take<T>(string part, long perTile)
             where T : unmanaged
         {
             read.Add($"{name}.{part}");
             return file.Read<T>($"{name}.{part}", tiles, perTile);
-        }
-
-        ReadOnlyMemory<byte> TakeCodes(params long[] shape)
-        {
-            string codes = $"{name}.codes";
-            read.Add(codes);
-            if (!options.Map) return file.Read<byte>(codes, shape);
-            ReadOnlyMemory<byte> mapped = file.Map(codes, shape);
-            if (options.Verify) file.Verify(codes);
-            return mapped;
         }
     }
 
@@ -241,62 +198,62 @@ internal static class RbeMatrixFile
         if (bad >= 0) throw NotFinite(tensor, values[bad], bad);
     }
 
-    // Finite numbers that are not negative are the patterns 0 .. 0x7BFF.
-    private static void CheckScales(string path, string name, Half[] scales)
+    // The tensors of frozen tiles under the names that the file gives them.
+    private sealed class PartWriter(string matrix) : IPartWriter
     {
-        int bad = MemoryMarshal.Cast<Half, ushort>(scales).IndexOfAnyExceptInRange((ushort)0, (ushort)0x7BFF);
-        if (bad < 0) return;
-        throw Half.IsFinite(scales[bad]) ? new RbeFileException(path, $"matrix \"{name}\" is wrong: scale {bad} is negative. Write it again.")
-            : NotFinite($"{name}.scales", (float)scales[bad], bad);
+        public List<RbeTensor> Tensors { get; } = [];
+
+        public void Write<T>(string part, ImmutableArray<T> values, params long[] shape)
+            where T : unmanaged => Tensors.Add(RbeTensor.From($"{matrix}.{part}", ArrayOf(values), shape));
+
+        public void Write(string part, ReadOnlyMemory<byte> bytes, params long[] shape) => Tensors.Add(RbeTensor.From($"{matrix}.{part}", bytes, shape));
     }
 
-    private static JsonObject Describe(RbeFormat format) => format switch
+    private sealed class PartReader(RbeContainer file, JsonFields fields, string matrix, int tile, int tileCount, ISet<string> read, RbeLoadOptions options)
+        : IPartReader
     {
-        SparseFormat sparse => new JsonObject
-        {
-            ["kind"] = "sparse",
-            ["coefficients"] = sparse.Coefficients,
-            ["support"] = sparse.Support.Kind.ToString(),
-            ["runLength"] = sparse.Support.RunLength,
-            ["seed"] = sparse.Support.Seed,
-        },
-        QuantizedFormat quantized => DescribeFrozen("quantized", quantized.Bits, quantized.Outliers, 0, quantized.Delta),
-        TrellisFormat trellis => DescribeFrozen("trellis", trellis.Bits, trellis.Outliers, RbeFormat.Trellis(trellis.Bits).Outliers, trellis.Delta),
-        SeedFormat seed => new JsonObject { ["kind"] = "seed", ["coefficients"] = seed.Coefficients },
-        _ => throw new InvalidSettingException("format", format.GetType().Name, "sparse, quantized, trellis and seed can be stored."),
-    };
+        public int Tile => tile;
 
-    private static JsonObject DescribeFrozen(string kind, int bits, int outliers, int standardOutliers, SparseFormat? delta)
-    {
-        JsonObject entry = new() { ["kind"] = kind, ["bits"] = bits, ["delta"] = delta is null ? null : Describe(delta) };
-        if (outliers != standardOutliers) entry["outliers"] = outliers;
-        return entry;
-    }
+        public int TileCount => tileCount;
 
-    private static RbeFormat ReadFormat(JsonFields fields)
-    {
-        switch (fields.Text("kind"))
+        public JsonFields Fields => fields;
+
+        public T[] Read<T>(string part, params long[] shape)
+            where T : unmanaged
         {
-            case "sparse":
-                return ReadSparse(fields);
-            case "quantized":
-                return RbeFormat.Quantized(fields.Whole("bits", 3, 8)) with { Outliers = Outliers(0), Delta = Delta() };
-            case "trellis":
-                int trellisBits = fields.Whole("bits", TrellisCodebook.LeastBits, 8);
-                if (trellisBits == 7) throw new RbeFileException(fields.Path, $"{fields.Where}.bits is 7; trellis has 2 to 6, or 8. Write it again.");
-                return RbeFormat.Trellis(trellisBits) with { Outliers = Outliers(RbeFormat.Trellis(4).Outliers), Delta = Delta() };
-            case "seed":
-                return RbeFormat.Seed(fields.Whole("coefficients", 1, 1 << 14));
-            case var kind:
-                throw fields.Unknown("kind", kind, "sparse, quantized, trellis, seed");
+            read.Add($"{matrix}.{part}");
+            return file.Read<T>($"{matrix}.{part}", shape);
         }
 
-        int Outliers(int standard) => fields.OptionalWhole("outliers", 0, TrellisFormat.MostOutliers) ?? standard;
+        public ReadOnlyMemory<byte> ReadBytes(string part, params long[] shape)
+        {
+            string codes = $"{matrix}.{part}";
+            read.Add(codes);
+            if (!options.Map) return file.Read<byte>(codes, shape);
+            ReadOnlyMemory<byte> mapped = file.Map(codes, shape);
+            if (options.Verify) file.Verify(codes);
+            return mapped;
+        }
 
-        SparseFormat? Delta() => fields.OptionalObject("delta") is { } delta ? ReadSparse(delta) : null;
+        // Finite numbers that are not negative are the patterns 0 .. 0x7BFF.
+        public Half[] Scales(int perTile)
+        {
+            Half[] scales = Read<Half>("scales", tileCount, perTile);
+            int bad = MemoryMarshal.Cast<Half, ushort>(scales).IndexOfAnyExceptInRange((ushort)0, (ushort)0x7BFF);
+            if (bad < 0) return scales;
+            throw Half.IsFinite(scales[bad]) ? new RbeFileException(file.Path, $"matrix \"{matrix}\" is wrong: scale {bad} is negative. Write it again.")
+                : NotFinite($"{matrix}.scales", (float)scales[bad], bad);
+        }
+
+        public TileOutliers? Outliers()
+        {
+            int perTile = fields.OptionalWhole("outliers", 0, FrozenFormat.MostOutliers) ?? 0; // older files have none
+            if (perTile == 0) return null;
+            ushort[] places = Read<ushort>("outlierPlaces", tileCount, perTile);
+            Half[] values = Read<Half>("outlierValues", tileCount, perTile);
+            int bad = Array.FindIndex(values, value => !Half.IsFinite(value));
+            if (bad >= 0) throw NotFinite($"{matrix}.outlierValues", (float)values[bad], bad);
+            return new TileOutliers(tile, tileCount, perTile, places, values);
+        }
     }
-
-    private static SparseFormat ReadSparse(JsonFields fields) => RbeFormat.Sparse(
-        fields.Whole("coefficients", 1, 1 << 14),
-        new SupportRule(fields.Name<SupportKind>("support"), fields.Whole("runLength", 1, 16), fields.Whole("seed", int.MinValue, int.MaxValue)));
 }

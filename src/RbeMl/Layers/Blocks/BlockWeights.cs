@@ -247,16 +247,16 @@ public sealed record BlockWeights
         }
     }
 
-    /// <summary>The weights with rounded sparse coefficients and, if asked to, trellis codes.</summary>
+    /// <summary>The weights with rounded sparse coefficients and, if asked to, slow codes in 8 bits.</summary>
     internal BlockWeights Rounded(WeightPrecision precision)
     {
         return From(m => Round(BlockLayout.NameOf(m), MatrixAt(m)), Vectors);
 
         RbeMatrix Round(string name, RbeMatrix m)
         {
-            bool trellis = precision == WeightPrecision.Int8 && m is { Base: TrellisTiles, Format: TrellisFormat };
-            FrozenTiles? tiles = trellis ? ((TrellisTiles)m.Base!).ToEightBits() : m.Base;
-            RbeFormat format = trellis ? (TrellisFormat)m.Format with { Bits = 8 } : m.Format;
+            FrozenFormat? fast = precision == WeightPrecision.Int8 && m.Base is not null ? (m.Format as FrozenFormat)?.Fast : null;
+            FrozenTiles? tiles = fast is null ? m.Base : m.Base!.ToEightBits();
+            RbeFormat format = fast ?? m.Format;
             float[] coefficients = WeightRounding.Round(name, m.Coefficients, precision);
             return new(m.Rows, m.Columns, m.Tile, m.Transform, m.Alphas, m.Support, coefficients, tiles, format);
         }
@@ -315,7 +315,7 @@ public sealed record BlockWeights
         {
             throw new InvalidSettingException(
                 "format", options.Format.GetType().Name,
-                "a model from scratch needs a trainable format: use Sparse; Quantized and Trellis are for weights that exist.");
+                "a model from scratch needs a trainable format: use Sparse; formats of frozen codes are for weights that exist.");
         }
 
         double kept = Math.Min(1, sparse.Coefficients / (double)(options.Tile * options.Tile));

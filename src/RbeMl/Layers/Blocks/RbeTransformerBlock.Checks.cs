@@ -22,7 +22,7 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         if (blocks.Any(b => Enum.GetValues<BlockMatrix>().Any(m => b.MatrixAt(m).Base is not null))) return;
         throw new InvalidSettingException(
             nameof(activations), activations,
-            "no weights are frozen codes (Quantized or Trellis), so it would change nothing; use Float32.");
+            "no weights are frozen codes, so it would change nothing; use Float32.");
     }
 
     private static Hold Claim(BlockContext<T>? context) => context is null ? default : context.Lease.Claim();

@@ -11,7 +11,7 @@ namespace RbeMl.Codec;
 /// </summary>
 internal static class GroupQuantizer
 {
-    private const int Size = QuantizedFormat.GroupSize;
+    private const int Size = QuantizedTiles.GroupSize;
     private const int Trials = 16;
     private const int Refinements = 3;
     private const float Vanishing = 1e-8f; // no fp16 scale is small enough to keep anything of such a group

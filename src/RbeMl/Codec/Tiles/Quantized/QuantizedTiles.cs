@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
 
 namespace RbeMl.Codec;
 
@@ -6,8 +7,11 @@ namespace RbeMl.Codec;
 /// The frozen base of a matrix: all B² coefficients of every tile at <see cref="FrozenTiles.Bits"/> bits, in groups of 64 consecutive
 /// coefficients (row-major in the tile) that share an fp16 scale. value = scale * Levels[code].
 /// </summary>
-internal sealed partial class QuantizedTiles : FrozenTiles
+internal sealed unsafe class QuantizedTiles : FrozenTiles
 {
+    /// <summary>Consecutive coefficients (along a coefficient row) that share a scale.</summary>
+    public const int GroupSize = 64;
+
     /// <summary>Creates a base from its parts.</summary>
     /// <param name="tile">B.</param>
     /// <param name="tileCount">Tiles, row-major.</param>
@@ -22,7 +26,7 @@ internal sealed partial class QuantizedTiles : FrozenTiles
         : base(tile, tileCount, bits, codes, outliers)
     {
         if (bits is < 3 or > 8) throw new InvalidSettingException("bits", bits, "use 3 .. 8.");
-        long groups = (long)tileCount * (tile * tile / QuantizedFormat.GroupSize), bytes = (long)tileCount * (tile * tile * bits / 8);
+        long groups = (long)tileCount * (tile * tile / GroupSize), bytes = (long)tileCount * (tile * tile * bits / 8);
         if (scales.Length != groups) throw new ShapeMismatchException("scales", $"{groups}", $"{scales.Length}", "Give one for each group of 64 coefficients.");
         if (codes.Length != bytes)
         {
@@ -37,4 +41,43 @@ internal sealed partial class QuantizedTiles : FrozenTiles
 
     /// <inheritdoc/>
     public override long StoredBits => (8L * Codes.Length) + (16L * Scales.Length) + (Outliers?.StoredBits ?? 0);
+
+    /// <summary>
+    /// The level of every code, <c>[2^bits]</c>, ascending, for groups of unit variance: Lloyd-Max levels of a unit Gaussian for 3 .. 5 bits,
+    /// (code - 2^(bits - 1)) / 2^(bits - 3) for 6 .. 8 bits. value = scale * level[code]. Do not write to it.
+    /// </summary>
+    /// <exception cref="InvalidSettingException">Bits are not 3 .. 8.</exception>
+    public static float[] LevelsFor(int bits) =>
+        bits is < 3 or > 8 ? throw new InvalidSettingException("bits", bits, "use 3 .. 8.") : QuantizerLevels.For(bits);
+
+    /// <inheritdoc/>
+    internal override void WriteParts(IPartWriter parts)
+    {
+        parts.Write("scales", Scales, TileCount, Scales.Length / TileCount);
+        parts.Write("codes", Codes, TileCount, Codes.Length / TileCount);
+        base.WriteParts(parts);
+    }
+
+    /// <inheritdoc/>
+    internal override void Decode(int tileIndex, Span<float> coefficients) => QuantizedDecoder.Decode(this, tileIndex, coefficients);
+
+    /// <inheritdoc/>
+    private protected override void Levels(int tileIndex, byte* levels) => QuantizedLevels.Levels(this, tileIndex, levels);
+
+    /// <inheritdoc/>
+    private protected override void LevelsScalar(int tileIndex, byte* levels) => QuantizedLevels.LevelsScalar(this, tileIndex, levels);
+
+    /// <inheritdoc/>
+    private protected override void LevelScales(int tileIndex, float* scales) => QuantizedLevels.Scales(this, tileIndex, scales);
+
+    /// <inheritdoc/>
+    private protected override bool Product(int firstTile, int count, float* x, float* y, float* scratch) =>
+        QuantizedProducts.Product(this, firstTile, count, x, y, scratch);
+
+    /// <summary>
+    /// A non-negative finite fp16 as fp32: exponent and mantissa moved into place, the bias made up by 2^112. Exact, subnormals included, and
+    /// free of the branches of the general conversion.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static float ToSingle(Half scale) => BitConverter.UInt32BitsToSingle((uint)BitConverter.HalfToUInt16Bits(scale) << 13) * 5.192296858534828e33f;
 }

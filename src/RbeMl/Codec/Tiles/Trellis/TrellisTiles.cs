@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Nodes;
 
 namespace RbeMl.Codec;
 
@@ -18,7 +19,7 @@ public enum TrellisScan
 /// on a window of 12 bits only; value = scale * Table[state]. Trellis-coded quantisation (Marcellin and Fischer 1990) in its bitshift form
 /// (Mao et al. 1992; Tseng et al. 2024).
 /// </summary>
-internal sealed partial class TrellisTiles : FrozenTiles
+internal sealed unsafe class TrellisTiles : FrozenTiles
 {
     /// <summary>Bytes after the last tile, so that vectors may read past it. Their values do not matter.</summary>
     public const int PadBytes = 8;
@@ -77,4 +78,56 @@ internal sealed partial class TrellisTiles : FrozenTiles
     public static ReadOnlySpan<float> TableFor(int bits) =>
         bits is < TrellisCodebook.LeastBits or > TrellisCodebook.MostBits ? throw new InvalidSettingException("bits", bits, "use 2 .. 6.")
             : TrellisCodebook.For(bits);
+
+    /// <summary>Row * B + column of sample <paramref name="t"/>.</summary>
+    internal static int PlaceOf(int t, int tile, TrellisScan scan) => scan == TrellisScan.RowMajor ? t : t % tile * tile + t / tile;
+
+    /// <summary>Writes the payload of a tile.</summary>
+    /// <param name="symbols"><c>[B²]</c> in the order of the samples.</param>
+    /// <param name="bits">Bits of a symbol.</param>
+    /// <param name="payload"><c>[B² * bits / 8]</c>.</param>
+    internal static void Pack(ReadOnlySpan<byte> symbols, int bits, Span<byte> payload)
+    {
+        uint pending = 0;
+        int held = 0, n = 0;
+        foreach (byte symbol in symbols)
+        {
+            pending = pending << bits | symbol;
+            held += bits;
+            if (held < 8) continue;
+            held -= 8;
+            payload[n++] = (byte)(pending >> held);
+        }
+    }
+
+    /// <inheritdoc/>
+    internal override void WriteParts(IPartWriter parts)
+    {
+        parts.Write("scales", Scales, TileCount, 1);
+        parts.Write("codes", Codes, Codes.Length);
+        base.WriteParts(parts);
+    }
+
+    /// <inheritdoc/>
+    internal override void Describe(JsonObject entry)
+    {
+        base.Describe(entry);
+        entry["scan"] = Scan.ToString();
+    }
+
+    /// <inheritdoc/>
+    internal override void Decode(int tileIndex, Span<float> coefficients) => TrellisDecoder.Decode(this, tileIndex, coefficients);
+
+    /// <inheritdoc/>
+    private protected override void Levels(int tileIndex, byte* levels) => TrellisLevels.Levels(this, tileIndex, levels);
+
+    /// <inheritdoc/>
+    private protected override void LevelsScalar(int tileIndex, byte* levels) => TrellisLevels.LevelsScalar(this, tileIndex, levels);
+
+    /// <inheritdoc/>
+    private protected override void LevelScales(int tileIndex, float* scales) => TrellisLevels.Scales(this, tileIndex, scales);
+
+    /// <inheritdoc/>
+    private protected override bool Product(int firstTile, int count, float* x, float* y, float* scratch) =>
+        TrellisProducts.Product(this, firstTile, count, x, y, scratch);
 }

@@ -4,21 +4,21 @@ using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Codec;
 
-/// <content>Decoding to integers on AVX2: states are found as when decoding to floats.</content>
-internal sealed unsafe partial class TrellisTiles
+internal static unsafe partial class TrellisLevels
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void LevelsOfRows(int tileIndex, byte* levels)
+    private static void LevelsOfRows(this TrellisTiles tiles, int tileIndex, byte* levels)
     {
-        int bits = Bits, area = Tile * Tile, step = 2 * bits;
-        byte[] shuffles = s_shuffles[bits - TrellisCodebook.LeastBits];
-        int[] shifts = s_shifts[bits - TrellisCodebook.LeastBits];
+        int bits = tiles.Bits, area = tiles.Tile * tiles.Tile, step = 2 * bits;
+        byte[] shuffles = TrellisWindows.Shuffles[bits - TrellisCodebook.LeastBits];
+        int[] shifts = TrellisWindows.Shifts[bits - TrellisCodebook.LeastBits];
         Vector256<byte> shuffle0 = Vector256.Create(shuffles), shuffle1 = Vector256.Create(shuffles, 32);
-        Vector256<uint> shifts0 = Vector256.Create(shifts).AsUInt32(), shifts1 = Vector256.Create(shifts, 8).AsUInt32(), mask = Vector256.Create((uint)Mask);
+        Vector256<uint> shifts0 = Vector256.Create(shifts).AsUInt32(), shifts1 = Vector256.Create(shifts, 8).AsUInt32(),
+            mask = Vector256.Create((uint)TrellisWindows.Mask);
         byte* head = stackalloc byte[16];
-        fixed (byte* table = s_levelBytes[bits - TrellisCodebook.LeastBits], codes = Codes.Span)
+        fixed (byte* table = s_levelBytes[bits - TrellisCodebook.LeastBits], codes = tiles.Codes.Span)
         {
-            byte* payload = codes + ((long)tileIndex * area * bits / 8), source = CopyHead(payload, head);
+            byte* payload = codes + ((long)tileIndex * area * bits / 8), source = TrellisWindows.CopyHead(payload, head);
             for (byte* end = levels + area; levels < end; levels += 16)
             {
                 Vector256<byte> twice = Avx2.BroadcastVector128ToVector256(source);
@@ -27,20 +27,21 @@ internal sealed unsafe partial class TrellisTiles
                 Vector256<ushort> both = Vector256.Narrow(Avx2.GatherVector256((uint*)table, low, 1), Avx2.GatherVector256((uint*)table, high, 1));
                 Vector128.Narrow(both.GetLower(), both.GetUpper()).Store(levels);
                 payload += step;
-                source = payload - Before;
+                source = payload - TrellisWindows.Before;
             }
         }
     }
 
     // Eight columns at a time, down the rows, and the head of column 0 as when decoding to floats.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void LevelsOfColumns(int tileIndex, byte* levels)
+    private static void LevelsOfColumns(this TrellisTiles tiles, int tileIndex, byte* levels)
     {
-        int bits = Bits, tile = Tile, stride = tile * bits / 8, headRows = (TrellisCodebook.StateBits - 1) / bits;
-        Vector256<int> lanes = Vector256<int>.Indices * stride, headLanes = Vector256.Max(lanes, Vector256.Create(stride)), mask = Vector256.Create(Mask);
+        int bits = tiles.Bits, tile = tiles.Tile, stride = tile * bits / 8, headRows = (TrellisCodebook.StateBits - 1) / bits;
+        Vector256<int> lanes = Vector256<int>.Indices * stride, headLanes = Vector256.Max(lanes, Vector256.Create(stride)),
+            mask = Vector256.Create(TrellisWindows.Mask);
         Vector256<byte> swap =
             Vector256.Create((byte)3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
-        fixed (byte* table = s_levelBytes[bits - TrellisCodebook.LeastBits], codes = Codes.Span)
+        fixed (byte* table = s_levelBytes[bits - TrellisCodebook.LeastBits], codes = tiles.Codes.Span)
         {
             byte* payload = codes + ((long)tileIndex * tile * tile * bits / 8);
             for (int column = 0; column < tile; column += 8)

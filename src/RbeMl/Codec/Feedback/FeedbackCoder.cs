@@ -10,17 +10,14 @@ internal abstract class FeedbackCoder
     private const float LargestHalf = 65504;
     private readonly float[] _tile; // [B²] row-major
 
-    private protected FeedbackCoder(FormatPlan plan, FeedbackFactor factor, int tile)
+    private protected FeedbackCoder(int outliers, FeedbackFactor factor, int tile)
     {
-        Plan = plan;
         Tile = tile;
         Rows = new FeedbackRows(factor, tile);
-        Places = new ushort[plan.Outliers];
-        Values = new Half[plan.Outliers];
+        Places = new ushort[outliers];
+        Values = new Half[outliers];
         _tile = new float[tile * tile];
     }
-
-    private protected FormatPlan Plan { get; }
 
     private protected int Tile { get; }
 
@@ -32,13 +29,6 @@ internal abstract class FeedbackCoder
     /// <summary>Their values.</summary>
     private protected Half[] Values { get; }
 
-    /// <summary>Columns that are rounded together.</summary>
-    public static int GroupOf(FormatPlan plan) => plan.Trellis ? FeedbackTrellis.SegmentColumns : 1;
-
-    /// <summary>The coder of a plan.</summary>
-    public static FeedbackCoder Create(FormatPlan plan, FeedbackFactor factor, int tile) => plan.Trellis
-        ? new FeedbackTrellis(plan, factor, tile) : new FeedbackQuantizer(plan, factor, tile);
-
     /// <summary>
     /// The coefficients of the tile at tile column <paramref name="j"/>, <c>[B columns][B rows]</c>: filled by the caller before the first
     /// tile of a row is encoded.
@@ -47,15 +37,17 @@ internal abstract class FeedbackCoder
 
     /// <summary>Rounds the tile at tile column <paramref name="j"/>; those left of it have been rounded.</summary>
     /// <param name="j">Tile column.</param>
-    /// <param name="t">Index of the tile.</param>
-    /// <param name="tiles">Receives the tile.</param>
-    public void Encode(int j, int t, CalibratedTiles tiles)
+    /// <param name="scales">Scales of the tile, written.</param>
+    /// <param name="packed">Its packed codes, written.</param>
+    /// <param name="places">Its outliers' places, written.</param>
+    /// <param name="values">Their values, written.</param>
+    public void Encode(int j, Span<Half> scales, Span<byte> packed, Span<ushort> places, Span<Half> values)
     {
         Rows.Begin(j * Tile);
         if (Places.Length > 0) ChooseOutliers();
-        EncodeTile(tiles.ScalesOf(t), tiles.CodesOf(t));
-        Places.CopyTo(tiles.PlacesOf(t));
-        Values.CopyTo(tiles.ValuesOf(t));
+        EncodeTile(scales, packed);
+        Places.CopyTo(places);
+        Values.CopyTo(values);
     }
 
     /// <summary>Rounds the tile that was begun.</summary>

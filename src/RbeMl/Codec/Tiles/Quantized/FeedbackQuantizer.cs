@@ -6,16 +6,18 @@ namespace RbeMl.Codec;
 /// </summary>
 internal sealed class FeedbackQuantizer : FeedbackCoder
 {
-    private const int Group = QuantizedFormat.GroupSize;
+    private const int Group = QuantizedTiles.GroupSize;
+    private readonly int _bits;
     private readonly int _block; // columns that share a scale
     private readonly float[] _scaleOfRow; // [B], in the block
     private readonly byte[] _codes; // [B²]
     private readonly float[] _values = new float[Group];
     private readonly byte[] _trial = new byte[Group];
 
-    public FeedbackQuantizer(FormatPlan plan, FeedbackFactor factor, int tile)
-        : base(plan, factor, tile)
+    public FeedbackQuantizer(int bits, int outliers, FeedbackFactor factor, int tile)
+        : base(outliers, factor, tile)
     {
+        _bits = bits;
         _block = Math.Min(Group, tile);
         _scaleOfRow = new float[tile];
         _codes = new byte[tile * tile];
@@ -23,7 +25,7 @@ internal sealed class FeedbackQuantizer : FeedbackCoder
 
     private protected override void EncodeTile(Span<Half> scales, Span<byte> packed)
     {
-        float[] levels = QuantizerLevels.For(Plan.Bits);
+        float[] levels = QuantizerLevels.For(_bits);
         for (int left = 0; left < Tile; left += _block)
         {
             for (int c = left; c < left + _block; c++) Rows.AddFeedback(c, 0, left);
@@ -35,7 +37,7 @@ internal sealed class FeedbackQuantizer : FeedbackCoder
                 for (int r = 0; r < Tile; r++)
                 {
                     float scale = _scaleOfRow[r];
-                    byte code = GroupQuantizer.CodeOf(Rows.Target(r, c), scale > 0 ? 1 / scale : 0, Plan.Bits);
+                    byte code = GroupQuantizer.CodeOf(Rows.Target(r, c), scale > 0 ? 1 / scale : 0, _bits);
                     _codes[r * Tile + c] = code;
                     Rows.Store(r, c, scale * levels[code]);
                 }
@@ -44,7 +46,7 @@ internal sealed class FeedbackQuantizer : FeedbackCoder
             }
         }
 
-        BitPacking.Pack(_codes, Plan.Bits, packed);
+        BitPacking.Pack(_codes, _bits, packed);
     }
 
     // A group is 64 consecutive coefficients along a row; of a tile of 32 that is two rows.
@@ -59,7 +61,7 @@ internal sealed class FeedbackQuantizer : FeedbackCoder
                 _values[e] = IsOutlier(row, column) ? 0 : Rows.Target(row, column);
             }
 
-            Half scale = GroupQuantizer.Quantize(_values, Plan.Bits, _trial);
+            Half scale = GroupQuantizer.Quantize(_values, _bits, _trial);
             scales[(r * Tile + left) / Group] = scale;
             _scaleOfRow.AsSpan(r, rowsOfGroup).Fill((float)scale);
         }

@@ -4,12 +4,12 @@ using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Codec;
 
-/// <content>
+/// <summary>
 /// Products with a vector where bytes can be permuted across 512 bits. A group of 64 codes becomes sixteen words, word w with codes 4 w ..
 /// 4 w + 3, so that one permutation serves four vectors of levels; x lies in four vectors of every fourth element. The loop over the rows
 /// of a tile is a method of its own: then all that it needs stays in registers.
-/// </content>
-internal sealed unsafe partial class QuantizedTiles
+/// </summary>
+internal static unsafe class QuantizedWordProducts
 {
     private const int CodesPerWord = 4;
     private const int PrefetchAhead = 4096;
@@ -25,26 +25,26 @@ internal sealed unsafe partial class QuantizedTiles
     /// and a copy of the last tile if reading it in vectors would pass the end of the codes. Needs AVX-512 VBMI.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal void ProductWords(int firstTile, int count, float* x, float* sums)
+    public static void ProductWords(this QuantizedTiles tiles, int firstTile, int count, float* x, float* sums)
     {
-        int tile = Tile, groups = tile * tile / QuantizedFormat.GroupSize, tileBytes = groups * 8 * Bits;
-        float step = QuantizerLevels.IsUniform(Bits) ? QuantizerLevels.Step(Bits) : 1;
+        int tile = tiles.Tile, groups = tile * tile / QuantizedTiles.GroupSize, tileBytes = groups * 8 * tiles.Bits;
+        float step = QuantizerLevels.IsUniform(tiles.Bits) ? QuantizerLevels.Step(tiles.Bits) : 1;
         float* scales = sums + (tile * 16);
         byte* tail = (byte*)(scales + groups);
-        fixed (byte* codes = Codes.Span)
-        fixed (Half* halves = Scales.AsSpan())
+        fixed (byte* codes = tiles.Codes.Span)
+        fixed (Half* halves = tiles.Scales.AsSpan())
         {
             for (int t = firstTile; t < firstTile + count; t++, x += tile)
             {
                 byte* source = codes + ((long)t * tileBytes);
-                if (t == TileCount - 1)
+                if (t == tiles.TileCount - 1)
                 {
                     new Span<byte>(source, tileBytes).CopyTo(new Span<byte>(tail, tileBytes));
                     source = tail;
                 }
 
                 ToSingles((ushort*)(halves + ((long)t * groups)), groups, step, scales);
-                switch (Bits)
+                switch (tiles.Bits)
                 {
                     case 3: Rows<Bits3>(source, tile, x, scales, sums); break;
                     case 4 when tile == 64: NibbleRows(source, x, scales, sums); break;
@@ -64,7 +64,7 @@ internal sealed unsafe partial class QuantizedTiles
     {
         if (tile != 128)
         {
-            Rows<TWidth>(source, 1, tile * tile / QuantizedFormat.GroupSize, x, tile == 32 ? 0 : 32, scales, sums);
+            Rows<TWidth>(source, 1, tile * tile / QuantizedTiles.GroupSize, x, tile == 32 ? 0 : 32, scales, sums);
             return;
         }
 
@@ -81,7 +81,7 @@ internal sealed unsafe partial class QuantizedTiles
         Vector512<uint> shift0 = (Vector512<uint>.Indices & Vector512<uint>.One) * (4u * (uint)TWidth.Bits % 8); // of odd widths odd words start within a byte
         Vector512<uint> shift1 = shift0 + Vector512.Create((uint)TWidth.Bits), shift2 = shift1 + Vector512.Create((uint)TWidth.Bits),
             shift3 = shift2 + Vector512.Create((uint)TWidth.Bits);
-        float[] table = s_tables[QuantizerLevels.IsUniform(TWidth.Bits) ? 0 : TWidth.Bits - 3];
+        float[] table = CodeVectors.Tables[QuantizerLevels.IsUniform(TWidth.Bits) ? 0 : TWidth.Bits - 3];
         Vector512<float> low = Vector512.Create(table), high = Vector512.Create(table, 16);
         Vector512<float> x0 = Fourths(x, upper, 0), x1 = Fourths(x, upper, 1), x2 = Fourths(x, upper, 2), x3 = Fourths(x, upper, 3);
         nint bytesOn = stride * 8 * TWidth.Bits;
@@ -102,7 +102,8 @@ internal sealed unsafe partial class QuantizedTiles
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void NibbleRows(byte* source, float* x, float* scales, float* sums)
     {
-        Vector512<float> table = Vector512.Create(s_tables[1]), second = Vector512.Create(Vector256<uint>.Zero, Vector256<uint>.AllBitsSet).AsSingle();
+        Vector512<float> table = Vector512.Create(CodeVectors.Tables[1]),
+            second = Vector512.Create(Vector256<uint>.Zero, Vector256<uint>.AllBitsSet).AsSingle();
         Vector512<float> x0 = Eighths(x, 0), x1 = Eighths(x, 1), x2 = Eighths(x, 2), x3 = Eighths(x, 3), x4 = Eighths(x, 4), x5 = Eighths(x, 5),
             x6 = Eighths(x, 6), x7 = Eighths(x, 7);
         for (float* end = scales + 64; scales < end; scales += 2, source += 64, sums += 16)

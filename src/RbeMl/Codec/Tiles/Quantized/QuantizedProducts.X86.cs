@@ -6,54 +6,56 @@ using RbeMl.Numerics;
 
 namespace RbeMl.Codec;
 
-/// <content>
+/// <summary>
 /// Products with a vector: codes become levels in registers as when decoding, and meet x there. A row's sum stays a vector over all tiles
 /// of the row, so a group costs one multiplication with its scale, and lanes are added once at the end.
-/// </content>
-internal sealed unsafe partial class QuantizedTiles
+/// </summary>
+internal static unsafe class QuantizedProducts
 {
     private const int PrefetchBytes = 2048;
 
-    private protected override bool Product(int firstTile, int count, float* x, float* y, float* scratch)
+    /// <summary>y += Q x without outliers, or false where there is no such product.</summary>
+    public static bool Product(QuantizedTiles tiles, int firstTile, int count, float* x, float* y, float* scratch)
     {
         if (!Avx2.IsSupported || !Fma.IsSupported) return false;
-        bool words = Avx512Vbmi.IsSupported, halved = Tile == 32 || (Tile == 64 && Bits == 4);
+        bool words = Avx512Vbmi.IsSupported, halved = tiles.Tile == 32 || (tiles.Tile == 64 && tiles.Bits == 4);
         int lanes = words ? (halved ? 8 : 16) : Avx512BW.IsSupported ? 16 : 8;
-        new Span<float>(scratch, Tile * lanes).Clear();
-        if (words) ProductWords(firstTile, count, x, scratch);
-        else if (Avx512BW.IsSupported) ProductAvx512(firstTile, count, x, scratch);
-        else ProductAvx2(firstTile, count, x, scratch);
-        VectorKernel.AddSums(scratch, lanes, Tile, y);
+        new Span<float>(scratch, tiles.Tile * lanes).Clear();
+        if (words) tiles.ProductWords(firstTile, count, x, scratch);
+        else if (Avx512BW.IsSupported) tiles.ProductAvx512(firstTile, count, x, scratch);
+        else tiles.ProductAvx2(firstTile, count, x, scratch);
+        VectorKernel.AddSums(scratch, lanes, tiles.Tile, y);
         return true;
     }
 
     /// <summary>sums <c>[B][16]</c> += products. Needs AVX-512BW.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal void ProductAvx512(int firstTile, int count, float* x, float* sums)
+    public static void ProductAvx512(this QuantizedTiles tiles, int firstTile, int count, float* x, float* sums)
     {
-        int bits = Bits, tile = Tile, area = tile * tile, groups = area / QuantizedFormat.GroupSize;
-        Vector512<byte> shuffle = Vector512.Create(s_shuffles[bits - 3]);
-        Vector512<uint> shifts = Vector512.Create(s_shifts[bits - 3]).AsUInt32();
+        int bits = tiles.Bits, tile = tiles.Tile, area = tile * tile, groups = area / QuantizedTiles.GroupSize;
+        Vector512<byte> shuffle = Vector512.Create(CodeVectors.Shuffles[bits - 3]);
+        Vector512<uint> shifts = Vector512.Create(CodeVectors.Shifts[bits - 3]).AsUInt32();
         bool uniform = QuantizerLevels.IsUniform(bits);
-        float[] table = s_tables[uniform ? 0 : bits - 3];
+        float[] table = CodeVectors.Tables[uniform ? 0 : bits - 3];
         Vector512<float> low = Vector512.Create(table), high = Vector512.Create(table, 16);
         Vector512<int> middle = Vector512.Create(1 << bits - 1), mask = Vector512.Create((1 << bits) - 1);
         float step = uniform ? QuantizerLevels.Step(bits) : 1;
-        byte* tail = stackalloc byte[TailBytes];
-        fixed (byte* codes = Codes.Span)
+        byte* tail = stackalloc byte[CodeVectors.TailBytes];
+        fixed (byte* codes = tiles.Codes.Span)
         {
-            byte* source = codes + (long)firstTile * area * bits / 8, last = codes + Codes.Length - GroupReach(bits);
-            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(Scales.AsSpan()), firstTile * groups);
+            byte* source = codes + (long)firstTile * area * bits / 8, last = codes + tiles.Codes.Length - CodeVectors.GroupReach(bits);
+            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(tiles.Scales.AsSpan()), firstTile * groups);
             for (int j = 0; j < count; j++, x += tile)
             {
                 float* sum = sums;
                 for (int g = 0, column = 0; g < groups; g++, source += 8 * bits, scales = ref Unsafe.Add(ref scales, 1))
                 {
                     Sse.Prefetch0(source + PrefetchBytes);
-                    Vector512<float> scale = Vector512.Create(ToSingle(scales) * step);
-                    byte* from = source <= last ? source : CopyTail(source, 8 * bits, tail);
-                    Vector512<int> c0 = Codes16(from, shuffle, shifts), c1 = Codes16(from + 2 * bits, shuffle, shifts);
-                    Vector512<int> c2 = Codes16(from + 4 * bits, shuffle, shifts), c3 = Codes16(from + 6 * bits, shuffle, shifts);
+                    Vector512<float> scale = Vector512.Create(QuantizedTiles.ToSingle(scales) * step);
+                    byte* from = source <= last ? source : CodeVectors.CopyTail(source, 8 * bits, tail);
+                    Vector512<int> c0 = CodeVectors.Codes16(from, shuffle, shifts), c1 = CodeVectors.Codes16(from + 2 * bits, shuffle, shifts);
+                    Vector512<int> c2 = CodeVectors.Codes16(from + 4 * bits, shuffle, shifts),
+                        c3 = CodeVectors.Codes16(from + 6 * bits, shuffle, shifts);
                     Vector512<float> l0, l1, l2, l3;
                     if (uniform)
                     {
@@ -79,7 +81,7 @@ internal sealed unsafe partial class QuantizedTiles
                     Vector512<float> even = Vector512.FusedMultiplyAdd(l2, Vector512.Load(xs + 32), l0 * Vector512.Load(xs));
                     Vector512<float> odd = Vector512.FusedMultiplyAdd(l3, Vector512.Load(xs + 48), l1 * Vector512.Load(xs + 16));
                     Vector512.FusedMultiplyAdd(scale, even + odd, Vector512.Load(sum)).Store(sum);
-                    column += QuantizedFormat.GroupSize;
+                    column += QuantizedTiles.GroupSize;
                     if (column < tile) continue;
                     column = 0;
                     sum += 16;
@@ -90,27 +92,29 @@ internal sealed unsafe partial class QuantizedTiles
 
     /// <summary>sums <c>[B][8]</c> += products. Needs AVX2 and FMA.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal void ProductAvx2(int firstTile, int count, float* x, float* sums)
+    public static void ProductAvx2(this QuantizedTiles tiles, int firstTile, int count, float* x, float* sums)
     {
-        int bits = Bits, tile = Tile, area = tile * tile, groups = area / QuantizedFormat.GroupSize;
-        Vector256<byte> shuffle0 = Vector256.Create(s_shuffles[bits - 3]), shuffle1 = Vector256.Create(s_shuffles[bits - 3], 32);
-        Vector256<uint> shifts0 = Vector256.Create(s_shifts[bits - 3]).AsUInt32(), shifts1 = Vector256.Create(s_shifts[bits - 3], 8).AsUInt32(),
+        int bits = tiles.Bits, tile = tiles.Tile, area = tile * tile, groups = area / QuantizedTiles.GroupSize;
+        Vector256<byte> shuffle0 = Vector256.Create(CodeVectors.Shuffles[bits - 3]),
+            shuffle1 = Vector256.Create(CodeVectors.Shuffles[bits - 3], 32);
+        Vector256<uint> shifts0 = Vector256.Create(CodeVectors.Shifts[bits - 3]).AsUInt32(),
+            shifts1 = Vector256.Create(CodeVectors.Shifts[bits - 3], 8).AsUInt32(),
             mask = Vector256.Create((1u << bits) - 1);
         bool uniform = QuantizerLevels.IsUniform(bits);
         Vector256<int> middle = Vector256.Create(1 << bits - 1);
         float step = uniform ? QuantizerLevels.Step(bits) : 1;
-        byte* tail = stackalloc byte[TailBytes];
-        fixed (byte* codes = Codes.Span)
-        fixed (float* table = s_tables[uniform ? 0 : bits - 3])
+        byte* tail = stackalloc byte[CodeVectors.TailBytes];
+        fixed (byte* codes = tiles.Codes.Span)
+        fixed (float* table = CodeVectors.Tables[uniform ? 0 : bits - 3])
         {
-            byte* source = codes + (long)firstTile * area * bits / 8, last = codes + Codes.Length - GroupReach(bits);
-            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(Scales.AsSpan()), firstTile * groups);
+            byte* source = codes + (long)firstTile * area * bits / 8, last = codes + tiles.Codes.Length - CodeVectors.GroupReach(bits);
+            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(tiles.Scales.AsSpan()), firstTile * groups);
             for (int j = 0; j < count; j++, x += tile)
             {
                 for (int g = 0, place = 0; g < groups; g++, source += 8 * bits, scales = ref Unsafe.Add(ref scales, 1))
                 {
-                    Vector256<float> scale = Vector256.Create(ToSingle(scales) * step);
-                    byte* from = source <= last ? source : CopyTail(source, 8 * bits, tail);
+                    Vector256<float> scale = Vector256.Create(QuantizedTiles.ToSingle(scales) * step);
+                    byte* from = source <= last ? source : CodeVectors.CopyTail(source, 8 * bits, tail);
                     for (int v = 0; v < 4; v++, from += 2 * bits, place += 16)
                     {
                         Vector256<byte> twice = Avx2.BroadcastVector128ToVector256(from);

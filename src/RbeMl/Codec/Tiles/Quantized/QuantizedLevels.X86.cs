@@ -4,10 +4,7 @@ using System.Runtime.Intrinsics.X86;
 
 namespace RbeMl.Codec;
 
-/// <content>
-/// Decoding to integers. With AVX-512 VBMI 64 codes are one permutation, which gives eight codes a 64-bit lane, one shift of all of them, and one look-up.
-/// </content>
-internal sealed unsafe partial class QuantizedTiles
+internal static unsafe partial class QuantizedLevels
 {
     private const int ByteLanes = 64;
     private static readonly byte[][] s_groupBytes =
@@ -16,28 +13,29 @@ internal sealed unsafe partial class QuantizedTiles
         [.. Enumerable.Range(3, 6).Select(bits => Enumerable.Range(0, ByteLanes).Select(i => (byte)(i % 8 * bits)).ToArray())];
 
     // False where this machine has neither.
-    private bool LevelsX86(int tileIndex, byte* levels)
+    private static bool LevelsX86(this QuantizedTiles tiles, int tileIndex, byte* levels)
     {
-        if (Avx512Vbmi.IsSupported) LevelsVbmi(tileIndex, levels);
-        else if (Avx2.IsSupported) LevelsAvx2(tileIndex, levels);
+        if (Avx512Vbmi.IsSupported) tiles.LevelsVbmi(tileIndex, levels);
+        else if (Avx2.IsSupported) tiles.LevelsAvx2(tileIndex, levels);
         return Avx2.IsSupported;
     }
 
     /// <summary>Needs AVX-512 VBMI.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal void LevelsVbmi(int tileIndex, byte* levels)
+    public static void LevelsVbmi(this QuantizedTiles tiles, int tileIndex, byte* levels)
     {
-        int bits = Bits, area = Tile * Tile;
+        int bits = tiles.Bits, area = tiles.Tile * tiles.Tile;
         Vector512<byte> gather = Vector512.Create(s_groupBytes[bits - 3]), shifts = Vector512.Create(s_groupShifts[bits - 3]),
             table = Vector512.Create(s_levelBytes[bits - 3]);
-        Vector512<byte> mask = Vector512.Create((byte)((1 << bits) - 1)), middle = Vector512.Create((byte)(LevelOffset - (1 << bits - 1)));
-        byte* tail = stackalloc byte[TailBytes];
-        fixed (byte* codes = Codes.Span)
+        Vector512<byte> mask = Vector512.Create((byte)((1 << bits) - 1)),
+            middle = Vector512.Create((byte)(FrozenTiles.LevelOffset - (1 << bits - 1)));
+        byte* tail = stackalloc byte[CodeVectors.TailBytes];
+        fixed (byte* codes = tiles.Codes.Span)
         {
-            byte* source = codes + ((long)tileIndex * area * bits / 8), last = codes + Codes.Length - ByteLanes;
+            byte* source = codes + ((long)tileIndex * area * bits / 8), last = codes + tiles.Codes.Length - ByteLanes;
             for (byte* end = levels + area; levels < end; levels += ByteLanes, source += 8 * bits)
             {
-                byte* from = source <= last ? source : CopyTail(source, 8 * bits, tail);
+                byte* from = source <= last ? source : CodeVectors.CopyTail(source, 8 * bits, tail);
                 Vector512<byte> code = Avx512Vbmi.MultiShift(shifts, Avx512Vbmi.PermuteVar64x8(Vector512.Load(from), gather).AsUInt64());
 
                 // A look-up takes six bits and its table repeats; more bits are uniform.
@@ -48,23 +46,25 @@ internal sealed unsafe partial class QuantizedTiles
 
     /// <summary>Needs AVX2.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal void LevelsAvx2(int tileIndex, byte* levels)
+    public static void LevelsAvx2(this QuantizedTiles tiles, int tileIndex, byte* levels)
     {
-        int bits = Bits, area = Tile * Tile, groupBytes = 8 * bits;
-        Vector256<byte> shuffle0 = Vector256.Create(s_shuffles[bits - 3]), shuffle1 = Vector256.Create(s_shuffles[bits - 3], 32);
-        Vector256<uint> shifts0 = Vector256.Create(s_shifts[bits - 3]).AsUInt32(), shifts1 = Vector256.Create(s_shifts[bits - 3], 8).AsUInt32(),
+        int bits = tiles.Bits, area = tiles.Tile * tiles.Tile, groupBytes = 8 * bits;
+        Vector256<byte> shuffle0 = Vector256.Create(CodeVectors.Shuffles[bits - 3]),
+            shuffle1 = Vector256.Create(CodeVectors.Shuffles[bits - 3], 32);
+        Vector256<uint> shifts0 = Vector256.Create(CodeVectors.Shifts[bits - 3]).AsUInt32(),
+            shifts1 = Vector256.Create(CodeVectors.Shifts[bits - 3], 8).AsUInt32(),
             mask = Vector256.Create((1u << bits) - 1);
         Vector128<byte> low = Vector128.Create(s_levelBytes[bits - 3]), high = Vector128.Create(s_levelBytes[bits - 3], 16),
             sixteen = Vector128.Create((byte)16);
-        Vector128<byte> middle = Vector128.Create((byte)(LevelOffset - (1 << bits - 1)));
+        Vector128<byte> middle = Vector128.Create((byte)(FrozenTiles.LevelOffset - (1 << bits - 1)));
         bool uniform = QuantizerLevels.IsUniform(bits);
-        byte* tail = stackalloc byte[TailBytes];
-        fixed (byte* codes = Codes.Span)
+        byte* tail = stackalloc byte[CodeVectors.TailBytes];
+        fixed (byte* codes = tiles.Codes.Span)
         {
-            byte* source = codes + ((long)tileIndex * area * bits / 8), last = codes + Codes.Length - GroupReach(bits);
+            byte* source = codes + ((long)tileIndex * area * bits / 8), last = codes + tiles.Codes.Length - CodeVectors.GroupReach(bits);
             for (byte* end = levels + area; levels < end; source += groupBytes)
             {
-                byte* from = source <= last ? source : CopyTail(source, groupBytes, tail);
+                byte* from = source <= last ? source : CodeVectors.CopyTail(source, groupBytes, tail);
                 for (int v = 0; v < 4; v++, from += 2 * bits, levels += 16)
                 {
                     Vector256<byte> twice = Avx2.BroadcastVector128ToVector256(from);

@@ -5,38 +5,40 @@ using RbeMl.Numerics;
 
 namespace RbeMl.Codec;
 
-/// <content>Products with a vector: states are gathered into registers as when decoding, and meet x there; each tile's sums get its scale at its end.</content>
-internal sealed unsafe partial class TrellisTiles
+/// <summary>Products with a vector: states are gathered into registers as when decoding, and meet x there; each tile's sums get its scale at its end.</summary>
+internal static unsafe class TrellisProducts
 {
     private const int Lanes = 8;
 
-    private protected override bool Product(int firstTile, int count, float* x, float* y, float* scratch)
+    /// <summary>y += Q x of row-major tiles without outliers, or false where there is no such product.</summary>
+    public static bool Product(TrellisTiles tiles, int firstTile, int count, float* x, float* y, float* scratch)
     {
-        if (!Avx2.IsSupported || !Fma.IsSupported || Scan == TrellisScan.ColumnMajor) return false;
-        new Span<float>(scratch, Tile * Lanes).Clear();
-        ProductAvx2(firstTile, count, x, scratch);
-        VectorKernel.AddSums(scratch, Lanes, Tile, y);
+        if (!Avx2.IsSupported || !Fma.IsSupported || tiles.Scan == TrellisScan.ColumnMajor) return false;
+        new Span<float>(scratch, tiles.Tile * Lanes).Clear();
+        tiles.ProductAvx2(firstTile, count, x, scratch);
+        VectorKernel.AddSums(scratch, Lanes, tiles.Tile, y);
         return true;
     }
 
     /// <summary>sums <c>[B][8]</c> += products. Needs AVX2 and FMA.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal void ProductAvx2(int firstTile, int count, float* x, float* sums)
+    public static void ProductAvx2(this TrellisTiles tiles, int firstTile, int count, float* x, float* sums)
     {
-        int bits = Bits, tile = Tile, step = 2 * bits;
-        byte[] shuffles = s_shuffles[bits - TrellisCodebook.LeastBits];
-        int[] shifts = s_shifts[bits - TrellisCodebook.LeastBits];
+        int bits = tiles.Bits, tile = tiles.Tile, step = 2 * bits;
+        byte[] shuffles = TrellisWindows.Shuffles[bits - TrellisCodebook.LeastBits];
+        int[] shifts = TrellisWindows.Shifts[bits - TrellisCodebook.LeastBits];
         Vector256<byte> shuffle0 = Vector256.Create(shuffles), shuffle1 = Vector256.Create(shuffles, 32);
-        Vector256<uint> shifts0 = Vector256.Create(shifts).AsUInt32(), shifts1 = Vector256.Create(shifts, 8).AsUInt32(), mask = Vector256.Create((uint)Mask);
+        Vector256<uint> shifts0 = Vector256.Create(shifts).AsUInt32(), shifts1 = Vector256.Create(shifts, 8).AsUInt32(),
+            mask = Vector256.Create((uint)TrellisWindows.Mask);
         byte* head = stackalloc byte[16];
         fixed (float* table = TrellisCodebook.For(bits))
-        fixed (byte* codes = Codes.Span)
+        fixed (byte* codes = tiles.Codes.Span)
         {
             byte* payload = codes + ((long)firstTile * tile * tile * bits / 8);
             for (int j = 0; j < count; j++, x += tile)
             {
-                Vector256<float> scale = Vector256.Create((float)Scales[firstTile + j]);
-                byte* source = CopyHead(payload, head);
+                Vector256<float> scale = Vector256.Create((float)tiles.Scales[firstTile + j]);
+                byte* source = TrellisWindows.CopyHead(payload, head);
                 float* sum = sums;
                 for (int row = 0; row < tile; row++, sum += Lanes)
                 {
@@ -49,7 +51,7 @@ internal sealed unsafe partial class TrellisTiles
                         even = Fma.MultiplyAdd(Avx2.GatherVector256(table, low, sizeof(float)), Vector256.Load(xs), even);
                         odd = Fma.MultiplyAdd(Avx2.GatherVector256(table, high, sizeof(float)), Vector256.Load(xs + Lanes), odd);
                         payload += step;
-                        source = payload - Before;
+                        source = payload - TrellisWindows.Before;
                     }
 
                     Fma.MultiplyAdd(scale, even + odd, Vector256.Load(sum)).Store(sum);

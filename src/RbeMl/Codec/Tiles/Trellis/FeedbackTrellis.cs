@@ -9,15 +9,17 @@ internal sealed class FeedbackTrellis : FeedbackCoder
     /// <summary>Columns that are encoded together.</summary>
     public const int SegmentColumns = 4;
 
+    private readonly int _bits;
     private readonly TrellisEncoder _encoder;
     private readonly float[] _segment;
     private readonly float[] _values;
     private readonly byte[] _symbols;
 
-    public FeedbackTrellis(FormatPlan plan, FeedbackFactor factor, int tile)
-        : base(plan, factor, tile)
+    public FeedbackTrellis(int bits, int outliers, FeedbackFactor factor, int tile)
+        : base(outliers, factor, tile)
     {
-        _encoder = new TrellisEncoder(plan.Bits);
+        _bits = bits;
+        _encoder = new TrellisEncoder(bits);
         _segment = new float[SegmentColumns * tile];
         _values = new float[tile * tile];
         _symbols = new byte[tile * tile];
@@ -27,7 +29,7 @@ internal sealed class FeedbackTrellis : FeedbackCoder
     {
         Rows.Targets.CopyTo(_values, 0);
         foreach (ushort place in Places) _values[place % Tile * Tile + (place / Tile)] = 0;
-        Half scale = TrellisScaler.Start(_values, Plan.Bits);
+        Half scale = TrellisScaler.Start(_values, _bits);
         scales[0] = scale;
         int state = 0, length = _segment.Length;
         for (int c = 0; c < Tile; c += SegmentColumns)
@@ -48,7 +50,7 @@ internal sealed class FeedbackTrellis : FeedbackCoder
             {
                 TrellisScaler.Normalize(_segment, scale);
                 int end = _encoder.EncodeSegment(_segment, state, symbols);
-                TrellisEncoder.Reconstruct(Plan.Bits, state, symbols, _segment);
+                TrellisEncoder.Reconstruct(_bits, state, symbols, _segment);
                 state = end;
             }
 
@@ -56,6 +58,6 @@ internal sealed class FeedbackTrellis : FeedbackCoder
             for (int o = c; o < c + SegmentColumns; o++) StoreOutliers(o);
         }
 
-        TrellisTiles.Pack(_symbols, Plan.Bits, packed);
+        TrellisTiles.Pack(_symbols, _bits, packed);
     }
 }

@@ -1,25 +1,25 @@
 namespace RbeMl.Codec;
 
-/// <content>The same weights in codes that cost more bytes and less time.</content>
-internal sealed partial class TrellisTiles
+/// <summary>The same weights in codes that cost more bytes and less time.</summary>
+internal static class EightBits
 {
     /// <summary>
-    /// These tiles, decoded once and quantised to 8 bits in groups of 64, as <see cref="QuantizedFormat"/> does it; outliers stay. A value
-    /// of a trellis is looked up in a table of 4096, which no vector does faster than one after the other; 8-bit levels are computed.
+    /// These tiles, decoded once and quantised to 8 bits in groups of 64, as <see cref="QuantizedFormat"/> does it; outliers stay. Levels of 8
+    /// bits are computed, where other codes look values up one after the other.
     /// </summary>
     /// <exception cref="InvalidSettingException">Scales of 8 bits, fp16 numbers, are too small or too large for the values.</exception>
-    internal QuantizedTiles ToEightBits()
+    public static QuantizedTiles ToEightBits(this FrozenTiles tiles)
     {
-        const int Bits8 = 8, Size = QuantizedFormat.GroupSize;
+        const int Bits8 = 8, Size = QuantizedTiles.GroupSize;
         const double WorstError = 1.25 / 222; // of a group's largest value, and a quarter more: what ordinary numbers stay below
-        int area = Tile * Tile, groups = area / Size;
-        Half[] scales = new Half[checked(TileCount * groups)];
-        byte[] codes = new byte[checked(TileCount * area)];
-        (double Error, double Allowed)[] squares = new (double, double)[TileCount];
+        int area = tiles.Tile * tiles.Tile, groups = area / Size;
+        Half[] scales = new Half[checked(tiles.TileCount * groups)];
+        byte[] codes = new byte[checked(tiles.TileCount * area)];
+        (double Error, double Allowed)[] squares = new (double, double)[tiles.TileCount];
         float[] levels = QuantizerLevels.For(Bits8);
-        Parallel.For(0, TileCount, () => new float[area], (t, _, values) =>
+        Parallel.For(0, tiles.TileCount, () => new float[area], (t, _, values) =>
         {
-            Decode(t, values);
+            tiles.Decode(t, values);
             for (int g = 0; g < groups; g++)
             {
                 int first = (t * area) + (g * Size);
@@ -41,10 +41,10 @@ internal sealed partial class TrellisTiles
         if (squares.Sum(s => s.Error) > squares.Sum(s => s.Allowed))
         {
             throw new InvalidSettingException("precision", "Int8",
-                "the scales of trellis codes are so small or large that those of 8 bits, fp16 numbers, lose them. Use Float32, or scale the weights.");
+                "the scales of the codes are so small or large that those of 8 bits, fp16 numbers, lose them. Use Float32, or scale the weights.");
         }
 
-        GC.KeepAlive(this); // and with it the mapping that codes may lie in
-        return new QuantizedTiles(Tile, TileCount, Bits8, scales, codes, Outliers);
+        GC.KeepAlive(tiles); // and with it the mapping that codes may lie in
+        return new QuantizedTiles(tiles.Tile, tiles.TileCount, Bits8, scales, codes, tiles.Outliers);
     }
 }

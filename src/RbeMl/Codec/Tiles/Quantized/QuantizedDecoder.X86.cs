@@ -1,0 +1,99 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace RbeMl.Codec;
+
+internal static unsafe partial class QuantizedDecoder
+{
+    // False where this machine has neither.
+    private static bool DecodeX86(this QuantizedTiles tiles, int tileIndex, Span<float> coefficients)
+    {
+        if (Avx512BW.IsSupported) tiles.DequantizeAvx512(tileIndex, coefficients);
+        else if (Avx2.IsSupported) tiles.DequantizeAvx2(tileIndex, coefficients);
+        return Avx2.IsSupported;
+    }
+
+    /// <summary>Needs AVX-512BW.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void DequantizeAvx512(this QuantizedTiles tiles, int tileIndex, Span<float> coefficients)
+    {
+        int bits = tiles.Bits, area = tiles.Tile * tiles.Tile, groups = area / QuantizedTiles.GroupSize;
+        Vector512<byte> shuffle = Vector512.Create(CodeVectors.Shuffles[bits - 3]);
+        Vector512<uint> shifts = Vector512.Create(CodeVectors.Shifts[bits - 3]).AsUInt32();
+        bool uniform = QuantizerLevels.IsUniform(bits);
+        float[] table = CodeVectors.Tables[uniform ? 0 : bits - 3];
+        Vector512<float> low = Vector512.Create(table), high = Vector512.Create(table, 16);
+        Vector512<int> middle = Vector512.Create(1 << bits - 1), mask = Vector512.Create((1 << bits) - 1);
+        float step = uniform ? QuantizerLevels.Step(bits) : 1;
+        byte* tail = stackalloc byte[CodeVectors.TailBytes];
+        fixed (byte* codes = tiles.Codes.Span)
+        fixed (float* coefficientsStart = coefficients)
+        {
+            float* y = coefficientsStart;
+            byte* source = codes + (long)tileIndex * area * bits / 8, last = codes + tiles.Codes.Length - CodeVectors.GroupReach(bits);
+            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(tiles.Scales.AsSpan()), tileIndex * groups);
+            for (int g = 0; g < groups; g++, source += 8 * bits, y += QuantizedTiles.GroupSize)
+            {
+                Vector512<float> scale = Vector512.Create(QuantizedTiles.ToSingle(Unsafe.Add(ref scales, g)) * step);
+                byte* from = source <= last ? source : CodeVectors.CopyTail(source, 8 * bits, tail);
+                Vector512<int> c0 = CodeVectors.Codes16(from, shuffle, shifts), c1 = CodeVectors.Codes16(from + 2 * bits, shuffle, shifts);
+                Vector512<int> c2 = CodeVectors.Codes16(from + 4 * bits, shuffle, shifts),
+                    c3 = CodeVectors.Codes16(from + 6 * bits, shuffle, shifts);
+                if (uniform)
+                {
+                    (Avx512F.ConvertToVector512Single((c0 & mask) - middle) * scale).Store(y);
+                    (Avx512F.ConvertToVector512Single((c1 & mask) - middle) * scale).Store(y + 16);
+                    (Avx512F.ConvertToVector512Single((c2 & mask) - middle) * scale).Store(y + 32);
+                    (Avx512F.ConvertToVector512Single((c3 & mask) - middle) * scale).Store(y + 48);
+                }
+                else
+                {
+                    (Avx512F.PermuteVar16x32x2(low, c0, high) * scale).Store(y);
+                    (Avx512F.PermuteVar16x32x2(low, c1, high) * scale).Store(y + 16);
+                    (Avx512F.PermuteVar16x32x2(low, c2, high) * scale).Store(y + 32);
+                    (Avx512F.PermuteVar16x32x2(low, c3, high) * scale).Store(y + 48);
+                }
+            }
+        }
+    }
+
+    /// <summary>Needs AVX2.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void DequantizeAvx2(this QuantizedTiles tiles, int tileIndex, Span<float> coefficients)
+    {
+        int bits = tiles.Bits, area = tiles.Tile * tiles.Tile, groups = area / QuantizedTiles.GroupSize;
+        Vector256<byte> shuffle0 = Vector256.Create(CodeVectors.Shuffles[bits - 3]),
+            shuffle1 = Vector256.Create(CodeVectors.Shuffles[bits - 3], 32);
+        Vector256<uint> shifts0 = Vector256.Create(CodeVectors.Shifts[bits - 3]).AsUInt32(),
+            shifts1 = Vector256.Create(CodeVectors.Shifts[bits - 3], 8).AsUInt32(),
+            mask = Vector256.Create((1u << bits) - 1);
+        bool uniform = QuantizerLevels.IsUniform(bits);
+        Vector256<int> middle = Vector256.Create(1 << bits - 1);
+        float step = uniform ? QuantizerLevels.Step(bits) : 1;
+        byte* tail = stackalloc byte[CodeVectors.TailBytes];
+        fixed (byte* codes = tiles.Codes.Span)
+        fixed (float* coefficientsStart = coefficients, table = CodeVectors.Tables[uniform ? 0 : bits - 3])
+        {
+            float* y = coefficientsStart;
+            byte* source = codes + (long)tileIndex * area * bits / 8, last = codes + tiles.Codes.Length - CodeVectors.GroupReach(bits);
+            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(tiles.Scales.AsSpan()), tileIndex * groups);
+            for (int g = 0; g < groups; g++, source += 8 * bits)
+            {
+                Vector256<float> scale = Vector256.Create(QuantizedTiles.ToSingle(Unsafe.Add(ref scales, g)) * step);
+                byte* from = source <= last ? source : CodeVectors.CopyTail(source, 8 * bits, tail);
+                for (int v = 0; v < 4; v++, from += 2 * bits, y += 16)
+                {
+                    Vector256<byte> twice = Avx2.BroadcastVector128ToVector256(from);
+                    Vector256<int> code0 = (Avx2.ShiftRightLogicalVariable(Avx2.Shuffle(twice, shuffle0).AsUInt32(), shifts0) & mask).AsInt32();
+                    Vector256<int> code1 = (Avx2.ShiftRightLogicalVariable(Avx2.Shuffle(twice, shuffle1).AsUInt32(), shifts1) & mask).AsInt32();
+                    Vector256<float> level0 = uniform ? Avx.ConvertToVector256Single(code0 - middle) : Avx2.GatherVector256(table, code0, sizeof(float));
+                    Vector256<float> level1 = uniform ? Avx.ConvertToVector256Single(code1 - middle) : Avx2.GatherVector256(table, code1, sizeof(float));
+                    (level0 * scale).Store(y);
+                    (level1 * scale).Store(y + 8);
+                }
+            }
+        }
+    }
+}
