@@ -90,8 +90,8 @@ internal sealed class EvalCommand
         }
 
         TextOptions input = _input.Read(result);
-        using ModelBundle bundle = ModelInput.Load(host, path);
-        using ModelBundle? compared = reference is null ? null : ModelInput.Load(host, reference);
+        using ModelBundle bundle = ModelInput.LoadLanguageModel(host, path);
+        using ModelBundle? compared = reference is null ? null : ModelInput.LoadLanguageModel(host, reference);
         EvaluationData data = tokens is not null
             ? EvaluationData.FromSequences(TokenFile.ReadSequences(tokens, bundle.Model.Config.Vocabulary, input))
             : Read(host, json.OnOutput, texts, input, bundle.RequireTokenizer("--text", texts[0], path, "give token ids with --tokens."),

@@ -33,7 +33,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     public int Run()
     {
         CheckFiles();
-        using ModelBundle? loaded = settings.Model is { } file ? ModelInput.Load(host, file) : null;
+        using ModelBundle? loaded = settings.Model is { } file ? ModelInput.LoadLanguageModel(host, file) : null;
         int context = Context(loaded?.Model.Config);
         Say($"Loading {(settings.Tokens ?? (settings.Text.Count > 0 ? string.Join(", ", settings.Text) : "the SDK's documentation"))}");
         TrainingData data = ReadingView.Read(host, json.OnOutput, view => TrainingData.Load(settings, loaded, context, view, host.Cancel));

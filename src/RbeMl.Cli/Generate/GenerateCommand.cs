@@ -97,7 +97,7 @@ internal sealed class GenerateCommand
         }
 
         string prompt = PromptText.Of(result.GetValue(_prompt)!, host, _input.Read(result));
-        using ModelBundle bundle = ModelInput.Load(host, path);
+        using ModelBundle bundle = ModelInput.LoadLanguageModel(host, path);
         ITokenizer? tokenizer = ids ? bundle.Tokenizer : bundle.RequireTokenizer("--prompt", prompt, path, "give token ids with --tokens.");
         int vocabulary = bundle.Model.Config.Vocabulary;
         int[] start = ids ? ParseIds(prompt, vocabulary)

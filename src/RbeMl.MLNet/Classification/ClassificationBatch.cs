@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Microsoft.ML.Data;
+using RbeMl.Layers;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Runtime;

@@ -1,5 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.Runtime;
+using RbeMl.Layers;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Runtime;

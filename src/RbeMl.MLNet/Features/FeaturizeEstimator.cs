@@ -50,7 +50,6 @@ public sealed class FeaturizeEstimator : IEstimator<FeaturizeTransformer>
                 throw new InvalidSettingException(nameof(FeaturizeOptions.MaxTokens), tokens, $"use 1 to {config.MaxSequenceLength}, the model's positions.");
             }
 
-            if (!config.Causal) throw new InvalidSettingException(nameof(TransformerConfig.Causal), false, "texts of different lengths need a causal model.");
             FeaturizeColumns columns = new(_options.OutputColumnName, _options.InputColumnName, tokens, _options.KeepEnd, _options.BatchRows, _options.Threads);
             made = new FeaturizeTransformer(_environment, columns, features, bundle.Model, tokenizer);
             made.GetOutputSchema(input.Schema);

@@ -2,6 +2,7 @@ using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using RbeMl.Files;
+using RbeMl.Layers;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Files;
 using RbeMl.MLNet.Rows;

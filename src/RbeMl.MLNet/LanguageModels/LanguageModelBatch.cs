@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using RbeMl.Layers;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Runtime;

@@ -77,11 +77,7 @@ public sealed class LanguageModelEstimator : IEstimator<LanguageModelTransformer
         TransformerModel<float> model = start.Create(data?.Vocabulary ?? 0, _seed);
         try
         {
-            if (!model.Config.Causal)
-            {
-                throw new InvalidSettingException(nameof(TransformerConfig.Causal), false,
-                    "a model that sees the tokens to predict is no language model. Give a causal one.");
-            }
+            model.Config.RequireLanguageModel("the component needs");
 
             TrainingSummary summary = data is null ? Untrained(started) : LanguageModelTraining.Run(model, data, _options, start.Context, _seed, log, started);
             return new LanguageModelTransformer(_host, settings, model, start.Tokenizer, summary, _options.Scoring);

@@ -1,3 +1,5 @@
+using RbeMl.Layers;
+
 namespace RbeMl.MLNet.Runtime;
 
 /// <summary>How far the settings of a computation may go: beyond, they are slips of the pen that would take all memory.</summary>
@@ -10,13 +12,7 @@ internal static class RunLimits
     public const int Tokens = 1 << 20;
 
     /// <summary>Threads that a setting or a file may ask for.</summary>
-    public const int Threads = 1024;
-
-    /// <summary>
-    /// Threads that are started at most: a model from a larger machine asks for more than this one has use for. No result depends on their
-    /// number.
-    /// </summary>
-    public static int MostThreads { get; } = Math.Min(Threads, 4 * Environment.ProcessorCount);
+    public const int Threads = WorkspacePool.MostThreads;
 
     /// <summary>Checks a number of rows.</summary>
     /// <exception cref="InvalidSettingException">It is outside 1 .. <see cref="Rows"/>.</exception>
@@ -41,8 +37,5 @@ internal static class RunLimits
 
     /// <summary>Checks a number of threads.</summary>
     /// <exception cref="InvalidSettingException">It is outside 0 .. <see cref="Threads"/>.</exception>
-    public static void CheckThreads(int threads)
-    {
-        if (threads is < 0 or > Threads) throw new InvalidSettingException(nameof(Threads), threads, $"use 0 for one thread a processor, or up to {Threads}.");
-    }
+    public static void CheckThreads(int threads) => WorkspacePool.CheckThreads(threads);
 }

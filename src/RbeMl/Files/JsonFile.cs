@@ -13,13 +13,26 @@ internal static class JsonFile
     /// <summary>The object of a JSON file; names occur once and, like all texts, are Unicode.</summary>
     public static JsonElement Object(string path, string wanted, int limit)
     {
+        JsonElement root = Root(path, wanted, limit);
+        return root.ValueKind == JsonValueKind.Object ? root : throw new RbeFileException(path, $"holds no JSON object; {wanted} is needed. Write it again.");
+    }
+
+    /// <summary>The objects of a JSON file that is a list of them; names occur once and, like all texts, are Unicode.</summary>
+    public static IReadOnlyList<JsonElement> Array(string path, string wanted, int limit)
+    {
+        JsonElement root = Root(path, wanted, limit);
+        return root.ValueKind == JsonValueKind.Array && root.EnumerateArray().All(item => item.ValueKind == JsonValueKind.Object)
+            ? [.. root.EnumerateArray()] : throw new RbeFileException(path, $"holds no list of JSON objects; {wanted} is needed. Write it again.");
+    }
+
+    private static JsonElement Root(string path, string wanted, int limit)
+    {
         byte[] bytes = FileReading.Bytes(path, wanted, limit);
         if (!Utf8.IsValid(bytes)) _ = TextFile.Decode(bytes, path); // says where and why
         ReadOnlyMemory<byte> json = bytes.AsSpan().StartsWith("\uFEFF"u8) ? bytes.AsMemory(3) : bytes;
         try
         {
             JsonElement root = JsonDocument.Parse(json, Strict).RootElement; // on the file's own bytes, without a copy
-            if (root.ValueKind != JsonValueKind.Object) throw new RbeFileException(path, $"holds no JSON object; {wanted} is needed. Write it again.");
             CheckTexts(root);
             return root;
         }

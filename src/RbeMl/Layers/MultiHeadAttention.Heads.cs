@@ -84,10 +84,10 @@ public sealed unsafe partial class MultiHeadAttention<T>
         }
 
         p.Weights = weights == null ? null : weights + ((long)call.Sequence * Heads + call.Head) * p.Queries * p.Keys;
-        fixed (byte* padding = options.PaddingMask)
+        fixed (byte* given = options.PaddingMask)
         fixed (T* additive = options.AdditiveMask)
         {
-            SetMasks(ref p, call, padding, additive, options);
+            SetMasks(ref p, call, options.Padding == null ? given : options.Padding, additive, options);
             AttentionKernel.Forward(p);
         }
 
@@ -132,10 +132,10 @@ public sealed unsafe partial class MultiHeadAttention<T>
             p.VGradient = scratch.Take((long)HeadWidth * p.KeyStride);
         }
 
-        fixed (byte* padding = options.PaddingMask)
+        fixed (byte* given = options.PaddingMask)
         fixed (T* additive = options.AdditiveMask)
         {
-            SetMasks(ref p, call, padding, additive, options);
+            SetMasks(ref p, call, options.Padding == null ? given : options.Padding, additive, options);
             AttentionKernel.Backward(p);
         }
 

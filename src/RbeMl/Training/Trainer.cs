@@ -49,6 +49,7 @@ public sealed class Trainer : IDisposable, ILeased
         ArgumentNullException.ThrowIfNull(train);
         ArgumentNullException.ThrowIfNull(options);
         Options = options.Validate();
+        model.Config.RequireLanguageModel("predicting the next token trains");
         if (options.Context > model.Config.MaxSequenceLength)
         {
             throw new TokenException(

@@ -1,6 +1,7 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using RbeMl.Files;
+using RbeMl.Layers;
 using RbeMl.MLNet.Blocks;
 using RbeMl.MLNet.Features;
 using RbeMl.MLNet.Runtime;

@@ -112,7 +112,7 @@ public sealed class ForeignTests : IDisposable
     [InlineData("GGUF", "a GGUF model (model.Q4.gguf)")]
     [InlineData("ONNX", "an ONNX model (model.onnx)")]
     [InlineData("TensorFlow", "TensorFlow weights (tf_model.h5)")]
-    [InlineData("BERT", "of a model of type \"bert\"")]
+    [InlineData("RoBERTa", "of a model of type \"roberta\"")]
     public void Folders_of_other_kinds(string kind, string message)
     {
         string folder = new HuggingFaceModel(8, 16).Write(_folder.File("model"));
@@ -143,7 +143,7 @@ public sealed class ForeignTests : IDisposable
                 Put("tf_model.h5");
                 break;
             default:
-                Put("config.json", "{\"model_type\":\"bert\"}");
+                Put("config.json", "{\"model_type\":\"roberta\"}");
                 break;
         }
 

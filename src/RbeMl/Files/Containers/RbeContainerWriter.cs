@@ -30,7 +30,10 @@ internal static class RbeContainerWriter
     /// <summary>Feature bit of models whose blocks have another order than GPT-2's.</summary>
     internal const uint BlockOrderFeature = 2;
 
-    internal const uint KnownFeatures = AttentionScaleFeature | BlockOrderFeature;
+    /// <summary>Feature bit of encoders: what comes out is a vector, made as the metadata says, and no tokens.</summary>
+    internal const uint EncoderFeature = 4;
+
+    internal const uint KnownFeatures = AttentionScaleFeature | BlockOrderFeature | EncoderFeature;
     internal const int PrefaceLength = 32, HashedPreface = 24, Alignment = 64;
 
     // Some 70,000 tensors: an entry has about 200 bytes with its share of the metadata. A tokenizer of 100,000 merges has 1.5 MB.

@@ -13,6 +13,9 @@ internal static class Gpt2ConfigJson
 {
     public const string FileName = "config.json";
 
+    /// <summary>The <c>model_type</c>.</summary>
+    public const string ModelType = "gpt2";
+
     /// <summary>Key by which a folder written here is known again.</summary>
     public const string WriterKey = "rbeml_export";
 
@@ -22,7 +25,7 @@ internal static class Gpt2ConfigJson
     /// <summary>Reads and checks a configuration.</summary>
     public static TransformerConfig Read(string path)
     {
-        ConfigFields fields = new(path, JsonFile.Object(path, "the configuration of a Hugging Face GPT-2", Limit));
+        ConfigFields fields = ConfigFields.Read(path, "the configuration of a Hugging Face GPT-2");
         fields.Refuse("add_cross_attention", true);
         fields.RefuseContent("pruned_heads");
         fields.RefuseContent("quantization_config");
@@ -37,7 +40,7 @@ internal static class Gpt2ConfigJson
             Vocabulary = fields.Whole("vocab_size", 1, LargestVocabulary),
             MaxSequenceLength = fields.Has("n_positions") ? fields.Whole("n_positions", 1, LargestLength) : fields.Whole("n_ctx", 1, LargestLength),
             LayerNormEpsilon = fields.Real("layer_norm_epsilon", 1e-5),
-            Gelu = ReadGelu(path, fields.Text("activation_function", "gelu_new")),
+            Gelu = ReadGelu(path, "activation_function", fields.Text("activation_function", "gelu_new")),
             TiedHead = fields.Flag("tie_word_embeddings", true),
             Dropout = residual,
             AttentionDropout = attention == residual ? null : attention,
@@ -45,33 +48,7 @@ internal static class Gpt2ConfigJson
             ScaleAttention = fields.Flag("scale_attn_weights", true),
             ScaleAttentionByLayer = fields.Flag("scale_attn_by_inverse_layer_idx", false),
         };
-        try
-        {
-            return config.Validate();
-        }
-        catch (InvalidSettingException error)
-        {
-            throw new RbeFileException(path, $"its configuration is wrong: {error.Message} Correct it, or download the model again.", error);
-        }
-    }
-
-    /// <summary>Refuses the configuration of another kind of model by its name.</summary>
-    /// <returns>Whether it says that it is of a GPT-2; else it says nothing, and the tensors must.</returns>
-    public static bool RequireGpt2(string path)
-    {
-        ConfigFields fields = new(path, JsonFile.Object(path, "the configuration of a Hugging Face GPT-2", Limit));
-        if (fields.Has("model_type"))
-        {
-            string type = fields.Text("model_type", null);
-            return type == "gpt2" ? true : throw new RbeFileException(path, $"is of a model of type \"{type}\"; \"gpt2\" can be read. Give a GPT-2 directory.");
-        }
-
-        if (!fields.Has("architectures") || fields.Json.GetProperty("architectures") is not { ValueKind: JsonValueKind.Array } list
-            || list.GetArrayLength() == 0) return false;
-        string[] names = [.. list.EnumerateArray().Select(name => name.ValueKind == JsonValueKind.String ? name.GetString()! : "")];
-        return names.Any(name => name.StartsWith("GPT2", StringComparison.Ordinal))
-            ? true
-            : throw new RbeFileException(path, $"is of a model with the architecture \"{names[0]}\"; that of a GPT-2 can be read. Give a GPT-2 directory.");
+        return fields.Checked(config);
     }
 
     /// <summary>Whether a configuration was written by <see cref="Write"/>.</summary>
@@ -91,7 +68,7 @@ internal static class Gpt2ConfigJson
     public static JsonObject Write(TransformerConfig config) => new()
     {
         ["architectures"] = new JsonArray("GPT2LMHeadModel"),
-        ["model_type"] = "gpt2",
+        ["model_type"] = ModelType,
         ["activation_function"] = config.Gelu == GeluKind.Tanh ? "gelu_new" : "gelu",
         ["vocab_size"] = config.Vocabulary,
         ["n_positions"] = config.MaxSequenceLength,
@@ -111,69 +88,12 @@ internal static class Gpt2ConfigJson
         [WriterKey] = true,
     };
 
-    private static GeluKind ReadGelu(string path, string name) => name switch
+    /// <summary>The activation of a name.</summary>
+    internal static GeluKind ReadGelu(string path, string key, string name) => name switch
     {
         "gelu_new" or "gelu_pytorch_tanh" or "gelu_fast" => GeluKind.Tanh, // one formula, written in three ways
         "gelu" or "gelu_python" => GeluKind.Erf,
         _ => throw new RbeFileException(path,
-            $"has the activation_function \"{name}\"; gelu_new, gelu_fast, gelu_pytorch_tanh and gelu can be computed. Use a model with one of them."),
+            $"has the {key} \"{name}\"; gelu_new, gelu_fast, gelu_pytorch_tanh and gelu can be computed. Use a model with one of them."),
     };
-
-    /// <summary>Keys with defaults; what is there but wrong is an error that names file, key and value.</summary>
-    private readonly record struct ConfigFields(string Path, JsonElement Json)
-    {
-        public bool Has(string key) => Json.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null;
-
-        public int Whole(string key, int least, int most, int? missing = null)
-        {
-            if (!Has(key) && missing is { } value) return value;
-            return Json.TryGetProperty(key, out JsonElement number) && number.ValueKind == JsonValueKind.Number
-                && number.TryGetInt32(out int whole) && whole >= least && whole <= most
-                ? whole
-                : throw Wrong(key, $"a whole number from {least} to {most}");
-        }
-
-        public double Real(string key, double missing)
-        {
-            if (!Has(key)) return missing;
-            JsonElement number = Json.GetProperty(key);
-            return number.ValueKind == JsonValueKind.Number && number.TryGetDouble(out double real) && double.IsFinite(real) ? real
-                : throw Wrong(key, "a number");
-        }
-
-        public bool Flag(string key, bool missing)
-        {
-            if (!Has(key)) return missing;
-            JsonElement flag = Json.GetProperty(key);
-            return flag.ValueKind is JsonValueKind.True or JsonValueKind.False ? flag.GetBoolean() : throw Wrong(key, "true or false");
-        }
-
-        public string Text(string key, string? missing)
-        {
-            if (!Has(key) && missing is not null) return missing;
-            return Json.TryGetProperty(key, out JsonElement text) && text.ValueKind == JsonValueKind.String ? text.GetString()! : throw Wrong(key, "a text");
-        }
-
-        public void Refuse(string key, bool refused)
-        {
-            if (Flag(key, !refused) == refused)
-            {
-                throw new RbeFileException(Path, $"has {key} = {(refused ? "true" : "false")}, which is not computed here. Use a model without it.");
-            }
-        }
-
-        public void RefuseContent(string key)
-        {
-            if (Has(key) && Json.GetProperty(key).GetRawText().AsSpan().IndexOfAnyExcept("[]{} \t\r\n") >= 0)
-            {
-                throw new RbeFileException(Path, $"has {key}, which is not read here. Use a model without it.");
-            }
-        }
-
-        private RbeFileException Wrong(string key, string expected) =>
-            new(Path, Has(key) ? $"its {key} is {Shorten(Json.GetProperty(key).GetRawText())}, expected {expected}. Correct it."
-                : $"has no {key}, {expected}. Add it.");
-
-        private static string Shorten(string text) => text.Length <= 40 ? text : text[..40] + "...";
-    }
 }

@@ -1,4 +1,3 @@
-using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Models;
 using RbeMl.Text;
@@ -12,7 +11,7 @@ namespace RbeMl.Files;
 /// in], the fused c_attn as query, key and value. A single directory stores its maps all [in, out] (GPT-2's Conv1D) or all [out, in]:
 /// c_attn, never square, tells which.
 /// </summary>
-public sealed partial class Gpt2Directory : IDisposable
+public sealed partial class Gpt2Directory : IModelFolder
 {
     private readonly SafetensorsSet _tensors;
     private readonly Gpt2TensorNames _names;
@@ -38,11 +37,18 @@ public sealed partial class Gpt2Directory : IDisposable
     /// <summary>The folder.</summary>
     public string Path { get; }
 
+    /// <inheritdoc/>
+    public string ModelType => Gpt2ConfigJson.ModelType;
+
     /// <summary>Shapes and constants.</summary>
     public TransformerConfig Config => _names.Config;
 
     /// <summary>The tokenizer, or null when there is none that can be read. The weights do not depend on it.</summary>
     public Gpt2Tokenizer? Tokenizer { get; }
+
+    ITokenizer? IModelFolder.Tokenizer => Tokenizer;
+
+    EncoderSettings? IModelFolder.Encoder => null;
 
     /// <summary>Why the tokenizer that is there cannot be read, in a sentence; null when it was read, or when there is none.</summary>
     public string? TokenizerProblem { get; }
@@ -65,26 +71,13 @@ public sealed partial class Gpt2Directory : IDisposable
     /// </exception>
     public static Gpt2Directory Open(string path)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
-        if (!Directory.Exists(path)) throw new RbeFileException(path, $"is no folder. Give {ForeignFolder.Needed}.");
-        if (ModelSource.InFolder(path) is { } file)
-        {
-            throw new RbeFileException(path,
-                $"holds a compressed model, {System.IO.Path.GetFileName(file)}, and no dense weights. Give that file where a compressed model is read.");
-        }
-
-        string configuration = System.IO.Path.Combine(path, Gpt2ConfigJson.FileName);
-        if (!File.Exists(configuration))
-        {
-            throw new RbeFileException(path, ForeignFolder.Describe(path)
-                ?? $"holds no {Gpt2ConfigJson.FileName}, so it is no model. Give {ForeignFolder.Needed}, or a .rbe file.");
-        }
-
-        bool named = Gpt2ConfigJson.RequireGpt2(configuration);
+        string configuration = ModelFolders.ConfigurationOf(path);
+        string? type = ModelFolders.TypeOf(configuration);
+        if (type is not (null or Gpt2ConfigJson.ModelType)) throw ModelFolders.Foreign(configuration, type, Gpt2ConfigJson.ModelType);
         SafetensorsSet tensors = SafetensorsSet.Open(path, Gpt2TensorNames.MayBeShared);
         try
         {
-            if (!named && !Gpt2TensorNames.AreGpt2(tensors))
+            if (type is null && !Gpt2TensorNames.AreGpt2(tensors))
             {
                 throw new RbeFileException(configuration, "has no model_type, and its tensors have not the names of a GPT-2's. Give a GPT-2 directory.");
             }
@@ -166,43 +159,8 @@ public sealed partial class Gpt2Directory : IDisposable
     /// <inheritdoc cref="ReadBlock"/>
     public float[]? ReadHead() => Config.TiedHead ? null : TensorReading.Values(_tensors, _names[Gpt2TensorNames.Head]);
 
-    /// <summary>All weights, the blocks' matrices compressed one block after the other.</summary>
-    /// <param name="options">How; <see cref="RbeOptions.Dense"/> keeps every weight bit for bit.</param>
-    /// <param name="progress">Told the number of blocks done; null for none.</param>
-    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
-    /// <exception cref="InvalidSettingException">An option is out of range.</exception>
-    /// <exception cref="RbeFileException">The file cannot be read.</exception>
-    public TransformerWeights ReadWeights(RbeOptions options, IProgress<int>? progress = null)
-    {
-        ArgumentNullException.ThrowIfNull(options);
-        BlockWeights[] blocks = new BlockWeights[Config.Layers];
-        for (int l = 0; l < blocks.Length; l++)
-        {
-            blocks[l] = BlockWeights.Compress(ReadBlock(l), Config, options);
-            progress?.Report(l + 1);
-        }
-
-        (float[] gamma, float[] beta) = ReadFinalNorm();
-        return new TransformerWeights
-        {
-            Config = Config,
-            TokenEmbedding = ReadTokenEmbedding(),
-            PositionEmbedding = ReadPositionEmbedding(),
-            Blocks = blocks,
-            FinalGamma = gamma,
-            FinalBeta = beta,
-            Head = ReadHead() is { } head ? (TableWeights)head : null,
-            Tokens = Tokens,
-        };
-    }
-
-    /// <summary>The whole model with exact weights, and its tokenizer.</summary>
-    /// <inheritdoc cref="ReadWeights"/>
-    public ModelBundle LoadDense() => new(new TransformerModel<float>(ReadWeights(RbeOptions.Dense)), Tokenizer) { TokenizerProblem = TokenizerProblem };
-
-    /// <inheritdoc cref="ModelBundle.RequireTokenizer"/>
-    public Gpt2Tokenizer RequireTokenizer(string setting, object? value, string mend) =>
-        Tokenizer ?? throw ModelBundle.MissingTokenizer(setting, value, Path, TokenizerProblem, mend);
+    /// <summary>None: a GPT-2's tokens are of one type.</summary>
+    public float[]? ReadTokenTypes() => null;
 
     /// <inheritdoc/>
     public void Dispose() => _tensors.Dispose();

@@ -100,13 +100,7 @@ internal sealed partial record Gpt2TensorNames(TransformerConfig Config, bool Tr
         foreach ((string name, long[] shape) in wanted.Append(new(Head, wanted[TokenEmbedding])))
         {
             if (!stored.TryGetValue(name, out string? found)) continue;
-            SafetensorsTensor tensor = tensors.FileOf(found).RequireFloats(tensors.Find(found));
-            if (!tensor.Shape.SequenceEqual(shape))
-            {
-                throw new RbeFileException(tensors.FileOf(found).Path,
-                    $"tensor \"{found}\": {Gpt2ConfigJson.FileName} asks for [{string.Join(", ", shape)}], the file has {tensor.Describe()}. Correct "
-                        + $"the configuration, or take both from one model.");
-            }
+            TensorReading.RequireShape(tensors, found, shape);
         }
 
         return names;
@@ -140,21 +134,9 @@ internal sealed partial record Gpt2TensorNames(TransformerConfig Config, bool Tr
 
     private static string Difference(string[] missing, string[] extra)
     {
-        string problem = missing.Length == 0 ? "" : $"lacks {List(missing)}";
-        if (extra.Length > 0)
-        {
-            problem += $"{(problem.Length == 0 ? "" : " and ")}holds {List(extra)}, which a GPT-2 of this {Gpt2ConfigJson.FileName} does not have";
-        }
-
         string mend = missing is [Head] ? "Set tie_word_embeddings to true if its head is the token embedding."
             : "Correct the configuration, or download the model again.";
-        return $"{problem}. {mend}";
-    }
-
-    private static string List(string[] names)
-    {
-        const int Most = 6;
-        return string.Join(", ", names.Take(Most).Select(name => $"\"{name}\"")) + (names.Length > Most ? $" and {names.Length - Most} more" : "");
+        return $"{TensorReading.Difference(missing, extra, $"a GPT-2 of this {Gpt2ConfigJson.FileName}")}. {mend}";
     }
 
     // The causal mask and its fill value, which older versions kept among the weights.

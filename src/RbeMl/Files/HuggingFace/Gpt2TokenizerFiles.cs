@@ -77,6 +77,21 @@ internal static class Gpt2TokenizerFiles
         AtomicFile.WriteText(Path.Combine(folder, JsonName), Gpt2Vocabulary.FormatJson(tokenizer));
     }
 
+    /// <summary>Why a folder cannot hold a tokenizer: empty where it is of another kind; null where it can.</summary>
+    public static string? KeepsTokenizer(ITokenizer tokenizer)
+    {
+        if (tokenizer is not (Gpt2Tokenizer or BytePairTokenizer)) return "";
+        try
+        {
+            Gpt2Vocabulary.Format(tokenizer);
+            return null;
+        }
+        catch (InvalidSettingException error)
+        {
+            return error.Message; // two tokens of the same bytes have no place in the files
+        }
+    }
+
     private static Gpt2Tokenizer Load(string vocabularyPath, string mergesPath, AddedTokenFiles? added)
     {
         JsonElement vocabulary = JsonFile.Object(vocabularyPath, "a GPT-2 vocabulary", Limit);

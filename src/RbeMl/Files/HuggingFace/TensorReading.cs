@@ -54,6 +54,30 @@ internal static unsafe class TensorReading
         return values;
     }
 
+    /// <summary>Checks that a tensor is of floats and has the shape that the configuration asks for.</summary>
+    /// <exception cref="RbeFileException">It is not.</exception>
+    public static void RequireShape(SafetensorsSet tensors, string name, long[] shape)
+    {
+        SafetensorsTensor tensor = tensors.FileOf(name).RequireFloats(tensors.Find(name));
+        if (tensor.Shape.SequenceEqual(shape)) return;
+        throw new RbeFileException(tensors.FileOf(name).Path,
+            $"tensor \"{name}\": {Gpt2ConfigJson.FileName} asks for [{string.Join(", ", shape)}], the file has {tensor.Describe()}. Correct "
+                + "the configuration, or take both from one model.");
+    }
+
+    /// <summary>What a folder lacks of a kind of model, and what it has too much, as a sentence without its subject and end.</summary>
+    public static string Difference(string[] missing, string[] extra, string kind)
+    {
+        string problem = missing.Length == 0 ? "" : $"lacks {List(missing)}";
+        return extra.Length == 0 ? problem : problem + $"{(problem.Length == 0 ? "" : " and ")}holds {List(extra)}, which {kind} does not have";
+
+        static string List(string[] names)
+        {
+            const int Most = 6;
+            return string.Join(", ", names.Take(Most).Select(name => $"\"{name}\"")) + (names.Length > Most ? $" and {names.Length - Most} more" : "");
+        }
+    }
+
     /// <summary>Whether two tensors have the same type, shape and bytes.</summary>
     public static bool AreEqual(SafetensorsSet tensors, string first, string second)
     {

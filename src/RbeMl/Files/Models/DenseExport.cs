@@ -56,34 +56,23 @@ internal static class DenseExport
     {
         (TransformerWeights weights, ITokenizer? tokenizer, string? problem) = ModelFile.LoadWeights(file, new RbeLoadOptions());
         cancel.ThrowIfCancellationRequested();
-        List<SafetensorsSource> sources = Gpt2Directory.Sources(weights, element);
-        bool kept = !single && tokenizer is Gpt2Tokenizer or BytePairTokenizer && CanWrite(tokenizer, ref problem);
+        ModelFolderKind kind = ModelFolders.Of(weights.Config);
+        List<SafetensorsSource> sources = kind.Sources(weights, element);
+        string? lost = tokenizer is null || single ? "" : kind.KeepsTokenizer(tokenizer);
+        bool kept = tokenizer is not null && lost is null;
+        if (lost is { Length: > 0 }) problem = lost;
         if (single) WriteFile(output, sources, cancel);
-        else Gpt2Directory.Save(output, weights, kept ? tokenizer : null, element, cancel);
+        else kind.Save(output, weights, kept ? tokenizer : null, element, cancel);
         return new DenseExportResult(ModelFile.Kind, sources.Count, sources.Sum(s => s.ByteLength), kept, kept || tokenizer is null ? null
             : Describe(tokenizer))
         { TokenizerProblem = problem };
-    }
-
-    // Two tokens of the same bytes have no place in the files, and are no reason to keep the weights back.
-    private static bool CanWrite(ITokenizer tokenizer, ref string? problem)
-    {
-        try
-        {
-            Gpt2Vocabulary.Format(tokenizer);
-            return true;
-        }
-        catch (InvalidSettingException error)
-        {
-            problem = error.Message;
-            return false;
-        }
     }
 
     private static string Describe(ITokenizer tokenizer) => tokenizer switch
     {
         ByteTokenizer => "bytes",
         CharacterTokenizer => "characters",
+        WordPieceTokenizer => "word pieces",
         _ => "byte pairs",
     };
 

@@ -10,13 +10,13 @@ using RbeMl.Text;
 namespace RbeMl.Files;
 
 /// <summary>
-/// A GPT-2 model of compressed blocks in a <c>.rbe</c> container. Every trainable value is stored as it is, so a model that was saved and
+/// A GPT-2 or an encoder of compressed blocks in a <c>.rbe</c> container. Every trainable value is stored as it is, so a model that was saved and
 /// loaded gives the same logits, bit for bit.
 /// </summary>
 public static partial class ModelFile
 {
     internal const string Kind = "rbeml-gpt2";
-    private const string EndTokensKey = "endTokens";
+    private const string EndTokensKey = "endTokens", TypesName = "embedding.types";
 
     /// <summary>Saves a model, as a whole or not at all.</summary>
     /// <param name="path">The file.</param>
@@ -36,7 +36,7 @@ public static partial class ModelFile
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(model, tokenizer, reports);
         run?.AddTo(metadata);
-        RbeContainerWriter.Write(path, metadata, tensors, Features(model.Config));
+        RbeContainerWriter.Write(path, metadata, tensors, Features(model.Config, model.Encoder));
     }
 
     /// <summary>Saves weights, as a whole or not at all; no model is made of them. They are checked as a model checks them.</summary>
@@ -55,8 +55,9 @@ public static partial class ModelFile
         ArgumentNullException.ThrowIfNull(weights);
         CheckFinite(weights);
         (JsonObject metadata, List<RbeTensor> tensors) = Content(
-            weights.Config, weights.Tokens, weights.Matrices, weights.Vectors.Select(vector => RbeTensor.From(vector.Name, vector.Values)), tokenizer, reports);
-        RbeContainerWriter.Write(path, metadata, tensors, Features(weights.Config));
+            new ModelFacts(weights.Config, weights.Tokens, weights.Encoder, weights.TokenTypes), weights.Matrices,
+            weights.Vectors.Select(vector => RbeTensor.From(vector.Name, vector.Values)), tokenizer, reports);
+        RbeContainerWriter.Write(path, metadata, tensors, Features(weights.Config, weights.Encoder));
     }
 
     /// <summary>Writes a model's file to a stream, which need not be able to seek and stays open; its own errors pass through.</summary>
@@ -66,7 +67,7 @@ public static partial class ModelFile
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(model, tokenizer, reports);
         run?.AddTo(metadata);
-        RbeContainerWriter.Write(stream, metadata, tensors, Features(model.Config));
+        RbeContainerWriter.Write(stream, metadata, tensors, Features(model.Config, model.Encoder));
     }
 
     /// <summary>
@@ -125,11 +126,12 @@ public static partial class ModelFile
         ArgumentNullException.ThrowIfNull(model);
         CheckFinite(model.Parameters);
         IEnumerable<ParameterSlice> vectors = model.Parameters.Slices.Where(s => s.Kind is not (ParameterKind.Alpha or ParameterKind.Coefficient));
-        return Content(model.Config, model.Tokens, model.Matrices, vectors.Select(slice => RbeTensor.From(model.Parameters, slice)), tokenizer, reports);
+        ModelFacts facts = new(model.Config, model.Tokens, model.Encoder, model.TokenTypes);
+        return Content(facts, model.Matrices, vectors.Select(slice => RbeTensor.From(model.Parameters, slice)), tokenizer, reports);
     }
 
     private static (JsonObject Metadata, List<RbeTensor> Tensors) Content(
-        TransformerConfig config, ModelTokens tokens, IEnumerable<(string Name, RbeMatrix Matrix)> matrices, IEnumerable<RbeTensor> vectors,
+        ModelFacts facts, IEnumerable<(string Name, RbeMatrix Matrix)> matrices, IEnumerable<RbeTensor> vectors,
         ITokenizer? tokenizer, IReadOnlyDictionary<string, CompressionReport>? reports)
     {
         JsonArray entries = [];
@@ -147,9 +149,11 @@ public static partial class ModelFile
         }
 
         tensors.AddRange(vectors);
-        JsonObject metadata = new() { ["kind"] = Kind, ["config"] = Describe(config), ["matrices"] = entries };
+        if (facts.TokenTypes is { } types) tensors.Add(RbeTensor.From(TypesName, types));
+        JsonObject metadata = new() { ["kind"] = Kind, ["config"] = Describe(facts.Config), ["matrices"] = entries };
+        if (facts.Encoder is { } encoder) EncoderJson.AddTo(metadata, facts.Config, encoder);
         if (tokenizer is not null) metadata["tokenizer"] = TokenizerJson.Save(tokenizer);
-        if (EndTokens(config, tokens, tokenizer) is { } ends) metadata[EndTokensKey] = new JsonArray([.. ends.Select(id => (JsonNode)id)]);
+        if (EndTokens(facts.Config, facts.Tokens, tokenizer) is { } ends) metadata[EndTokensKey] = new JsonArray([.. ends.Select(id => (JsonNode)id)]);
         return (metadata, tensors);
     }
 
@@ -159,6 +163,9 @@ public static partial class ModelFile
         IReadOnlyList<int> unsaid = ModelTokens.Unknown.With(tokenizer, config.Vocabulary).EndTokens ?? [];
         return tokens.EndTokens is { } ends && !ends.SequenceEqual(unsaid) ? ends : null;
     }
+
+    // What a file says of a model besides its values.
+    private sealed record ModelFacts(TransformerConfig Config, ModelTokens Tokens, EncoderSettings? Encoder, float[]? TokenTypes);
 
     private static void RequireKind(RbeContainer file)
     {
@@ -195,9 +202,10 @@ public static partial class ModelFile
     }
 
     /// <summary>What a reader must know to compute a model rightly.</summary>
-    internal static uint Features(TransformerConfig config) =>
-        (config.HasUsualAttentionScale ? 0 : RbeContainerWriter.AttentionScaleFeature) | (config.Order == BlockOrder.PreNorm ? 0
-            : RbeContainerWriter.BlockOrderFeature);
+    internal static uint Features(TransformerConfig config, EncoderSettings? encoder = null) =>
+        (encoder is null ? 0 : RbeContainerWriter.EncoderFeature)
+        | (config.HasUsualAttentionScale ? 0 : RbeContainerWriter.AttentionScaleFeature)
+        | (config.Order == BlockOrder.PreNorm ? 0 : RbeContainerWriter.BlockOrderFeature);
 
     // Keys that came later are there only where they say something.
     internal static JsonObject Describe(TransformerConfig config)

@@ -89,6 +89,9 @@ public static partial class ModelFile
             FinalBeta = Values("final.beta", terms),
             Norms = config.LayerNorm,
             Head = config.TiedHead ? null : Table("head"),
+            Encoder = EncoderJson.Read(metadata, config),
+            TokenTypes = file.Tensors.FirstOrDefault(t => t.Name == TypesName) is { } types
+                ? Values(TypesName, types.Shape.Aggregate(1L, (a, b) => a * b)) : null,
         };
         string? extra = matrices.Keys.FirstOrDefault();
         if (extra is not null) throw new RbeFileException(file.Path, $"matrix \"{extra}\" belongs to no part of the model. Write the file again.");

@@ -9,8 +9,8 @@ public static class ModelSource
     public const string FileName = "model.rbe";
 
     /// <summary>
-    /// Loads a <c>.rbe</c> file, also by the folder that <c>finetune</c> wrote it to as <see cref="FileName"/>, or the folder of a Hugging Face GPT-2 with
-    /// exact dense weights.
+    /// Loads a <c>.rbe</c> file, also by the folder that <c>finetune</c> wrote it to as <see cref="FileName"/>, or the folder of a Hugging Face GPT-2 or
+    /// BERT with exact dense weights.
     /// </summary>
     /// <param name="path">The file or folder.</param>
     /// <exception cref="RbeFileException">Nothing is there, or it is no model this version reads.</exception>
@@ -21,15 +21,49 @@ public static class ModelSource
         if (InFolder(path) is { } file) return ModelFile.Load(file);
         if (Directory.Exists(path))
         {
-            using Gpt2Directory directory = Gpt2Directory.Open(path);
-            return directory.LoadDense();
+            using IModelFolder folder = ModelFolders.Open(path);
+            return folder.LoadDense();
         }
 
-        string? folder = Path.GetDirectoryName(Path.GetFullPath(path));
+        string? parent = Path.GetDirectoryName(Path.GetFullPath(path));
         bool part = File.Exists(path)
             && (path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) || path.EndsWith(".json", StringComparison.OrdinalIgnoreCase));
-        if (part) throw new RbeFileException(path, $"is one file of a Hugging Face model. Give its folder, {folder}.");
+        if (part) throw new RbeFileException(path, $"is one file of a Hugging Face model. Give its folder, {parent}.");
         return ModelFile.Load(path);
+    }
+
+    /// <summary>Loads an encoder: what <see cref="Load"/> loads, where it is one.</summary>
+    /// <param name="path">The file or folder.</param>
+    /// <param name="threads">Threads of a call; 0 for one a processor.</param>
+    /// <exception cref="RbeFileException">Nothing is there, or it is no encoder this version reads, or has no tokenizer; the message says what it
+    /// is.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    /// <exception cref="InvalidSettingException">The threads are out of range.</exception>
+    public static SentenceEncoder LoadEncoder(string path, int threads = 0)
+    {
+        ModelBundle bundle = Load(path);
+        try
+        {
+            if (bundle.Encoder is null)
+            {
+                throw new RbeFileException(path,
+                    $"is {bundle.Model.Config.Describe()}; an encoder is needed, which makes vectors of texts. "
+                        + "Give the folder of a BERT, or a .rbe file of one.");
+            }
+
+            if (bundle.Tokenizer is null)
+            {
+                throw new RbeFileException(path, $"is an encoder {(bundle.TokenizerProblem is { } problem
+                    ? $"whose tokenizer cannot be read. {problem}" : "without a tokenizer. Put its vocab.txt or tokenizer.json beside the weights.")}");
+            }
+
+            return new SentenceEncoder(bundle, threads);
+        }
+        catch
+        {
+            bundle.Dispose();
+            throw;
+        }
     }
 
     /// <summary>The compressed model of a folder that <c>finetune</c> wrote: its <see cref="FileName"/>; null for any other folder or a file.</summary>

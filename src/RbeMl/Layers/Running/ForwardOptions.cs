@@ -5,11 +5,14 @@ namespace RbeMl.Layers;
 
 /// <summary>What a forward call may be given besides its input. Shapes: B sequences, T tokens each, Tkv = past + T keys.</summary>
 /// <typeparam name="T">Element type.</typeparam>
-public sealed class ForwardOptions<T>
+public sealed unsafe class ForwardOptions<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     /// <summary>[B, Tkv]: 0 hides a token from all others (padding). Null hides none.</summary>
     public byte[]? PaddingMask { get; init; }
+
+    /// <summary>The same in native memory, for calls that allocate nothing; null for <see cref="PaddingMask"/>.</summary>
+    internal byte* Padding { get; set; }
 
     /// <summary>[B, 1, T, Tkv]: added to the scaled scores, for all heads. Null adds nothing.</summary>
     public T[]? AdditiveMask { get; init; }

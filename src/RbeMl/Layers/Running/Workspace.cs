@@ -17,6 +17,7 @@ public sealed unsafe class Workspace<T> : IDisposable, ILeased
     private readonly BlockState<T> _call = new();
     private readonly DecodeState<T> _decode = new();
     private readonly GrowableBuffer<int> _ids = new();
+    private readonly PaddingMask<T> _padding = new();
 
     /// <summary>Creates a workspace.</summary>
     /// <param name="threads">Threads of a pool made for it; 0 means one for each processor.</param>
@@ -42,7 +43,8 @@ public sealed unsafe class Workspace<T> : IDisposable, ILeased
 
     /// <summary>Bytes of native memory held.</summary>
     public long AllocatedBytes =>
-        ScratchBytes + _panels.Values.Sum(p => p.AllocatedBytes) + _call.AllocatedBytes + _decode.AllocatedBytes + _ids.AllocatedBytes;
+        ScratchBytes + _panels.Values.Sum(p => p.AllocatedBytes) + _call.AllocatedBytes + _decode.AllocatedBytes + _ids.AllocatedBytes
+            + _padding.AllocatedBytes;
 
     /// <summary>Those of the threads' scratch.</summary>
     public long ScratchBytes => _scratch.Sum(b => b?.AllocatedBytes ?? 0);
@@ -76,6 +78,9 @@ public sealed unsafe class Workspace<T> : IDisposable, ILeased
         return own;
     }
 
+    /// <summary>The mask of a call's padded sequences.</summary>
+    internal PaddingMask<T> Padding => _padding;
+
     /// <summary>The state object of a block's call; blocks of one workspace run one after the other.</summary>
     internal BlockState<T> Call() => _call;
 
@@ -90,6 +95,7 @@ public sealed unsafe class Workspace<T> : IDisposable, ILeased
         _call.Dispose();
         _decode.Dispose();
         _ids.Dispose();
+        _padding.Dispose();
         foreach (NativeBuffer<T>? buffer in _scratch) buffer?.Dispose();
         foreach (Panel<T> panel in _panels.Values) panel.Dispose();
         if (_ownsTeam) Workers.Dispose();

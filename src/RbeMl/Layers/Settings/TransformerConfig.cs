@@ -109,6 +109,26 @@ public sealed record TransformerConfig
 
     internal bool HasUsualAttentionScale => ScaleAttention && !ScaleAttentionByLayer;
 
+    /// <summary>What kind of model this is, for messages.</summary>
+    internal string Describe() => (Order, Causal) switch
+    {
+        (BlockOrder.PreNorm, true) => "a language model, a GPT-2",
+        (BlockOrder.PostNorm, false) => "an encoder, a BERT",
+        (_, true) => "a language model with BERT's order of LayerNorms",
+        _ => "an encoder with GPT-2's order of LayerNorms",
+    };
+
+    /// <summary>Refuses an encoder where tokens are predicted one after the other.</summary>
+    /// <param name="what">Who needs a language model, with its verb.</param>
+    /// <exception cref="InvalidSettingException">This is no language model.</exception>
+    internal void RequireLanguageModel(string what)
+    {
+        if (Causal) return;
+        throw new InvalidSettingException(nameof(Causal), false,
+            $"{what} a language model; this is {Describe()}, whose tokens see those that follow them: it makes vectors of texts and predicts none. "
+                + "Give a language model, or use SentenceEncoder.");
+    }
+
     /// <summary>The configuration of one block on its own, which computes as it does in the model.</summary>
     /// <param name="layer">0 .. layers - 1.</param>
     public TransformerConfig OfBlock(int layer) => ScaleAttentionByLayer ? this with { FirstLayer = FirstLayer + layer } : this;

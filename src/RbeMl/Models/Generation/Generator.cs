@@ -26,6 +26,7 @@ public sealed class Generator : IDisposable, ILeased
     /// <summary>Prepares generation of one sequence.</summary>
     /// <param name="model">The model; it stays its owner's.</param>
     /// <param name="threads">0 for one a processor.</param>
+    /// <exception cref="InvalidSettingException">The model is no language model.</exception>
     public Generator(TransformerModel<float> model, int threads = 0)
         : this(model, () => new Workspace<float>(threads))
     {
@@ -34,6 +35,7 @@ public sealed class Generator : IDisposable, ILeased
     /// <summary>Prepares generation of one sequence on threads that others use too.</summary>
     /// <param name="model">The model; it stays its owner's.</param>
     /// <param name="workers">The threads; they stay their owner's.</param>
+    /// <exception cref="InvalidSettingException">The model is no language model.</exception>
     public Generator(TransformerModel<float> model, WorkerPool workers)
         : this(model, () => new Workspace<float>(workers ?? throw new ArgumentNullException(nameof(workers))))
     {
@@ -42,6 +44,7 @@ public sealed class Generator : IDisposable, ILeased
     private Generator(TransformerModel<float> model, Func<Workspace<float>> workspace)
     {
         ArgumentNullException.ThrowIfNull(model);
+        model.Config.RequireLanguageModel("generation needs");
         _model = model;
         _lease = new Lease(this);
         _workspace = workspace();

@@ -11,6 +11,9 @@ public enum Pooling
 
     /// <summary>The largest value of every feature over its tokens.</summary>
     Max,
+
+    /// <summary>Its first token, which encoders of the BERT kind are trained to put a sequence's meaning into.</summary>
+    First,
 }
 
 /// <summary>What <see cref="TransformerModel{T}.Features"/> reads.</summary>

@@ -15,7 +15,7 @@ internal ref struct RaggedBatches
     private readonly ReadOnlySpan<int> _tokens;
     private readonly int _count, _passTokens;
     private readonly long[] _order;
-    private readonly int[] _lengths, _starts, _padded;
+    private readonly int[] _lengths, _starts, _padded, _sizes;
     private int _first;
 
     /// <summary>Copies the lengths, checks (<see cref="Check"/>) and sorts the sequences by padded length.</summary>
@@ -31,6 +31,7 @@ internal ref struct RaggedBatches
         Check(tokens, lengths, config);
         _order = ArrayPool<long>.Shared.Rent(lengths.Length);
         _starts = ArrayPool<int>.Shared.Rent(lengths.Length);
+        _sizes = ArrayPool<int>.Shared.Rent(lengths.Length);
         int start = 0, longest = 1;
         long all = 0;
         for (int row = 0; row < lengths.Length; row++)
@@ -59,6 +60,9 @@ internal ref struct RaggedBatches
     /// <summary>Their ids, [Count, Length]; padding is id 0.</summary>
     public readonly ReadOnlySpan<int> Tokens => _padded.AsSpan(0, Count * Length);
 
+    /// <summary>Tokens of the sequences of this batch, without padding.</summary>
+    public readonly ReadOnlySpan<int> Sizes => _sizes.AsSpan(0, Count);
+
     /// <summary>Place in the call of sequence <paramref name="i"/> of this batch.</summary>
     public readonly int Row(int i) => RowOf(_order[_first + i]);
 
@@ -80,7 +84,12 @@ internal ref struct RaggedBatches
         Length = (int)(_order[_first] >> 32);
         int most = Math.Max(1, _passTokens / Length);
         while (Count < most && _first + Count < _count && (int)(_order[_first + Count] >> 32) == Length) Count++;
-        for (int i = 0; i < Count; i++) Pad(_tokens.Slice(_starts[Row(i)], _lengths[Row(i)]), _padded.AsSpan(i * Length, Length));
+        for (int i = 0; i < Count; i++)
+        {
+            _sizes[i] = _lengths[Row(i)];
+            Pad(_tokens.Slice(_starts[Row(i)], _sizes[i]), _padded.AsSpan(i * Length, Length));
+        }
+
         return true;
     }
 
@@ -91,6 +100,7 @@ internal ref struct RaggedBatches
         ArrayPool<int>.Shared.Return(_lengths);
         ArrayPool<int>.Shared.Return(_starts);
         ArrayPool<int>.Shared.Return(_padded);
+        ArrayPool<int>.Shared.Return(_sizes);
     }
 
     /// <summary>Length that a sequence is padded to: the next multiple of 8, at most the model's positions.</summary>
@@ -106,15 +116,8 @@ internal ref struct RaggedBatches
     /// <summary>Checks lengths and ids of a call.</summary>
     /// <exception cref="ShapeMismatchException">The lengths do not add up to the tokens, or there are no sequences.</exception>
     /// <exception cref="TokenException">A sequence is empty or too long, or an id is outside the vocabulary.</exception>
-    /// <exception cref="InvalidSettingException">The model is not causal.</exception>
     public static void Check(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, TransformerConfig config)
     {
-        if (!config.Causal)
-        {
-            throw new InvalidSettingException(nameof(TransformerConfig.Causal), false,
-                "sequences of different lengths are padded at the end, which a model that sees what follows would notice. Give a causal model.");
-        }
-
         if (lengths.Length < 1)
         {
             throw new ShapeMismatchException("lengths", "at least one sequence", "none", "Leave the call out when there is nothing to compute.");

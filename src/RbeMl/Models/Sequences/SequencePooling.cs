@@ -18,6 +18,7 @@ internal static unsafe class SequencePooling
     {
         int lanes = x.Lanes, features = x.Features;
         if (pooling == Pooling.Last) (first, length) = (first + length - 1, 1);
+        if (pooling == Pooling.First) length = 1;
         for (int done = 0; done < length;)
         {
             (int chunk, int lane) = Math.DivRem(first + done, lanes);
@@ -64,6 +65,7 @@ internal static unsafe class SequencePooling
             {
                 Pooling.Mean when token < length => gradient[f] / n,
                 Pooling.Last when token == length - 1 => gradient[f],
+                Pooling.First when token == 0 => gradient[f],
                 Pooling.Max when token == places[f] => gradient[f],
                 _ => T.Zero,
             };

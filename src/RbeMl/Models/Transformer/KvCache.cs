@@ -20,13 +20,7 @@ public sealed class KvCache<T> : IDisposable, ILeased
     {
         ArgumentNullException.ThrowIfNull(config);
         config.Validate();
-        if (!config.Causal)
-        {
-            throw new InvalidSettingException(
-                nameof(config.Causal), false,
-                "a KV cache holds tokens that never see what comes after them, and in this model they do. Give a causal model, or run "
-                + "whole sequences without a cache.");
-        }
+        config.RequireLanguageModel("a KV cache is for");
 
         if (capacity > config.MaxSequenceLength)
         {

@@ -10,6 +10,9 @@ public sealed record ModelBundle(TransformerModel<float> Model, ITokenizer? Toke
     /// <summary>The training run that wrote the file; null when it does not say. A model that is trained on no longer has it.</summary>
     public RunMark? Run { get; init; }
 
+    /// <summary>How the model, if it is an encoder, makes a vector of a text; null for a language model. It is the model's unless given.</summary>
+    public EncoderSettings? Encoder { get; init; } = Model.Encoder;
+
     /// <summary>Why the tokenizer that came with the model cannot be read, in a sentence; null when it was read, or when there is none.</summary>
     public string? TokenizerProblem { get; init; }
 

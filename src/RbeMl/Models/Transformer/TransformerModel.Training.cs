@@ -67,11 +67,12 @@ public sealed unsafe partial class TransformerModel<T>
     /// <param name="gradients">Vector of the parameters' layout, added to; null for no backward.</param>
     /// <param name="objective">The objective.</param>
     /// <param name="sum">Losses of earlier batches, to which these are added.</param>
+    /// <param name="padding">[B, T] 0 hides a token from all others; null hides none.</param>
     /// <returns>The sum of the losses.</returns>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named.</exception>
     internal double Step<TObjective>(
         ReadOnlySpan<int> tokens, int batch, int length, TransformerContext<T> context, DropoutStep? dropout, ParameterVector<T>? gradients,
-        ref TObjective objective, double sum = 0)
+        ref TObjective objective, double sum = 0, byte* padding = null)
         where TObjective : IHiddenObjective<T>, allows ref struct
     {
         context.Require(this);
@@ -88,6 +89,7 @@ public sealed unsafe partial class TransformerModel<T>
         {
             int count = Math.Min(part, batch - first);
             context.Options.FirstSequence = first;
+            context.Options.Padding = padding == null ? null : padding + ((long)first * length);
             Panel<T> hidden = PartForward(tokens.Slice(first * length, count * length), count, length, context, gradients is not null);
             long started = StepProfile.Now(context.Workspace.Profile);
             sum = objective.LossAndGradient(hidden, first, count, context, sum);
@@ -109,6 +111,7 @@ public sealed unsafe partial class TransformerModel<T>
 
         if (gradients is not null && part < batch) _embedding.AddGradients(tokens, context.EmbeddingGradient, length, context.Workspace, gradients);
         context.Options.FirstSequence = 0;
+        context.Options.Padding = null;
         return sum;
     }
 

@@ -24,7 +24,7 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
         ArgumentNullException.ThrowIfNull(weights);
         weights.Check();
         Config = weights.Config;
-        Tokens = weights.Tokens;
+        (Tokens, Encoder, TokenTypes) = (weights.Tokens, weights.Encoder, weights.TokenTypes);
         Parameters = new ParameterVector<T>();
         _embedding = new Embedding<T>(Parameters, weights, weights.PaddedWidth);
         Blocks = [.. weights.Blocks.Select((b, l) => new RbeTransformerBlock<T>(Parameters, $"blocks.{l}", Config, b, l))];
@@ -39,6 +39,12 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
 
     /// <summary>Which ids end a text, and which stand for nothing: what generation needs. All copies of the model keep it.</summary>
     public ModelTokens Tokens { get; }
+
+    /// <summary>How an encoder makes a vector of a text; null for a language model. All copies of the model keep it.</summary>
+    public EncoderSettings? Encoder { get; }
+
+    /// <summary>[types, D] of an encoder's token types, see <see cref="TransformerWeights.TokenTypes"/>; null where there are none.</summary>
+    public float[]? TokenTypes { get; }
 
     /// <summary>All trainable values.</summary>
     public ParameterVector<T> Parameters { get; }
@@ -81,6 +87,8 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
         FinalBeta = Head.Norm.Layer.Beta.ToFloats(),
         Head = Config.TiedHead ? null : Head.Table.ToWeights(),
         Tokens = Tokens,
+        Encoder = Encoder,
+        TokenTypes = TokenTypes,
     };
 
     /// <summary>
@@ -153,7 +161,7 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
 
     /// <summary>
     /// Pooled hidden states of sequences of different lengths. Sequences are sorted by length, padded at the end to a multiple of eight tokens and
-    /// computed in batches; padding reaches no token before it, and pooling leaves it out. A row is the same, bit for bit, whatever other sequences are
+    /// computed in batches; padding reaches no token, and pooling leaves it out. A row is the same, bit for bit, whatever other sequences are
     /// in the call, in whatever order, and for any number of threads.
     /// </summary>
     /// <param name="tokens">Ids of all sequences, one after the other.</param>
@@ -163,7 +171,7 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
     /// <param name="output">[B, D] row-major, written.</param>
     /// <exception cref="TokenException">A sequence is empty or longer than the model's positions, or an id is outside the vocabulary.</exception>
     /// <exception cref="ShapeMismatchException">The lengths do not add up to the tokens, or the output is not [B, D].</exception>
-    /// <exception cref="InvalidSettingException">An option is out of range, or the model is not causal.</exception>
+    /// <exception cref="InvalidSettingException">An option is out of range.</exception>
     /// <exception cref="NonFiniteException">A feature is NaN or infinite.</exception>
     /// <exception cref="ConcurrentUseException">The workspace is in use by another call.</exception>
     public void Features(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, FeatureOptions options, Workspace<T> workspace, Span<T> output)
@@ -189,7 +197,8 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
         {
             while (batches.MoveNext())
             {
-                Panel<T> x = Hidden(batches.Tokens, batches.Count, batches.Length, workspace, blocks: layer);
+                ForwardOptions<T>? padding = Config.Causal ? null : workspace.Padding.Options(batches.Sizes, batches.Length);
+                Panel<T> x = Hidden(batches.Tokens, batches.Count, batches.Length, workspace, blocks: layer, options: padding);
                 if (layer == Blocks.Count)
                 {
                     NormalizeWork normalize = new(Head.Norm, x, Head.Prepare(workspace), workspace);
@@ -219,7 +228,7 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named, and the cache is as before.</exception>
     internal Panel<T> Hidden(
         ReadOnlySpan<int> tokens, int batch, int length, Workspace<T> workspace, KvCache<T>? cache = null, CancellationToken cancel = default,
-        int? blocks = null)
+        int? blocks = null, ForwardOptions<T>? options = null)
     {
         int past = cache?.Length ?? 0;
         tokens = workspace.Own(tokens);
@@ -233,7 +242,7 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
             {
                 cancel.ThrowIfCancellationRequested();
                 y.Reshape(batch * length, Width, PaddedWidth);
-                Blocks[l].Forward(x, y, batch, length, cache?.Options(l), null, workspace);
+                Blocks[l].Forward(x, y, batch, length, cache?.Options(l) ?? options, null, workspace);
             }
         }
         catch

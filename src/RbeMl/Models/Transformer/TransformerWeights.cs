@@ -63,6 +63,15 @@ public sealed record TransformerWeights
     /// <summary>Which ids end a text, and which stand for nothing.</summary>
     public ModelTokens Tokens { get; init; } = ModelTokens.Unknown;
 
+    /// <summary>How an encoder makes a vector of a text; null for a language model.</summary>
+    public EncoderSettings? Encoder { get; init; }
+
+    /// <summary>
+    /// [types, D] of the types that a token of an encoder may have; null where there are none. All tokens here are of the first, whose row is in
+    /// <see cref="PositionEmbedding"/> already; the table is kept for those who read the model elsewhere.
+    /// </summary>
+    public float[]? TokenTypes { get; init; }
+
     /// <summary>The compressed matrices with their names: those of the blocks, and a compressed table's.</summary>
     internal IEnumerable<(string Name, RbeMatrix Matrix)> Matrices =>
         Blocks.SelectMany((block, l) => Enum.GetValues<BlockMatrix>().Select(m => ($"blocks.{l}.{BlockLayout.NameOf(m)}", block.MatrixAt(m))))
@@ -109,6 +118,12 @@ public sealed record TransformerWeights
         int terms = NormTerms.Count(Norms, config.Width);
         Check("blocks", config.Layers, Blocks.Count, "Give one BlockWeights a layer.");
         Check("position embedding", checked(config.MaxSequenceLength * config.Width), PositionEmbedding.Length, "Give one row of Width a position.");
+        if (TokenTypes is { } types && (types.Length == 0 || types.Length % config.Width != 0))
+        {
+            throw new ShapeMismatchException("token types", $"rows of {config.Width} values", $"{types.Length} values", "Give one row of Width a type.");
+        }
+
+        Encoder?.Validate(config);
         Check("final LayerNorm", terms, FinalGamma.Length, "Give one value a feature.");
         Check("final.beta", terms, FinalBeta.Length, "Give one value a feature.");
         if (config.TiedHead != Head is null)

@@ -131,14 +131,14 @@ internal static class FastTokenizerJson
         return Member(step, list) is { ValueKind: JsonValueKind.Array } steps ? [.. steps.EnumerateArray()] : throw Unknown(key, "a Sequence of nothing");
     }
 
-    private static string Kind(JsonElement step) => (step.ValueKind == JsonValueKind.Object ? Text(step, "type") : null) ?? "without a type";
+    internal static string Kind(JsonElement step) => (step.ValueKind == JsonValueKind.Object ? Text(step, "type") : null) ?? "without a type";
 
-    private static JsonElement? Member(JsonElement json, string key) =>
+    internal static JsonElement? Member(JsonElement json, string key) =>
         json.ValueKind == JsonValueKind.Object && json.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
 
-    private static string? Text(JsonElement json, string key) => Member(json, key) is { ValueKind: JsonValueKind.String } text ? text.GetString() : null;
+    internal static string? Text(JsonElement json, string key) => Member(json, key) is { ValueKind: JsonValueKind.String } text ? text.GetString() : null;
 
-    private static bool Flag(JsonElement json, string key, bool missing) =>
+    internal static bool Flag(JsonElement json, string key, bool missing) =>
         Member(json, key) is { ValueKind: JsonValueKind.True or JsonValueKind.False } flag ? flag.GetBoolean() : missing;
 
     private static TokenException Unknown(string part, string kind) =>

@@ -7,7 +7,7 @@ namespace RbeMl.Text;
 /// Tokenizers as JSON, to travel inside a model file: <c>{"kind": "bytes"}</c>, <c>{"kind": "characters", "characters": "abc"}</c>,
 /// <c>{"kind": "bpe", "merges": [left, right, left, right, ...]}</c> or <c>{"kind": "gpt2", "bytes": [256 ids], "merges": [left, right, ...], "results":
 /// [id, ...], "special": {"name": id}}</c>, where results that are 256, 257 and so on are left out; the last is of kind <c>"bytelevel"</c> where it has added
-/// tokens, <c>"added": {"name": id}</c>, or one for bytes without an id (-1), <c>"unknown": id</c>.
+/// tokens, <c>"added": {"name": id}</c>, or one for bytes without an id (-1), <c>"unknown": id</c>. For <c>"wordpiece"</c> see <see cref="WordPieceJson"/>.
 /// </summary>
 internal static class TokenizerJson
 {
@@ -23,8 +23,9 @@ internal static class TokenizerJson
             ["merges"] = Array(bpe.Merges.SelectMany(merge => new[] { merge.Left, merge.Right })),
         },
         Gpt2Tokenizer gpt2 => Save(gpt2),
+        WordPieceTokenizer pieces => WordPieceJson.Save(pieces),
         _ => throw new InvalidSettingException("tokenizer", tokenizer?.GetType().Name,
-            "use ByteTokenizer, CharacterTokenizer, BytePairTokenizer or Gpt2Tokenizer, or save the model without one."),
+            "use ByteTokenizer, CharacterTokenizer, BytePairTokenizer, Gpt2Tokenizer or WordPieceTokenizer, or save the model without one."),
     };
 
     /// <summary>The tokenizer of a JSON.</summary>
@@ -56,8 +57,9 @@ internal static class TokenizerJson
             "characters" => Characters(json),
             "bpe" => new BytePairTokenizer(Merges(json)),
             "gpt2" or "bytelevel" => Gpt2(json),
+            WordPieceJson.Kind => WordPieceJson.Load(json),
             var other => throw new TokenException($"Tokenizer kind \"{other}\" is unknown; this version knows bytes, characters, bpe, "
-                + $"gpt2 and bytelevel. Update RbeMl."),
+                + $"gpt2, bytelevel and {WordPieceJson.Kind}. Update RbeMl."),
         };
     }
 

@@ -27,7 +27,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
     /// <param name="model">The model, which the classifier owns from now on: training changes it, <see cref="Dispose"/> frees it.</param>
     /// <param name="config">Classes, pooling, dropout.</param>
     /// <param name="seed">Seed of the head's weights.</param>
-    /// <exception cref="InvalidSettingException">A setting is out of range, or the model is not causal.</exception>
+    /// <exception cref="InvalidSettingException">A setting is out of range.</exception>
     public SequenceClassifier(TransformerModel<T> model, ClassifierConfig config, ulong seed)
         : this(model, config, InitialWeight(model, config, seed), new float[config.Classes])
     {
@@ -47,12 +47,6 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         ArgumentNullException.ThrowIfNull(weight);
         ArgumentNullException.ThrowIfNull(bias);
         Config = config.Validate();
-        if (!model.Config.Causal)
-        {
-            throw new InvalidSettingException(nameof(TransformerConfig.Causal), false,
-                "sequences of different lengths are padded at the end, which a model that sees what follows would notice. Give a causal model.");
-        }
-
         Model = model;
         int c = config.Classes, d = model.Config.Width;
         if (!Shape.Holds(weight.Length, c, d)) throw Shape.Mismatch("classifier weight", weight.Length, "Give one row of Width a class.", c, d);
@@ -121,8 +115,9 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
             PooledRows<T> room = new(context.Pooled, context.PooledGradient, context.Places, context.Losses);
             Model.CheckTokens(padded, batch, length, 0);
             room.Ensure(batch, Model.Config.Width);
+            byte* padding = Model.Config.Causal ? null : context.Padding.Fill(lengths, length);
             PooledObjective<T, HeadRows> objective = new(Model.Head, sizes, length, Config.Pooling, room, modelGradients, rows);
-            double loss = Model.Step(padded, batch, length, context.Model, dropout, modelGradients, ref objective) / batch;
+            double loss = Model.Step(padded, batch, length, context.Model, dropout, modelGradients, ref objective, 0, padding) / batch;
             if (headGradients is null) return loss;
             HeadGradientWork work = new(this, context.Logits.Pointer, context.Pooled.Pointer, headGradients, batch);
             context.Workspace.Workers.For(Config.Classes, ref work);

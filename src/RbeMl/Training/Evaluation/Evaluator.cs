@@ -32,11 +32,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
         ArgumentNullException.ThrowIfNull(model);
         foreach (TransformerModel<float> side in reference is null ? [model] : (TransformerModel<float>[])[model, reference])
         {
-            if (!side.Config.Causal)
-            {
-                throw new InvalidSettingException(nameof(TransformerConfig.Causal), false,
-                    "a model that sees the tokens to predict cannot be measured by predicting them. Give a causal model.");
-            }
+            side.Config.RequireLanguageModel("perplexity measures");
         }
 
         if (reference is not null && reference.Config.Vocabulary != model.Config.Vocabulary)

@@ -1,0 +1,143 @@
+using RbeMl.Layers;
+using RbeMl.Models;
+using RbeMl.Text;
+
+namespace RbeMl.Files;
+
+/// <summary>
+/// A BERT in Hugging Face's layout: <c>config.json</c>, <c>model.safetensors</c> or several files with an index, <c>vocab.txt</c> or <c>tokenizer.json</c>, and
+/// what sentence-transformers says of pooling, length and prompts (see <see cref="SentenceTransformerFiles"/>). Opening checks every tensor's name, type and
+/// shape against the configuration; data are read when asked for. Heads and the pooler, which no embedding goes through, are left out.
+/// </summary>
+public sealed partial class BertDirectory : IModelFolder
+{
+    private readonly SafetensorsSet _tensors;
+    private readonly Dictionary<string, string> _stored;
+    private readonly BertWeights _weights;
+
+    private BertDirectory(string path, SafetensorsSet tensors, TransformerConfig config, Dictionary<string, string> stored)
+    {
+        (Path, Config, _tensors, _stored) = (path, config, tensors, stored);
+        _weights = new BertWeights(config, name => TensorReading.Values(_tensors, _stored[name]));
+        try
+        {
+            Tokenizer = BertTokenizerFiles.LoadFolder(path);
+        }
+        catch (RbeFileException error)
+        {
+            TokenizerProblem = error.Message;
+        }
+
+        Encoder = SentenceTransformerFiles.Read(path, config);
+    }
+
+    /// <inheritdoc/>
+    public string Path { get; }
+
+    /// <inheritdoc/>
+    public string ModelType => BertConfigJson.ModelType;
+
+    /// <inheritdoc/>
+    public TransformerConfig Config { get; }
+
+    /// <summary>The tokenizer, or null when there is none that can be read. The weights do not depend on it.</summary>
+    public WordPieceTokenizer? Tokenizer { get; }
+
+    ITokenizer? IModelFolder.Tokenizer => Tokenizer;
+
+    /// <inheritdoc/>
+    public string? TokenizerProblem { get; }
+
+    /// <inheritdoc/>
+    public ModelTokens Tokens => ModelTokens.Unknown.With(Tokenizer, Config.Vocabulary);
+
+    /// <summary>How it makes a vector of a text: as sentence-transformers' files say, else the mean over the tokens.</summary>
+    public EncoderSettings Encoder { get; }
+
+    EncoderSettings? IModelFolder.Encoder => Encoder;
+
+    /// <summary>Opens a folder and checks everything but the values of the weights.</summary>
+    /// <param name="path">The folder.</param>
+    /// <exception cref="RbeFileException">
+    /// A file of the weights is missing or damaged, the configuration asks for something that is not computed here, or tensors are missing, left over, or of
+    /// another shape or type than the configuration says.
+    /// </exception>
+    public static BertDirectory Open(string path)
+    {
+        string configuration = ModelFolders.ConfigurationOf(path);
+        string? type = ModelFolders.TypeOf(configuration);
+        if (type is not (null or BertConfigJson.ModelType)) throw ModelFolders.Foreign(configuration, type, BertConfigJson.ModelType);
+        SafetensorsSet tensors = SafetensorsSet.Open(path, _ => false);
+        try
+        {
+            if (type is null && !BertTensorNames.AreBert(tensors))
+            {
+                throw new RbeFileException(configuration, "has no model_type, and its tensors have not the names of a BERT's. Give the folder of a BERT.");
+            }
+
+            (TransformerConfig config, int types) = BertConfigJson.Read(configuration);
+            return new BertDirectory(path, tensors, config, Match(tensors, config, types));
+        }
+        catch
+        {
+            tensors.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public DenseBlockWeights ReadBlock(int layer) => _weights.Block(layer);
+
+    /// <inheritdoc/>
+    public float[] ReadTokenEmbedding() => _weights.TokenEmbedding();
+
+    /// <inheritdoc/>
+    public float[] ReadPositionEmbedding() => _weights.Positions();
+
+    /// <inheritdoc/>
+    public float[]? ReadTokenTypes() => _weights.TokenTypes();
+
+    /// <inheritdoc/>
+    public (float[] Gamma, float[] Beta) ReadFinalNorm() => _weights.FinalNorm();
+
+    /// <summary>None: an encoder predicts no tokens.</summary>
+    public float[]? ReadHead() => null;
+
+    /// <inheritdoc/>
+    public void Dispose() => _tensors.Dispose();
+
+    // What each tensor of a BERT is called in the folder.
+    private static Dictionary<string, string> Match(SafetensorsSet tensors, TransformerConfig config, int types)
+    {
+        Dictionary<string, string> stored = new(StringComparer.Ordinal);
+        foreach (SafetensorsTensor tensor in tensors.Tensors)
+        {
+            string name = BertTensorNames.Plain(tensor.Name);
+            if (BertTensorNames.IsUnused(name)) continue;
+            if (!stored.TryAdd(name, tensor.Name))
+            {
+                throw new RbeFileException(tensors.Path,
+                    $"holds \"{name}\" twice, as \"{stored[name]}\" and as \"{tensor.Name}\". Take the weights from one model.");
+            }
+        }
+
+        if (config.Layers > stored.Count)
+        {
+            throw new RbeFileException(tensors.Path,
+                $"has {Amount.Of(stored.Count, "tensor")}, too few for the {Amount.Of(config.Layers, "layer")} of {Gpt2ConfigJson.FileName}. Correct "
+                    + "the configuration, or download the model again.");
+        }
+
+        Dictionary<string, long[]> wanted = BertTensorNames.All(config, types).ToDictionary(t => t.Name, t => t.Shape, StringComparer.Ordinal);
+        string[] missing = [.. wanted.Keys.Where(name => !stored.ContainsKey(name))];
+        string[] extra = [.. stored.Where(name => !wanted.ContainsKey(name.Key)).Select(name => name.Value)];
+        if (missing.Length + extra.Length > 0)
+        {
+            throw new RbeFileException(tensors.Path, TensorReading.Difference(missing, extra, $"a BERT of this {Gpt2ConfigJson.FileName}")
+                + ". Correct the configuration, or download the model again.");
+        }
+
+        foreach ((string name, long[] shape) in wanted) TensorReading.RequireShape(tensors, stored[name], shape);
+        return stored;
+    }
+}
