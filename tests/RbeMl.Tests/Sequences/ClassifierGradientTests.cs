@@ -17,13 +17,17 @@ public class ClassifierGradientTests
     /// step h^4 times a fifth derivative, below 1e-6 of the gradient.
     /// </summary>
     [Theory]
-    [InlineData(Pooling.Mean, 0, true)]
-    [InlineData(Pooling.Last, 0.2f, true)]
-    [InlineData(Pooling.Max, 0, false)]
-    [InlineData(Pooling.Max, 0.2f, true)]
-    public void Gradients_match_central_differences(Pooling pooling, float dropout, bool tied)
+    [InlineData(Pooling.Mean, 0, true, false)]
+    [InlineData(Pooling.Last, 0.2f, true, false)]
+    [InlineData(Pooling.Max, 0, false, false)]
+    [InlineData(Pooling.Max, 0.2f, true, false)]
+    [InlineData(Pooling.First, 0, true, true)]
+    [InlineData(Pooling.Mean, 0.2f, true, true)]
+    public void Gradients_match_central_differences(Pooling pooling, float dropout, bool tied, bool encoder)
     {
-        TransformerModel<double> model = TransformerModel<double>.Create(s_config with { Dropout = dropout, TiedHead = tied }, s_options, 3);
+        TransformerConfig config = s_config with { Dropout = dropout, TiedHead = tied };
+        if (encoder) config = config with { Order = BlockOrder.PostNorm, Causal = false };
+        TransformerModel<double> model = TransformerModel<double>.Create(config, s_options, 3);
         using SequenceClassifier<double> classifier = new(model, new ClassifierConfig { Classes = 3, Pooling = pooling, Dropout = dropout }, 5);
         Random random = new(4);
         foreach (ParameterVector<double> vector in (ParameterVector<double>[])[model.Parameters, classifier.Head])
@@ -44,6 +48,7 @@ public class ClassifierGradientTests
         double Loss() => classifier.Loss(tokens, s_lengths, s_labels, context, step);
         double loss = classifier.Loss(tokens, s_lengths, s_labels, context, step, modelGradients, headGradients);
         Assert.Equal(loss, Loss(), 1e-12);
+        if (dropout == 0) RequireMeanOfThoseAlone(classifier, context, tokens, loss);
         foreach ((ParameterVector<double> vector,
             ParameterVector<double> gradients) in ((ParameterVector<double>, ParameterVector<double>)[])[(classifier.Head, headGradients),
                 (model.Parameters, modelGradients)])
@@ -75,6 +80,18 @@ public class ClassifierGradientTests
                 Assert.Equal(slice.Name.EndsWith("key.bias", StringComparison.Ordinal) || slice.Name == "head", Math.Sqrt(scale) < 1e-12);
             }
         }
+    }
+
+    // No text notices what the others of its batch are padded with.
+    private static void RequireMeanOfThoseAlone(SequenceClassifier<double> classifier, ClassifierContext<double> context, int[] tokens, double loss)
+    {
+        double sum = 0;
+        for (int b = 0, start = 0; b < s_lengths.Length; start += s_lengths[b++])
+        {
+            sum += classifier.Loss(tokens.AsSpan(start, s_lengths[b]), s_lengths.AsSpan(b, 1), s_labels.AsSpan(b, 1), context);
+        }
+
+        Assert.Equal(sum / s_lengths.Length, loss, 1e-10);
     }
 
     private static void Move(Span<double> values, double[] direction, double h)

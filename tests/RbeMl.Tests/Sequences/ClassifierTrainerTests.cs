@@ -23,16 +23,19 @@ public class ClassifierTrainerTests
     }
 
     [Theory]
-    [InlineData(3, CheckpointPolicy.None)]
-    [InlineData(1, CheckpointPolicy.Full)]
-    [InlineData(2, CheckpointPolicy.Selective)]
-    public void Threads_and_policies_change_no_bit(int threads, CheckpointPolicy policy)
+    [InlineData(3, CheckpointPolicy.None, false)]
+    [InlineData(3, CheckpointPolicy.None, true)]
+    [InlineData(1, CheckpointPolicy.Full, false)]
+    [InlineData(1, CheckpointPolicy.Full, true)]
+    [InlineData(2, CheckpointPolicy.Selective, false)]
+    [InlineData(2, CheckpointPolicy.Selective, true)]
+    public void Threads_and_policies_change_no_bit(int threads, CheckpointPolicy policy, bool encoder)
     {
         Assert.Equal(Train(1, CheckpointPolicy.None), Train(threads, policy));
 
-        static int[] Train(int threads, CheckpointPolicy policy)
+        int[] Train(int threads, CheckpointPolicy policy)
         {
-            using SequenceClassifier<float> classifier = ClassifierCase.Classifier(Pooling.Mean, 0.1f);
+            using SequenceClassifier<float> classifier = ClassifierCase.Classifier(Pooling.Mean, 0.1f, encoder: encoder);
             using ClassifierTrainer trainer =
                 new(classifier, ClassifierCase.Examples(80, 1), null, s_options with { Epochs = 2, Checkpointing = policy, ValidationFraction = 0.2 }, threads);
             Assert.Equal((64, 16), (trainer.TrainingExamples, trainer.ValidationExamples));

@@ -6,12 +6,17 @@ namespace RbeMl.Tests.Sequences;
 
 public class FeatureTests
 {
-    public static TheoryData<string, bool> Cases
+    public static TheoryData<string, bool, bool> Cases
     {
         get
         {
-            TheoryData<string, bool> data = [];
-            foreach (string name in RaggedCase.Formats.Keys) data.Add(name, name == "4 bits");
+            TheoryData<string, bool, bool> data = [];
+            foreach (string name in RaggedCase.Formats.Keys)
+            {
+                data.Add(name, name == "4 bits", false);
+                data.Add(name, name == "4 bits", true);
+            }
+
             return data;
         }
     }
@@ -19,9 +24,9 @@ public class FeatureTests
     /// <summary>No bit of a row may depend on what else is in the call, on its place, on the size of the passes or on the number of threads.</summary>
     [Theory]
     [MemberData(nameof(Cases))]
-    public void A_row_is_the_same_alone_and_in_any_company(string format, bool compressedTable)
+    public void A_row_is_the_same_alone_and_in_any_company(string format, bool compressedTable, bool encoder)
     {
-        using TransformerModel<float> model = RaggedCase.Model(RaggedCase.Formats[format], compressedTable);
+        using TransformerModel<float> model = RaggedCase.Model(RaggedCase.Formats[format], compressedTable, encoder);
         using Workspace<float> workspace = new(1), other = new(3);
         int[][] sequences = RaggedCase.Sequences(40);
         int[] order = [.. Enumerable.Range(0, sequences.Length)];
@@ -82,9 +87,9 @@ public class FeatureTests
     /// <summary>How far a sequence is padded changes no bit of what its own tokens become.</summary>
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Padding_changes_no_bit(string format, bool compressedTable)
+    public void Padding_changes_no_bit(string format, bool compressedTable, bool encoder)
     {
-        using TransformerModel<float> model = RaggedCase.Model(RaggedCase.Formats[format], compressedTable);
+        using TransformerModel<float> model = RaggedCase.Model(RaggedCase.Formats[format], compressedTable, encoder);
         using Workspace<float> workspace = new(1);
         int[] sequence = RaggedCase.Sequences(40)[30];
         float[] expected = Hidden(sequence.Length);
@@ -97,7 +102,8 @@ public class FeatureTests
         {
             int[] tokens = new int[padded];
             sequence.CopyTo(tokens, 0);
-            RbeMl.Memory.Panel<float> x = model.Hidden(tokens, 1, padded, workspace);
+            RbeMl.Memory.Panel<float> x = model.Hidden(
+                tokens, 1, padded, workspace, options: encoder ? workspace.Padding.Options([sequence.Length], padded) : null);
             float[] rows = new float[padded * 64];
             x.ToRowMajor(rows);
             return rows[..(sequence.Length * 64)];

@@ -19,9 +19,10 @@ internal sealed class RaggedCase
         ["5 bits and delta"] = RbeFormat.Quantized(5) with { Delta = (SparseFormat)RbeFormat.Sparse(64) },
     };
 
-    public static TransformerModel<float> Model(RbeFormat format, bool compressedTable = false)
+    public static TransformerModel<float> Model(RbeFormat format, bool compressedTable = false, bool encoder = false)
     {
         TransformerConfig config = new() { Width = 64, Heads = 2, Layers = 2, Vocabulary = Vocabulary, MaxSequenceLength = Positions };
+        if (encoder) config = config with { Order = BlockOrder.PostNorm, Causal = false };
         RbeOptions options = new() { Format = format }, start = new() { Format = RbeFormat.Sparse(300) };
         TransformerWeights weights = TransformerWeights.CreateRandom(config, start, 5, compressedTable ? start : null);
         DenseBlockWeights dense = DenseBlockWeights.Gpt2Initialization(config, 5);

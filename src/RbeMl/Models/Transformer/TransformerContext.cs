@@ -63,7 +63,7 @@ public sealed unsafe class TransformerContext<T> : IDisposable, ILeased
     /// <summary>Bytes of native memory of the head: logits and loss of a group of chunks.</summary>
     public long HeadBytes =>
         HeadInputCoefficients.AllocatedBytes + Logits.AllocatedBytes + HeadVectors.AllocatedBytes + HeadSums.AllocatedBytes
-            + Losses.AllocatedBytes + Targets.AllocatedBytes + Ids.AllocatedBytes;
+            + Losses.AllocatedBytes + Targets.AllocatedBytes + Ids.AllocatedBytes + Padding.AllocatedBytes;
 
     /// <summary>Bytes of the gradients that go from block to block.</summary>
     public long GradientBytes => GradientA.AllocatedBytes + GradientB.AllocatedBytes;
@@ -102,6 +102,9 @@ public sealed unsafe class TransformerContext<T> : IDisposable, ILeased
 
     /// <summary>The caller's tokens and targets.</summary>
     internal GrowableBuffer<int> Ids { get; } = new();
+
+    /// <summary>Hides the padding from tokens that would see it.</summary>
+    internal PaddingMask<T> Padding { get; } = new();
 
     /// <summary>Options of the blocks' forwards; kept so that a step allocates nothing.</summary>
     internal ForwardOptions<T> Options { get; } = new();
@@ -150,6 +153,7 @@ public sealed unsafe class TransformerContext<T> : IDisposable, ILeased
         foreach (GrowableBuffer<T> buffer in (GrowableBuffer<T>[])[HeadVectors, HeadSums, Losses]) buffer.Dispose();
         Targets.Dispose();
         Ids.Dispose();
+        Padding.Dispose();
         _spill?.Dispose();
     }
 }

@@ -67,12 +67,12 @@ public sealed unsafe partial class TransformerModel<T>
     /// <param name="gradients">Vector of the parameters' layout, added to; null for no backward.</param>
     /// <param name="objective">The objective.</param>
     /// <param name="sum">Losses of earlier batches, to which these are added.</param>
-    /// <param name="padding">[B, T] 0 hides a token from all others; null hides none.</param>
+    /// <param name="lengths">[B] tokens of each sequence without padding; empty where there is none.</param>
     /// <returns>The sum of the losses.</returns>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named.</exception>
     internal double Step<TObjective>(
         ReadOnlySpan<int> tokens, int batch, int length, TransformerContext<T> context, DropoutStep? dropout, ParameterVector<T>? gradients,
-        ref TObjective objective, double sum = 0, byte* padding = null)
+        ref TObjective objective, double sum = 0, ReadOnlySpan<int> lengths = default)
         where TObjective : IHiddenObjective<T>, allows ref struct
     {
         context.Require(this);
@@ -84,6 +84,7 @@ public sealed unsafe partial class TransformerModel<T>
             if (part < batch) context.EmbeddingGradient.Reshape(tokens.Length, Width, PaddedWidth);
         }
 
+        byte* padding = Config.Causal || lengths.IsEmpty ? null : context.Padding.Fill(lengths, length);
         context.Options.Dropout = dropout;
         for (int first = 0; first < batch; first += part)
         {
@@ -210,7 +211,7 @@ public sealed unsafe partial class TransformerModel<T>
         long whole = part < batch ? Panel<T>.Elements(checked(batch * length), PaddedWidth) : 0;
         return new StepMemory(
             ((saved + residual + whole) * sizeof(T)) + (offload is ActivationOffload.BFloat16 ? stored : 0),
-            (shared + (2 * panel)) * sizeof(T), scratch * threads * sizeof(T), Head.Bytes(settings, tokens) + IdBytes(batch, length),
+            (shared + (2 * panel)) * sizeof(T), scratch * threads * sizeof(T), Head.Bytes(settings, tokens) + IdBytes(batch, length) + MaskBytes(batch, length),
             offload is ActivationOffload.Spill ? store * Blocks.Count : 0);
     }
 
@@ -223,6 +224,9 @@ public sealed unsafe partial class TransformerModel<T>
             context.ActivationBytes, workspace.AllocatedBytes - workspace.ScratchBytes + context.GradientBytes, workspace.ScratchBytes,
             context.HeadBytes, context.SpilledBytes);
     }
+
+    // Which tokens are padding, for those that would see it; sequences of one length need none.
+    private long MaskBytes(int batch, int length) => Config.Causal ? 0 : (((long)batch * length) + 63) / 64 * 64;
 
     // The context's copies of tokens and targets.
     private static long IdBytes(int batch, int length) => ((2L * batch * length * sizeof(int)) + 63) / 64 * 64;

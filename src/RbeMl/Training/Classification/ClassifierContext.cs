@@ -38,7 +38,7 @@ internal sealed class ClassifierContext<T> : IDisposable, ILeased
     /// <summary>Bytes of native memory of the head's rows.</summary>
     public long AllocatedBytes =>
         Tokens.AllocatedBytes + Rows.AllocatedBytes + Places.AllocatedBytes + Pooled.AllocatedBytes + PooledGradient.AllocatedBytes
-            + Logits.AllocatedBytes + Losses.AllocatedBytes + Padding.AllocatedBytes;
+            + Logits.AllocatedBytes + Losses.AllocatedBytes;
 
     internal Lease Lease { get; }
 
@@ -63,9 +63,6 @@ internal sealed class ClassifierContext<T> : IDisposable, ILeased
     /// <summary>[B] losses in nats.</summary>
     internal GrowableBuffer<double> Losses { get; } = new();
 
-    /// <summary>Hides the padding from an encoder.</summary>
-    internal PaddingMask<T> Padding { get; } = new();
-
     internal void Require(SequenceClassifier<T> classifier)
     {
         if (!ReferenceEquals(classifier, _classifier))
@@ -85,6 +82,5 @@ internal sealed class ClassifierContext<T> : IDisposable, ILeased
         Places.Dispose();
         foreach (GrowableBuffer<T> buffer in (GrowableBuffer<T>[])[Pooled, PooledGradient, Logits]) buffer.Dispose();
         Losses.Dispose();
-        Padding.Dispose();
     }
 }

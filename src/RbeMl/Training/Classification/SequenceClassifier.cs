@@ -115,9 +115,8 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
             PooledRows<T> room = new(context.Pooled, context.PooledGradient, context.Places, context.Losses);
             Model.CheckTokens(padded, batch, length, 0);
             room.Ensure(batch, Model.Config.Width);
-            byte* padding = Model.Config.Causal ? null : context.Padding.Fill(lengths, length);
             PooledObjective<T, HeadRows> objective = new(Model.Head, sizes, length, Config.Pooling, room, modelGradients, rows);
-            double loss = Model.Step(padded, batch, length, context.Model, dropout, modelGradients, ref objective, 0, padding) / batch;
+            double loss = Model.Step(padded, batch, length, context.Model, dropout, modelGradients, ref objective, lengths: lengths) / batch;
             if (headGradients is null) return loss;
             HeadGradientWork work = new(this, context.Logits.Pointer, context.Pooled.Pointer, headGradients, batch);
             context.Workspace.Workers.For(Config.Classes, ref work);

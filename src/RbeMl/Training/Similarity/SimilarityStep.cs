@@ -122,7 +122,8 @@ internal sealed unsafe class SimilarityStep<T> : IDisposable, ILeased
         {
             PooledObjective<T, Objective> objective =
                 new(_model.Head, Rows.Pointer, length, _pooling, room, sums, new Objective(this, rows, phase, gradients is not null));
-            _model.Step(new ReadOnlySpan<int>(Tokens.Pointer, rows * length), rows, length, Model, dropout, sums, ref objective);
+            ReadOnlySpan<int> padded = new(Tokens.Pointer, rows * length), lengths = new(Rows.Pointer, rows);
+            _model.Step(padded, rows, length, Model, dropout, sums, ref objective, lengths: lengths);
         }
     }
 
