@@ -55,7 +55,7 @@ public static class CalibrationWindows
     }
 
     // The first block's input: rows of both embeddings, added. The tables are let go of again.
-    internal static BlockActivationData Embed(Gpt2Directory source, IReadOnlyList<int[]> windows)
+    internal static BlockActivationData Embed(IModelFolder source, IReadOnlyList<int[]> windows)
     {
         int d = source.Config.Width, length = windows[0].Length, vocabulary = source.Config.Vocabulary;
         if (length > source.Config.MaxSequenceLength)

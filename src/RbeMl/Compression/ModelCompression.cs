@@ -6,7 +6,7 @@ using RbeMl.Models;
 namespace RbeMl.Compression;
 
 /// <summary>One compression of a model: its state from the first block to the last table.</summary>
-internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest request, Workspace<float> workspace,
+internal sealed class ModelCompression(IModelFolder source, CompressionRequest request, Workspace<float> workspace,
     IProgress<CompressionProgress>? progress, CancellationToken cancel)
 {
     private const long LeastToCollect = 1 << 20;
@@ -97,17 +97,7 @@ internal sealed class ModelCompression(Gpt2Directory source, CompressionRequest 
                 : MatrixOutcome.RelativeError(tables));
         _done = _total;
         Tell("done");
-        TransformerWeights weights = new()
-        {
-            Tokens = source.Tokens,
-            Config = _stored,
-            TokenEmbedding = tokens,
-            PositionEmbedding = positions,
-            Blocks = _blocks,
-            FinalGamma = gamma,
-            FinalBeta = beta,
-            Head = _config.TiedHead ? null : head,
-        };
+        TransformerWeights weights = source.Complete(tokens, _blocks, _config.TiedHead ? null : head) with { Config = _stored };
         return new CompressedModel(weights, _outcomes, norms, embeddings, _errors, _errorsDenseNorms);
     }
 

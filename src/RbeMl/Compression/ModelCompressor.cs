@@ -5,7 +5,7 @@ using RbeMl.Layers;
 namespace RbeMl.Compression;
 
 /// <summary>
-/// Compresses a Hugging Face GPT-2 block by block. Memory holds the result, one dense block and, when calibrated, the second moments of its matrices' inputs
+/// Compresses a model block by block. Memory holds the result, one dense block and, when calibrated, the second moments of its matrices' inputs
 /// and the activations of the calibration windows; embeddings are read last.
 /// </summary>
 public static class ModelCompressor
@@ -29,7 +29,7 @@ public static class ModelCompressor
     /// <exception cref="WeightRangeException">A format cannot hold numbers as large or as small as a matrix has.</exception>
     /// <exception cref="RbeFileException">A file cannot be read.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static CompressedModel Compress(Gpt2Directory source, CompressionRequest request, IProgress<CompressionProgress>? progress = null,
+    public static CompressedModel Compress(IModelFolder source, CompressionRequest request, IProgress<CompressionProgress>? progress = null,
         CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(source);

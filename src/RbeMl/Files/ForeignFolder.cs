@@ -28,6 +28,7 @@ internal static class ForeignFolder
         {
             string? name = Directory.EnumerateFiles(folder, pattern).Select(file => Path.GetFileName(file)!).Order(StringComparer.Ordinal).FirstOrDefault();
             if (name is null) continue;
+            if (pattern == "*.onnx") return $"holds {kind}. Give the file itself, {name}.";
             return kind == "pickled"
                 ? $"holds pickled weights, which can run code and are not read. Convert its {name} to safetensors."
                 : $"holds {kind} ({name}), which is not read here. Give the weights as safetensors.";

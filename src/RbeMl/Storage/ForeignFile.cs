@@ -61,12 +61,14 @@ internal static class ForeignFile
     }
 
     private const string PointerProblem = "is a pointer that Git's large-file store left in place of the file. Fetch the file itself (git lfs pull).";
-    private const string SafetensorsKind = "a safetensors file", ZipKind = "a zip archive (an ML.NET model, or PyTorch weights)";
+    private const string SafetensorsKind = "a safetensors file", ZipKind = "a zip archive (an ML.NET model, or PyTorch weights)",
+        OnnxKind = "an ONNX model";
     private const string Written = "Give one that finetune or compress wrote.";
 
     private static string MendOf(string kind) => kind switch
     {
         SafetensorsKind => "Give the folder of its model, or compress it first.",
+        OnnxKind => "Give it a name that ends in .onnx where dense weights are read, or compress it first.",
         ZipKind => "Give the model.rbe that finetune wrote beside an ML.NET model, or convert PyTorch weights to safetensors.",
         _ => Written,
     };
@@ -80,7 +82,7 @@ internal static class ForeignFile
         if (start.Length >= 4 && start[0] == 0x89 && start[1..4].SequenceEqual("HDF"u8)) return "an HDF5 file (TensorFlow or Keras weights)";
         if (start.Length >= 6 && start[0] == 0x93 && start[1..6].SequenceEqual("NUMPY"u8)) return "a NumPy array";
         if (start.Length >= 2 && start[0] == 0x1F && start[1] == 0x8B) return "a gzip archive";
-        if (start.Length >= 4 && start[0] == 0x08 && start[1] is >= 1 and < 32 && start[2] is 0x12 or 0x1A && start[3] < 64) return "an ONNX model";
+        if (start.Length >= 4 && start[0] == 0x08 && start[1] is >= 1 and < 32 && start[2] is 0x12 or 0x1A && start[3] < 64) return OnnxKind;
         return start.StartsWith("<!DOCTYPE"u8) || start.StartsWith("<!doctype"u8) || start.StartsWith("<html"u8)
             ? "a web page, as a download that failed leaves" : null;
     }

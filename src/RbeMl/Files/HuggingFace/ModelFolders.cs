@@ -37,11 +37,12 @@ internal static class ModelFolders
         ?? throw new InvalidSettingException(nameof(config.Order), $"{config.Order}, causal: {config.Causal}",
             $"folders hold GPT-2s (pre-LN and causal) and BERTs (post-LN and not causal); this is {config.Describe()}.");
 
-    /// <summary>Opens a folder by the kind that its configuration, or else its tensors, say.</summary>
-    /// <param name="path">The folder.</param>
+    /// <summary>Opens a folder by the kind that its configuration, or else its tensors, say; or an ONNX file.</summary>
+    /// <param name="path">The folder or file.</param>
     /// <exception cref="RbeFileException">It is no model, of a kind that is not read, or what its kind refuses.</exception>
     public static IModelFolder Open(string path)
     {
+        if (OnnxModelFile.IsNamed(path)) return OnnxModelFile.Open(path);
         string configuration = ConfigurationOf(path);
         if (TypeOf(configuration) is { } type)
         {

@@ -9,8 +9,8 @@ public static class ModelSource
     public const string FileName = "model.rbe";
 
     /// <summary>
-    /// Loads a <c>.rbe</c> file, also by the folder that <c>finetune</c> wrote it to as <see cref="FileName"/>, or the folder of a Hugging Face GPT-2 or
-    /// BERT with exact dense weights.
+    /// Loads a <c>.rbe</c> file, also by the folder that <c>finetune</c> wrote it to as <see cref="FileName"/>, or, with exact dense weights, the folder of a
+    /// Hugging Face GPT-2 or BERT, or the ONNX file of a BERT (<see cref="OnnxModelFile"/>).
     /// </summary>
     /// <param name="path">The file or folder.</param>
     /// <exception cref="RbeFileException">Nothing is there, or it is no model this version reads.</exception>
@@ -19,7 +19,7 @@ public static class ModelSource
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         if (InFolder(path) is { } file) return ModelFile.Load(file);
-        if (Directory.Exists(path))
+        if (Directory.Exists(path) || OnnxModelFile.IsNamed(path))
         {
             using IModelFolder folder = ModelFolders.Open(path);
             return folder.LoadDense();

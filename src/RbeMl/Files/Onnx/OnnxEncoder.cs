@@ -14,7 +14,8 @@ internal sealed class OnnxEncoder : IDisposable
     /// <summary>Name of the word embeddings, whose prefix all names share.</summary>
     public const string Words = "embeddings.word_embeddings.weight";
 
-    private const string Positions = "embeddings.position_embeddings.weight", FirstHidden = "encoder.layer.0.intermediate.dense.weight";
+    private const string Positions = "embeddings.position_embeddings.weight", Types = "embeddings.token_type_embeddings.weight";
+    private const string FirstHidden = "encoder.layer.0.intermediate.dense.weight";
     private readonly OnnxModel _model;
     private readonly Dictionary<string, OnnxWeight> _weights;
 
@@ -54,8 +55,26 @@ internal sealed class OnnxEncoder : IDisposable
         }
     }
 
-    /// <summary>Whether there are weights of that name.</summary>
-    public bool Contains(string name) => _weights.ContainsKey(name);
+    /// <summary>Rows of the embedding of token types.</summary>
+    public int TokenTypes => (int)Shape(Find(_model, _weights, Types)).Rows;
+
+    /// <summary>Checks that all weights are there, are floats, and have their shapes.</summary>
+    /// <exception cref="RbeFileException">They have not.</exception>
+    public void RequireShapes(IEnumerable<(string Name, long[] Shape)> all)
+    {
+        foreach ((string name, long[] shape) in all)
+        {
+            OnnxWeight weight = Find(_model, _weights, name);
+            IEnumerable<long> stored = weight.Transposed ? weight.Tensor.Shape.Reverse() : weight.Tensor.Shape;
+            if (weight.Tensor.Element is null) throw new RbeFileException(Path,
+                $"holds {name} as {weight.Tensor.Describe()}. {OnnxModel.NeedsFloats}");
+            if (!stored.SequenceEqual(shape))
+            {
+                throw new RbeFileException(Path, $"holds {name} as [{string.Join(", ", stored)}], its other weights ask for "
+                    + $"[{string.Join(", ", shape)}]. Take the model from a sound source.");
+            }
+        }
+    }
 
     /// <summary>Row-major values; matrices [out, in].</summary>
     /// <param name="name">The name in a Hugging Face folder, e.g. <c>encoder.layer.0.attention.self.query.weight</c>.</param>
@@ -121,15 +140,14 @@ internal sealed class OnnxEncoder : IDisposable
 
         (long Rows, long Columns) Matrix(string name)
         {
-            OnnxWeight weight = Find(model, weights, name);
-            IReadOnlyList<long> shape = weight.Tensor.Shape;
-            if (shape.Count != 2 || shape.Any(side => side is < 1 or > int.MaxValue))
-            {
-                throw new RbeFileException(model.Path,
-                    $"holds {name} as {weight.Tensor.Describe()}, a matrix is needed. Take the model from a sound source.");
-            }
-
-            return weight.Transposed ? (shape[1], shape[0]) : (shape[0], shape[1]);
+            (long rows, long columns) = Shape(Find(model, weights, name));
+            return rows is >= 1 and <= int.MaxValue && columns is >= 1 and <= int.MaxValue ? (rows, columns)
+                : throw new RbeFileException(model.Path,
+                    $"holds {name} as {weights[name].Tensor.Describe()}, a matrix is needed. Take the model from a sound source.");
         }
     }
+
+    // Of [out, in]; nothing for what is no matrix.
+    private static (long Rows, long Columns) Shape(OnnxWeight weight) => weight.Tensor.Shape is not [long first, long second] ? (0, 0)
+        : weight.Transposed ? (second, first) : (first, second);
 }

@@ -84,7 +84,7 @@ public sealed class SentenceEncoder : IDisposable
         for (int first = 0; first < texts.Count; first += PassTexts)
         {
             int count = Math.Min(PassTexts, texts.Count - first);
-            EmbedPass(texts, first, count, Settings.Prompt(prompt), pass, cancel);
+            EmbedPass(texts, first, count, Settings.Prompt(prompt), pass.AsSpan(0, count * Dimensions), cancel);
             for (int i = 0; i < count; i++) vectors[first + i] = pass.AsSpan(i * Dimensions, Dimensions).ToArray();
         }
 

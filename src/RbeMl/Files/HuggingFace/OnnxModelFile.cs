@@ -1,0 +1,119 @@
+using RbeMl.Layers;
+using RbeMl.Models;
+using RbeMl.Text;
+
+namespace RbeMl.Files;
+
+/// <summary>
+/// A BERT encoder in an ONNX file, opened and checked. Tokenizer, pooling and prompts come from the files of a Hugging Face folder beside
+/// it, or in the folder above, where its exporters put it in a folder of its own; a <c>vocab.txt</c> is enough, and then vectors are means
+/// over the tokens.
+/// </summary>
+public sealed class OnnxModelFile : IModelFolder
+{
+    /// <summary>How such files' names end.</summary>
+    public const string Extension = ".onnx";
+
+    private readonly OnnxEncoder _encoder;
+    private readonly BertWeights _weights;
+
+    private OnnxModelFile(OnnxEncoder encoder, string folder)
+    {
+        _encoder = encoder;
+        _weights = new BertWeights(Config, encoder.Read);
+        try
+        {
+            Tokenizer = BertTokenizerFiles.LoadFolder(folder);
+        }
+        catch (RbeFileException error)
+        {
+            TokenizerProblem = error.Message;
+        }
+
+        Encoder = SentenceTransformerFiles.Read(folder, Config);
+    }
+
+    /// <summary>The file.</summary>
+    public string Path => _encoder.Path;
+
+    /// <inheritdoc/>
+    public string ModelType => BertConfigJson.ModelType;
+
+    /// <inheritdoc/>
+    public TransformerConfig Config => _encoder.Config;
+
+    /// <summary>The tokenizer, or null when there is none that can be read. The weights do not depend on it.</summary>
+    public WordPieceTokenizer? Tokenizer { get; }
+
+    ITokenizer? IModelFolder.Tokenizer => Tokenizer;
+
+    /// <inheritdoc/>
+    public string? TokenizerProblem { get; }
+
+    /// <inheritdoc/>
+    public ModelTokens Tokens => ModelTokens.Unknown.With(Tokenizer, Config.Vocabulary);
+
+    /// <summary>How it makes a vector of a text: as sentence-transformers' files say, else the mean over the tokens.</summary>
+    public EncoderSettings Encoder { get; }
+
+    EncoderSettings? IModelFolder.Encoder => Encoder;
+
+    /// <summary>Opens a file and checks everything but the values of the weights.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="RbeFileException">
+    /// It is no ONNX file, damaged, of another kind of model, rounded, or a weight is missing or of another shape than the others say; or a
+    /// file beside it is damaged or asks for what is not computed here.
+    /// </exception>
+    public static OnnxModelFile Open(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        string folder = FolderOf(path), configuration = System.IO.Path.Combine(folder, Gpt2ConfigJson.FileName);
+        int? heads = File.Exists(configuration) ? BertConfigJson.Read(configuration).Config.Heads : null;
+        OnnxEncoder encoder = OnnxEncoder.Open(path, heads);
+        try
+        {
+            encoder.RequireShapes(BertTensorNames.All(encoder.Config, encoder.TokenTypes));
+            return new OnnxModelFile(encoder, folder);
+        }
+        catch
+        {
+            encoder.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Whether a path names such a file.</summary>
+    public static bool IsNamed(string path) => path.EndsWith(Extension, StringComparison.OrdinalIgnoreCase) && !Directory.Exists(path);
+
+    /// <inheritdoc/>
+    public DenseBlockWeights ReadBlock(int layer) => _weights.Block(layer);
+
+    /// <inheritdoc/>
+    public float[] ReadTokenEmbedding() => _weights.TokenEmbedding();
+
+    /// <inheritdoc/>
+    public float[] ReadPositionEmbedding() => _weights.Positions();
+
+    /// <inheritdoc/>
+    public float[]? ReadTokenTypes() => _weights.TokenTypes();
+
+    /// <inheritdoc/>
+    public (float[] Gamma, float[] Beta) ReadFinalNorm() => _weights.FinalNorm();
+
+    /// <summary>None: an encoder predicts no tokens.</summary>
+    public float[]? ReadHead() => null;
+
+    /// <inheritdoc/>
+    public void Dispose() => _encoder.Dispose();
+
+    // The folder of the tokenizer: its own, or the one above.
+    private static string FolderOf(string path)
+    {
+        string own = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
+        string? above = System.IO.Path.GetDirectoryName(own);
+        return above is not null && !Holds(own) && Holds(above) ? above : own;
+
+        static bool Holds(string folder) => File.Exists(System.IO.Path.Combine(folder, BertTokenizerFiles.VocabularyName))
+            || File.Exists(System.IO.Path.Combine(folder, Gpt2TokenizerFiles.JsonName));
+    }
+}
