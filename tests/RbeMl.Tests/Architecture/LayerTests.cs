@@ -10,7 +10,7 @@ public sealed class LayerTests
     private static readonly string[][] s_layers =
     [
         ["Errors"], ["Numerics"], ["Storage"], ["Memory"], ["Codec"], ["Kernels"], ["Layers"], ["Models", "Text"], ["Files"], ["Compression"],
-            ["Training"], ["RbeMl.MLNet", "RbeMl.Extensions.AI"], ["RbeMl.Cli"],
+            ["Training"], ["RbeMl.MLNet", "RbeMl.Extensions.AI", "RbeMl.Models.MiniLM", "RbeMl.Packing"], ["RbeMl.Cli"],
     ];
 
     [Fact]
@@ -67,7 +67,8 @@ public sealed class LayerTests
         Exceptions.Check(
             "The namespace is the project and the top folder; errors, and what the verbs or components share, are in the project's own.", found,
             ("src/RbeMl.Extensions.AI/RbeServiceCollectionExtensions.cs: Microsoft.Extensions.DependencyInjection", "found where IServiceCollection is"),
-            ("src/RbeMl.MLNet/MLContextExtensions.cs: Microsoft.ML", "ml.Rbe is found where MLContext is"));
+            ("src/RbeMl.MLNet/MLContextExtensions.cs: Microsoft.ML", "ml.Rbe is found where MLContext is"),
+            ("src/RbeMl.Models.MiniLM/MiniLM.cs: RbeMl.Models", "found where SentenceEncoder is"));
     }
 
     private static (string Name, int Height)? LayerOf(string path)
