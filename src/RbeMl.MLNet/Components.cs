@@ -13,5 +13,7 @@ internal static class Components
         Loader<Tokens.TokenizeTransformer>.Register(catalog);
         Loader<LanguageModels.LanguageModelTransformer>.Register(catalog);
         Loader<Classification.TextClassificationTransformer>.Register(catalog);
+        Loader<Embeddings.TextEmbeddingTransformer>.Register(catalog);
+        Loader<Similarity.SentenceSimilarityTransformer>.Register(catalog);
     }
 }

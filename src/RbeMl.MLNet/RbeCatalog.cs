@@ -5,8 +5,10 @@ using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.MLNet.Blocks;
 using RbeMl.MLNet.Classification;
+using RbeMl.MLNet.Embeddings;
 using RbeMl.MLNet.Features;
 using RbeMl.MLNet.LanguageModels;
+using RbeMl.MLNet.Similarity;
 using RbeMl.MLNet.Tokens;
 using RbeMl.Models;
 using RbeMl.Text;
@@ -119,7 +121,10 @@ public sealed partial class RbeCatalog
         return Loader<TransformerBlockTransformer>.Load(Environment, stream);
     }
 
-    /// <summary>Texts as vectors of features from a GPT-2, to be learned from by any trainer.</summary>
+    /// <summary>
+    /// Texts as vectors of features from a language model, to be learned from by any trainer. How near texts are in meaning an encoder tells, which
+    /// <see cref="TextEmbedding(string, string?, string, string?)"/> takes.
+    /// </summary>
     /// <param name="outputColumnName">The column added, <c>Vector&lt;Single, D&gt;</c>.</param>
     /// <param name="inputColumnName">The text, or token ids; null for the same name.</param>
     /// <param name="modelPath">A <c>.rbe</c> model, or the folder of a Hugging Face GPT-2.</param>
@@ -165,14 +170,15 @@ public sealed partial class RbeCatalog
     }
 
     /// <summary>
-    /// Trains a classifier of texts: a GPT-2 model of compressed blocks and a linear head. Of a key label it adds <c>PredictedLabel</c> (the same key) and
+    /// Trains a classifier of texts: a pretrained encoder, best where labels are few, or a GPT-2 model of compressed blocks, and a
+    /// linear head. Of a key label it adds <c>PredictedLabel</c> (the same key) and
     /// <c>Score</c> (probabilities), of a Boolean label <c>PredictedLabel</c>, <c>Score</c> (log odds) and <c>Probability</c>.
     /// </summary>
     /// <param name="labelColumnName">The label: a key of UInt32, or a Boolean.</param>
     /// <param name="textColumnName">A text, or a vector of token ids (Int32, Int64, UInt32 or keys).</param>
     /// <param name="outputColumnName">The column of the predicted label.</param>
     /// <param name="scoreColumnName">The column of the scores.</param>
-    /// <param name="modelPath">A pretrained model: a <c>.rbe</c> file or the folder of a Hugging Face GPT-2; null trains a small new one.</param>
+    /// <param name="modelPath">A pretrained model: a <c>.rbe</c> file, or the folder of a BERT or a GPT-2; null trains a small new one.</param>
     public TextClassificationTrainer TextClassification(
         string labelColumnName = "Label", string textColumnName = "Text", string outputColumnName = "PredictedLabel",
         string scoreColumnName = "Score", string? modelPath = null)
@@ -228,5 +234,76 @@ public sealed partial class RbeCatalog
     {
         ArgumentNullException.ThrowIfNull(stream);
         return Loader<LanguageModelTransformer>.Load(Environment, stream);
+    }
+
+    /// <summary>Texts as vectors that say how near they are in meaning, from a pretrained encoder.</summary>
+    /// <param name="outputColumnName">The column added, <c>Vector&lt;Single, D&gt;</c>.</param>
+    /// <param name="inputColumnName">The text; null for the same name.</param>
+    /// <param name="modelPath">A <c>.rbe</c> file of an encoder, or the folder of a BERT.</param>
+    /// <param name="prompt">Name of the prompt to put before each text; null for the encoder's default.</param>
+    public TextEmbeddingEstimator TextEmbedding(string outputColumnName, string? inputColumnName, string modelPath, string? prompt = null)
+        => TextEmbedding(new TextEmbeddingOptions
+        {
+            OutputColumnName = outputColumnName,
+            InputColumnName = inputColumnName ?? outputColumnName,
+            ModelPath = modelPath,
+            Prompt = prompt,
+        });
+
+    /// <inheritdoc cref="TextEmbedding(string, string?, string, string?)"/>
+    /// <param name="outputColumnName">The column added, <c>Vector&lt;Single, D&gt;</c>.</param>
+    /// <param name="inputColumnName">The text; null for the same name.</param>
+    /// <param name="encoder">An encoder in hand; it is copied.</param>
+    /// <param name="prompt">Name of the prompt to put before each text; null for the encoder's default.</param>
+    public TextEmbeddingEstimator TextEmbedding(string outputColumnName, string? inputColumnName, SentenceEncoder encoder, string? prompt = null)
+        => TextEmbedding(new TextEmbeddingOptions
+        {
+            OutputColumnName = outputColumnName,
+            InputColumnName = inputColumnName ?? outputColumnName,
+            Encoder = encoder,
+            Prompt = prompt,
+        });
+
+    /// <inheritdoc cref="TextEmbedding(string, string?, string, string?)"/>
+    /// <param name="options">All settings.</param>
+    public TextEmbeddingEstimator TextEmbedding(TextEmbeddingOptions options) => new(Environment, options);
+
+    /// <summary>Loads an embedding transformer that <see cref="RbeTransformer.Save"/> wrote.</summary>
+    /// <param name="stream">Where from; it is left open.</param>
+    /// <exception cref="RbeFileException">The bytes are of something else, of a newer version, cut or damaged.</exception>
+    public TextEmbeddingTransformer LoadTextEmbedding(Stream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        return Loader<TextEmbeddingTransformer>.Load(Environment, stream);
+    }
+
+    /// <summary>Trains an encoder until the cosine of two texts' vectors is what their label says; adds it as the score of the pair.</summary>
+    /// <param name="labelColumnName">How alike the texts are, a number 0 to 1 (for another scale use the options).</param>
+    /// <param name="sentence1ColumnName">The one text.</param>
+    /// <param name="sentence2ColumnName">The other.</param>
+    /// <param name="scoreColumnName">The column of the score.</param>
+    /// <param name="modelPath">A <c>.rbe</c> file of an encoder, or the folder of a BERT.</param>
+    public SentenceSimilarityTrainer SentenceSimilarity(
+        string labelColumnName, string sentence1ColumnName, string sentence2ColumnName, string scoreColumnName, string modelPath)
+        => SentenceSimilarity(new SentenceSimilarityOptions
+        {
+            LabelColumnName = labelColumnName,
+            Sentence1ColumnName = sentence1ColumnName,
+            Sentence2ColumnName = sentence2ColumnName,
+            ScoreColumnName = scoreColumnName,
+            ModelPath = modelPath,
+        });
+
+    /// <inheritdoc cref="SentenceSimilarity(string, string, string, string, string)"/>
+    /// <param name="options">All settings.</param>
+    public SentenceSimilarityTrainer SentenceSimilarity(SentenceSimilarityOptions options) => new(Environment, options);
+
+    /// <summary>Loads a similarity that <see cref="RbeTransformer.Save"/> wrote.</summary>
+    /// <param name="stream">Where from; it is left open.</param>
+    /// <exception cref="RbeFileException">The bytes are of something else, of a newer version, cut or damaged.</exception>
+    public SentenceSimilarityTransformer LoadSentenceSimilarity(Stream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        return Loader<SentenceSimilarityTransformer>.Load(Environment, stream);
     }
 }

@@ -13,9 +13,6 @@ internal sealed record ClassColumnNames(string PredictedLabel, string Score, str
 /// </summary>
 internal static class ClassColumns
 {
-    private const string SetId = "ScoreColumnSetId", Kind = "ScoreColumnKind", Value = "ScoreValueKind";
-    private static readonly KeyDataViewType SetIdType = new(typeof(uint), int.MaxValue);
-
     /// <summary>The columns.</summary>
     /// <param name="names">Their names.</param>
     /// <param name="labels">The classes.</param>
@@ -40,30 +37,8 @@ internal static class ClassColumns
             })),
         ];
 
-    /// <summary>A number of a set that no column of a schema has.</summary>
-    public static uint NextSet(DataViewSchema schema)
-    {
-        uint most = 0;
-        foreach (DataViewSchema.Column column in schema)
-        {
-            if (column.Annotations.Schema.GetColumnOrNull(SetId) is not { Type: KeyDataViewType key } || key.RawType != typeof(uint)) continue;
-            uint id = 0;
-            column.Annotations.GetValue(SetId, ref id);
-            most = Math.Max(most, id);
-        }
-
-        return most + 1;
-    }
-
     private static DataViewSchema.Annotations Annotate(uint set, ClassLabels labels, string value, Action<DataViewSchema.Annotations.Builder>? more = null)
-    {
-        DataViewSchema.Annotations.Builder annotations = new();
-        annotations.Add(SetId, SetIdType, (ref uint id) => id = set);
-        annotations.AddPrimitiveValue(Kind, TextDataViewType.Instance, (labels.IsBinary ? "BinaryClassification" : "MulticlassClassification").AsMemory());
-        annotations.AddPrimitiveValue(Value, TextDataViewType.Instance, value.AsMemory());
-        more?.Invoke(annotations);
-        return annotations.ToAnnotations();
-    }
+        => ScoreAnnotations.Of(set, labels.IsBinary ? "BinaryClassification" : "MulticlassClassification", value, more);
 
     private static void AddSlotNames(DataViewSchema.Annotations.Builder annotations, IReadOnlyList<string> names)
         => annotations.Add("SlotNames", new VectorDataViewType(TextDataViewType.Instance, names.Count), (ref VBuffer<ReadOnlyMemory<char>> value) =>

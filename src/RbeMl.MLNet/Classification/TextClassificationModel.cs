@@ -56,13 +56,13 @@ internal sealed record TextClassificationModel(
             SavedTokenizer.RequireRead(component, bundle.TokenizerProblem);
             TransformerConfig config = bundle.Classifier.Model.Config;
             if (bundle.Classifier.Config.Classes != count) throw Damaged($"name {count} classes for a head of {bundle.Classifier.Config.Classes}");
-            if (context < 1 || context > config.MaxSequenceLength)
+            if (context < (bundle.Classifier.Model.Encoder is null ? 1 : TokenLimits.Ends + 1) || context > config.MaxSequenceLength)
             {
                 throw Damaged($"name a context of {context} tokens for {config.MaxSequenceLength} positions");
             }
 
             return new TextClassificationModel(text, names, new ClassLabels(count, binary, values), bundle.Classifier, bundle.Tokenizer,
-                new TokenLimits(config.Vocabulary, context, keepEnd));
+                new TokenLimits(config.Vocabulary, context, keepEnd, bundle.Classifier.Model.Encoder));
         }
         catch
         {

@@ -8,6 +8,7 @@ namespace RbeMl.MLNet.Classification;
 public sealed class TextClassificationOptions : FineTuningOptions
 {
     private const int DefaultEpochs = 4;
+    private TrainedParts? _trained;
 
     /// <summary>Creates the default options.</summary>
     public TextClassificationOptions()
@@ -33,8 +34,8 @@ public sealed class TextClassificationOptions : FineTuningOptions
     /// <summary>Whether of a text that is too long the end is kept, in place of the beginning.</summary>
     public bool KeepEnd { get; set; }
 
-    /// <summary>How a text's tokens become one row for the head.</summary>
-    public Pooling Pooling { get; set; } = Pooling.Mean;
+    /// <summary>How a text's tokens become one row for the head; null takes an encoder's own way, or the mean.</summary>
+    public Pooling? Pooling { get; set; }
 
     /// <summary>Dropout probability of the head's input while training.</summary>
     public double HeadDropout { get; set; }
@@ -42,8 +43,15 @@ public sealed class TextClassificationOptions : FineTuningOptions
     /// <summary>Highest learning rate of the head; null takes <see cref="FineTuningOptions.LearningRate"/>.</summary>
     public double? HeadLearningRate { get; set; }
 
-    /// <summary>What is trained besides the head.</summary>
-    public TrainedParts Trained { get; set; }
+    /// <summary>What is trained besides the head; unless set, everything, but of an encoder not its embeddings.</summary>
+    public TrainedParts Trained { get => _trained ?? TrainedParts.All; set => _trained = value; }
+
+    /// <summary>
+    /// How a pretrained model learns from few labels. Null fine-tunes an encoder by <see cref="FewLabelMethod.FineTuned"/>, and trains any other model, or a
+    /// <see cref="WarmStart"/>, for <see cref="FineTuningOptions.Epochs"/> passes. With a method, epochs, batch and rates that are not set follow from the
+    /// number of texts (<see cref="FewLabelOptions"/>).
+    /// </summary>
+    public FewLabelMethod? Method { get; set; }
 
     /// <summary>
     /// An earlier result to go on from, for the same classes: its model, head and tokenizer, in place of <see cref="FineTuningOptions.ModelPath"/> and
@@ -69,12 +77,57 @@ public sealed class TextClassificationOptions : FineTuningOptions
             $"{nameof(ModelPath)} or {nameof(Model)} is given too. Give one of them.");
         Require(WarmStart is null || Tokenizer is null, nameof(Tokenizer), Tokenizer?.GetType().Name, $"a {nameof(WarmStart)} brings its own.");
         Require(HeadDropout is >= 0 and < 1, nameof(HeadDropout), HeadDropout, "use a probability from 0 up to, but not, 1.");
-        Require(Enum.IsDefined(Pooling), nameof(Pooling), Pooling, $"use one of {string.Join(", ", Enum.GetNames<Pooling>())}.");
-        Require(WarmStart is null || WarmStart.Classifier.Config.Pooling == Pooling, nameof(Pooling), Pooling,
+        Require(Pooling is not { } pooling || Enum.IsDefined(pooling), nameof(Pooling), Pooling, $"use one of {string.Join(", ", Enum.GetNames<Pooling>())}.");
+        Require(Method is not { } method || Enum.IsDefined(method), nameof(Method), Method,
+            $"use one of {string.Join(", ", Enum.GetNames<FewLabelMethod>())}.");
+        Require(Method is null || !BeginsNew, nameof(Method), Method, $"a new model knows nothing yet: give {nameof(ModelPath)} or {nameof(Model)}.");
+        Require(Method is null || WarmStart is null, nameof(Method), Method, $"a {nameof(WarmStart)} goes on where it is: leave one of them out.");
+        Require(Method is null or FewLabelMethod.FineTuned || (Validation is null && ValidationFraction == 0), nameof(Method), Method,
+            $"only {nameof(FewLabelMethod.FineTuned)} looks at validation data: leave it out.");
+        Require(WarmStart is null || Pooling is null || WarmStart.Classifier.Config.Pooling == Pooling, nameof(Pooling), Pooling,
             $"the {nameof(WarmStart)} was trained with {WarmStart?.Classifier.Config.Pooling}. Use that.");
         Require(new HashSet<string> { PredictedLabelColumnName, ScoreColumnName, ProbabilityColumnName }.Count == 3, nameof(ScoreColumnName),
             ScoreColumnName, "two output columns have one name. Give each its own.");
         _ = ToTrainer(0).Validate();
+    }
+
+    /// <summary>The settings of a training on few labels.</summary>
+    /// <param name="method">How.</param>
+    /// <param name="examples">Texts.</param>
+    /// <param name="pooling">How tokens become one row.</param>
+    /// <param name="seed">Seed.</param>
+    internal FewLabelOptions ToFewLabels(FewLabelMethod method, int examples, Pooling pooling, ulong seed)
+    {
+        ClassifierTrainerOptions tuning = FewLabelOptions.DefaultFineTuning(examples);
+        SimilarityTrainerOptions contrast = FewLabelOptions.DefaultContrastive(examples, pooling);
+        (int? epochs, int? batch, double? rate, double? decay) = Given;
+        return new FewLabelOptions
+        {
+            Method = method,
+            Seed = seed,
+            FineTuning = ToTrainer(seed) with
+            {
+                Epochs = epochs ?? tuning.Epochs,
+                BatchSize = batch ?? tuning.BatchSize,
+                LearningRate = rate ?? tuning.LearningRate,
+                WeightDecay = decay ?? tuning.WeightDecay,
+                Trained = _trained ?? tuning.Trained,
+            },
+            Contrastive = contrast with
+            {
+                Epochs = epochs ?? contrast.Epochs,
+                BatchSize = batch ?? contrast.BatchSize,
+                Optimizer = Optimizer,
+                LearningRate = rate ?? contrast.LearningRate,
+                WarmupFraction = WarmupFraction,
+                WeightDecay = decay ?? contrast.WeightDecay,
+                Clip = Clip,
+                Trained = _trained is { } parts and not TrainedParts.Head ? parts : contrast.Trained,
+                OnCancel = OnCancel,
+                Checkpointing = Checkpointing,
+                MemoryLimit = MemoryLimit,
+            },
+        };
     }
 
     /// <summary>These settings for the trainer.</summary>

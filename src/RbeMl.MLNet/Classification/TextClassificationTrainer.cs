@@ -9,7 +9,8 @@ using RbeMl.Training;
 namespace RbeMl.MLNet.Classification;
 
 /// <summary>
-/// Trains a <see cref="TextClassificationTransformer"/>: a GPT-2 model of compressed blocks, new or pretrained, with compressed gradients, and a linear head.
+/// Trains a <see cref="TextClassificationTransformer"/>: an encoder, or a GPT-2 model of compressed blocks, new or pretrained, with
+/// compressed gradients, and a linear head.
 /// </summary>
 /// <remarks>
 /// <list type="table">
@@ -37,7 +38,7 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         options.Check();
         _options = options.Copy<TextClassificationOptions>();
         if (_options.WarmStart is { } earlier) _options.Context ??= earlier.Limits.Context;
-        _host = environment.Register(nameof(TextClassificationTrainer));
+        _host = environment.Register(TextClassificationTransformer.Name);
         _names = new ClassColumnNames(_options.PredictedLabelColumnName, _options.ScoreColumnName, _options.ProbabilityColumnName);
         _seed = (uint)(_options.Seed ?? _host.Rand.Next());
     }
@@ -61,12 +62,14 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         CheckClasses(labels);
         using TrainingLog log = new(_host);
         using StartingModel start = new(_options, _options.WarmStart is { } w ? new ModelBundle(w.Classifier.Model, w.Tokenizer) : null);
+        FewLabelMethod? method = _options.Method ?? (start.Encoder is not null && _options.WarmStart is null ? FewLabelMethod.FineTuned : null);
         TextData data = TextData.Read(_options, input, labels, start, log);
         TextClassificationModel model = new(_options.TextColumnName, _names, labels, Create(start, data.Vocabulary, labels), start.Tokenizer, data.Limits);
         if (!Tokens.SavedTokenizer.HasForm(model.Tokenizer)) log.Warn($"The tokenizer has no saved form: the result can be used, but not saved");
         try
         {
-            return new TextClassificationTransformer(_host, model, Train(model.Classifier, data, log, started), _options.Scoring);
+            TrainingSummary summary = method is { } few ? TrainFew(few, model.Classifier, data, log, started) : Train(model.Classifier, data, log, started);
+            return new TextClassificationTransformer(_host, model, summary, _options.Scoring);
         }
         catch
         {
@@ -98,7 +101,8 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         TransformerModel<float> model = start.Create(vocabulary, _seed);
         try
         {
-            ClassifierConfig config = new() { Classes = labels.Count, Pooling = _options.Pooling, Dropout = (float)_options.HeadDropout };
+            Pooling pooling = _options.Pooling ?? start.Encoder?.Pooling ?? Pooling.Mean;
+            ClassifierConfig config = new() { Classes = labels.Count, Pooling = pooling, Dropout = (float)_options.HeadDropout };
             return _options.WarmStart is { } earlier ? earlier.Copied(model, config.Dropout) : new SequenceClassifier<float>(model, config, _seed);
         }
         catch
@@ -106,6 +110,32 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
             model.Dispose();
             throw;
         }
+    }
+
+    private TrainingSummary TrainFew(FewLabelMethod method, SequenceClassifier<float> classifier, TextData data, TrainingLog log, long started)
+    {
+        FewLabelOptions options = _options.ToFewLabels(method, data.Examples.Count, classifier.Config.Pooling, _seed);
+        FewLabelTrainer trainer = new(classifier, data.Examples, options, _options.Threads, data.Validation);
+        log.Say($"Learning from {data.Examples.Count} texts, {method}, seed {_seed}");
+        FewLabelLog progress = new(log, _options.Progress);
+        FewLabelResult result = trainer.Run(progress, _options.Cancellation);
+        if (result.Cancelled) log.Warn($"Cancelled after {result.Steps} steps");
+        return new TrainingSummary
+        {
+            Seed = _seed,
+            Examples = result.TrainingExamples,
+            ValidationExamples = result.ValidationExamples,
+            SkippedRows = data.SkippedRows,
+            Steps = result.Steps,
+            Seconds = Stopwatch.GetElapsedTime(started).TotalSeconds,
+            Epochs = progress.Epochs(),
+            BestEpoch = result.FineTuning?.BestEpoch ?? 0,
+            StoppedEarly = result.FineTuning?.StoppedEarly ?? false,
+            Cancelled = result.Cancelled,
+            Method = method,
+            CrossValidatedLoss = result.CrossValidatedLoss,
+            CrossValidatedAccuracy = result.CrossValidatedAccuracy,
+        };
     }
 
     private TrainingSummary Train(SequenceClassifier<float> classifier, TextData data, TrainingLog log, long started)

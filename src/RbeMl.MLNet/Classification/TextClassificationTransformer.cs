@@ -13,7 +13,8 @@ using RbeMl.Training;
 namespace RbeMl.MLNet.Classification;
 
 /// <summary>
-/// Classifies texts with a GPT-2 model of compressed blocks and a linear head. A row without text, or with token ids that the model does not know, gets
+/// Classifies texts with an encoder or a GPT-2 model of compressed blocks and a linear head.
+/// A row without text, or with token ids that the model does not know, gets
 /// missing values: NaN scores and a missing label (false for a Boolean one); other rows do not notice.
 /// </summary>
 public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<TextClassificationTransformer>
@@ -21,10 +22,13 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
     // Most values of scores that are computed together: rows times classes.
     private const int MostScores = 1 << 24;
 
+    // The version that tells how few labels were learned from; others stay readable by what knows the first only.
+    private const ushort FewLabels = 2;
+
     private readonly TextClassificationModel _model;
 
     internal TextClassificationTransformer(IHostEnvironment environment, TextClassificationModel model, TrainingSummary summary, ScoringSettings scoring)
-        : base(environment, Name)
+        : base(environment, Name, summary.Method is null ? (ushort)1 : FewLabels)
     {
         _model = model;
         Summary = summary;
@@ -33,6 +37,8 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
     }
 
     static string ILoadable<TextClassificationTransformer>.Name => Name;
+
+    static ushort ILoadable<TextClassificationTransformer>.Version => FewLabels;
 
     /// <summary>How it was trained.</summary>
     public TrainingSummary Summary { get; }
@@ -71,7 +77,7 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
 
     static TextClassificationTransformer ILoadable<TextClassificationTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {
-        TrainingSummary summary = TrainingSummary.Read(reader);
+        TrainingSummary summary = TrainingSummary.Read(reader, version >= FewLabels);
         ScoringSettings scoring = ScoringSettings.Read(reader);
         return new TextClassificationTransformer(environment, TextClassificationModel.Read(reader, Name), summary, scoring);
     }
@@ -95,7 +101,7 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
     private sealed class Mapping(TextClassificationTransformer parent, DataViewSchema input)
         : RowMapping(
             input, [TokenColumn.Find(input, parent._model.TextColumn, parent.Tokenizer is not null)],
-            ClassColumns.Of(parent._model.Names, parent.Labels, ClassColumns.NextSet(input)))
+            ClassColumns.Of(parent._model.Names, parent.Labels, ScoreAnnotations.NextSet(input)))
     {
         public override int BatchRows => Math.Clamp(MostScores / parent.Labels.Count, 1, parent.Scoring.BatchRows);
 

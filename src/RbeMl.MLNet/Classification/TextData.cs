@@ -21,7 +21,7 @@ internal sealed record TextData(int Vocabulary, TokenLimits Limits, IReadOnlyLis
     public static TextData Read(TextClassificationOptions options, IDataView input, ClassLabels labels, StartingModel start, TrainingLog log)
     {
         DataViewSchema.Column text = Text(input.Schema);
-        TokenLimits limits = new(start.Vocabulary ?? int.MaxValue, start.Context, options.KeepEnd);
+        TokenLimits limits = new(start.Vocabulary ?? int.MaxValue, start.Context, options.KeepEnd, start.Encoder);
         TrainingRows train = Rows(input, "Training");
         TrainingRows? validation = options.Validation is { } view ? Rows(view, "Validation") : null;
         if (text.Type is TextDataViewType && start.Tokenizer is null)

@@ -1,5 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using RbeMl.Models;
 using RbeMl.Text;
 
 namespace RbeMl.MLNet.Columns;
@@ -110,7 +111,7 @@ internal sealed class TokenReader
     {
         if (_text is null) return _ids!.Read(_limits.Vocabulary) is { } ids ? _limits.Cut(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(ids)) : [];
         _text(ref _value);
-        return _limits.Cut(_limits.Encode(_tokenizer!, _value.ToString()));
+        return _value.IsEmpty ? [] : _limits.Sequence(_tokenizer!, _value.ToString());
     }
 }
 
@@ -118,8 +119,24 @@ internal sealed class TokenReader
 /// <param name="Vocabulary">Token ids.</param>
 /// <param name="Context">Most tokens.</param>
 /// <param name="KeepEnd">Whether the end of what is too long is kept, in place of the beginning.</param>
-internal readonly record struct TokenLimits(int Vocabulary, int Context, bool KeepEnd)
+/// <param name="Encoder">Of an encoder: how it reads a text; null for a language model.</param>
+internal readonly record struct TokenLimits(int Vocabulary, int Context, bool KeepEnd, EncoderSettings? Encoder = null)
 {
+    /// <summary>Tokens that begin and end a sequence of an encoder.</summary>
+    public const int Ends = 2;
+
+    /// <summary>
+    /// The ids of a text as they go through the model: an encoder's begin and end with tokens of their own, and its prompt goes before the
+    /// text.
+    /// </summary>
+    public ReadOnlySpan<int> Sequence(ITokenizer tokenizer, string text)
+    {
+        if (Encoder is null || tokenizer is not WordPieceTokenizer words) return Cut(Encode(tokenizer, text));
+        TokenLimits inner = this with { Context = Context - Ends };
+        ReadOnlySpan<int> ids = inner.Cut(Encode(words, Encoder.Prompt(null) + text));
+        return words.Sequence(ids);
+    }
+
     /// <summary>What is kept of some ids.</summary>
     public ReadOnlySpan<int> Cut(ReadOnlySpan<int> ids) => ids.Length <= Context ? ids : KeepEnd ? ids[^Context..] : ids[..Context];
 

@@ -42,6 +42,13 @@ public sealed class FeaturizeEstimator : IEstimator<FeaturizeTransformer>
                     $"give one, or a column of token ids: '{_options.InputColumnName}' is a text.");
             }
 
+            if (bundle.Encoder is not null && input.Schema[_options.InputColumnName].Type is TextDataViewType)
+            {
+                throw new InvalidSettingException(nameof(FeaturizeOptions.Model), bundle.Model.Config.Describe(),
+                    "an encoder makes vectors of texts in its own way: use ml.Rbe.TextEmbedding. "
+                        + "Featurize is for language models, and for columns of token ids.");
+            }
+
             FeatureOptions features = new() { Layer = _options.Layer, Pooling = _options.Pooling };
             features.Resolve(config.Layers);
             int tokens = _options.MaxTokens ?? config.MaxSequenceLength;

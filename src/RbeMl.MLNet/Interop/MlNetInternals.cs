@@ -68,6 +68,17 @@ internal static class MlNetInternals
     public static void Register(ComponentCatalog catalog, Type instance, Type loader, string loadName)
         => catalog.RegisterAssembly(new LoaderManifest(Resolved.Value, instance, loader, loadName), throwOnError: true);
 
+    /// <summary>The environment that a catalog such as <c>ml.Transforms.Text</c> makes its components in.</summary>
+    /// <exception cref="NotSupportedException">The catalog does not tell.</exception>
+    public static IHostEnvironment Environment(object catalog)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        PropertyInfo? property = catalog.GetType().GetInterfaces().Select(i => i.GetProperty("Environment"))
+            .FirstOrDefault(p => p is not null && typeof(IHostEnvironment).IsAssignableFrom(p.PropertyType));
+        return property?.GetValue(catalog) as IHostEnvironment
+            ?? throw new NotSupportedException($"{catalog.GetType().Name} does not tell its environment. Use ml.Rbe in its place.");
+    }
+
     private static object? Invoke(Func<object?> call)
     {
         try
@@ -87,7 +98,7 @@ internal static class MlNetInternals
         [
             "SchemaShape.Column..ctor", "SchemaShape.Create", "ModelSaveContext.SetVersionInfo", "ModelSaveContext.SaveBinaryStream", "VersionInfo..ctor",
             "ModelLoadContext.CheckAtModel", "ModelLoadContext.TryLoadBinaryStream", "LoadableClassAttribute..ctor",
-                "LoadableClassAttributeBase", "SignatureLoadModel",
+                "LoadableClassAttributeBase", "SignatureLoadModel", "IInternalCatalog.Environment",
         ];
 
         private static readonly Assembly Core = typeof(ITransformer).Assembly;

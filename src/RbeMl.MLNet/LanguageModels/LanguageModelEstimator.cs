@@ -79,7 +79,9 @@ public sealed class LanguageModelEstimator : IEstimator<LanguageModelTransformer
         {
             model.Config.RequireLanguageModel("the component needs");
 
-            TrainingSummary summary = data is null ? Untrained(started) : LanguageModelTraining.Run(model, data, _options, start.Context, _seed, log, started);
+            TrainingSummary summary = data is null
+                ? TrainingSummary.Untrained(_seed, Stopwatch.GetElapsedTime(started).TotalSeconds)
+                : LanguageModelTraining.Run(model, data, _options, start.Context, _seed, log, started);
             return new LanguageModelTransformer(_host, settings, model, start.Tokenizer, summary, _options.Scoring);
         }
         catch
@@ -95,18 +97,4 @@ public sealed class LanguageModelEstimator : IEstimator<LanguageModelTransformer
         InputColumn.Find(inputSchema, _options.TextColumnName, TokenColumn.Fits, TokenColumn.Expected);
         return InputColumn.Add(inputSchema, LanguageModelSettings.Added(_options.PerplexityColumnName, _options.GeneratedTextColumnName));
     }
-
-    private TrainingSummary Untrained(long started) => new()
-    {
-        Seed = _seed,
-        Examples = 0,
-        ValidationExamples = 0,
-        SkippedRows = 0,
-        Steps = 0,
-        Seconds = Stopwatch.GetElapsedTime(started).TotalSeconds,
-        Epochs = [],
-        BestEpoch = 0,
-        StoppedEarly = false,
-        Cancelled = false,
-    };
 }

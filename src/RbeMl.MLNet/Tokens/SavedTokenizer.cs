@@ -7,7 +7,8 @@ namespace RbeMl.MLNet.Tokens;
 internal static class SavedTokenizer
 {
     /// <summary>Whether a tokenizer has a saved form; none at all (null) has.</summary>
-    public static bool HasForm(ITokenizer? tokenizer) => tokenizer is null or ByteTokenizer or CharacterTokenizer or BytePairTokenizer or Gpt2Tokenizer;
+    public static bool HasForm(ITokenizer? tokenizer) => tokenizer is null or ByteTokenizer or CharacterTokenizer or BytePairTokenizer or Gpt2Tokenizer
+        or WordPieceTokenizer;
 
     /// <summary>Refuses a saved component whose tokenizer cannot be read: a component is loaded as it was saved or not at all.</summary>
     /// <param name="component">Its name.</param>

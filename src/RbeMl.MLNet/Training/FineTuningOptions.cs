@@ -11,9 +11,11 @@ namespace RbeMl.MLNet.Training;
 /// <summary>What every trainer of a GPT-2 model can be told. Estimators copy their options: changing them afterwards changes nothing.</summary>
 public abstract class FineTuningOptions
 {
+    private readonly int _defaultEpochs;
     private double? _learningRate, _weightDecay;
+    private int? _epochs, _batchSize;
 
-    private protected FineTuningOptions(int epochs) => Epochs = epochs;
+    private protected FineTuningOptions(int epochs) => _defaultEpochs = epochs;
 
     /// <summary>
     /// The model to begin with: a <c>.rbe</c> file, or the folder of a Hugging Face GPT-2. Null, without a <see cref="Model"/> too, begins
@@ -61,10 +63,10 @@ public abstract class FineTuningOptions
     /// Passes over the training data: 4 for a classifier, 8 for a language model. More over-fit: on 5,574 short messages 4 epochs gave a held-out log-loss
     /// of 0.06, 8 epochs 0.10. Data of a few dozen rows needs more, as a pass over it is few steps; <see cref="Patience"/> finds the number.
     /// </summary>
-    public int Epochs { get; set; }
+    public int Epochs { get => _epochs ?? _defaultEpochs; set => _epochs = value; }
 
     /// <summary>Examples of a step; at most as many as there are.</summary>
-    public int BatchSize { get; set; } = 32;
+    public int BatchSize { get => _batchSize ?? 32; set => _batchSize = value; }
 
     /// <summary>
     /// What turns gradients into steps: <see cref="AdamWOptions"/>, <see cref="SgdOptions"/> or <see cref="LionOptions"/>, which has half
@@ -155,6 +157,9 @@ public abstract class FineTuningOptions
         Require(Patience == 0 || ValidationFraction > 0 || Validation is not null, nameof(Patience), Patience,
             $"early stopping needs {nameof(ValidationFraction)} or {nameof(Validation)}.");
     }
+
+    /// <summary>What was set, for trainings whose defaults follow from the data; null for what was not.</summary>
+    internal (int? Epochs, int? BatchSize, double? LearningRate, double? WeightDecay) Given => (_epochs, _batchSize, _learningRate, _weightDecay);
 
     /// <summary>How the result computes rows.</summary>
     internal ScoringSettings Scoring => new(BatchRows, Threads);

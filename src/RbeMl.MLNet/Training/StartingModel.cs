@@ -1,6 +1,7 @@
 using RbeMl.Codec;
 using RbeMl.Files;
 using RbeMl.Layers;
+using RbeMl.MLNet.Columns;
 using RbeMl.Models;
 using RbeMl.Text;
 using RbeMl.Training;
@@ -26,17 +27,25 @@ internal sealed class StartingModel : IDisposable
         _given = earlier ?? options.Model;
         if (_given is null && options.ModelPath is { } path) _given = _loaded = ModelSource.Load(path);
         Tokenizer = options.Tokenizer ?? _given?.Tokenizer;
-        Context = options.Context ?? _given?.Model.Config.MaxSequenceLength ?? NewContext;
+        Context = options.Context ?? _given?.Encoder?.MaxTokens ?? _given?.Model.Config.MaxSequenceLength ?? NewContext;
         if (_given is null) return;
         TransformerConfig config = _given.Model.Config;
         if (Context > config.MaxSequenceLength)
         {
             Refuse(nameof(options.Context), Context, $"the model has {config.MaxSequenceLength} positions. Use at most that.");
         }
+
+        if (Encoder is not null && Context <= TokenLimits.Ends)
+        {
+            Refuse(nameof(options.Context), Context, $"an encoder's sequences begin and end with a token of their own. Use at least {TokenLimits.Ends + 1}.");
+        }
     }
 
     /// <summary>Tokens of a text that are used.</summary>
     public int Context { get; }
+
+    /// <summary>How an encoder reads texts; null for a language model.</summary>
+    public EncoderSettings? Encoder => _given?.Encoder;
 
     /// <summary>Turns texts into ids; null as long as it is not learned.</summary>
     public ITokenizer? Tokenizer { get; private set; }
@@ -79,7 +88,7 @@ internal sealed class StartingModel : IDisposable
             return new TransformerModel<float>(Known(TransformerWeights.CreateUntrained(config, compression ?? new RbeOptions(), seed)));
         }
 
-        TransformerWeights weights = Known(Weights(_given.Model));
+        TransformerWeights weights = Known(Weights(_given.Model)) with { Encoder = _given.Encoder };
         if (_options.Dropout is { } dropout) weights = weights with { Config = weights.Config.WithDropout((float)dropout) };
         return new TransformerModel<float>(compression is null ? weights : weights.Recompress(compression));
     }

@@ -1,3 +1,5 @@
+using RbeMl.Training;
+
 namespace RbeMl.MLNet.Training;
 
 /// <summary>One pass over the training data.</summary>
@@ -7,7 +9,7 @@ namespace RbeMl.MLNet.Training;
 public sealed record EpochSummary(double Loss, double? ValidationLoss = null, double? ValidationAccuracy = null);
 
 /// <summary>How a model was trained; it travels with the model. Two are equal when all values are, those of every epoch among them.</summary>
-public sealed record TrainingSummary
+public sealed partial record TrainingSummary
 {
     /// <summary>The seed that was used.</summary>
     public required ulong Seed { get; init; }
@@ -39,6 +41,15 @@ public sealed record TrainingSummary
     /// <summary>Whether it was cancelled.</summary>
     public required bool Cancelled { get; init; }
 
+    /// <summary>How a classifier learned from few labels; null for another training.</summary>
+    public FewLabelMethod? Method { get; init; }
+
+    /// <summary>See <see cref="FewLabelResult.CrossValidatedLoss"/>.</summary>
+    public double? CrossValidatedLoss { get; init; }
+
+    /// <summary>See <see cref="FewLabelResult.CrossValidatedAccuracy"/>.</summary>
+    public double? CrossValidatedAccuracy { get; init; }
+
     /// <inheritdoc/>
     public bool Equals(TrainingSummary? other) => other is not null && Epochs.SequenceEqual(other.Epochs) && Plain.Equals(other.Plain);
 
@@ -46,9 +57,26 @@ public sealed record TrainingSummary
     public override int GetHashCode() => Epochs.Aggregate(Plain.GetHashCode(), HashCode.Combine);
 
     // Everything but the epochs.
-    private (ulong, int, int, int, int, double, int, bool, bool) Plain
-        => (Seed, Examples, ValidationExamples, SkippedRows, Steps, Seconds, BestEpoch, StoppedEarly, Cancelled);
+    private (ulong, int, int, int, int, double, int, bool, bool, FewLabelMethod?, double?, double?) Plain
+        => (Seed, Examples, ValidationExamples, SkippedRows, Steps, Seconds, BestEpoch, StoppedEarly, Cancelled, Method, CrossValidatedLoss,
+            CrossValidatedAccuracy);
 
+    /// <summary>Of a model that was taken as it is.</summary>
+    internal static TrainingSummary Untrained(ulong seed, double seconds) => new()
+    {
+        Seed = seed,
+        Examples = 0,
+        ValidationExamples = 0,
+        SkippedRows = 0,
+        Steps = 0,
+        Seconds = seconds,
+        Epochs = [],
+        BestEpoch = 0,
+        StoppedEarly = false,
+        Cancelled = false,
+    };
+
+    /// <summary>Writes everything; that of few labels only where it is there, so that older versions read the rest.</summary>
     internal void Write(BinaryWriter writer)
     {
         writer.Write(Seed);
@@ -68,6 +96,13 @@ public sealed record TrainingSummary
             Optional(epoch.ValidationAccuracy);
         }
 
+        if (Method is { } method)
+        {
+            writer.Write((int)method);
+            Optional(CrossValidatedLoss);
+            Optional(CrossValidatedAccuracy);
+        }
+
         void Optional(double? value)
         {
             writer.Write(value.HasValue);
@@ -75,9 +110,12 @@ public sealed record TrainingSummary
         }
     }
 
-    internal static TrainingSummary Read(BinaryReader reader)
+    /// <summary>Reads what <see cref="Write"/> wrote.</summary>
+    /// <param name="reader">The bytes.</param>
+    /// <param name="fewLabels">Whether that of few labels is there.</param>
+    internal static TrainingSummary Read(BinaryReader reader, bool fewLabels = false)
     {
-        return new TrainingSummary
+        TrainingSummary summary = new()
         {
             Seed = reader.ReadUInt64(),
             Examples = reader.ReadInt32(),
@@ -90,6 +128,10 @@ public sealed record TrainingSummary
             Cancelled = reader.ReadBoolean(),
             Epochs = ReadEpochs(reader),
         };
+        if (!fewLabels) return summary;
+        FewLabelMethod method = (FewLabelMethod)reader.ReadInt32();
+        if (!Enum.IsDefined(method)) throw new FormatException($"the method has the number {(int)method}");
+        return summary with { Method = method, CrossValidatedLoss = Optional(reader), CrossValidatedAccuracy = Optional(reader) };
     }
 
     // Grows with what is really there: the count alone makes no room.
@@ -98,14 +140,14 @@ public sealed record TrainingSummary
         List<EpochSummary> epochs = [];
         int count = reader.ReadInt32();
         if (count < 0) throw new FormatException($"there are {count} epochs");
-        while (epochs.Count < count) epochs.Add(new EpochSummary(reader.ReadDouble(), Optional(), Optional()));
+        while (epochs.Count < count) epochs.Add(new EpochSummary(reader.ReadDouble(), Optional(reader), Optional(reader)));
         return epochs;
+    }
 
-        double? Optional()
-        {
-            bool there = reader.ReadBoolean();
-            double value = reader.ReadDouble();
-            return there ? value : null;
-        }
+    private static double? Optional(BinaryReader reader)
+    {
+        bool there = reader.ReadBoolean();
+        double value = reader.ReadDouble();
+        return there ? value : null;
     }
 }

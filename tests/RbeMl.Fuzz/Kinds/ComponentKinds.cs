@@ -1,16 +1,21 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using RbeMl.Codec;
 using RbeMl.Fuzz.Mutation;
+using RbeMl.Layers;
 using RbeMl.MLNet;
 using RbeMl.MLNet.Blocks;
 using RbeMl.MLNet.Classification;
 using RbeMl.MLNet.Columns;
+using RbeMl.MLNet.Embeddings;
 using RbeMl.MLNet.Features;
 using RbeMl.MLNet.LanguageModels;
 using RbeMl.MLNet.Runtime;
+using RbeMl.MLNet.Similarity;
 using RbeMl.MLNet.Tokens;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
+using RbeMl.Text;
 using RbeMl.Training;
 
 namespace RbeMl.Fuzz.Kinds;
@@ -22,12 +27,13 @@ internal sealed class ComponentKind(string name, Func<IReadOnlyList<RbeTransform
     /// <summary>The context of all components.</summary>
     public static MLContext Context { get; } = new MLContext(seed: 1).UseRbe();
 
-    /// <summary>The five components.</summary>
+    /// <summary>The components.</summary>
     public static IReadOnlyList<ComponentKind> All { get; } =
     [
         new("mlnet-block", Blocks, Context.Rbe.LoadTransformerBlock), new("mlnet-featurize", Features, Context.Rbe.LoadFeaturize),
         new("mlnet-tokenize", Tokenizers, Context.Rbe.LoadTokenize), new("mlnet-language", LanguageModels, Context.Rbe.LoadLanguageModel),
         new("mlnet-classify", Classifiers, Context.Rbe.LoadTextClassification),
+        new("mlnet-embedding", Embeddings, Context.Rbe.LoadTextEmbedding), new("mlnet-similarity", Similarities, Context.Rbe.LoadSentenceSimilarity),
     ];
 
     public override string Name => name;
@@ -104,6 +110,31 @@ internal sealed class ComponentKind(string name, Func<IReadOnlyList<RbeTransform
         new LanguageModelTransformer(Context, new LanguageModelSettings("Ids", "Perplexity", null, 4, new GenerationOptions()),
             Samples.Model(7, 20), null, Summary, new ScoringSettings(1, 1)),
     ];
+
+    private static IReadOnlyList<RbeTransformer> Embeddings() =>
+        [new TextEmbeddingTransformer(Context, new TextEmbeddingColumns("Embedding", "Text", "", new ScoringSettings(2, 1)), Encoder())];
+
+    private static IReadOnlyList<RbeTransformer> Similarities() =>
+        [new SentenceSimilarityTransformer(Context, new SimilarityColumns("Text", "Text", "Score", 0, 5, new ScoringSettings(2, 1)), Encoder(), Summary)];
+
+    private static SentenceEncoder Encoder()
+    {
+        string[] words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "the", "cat", "dog", "##s"];
+        TransformerConfig config = new()
+        {
+            Width = 32,
+            Heads = 2,
+            Layers = 1,
+            Vocabulary = words.Length,
+            MaxSequenceLength = 16,
+            Causal = false,
+            Order = BlockOrder.PostNorm,
+        };
+        EncoderSettings settings = new() { Normalize = true, LongTexts = LongTexts.Windows, MaxTokens = 8 };
+        TransformerWeights weights = TransformerWeights.CreateUntrained(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(16) }, 1);
+        return new SentenceEncoder(
+            new ModelBundle(new TransformerModel<float>(weights with { Encoder = settings }), new WordPieceTokenizer(words)) { Encoder = settings }, 1);
+    }
 
     private static TextClassificationModel Classifier(ClassLabels labels)
     {

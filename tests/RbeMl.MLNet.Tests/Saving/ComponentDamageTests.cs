@@ -6,10 +6,13 @@ using RbeMl.Layers;
 using RbeMl.MLNet.Blocks;
 using RbeMl.MLNet.Classification;
 using RbeMl.MLNet.Columns;
+using RbeMl.MLNet.Embeddings;
 using RbeMl.MLNet.Features;
 using RbeMl.MLNet.Files;
 using RbeMl.MLNet.LanguageModels;
 using RbeMl.MLNet.Runtime;
+using RbeMl.MLNet.Similarity;
+using RbeMl.MLNet.Tests.Encoders;
 using RbeMl.MLNet.Tokens;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
@@ -28,7 +31,7 @@ public sealed class ComponentDamageTests : IDisposable
     private static readonly MLContext Ml = new MLContext(seed: 1).UseRbe();
     private readonly TemporaryFolder _folder = new();
 
-    public static TheoryData<string> Components => ["block", "featurize", "tokenize", "language", "classify", "dates"];
+    public static TheoryData<string> Components => ["block", "featurize", "tokenize", "language", "classify", "dates", "embedding", "similarity", "few labels"];
 
     public void Dispose() => _folder.Dispose();
 
@@ -144,6 +147,11 @@ public sealed class ComponentDamageTests : IDisposable
                 Ml, new LanguageModelSettings("Text", "Perplexity", "Generated", 8, new GenerationOptions { MaxTokens = newTokens }), Model(),
                 new ByteTokenizer(), Summary, new ScoringSettings(2, threads)),
             s => Ml.Rbe.LoadLanguageModel(s)),
+        "embedding" => (new TextEmbeddingTransformer(Ml, new TextEmbeddingColumns("E", "Text", "", new ScoringSettings(2, threads)), SmallEncoder.Create()),
+            s => Ml.Rbe.LoadTextEmbedding(s)),
+        "similarity" => (new SentenceSimilarityTransformer(Ml, new SimilarityColumns("A", "B", "Score", 0, 5, new ScoringSettings(2, threads)),
+            SmallEncoder.Create(), Summary), s => Ml.Rbe.LoadSentenceSimilarity(s)),
+        "few labels" => (FewLabels(threads), s => Ml.Rbe.LoadTextClassification(s)),
         "classify" => (Classifier(new ClassLabels(3, false, null), threads), s => Ml.Rbe.LoadTextClassification(s)),
         _ => (Classifier(Dates(), threads), s => Ml.Rbe.LoadTextClassification(s)),
     };
@@ -173,6 +181,16 @@ public sealed class ComponentDamageTests : IDisposable
             new("Text", new ClassColumnNames("PredictedLabel", "Score", "Probability"), labels, classifier, new ByteTokenizer(),
                 new TokenLimits(256, 8, false));
         return new TextClassificationTransformer(Ml, model, Summary, new ScoringSettings(2, threads));
+    }
+
+    private static TextClassificationTransformer FewLabels(int threads)
+    {
+        ModelBundle bundle = SmallEncoder.Bundle();
+        SequenceClassifier<float> classifier = new(bundle.Model, new ClassifierConfig { Classes = 3 }, 1);
+        TextClassificationModel model = new("Text", new ClassColumnNames("PredictedLabel", "Score", "Probability"), new ClassLabels(3, false, null),
+            classifier, bundle.Tokenizer, new TokenLimits(bundle.Model.Config.Vocabulary, 8, false, bundle.Encoder));
+        TrainingSummary summary = Summary with { Method = FewLabelMethod.Contrastive, CrossValidatedLoss = 0.5, CrossValidatedAccuracy = 0.75 };
+        return new TextClassificationTransformer(Ml, model, summary, new ScoringSettings(2, threads));
     }
 
     private static ClassLabels Dates()

@@ -16,7 +16,11 @@ public sealed class EarlierComponentTests
     private static readonly string[] s_texts = ["the cat sat", "", "a red hen sat on the dog", "owl", "the dog; the cat", "x"];
     private readonly MLContext _ml = new MLContext(seed: 1).UseRbe();
 
-    public static TheoryData<string> All => ["v1-block", "v1-tokenize", "v1-featurize", "v1-multiclass", "v1-binary", "v1-language", "v2-language"];
+    public static TheoryData<string> All =>
+    [
+        "v1-block", "v1-tokenize", "v1-featurize", "v1-multiclass", "v1-binary", "v1-language", "v2-language", "v1-embedding",
+        "v1-similarity", "v2-multiclass",
+    ];
 
     [Theory]
     [MemberData(nameof(All))]
@@ -46,12 +50,14 @@ public sealed class EarlierComponentTests
         "tokenize" => _ml.Rbe.LoadTokenize(stream),
         "featurize" => _ml.Rbe.LoadFeaturize(stream),
         "language" => _ml.Rbe.LoadLanguageModel(stream),
+        "embedding" => _ml.Rbe.LoadTextEmbedding(stream),
+        "similarity" => _ml.Rbe.LoadSentenceSimilarity(stream),
         _ => _ml.Rbe.LoadTextClassification(stream),
     };
 
     private void AssertSame(string[] expected, ITransformer model)
     {
-        IEnumerable<Row> rows = s_texts.Select((text, i) => new Row { Text = text, X = Activations(i) });
+        IEnumerable<Row> rows = s_texts.Select((text, i) => new Row { Text = text, Other = s_texts[(i + 1) % s_texts.Length], X = Activations(i) });
         IDataView data = model.Transform(_ml.Data.LoadFromEnumerable(rows));
         IEnumerable<string> columns = expected.Select(line => line[..line.IndexOf(' ')]).Distinct();
         string[] actual = [.. columns.SelectMany(c => Column(data, c).Select(row => $"{c} {row}"))];
@@ -115,6 +121,8 @@ public sealed class EarlierComponentTests
     private sealed class Row
     {
         public string Text { get; set; } = "";
+
+        public string Other { get; set; } = "";
 
         [VectorType(5 * 32)]
         public float[] X { get; set; } = [];

@@ -19,7 +19,7 @@ public sealed class SavedTokenizerTests
         ITokenizer[] all =
         [
             new ByteTokenizer(), new CharacterTokenizer([.. "ab".EnumerateRunes()]), new BytePairTokenizer([]),
-                new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int>()),
+                new Gpt2Tokenizer([.. Enumerable.Range(0, 256)], [], new Dictionary<string, int>()), new WordPieceTokenizer(["[UNK]", "[CLS]", "[SEP]", "a"]),
         ];
         Assert.Equal(
             typeof(ITokenizer).Assembly.GetTypes().Where(t => t.IsClass && t.IsAssignableTo(typeof(ITokenizer))).Select(t => t.Name)

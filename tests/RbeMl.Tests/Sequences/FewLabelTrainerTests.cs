@@ -87,7 +87,7 @@ public class FewLabelTrainerTests
             if (method != FewLabelMethod.Frozen)
             {
                 FewLabelProgress[] last = [.. reports.Where(r => r.Stage != FewLabelStage.Head).TakeLast(3)];
-                Assert.Equal(last.Sum(r => r.Loss * r.Examples) / 40, result.Loss, 1e-12);
+                Assert.Equal(last.Sum(r => r.Report.Loss * r.Report.Examples) / 40, result.Loss, 1e-12);
             }
         }
     }
@@ -108,7 +108,7 @@ public class FewLabelTrainerTests
                     Contrastive = s_contrastive with { OnCancel = what },
                 };
                 FewLabelTrainer trainer = new(classifier, ClassifierCase.Examples(60, 1), options, 1);
-                Sink sink = new(r => { if (r.Stage != FewLabelStage.Head && r.Step == 3) source.Cancel(); });
+                Sink sink = new(r => { if (r.Stage != FewLabelStage.Head && r.Report.Step == 3) source.Cancel(); });
                 if (what == WhenCancelled.Throw)
                 {
                     Assert.Throws<OperationCanceledException>(() => trainer.Run(sink, source.Token));

@@ -39,7 +39,7 @@ public static class ClassifierFile
     public static void Save(string path, SequenceClassifier<float> classifier, ITokenizer? tokenizer = null)
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(classifier, tokenizer);
-        RbeContainerWriter.Write(path, metadata, tensors, ModelFile.Features(classifier.Model.Config));
+        RbeContainerWriter.Write(path, metadata, tensors, ModelFile.Features(classifier.Model.Config, classifier.Model.Encoder));
     }
 
     /// <summary>Writes a classifier's file to a stream, which stays open; its own errors pass through.</summary>
@@ -51,7 +51,7 @@ public static class ClassifierFile
     public static void Save(Stream stream, SequenceClassifier<float> classifier, ITokenizer? tokenizer = null)
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(classifier, tokenizer);
-        RbeContainerWriter.Write(stream, metadata, tensors, ModelFile.Features(classifier.Model.Config));
+        RbeContainerWriter.Write(stream, metadata, tensors, ModelFile.Features(classifier.Model.Config, classifier.Model.Encoder));
     }
 
     /// <summary>Loads a classifier and checks every checksum.</summary>

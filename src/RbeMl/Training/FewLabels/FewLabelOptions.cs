@@ -65,7 +65,11 @@ public sealed record FewLabelOptions
     /// <exception cref="InvalidSettingException">A value is out of range.</exception>
     public FewLabelOptions Validate()
     {
-        if (!Enum.IsDefined(Method)) throw new InvalidSettingException(nameof(Method), Method, $"use one of {string.Join(", ", Enum.GetNames<FewLabelMethod>())}.");
+        if (!Enum.IsDefined(Method))
+        {
+            throw new InvalidSettingException(nameof(Method), Method, $"use one of {string.Join(", ", Enum.GetNames<FewLabelMethod>())}.");
+        }
+
         FineTuning?.Validate();
         Contrastive?.Validate();
         return this;
@@ -91,12 +95,10 @@ public enum FewLabelStage
 
 /// <summary>What a training on few labels reports after each step.</summary>
 /// <param name="Stage">The stage.</param>
-/// <param name="Step">Steps of it that are done.</param>
-/// <param name="Steps">Steps of it in all.</param>
-/// <param name="Loss">Mean loss of the step.</param>
 /// <param name="StepsPerEpoch">Steps of an epoch of the stage.</param>
-/// <param name="Examples">Texts, or pairs of them, of the step: the weight of its loss in a mean.</param>
-public readonly record struct FewLabelProgress(FewLabelStage Stage, int Step, int Steps, double Loss, int StepsPerEpoch, int Examples);
+/// <param name="Report">The step. Of the contrastive stage the examples are pairs and the loss is theirs; of the head the loss is the cross-validated
+/// one, NaN without.</param>
+public readonly record struct FewLabelProgress(FewLabelStage Stage, int StepsPerEpoch, ClassifierProgress Report);
 
 /// <summary>How a training on few labels ended.</summary>
 /// <param name="Penalty">The head's penalty; 1 is a prior of variance 1 on its weights over embeddings of length 1.</param>
@@ -106,4 +108,14 @@ public readonly record struct FewLabelProgress(FewLabelStage Stage, int Step, in
 /// <param name="Steps">Optimiser steps of all stages.</param>
 /// <param name="Loss">Mean loss of the last whole epoch of fine-tuning or contrast; NaN without.</param>
 /// <param name="Cancelled">Whether it was cancelled; the classifier then holds what was done.</param>
-public sealed record FewLabelResult(double Penalty, double? CrossValidatedLoss, double? CrossValidatedAccuracy, int Steps, double Loss, bool Cancelled);
+public sealed record FewLabelResult(double Penalty, double? CrossValidatedLoss, double? CrossValidatedAccuracy, int Steps, double Loss, bool Cancelled)
+{
+    /// <summary>Texts that were trained on.</summary>
+    public int TrainingExamples { get; init; }
+
+    /// <summary>Texts that the fine-tuning was validated on.</summary>
+    public int ValidationExamples { get; init; }
+
+    /// <summary>How the fine-tuning ended; null without.</summary>
+    public ClassifierResult? FineTuning { get; init; }
+}

@@ -14,6 +14,7 @@ public sealed class FewLabelTrainer
 
     private readonly SequenceClassifier<float> _classifier;
     private readonly IReadOnlyList<ClassifierExample> _examples;
+    private readonly IReadOnlyList<ClassifierExample>? _validation;
     private readonly int[] _labels;
     private readonly int _threads;
 
@@ -22,10 +23,12 @@ public sealed class FewLabelTrainer
     /// <param name="examples">The texts; two classes at least.</param>
     /// <param name="options">Settings.</param>
     /// <param name="threads">0 for one a processor.</param>
+    /// <param name="validation">Of the fine-tuning: texts to validate on after every epoch; null for none, or those its options hold out.</param>
     /// <exception cref="InvalidSettingException">A setting is out of range, or there are not two classes among the examples.</exception>
     /// <exception cref="TokenException">An example is empty or too long, or an id or label is out of range; the example is named.</exception>
     public FewLabelTrainer(
-        SequenceClassifier<float> classifier, IReadOnlyList<ClassifierExample> examples, FewLabelOptions? options = null, int threads = 0)
+        SequenceClassifier<float> classifier, IReadOnlyList<ClassifierExample> examples, FewLabelOptions? options = null, int threads = 0,
+        IReadOnlyList<ClassifierExample>? validation = null)
     {
         ArgumentNullException.ThrowIfNull(classifier);
         ArgumentNullException.ThrowIfNull(examples);
@@ -37,7 +40,8 @@ public sealed class FewLabelTrainer
             throw new InvalidSettingException("examples", examples.Count, "they have one class or none; give texts of two classes at least.");
         }
 
-        (_classifier, _examples, _threads, _labels) = (classifier, examples, threads, [.. examples.Select(e => e.Label)]);
+        if (validation is not null) ClassifierTrainer.Check(classifier, "validation example", validation);
+        (_classifier, _examples, _validation, _threads, _labels) = (classifier, examples, validation, threads, [.. examples.Select(e => e.Label)]);
     }
 
     /// <summary>Settings.</summary>
@@ -56,7 +60,7 @@ public sealed class FewLabelTrainer
         int classes = _classifier.Config.Classes, features = _classifier.Model.Config.Width;
         float[] rows = Rows(cancellation);
         PenaltyChoice choice = PenaltyChoice.Of(rows, features, _labels, classes, Options.Seed, cancellation);
-        FewLabelResult result = new(choice.Penalty, choice.Loss, choice.Accuracy, 0, double.NaN, false);
+        FewLabelResult result = new(choice.Penalty, choice.Loss, choice.Accuracy, 0, double.NaN, false) { TrainingExamples = _examples.Count };
         if (Method == FewLabelMethod.Contrastive)
         {
             result = Contrast(result, progress, cancellation);
@@ -65,7 +69,8 @@ public sealed class FewLabelTrainer
         }
 
         SetHead(new LogisticFit(rows, features, _labels, classes).Fit(choice.Penalty, cancellation));
-        progress?.Report(new FewLabelProgress(FewLabelStage.Head, 1, 1, choice.Loss ?? double.NaN, 1, _examples.Count));
+        progress?.Report(new FewLabelProgress(FewLabelStage.Head, 1,
+            new ClassifierProgress(1, 1, 1, 1, choice.Loss ?? double.NaN, 0, 0, 0, Environment.WorkingSet, _examples.Count, null, choice.Accuracy)));
         return Method == FewLabelMethod.FineTuned ? FineTune(result, progress, cancellation) : result;
     }
 
@@ -75,7 +80,9 @@ public sealed class FewLabelTrainer
         using SimilarityTrainer trainer = new(
             _classifier.Model, _examples, options with { Seed = Options.Seed, Pooling = _classifier.Config.Pooling }, _threads);
         Sink<SimilarityProgress>? sink = progress is null ? null
-            : new(r => progress.Report(new FewLabelProgress(FewLabelStage.Contrast, r.Step, r.Steps, r.Loss, trainer.StepsPerEpoch, r.Pairs)));
+            : new(r => progress.Report(new FewLabelProgress(FewLabelStage.Contrast, trainer.StepsPerEpoch,
+                new ClassifierProgress(r.Epoch, r.Epochs, r.Step, r.Steps, r.Loss, r.LearningRate, r.GradientNorm, r.PairsPerSecond, r.ResidentBytes,
+                    r.Pairs))));
         SimilarityResult run = trainer.Run(sink, cancellation);
         return result with { Steps = run.Steps, Loss = run.Loss, Cancelled = run.Cancelled };
     }
@@ -83,16 +90,24 @@ public sealed class FewLabelTrainer
     private FewLabelResult FineTune(FewLabelResult result, IProgress<FewLabelProgress>? progress, CancellationToken cancellation)
     {
         ClassifierTrainerOptions options = Options.FineTuning ?? FewLabelOptions.DefaultFineTuning(_examples.Count);
-        using ClassifierTrainer trainer = new(_classifier, _examples, null, options with { Seed = Options.Seed }, _threads);
+        using ClassifierTrainer trainer = new(_classifier, _examples, _validation, options with { Seed = Options.Seed }, _threads);
         double sum = 0, last = double.NaN;
         Sink<ClassifierProgress> sink = new(r =>
         {
             sum += r.Loss * r.Examples;
             if (r.Step % trainer.StepsPerEpoch == 0) (last, sum) = (sum / trainer.TrainingExamples, 0);
-            progress?.Report(new FewLabelProgress(FewLabelStage.FineTuning, r.Step, r.Steps, r.Loss, trainer.StepsPerEpoch, r.Examples));
+            progress?.Report(new FewLabelProgress(FewLabelStage.FineTuning, trainer.StepsPerEpoch, r));
         });
         ClassifierResult run = trainer.Run(sink, cancellation);
-        return result with { Steps = result.Steps + run.Steps, Loss = last, Cancelled = run.Cancelled };
+        return result with
+        {
+            Steps = result.Steps + run.Steps,
+            Loss = last,
+            Cancelled = run.Cancelled,
+            FineTuning = run,
+            TrainingExamples = trainer.TrainingExamples,
+            ValidationExamples = trainer.ValidationExamples,
+        };
     }
 
     // [N, D]: the head's inputs.
