@@ -22,7 +22,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         Verb command = new(
             "compress",
             """
-            Compresses a Hugging Face GPT-2, or the matrices of a .safetensors file, into a .rbe file.
+            Compresses a Hugging Face GPT-2 or BERT, or the matrices of a .safetensors file, into a .rbe file.
 
             Of a file every F32, F16 or BF16 tensor with two sides of 32 or more is compressed and all others are copied. Of a model the blocks' matrices are
             compressed, and what --layer-norm and --embeddings say. --calibration, a text like those the model is for, makes its outputs err less
@@ -88,11 +88,11 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
 
     private CompressRecord CompressModel()
     {
-        using Gpt2Directory source = Gpt2Directory.Open(settings.Input);
+        using IModelFolder source = ModelFolders.Open(settings.Input);
         IReadOnlyList<int[]>? windows = settings.Calibration is { } file ? Windows(file, source) : null;
         CompressedModel compressed = Show(progress => ModelCompressor.Compress(source, settings.Request with { Calibration = windows }, progress, host.Cancel));
         ModelFile.Save(settings.Output, compressed.Weights, source.Tokenizer, compressed.Reports);
-        long dense = source.Tensors.Tensors.Sum(t => t.Count) * sizeof(float);
+        long dense = source.ValueCount * sizeof(float);
         bool measured = windows is not null;
         return Record(compressed.Matrices, dense) with
         {
@@ -100,6 +100,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
             CalibrationTokens = windows?.Sum(w => w.Length),
             LayerNorms = Part(settings.Request.LayerNorm.ToString().ToLowerInvariant(), compressed.LayerNorms, dense),
             Embeddings = Part(settings.Request.Embeddings is { } e ? CompressRecord.FormatName(e.Format) : "dense", compressed.Embeddings, dense),
+            Vectors = compressed.Vectors,
             BlockErrors = measured ? new BlockErrors(compressed.BlockErrors, compressed.BlockErrorsDenseNorms) : null,
         };
     }
@@ -112,13 +113,20 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         return Record(compressed.Outcomes, source.Tensors.Sum(t => t.ByteLength)) with { Copied = compressed.Copied };
     }
 
-    private IReadOnlyList<int[]> Windows(string file, Gpt2Directory source)
+    private IReadOnlyList<int[]> Windows(string file, IModelFolder source)
     {
         TransformerConfig config = source.Config;
         bool ids = settings.CalibrationIds || file.EndsWith(".ids", StringComparison.OrdinalIgnoreCase);
         List<int[]> sequences = ids
             ? TokenFile.ReadSequences(file, config.Vocabulary, settings.TextOptions)
             : [Read(file, source.RequireTokenizer("--calibration", file, "give token ids, with --calibration-ids."), config.Vocabulary)];
+        if (source.Encoder is { } encoder)
+        {
+            ITokenizer tokenizer = source.RequireTokenizer("--calibration", file, "an encoder's sequences begin and end with tokens of it.");
+            return CalibrationWindows.CutSentences(
+                sequences, (WordPieceTokenizer)tokenizer, encoder.MaxTokens ?? config.MaxSequenceLength, settings.CalibrationTokens);
+        }
+
         return CalibrationWindows.Cut(sequences, config.MaxSequenceLength, settings.CalibrationTokens);
     }
 

@@ -68,6 +68,9 @@ internal sealed record CompressRecord
     /// <summary>Null without calibration.</summary>
     public BlockErrors? BlockErrors { get; init; }
 
+    /// <summary>How near an encoder's vectors are to the dense ones; null without calibration, and for language models.</summary>
+    public EmbeddingFigures? Vectors { get; init; }
+
     /// <summary>Wall-clock time.</summary>
     public required double Seconds { get; init; }
 

@@ -30,6 +30,12 @@ internal static class CompressTables
                 + $"{Format.Figure(blocks.Errors.Average())}, worst {Format.Figure(blocks.Errors.Max())}{norms}");
         }
 
+        if (record.Vectors is { } vectors)
+        {
+            host.Say(FormattableString.Invariant($"Vectors of {vectors.Sequences} sequences of the calibration, beside the dense model's: ")
+                + FormattableString.Invariant($"cosine {vectors.MeanCosine:F5} in the mean, {vectors.LeastCosine:F5} at least"));
+        }
+
         if (record.TokenizerProblem is { } problem) host.Say($"Without a tokenizer: the model's cannot be read ({problem})");
         host.Say($"All matrices: {Format.Figure(record.BitsPerWeight)} bits a weight, {Format.Percent(record.SavedFraction)} of fp32 saved, relative "
             + $"error {Format.Figure(record.RelativeError)}");

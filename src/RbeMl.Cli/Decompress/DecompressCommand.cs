@@ -35,8 +35,8 @@ internal sealed class DecompressCommand
             """
             Writes the dense weights of a compressed file, for programs that know nothing of it.
 
-            A model becomes a folder in Hugging Face's GPT-2 layout (config.json, model.safetensors, vocab.json, merges.txt and tokenizer.json), or
-            one .safetensors file with the same names.
+            A model becomes a folder in Hugging Face's GPT-2 layout (config.json, model.safetensors, vocab.json, merges.txt and tokenizer.json), an
+            encoder one in its BERT layout with the files of sentence-transformers, or each one .safetensors file with the same names.
             A set of matrices becomes a .safetensors file with the names it was compressed under.
 
             Examples:

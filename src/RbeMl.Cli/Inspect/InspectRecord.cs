@@ -6,6 +6,7 @@ using RbeMl.Cli.Finetune;
 using RbeMl.Codec;
 using RbeMl.Files;
 using RbeMl.Layers;
+using RbeMl.Models;
 
 namespace RbeMl.Cli.Inspect;
 
@@ -46,6 +47,9 @@ internal sealed record InspectRecord
 
     /// <summary>The model's configuration.</summary>
     public TransformerConfig? Config { get; init; }
+
+    /// <summary>How an encoder makes a vector of a text; null when it is none.</summary>
+    public EncoderSettings? Encoder { get; init; }
 
     /// <summary>The tokenizer, described; null when there is none.</summary>
     public string? Tokenizer { get; init; }
@@ -89,6 +93,7 @@ internal sealed record InspectRecord
             Verified = verified,
             Reference = reference,
             Config = file.Config,
+            Encoder = file.Encoder,
             Tokenizer = TokenizerName(file.Metadata),
             TokenizerProblem = file.TokenizerProblem,
             Tensors = [.. matrices.Select(m => Record(m, parts.BytesOf(m.Name)))],

@@ -15,7 +15,7 @@ internal static class InspectTables
     {
         host.Say($"{record.File}: {(record.Kind.Length == 0 ? "a container" : record.Kind)}, "
             + $"{Format.Bytes(record.Bytes)}{(record.Verified ? ", every checksum is right" : "")}");
-        if (record.Config is { } config) host.Say(Describe(config, record.Tokenizer));
+        if (record.Config is { } config) host.Say(Describe(config, record));
         if (record.TokenizerProblem is { } problem) host.Say($"The tokenizer cannot be read: {problem}");
         if (record.Tensors.Count > 0) Matrices(record, all).Write(host);
         foreach (IGrouping<string, MatrixRecord> group in record.Tensors.GroupBy(m => $"{m.Format}: {m.Storage}; tiles of {m.Tile}, {m.Transform}"))
@@ -48,9 +48,16 @@ internal static class InspectTables
     public static string Percent(double share) => (100 * share).ToString("G3", CultureInfo.InvariantCulture) + " %";
 
     /// <summary>A configuration in a line.</summary>
-    public static string Describe(TransformerConfig config, string? tokenizer) =>
-        $"GPT-2: {Format.Count(config.Layers, "block")}, width {config.Width}, {Format.Count(config.Heads, "head")}, vocabulary {config.Vocabulary}, "
-            + $"{Format.Count(config.MaxSequenceLength, "position")}, {(config.TiedHead ? "tied" : "untied")} head; tokenizer {tokenizer ?? "none"}";
+    public static string Describe(TransformerConfig config, InspectRecord record)
+    {
+        string shapes = $"{Format.Count(config.Layers, "block")}, width {config.Width}, {Format.Count(config.Heads, "head")}, vocabulary {config.Vocabulary}, "
+            + $"{Format.Count(config.MaxSequenceLength, "position")}", tokenizer = $"tokenizer {record.Tokenizer ?? "none"}";
+        if (record.Encoder is not { } encoder) return $"GPT-2: {shapes}, {(config.TiedHead ? "tied" : "untied")} head; {tokenizer}";
+        string vectors = $"vectors by {encoder.Pooling.ToString().ToLowerInvariant()}{(encoder.Normalize ? ", of unit length" : "")}, "
+            + $"of at most {Format.Count(encoder.MaxTokens ?? config.MaxSequenceLength, "token")}";
+        string prompts = encoder.Prompts.Count == 0 ? "" : $"; prompts {string.Join(", ", encoder.Prompts.Keys.Order(StringComparer.Ordinal))}";
+        return $"BERT encoder: {shapes}; {vectors}{prompts}; {tokenizer}";
+    }
 
     /// <summary>What the parts of the model take in the file.</summary>
     public static FigureTable Parts(InspectRecord record)

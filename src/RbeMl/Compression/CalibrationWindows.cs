@@ -1,11 +1,14 @@
 using RbeMl.Files;
 using RbeMl.Numerics;
+using RbeMl.Text;
 
 namespace RbeMl.Compression;
 
 /// <summary>Windows of tokens to calibrate with, all of one length.</summary>
 public static class CalibrationWindows
 {
+    private const int SentenceTokens = 34;
+
     /// <summary>
     /// Cuts sequences into windows of one length: the length, up to the model's positions, that keeps most tokens, a sequence no longer
     /// than the positions giving its beginning only, so that every window is as the model sees it. Of more windows than needed, evenly spread ones are taken.
@@ -37,6 +40,33 @@ public static class CalibrationWindows
 
         int count = Math.Min(windows.Count, Math.Max(1, tokens / length));
         return [.. Enumerable.Range(0, count).Select(i => windows[(int)((long)i * windows.Count / count)])];
+    }
+
+    /// <summary>
+    /// Cuts sequences into windows of one length as an encoder sees texts: between the token that begins and the one that ends a sequence, and not longer than
+    /// the sentence or two that encoders are mostly asked about.
+    /// </summary>
+    /// <param name="sequences">Token ids without those that begin and end a sequence; one long stream is a list of one.</param>
+    /// <param name="tokenizer">The encoder's tokenizer.</param>
+    /// <param name="positions">Tokens of a sequence at most, those two included.</param>
+    /// <param name="tokens">Tokens at most, but at least one window.</param>
+    /// <exception cref="TokenException">There is no token.</exception>
+    /// <exception cref="InvalidSettingException">Positions or tokens are out of range.</exception>
+    public static IReadOnlyList<int[]> CutSentences(IReadOnlyList<int[]> sequences, WordPieceTokenizer tokenizer, int positions, int tokens)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        int room = Math.Min(positions, SentenceTokens) - 2;
+        IReadOnlyList<int[]> windows = Cut(sequences, room, Math.Max(1, (int)((long)tokens * room / (room + 2))));
+        return [.. windows.Select(window => tokenizer.Sequence(window))];
+    }
+
+    /// <summary>Windows of ids drawn uniformly, for an encoder between the tokens that begin and end a sequence.</summary>
+    internal static IReadOnlyList<int[]> Random(IModelFolder source, int tokens, ulong seed)
+    {
+        int vocabulary = source.Config.Vocabulary, positions = source.Config.MaxSequenceLength;
+        if (source.Encoder is not { } encoder || source.Tokenizer is not WordPieceTokenizer tokenizer) return Random(vocabulary, positions, tokens, seed);
+        int room = Math.Min(encoder.MaxTokens ?? positions, SentenceTokens) - 2;
+        return [.. Random(vocabulary, room, tokens, seed).Select(window => tokenizer.Sequence(window))];
     }
 
     /// <summary>Windows of ids drawn uniformly: what a choice of formats is measured with when there is nothing better.</summary>

@@ -95,6 +95,9 @@ public sealed record CompressedModel(
     TransformerWeights Weights, IReadOnlyList<MatrixOutcome> Matrices, PartOutcome LayerNorms, PartOutcome Embeddings,
     IReadOnlyList<double> BlockErrors, IReadOnlyList<double> BlockErrorsDenseNorms)
 {
+    /// <summary>How near an encoder's vectors are to the dense ones on the calibration windows; null without these, and for language models.</summary>
+    public EmbeddingFigures? Vectors { get; init; }
+
     /// <summary>The reports by name, for <see cref="RbeMl.Files.ModelFile"/>.</summary>
     public IReadOnlyDictionary<string, CompressionReport> Reports => Matrices.ToDictionary(m => m.Name, m => m.Report);
 }

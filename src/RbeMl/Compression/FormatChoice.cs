@@ -22,7 +22,7 @@ public sealed record MatrixChoice(RbeOptions Options, RbeMatrix Matrix, Compress
 /// </summary>
 public static partial class FormatChoice
 {
-    private const double CloseEnough = 0.97; // of an error that is allowed: not worth another round
+    internal const double CloseEnough = 0.97; // of an error that is allowed: not worth another round
 
     /// <summary>Chooses for a block and compresses it.</summary>
     /// <param name="dense">The weights.</param>
@@ -109,7 +109,7 @@ public static partial class FormatChoice
         HashSet<string> seen = [];
         for (int round = 0; round < work.Settings.Rounds; round++)
         {
-            RateAllocation allocation = Reachable(known, aim);
+            RateAllocation allocation = Reachable(known.Curves.Values, known.Sensitivities.Values, aim);
             if (!seen.Add(string.Join(' ', allocation.Choices))) break;
             BlockChoice choice = Realize(work, allocation);
             least = Math.Min(least, choice.MeasuredError);
@@ -118,9 +118,9 @@ public static partial class FormatChoice
             aim = Math.Min(aim, allocation.Error * 1.5) * Math.Clamp(error / choice.MeasuredError * (choice.MeasuredError > error ? CloseEnough : 1), 0.25, 4);
         }
 
-        if (best is null && seen.Add(string.Join(' ', Reachable(known, 0).Choices)))
+        if (best is null && seen.Add(string.Join(' ', Reachable(known.Curves.Values, known.Sensitivities.Values, 0).Choices)))
         {
-            BlockChoice finest = Realize(work, Reachable(known, 0));
+            BlockChoice finest = Realize(work, Reachable(known.Curves.Values, known.Sensitivities.Values, 0));
             least = Math.Min(least, finest.MeasuredError);
             if (finest.MeasuredError <= error) best = finest;
         }
@@ -131,19 +131,19 @@ public static partial class FormatChoice
     }
 
     // The allocation for an error, or the most accurate one if there is none.
-    private static RateAllocation Reachable(BlockSensitivity known, double error)
+    internal static RateAllocation Reachable(IReadOnlyList<RateCurve> curves, IReadOnlyList<double> sensitivities, double error)
     {
         try
         {
-            return RateAllocator.MinimizeBits(known.Curves.Values, known.Sensitivities.Values, error);
+            return RateAllocator.MinimizeBits(curves, sensitivities, error);
         }
         catch (UnreachableTargetException)
         {
-            return RateAllocator.MinimizeError(known.Curves.Values, known.Sensitivities.Values, double.PositiveInfinity);
+            return RateAllocator.MinimizeError(curves, sensitivities, double.PositiveInfinity);
         }
     }
 
-    private static BlockChoice Realize(BlockWork work, RateAllocation allocation)
+    internal static BlockChoice Realize(BlockWork work, RateAllocation allocation)
     {
         PerMatrix<RbeOptions> options = new(m => work.Settings.Candidates[allocation.Choices[(int)m]]);
         CalibratedBlock block = CalibratedBlock.Compress(work.Dense, work.Config, options, work.Calibration, work.Settings.Parallel);

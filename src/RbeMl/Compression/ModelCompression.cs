@@ -21,6 +21,7 @@ internal sealed class ModelCompression(IModelFolder source, CompressionRequest r
     private readonly Dictionary<string, double> _energies = [];
     private long _done;
     private long _total;
+    private BlockActivationData? _last;
 
     private long BlockWeightCount => PerMatrix.All.Sum(m => Count(m));
 
@@ -50,7 +51,7 @@ internal sealed class ModelCompression(IModelFolder source, CompressionRequest r
             Add(layer, block);
             if (calibration is null) continue;
             Measure(layer, block, calibration.Example);
-            input = calibration.Output;
+            input = _last = calibration.Output;
         }
     }
 
@@ -58,29 +59,27 @@ internal sealed class ModelCompression(IModelFolder source, CompressionRequest r
     public void Choose(ChoiceTarget target, IReadOnlyList<int[]> windows)
     {
         BlockActivationData input = CalibrationWindows.Embed(source, windows);
-        int passes = target.Error is null ? 2 : 1;
+        int passes = target.Error is null || source.Encoder is not null ? 2 : 1;
         _total = (BlockWeightCount * _config.Layers * passes) + TableWeightCount;
         RbeOptions options = request.Options;
         if (request.MeasureTransform) options = options with { Transform = TransformOf(0, source.ReadBlock(0), orthonormal: true) };
         ChoiceSettings settings =
             new() { Candidates = ChoiceSettings.CandidatesFor(options.Tile, options.Transform), Seed = request.Seed, Parallel = _parallel };
         int read = 0;
-        IReadOnlyList<BlockChoice> choices = FormatChoice.ForModel(
-            _config,
-            layer =>
-            {
-                cancel.ThrowIfCancellationRequested();
-                _done = BlockWeightCount * read++;
-                Tell($"block {layer}{(passes == 2 ? read <= _config.Layers ? ", measuring" : ", compressing" : "")}");
-                return Read(layer);
-            },
-            input,
-            target,
-            settings,
-            workspace: workspace);
+        IReadOnlyList<BlockChoice> choices = Yardstick() is { } yardstick
+            ? new EncoderChoice(_config, BlockAt, input, yardstick, settings, workspace).Choose(target)
+            : FormatChoice.ForModel(_config, BlockAt, input, target, settings, workspace: workspace);
         _done = BlockWeightCount * _config.Layers * passes;
         for (int layer = 0; layer < choices.Count; layer++) Add(layer, choices[layer].Block);
         MeasureAll(input);
+
+        DenseBlockWeights BlockAt(int layer)
+        {
+            cancel.ThrowIfCancellationRequested();
+            _done = Math.Min(_total - TableWeightCount, BlockWeightCount * read++); // an error of vectors may take more rounds
+            Tell($"block {layer}{(passes == 2 ? read <= _config.Layers ? ", measuring" : ", compressing" : "")}");
+            return Read(layer);
+        }
     }
 
     /// <summary>Tables, LayerNorms and the figures.</summary>
@@ -98,7 +97,27 @@ internal sealed class ModelCompression(IModelFolder source, CompressionRequest r
         _done = _total;
         Tell("done");
         TransformerWeights weights = source.Complete(tokens, _blocks, _config.TiedHead ? null : head) with { Config = _stored };
-        return new CompressedModel(weights, _outcomes, norms, embeddings, _errors, _errorsDenseNorms);
+        return new CompressedModel(weights, _outcomes, norms, embeddings, _errors, _errorsDenseNorms) { Vectors = Vectors(weights) };
+    }
+
+    private EmbeddingYardstick? Yardstick()
+    {
+        if (source.Encoder is not { } encoder) return null;
+        (float[] gamma, float[] beta) = source.ReadFinalNorm();
+        return new EmbeddingYardstick(_config, encoder, gamma, beta);
+    }
+
+    // Of the whole compressed encoder, its tables and LayerNorms included, beside the dense one.
+    private EmbeddingFigures? Vectors(TransformerWeights weights)
+    {
+        if (_last is not { } last || request.Calibration is not { } windows || Yardstick() is not { } yardstick) return null;
+        int[] places = EmbeddingYardstick.Spread(last.Batch, 4 * EmbeddingYardstick.Sequences);
+        float[] expected = yardstick.Vectors(EmbeddingYardstick.Pick(last, places).Values, places.Length), hidden = new float[expected.Length];
+        using TransformerModel<float> model = new(weights);
+        int[] lengths = new int[places.Length];
+        Array.Fill(lengths, last.Length);
+        model.Features([.. places.SelectMany(place => windows[place])], lengths, new FeatureOptions { Pooling = weights.Encoder!.Pooling }, workspace, hidden);
+        return yardstick.Compare(expected, hidden);
     }
 
     private long Count(BlockMatrix m)
@@ -162,7 +181,7 @@ internal sealed class ModelCompression(IModelFolder source, CompressionRequest r
             BlockExample example = BlockExample.Run(source.ReadBlock(layer), _config.OfBlock(layer), input, workspace, cancel);
             Measure(layer, new CalibratedBlock(_blocks[layer],
                 new PerMatrix<CompressionReport>(m => _outcomes[(layer * PerMatrix.All.Count) + (int)m].Report)), example);
-            input = example.Expected;
+            input = _last = example.Expected;
         }
     }
 

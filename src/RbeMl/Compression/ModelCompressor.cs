@@ -49,8 +49,7 @@ public static class ModelCompressor
 
         using Workspace<float> workspace = new(request.Threads);
         ModelCompression run = new(source, request, workspace, progress, cancel);
-        if (request.Target is { } target) run.Choose(target, request.Calibration
-            ?? CalibrationWindows.Random(source.Config.Vocabulary, source.Config.MaxSequenceLength, RandomTokens, request.Seed));
+        if (request.Target is { } target) run.Choose(target, request.Calibration ?? CalibrationWindows.Random(source, RandomTokens, request.Seed));
         else run.CompressAll();
         return run.Finish();
     }

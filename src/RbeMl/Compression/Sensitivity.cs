@@ -29,35 +29,47 @@ internal sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<d
         workspace ??= own!;
         RbeOptions probe = settings.Candidates[0] with { Format = settings.Probe, Alphas = false };
         BlockWeights exact = BlockWeights.Compress(dense, config, RbeOptions.Dense);
-        PerMatrix<RateCurve> curves = new(m =>
-        {
-            (int rows, int columns) = PerMatrix.ShapeOf(config, m);
-            return WeightRange.Named(PerMatrix.NameOf(m),
-                () => RateCurve.Measure(PerMatrix.WeightsOf(dense, m), rows, columns, settings.Candidates, settings.Seed + (ulong)m,
-                settings.Tiles, settings.Parallel));
-        });
         BlockWork work = new(dense, config, calibration, example, settings, workspace);
+        PerMatrix<RateCurve> curves = CurvesOf(work);
         PerMatrix<double> sensitivities = new(m => WeightRange.Named(PerMatrix.NameOf(m), () => MeasureOne(work, exact, probe, m)));
         return new BlockSensitivity(curves, sensitivities);
     }
 
+    /// <summary>Size and weight error of each candidate, on samples of tiles.</summary>
+    public static PerMatrix<RateCurve> CurvesOf(BlockWork work) => new(m =>
+    {
+        (int rows, int columns) = PerMatrix.ShapeOf(work.Config, m);
+        ChoiceSettings settings = work.Settings;
+        return WeightRange.Named(PerMatrix.NameOf(m), () => RateCurve.Measure(
+            PerMatrix.WeightsOf(work.Dense, m), rows, columns, settings.Candidates, settings.Seed + (ulong)m, settings.Tiles, settings.Parallel));
+    });
+
     private static double MeasureOne(BlockWork work, BlockWeights exact, RbeOptions probe, BlockMatrix m)
+    {
+        (BlockWeights? block, double weightError) = Perturb(work, exact, probe, m);
+        if (block is null) return 0;
+        return work.Example.Expected.RelativeErrorOf(
+            BlockRunner.Run(block, work.Config, work.Example.Input, work.Workspace, cancel: work.Settings.Parallel.CancellationToken)) / weightError;
+    }
+
+    /// <summary>
+    /// The block with one matrix stored as the probe says, and the weight error that its curve would show there; no block where that changes nothing.
+    /// </summary>
+    public static (BlockWeights? Block, double WeightError) Perturb(BlockWork work, BlockWeights exact, RbeOptions probe, BlockMatrix m)
     {
         (int rows, int columns) = PerMatrix.ShapeOf(work.Config, m);
         float[] weights = PerMatrix.WeightsOf(work.Dense, m);
         Calibration calibration = work.Calibration[m];
         RbeMatrix compressed = RbeCompressor.Compress(weights, rows, columns, probe, calibration, work.Settings.Parallel, out CompressionReport report);
-        if (report.RelativeError == 0) return 0;
+        if (report.RelativeError == 0) return (null, 0);
         RbeMatrix perturbed = RbeCompressor.Compress(compressed.ToDense(), rows, columns, RbeOptions.Dense);
         PerMatrix<float[]> corrections =
             new(other => other == m ? calibration.BiasCorrection(weights, compressed) : new float[PerMatrix.ShapeOf(work.Config, other).Rows]);
         BlockWeights block = BlockWeights.From(other => other == m ? perturbed : exact.MatrixAt(other), PerMatrix.AddToBiases(work.Dense.Vectors, corrections));
-        double error = work.Example.Expected.RelativeErrorOf(
-            BlockRunner.Run(block, work.Config, work.Example.Input, work.Workspace, cancel: work.Settings.Parallel.CancellationToken));
 
         // Feedback makes the error of the weights larger than that of the plain rounding which the curves show; the sensitivity belongs to the curves.
-        return error / RateCurve.Measure(weights, rows, columns, [probe], work.Settings.Seed + (ulong)m, work.Settings.Tiles,
-            work.Settings.Parallel).Points[0].Error;
+        return (block, RateCurve.Measure(weights, rows, columns, [probe], work.Settings.Seed + (ulong)m, work.Settings.Tiles,
+            work.Settings.Parallel).Points[0].Error);
     }
 }
 

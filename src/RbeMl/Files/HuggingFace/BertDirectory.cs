@@ -40,6 +40,9 @@ public sealed partial class BertDirectory : IModelFolder
     /// <inheritdoc/>
     public TransformerConfig Config { get; }
 
+    /// <inheritdoc/>
+    public long ValueCount => _stored.Values.Sum(name => _tensors.Find(name).Count);
+
     /// <summary>The tokenizer, or null when there is none that can be read. The weights do not depend on it.</summary>
     public WordPieceTokenizer? Tokenizer { get; }
 

@@ -43,6 +43,9 @@ public sealed partial class Gpt2Directory : IModelFolder
     /// <summary>Shapes and constants.</summary>
     public TransformerConfig Config => _names.Config;
 
+    /// <inheritdoc/>
+    public long ValueCount => _tensors.Tensors.Sum(t => t.Count);
+
     /// <summary>The tokenizer, or null when there is none that can be read. The weights do not depend on it.</summary>
     public Gpt2Tokenizer? Tokenizer { get; }
 

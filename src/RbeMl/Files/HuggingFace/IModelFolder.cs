@@ -19,6 +19,9 @@ public interface IModelFolder : IDisposable
     /// <summary>Shapes and constants.</summary>
     TransformerConfig Config { get; }
 
+    /// <summary>Values of all weights.</summary>
+    long ValueCount { get; }
+
     /// <summary>The tokenizer, or null when there is none that can be read. The weights do not depend on it.</summary>
     ITokenizer? Tokenizer { get; }
 

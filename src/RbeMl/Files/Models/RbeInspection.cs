@@ -1,6 +1,7 @@
 using System.Text.Json;
 using RbeMl.Codec;
 using RbeMl.Layers;
+using RbeMl.Models;
 using RbeMl.Storage;
 
 namespace RbeMl.Files;
@@ -45,6 +46,9 @@ internal sealed record RbeInspection
     /// <summary>The model's configuration; null when it is no model.</summary>
     public TransformerConfig? Config { get; init; }
 
+    /// <summary>How an encoder makes a vector of a text; null when it is none.</summary>
+    public EncoderSettings? Encoder { get; init; }
+
     /// <summary>Why a model's tokenizer cannot be read; null when it can, or there is none.</summary>
     public string? TokenizerProblem { get; init; }
 
@@ -84,11 +88,13 @@ internal sealed record RbeInspection
         JsonFields metadata = new(path, "metadata", file.Metadata);
         string kind = file.Metadata.TryGetProperty("kind", out _) ? metadata.Text("kind") : "";
         RbeInspection found = new() { Path = path, Length = file.Length, Kind = kind, Metadata = file.Metadata, Tensors = file.Tensors };
+        TransformerConfig? config = kind == ModelFile.Kind ? ModelFile.ReadConfig(metadata.Object("config")) : null;
         return kind switch
         {
             ModelFile.Kind => found with
             {
-                Config = ModelFile.ReadConfig(metadata.Object("config")),
+                Config = config,
+                Encoder = EncoderJson.Read(metadata, config!),
                 TokenizerProblem = ModelFile.ReadTokenizer(metadata).Problem,
                 Matrices = ReadMatrices(file, metadata, cancel),
             },

@@ -204,7 +204,8 @@ public sealed class SentenceEncoder : IDisposable
         }
     }
 
-    private static void Normalize(Span<float> vector)
+    /// <summary>Gives a vector the length 1.</summary>
+    internal static void Normalize(Span<float> vector)
     {
         double square = 0;
         foreach (float value in vector) square += (double)value * value;

@@ -1,0 +1,96 @@
+using RbeMl.Codec;
+using RbeMl.Layers;
+using RbeMl.Models;
+
+namespace RbeMl.Compression;
+
+/// <summary>How near a compressed encoder's vectors are to those of the dense one, on sequences of the calibration.</summary>
+/// <param name="Sequences">Sequences compared.</param>
+/// <param name="MeanCosine">Mean cosine of a sequence's two vectors.</param>
+/// <param name="LeastCosine">The least.</param>
+/// <param name="RelativeError">‖e − ê‖ / ‖e‖ over all of them.</param>
+public sealed record EmbeddingFigures(int Sequences, double MeanCosine, double LeastCosine, double RelativeError);
+
+/// <summary>Makes an encoder's vectors of its last block's output, and compares them. Sequences are of one length, without padding.</summary>
+/// <param name="config">Shapes.</param>
+/// <param name="settings">How vectors are made.</param>
+/// <param name="gamma">[D] of the last LayerNorm.</param>
+/// <param name="beta">[D].</param>
+internal sealed class EmbeddingYardstick(TransformerConfig config, EncoderSettings settings, float[] gamma, float[] beta)
+{
+    /// <summary>Sequences that are measured on at most: enough for the order of matrices, and quick.</summary>
+    public const int Sequences = 64;
+
+    /// <summary>Places of some of so many sequences, evenly spread.</summary>
+    public static int[] Spread(int sequences, int most)
+    {
+        int count = Math.Min(sequences, most);
+        return [.. Enumerable.Range(0, count).Select(i => (int)((long)i * sequences / count))];
+    }
+
+    /// <summary>Some sequences of activations.</summary>
+    public static BlockActivationData Pick(BlockActivationData data, int[] places)
+    {
+        int size = data.Length * data.Width;
+        float[] values = new float[places.Length * size];
+        for (int i = 0; i < places.Length; i++) data.Sequences(places[i], 1).CopyTo(values.AsSpan(i * size));
+        return new BlockActivationData(values, places.Length, data.Length, data.Width);
+    }
+
+    /// <summary>[B, D] of the last block's output [B, T, D], of unit length where the settings say so.</summary>
+    public float[] Vectors(ReadOnlySpan<float> hidden, int batch)
+    {
+        int d = config.Width, length = hidden.Length / (batch * d);
+        float[] vectors = new float[batch * d];
+        double[] pooled = new double[d];
+        for (int b = 0; b < batch; b++)
+        {
+            Array.Fill(pooled, settings.Pooling == Pooling.Max ? double.NegativeInfinity : 0);
+            for (int t = 0; t < length; t++)
+            {
+                if ((settings.Pooling == Pooling.First && t > 0) || (settings.Pooling == Pooling.Last && t < length - 1)) continue;
+                AddToken(hidden.Slice(((b * length) + t) * d, d), pooled);
+            }
+
+            double norm = settings.Normalize ? Math.Max(Math.Sqrt(pooled.Sum(value => value * value)), 1e-12)
+                : settings.Pooling == Pooling.Mean ? length : 1;
+            for (int f = 0; f < d; f++) vectors[(b * d) + f] = (float)(pooled[f] / norm);
+        }
+
+        return vectors;
+    }
+
+    /// <summary>‖e − ê‖ / ‖e‖ of all vectors.</summary>
+    public static double Error(float[] expected, float[] actual) => RbeCompressor.RelativeError(expected, actual);
+
+    /// <summary>All figures of [B, D] vectors, the actual ones as pooled and not yet of unit length.</summary>
+    public EmbeddingFigures Compare(float[] expected, float[] actual)
+    {
+        int d = config.Width, count = expected.Length / d;
+        for (int i = 0; i < count && settings.Normalize; i++) SentenceEncoder.Normalize(actual.AsSpan(i * d, d));
+        double[] cosines = [.. Enumerable.Range(0, count).Select(i => Cosine(expected.AsSpan(i * d, d), actual.AsSpan(i * d, d)))];
+        return new EmbeddingFigures(count, cosines.Average(), cosines.Min(), Error(expected, actual));
+    }
+
+    // The LayerNorm of a token, added to what is pooled so far.
+    private void AddToken(ReadOnlySpan<float> token, double[] pooled)
+    {
+        double mean = 0, variance = 0;
+        foreach (float value in token) mean += value;
+        mean /= token.Length;
+        foreach (float value in token) variance += (value - mean) * (value - mean);
+        double scale = 1 / Math.Sqrt((variance / token.Length) + config.LayerNormEpsilon);
+        for (int f = 0; f < token.Length; f++)
+        {
+            double value = ((token[f] - mean) * scale * gamma[f]) + beta[f];
+            pooled[f] = settings.Pooling == Pooling.Max ? Math.Max(pooled[f], value) : pooled[f] + value;
+        }
+    }
+
+    private static double Cosine(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    {
+        double dot = 0, x = 0, y = 0;
+        for (int i = 0; i < a.Length; i++) (dot, x, y) = (dot + ((double)a[i] * b[i]), x + ((double)a[i] * a[i]), y + ((double)b[i] * b[i]));
+        return x > 0 && y > 0 ? dot / Math.Sqrt(x * y) : 0;
+    }
+}
