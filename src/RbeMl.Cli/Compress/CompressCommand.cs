@@ -22,7 +22,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         Verb command = new(
             "compress",
             """
-            Compresses a Hugging Face GPT-2 or BERT, or the matrices of a .safetensors file, into a .rbe file.
+            Compresses a Hugging Face GPT-2 or BERT, the .onnx file of a BERT, or the matrices of a .safetensors file, into a .rbe file.
 
             Of a file every F32, F16 or BF16 tensor with two sides of 32 or more is compressed and all others are copied. Of a model the blocks' matrices are
             compressed, and what --layer-norm and --embeddings say. --calibration, a text like those the model is for, makes its outputs err less
@@ -37,6 +37,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
               rbeml compress gpt2 -o gpt2.rbe --format auto --target-bits 5 --calibration wiki.txt
               rbeml compress whisper.safetensors -o whisper.rbe --bits 8 --exclude "*embed*"
               rbeml compress gpt2 -o gpt2.rbe --embeddings quantized --embedding-bits 8 --json figures.json
+              rbeml compress all-MiniLM-L6-v2 -o minilm.rbe --format trellis --bits 4 --embeddings trellis --embedding-bits 4 --calibration texts.txt
             """);
         CompressOptions options = new();
         options.AddTo(command);
@@ -44,10 +45,12 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         return command;
     }
 
+    private bool IsModel => Directory.Exists(settings.Input) || OnnxModelFile.IsNamed(settings.Input);
+
     private int Run()
     {
         CheckFiles();
-        CompressRecord record = Directory.Exists(settings.Input) ? CompressModel() : CompressFile();
+        CompressRecord record = IsModel ? CompressModel() : CompressFile();
         LaterWork later = new();
         later.Do(() =>
         {
@@ -69,7 +72,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
                 + $"dense weights; '{host.Program} decompress' makes a dense model of it if they are lost.");
         }
 
-        if (settings.ModelOnly is { } option && File.Exists(settings.Input))
+        if (settings.ModelOnly is { } option && File.Exists(settings.Input) && !IsModel)
         {
             throw new UsageException($"{option} needs the folder of a model: {settings.Input} does not say what its tensors are for.");
         }

@@ -42,6 +42,9 @@ public sealed class OnnxModelFile : IModelFolder
     /// <inheritdoc/>
     public TransformerConfig Config => _encoder.Config;
 
+    /// <inheritdoc/>
+    public long ValueCount => BertTensorNames.All(Config, _encoder.TokenTypes).Sum(tensor => tensor.Shape.Aggregate(1L, (a, b) => a * b));
+
     /// <summary>The tokenizer, or null when there is none that can be read. The weights do not depend on it.</summary>
     public WordPieceTokenizer? Tokenizer { get; }
 
