@@ -5,8 +5,8 @@ using RbeMl.Text;
 namespace RbeMl.Extensions.AI;
 
 /// <summary>
-/// From messages to the ids of a prompt: ChatML where the tokenizer has its two tokens, else the texts joined by line feeds. Special tokens are put
-/// in as ids, so that no text of a message becomes one.
+/// From messages to the ids of a prompt: ChatML where the tokenizer has its two tokens, else the texts joined by line feeds. Special tokens
+/// are put in as ids, so that no text of a message becomes one.
 /// </summary>
 internal sealed class ChatTemplate
 {

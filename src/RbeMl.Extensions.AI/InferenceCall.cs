@@ -5,8 +5,8 @@ using Microsoft.Extensions.Logging;
 namespace RbeMl.Extensions.AI;
 
 /// <summary>
-/// One call of a client or generator, measured by the semantic conventions for generative AI on the meter <see cref="Name"/> and told to the logger
-/// when it ends. No text is recorded.
+/// One call of a client or generator, measured by the semantic conventions for generative AI on the meter <see cref="Name"/> and told to
+/// the logger when it ends. No text is recorded.
 /// </summary>
 /// <param name="operation"><c>chat</c> or <c>embeddings</c>.</param>
 /// <param name="model">What the model is called.</param>

@@ -9,15 +9,16 @@ using RbeMl.Text;
 namespace RbeMl.Extensions.AI;
 
 /// <summary>
-/// Answers of a causal model in this process. Where the tokenizer has the tokens of ChatML (<c>&lt;|im_start|&gt;</c>, <c>&lt;|im_end|&gt;</c>) the
-/// messages are written in that form; else their texts are joined by line feeds, without roles, and the model continues them: a single message is
-/// the prompt as it stands. Messages are texts; names of special tokens in them stay text. Of messages beyond the model's positions the end is read.
-/// The same messages, options and seed give the same answer (seed 1 where a call names none). Calls of many threads are served at the same time.
+/// Answers of a causal model in this process. Where the tokenizer has the tokens of ChatML (<c>&lt;|im_start|&gt;</c>,
+/// <c>&lt;|im_end|&gt;</c>) the messages are written in that form; else their texts are joined by line feeds, without roles, and the model
+/// continues them: a single message is the prompt as it stands. Messages are texts; names of special tokens in them stay text. Of messages
+/// beyond the model's positions the end is read. The same messages, options and seed give the same answer (seed 1 where a call names none).
+/// Calls of many threads are served at the same time.
 /// </summary>
 /// <remarks>
-/// Of <see cref="ChatOptions"/>: instructions come before the messages; <see cref="ChatOptions.RawRepresentationFactory"/> may give a
-/// <see cref="GenerationOptions"/> to start from. What the model cannot do is refused with an <see cref="InvalidSettingException"/>: penalties of
-/// frequency and presence, tools, answers in JSON, kept conversations, another model's id.
+/// Of <see cref="ChatOptions"/>: instructions come before the messages; <see cref="ChatOptions.RawRepresentationFactory"/> may give a <see
+/// cref="GenerationOptions"/> to start from. What the model cannot do is refused with an <see cref="InvalidSettingException"/>: penalties
+/// of frequency and presence, tools, answers in JSON, kept conversations, another model's id.
 /// </remarks>
 public sealed class RbeChatClient : IChatClient
 {

@@ -16,7 +16,8 @@ public sealed class RbeChatOptions
     public int Threads { get; set; }
 
     /// <summary>
-    /// Answers that are written at the same time, each with a cache of keys and values of its own; further calls wait. 0 for one a processor.
+    /// Answers that are written at the same time, each with a cache of keys and values of its own; further calls wait. 0 for one a
+    /// processor.
     /// </summary>
     public int Concurrency { get; set; }
 }

@@ -29,6 +29,24 @@ public static class RbeServiceCollectionExtensions
         return AddChat(services, options => options.Bind(configuration));
     }
 
+    /// <summary>Adds an <see cref="IEmbeddingGenerator{TInput, TEmbedding}"/> of texts, loaded when it is first asked for.</summary>
+    /// <param name="services">The services.</param>
+    /// <param name="configure">Sets at least the path.</param>
+    public static IServiceCollection AddRbeEmbeddings(this IServiceCollection services, Action<RbeEmbeddingOptions> configure)
+    {
+        ArgumentNullException.ThrowIfNull(configure);
+        return AddEmbeddings(services, options => options.Configure(configure));
+    }
+
+    /// <inheritdoc cref="AddRbeEmbeddings(IServiceCollection, Action{RbeEmbeddingOptions})"/>
+    /// <param name="services">The services.</param>
+    /// <param name="configuration">A section with the properties of <see cref="RbeEmbeddingOptions"/>, at least the path.</param>
+    public static IServiceCollection AddRbeEmbeddings(this IServiceCollection services, IConfiguration configuration)
+    {
+        ArgumentNullException.ThrowIfNull(configuration);
+        return AddEmbeddings(services, options => options.Bind(configuration));
+    }
+
     private static IServiceCollection AddChat(IServiceCollection services, Action<OptionsBuilder<RbeChatOptions>> set)
     {
         ArgumentNullException.ThrowIfNull(services);
@@ -39,6 +57,19 @@ public static class RbeServiceCollectionExtensions
         {
             RbeChatOptions chat = provider.GetRequiredService<IOptions<RbeChatOptions>>().Value;
             return RbeChatClient.Load(chat.Path!, chat, provider.GetService<ILogger<RbeChatClient>>());
+        });
+    }
+
+    private static IServiceCollection AddEmbeddings(IServiceCollection services, Action<OptionsBuilder<RbeEmbeddingOptions>> set)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        OptionsBuilder<RbeEmbeddingOptions> options = services.AddOptions<RbeEmbeddingOptions>();
+        set(options);
+        options.Validate(embedding => !string.IsNullOrEmpty(embedding.Path), NoPath).ValidateOnStart();
+        return services.AddSingleton<IEmbeddingGenerator<string, Embedding<float>>>(provider =>
+        {
+            RbeEmbeddingOptions embedding = provider.GetRequiredService<IOptions<RbeEmbeddingOptions>>().Value;
+            return RbeEmbeddingGenerator.Load(embedding.Path!, embedding, provider.GetService<ILogger<RbeEmbeddingGenerator>>());
         });
     }
 }

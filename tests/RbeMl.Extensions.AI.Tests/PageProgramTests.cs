@@ -9,18 +9,24 @@ using RbeMl.Tests.Files;
 
 namespace RbeMl.Extensions.AI.Tests;
 
-/// <summary>The program of the package's page runs as it is written there.</summary>
+/// <summary>The programs of the package's page run as they are written there.</summary>
 public sealed class PageProgramTests
 {
     [Fact]
-    public void The_program_runs()
+    public void The_programs_run()
     {
         using TemporaryFolder folder = new();
         using ModelBundle bundle = SmallChat.Create();
         ModelFile.Save(folder.File("cat.rbe"), bundle.Model, bundle.Tokenizer);
-        CodeBlock program = Assert.Single(Page.Blocks("src/RbeMl.Extensions.AI/README.md"), block => block.Language == "csharp");
-        string printed = Run(Compile(program.Text), folder.Path);
-        Assert.Equal(SmallChat.Expected(bundle, "the cat", new GenerationOptions { MaxTokens = 24, Temperature = 0 }), printed);
+        SmallEncoder.Save(folder.File("encoder.rbe"));
+        string[] printed =
+        [
+            .. Page.Blocks("src/RbeMl.Extensions.AI/README.md").Where(block => block.Language == "csharp")
+                .Select(block => Run(Compile(block.Text), folder.Path)),
+        ];
+        Assert.Equal(2, printed.Length);
+        Assert.Equal(SmallChat.Expected(bundle, "the cat", new GenerationOptions { MaxTokens = 24, Temperature = 0 }), printed[0]);
+        Assert.EndsWith(".", Assert.Single(printed[1].Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
     }
 
     private static Assembly Compile(string program)

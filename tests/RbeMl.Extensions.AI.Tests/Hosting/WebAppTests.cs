@@ -3,6 +3,7 @@ using System.Net.ServerSentEvents;
 using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Mvc;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -27,6 +28,23 @@ public sealed class WebAppTests
         string[] prompts = ["one", "two", "three"];
         string[] answers = await Task.WhenAll(prompts.Select(prompt => ReadAsync(http, $"/chat?prompt={prompt}&tokens=15")));
         Assert.Equal(prompts.Select(prompt => SmallChat.Expected(bundle, prompt, new GenerationOptions { MaxTokens = 15 })), answers);
+    }
+
+    [Fact]
+    public async Task Texts_are_embedded_by_many_requests_at_once()
+    {
+        using TemporaryFolder folder = new();
+        string path = SmallEncoder.Save(folder.File("tiny.rbe"));
+        await using WebApplication app = await StartAsync(services => services.AddRbeEmbeddings(embeddings => embeddings.Path = path));
+        using HttpClient http = app.GetTestClient();
+        string[] texts = ["the cat", "a dog ran", ""];
+        using SentenceEncoder encoder = SmallEncoder.Create();
+        float[][] expected = encoder.Embed(texts);
+        await Task.WhenAll(Enumerable.Range(0, 16).Select(async _ =>
+        {
+            using HttpResponseMessage response = await http.PostAsJsonAsync("/embed", texts);
+            Assert.Equal(expected, await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<float[][]>());
+        }));
     }
 
     /// <summary>An answer that nobody reads any more is not written on.</summary>
@@ -56,7 +74,9 @@ public sealed class WebAppTests
         builder.Logging.ClearProviders();
         add(builder.Services);
         WebApplication app = builder.Build();
-        app.MapGet("/chat", (string prompt, int tokens, IChatClient client, CancellationToken cancel) =>
+        app.MapPost("/embed", async (string[] texts, [FromServices] IEmbeddingGenerator<string, Embedding<float>> generator, CancellationToken cancel) =>
+            (await generator.GenerateAsync(texts, cancellationToken: cancel)).Select(embedding => embedding.Vector.ToArray()));
+        app.MapGet("/chat", (string prompt, int tokens, [FromServices] IChatClient client, CancellationToken cancel) =>
             TypedResults.ServerSentEvents(Parts(client, prompt, tokens, cancel)));
         await app.StartAsync();
         return app;

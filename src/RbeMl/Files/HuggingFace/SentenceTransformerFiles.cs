@@ -72,7 +72,7 @@ internal static class SentenceTransformerFiles
     public static void Save(string folder, EncoderSettings settings, TransformerConfig config)
     {
         JsonArray modules = [Module(0, "", "Transformer"), Module(1, PoolingFolder, "Pooling")];
-        if (settings.Normalize) modules.Add((JsonNode)Module(2, NormalizeFolder, "Normalize"));
+        if (settings.Normalize) modules.Add(Module(2, NormalizeFolder, "Normalize"));
         AtomicFile.WriteText(Path.Combine(folder, ModulesName), modules.ToJsonString(Indented) + "\n");
         JsonObject pooling = new() { ["word_embedding_dimension"] = config.Width };
         foreach ((string key, Pooling kind) in Poolings) pooling[key] = kind == settings.Pooling;
@@ -92,8 +92,8 @@ internal static class SentenceTransformerFiles
         AtomicFile.WriteText(Path.Combine(folder, PromptsName), prompts.ToJsonString(Indented) + "\n");
     }
 
-    private static JsonObject Module(int index, string path, string kind) =>
-        new() { ["idx"] = index, ["name"] = $"{index}", ["path"] = path, ["type"] = $"sentence_transformers.models.{kind}" };
+    private static JsonNode Module(int index, string path, string kind) =>
+        new JsonObject { ["idx"] = index, ["name"] = $"{index}", ["path"] = path, ["type"] = $"sentence_transformers.models.{kind}" };
 
     // The file of the pooling, null where none is named, and whether vectors are normalised.
     private static (string? Pooling, bool Normalize) Steps(string folder)

@@ -97,7 +97,7 @@ public static class Gpt2Vocabulary
 
         static JsonObject ByteLevel() => new() { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["trim_offsets"] = true, ["use_regex"] = true };
 
-        static JsonObject Token(KeyValuePair<string, int> token, bool special) => new()
+        static JsonNode Token(KeyValuePair<string, int> token, bool special) => new JsonObject
         {
             ["id"] = token.Value,
             ["content"] = token.Key,
