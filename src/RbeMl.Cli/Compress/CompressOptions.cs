@@ -94,7 +94,7 @@ internal sealed class CompressOptions
     public CompressSettings Read(ParseResult result)
     {
         Check(result);
-        bool auto = result.GetValue(_compression.Format) == "auto", delta = result.Given(_compression.Coefficients);
+        bool auto = _compression.FormatOf(result) == "auto", delta = result.Given(_compression.Coefficients);
         RbeOptions options = _compression.Read(result, unchecked((int)(result.GetValue(_seed) ^ (result.GetValue(_seed) >> 32))), delta)
             with
         { Alphas = result.GetValue(_alphas) == "on" };
@@ -118,7 +118,7 @@ internal sealed class CompressOptions
     private void Check(ParseResult result)
     {
         _compression.Check(result);
-        string format = result.GetValue(_compression.Format)!;
+        string format = _compression.FormatOf(result);
         bool frozen = _compression.FrozenOf(result) is not null;
         Option? target = new Option[] { _targetError, _targetBits }.FirstOrDefault(result.Given);
         if (target is not null && format != "auto") throw new UsageException($"{target.Name} is for --format auto. Add it, or leave out {target.Name}.");
@@ -171,6 +171,12 @@ internal sealed class CompressOptions
     {
         int? bits = result.GetValue(_embeddingBits);
         int tile = _compression.TileOf(result);
+        if (_compression.PresetOf(result) is { } preset && !result.Given(_embeddings))
+        {
+            if (!Directory.Exists(result.GetValue(_input))) return null; // of a file nobody knows which tensors they are
+            return new RbeOptions { Tile = tile, Format = preset.Tables, Alphas = false };
+        }
+
         string word = result.GetValue(_embeddings)!;
         if (word == "dense") return null;
         RbeFormat format = FormatWords.FrozenOf(word) is { } frozen ? frozen with { Bits = bits ?? frozen.MostBits }

@@ -14,6 +14,9 @@ internal sealed class CompressionOptions
     {
     }
 
+    /// <summary><c>--preset</c>.</summary>
+    public required Option<string?> Preset { get; init; }
+
     /// <summary><c>--format</c>.</summary>
     public required Option<string> Format { get; init; }
 
@@ -40,11 +43,12 @@ internal sealed class CompressionOptions
     public required Option<string> Transform { get; init; }
 
     /// <summary>All of them, in the order of the help page.</summary>
-    public Option[] All => [Format, Support, Bits, Outliers, Coefficients, Tile, Transform];
+    public Option[] All => [Preset, Format, Support, Bits, Outliers, Coefficients, Tile, Transform];
 
     /// <summary>As <c>finetune</c> has them: coefficients are there to be trained.</summary>
     public static CompressionOptions ForTraining() => new()
     {
+        Preset = PresetOption("Instead of --format and --bits, with trainable coefficients on top"),
         Format = Options.Word("--format", "sparse",
             $"How weights are stored: a few trainable coefficients a tile, or all at --bits ({FormatWords.Uses(FormatWords.Frozen)}) "
             + "with that many trainable ones on top. With --model: compress its weights anew this way.",
@@ -59,6 +63,7 @@ internal sealed class CompressionOptions
     /// <summary>As <c>compress</c> has them.</summary>
     public static CompressionOptions ForWeights() => new()
     {
+        Preset = PresetOption("Instead of --format and --bits; a model's --embeddings are quantised to as many bits"),
         Format = Options.Word("--format", "quantized",
             $"How weights are stored: all coefficients at --bits ({FormatWords.Uses(FormatWords.Frozen)}), a few of them "
             + $"({FormatWords.Uses(FormatWords.Offered.Except(FormatWords.Frozen))}), or each matrix as measured to be best (auto, with "
@@ -78,8 +83,14 @@ internal sealed class CompressionOptions
     /// <exception cref="UsageException">They do not.</exception>
     public void Check(ParseResult result)
     {
-        string format = result.GetValue(Format)!;
-        int bits = result.GetValue(Bits), coefficients = CoefficientsOf(result), tile = TileOf(result);
+        if (PresetOf(result) is { } preset)
+        {
+            Option? other = ((Option[])[Format, Bits, Outliers]).FirstOrDefault(result.Given);
+            if (other is not null) throw new UsageException($"--preset {preset.Name} settles {other.Name} too. Leave out one of them.");
+        }
+
+        string format = FormatOf(result);
+        int bits = BitsOf(result), coefficients = CoefficientsOf(result), tile = TileOf(result);
         Option? frozen = result.Given(Bits) ? Bits : result.Given(Outliers) ? Outliers : null;
         Option? placed =
             format switch
@@ -109,7 +120,27 @@ internal sealed class CompressionOptions
     public int TileOf(ParseResult result) => int.Parse(result.GetValue(Tile)!, CultureInfo.InvariantCulture);
 
     /// <summary>The format of frozen codes that is asked for, or null.</summary>
-    public FrozenFormat? FrozenOf(ParseResult result) => FormatWords.FrozenOf(result.GetValue(Format));
+    public FrozenFormat? FrozenOf(ParseResult result) => FormatWords.FrozenOf(FormatOf(result));
+
+    /// <summary>The preset that is asked for, or null.</summary>
+    public Preset? PresetOf(ParseResult result) => Cli.Preset.Of(result.GetValue(Preset));
+
+    /// <summary>The word of the format that is asked for, be it by a preset.</summary>
+    public string FormatOf(ParseResult result) => PresetOf(result)?.Format.Name ?? result.GetValue(Format)!;
+
+    private int BitsOf(ParseResult result) => PresetOf(result)?.Format.Bits ?? result.GetValue(Bits);
+
+    private static Option<string?> PresetOption(string instead)
+    {
+        string[] words = [.. Cli.Preset.All.Select(preset => preset.Name)];
+        Option<string?> option = new("--preset") { Description = $"{instead}. {Cli.Preset.Help}.", HelpName = string.Join('|', words) };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens is not [.., { Value: var word }] || words.Contains(word)) return;
+            result.AddError($"--preset {word}: use one of {string.Join(", ", words)}.");
+        });
+        return option;
+    }
 
     private static Option<int> BitsOption(int value) => Options.Whole("--bits", value, FormatWords.LeastBits,
         $"Bits a coefficient of --format {FormatWords.BitWords}.", FormatWords.MostBits);
@@ -121,10 +152,12 @@ internal sealed class CompressionOptions
     /// <param name="result">The command line.</param>
     public string? Effect(Option option, ParseResult result)
     {
+        if (option == Preset) return result.GetValue(Preset);
+        if (option == Format) return FormatOf(result);
         if (option is Option<string> word) return result.GetValue(word);
         if (option == Coefficients) return CoefficientsOf(result).ToString(CultureInfo.InvariantCulture);
         if (FrozenOf(result) is null) return null;
-        return (option == Bits ? result.GetValue(Bits) : OutliersOf(result)).ToString(CultureInfo.InvariantCulture);
+        return (option == Bits ? BitsOf(result) : OutliersOf(result)).ToString(CultureInfo.InvariantCulture);
     }
 
     private int OutliersOf(ParseResult result) => result.GetValue(Outliers) ?? FrozenOf(result)?.StandardOutliers ?? 0;
@@ -157,8 +190,8 @@ internal sealed class CompressionOptions
                 _ => TileTransform.Dct,
             },
             Format = FrozenOf(result) is { } frozen
-                ? frozen with { Bits = result.GetValue(Bits), Outliers = OutliersOf(result), Delta = delta ? sparse : null }
-                : result.GetValue(Format) == "seed" ? RbeFormat.Seed(CoefficientsOf(result)) : sparse,
+                ? frozen with { Bits = BitsOf(result), Outliers = OutliersOf(result), Delta = delta ? sparse : null }
+                : FormatOf(result) == "seed" ? RbeFormat.Seed(CoefficientsOf(result)) : sparse,
         };
     }
 }

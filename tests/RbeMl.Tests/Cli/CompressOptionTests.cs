@@ -1,4 +1,5 @@
 using System.Text.Json;
+using RbeMl.Cli;
 using RbeMl.Codec;
 using RbeMl.Files;
 using RbeMl.Layers;
@@ -47,6 +48,26 @@ public sealed class CompressOptionTests : IDisposable
             OfTensor("--format", "sparse", "--coefficients", "64", "--support", "runs8", "--seed", "5").Matrix.Format);
         Assert.Equal(new QuantizedFormat(6) { Delta = new SparseFormat(32, SupportRule.TopK) }, OfTensor("--coefficients", "32").Matrix.Format);
         Assert.Equal("sparse", OfTensor("--format", "sparse").Json.GetProperty("tensors")[0].GetProperty("format").GetString());
+    }
+
+    [Theory]
+    [InlineData("small")]
+    [InlineData("balanced")]
+    [InlineData("exact")]
+    public void A_preset_stands_for_a_format_and_for_that_of_embeddings(string word)
+    {
+        Preset preset = Preset.Of(word)!;
+        (JsonElement json, RbeMatrix matrix) = OfTensor("--preset", word);
+        Assert.Equal(preset.Format, matrix.Format);
+
+        // Of independent Gaussian weights, as most of a trained model's nearly are.
+        string[] figures = preset.Measured.Split(' ');
+        Assert.InRange(json.GetProperty("bitsPerWeight").GetDouble(), Number(figures[0]) - 0.25, Number(figures[0]) + 0.25);
+        Assert.InRange(100 * json.GetProperty("relativeError").GetDouble(), 0.6 * Number(figures[^2]), 1.1 * Number(figures[^2]));
+        Assert.Equal(preset.Tables.Name, OfModel("--preset", word).GetProperty("embeddings").GetProperty("storage").GetString());
+        Assert.Equal("dense", OfModel("--preset", word, "--embeddings", "dense").GetProperty("embeddings").GetProperty("storage").GetString());
+
+        static double Number(string text) => double.Parse(text, System.Globalization.CultureInfo.InvariantCulture);
     }
 
     [Fact]

@@ -240,6 +240,9 @@ public sealed class CompressTests : IDisposable
     [InlineData("--support says where", "--format", "trellis", "--bits", "4", "--support", "random")]
     [InlineData("--coefficients 2000", "--format", "sparse", "--tile", "32", "--coefficients", "2000")]
     [InlineData("--calibration-tokens says how", "--calibration-tokens", "5")]
+    [InlineData("--preset small settles --bits too", "--preset", "small", "--bits", "4")]
+    [InlineData("--preset small settles --format too", "--preset", "small", "--format", "trellis")]
+    [InlineData("--preset tiny: use one of small, balanced, exact", "--preset", "tiny")]
     [InlineData("--embedding-bits is for", "--embedding-bits", "5")]
     [InlineData("--embedding-bits 2: quantized", "--embeddings", "quantized", "--embedding-bits", "2")]
     public void Options_that_contradict_are_usage_errors(string message, params string[] options) =>

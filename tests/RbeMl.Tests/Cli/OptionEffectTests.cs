@@ -49,6 +49,7 @@ public sealed class OptionEffectTests : IDisposable
     [InlineData("--support", "runs8")]
     [InlineData("--format", "quantized")]
     [InlineData("--format", "trellis")]
+    [InlineData("--preset", "small")]
     public void An_option_changes_the_training(string option, string value)
     {
         float[] plain = Train(), changed = Train(option, value);
