@@ -2,8 +2,10 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.Text.RegularExpressions;
+using RbeMl.Cli.Classify;
 using RbeMl.Cli.Compress;
 using RbeMl.Cli.Decompress;
+using RbeMl.Cli.Embed;
 using RbeMl.Cli.Eval;
 using RbeMl.Cli.Finetune;
 using RbeMl.Cli.Generate;
@@ -30,7 +32,7 @@ internal static partial class Commands
         ParseResult parsed = root.Parse(args, s_asTheyStand);
         if (parsed.Errors.Count > 0 && parsed.Action is not HelpPage)
         {
-            string verb = parsed.CommandResult.Command == root ? "" : $" {parsed.CommandResult.Command.Name}";
+            string verb = Words(parsed.CommandResult.Command);
             string message = parsed.CommandResult.Command == root && UnknownVerb(args) is { } word
                 ? $"Unrecognized command or argument '{word}'." : FirstError(parsed);
             string mend = DidYouMean(root, parsed.CommandResult.Command, message);
@@ -51,7 +53,7 @@ internal static partial class Commands
         catch (Exception error) when (!host.Debug)
         {
             (int code, string message) =
-                Explain(error is SavedWorkException { InnerException: { } failure } ? failure : error, $"{host.Program} {parsed.CommandResult.Command.Name}");
+                Explain(error is SavedWorkException { InnerException: { } failure } ? failure : error, $"{host.Program}{Words(parsed.CommandResult.Command)}");
             return Fail(host, code, error is SavedWorkException ? $"{message} {error.Message}" : message);
         }
     }
@@ -63,7 +65,8 @@ internal static partial class Commands
     {
         RootCommand root = new(
             """
-            Trains and runs small GPT-2 models whose weights are compressed (RBE) all the time: stored, run and trained in that form.
+            Trains and runs small GPT-2 models and sentence encoders whose weights are compressed (RBE) all the time: stored, run and trained
+            in that form.
 
             Try it:
               rbeml finetune
@@ -76,6 +79,8 @@ internal static partial class Commands
                   shows what its weights take, and a picture of every tile
               rbeml compress gpt2 -o gpt2.rbe --format trellis --bits 5
                   makes such a model of a Hugging Face GPT-2
+              rbeml embed -m minilm --text faq.txt --query "How do I get my money back?"
+                  finds the lines that are nearest to a question
 
             'rbeml <command> --help' explains every option, with examples.
             Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or a signal, 141 nobody reads the output any more.
@@ -87,6 +92,8 @@ internal static partial class Commands
         root.Add(GenerateCommand.Create(host));
         root.Add(EvalCommand.Create(host));
         root.Add(CompressCommand.Create(host));
+        root.Add(EmbedCommand.Create(host));
+        root.Add(ClassifyCommand.Create(host));
         root.Add(InspectCommand.Create(host));
         root.Add(DecompressCommand.Create(host));
         HelpPage help = new(host);
@@ -94,6 +101,9 @@ internal static partial class Commands
         root.SetAction(help.Invoke);
         return root;
     }
+
+    // The names from the verb down, each after a blank.
+    private static string Words(Command command) => string.Concat(CommandLine.PathOf(command).Select(name => $" {name}"));
 
     // Options after a word that is no command are not what is wrong.
     private static string? UnknownVerb(string[] args) => args is [{ Length: > 0 } word, ..] && word[0] != '-' ? word : null;
@@ -115,7 +125,7 @@ internal static partial class Commands
     {
         if (Unrecognized().Match(message) is not { Success: true } match) return "";
         string word = match.Groups[1].Value.Split('=')[0];
-        ParseResult alone = root.Parse(command == root ? [word] : [command.Name, "argument", word], s_asTheyStand);
+        ParseResult alone = root.Parse(command == root ? [word] : [.. CommandLine.PathOf(command), "argument", word], s_asTheyStand);
         if (alone.Action is not ParseErrorAction action) return "";
         (action.ShowHelp, action.ShowTypoCorrections) = (false, true);
         using StringWriter text = new();

@@ -87,8 +87,8 @@ internal sealed class HelpPage(CommandHost host) : SynchronousCommandLineAction
     {
         string arguments = string.Concat(command.Arguments.Select(argument => $" <{argument.Name}>"));
         string required = string.Concat(command.Options.Where(option => option.Required).Select(option => $" {option.Name} <{option.HelpName}>"));
-        string usage = command is RootCommand root ? $"Usage: {root.HelpName} <command> [options]"
-            : $"Usage: rbeml {command.Name}{arguments}{required} [options]";
+        string name = string.Join(' ', RbeMl.Cli.CommandLine.PathOf(command).Prepend(StartedAs.Command));
+        string usage = command.Subcommands.Any() ? $"Usage: {name} <command> [options]" : $"Usage: {name}{arguments}{required} [options]";
         foreach (string line in Wrap.Lines(usage, Width, 2 * Indent)) host.Out.WriteLine(line);
         if (host.Program != StartedAs.Command) host.Say($"Here {StartedAs.Command} stands for: {host.Program}", 2 * Indent);
     }

@@ -1,3 +1,5 @@
+using System.CommandLine;
+
 namespace RbeMl.Cli;
 
 /// <summary>Command lines as people type them.</summary>
@@ -9,6 +11,10 @@ internal static class CommandLine
     /// <param name="program">The words that start the program, see <see cref="StartedAs"/>.</param>
     /// <param name="args">The others, as they are meant.</param>
     public static string Of(string program, IEnumerable<string> args) => string.Join(' ', args.Select(Quote).Prepend(program));
+
+    /// <summary>The names of a command: its group's, if it is in one, and its own; none of the root.</summary>
+    public static IEnumerable<string> PathOf(Command command) =>
+        command is RootCommand ? [] : command.Parents.OfType<Command>().SelectMany(PathOf).Append(command.Name);
 
     /// <summary>A word, in quotes where a shell would make something else of it.</summary>
     public static string Quote(string word)

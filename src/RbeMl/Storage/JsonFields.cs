@@ -43,6 +43,23 @@ internal readonly record struct JsonFields(string Path, string Where, JsonElemen
         }
     }
 
+    /// <summary>The texts of an array, or null when there is none.</summary>
+    public string[]? OptionalTexts(string key)
+    {
+        if (!Json.TryGetProperty(key, out JsonElement value) || value.ValueKind == JsonValueKind.Null) return null;
+        List<string> texts = [];
+        try
+        {
+            foreach (JsonElement item in value.EnumerateArray()) texts.Add(item.GetString() ?? throw Wrong(key, "an array of texts"));
+        }
+        catch (InvalidOperationException)
+        {
+            throw Wrong(key, "an array of texts"); // of another kind, or an unpaired surrogate
+        }
+
+        return [.. texts];
+    }
+
     /// <summary>Sides of a tensor: up to <paramref name="most"/> whole numbers of 0 or more.</summary>
     public long[] Sides(string key, int most)
     {

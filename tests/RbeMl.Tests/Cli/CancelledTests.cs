@@ -24,6 +24,7 @@ public sealed class CancelledTests : IDisposable
     {
         "compress" => ["compress", Dense(), "-o", Path.Combine(Out, "a.rbe"), "--format", "trellis", "--bits", "6", "--threads", "1"],
         "compress --format auto" => ["compress", Dense(), "-o", Path.Combine(Out, "a.rbe"), "--format", "auto", "--target-bits", "5", "--threads", "1"],
+        "embed" => EncoderJob.Long(_folder, "-o", Path.Combine(Out, "a.npy")),
         "decompress" => ["decompress", Set(), "-o", Path.Combine(Out, "a.safetensors")],
         "inspect" => ["inspect", Set(), "--html", Path.Combine(Out, "a.html")],
         "inspect --verify" => ["inspect", Set(), "--verify"],
@@ -49,6 +50,7 @@ public sealed class CancelledTests : IDisposable
     [Theory]
     [InlineData("compress")]
     [InlineData("compress --format auto")]
+    [InlineData("embed")]
     [InlineData("decompress")]
     [InlineData("inspect")]
     [InlineData("inspect --verify")]

@@ -71,7 +71,7 @@ public sealed class StartedAsTests : IDisposable
         Assert.EndsWith($" See '{Program} finetune --help'.\n", Run("finetune", "--bits", "4").Error);
         Assert.EndsWith($" See '{Program} --help'.\n", Run("train").Error);
         Assert.Contains($"'{Program} decompress' makes a dense model", Run("compress", model, "-o", _folder.File("x.rbe")).Error);
-        foreach (string verb in new[] { "finetune", "generate", "eval", "compress", "inspect", "decompress" })
+        foreach (string verb in new[] { "finetune", "generate", "eval", "compress", "embed", "classify", "inspect", "decompress" })
         {
             Assert.Contains($"\nHere rbeml stands for: {Program}\n", Run(verb, "--help").Out);
         }

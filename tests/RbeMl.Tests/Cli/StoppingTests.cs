@@ -25,6 +25,7 @@ public sealed class StoppingTests : IDisposable
     private string[] Long(string verb) => verb switch
     {
         "inspect" => ["inspect", Model()],
+        "embed" => EncoderJob.Long(_folder),
         "generate" => ["generate", "--model", Model(), "--prompt", "the", "--max-tokens", "100000000", "--threads", "1"],
         _ => ["eval", "--model", Model(), "--text", _folder.File("long.txt"), "--stride", "1", "--batch", "1", "--threads", "1"],
     };
@@ -33,6 +34,7 @@ public sealed class StoppingTests : IDisposable
     [InlineData("generate", Interrupt)]
     [InlineData("generate", Terminate)]
     [InlineData("eval", Interrupt)]
+    [InlineData("embed", Interrupt)]
     [InlineData("eval", Terminate)]
     [InlineData("generate", Quit)]
     [InlineData("eval", Quit)]
@@ -56,6 +58,7 @@ public sealed class StoppingTests : IDisposable
     [InlineData("generate", "| true")]
     [InlineData("eval", "| true")]
     [InlineData("eval", "--json | true")]
+    [InlineData("embed", "| head -c 20")]
     [InlineData("inspect", "--verify --all | true")]
     public async Task A_closed_pipe_ends_a_verb_without_a_message(string verb, string pipe)
     {

@@ -5,7 +5,9 @@ namespace RbeMl.Tests.Cli;
 
 public sealed class UsageTests
 {
-    private static readonly string[] Verbs = ["finetune", "generate", "eval", "compress", "inspect", "decompress"];
+    private static readonly string[] Verbs = [
+        "finetune", "generate", "eval", "compress", "embed", "classify train", "classify predict", "classify eval", "inspect", "decompress",
+    ];
 
     [Fact]
     public void A_name_too_long_is_refused_before_any_work() =>
@@ -54,8 +56,11 @@ public sealed class UsageTests
         "-o, --out, --output <folder>")]
     [InlineData("generate --help", "--top-p", "rbeml generate", "-p, --prompt <text> (required)", "-m, --model <model> (required)")]
     [InlineData("eval --help", "--reference <model>", "rbeml eval --model small.rbe --reference gpt2 --text held-out.txt", "-m, --model")]
-    [InlineData("compress --help", "-o, --out, --output <out.rbe> (required)", "[default: quantized]")]
+    [InlineData("compress --help", "-o, --out, --output <out.rbe> (required)", "weights err by", "[default: quantized]")]
     [InlineData("inspect --help", "<file.rbe>", "rbeml inspect small.rbe --reference gpt2 --html tiles.html", "--json [file]")]
+    [InlineData("embed --help", "--out-format <jsonl|npy|tsv>", "-m, --model <model> (required)", "-o, --out, --output <file>", "-p, --prompt <name>")]
+    [InlineData("classify --help", "train", "predict", "eval", "Learns classes")]
+    [InlineData("classify train --help", "--label-column <name>", "--method <head|finetune|contrastive>", "[default: finetune]")]
     [InlineData("decompress --help", "--dtype <f32|f16|bf16>", "rbeml decompress weights.rbe -o weights.safetensors", "-o, --out, --output <path>")]
     public void Help_teaches(string line, params string[] parts)
     {
@@ -69,7 +74,8 @@ public sealed class UsageTests
     {
         foreach (string verb in Verbs)
         {
-            string[] lines = [.. CommandRun.Of(verb, "--help").Out.Split('\n').SkipWhile(line => !line.StartsWith("Usage:", StringComparison.Ordinal)).Skip(1)];
+            string[] page = [.. verb.Split(' '), "--help"];
+            string[] lines = [.. CommandRun.Of(page).Out.Split('\n').SkipWhile(line => !line.StartsWith("Usage:", StringComparison.Ordinal)).Skip(1)];
             int options = 0;
             for (int i = 0; i < lines.Length; i++)
             {
@@ -96,7 +102,7 @@ public sealed class UsageTests
     [InlineData(null, 80)]
     public void Help_fits_the_terminal(int? columns, int most)
     {
-        foreach (string[] verb in Verbs.Select(verb => new[] { verb, "--help" }).Append(["--help"]))
+        foreach (string[] verb in Verbs.Select(verb => (string[])[.. verb.Split(' '), "--help"]).Append(["--help"]))
         {
             foreach (string line in CommandRun.At(columns, verb).Out.Split('\n'))
             {
@@ -214,6 +220,12 @@ public sealed class UsageTests
     [InlineData("inspect ", "The name of <file.rbe> is empty")]
     [InlineData("finetune --out --steps 3", "A name is missing between --out and --steps")]
     [InlineData("eval -m --text t", "A name is missing between --model and --text")]
+    [InlineData("embed", "--model")]
+    [InlineData("classify predict", "--model")]
+    [InlineData("classify eval -m a", "--data")]
+    [InlineData("classify train -m a --data b", "--output")]
+    [InlineData("classify train -m a --data b -o c --per-class 0", "--per-class 0: use 1 or more")]
+    [InlineData("embed -m a --top 0", "--top 0: use 1 or more")]
     [InlineData("decompress a.rbe", "--output")]
     [InlineData("decompress a.rbe -o ", "--output \"\": the name is empty")]
     [InlineData("decompress a.rbe -o b --dtype f64", "--dtype f64: use one of f32, f16, bf16")]

@@ -14,6 +14,9 @@ public sealed record ClassifierConfig
     /// <summary>Dropout probability of the head's input while training, 0 up to but not 1.</summary>
     public float Dropout { get; init; }
 
+    /// <summary>Names of the classes, one each, or null; they travel in the classifier's file.</summary>
+    public IReadOnlyList<string>? Labels { get; init; }
+
     /// <summary>Checks every value.</summary>
     /// <returns>This configuration.</returns>
     /// <exception cref="InvalidSettingException">A value is out of range.</exception>
@@ -23,6 +26,11 @@ public sealed record ClassifierConfig
         if (Classes is < 2 or > Most) throw new InvalidSettingException(nameof(Classes), Classes, $"use 2 to {Most} classes.");
         if (!Enum.IsDefined(Pooling)) throw new InvalidSettingException(nameof(Pooling), Pooling, $"use one of {string.Join(", ", Enum.GetNames<Pooling>())}.");
         if (!(Dropout >= 0 && Dropout < 1)) throw new InvalidSettingException(nameof(Dropout), Dropout, "use a probability from 0 up to, but not, 1.");
+        if (Labels is { } labels && (labels.Count != Classes || labels.Distinct(StringComparer.Ordinal).Count() != Classes))
+        {
+            throw new InvalidSettingException(nameof(Labels), $"{labels.Count}", $"give {Classes} different ones, one a class, or none.");
+        }
+
         return this;
     }
 }

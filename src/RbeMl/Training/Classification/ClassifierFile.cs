@@ -89,6 +89,7 @@ public static class ClassifierFile
         metadata["kind"] = Kind;
         metadata["classifier"] =
             new JsonObject { ["classes"] = config.Classes, ["pooling"] = config.Pooling.ToString(), ["headDropout"] = (double)config.Dropout };
+        if (config.Labels is { } labels) metadata["classifier"]!["labels"] = new JsonArray([.. labels.Select(label => (JsonNode)label)]);
         foreach (ParameterSlice slice in classifier.Head.Slices) tensors.Add(RbeTensor.From(classifier.Head, slice));
         return (metadata, tensors);
     }
@@ -104,7 +105,13 @@ public static class ClassifierFile
 
         JsonFields fields = metadata.Object("classifier");
         ClassifierConfig config =
-            new() { Classes = fields.Whole("classes", 2, MostClasses), Pooling = fields.Name<Pooling>("pooling"), Dropout = (float)fields.Real("headDropout") };
+            new()
+            {
+                Classes = fields.Whole("classes", 2, MostClasses),
+                Pooling = fields.Name<Pooling>("pooling"),
+                Dropout = (float)fields.Real("headDropout"),
+                Labels = fields.OptionalTexts("labels"),
+            };
         try
         {
             config.Validate();

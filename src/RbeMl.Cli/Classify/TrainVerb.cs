@@ -1,0 +1,234 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Text.Json;
+using RbeMl.Cli.Help;
+using RbeMl.Cli.Output;
+using RbeMl.Files;
+using RbeMl.Models;
+using RbeMl.Numerics;
+using RbeMl.Storage;
+using RbeMl.Training;
+
+namespace RbeMl.Cli.Classify;
+
+/// <summary><c>rbeml classify train</c>.</summary>
+internal sealed class TrainVerb
+{
+    private readonly Option<string> _model = FileOptions.Model(
+        "Pretrained model: an encoder (the folder of a BERT, or a .rbe file of one), or a GPT-2. What is compressed stays so; dense weights make "
+        + "a large file.");
+    private readonly LabelledData _data = new();
+    private readonly Option<int?> _perClass =
+        Options.OptionalWhole("--per-class", 1, "Learn from so many texts of each class, drawn by --seed; all unless given.");
+    private readonly Option<string?> _test = Options.File("--test", "file", "Labelled texts as those of --data, to measure on.");
+    private readonly Option<double?> _testFraction =
+        Options.OptionalReal("--test-fraction", 0, 0.9, "Measure on this share of the data, of every class, which is then not learnt from.", above: true);
+    private readonly Option<string> _method = Options.Word("--method", "finetune",
+        "How it learns: the model stays and a head is fitted (head: seconds), model and head are trained (finetune), or texts of one label are "
+        + "brought together first (contrastive).", "head", "finetune", "contrastive");
+    private readonly Option<string> _output = FileOptions.Output("out.rbe", "The classifier's file (.rbe): model, tokenizer, head and labels.");
+    private readonly Option<ulong> _seed = Options.Seed("Seed of draws and of the training.");
+    private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. The result does not depend on it.", 1024);
+    private readonly Option<string?> _json = Options.Json();
+
+    /// <summary>The command.</summary>
+    public static Command Create(CommandHost host)
+    {
+        TrainVerb verb = new();
+        Verb command = new(
+            "train",
+            """
+            Trains a classifier on labelled texts, of which sixteen a class are often enough, and writes it to one file.
+
+            Epochs follow from the number of texts, the head's penalty from a cross-validation on them, so no text is kept back. Texts longer
+            than the model's positions are cut. Ctrl-C saves the steps done so far.
+
+            Examples:
+              rbeml classify train -m minilm.rbe --data train.tsv -o tickets.rbe
+              rbeml classify train -m minilm.rbe --data all.csv --text-column Body --label-column Topic --test-fraction 0.2 -o topics.rbe
+              rbeml classify train -m minilm.rbe --data train.jsonl --per-class 16 --method head --test test.jsonl -o spam.rbe --json figures.json
+            """);
+        command.Add("Data", [.. verb._data.All, verb._perClass, verb._test, verb._testFraction]);
+        command.Add("Model and training", verb._model, verb._method, verb._seed, verb._threads);
+        command.Add("Output", verb._output, verb._json);
+        command.SetAction(result => verb.Run(result, host));
+        return command;
+    }
+
+    private int Run(ParseResult result, CommandHost host)
+    {
+        JsonTarget json = result.JsonTarget(_json);
+        string path = result.GetValue(_model)!, output = result.GetValue(_output)!, file = _data.File(result);
+        string? testFile = result.GetValue(_test);
+        if (testFile is not null && result.Given(_testFraction)) throw new UsageException("--test and --test-fraction are two tests. Leave out one of them.");
+        List<string> others = [path, file, .. new[] { testFile }.OfType<string>()];
+        foreach (string written in new[] { output, json.File }.OfType<string>())
+        {
+            Options.RequireDistinct(written, others);
+            AtomicFile.CheckFile(written);
+            others.Add(written);
+        }
+
+        Stopwatch watch = Stopwatch.StartNew();
+        ulong seed = result.GetValue(_seed);
+        List<LabelledText> texts = _data.Read(result, host);
+        List<LabelledText>? test = testFile is null ? null : _data.Read(result, host, testFile);
+        string[] labels = Labels(file, texts);
+        if (result.GetValue(_testFraction) is { } fraction)
+        {
+            (texts, test) = Draw(texts, n => n - Math.Clamp((int)Math.Round(fraction * n), n > 1 ? 1 : 0, n - 1), seed);
+        }
+
+        if (result.GetValue(_perClass) is { } most) texts = Draw(texts, n => Math.Min(n, most), seed).Drawn;
+
+        using ModelBundle bundle = ModelSource.Load(path);
+        ClassifierTexts tokens = new(bundle.Model, bundle.RequireTokenizer("--data", file, path, "give a model with one."));
+        ClassifierExample[] examples = Examples(tokens, file, texts, labels), tested = test is null ? [] : Examples(tokens, testFile ?? file, test, labels);
+        ClassifierConfig config = new() { Classes = labels.Length, Pooling = bundle.Encoder?.Pooling ?? Pooling.Mean, Labels = labels };
+        SequenceClassifier<float> classifier = new(bundle.Model, config, seed); // the bundle frees the model
+        FewLabelResult learnt = Learn(result, host, json, classifier, examples, seed, watch);
+        ClassifierFile.Save(output, classifier, bundle.Tokenizer);
+        double seconds = watch.Elapsed.TotalSeconds;
+        LaterWork later = new();
+        ClassifierFigures? figures = null;
+        later.Do(() =>
+        {
+            if (tested.Length > 0 && !learnt.Cancelled) figures = Measure(result, host, json, classifier, tested);
+            if (json.OnOutput) return;
+            string cancelled = learnt.Cancelled ? $"Stopped after {Format.Count(learnt.Steps, "step")}: " : "";
+            host.Say($"{cancelled}{output}: {labels.Length} classes from {Format.Count(examples.Length, "text")}, {Format.Bytes(new FileInfo(output).Length)}, "
+                + $"in {Format.Seconds(seconds)}");
+            if (learnt.CrossValidatedAccuracy is { } accuracy)
+            {
+                host.Say($"Of the texts learnt from, heads that did not see them label {Format.Percent(accuracy)} rightly, before any training of the model.");
+            }
+
+            figures?.Write(host, labels);
+        });
+        later.Do(() => json.Write(host, JsonSerializer.Serialize(
+            new
+            {
+                Model = path,
+                Data = file,
+                Output = output,
+                Classes = labels,
+                Examples = examples.Length,
+                Method = result.GetValue(_method),
+                Seed = seed,
+                learnt.Penalty,
+                learnt.CrossValidatedAccuracy,
+                learnt.CrossValidatedLoss,
+                learnt.Steps,
+                Loss = double.IsNaN(learnt.Loss) ? (double?)null : learnt.Loss,
+                Texts = figures?.Texts,
+                figures?.Accuracy,
+                figures?.MacroF1,
+                figures?.LogLoss,
+                figures?.Confusion,
+                Bytes = new FileInfo(output).Length,
+                Seconds = seconds,
+                PeakBytes = PeakMemory.Bytes(),
+                learnt.Cancelled,
+            }, ClassifyCommand.JsonStyle)));
+        later.ThrowFirst($"The classifier is saved, {output}.");
+        return learnt.Cancelled ? ExitCode.Cancelled : ExitCode.Done;
+    }
+
+    private FewLabelResult Learn(ParseResult result, CommandHost host, JsonTarget json, SequenceClassifier<float> classifier, ClassifierExample[] examples,
+        ulong seed, Stopwatch watch)
+    {
+        FewLabelMethod method = result.GetValue(_method) switch
+        {
+            "head" => FewLabelMethod.Frozen,
+            "contrastive" => FewLabelMethod.Contrastive,
+            _ => FewLabelMethod.FineTuned,
+        };
+
+        // Who stops it gets what was learnt so far.
+        FewLabelOptions options = new()
+        {
+            Method = method,
+            Seed = seed,
+            FineTuning = FewLabelOptions.DefaultFineTuning(examples.Length) with { OnCancel = WhenCancelled.ReturnBest },
+            Contrastive = FewLabelOptions.DefaultContrastive(examples.Length, classifier.Config.Pooling) with { OnCancel = WhenCancelled.ReturnBest },
+        };
+        FewLabelTrainer trainer = new(classifier, examples, options, result.GetValue(_threads));
+        ProgressView view = ProgressView.For(host, json.OnOutput);
+        FewLabelResult? learnt = null;
+        view.Run(() => learnt = trainer.Run(new Reporter(view, host, watch), host.Cancel));
+        return learnt!;
+    }
+
+    private ClassifierFigures Measure(ParseResult result, CommandHost host, JsonTarget json, SequenceClassifier<float> classifier, ClassifierExample[] tested)
+    {
+        ClassifierFigures? figures = null;
+        ProgressView view = ProgressView.For(host, json.OnOutput);
+        view.Run(() => figures = ClassifierFigures.Of(
+            ClassifierTexts.Probabilities(classifier, [.. tested.Select(example => example.Tokens)], result.GetValue(_threads),
+                done => view.Show((double)done / tested.Length, $"measured {Format.Count(done)}/{Format.Count(tested.Length)} texts"), host.Cancel),
+            [.. tested.Select(example => example.Label)], classifier.Config.Classes));
+        return figures!;
+    }
+
+    private static string[] Labels(string file, List<LabelledText> texts)
+    {
+        string[] labels = [.. texts.Select(text => text.Label).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+        return labels.Length > 1 ? labels
+            : throw new RbeFileException(file, $"has one label, \"{labels[0]}\", in all {Format.Count(texts.Count, "row")}; two classes at least are needed. "
+                + "Give texts of others, or name the right column with --label-column.");
+    }
+
+    /// <summary>Texts as examples; a label that is none of the classes is named.</summary>
+    internal static ClassifierExample[] Examples(ClassifierTexts tokens, string file, IEnumerable<LabelledText> texts, IReadOnlyList<string> labels)
+    {
+        Dictionary<string, int> classes = labels.Select((label, c) => (label, c)).ToDictionary(pair => pair.label, pair => pair.c, StringComparer.Ordinal);
+        return [.. texts.Select(text => new ClassifierExample(tokens.Encode(file, text.Line, text.Text),
+            classes.TryGetValue(text.Label, out int c) ? c : throw new RbeFileException(file,
+                $"line {text.Line} has the label \"{text.Label}\", and the classes are {Some(labels)}. Mend the label, or leave the row out.")))];
+    }
+
+    private static string Some(IReadOnlyList<string> labels)
+    {
+        const int Shown = 8;
+        return string.Join(", ", labels.Take(Shown).Select(label => $"\"{label}\"")) + (labels.Count > Shown ? $" and {labels.Count - Shown} others" : "");
+    }
+
+    // Of each class so many of its n texts, drawn by the seed, in the order of the file; and the others.
+    private static (List<LabelledText> Drawn, List<LabelledText> Others) Draw(List<LabelledText> texts, Func<int, int> count, ulong seed)
+    {
+        HashSet<int> drawn = [];
+        ulong stream = 0;
+        foreach (IGrouping<string, int> of in Enumerable.Range(0, texts.Count).GroupBy(i => texts[i].Label, StringComparer.Ordinal)
+            .OrderBy(group => group.Key, StringComparer.Ordinal))
+        {
+            int[] places = [.. of];
+            DeterministicRandom random = new(seed, stream++);
+            int wanted = count(places.Length);
+            for (int i = 0; i < wanted; i++)
+            {
+                int other = i + random.NextBelow(places.Length - i);
+                (places[i], places[other]) = (places[other], places[i]);
+                drawn.Add(places[i]);
+            }
+        }
+
+        return ([.. texts.Where((_, i) => drawn.Contains(i))], [.. texts.Where((_, i) => !drawn.Contains(i))]);
+    }
+
+    private sealed class Reporter(ProgressView view, CommandHost host, Stopwatch watch) : IProgress<FewLabelProgress>
+    {
+        public void Report(FewLabelProgress value)
+        {
+            if (value.Stage != FewLabelStage.Contrast && host.Stopping is { } stopping) stopping.HasWork = true; // there is a head
+            double done = (double)value.Report.Step / value.Report.Steps;
+            string stage = value.Stage switch
+            {
+                FewLabelStage.Contrast => "bringing texts of one label together",
+                FewLabelStage.Head => "fitting the head",
+                _ => "training model and head",
+            };
+            view.Show(done, stage, $"step {Format.Count(value.Report.Step)}/{Format.Count(value.Report.Steps)}",
+                double.IsNaN(value.Report.Loss) ? "" : $"loss {Format.Loss(value.Report.Loss)}", Format.Left(done, watch.Elapsed));
+        }
+    }
+}

@@ -1,0 +1,253 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using RbeMl.Cli.Help;
+using RbeMl.Cli.Output;
+using RbeMl.Files;
+using RbeMl.Models;
+using RbeMl.Storage;
+
+namespace RbeMl.Cli.Embed;
+
+/// <summary><c>rbeml embed</c>: texts as vectors, and the texts that are nearest to a query.</summary>
+internal sealed class EmbedCommand
+{
+    private const int PassTexts = 256, DefaultTop = 10;
+    private const string QueryPrompt = "query", DefaultField = "text";
+
+    private static readonly JsonSerializerOptions JsonStyle =
+        new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = true };
+
+    private readonly Option<string> _model =
+        FileOptions.Model("Encoder: the folder of a BERT (MiniLM, E5, BGE, GTE, Arctic), or a .rbe file of one.");
+    private readonly Option<string[]> _text =
+        new Option<string[]>("--text")
+        {
+            Description = "Files of texts, one a line; of JSON lines where the name ends in .jsonl. Without it, or as -, standard input.",
+            HelpName = "files",
+            AllowMultipleArgumentsPerToken = true,
+        }.Named();
+    private readonly Option<string?> _field =
+        new("--field") { Description = $"The input is JSON lines, and this field of each holds the text; {DefaultField} in .jsonl files.", HelpName = "name" };
+    private readonly TextInput _input = new("the texts");
+    private readonly Option<string?> _prompt =
+        new("--prompt", "-p")
+        {
+            Description = "Name of the model's prompt that is put before each text, such as query or passage; the model's default unless given.",
+            HelpName = "name",
+        };
+    private readonly Option<string?> _query =
+        new("--query")
+        {
+            Description = "Ranks the texts by their similarity to this one, instead of writing vectors. The model's prompt named query, if it "
+                + "has one, is put before it.",
+            HelpName = "text",
+        };
+    private readonly Option<int?> _top = Options.OptionalWhole("--top", 1, $"With --query: so many of the nearest texts; {DefaultTop} unless given.");
+    private readonly Option<string?> _out =
+        Options.File("--output", "file", "Where vectors go: JSON lines, .npy (NumPy, float32) or .tsv by the end of the name. Without it, standard output.",
+            "-o", "--out").Written();
+    private readonly Option<string?> _outFormat;
+    private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Vectors do not depend on it.", 1024);
+    private readonly Option<string?> _json = Options.Json();
+
+    private EmbedCommand()
+    {
+        string[] words = [VectorWriter.JsonLines, VectorWriter.Npy, VectorWriter.Tsv];
+        _outFormat = new("--out-format") { Description = "Format of the vectors, whatever the name ends in.", HelpName = string.Join('|', words) };
+        _outFormat.Validators.Add(result =>
+        {
+            if (result.Tokens is not [.., { Value: var word }] || words.Contains(word)) return;
+            result.AddError($"--out-format {word}: use one of {string.Join(", ", words)}.");
+        });
+    }
+
+    /// <summary>The command.</summary>
+    public static Command Create(CommandHost host)
+    {
+        EmbedCommand verb = new();
+        Verb command = new(
+            "embed",
+            """
+            Turns texts into vectors whose dot product says how near they are in meaning, or ranks texts by their similarity to a query.
+
+            A line is a text, and an empty line one too, so that vector and line numbers agree. Texts longer than the model's positions are
+            cut, or averaged over windows, as the model says. Ctrl-C ends without a file.
+
+            Examples:
+              rbeml embed -m minilm --text questions.txt -o questions.npy
+              rbeml embed -m minilm.rbe --text tickets.jsonl --field body -o tickets.jsonl
+              rbeml embed -m e5.rbe --text faq.txt --prompt passage --query "How do I get my money back?" --top 3
+              cat titles.txt | rbeml embed -m minilm.rbe --out-format tsv > vectors.tsv
+            """);
+        command.Add("Model and texts", [verb._model, verb._text, verb._field, .. verb._input.All, verb._prompt]);
+        command.Add("Search", verb._query, verb._top);
+        command.Add("Run and output", verb._out, verb._outFormat, verb._threads, verb._json);
+        command.SetAction(result => verb.Run(result, host));
+        return command;
+    }
+
+    private int Run(ParseResult result, CommandHost host)
+    {
+        JsonTarget json = result.JsonTarget(_json);
+        string path = result.GetValue(_model)!;
+        string[] files = result.GetValue(_text) is { Length: > 0 } given ? given : [DataRows.StandardInput];
+        string? output = result.GetValue(_out), query = result.GetValue(_query);
+        string format = Check(result, json, path, files);
+        Stopwatch watch = Stopwatch.StartNew();
+        using SentenceEncoder encoder = ModelSource.LoadEncoder(path, result.GetValue(_threads));
+        string? prompt = result.GetValue(_prompt);
+        encoder.Settings.Prompt(prompt); // a wrong name before any work
+        List<(string File, DataRow Row)> rows = [.. files.SelectMany(file => Rows(result, host, file).Select(row => (file, row)))];
+        if (rows.Count == 0) throw new RbeFileException(string.Join(", ", files), "holds no texts. Give at least one line.");
+        bool quiet = json.OnOutput || (output is null && query is null);
+        ProgressView view = ProgressView.For(host, quiet);
+        if (query is not null) Rank(host, json, view, encoder, path, query, prompt, rows, result.GetValue(_top) ?? DefaultTop, watch);
+        else Write(host, json, view, encoder, path, prompt, rows, output, format, watch);
+        return ExitCode.Done;
+    }
+
+    // What is wrong before any work; the format of the vectors.
+    private string Check(ParseResult result, JsonTarget json, string path, string[] files)
+    {
+        string? output = result.GetValue(_out);
+        if (files.Count(file => file == DataRows.StandardInput) > 1) throw new UsageException("--text - is standard input, which comes once. Give it once.");
+        if (result.GetValue(_query) is not null)
+        {
+            Option? unused = ((Option[])[_out, _outFormat]).FirstOrDefault(result.Given);
+            if (unused is not null) throw new UsageException($"{unused.Name} is for vectors, and --query prints texts. Leave out one of them.");
+        }
+        else if (result.Given(_top))
+        {
+            throw new UsageException("--top says how many texts --query shows. Add it, or leave out --top.");
+        }
+        else if (json.OnOutput && output is null)
+        {
+            throw new UsageException("--json and the vectors would both go to standard output. Give --output, or --json a file.");
+        }
+
+        string end = Path.GetExtension(output ?? "").ToLowerInvariant();
+        string format = result.GetValue(_outFormat) ?? (end is ".npy" or ".tsv" ? end[1..] : VectorWriter.JsonLines);
+        if (format == VectorWriter.Npy && output is null) throw new UsageException("--out-format npy is no text for standard output. Add --output.");
+        List<string> others = [path, .. files];
+        foreach (string file in new[] { output, json.File }.OfType<string>())
+        {
+            Options.RequireDistinct(file, others);
+            AtomicFile.CheckFile(file);
+            others.Add(file);
+        }
+
+        return format;
+    }
+
+    private List<DataRow> Rows(ParseResult result, CommandHost host, string file)
+    {
+        string? field = result.GetValue(_field);
+        bool objects = field is not null || DataRows.FormatOf(file) == RowFormat.Json;
+        return DataRows.Read(host, file, objects ? RowFormat.Json : RowFormat.Lines, [new RowColumn(field ?? DefaultField, "--field")], _input.Read(result));
+    }
+
+    private static void Write(CommandHost host, JsonTarget json, ProgressView view, SentenceEncoder encoder, string path, string? prompt,
+        List<(string File, DataRow Row)> rows, string? output, string format, Stopwatch watch)
+    {
+        if (output is null)
+        {
+            Passes(encoder, prompt, rows, view, watch, host.Cancel, (text, vector) => host.Out.WriteLine(VectorWriter.Line(format, text, vector)));
+            host.Out.Flush();
+        }
+        else
+        {
+            view.Run(() => AtomicFile.Write(output, stream =>
+            {
+                stream.Write(VectorWriter.Head(format, rows.Count, encoder.Dimensions));
+                Passes(encoder, prompt, rows, view, watch, host.Cancel, (text, vector) => stream.Write(VectorWriter.Bytes(format, text, vector)));
+            }));
+        }
+
+        double seconds = watch.Elapsed.TotalSeconds;
+        LaterWork later = new();
+        later.Do(() =>
+        {
+            if (output is null || json.OnOutput) return;
+            host.Say($"{output}: {Format.Count(rows.Count, "vector")} of {encoder.Dimensions} numbers in {Format.Seconds(seconds)}");
+        });
+        later.Do(() => json.Write(host, JsonSerializer.Serialize(
+            new
+            {
+                Model = path,
+                Output = output,
+                Format = format,
+                Texts = rows.Count,
+                encoder.Dimensions,
+                Prompt = prompt,
+                Seconds = seconds,
+                TextsPerSecond = rows.Count / seconds,
+                PeakBytes = PeakMemory.Bytes(),
+            }, JsonStyle)));
+        later.ThrowFirst(output is null ? null : $"The vectors are saved, {output}.");
+    }
+
+    private static void Rank(CommandHost host, JsonTarget json, ProgressView view, SentenceEncoder encoder, string path, string query, string? prompt,
+        List<(string File, DataRow Row)> rows, int top, Stopwatch watch)
+    {
+        float[] wanted = encoder.Embed(query, encoder.Settings.Prompts.ContainsKey(QueryPrompt) ? QueryPrompt : prompt);
+        List<double> similarities = new(rows.Count);
+        view.Run(() => Passes(encoder, prompt, rows, view, watch, host.Cancel, (_, vector) => similarities.Add(Cosine(wanted, vector))));
+        int[] nearest = [.. Enumerable.Range(0, rows.Count).OrderByDescending(i => similarities[i]).ThenBy(i => i).Take(top)];
+        bool several = rows[0].File != rows[^1].File;
+        if (!json.OnOutput)
+        {
+            foreach (int i in nearest)
+            {
+                string place = several ? $"{rows[i].File}:{rows[i].Row.Line}" : $"{rows[i].Row.Line}";
+                host.Say($"{similarities[i].ToString("F4", CultureInfo.InvariantCulture),7}  {place}  {PlainText.Line(rows[i].Row.Values[0])}", 9);
+            }
+        }
+
+        json.Write(host, JsonSerializer.Serialize(
+            new
+            {
+                Model = path,
+                Query = query,
+                Texts = rows.Count,
+                encoder.Dimensions,
+                Prompt = prompt,
+                Results = nearest.Select(i =>
+                    new { rows[i].File, rows[i].Row.Line, Similarity = similarities[i], Text = rows[i].Row.Values[0] }),
+                Seconds = watch.Elapsed.TotalSeconds,
+                PeakBytes = PeakMemory.Bytes(),
+            }, JsonStyle));
+    }
+
+    private static void Passes(SentenceEncoder encoder, string? prompt, List<(string File, DataRow Row)> rows, ProgressView view, Stopwatch watch,
+        CancellationToken cancel, VectorSink sink)
+    {
+        float[] vectors = new float[Math.Min(PassTexts, rows.Count) * encoder.Dimensions];
+        for (int first = 0; first < rows.Count; first += PassTexts)
+        {
+            string[] texts = [.. rows.Skip(first).Take(PassTexts).Select(row => row.Row.Values[0])];
+            encoder.Embed(texts, vectors.AsSpan(0, texts.Length * encoder.Dimensions), prompt, cancel);
+            for (int i = 0; i < texts.Length; i++) sink(texts[i], vectors.AsSpan(i * encoder.Dimensions, encoder.Dimensions));
+            int count = first + texts.Length;
+            double done = (double)count / rows.Count;
+            view.Show(done, $"{Format.Count(count)}/{Format.Count(rows.Count)} texts", Format.Left(done, watch.Elapsed));
+        }
+    }
+
+    private static double Cosine(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    {
+        double product = 0, first = 0, second = 0;
+        for (int i = 0; i < a.Length; i++)
+        {
+            product += (double)a[i] * b[i];
+            first += (double)a[i] * a[i];
+            second += (double)b[i] * b[i];
+        }
+
+        return first == 0 || second == 0 ? 0 : product / Math.Sqrt(first * second);
+    }
+
+    private delegate void VectorSink(string text, ReadOnlySpan<float> vector);
+}

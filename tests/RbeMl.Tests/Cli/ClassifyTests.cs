@@ -1,0 +1,191 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using RbeMl.Cli;
+using RbeMl.Cli.Classify;
+using RbeMl.Files;
+using RbeMl.Models;
+using RbeMl.Tests.Files;
+using RbeMl.Tests.Support;
+using RbeMl.Training;
+
+namespace RbeMl.Tests.Cli;
+
+public sealed class ClassifyTests : IDisposable
+{
+    private const string Cats = "the cat sat on the mat", Dogs = "a dog running .";
+    private readonly TemporaryFolder _folder = new();
+    private readonly string _model, _data;
+
+    public ClassifyTests()
+    {
+        _model = EncoderJob.Model(_folder);
+        _data = _folder.Write("train.tsv", "Id\tText\tKind\n" + string.Concat(Enumerable.Range(0, 12)
+            .Select(i => i % 2 == 0 ? $"{i}\t{Cats}{Tail(i)}\tcat\n" : $"{i}\t{Dogs}{Tail(i)}\tdog\n")));
+    }
+
+    private string[] Columns => ["--text-column", "Text", "--label-column", "Kind"];
+
+    public void Dispose() => _folder.Dispose();
+
+    private static string Tail(int i) => string.Concat(Enumerable.Repeat(" the", i / 4));
+
+    private JsonElement Train(string output, params string[] more)
+    {
+        CommandRun run = CommandRun.Of(["classify", "train", "-m", _model, "--data", _data, .. Columns, "-o", output, "--json", .. more]);
+        run.Succeeds();
+        return JsonDocument.Parse(run.Out).RootElement;
+    }
+
+    [Theory]
+    [InlineData("head")]
+    [InlineData("finetune")]
+    [InlineData("contrastive")]
+    public void What_is_trained_labels_texts_and_is_measured(string method)
+    {
+        string output = _folder.File("c.rbe");
+        JsonElement trained = Train(output, "--method", method, "--test", _data);
+        Assert.Equal(["cat", "dog"], trained.GetProperty("classes").EnumerateArray().Select(c => c.GetString()));
+        Assert.Equal((12, 12, 1.0, 1.0), (trained.GetProperty("examples").GetInt32(), trained.GetProperty("texts").GetInt32(),
+            trained.GetProperty("accuracy").GetDouble(), trained.GetProperty("macroF1").GetDouble()));
+        Assert.Equal(method == "head", trained.GetProperty("steps").GetInt32() == 0);
+
+        CommandRun measured = CommandRun.Of(["classify", "eval", "-m", output, "--data", _data, .. Columns, "--json"]);
+        measured.Succeeds();
+        JsonElement eval = JsonDocument.Parse(measured.Out).RootElement;
+        foreach (string key in new[] { "accuracy", "macroF1", "logLoss", "confusion" })
+        {
+            Assert.Equal(trained.GetProperty(key).GetRawText(), eval.GetProperty(key).GetRawText());
+        }
+
+        CommandRun labelled = CommandRun.Of("classify", "predict", "-m", output, "--text", _folder.Write("new.txt", $"{Dogs}\n{Cats}\n"));
+        labelled.Succeeds();
+        JsonElement[] lines = [.. labelled.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement)];
+        Assert.Equal(["dog", "cat"], lines.Select(line => line.GetProperty("label").GetString()));
+        Assert.Equal([Dogs, Cats], lines.Select(line => line.GetProperty("text").GetString()));
+        using ClassifierBundle bundle = ClassifierFile.Load(output);
+        Assert.Equal(["cat", "dog"], bundle.Classifier.Config.Labels);
+        foreach (JsonElement line in lines)
+        {
+            ClassifierTexts texts = new(bundle.Classifier.Model, bundle.Tokenizer!);
+            float[] expected = ClassifierTexts.Probabilities(bundle.Classifier, [texts.Encode("", 1, line.GetProperty("text").GetString()!)], 1, _ => { },
+                CancellationToken.None).Single();
+            Assert.Equal(expected, line.GetProperty("scores").EnumerateObject().Select(score => score.Value.GetSingle()));
+            Assert.Equal(expected.Max(), line.GetProperty("probability").GetSingle());
+        }
+    }
+
+    [Fact]
+    public void The_same_seed_gives_the_same_file_on_any_number_of_threads()
+    {
+        Train(_folder.File("a.rbe"), "--seed", "5", "--threads", "1");
+        Train(_folder.File("b.rbe"), "--seed", "5", "--threads", "2");
+        Assert.Equal(File.ReadAllBytes(_folder.File("a.rbe")), File.ReadAllBytes(_folder.File("b.rbe")));
+    }
+
+    [Fact]
+    public void Few_texts_a_class_and_a_share_to_test_on_are_drawn_by_the_seed()
+    {
+        string output = _folder.File("c.rbe");
+        Assert.Equal(4, Train(output, "--per-class", "2", "--method", "head").GetProperty("examples").GetInt32());
+        JsonElement share = Train(output, "--test-fraction", "0.34", "--method", "head");
+        Assert.Equal((8, 4), (share.GetProperty("examples").GetInt32(), share.GetProperty("texts").GetInt32()));
+        byte[] first = File.ReadAllBytes(output);
+        Train(output, "--test-fraction", "0.34", "--method", "head");
+        Assert.Equal(first, File.ReadAllBytes(output));
+        Train(output, "--test-fraction", "0.34", "--method", "head", "--seed", "2");
+        Assert.NotEqual(first, File.ReadAllBytes(output));
+    }
+
+    [Fact]
+    public void A_language_model_learns_too_and_labels_are_words_or_numbers()
+    {
+        TinyJob.Run(_folder, "--steps", "1");
+        string data = _folder.Write("n.jsonl", string.Concat(Enumerable.Range(0, 8)
+            .Select(i => $"{{\"text\":\"{(i % 2 == 0 ? "the cat" : "a dog")}\",\"label\":{i % 2}}}\n")));
+        string output = _folder.File("n.rbe");
+        CommandRun.Of("classify", "train", "-m", _folder.File("out/model.rbe"), "--data", data, "-o", output, "--method", "head").Succeeds();
+        CommandRun run = CommandRun.Of("classify", "predict", "-m", output, "--text", data);
+        Assert.Equal(["0", "1"], run.Out.Split('\n')[..2].Select(line => JsonDocument.Parse(line).RootElement.GetProperty("label").GetString()));
+    }
+
+    [Fact]
+    public void Labels_go_to_files_and_texts_come_from_standard_input()
+    {
+        string output = _folder.File("c.rbe"), table = _folder.File("labels.tsv");
+        Train(output, "--method", "head");
+        CommandRun.Of("classify", "predict", "-m", output, "--text", _data, "--text-column", "Text", "-o", table).Succeeds();
+        string[][] rows = [.. File.ReadAllLines(table).Select(line => line.Split('\t'))];
+        Assert.Equal(["label", "probability", "cat", "dog"], rows[0]);
+        Assert.Equal(13, rows.Length);
+        Assert.Equal(1, float.Parse(rows[1][2], CultureInfo.InvariantCulture) + float.Parse(rows[1][3], CultureInfo.InvariantCulture), 1e-5);
+        StringWriter text = new();
+        Assert.Equal(0, Commands.Run(["classify", "predict", "-m", output],
+            new CommandHost(text, TextWriter.Null) { In = new MemoryStream(Encoding.UTF8.GetBytes(Dogs)) }));
+        Assert.Contains("\"label\":\"dog\"", text.ToString());
+    }
+
+    [Fact]
+    public void Figures_are_those_of_their_definitions()
+    {
+        float[][] rows = [[0.7f, 0.2f, 0.1f], [0.6f, 0.3f, 0.1f], [0.1f, 0.8f, 0.1f], [0.2f, 0.5f, 0.3f]];
+        ClassifierFigures figures = ClassifierFigures.Of(rows, [0, 1, 1, 1], 3);
+        Assert.Equal([[1, 0, 0], [1, 2, 0], [0, 0, 0]], figures.Confusion);
+        Assert.Equal((4, 0.75), (figures.Texts, figures.Accuracy));
+        Assert.Equal(((2.0 / 3) + (4.0 / 5)) / 2, figures.MacroF1, 1e-12); // the class that never occurs does not count
+        Assert.Equal(-(Math.Log(0.7f) + Math.Log(0.3f) + Math.Log(0.8f) + Math.Log(0.5f)) / 4, figures.LogLoss, 1e-12);
+        Assert.Equal(-Math.Log(1e-15), ClassifierFigures.Of([[1, 0]], [1], 2).LogLoss, 1e-9);
+    }
+
+    [Fact]
+    public void Wrong_inputs_are_named()
+    {
+        string output = _folder.File("c.rbe"), one = _folder.Write("one.tsv", "text\tlabel\na\tx\nb\tx\n");
+        string[] train = ["classify", "train", "-m", _model, "-o", output];
+        CommandRun.Of([.. train, "--data", one]).Fails(1, "has one label, \"x\", in all 2 rows; two classes at least are needed. Give");
+        CommandRun.Of([.. train, "--data", _data]).Fails(1, "has no column \"text\"; its first line names \"Id\", \"Text\", \"Kind\". Name the right one");
+        CommandRun.Of([.. train, "--data", _folder.Write("x.txt", "a\n")]).Fails(2, "its name does not say how rows stand in it");
+        CommandRun.Of([.. train, "--data", _data, .. Columns, "--test", one, "--test-fraction", "0.5"]).Fails(2, "are two tests");
+        CommandRun.Of("classify", "train", "-m", _model, "--data", _data, "-o", _data).Fails(2, "another file of this command");
+        CommandRun.Of([.. train, "--data", _data, "--method", "magic"]).Fails(2, "--method magic: use one of head, finetune, contrastive");
+        Assert.False(File.Exists(output));
+        Train(output, "--method", "head");
+        string other = _folder.Write("other.tsv", "Text\tKind\nthe cat\tbird\n");
+        CommandRun.Of(["classify", "eval", "-m", output, "--data", other, .. Columns])
+            .Fails(1, "line 2 has the label \"bird\", and the classes are \"cat\", \"dog\".");
+        CommandRun.Of(["classify", "eval", "-m", _model, "--data", other, .. Columns]).Fails(1, "");
+        CommandRun.Of("classify", "predict", "-m", output, "--text", _folder.Write("e.txt", "")).Fails(1, "holds no texts");
+        CommandRun.Of("classify", "predict", "-m", output, "--text", other, "--json").Fails(2, "--json and the labels would both go");
+        CommandRun.Of("classify", "predict", "-m", output, "--text", _folder.Write("l.txt", "a"), "--text-column", "x").Fails(2, "--text-column is of tables");
+    }
+
+    [Fact]
+    public void Names_of_verbs_in_groups_are_whole()
+    {
+        CommandRun.Of("classify", "train").Fails(2, "See 'rbeml classify train --help'.");
+        CommandRun.Of("classify", "tran").Fails(2, "Did you mean train?");
+        CommandRun.Of("classify", "predict", "--modle", "x").Fails(2, "Did you mean --model?");
+        CommandRun help = CommandRun.Of("classify", "eval", "--help");
+        Assert.Contains("Usage: rbeml classify eval --model <model> --data <file> [options]", help.Out, StringComparison.Ordinal);
+        Assert.Contains("Usage: rbeml classify <command> [options]", CommandRun.Of("classify").Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Cancelled_before_there_is_a_head_it_writes_nothing()
+    {
+        string output = _folder.File("new/c.rbe");
+        CommandRun run = CommandRun.Of(new CancellationToken(canceled: true), ["classify", "train", "-m", _model, "--data", _data, .. Columns, "-o", output]);
+        Assert.Equal(130, run.Code);
+        Assert.Empty(Directory.GetFileSystemEntries(_folder.File("new")));
+    }
+
+    [Fact]
+    public void Cancelled_later_it_saves_what_was_learnt()
+    {
+        string output = _folder.File("c.rbe");
+        CommandRun run = CommandRun.Until("training model and head", ["classify", "train", "-m", _model, "--data", _data, .. Columns, "-o", output]);
+        Assert.Equal(130, run.Code);
+        Assert.Contains("Stopped after", run.Out, StringComparison.Ordinal);
+        ClassifierFile.Load(output).Dispose();
+    }
+}

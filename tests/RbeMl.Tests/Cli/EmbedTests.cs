@@ -1,0 +1,175 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using RbeMl.Cli;
+using RbeMl.Files;
+using RbeMl.Models;
+using RbeMl.Tests.Files;
+using RbeMl.Tests.Support;
+
+namespace RbeMl.Tests.Cli;
+
+public sealed class EmbedTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+    private readonly string _model, _texts;
+
+    public EmbedTests()
+    {
+        _model = EncoderJob.Model(_folder);
+        _texts = _folder.Write("texts.txt", string.Join('\n', EncoderJob.Texts) + "\n");
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    private float[][] Expected(string? prompt = null)
+    {
+        using SentenceEncoder encoder = ModelSource.LoadEncoder(_model, 1);
+        return encoder.Embed(EncoderJob.Texts, prompt);
+    }
+
+    private static CommandRun Of(byte[] input, params string[] args)
+    {
+        StringWriter output = new(), error = new();
+        int code = Commands.Run(args, new CommandHost(output, error) { In = new MemoryStream(input) });
+        return new CommandRun(code, output.ToString(), error.ToString());
+    }
+
+    private static float[][] Vectors(string jsonLines) =>
+        [.. jsonLines.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => JsonDocument.Parse(line).RootElement.GetProperty("embedding").EnumerateArray().Select(v => v.GetSingle()).ToArray())];
+
+    [Fact]
+    public void Vectors_are_the_librarys_in_every_format()
+    {
+        float[][] expected = Expected();
+        CommandRun plain = CommandRun.Of("embed", "-m", _model, "--text", _texts);
+        plain.Succeeds();
+        Assert.Equal(expected, Vectors(plain.Out));
+        Assert.Equal(EncoderJob.Texts, plain.Out.Split('\n')[..^1].Select(line => JsonDocument.Parse(line).RootElement.GetProperty("text").GetString()));
+        foreach (string name in new[] { "v.jsonl", "v.npy", "v.tsv" })
+        {
+            string file = _folder.File(name);
+            CommandRun.Of("embed", "-m", _model, "--text", _texts, "-o", file, "--threads", "2").Succeeds();
+            Assert.Equal(expected, Read(file));
+        }
+
+        CommandRun.Of("embed", "-m", _model, "--text", _texts, "-o", _folder.File("odd"), "--out-format", "npy").Succeeds();
+        Assert.Equal(File.ReadAllBytes(_folder.File("v.npy")), File.ReadAllBytes(_folder.File("odd")));
+        Assert.Equal(File.ReadAllText(_folder.File("v.tsv")), CommandRun.Of("embed", "-m", _model, "--text", _texts, "--out-format", "tsv").Out);
+    }
+
+    private static float[][] Read(string file)
+    {
+        if (file.EndsWith(".jsonl", StringComparison.Ordinal)) return Vectors(File.ReadAllText(file));
+        if (file.EndsWith(".tsv", StringComparison.Ordinal))
+        {
+            return [.. File.ReadAllLines(file).Select(line => line.Split('\t').Select(v => float.Parse(v, CultureInfo.InvariantCulture)).ToArray())];
+        }
+
+        byte[] bytes = File.ReadAllBytes(file);
+        int length = BinaryPrimitives.ReadUInt16LittleEndian(bytes.AsSpan(8));
+        Assert.Equal(0, (10 + length) % 64);
+        string header = Encoding.ASCII.GetString(bytes, 10, length);
+        Assert.Matches(@"^\{'descr': '<f4', 'fortran_order': False, 'shape': \(6, 8\), \} *\n$", header);
+        return [.. Enumerable.Range(0, 6).Select(i => Enumerable.Range(0, 8)
+            .Select(j => BinaryPrimitives.ReadSingleLittleEndian(bytes.AsSpan(10 + length + (4 * ((8 * i) + j))))).ToArray())];
+    }
+
+    [Fact]
+    public void Texts_come_from_standard_input_and_from_fields_of_json_lines()
+    {
+        float[][] expected = Expected();
+        byte[] lines = Encoding.UTF8.GetBytes(File.ReadAllText(_texts));
+        Assert.Equal(expected, Vectors(Of(lines, "embed", "-m", _model).Out));
+        Assert.Equal(expected, Vectors(Of(lines, "embed", "-m", _model, "--text", "-").Out));
+        string objects = string.Concat(EncoderJob.Texts.Select((text, i) => $"{{\"id\": {i}, \"body\": {JsonSerializer.Serialize(text)}}}\r\n\n"));
+        Assert.Equal(expected, Vectors(Of(Encoding.UTF8.GetBytes(objects), "embed", "-m", _model, "--field", "body").Out));
+        string file = _folder.Write("t.jsonl", objects.Replace("body", "text", StringComparison.Ordinal));
+        Assert.Equal(expected, Vectors(CommandRun.Of("embed", "-m", _model, "--text", file).Out));
+        Assert.Equal([.. expected, .. expected], Vectors(CommandRun.Of("embed", "-m", _model, "--text", file, _texts).Out));
+    }
+
+    [Fact]
+    public void A_prompt_is_put_before_each_text_and_a_wrong_one_named()
+    {
+        Assert.Equal(Expected("query"), Vectors(CommandRun.Of("embed", "-m", _model, "--text", _texts, "-p", "query").Out));
+        Assert.NotEqual(Expected(), Expected("query"));
+        CommandRun.Of("embed", "-m", _model, "--text", _texts, "--prompt", "document").Fails(1, "\"query\"");
+    }
+
+    [Fact]
+    public void A_query_ranks_the_lines()
+    {
+        CommandRun run = CommandRun.Of("embed", "-m", _model, "--text", _texts, "--query", "the mat", "--top", "3", "--json");
+        run.Succeeds();
+        JsonElement json = JsonDocument.Parse(run.Out).RootElement;
+        using SentenceEncoder encoder = ModelSource.LoadEncoder(_model, 1);
+        float[] query = encoder.Embed("the mat", "query");
+        double[] dots = [.. Expected().Select(v => v.Zip(query).Sum(p => (double)p.First * p.Second))];
+        int[] order = [.. Enumerable.Range(0, 6).OrderByDescending(i => dots[i]).Take(3)];
+        JsonElement[] results = [.. json.GetProperty("results").EnumerateArray()];
+        Assert.Equal(order.Select(i => i + 1), results.Select(r => r.GetProperty("line").GetInt32()));
+        Assert.Equal(order.Select(i => EncoderJob.Texts[i]), results.Select(r => r.GetProperty("text").GetString()));
+        Assert.All(order.Zip(results), pair => Assert.Equal(dots[pair.First], pair.Second.GetProperty("similarity").GetDouble(), 1e-6));
+        string[] lines = CommandRun.Of("embed", "-m", _model, "--text", _texts, "--query", "the mat", "--top", "2").Out
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries)[^2..];
+        Assert.All(order.Zip(lines), pair => Assert.Contains($"  {pair.First + 1}  {EncoderJob.Texts[pair.First]}", pair.Second + " "));
+        Assert.Contains($"{_texts}:{order[0] + 1}  ", CommandRun.Of("embed", "-m", _model, "--text", _texts,
+            _folder.Write("more.txt", "dog\n"), "--query", "the mat").Out);
+    }
+
+    [Fact]
+    public void The_document_tells_what_was_done()
+    {
+        string file = _folder.File("v.npy");
+        CommandRun run = CommandRun.Of("embed", "-m", _model, "--text", _texts, "-o", file, "--json");
+        run.Succeeds();
+        JsonElement json = JsonDocument.Parse(run.Out).RootElement;
+        Assert.Equal((file, "npy", 6, 8), (json.GetProperty("output").GetString(), json.GetProperty("format").GetString(),
+            json.GetProperty("texts").GetInt32(), json.GetProperty("dimensions").GetInt32()));
+    }
+
+    [Theory]
+    [InlineData(2, "--json and the vectors would both go to standard output", "--json")]
+    [InlineData(2, "--top says how many", "--top", "3")]
+    [InlineData(2, "--out-format is for vectors", "--query", "a", "--out-format", "tsv")]
+    [InlineData(2, "npy is no text", "--out-format", "npy")]
+    [InlineData(2, "--out-format csv: use one of jsonl, npy, tsv", "--out-format", "csv")]
+    [InlineData(2, "comes once", "--text", "-", "-")]
+    [InlineData(2, "--output -: only --json writes to standard output", "-o", "-")]
+    [InlineData(1, "line 1 is no JSON", "--field", "text")]
+    public void Wrong_options_are_named(int code, string message, params string[] more) =>
+        CommandRun.Of(["embed", "-m", _model, "--text", _texts, .. more]).Fails(code, message);
+
+    [Fact]
+    public void Wrong_inputs_are_named()
+    {
+        string gpt2 = TinyJobModel();
+        CommandRun.Of("embed", "-m", gpt2, "--text", _texts).Fails(1, "an encoder is needed");
+        CommandRun.Of("embed", "-m", _folder.File("none"), "--text", _texts).Fails(1, "no such");
+        CommandRun.Of("embed", "-m", _model, "--text", _folder.Write("empty.txt", "")).Fails(1, "holds no texts. Give at least one line.");
+        CommandRun.Of("embed", "-m", _model, "--text", _folder.Write("x.jsonl", "{\"text\":\"a\"}\n{\"b\":\"a\"}\n"))
+            .Fails(1, "line 2 has no field \"text\"; it has \"b\". Name the right one with --field.");
+        CommandRun.Of("embed", "-m", _model, "--text", _folder.Write("n.jsonl", "{\"text\":7}\n")).Fails(1, "line 1 has number in field \"text\"");
+        CommandRun.Of("embed", "-m", _model, "--text", _folder.Write("l.jsonl", "[1]\n")).Fails(1, "line 1 is no JSON object");
+        CommandRun.Of("embed", "-m", _model, "--text", _folder.Write("s.jsonl", "{\"text\":\"\\ud800\"}\n")).Fails(1, "half of a surrogate pair");
+        CommandRun.Of("embed", "-m", _model, "--text", _texts, "-o", _texts).Fails(2, "another file of this command");
+    }
+
+    private string TinyJobModel()
+    {
+        TinyJob.Run(_folder, "--steps", "1");
+        return _folder.File("out/model.rbe");
+    }
+
+    [Fact]
+    public void Cancelled_it_writes_no_file()
+    {
+        string file = _folder.File("new/v.npy");
+        CommandRun run = CommandRun.Of(new CancellationToken(canceled: true), "embed", "-m", _model, "--text", _texts, "-o", file);
+        Assert.Equal(130, run.Code);
+        Assert.Empty(Directory.GetFileSystemEntries(_folder.File("new")));
+    }
+}
