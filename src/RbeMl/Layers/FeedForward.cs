@@ -111,13 +111,16 @@ public sealed unsafe class FeedForward<T>
     }
 
     /// <summary>
-    /// One tile row of the hidden layer of a chunk: input of GELU, its output in the coefficient domain, that one's moments.
+    /// One tile row of the hidden layer of a chunk: input of GELU, its output in the coefficient domain, that one's moments, and its codes
+    /// among those of the chunk where there are any.
     /// </summary>
-    internal void HiddenRow(int row, CoefficientBlocks<T> x, T* hidden, T* hiddenCoefficients, T* hiddenMoments, ScratchArea<T> scratch)
+    internal void HiddenRow(
+        int row, CoefficientBlocks<T> x, T* hidden, T* hiddenCoefficients, T* hiddenMoments, ChunkPointers<byte> codes, ScratchArea<T> scratch)
     {
         UpProjection.ForwardRow(row, x, new ChunkPointers<T>(hidden, 0), scratch);
         Activate(hidden, hiddenCoefficients, (long)UpProjection.Tile * x.Lanes);
         DownProjection.TransformInput(1, hiddenCoefficients, hiddenCoefficients, hiddenMoments, x.Lanes);
+        if (!codes.IsNull) DownProjection.QuantizeBlocks(hiddenCoefficients, row, 1, codes[0], x.Lanes);
     }
 
     /// <summary>
@@ -133,9 +136,12 @@ public sealed unsafe class FeedForward<T>
         new Span<T>(y, (int)block).Clear();
         for (int first = 0; first < UpProjection.TileRows; first += group)
         {
-            CoefficientBlocks<T> blocks = hidden
-                with
-            { Coefficients = hidden.Coefficients.Offset(first * block), Moments = hidden.Moments.Offset(first * rowMoments) };
+            CoefficientBlocks<T> blocks = hidden with
+            {
+                Coefficients = hidden.Coefficients.Offset(first * block),
+                Moments = hidden.Moments.Offset(first * rowMoments),
+                Codes = hidden.Codes.Offset(DownProjection.CodeBytes(first, lanes)),
+            };
             DownProjection.AccumulateRow(row, first, Math.Min(first + group, UpProjection.TileRows), blocks, new ChunkPointers<T>(y, 0),
                 new ChunkPointers<T>(s, 0), scratch);
         }

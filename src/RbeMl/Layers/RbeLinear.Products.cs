@@ -25,8 +25,11 @@ public sealed unsafe partial class RbeLinear<T>
         + ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideLanes * chunks);
 
     /// <summary>Elements of a chunk's codes of that many blocks; 0 where no product reads them.</summary>
-    internal long CodeElements(int blocks, int width) =>
-        UsesCodes ? ScratchArea<T>.Size(Int8Activations.Bytes(blocks * Tile, Int8Activations.SegmentOf(Tile), width) / sizeof(T)) : 0;
+    internal long CodeElements(int blocks, int width) => UsesCodes ? ElementsOfCodes(blocks * Tile, Tile, width) : 0;
+
+    /// <summary>Elements of a chunk's codes of that many features in whole tiles.</summary>
+    internal static long ElementsOfCodes(int features, int tile, int width) =>
+        ScratchArea<T>.Size(Int8Activations.Bytes(features, Int8Activations.SegmentOf(tile), width) / sizeof(T));
 
     /// <summary>Switches the products with the base to integers, where there is one.</summary>
     internal void UseInt8() => UsesCodes = _base is not null && typeof(T) == typeof(float);
@@ -38,13 +41,20 @@ public sealed unsafe partial class RbeLinear<T>
     {
         if (!UsesCodes) return x;
         ChunkPointers<byte> target = new((byte*)codes, CodeElements(blocks, x.Lanes) * sizeof(T));
-        for (int c = 0; c < x.Count; c++)
-        {
-            new Int8Activations(target[c], Int8Activations.SegmentOf(Tile), x.Lanes).Quantize((float*)x.Coefficients[c], blocks * Tile);
-        }
-
+        for (int c = 0; c < x.Count; c++) QuantizeBlocks(x.Coefficients[c], 0, blocks, target[c], x.Lanes);
         return x with { Codes = target };
     }
+
+    /// <summary>Some blocks of a chunk's codes, from block <paramref name="first"/> on, of the coefficients x of these.</summary>
+    internal void QuantizeBlocks(T* x, int first, int blocks, byte* codes, int width)
+    {
+        int segment = Int8Activations.SegmentOf(Tile);
+        codes += Int8Activations.Bytes(first * Tile, segment, width);
+        new Int8Activations(codes, segment, width).Quantize((float*)x, blocks * Tile);
+    }
+
+    /// <summary>Bytes of codes of that many blocks.</summary>
+    internal long CodeBytes(int blocks, int width) => Int8Activations.Bytes(blocks * Tile, Int8Activations.SegmentOf(Tile), width);
 
     /// <summary>As the other one, for all chunks; x points at block <paramref name="first"/>.</summary>
     internal void AccumulateRow(int tileRow, int first, int last, CoefficientBlocks<T> x, ChunkPointers<T> yCoefficients, ChunkPointers<T> s,

@@ -52,8 +52,9 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
     {
         block.DecodeNorms(call.NormVectors.Ensure(_layout.NormVectors));
         int threads = call.Workspace.Workers.Threads;
-        call.Together = Together(call.Chunks, threads);
-        call.IsDivided = call.Chunks < threads && !block.UsesCodes; // codes are made a chunk at a time
+        call.Groups = Groups(call.Chunks, threads);
+        call.IsDivided = call.Chunks < threads;
+        if (call.IsDivided && block.UsesCodes) call.Codes.Ensure(call.Chunks * (CodesOfWidth(call) + CodesOfHidden(call)));
     }
 
     /// <summary>Makes room for a call in the threads' scratch.</summary>
@@ -74,7 +75,7 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
             }
 
             while (!call.IsDivided && end < steps.Length && steps[end].Operation != BlockOperation.Attend) end++;
-            int items = call.IsDivided ? call.Chunks * TileRows(steps[first]) : (call.Chunks + call.Together - 1) / call.Together;
+            int items = call.IsDivided ? call.Chunks * TileRows(steps[first]) : call.Groups;
             Work work = new(this, call, steps, first, end);
             call.Workspace.Workers.For(items, ref work);
         }
@@ -82,7 +83,20 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
 
     private int MomentRows => _layout.PaddedWidth / _layout.Tile * BasisFunctions.FactorCount;
 
-    private int Together(int chunks, int threads) => Math.Min(_mostTogether, (chunks + threads - 1) / threads);
+    // Groups of chunks that are worked on together: as many for each thread, where there are chunks enough.
+    private int Groups(int chunks, int threads) =>
+        Math.Min(chunks, Panel<T>.RoundUp((chunks + _mostTogether - 1) / _mostTogether, threads));
+
+    // Chunks of a group at most.
+    private int Together(int chunks, int threads)
+    {
+        int groups = Groups(chunks, threads);
+        return (chunks + groups - 1) / groups;
+    }
+
+    private long CodesOfWidth(BlockState<T> call) => RbeLinear<T>.ElementsOfCodes(_layout.PaddedWidth, _layout.Tile, call.Width);
+
+    private long CodesOfHidden(BlockState<T> call) => RbeLinear<T>.ElementsOfCodes(_layout.PaddedHidden, _layout.Tile, call.Width);
 
     private int TileRows(in BlockStep step) => step.IsProduct ? _layout.Rows(step.To) / _layout.Tile : 1;
 
@@ -91,8 +105,8 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
     {
         ScratchArea<T> scratch = call.Workspace.Scratch(worker);
         int rows = TileRows(steps[0]);
-        int first = call.IsDivided ? item / rows : item * call.Together;
-        int count = call.IsDivided ? 1 : Math.Min(call.Together, call.Chunks - first);
+        int first = call.IsDivided ? item / rows : FirstOf(call, item);
+        int count = call.IsDivided ? 1 : FirstOf(call, item + 1) - first;
         long lanes = call.IsDivided ? 0 : count * call.Width;
         T* coefficients = scratch.Take(_layout.PaddedWidth * lanes), moments = scratch.Take(MomentRows * lanes);
         Part part = new(call, first, count, call.IsDivided ? item % rows : null, coefficients, moments);
@@ -103,6 +117,8 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
             t0 = call.Lap(worker, step.Stage, t0);
         }
     }
+
+    private static int FirstOf(BlockState<T> call, int group) => (int)((long)group * call.Chunks / call.Groups);
 
     private void Run(in BlockStep step, in Part part, ScratchArea<T> scratch)
     {
@@ -144,7 +160,12 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
         if (step.Operation == BlockOperation.Normalize) Normalize(step.From == Input, readers[0], call, chunk, from, coefficients.Coefficients[c]);
         else readers[0].TransformBlocks(readers[0].TileColumns, from, coefficients.Coefficients[c], call.Width);
         RbeLinear<T>.MomentsOf(readers, coefficients.Coefficients[c], coefficients.Moments[c], call.Width);
+        if (coefficients.Codes.IsNull) return;
+        CoderOf(step.To)!.QuantizeBlocks(coefficients.Coefficients[c], 0, readers[0].TileColumns, coefficients.Codes[c], call.Width);
     }
+
+    // One of the matrices that read codes of a panel; null where none does.
+    private RbeLinear<T>? CoderOf(BlockPanel coefficients) => Array.Find(block.Readers(coefficients), linear => linear.UsesCodes);
 
     // LayerNorm into its transform: block by block in the nearest cache (fused), or by way of the whole normalised chunk.
     private void Normalize(bool first, RbeLinear<T> linear, BlockState<T> call, int chunk, T* x, T* coefficients)
@@ -164,7 +185,7 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
     private void Multiply(in BlockStep step, in Part part, ScratchArea<T> scratch)
     {
         CoefficientBlocks<T> x = Read(part, step.From);
-        if (Array.Find(block.Readers(step.From), linear => linear.UsesCodes) is { } reader)
+        if (part.Row is null && CoderOf(step.From) is { } reader)
         {
             x = reader.Quantize(x, reader.TileColumns, scratch.Take(reader.CodeElements(reader.TileColumns, x.Lanes) * x.Count));
         }
@@ -202,8 +223,9 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
         }
 
         T* input = call.Holds(Hidden) ? Block(part, Hidden, row)[0] : scratch.Take((long)_layout.Tile * call.Width);
-        T* moments = Read(part, HiddenCoefficients).Moments[0] + ((long)row * BasisFunctions.FactorCount * call.Width);
-        feedForward.HiddenRow(row, x, input, Block(part, HiddenCoefficients, row)[0], moments, scratch);
+        CoefficientBlocks<T> output = Read(part, HiddenCoefficients);
+        T* moments = output.Moments[0] + ((long)row * BasisFunctions.FactorCount * call.Width);
+        feedForward.HiddenRow(row, x, input, Block(part, HiddenCoefficients, row)[0], moments, output.Codes, scratch);
     }
 
     // Of whole chunks Expand did it.
@@ -243,7 +265,8 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
     public static MultiHeadAttention<T>.HeadPart HeadPart(BlockState<T> call, int item) =>
         new(call.Parts - 1 - (item % call.Parts), call.Parts);
 
-    // A panel of coefficients of the part's chunks with its moments: in their panels, or in the scratch that one panel after the other passes through.
+    // A panel of coefficients of the part's chunks with its moments: in their panels, or in the scratch that one panel after the other
+    // passes through. Divided calls have codes, where products read them, as whole panels too.
     private CoefficientBlocks<T> Read(in Part part, BlockPanel coefficients)
     {
         BlockState<T> call = part.Call;
@@ -252,7 +275,18 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
         ChunkPointers<T> moments = part.Row is null
             ? new(part.Moments, (long)MomentRows * width)
             : new(call[InputMoments].Chunk(part.First) + ((long)_layout.InputAlphaMoments(coefficients) * width), 0);
-        return new CoefficientBlocks<T>(part.Group, values, moments, default);
+        return new CoefficientBlocks<T>(part.Group, values, moments, part.Row is null ? default : Codes(part, coefficients));
+    }
+
+    // Codes of one panel of the model's width at a time, then those of the hidden layer, which are made while those of its input are read.
+    private ChunkPointers<byte> Codes(in Part part, BlockPanel coefficients)
+    {
+        if (CoderOf(coefficients) is null) return default;
+        BlockState<T> call = part.Call;
+        bool hidden = coefficients == HiddenCoefficients;
+        long width = CodesOfWidth(call), stride = hidden ? CodesOfHidden(call) : width;
+        T* codes = call.Codes.Pointer + (hidden ? call.Chunks * width : 0);
+        return new ChunkPointers<byte>((byte*)(codes + (part.First * stride)), stride * sizeof(T));
     }
 
     // A tile row of a panel in the part's chunks.

@@ -51,8 +51,11 @@ internal sealed unsafe class BlockState<T> : IDisposable
     /// <summary>Parts that attention divides each head into.</summary>
     public int Parts { get; set; } = 1;
 
-    /// <summary>Chunks that the forward's steps work on together.</summary>
-    public int Together { get; set; } = 1;
+    /// <summary>Groups of chunks that the forward's steps work on together.</summary>
+    public int Groups { get; set; } = 1;
+
+    /// <summary>Codes of coefficients in a divided call whose products read them.</summary>
+    public GrowableBuffer<T> Codes { get; } = new();
 
     /// <summary>Whether the forward's products are divided into tile rows.</summary>
     public bool IsDivided { get; set; }
@@ -81,7 +84,7 @@ internal sealed unsafe class BlockState<T> : IDisposable
     /// <summary>Whether <see cref="Look"/> has seen a NaN or infinity.</summary>
     public bool HasNonFinite => _nonFinite;
 
-    public long AllocatedBytes => _shared.AllocatedBytes + NormVectors.AllocatedBytes + Sums.AllocatedBytes;
+    public long AllocatedBytes => _shared.AllocatedBytes + NormVectors.AllocatedBytes + Sums.AllocatedBytes + Codes.AllocatedBytes;
 
     /// <summary>
     /// Starts a call. Panels that the context keeps are the context's, the others shared. With offload all are shared: what is kept goes to
@@ -198,6 +201,7 @@ internal sealed unsafe class BlockState<T> : IDisposable
         _shared.Dispose();
         NormVectors.Dispose();
         Sums.Dispose();
+        Codes.Dispose();
     }
 }
 

@@ -4,12 +4,12 @@ using RbeMl.Layers;
 namespace RbeMl.Models;
 
 /// <summary>
-/// Sequences of different lengths as batches that are padded at the end, each of sequences of about one length. How far a sequence is padded depends
-/// on its own length only, so that it goes through the same operations whatever else is in the call.
+/// Sequences of different lengths as batches of sequences of about one length, each padded at its end to the longest of its batch. Padding changes no
+/// bit of what a sequence gives: each token is a lane of its own, and keys that are hidden, or come after all that a causal model's token sees, add zeros.
 /// </summary>
 internal ref struct RaggedBatches
 {
-    // Sequences are padded to a multiple of this.
+    // Sequences of a batch differ by less than this.
     private const int Step = 8;
 
     private readonly ReadOnlySpan<int> _tokens;
@@ -18,7 +18,7 @@ internal ref struct RaggedBatches
     private readonly int[] _lengths, _starts, _padded, _sizes;
     private int _first;
 
-    /// <summary>Copies the lengths, checks (<see cref="Check"/>) and sorts the sequences by padded length.</summary>
+    /// <summary>Copies the lengths, checks (<see cref="Check"/>) and sorts the sequences by length.</summary>
     public RaggedBatches(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, TransformerConfig config, int passTokens)
     {
         int positions = config.MaxSequenceLength;
@@ -36,12 +36,11 @@ internal ref struct RaggedBatches
         long all = 0;
         for (int row = 0; row < lengths.Length; row++)
         {
-            int padded = PaddedLength(lengths[row], positions);
-            _order[row] = ((long)padded << 32) | (uint)row;
+            _order[row] = ((long)lengths[row] << 32) | (uint)row;
             _starts[row] = start;
             start += lengths[row];
-            longest = Math.Max(longest, padded);
-            all += padded;
+            longest = Math.Max(longest, lengths[row]);
+            all += PaddedLength(lengths[row], positions);
         }
 
         _order.AsSpan(0, lengths.Length).Sort();
@@ -81,9 +80,9 @@ internal ref struct RaggedBatches
         _first += Count;
         Count = 0;
         if (_first >= _count) return false;
-        Length = (int)(_order[_first] >> 32);
-        int most = Math.Max(1, _passTokens / Length);
-        while (Count < most && _first + Count < _count && (int)(_order[_first + Count] >> 32) == Length) Count++;
+        int bound = ((int)(_order[_first] >> 32) + Step - 1) / Step * Step, most = Math.Max(1, _passTokens / bound);
+        while (Count < most && _first + Count < _count && (int)(_order[_first + Count] >> 32) <= bound) Count++;
+        Length = (int)(_order[_first + Count - 1] >> 32);
         for (int i = 0; i < Count; i++)
         {
             _sizes[i] = _lengths[Row(i)];
@@ -103,7 +102,7 @@ internal ref struct RaggedBatches
         ArrayPool<int>.Shared.Return(_sizes);
     }
 
-    /// <summary>Length that a sequence is padded to: the next multiple of 8, at most the model's positions.</summary>
+    /// <summary>Length that a sequence is padded to in training: the next multiple of 8, at most the model's positions.</summary>
     public static int PaddedLength(int length, int positions) => Math.Min((length + Step - 1) / Step * Step, positions);
 
     /// <summary>Copies a sequence and fills up with id 0.</summary>

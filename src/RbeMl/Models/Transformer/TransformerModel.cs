@@ -160,7 +160,7 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
     }
 
     /// <summary>
-    /// Pooled hidden states of sequences of different lengths. Sequences are sorted by length, padded at the end to a multiple of eight tokens and
+    /// Pooled hidden states of sequences of different lengths. Sequences are sorted by length, padded at the end to the longest of about one length and
     /// computed in batches; padding reaches no token, and pooling leaves it out. A row is the same, bit for bit, whatever other sequences are
     /// in the call, in whatever order, and for any number of threads.
     /// </summary>
