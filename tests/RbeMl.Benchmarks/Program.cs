@@ -1,6 +1,7 @@
 using System.CommandLine;
 using RbeMl.Benchmarks;
 using RbeMl.Benchmarks.Codec;
+using RbeMl.Benchmarks.Encoders;
 using RbeMl.Benchmarks.Kernels;
 using RbeMl.Benchmarks.MlNet;
 using RbeMl.Oracle.Tests.Native;
@@ -85,6 +86,7 @@ root.Subcommands.Add(CodecCommand.Create());
 root.Subcommands.Add(KernelCommand.Create());
 root.Subcommands.Add(Int8Command.Create());
 root.Subcommands.Add(MlNetCommand.Create());
+root.Subcommands.Add(EncoderCommand.Create());
 ParseResult result = root.Parse(args);
 return result.Errors.Count > 0 ? Wrong(result) : result.Invoke();
 
