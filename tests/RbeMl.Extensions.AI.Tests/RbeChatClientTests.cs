@@ -183,6 +183,41 @@ public sealed class RbeChatClientTests
     }
 
     [Fact]
+    public async Task More_answers_than_are_written_at_a_time_wait()
+    {
+        using ModelBundle bundle = SmallChat.Create();
+        using RbeChatClient client = new(bundle, new RbeChatOptions { Concurrency = 1 });
+        IAsyncEnumerator<ChatResponseUpdate> first = client.GetStreamingResponseAsync([Hello]).GetAsyncEnumerator();
+        Assert.True(await first.MoveNextAsync());
+        Task<ChatResponse> second = client.GetResponseAsync([Hello], new ChatOptions { MaxOutputTokens = 3 });
+        using CancellationTokenSource impatient = new();
+        Task<ChatResponse> third = client.GetResponseAsync([Hello], cancellationToken: impatient.Token);
+        await impatient.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => third);
+        Assert.False(second.IsCompleted);
+        await first.DisposeAsync();
+        Assert.Equal(3, (await second).Usage!.OutputTokenCount);
+    }
+
+    [Fact]
+    public async Task A_client_disposed_in_the_middle_of_an_answer_ends_it()
+    {
+        using ModelBundle bundle = SmallChat.Create();
+        RbeChatClient client = new(bundle);
+        IAsyncEnumerator<ChatResponseUpdate> answer =
+            client.GetStreamingResponseAsync([Hello], new ChatOptions { MaxOutputTokens = 5000 }).GetAsyncEnumerator();
+        await using (answer)
+        {
+            Assert.True(await answer.MoveNextAsync());
+            client.Dispose();
+            await Assert.ThrowsAsync<ObjectDisposedException>(async () =>
+            {
+                while (await answer.MoveNextAsync()) { }
+            });
+        }
+    }
+
+    [Fact]
     public async Task Services_are_metadata_and_model_and_end_with_the_client()
     {
         using ModelBundle bundle = SmallChat.Create();
