@@ -8,10 +8,11 @@ namespace RbeMl.Compression;
 public static class CalibrationWindows
 {
     private const int SentenceTokens = 34;
+    private const double WorthKeeping = 15 / 16.0;
 
     /// <summary>
-    /// Cuts sequences into windows of one length: the length, up to the model's positions, that keeps most tokens, a sequence no longer
-    /// than the positions giving its beginning only, so that every window is as the model sees it. Of more windows than needed, evenly spread ones are taken.
+    /// Cuts sequences into windows of one length: the longest, up to the model's positions, that keeps nearly as many tokens as any does, a sequence
+    /// no longer than the positions giving its beginning only, so that every window is as the model sees it. Of more windows than needed, evenly spread ones are taken.
     /// </summary>
     /// <param name="sequences">Token ids; one long stream is a list of one.</param>
     /// <param name="positions">The model's positions.</param>
@@ -23,15 +24,12 @@ public static class CalibrationWindows
         Items.Require(sequences, nameof(sequences));
         if (positions < 1) throw new InvalidSettingException("positions", positions, "use at least 1.");
         if (tokens < 1) throw new InvalidSettingException("calibration tokens", tokens, "use at least 1.");
-        int most = Math.Min(positions, tokens), length = 0;
-        long kept = 0;
-        for (int l = 1; l <= most; l++)
-        {
-            long keeps = sequences.Sum(s => Windows(s.Length, l, positions) * (long)l);
-            if (keeps >= kept && keeps > 0) (length, kept) = (l, keeps);
-        }
+        long[] kept = [.. Enumerable.Range(0, Math.Min(positions, tokens) + 1).Select(l => sequences.Sum(s => Windows(s.Length, l, positions) * (long)l))];
 
-        if (length == 0) throw new TokenException("There are no tokens to calibrate with. Give a longer text or file of ids.");
+        // The most is kept by lengths that divide a long text, however short they are: a long window is worth the few tokens that it leaves over.
+        double least = Math.Max(1, kept.Max() * WorthKeeping);
+        int length = Array.FindLastIndex(kept, keeps => keeps >= least);
+        if (length < 0) throw new TokenException("There are no tokens to calibrate with. Give a longer text or file of ids.");
         List<int[]> windows = [];
         foreach (int[] sequence in sequences)
         {
@@ -121,5 +119,5 @@ public static class CalibrationWindows
         return new BlockActivationData(values, windows.Count, length, d);
     }
 
-    private static int Windows(int tokens, int length, int positions) => tokens < length ? 0 : tokens <= positions ? 1 : tokens / length;
+    private static int Windows(int tokens, int length, int positions) => tokens < length || length == 0 ? 0 : tokens <= positions ? 1 : tokens / length;
 }

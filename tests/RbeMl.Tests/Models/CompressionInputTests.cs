@@ -34,6 +34,9 @@ public sealed class CompressionInputTests
         Assert.Equal(stream[50..60], all[5]);
         Assert.Equal([0, 50], some.Select(w => w[0]));
 
+        // A length that divides a text keeps all of it, but is no reason for windows of a single token.
+        Assert.All(CalibrationWindows.Cut([[.. Enumerable.Range(0, 997)]], 10, 1000), window => Assert.Equal(10, window.Length));
+
         // Beginnings only of sequences that fit the positions: five of 4 keep more than one of 9 or seven of 2.
         int[][] sequences = [.. new[] { 4, 4, 5, 9, 2, 2, 4 }.Select(n => stream[..n])];
         Assert.Equal(Enumerable.Repeat(stream[..4], 5), CalibrationWindows.Cut(sequences, 10, 1000));
