@@ -36,6 +36,7 @@ public enum WhenCancelled
 public abstract record SequenceTrainerOptions
 {
     private readonly double? _learningRate, _weightDecay;
+    private readonly TrainedParts? _trained;
 
     private protected SequenceTrainerOptions()
     {
@@ -80,8 +81,11 @@ public abstract record SequenceTrainerOptions
     /// <summary>Seed of everything random: split, order, pairs, dropout.</summary>
     public ulong Seed { get; init; } = 1337;
 
-    /// <summary>What is trained.</summary>
-    public TrainedParts Trained { get; init; }
+    /// <summary>
+    /// What is trained; unless given everything, but of an encoder the <see cref="TrainedParts.Blocks"/>: its embeddings know more words than any
+    /// training has, and those that it has would move away from the others.
+    /// </summary>
+    public TrainedParts Trained { get => _trained ?? TrainedParts.All; init => _trained = value; }
 
     /// <summary>What happens on cancellation.</summary>
     public WhenCancelled OnCancel { get; init; }
@@ -139,7 +143,7 @@ public abstract record SequenceTrainerOptions
     };
 
     /// <summary>Whether a slice of the model is trained.</summary>
-    internal bool Trains(ParameterSlice slice, TransformerConfig config) => Trained switch
+    internal bool Trains(ParameterSlice slice, TransformerConfig config) => (_trained ?? (config.Causal ? TrainedParts.All : TrainedParts.Blocks)) switch
     {
         // The head of the language model has no gradient here; decay would still shrink it.
         TrainedParts.All => config.TiedHead || (slice.Name != "head" && !slice.Name.StartsWith("head.", StringComparison.Ordinal)),

@@ -1,5 +1,7 @@
+using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Models;
+using RbeMl.Text;
 using RbeMl.Training;
 
 namespace RbeMl.Tests.Sequences;
@@ -45,28 +47,59 @@ public class ClassifierTrainerTests
     }
 
     [Theory]
-    [InlineData(TrainedParts.Head)]
-    [InlineData(TrainedParts.Biases)]
-    [InlineData(TrainedParts.Coefficients)]
-    [InlineData(TrainedParts.All)]
-    public void Only_what_is_trained_changes(TrainedParts parts)
+    [InlineData(TrainedParts.Head, false)]
+    [InlineData(TrainedParts.Biases, false)]
+    [InlineData(TrainedParts.Coefficients, false)]
+    [InlineData(TrainedParts.All, false)]
+    [InlineData(null, false)]
+    [InlineData(TrainedParts.Head, true)]
+    [InlineData(TrainedParts.Biases, true)]
+    [InlineData(TrainedParts.Coefficients, true)]
+    [InlineData(TrainedParts.Blocks, true)]
+    [InlineData(TrainedParts.All, true)]
+    [InlineData(null, true)]
+    public void Only_what_is_trained_changes(TrainedParts? given, bool encoder)
     {
-        using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier(encoder: encoder);
         Dictionary<string, float[]> before = classifier.Model.Parameters.Slices.ToDictionary(s => s.Name, classifier.Model.Parameters.ToFloats);
         float[] head = classifier.Head.ToFloats(classifier.Head.Slices[0]);
-        using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(32, 1), null, s_options with { Epochs = 1, Trained = parts }, 1);
+        ClassifierTrainerOptions options = s_options with { Epochs = 1 };
+        if (given is { } chosen) options = options with { Trained = chosen };
+        using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(32, 1), null, options, 1);
         trainer.Run();
         Assert.NotEqual(head, classifier.Head.ToFloats(classifier.Head.Slices[0]));
+        TrainedParts parts = given ?? (encoder ? TrainedParts.Blocks : TrainedParts.All); // embeddings of an encoder only when asked for
         foreach (ParameterSlice slice in classifier.Model.Parameters.Slices)
         {
             bool trained = slice.Kind switch
             {
-                ParameterKind.Bias or ParameterKind.LayerNorm => parts is TrainedParts.All or TrainedParts.Biases,
-                ParameterKind.Alpha or ParameterKind.Coefficient => parts is TrainedParts.All or TrainedParts.Coefficients,
+                ParameterKind.Bias or ParameterKind.LayerNorm => parts is TrainedParts.All or TrainedParts.Blocks or TrainedParts.Biases,
+                ParameterKind.Alpha or ParameterKind.Coefficient => parts is TrainedParts.All or TrainedParts.Blocks or TrainedParts.Coefficients,
                 _ => parts is TrainedParts.All,
             };
             Assert.True(trained == !before[slice.Name].AsSpan().SequenceEqual(classifier.Model.Parameters.Of(slice)), slice.Name);
         }
+    }
+
+    /// <summary>A delta on a frozen base, of a real folder's encoder with its tokenizer: it learns, and a file of it keeps every bit and what it is.</summary>
+    [Fact]
+    public void An_encoder_learns_by_a_delta_on_a_frozen_base()
+    {
+        using Files.TemporaryFolder folder = new();
+        using ModelBundle bundle = RbeMl.Files.ModelSource.Load(new Files.BertModel(width: 32, hidden: 64).Write(folder.File("model")));
+        RbeOptions options = new() { Tile = 32, Format = RbeFormat.Quantized(4) with { Delta = (SparseFormat)RbeFormat.Sparse(64) } };
+        TransformerModel<float> model = new(bundle.Model.GetWeights().Recompress(options));
+        using SequenceClassifier<float> classifier = new(model, new ClassifierConfig { Classes = 2, Pooling = Pooling.First }, 3);
+        WordPieceTokenizer tokenizer = (WordPieceTokenizer)bundle.Tokenizer!;
+        ClassifierExample[] examples = [.. Enumerable.Range(0, 48).Select(i => new ClassifierExample(
+            tokenizer.EncodeSequence($"the {(i % 2 == 0 ? "cat" : "dog")} {(i % 3 == 0 ? "sat on a mat ." : "running")}"), i % 2))];
+        using (ClassifierTrainer trainer = new(classifier, examples, null, new ClassifierTrainerOptions { Epochs = 12, BatchSize = 8 }, 2)) trainer.Run();
+        Assert.Equal(1, ClassifierCase.Accuracy(classifier, examples));
+        ClassifierFile.Save(folder.File("c.rbe"), classifier, tokenizer);
+        using ClassifierBundle read = ClassifierFile.Load(folder.File("c.rbe"));
+        Assert.Equal(ClassifierCase.Scores(classifier, examples), ClassifierCase.Scores(read.Classifier, examples));
+        Assert.Equal(bundle.Encoder!.Pooling, read.Classifier.Model.Encoder!.Pooling);
+        Assert.Equal(tokenizer.Tokens, ((WordPieceTokenizer)read.Tokenizer!).Tokens);
     }
 
     [Fact]
