@@ -17,7 +17,13 @@ internal sealed record CaseFiles(IReadOnlyList<(string Name, byte[] Bytes)> File
     /// <summary>The folder with all files in it.</summary>
     public string Written()
     {
-        foreach ((string name, byte[] bytes) in Files) File.WriteAllBytes(Path.Combine(Folder, name), bytes);
+        foreach ((string name, byte[] bytes) in Files)
+        {
+            string path = Path.Combine(Folder, name);
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            File.WriteAllBytes(path, bytes);
+        }
+
         return Folder;
     }
 

@@ -24,6 +24,11 @@ internal sealed class RbeModelKind() : RbeKind(() =>
         using TransformerModel<float> model = Samples.Model(i, 270, (LayerNormStorage)(i % 3), i % 2 == 0);
         ModelFile.Save(stream, model, Samples.Tokenizers[i % Samples.Tokenizers.Count]);
     })),
+    Samples.Bytes(stream =>
+    {
+        using TransformerModel<float> encoder = new(EncoderFolderKind.Weights());
+        ModelFile.Save(stream, encoder, Samples.Pieces);
+    }),
 ])
 {
     public override string Name => "rbe-model";
