@@ -10,7 +10,8 @@ namespace RbeMl.Packages.Tests;
 /// <summary>A program compiled ahead of time embeds a sentence, from the packages.</summary>
 /// <param name="feed">The packages.</param>
 /// <param name="output">Shows size and time.</param>
-public sealed class AheadOfTimeTests(Feed feed, ITestOutputHelper output) : IClassFixture<Feed>
+[Collection(nameof(Feed))]
+public sealed class AheadOfTimeTests(Feed feed, ITestOutputHelper output)
 {
     private const string Program = """
         using Microsoft.Extensions.AI;

@@ -81,3 +81,7 @@ public sealed class Feed : IDisposable
         static XElement Add(string key, string value) => new("add", new XAttribute("key", key), new XAttribute("value", value));
     }
 }
+
+/// <summary>The packages are made once for all tests.</summary>
+[CollectionDefinition(nameof(Feed))]
+public sealed class FeedCollection : ICollectionFixture<Feed>;

@@ -9,7 +9,8 @@ namespace RbeMl.Packages.Tests;
 /// <summary>What we would publish: packages that say what they are, and that work in an empty project.</summary>
 /// <param name="feed">The packages.</param>
 /// <param name="output">Shows sizes.</param>
-public sealed class PackageTests(Feed feed, ITestOutputHelper output) : IClassFixture<Feed>
+[Collection(nameof(Feed))]
+public sealed class PackageTests(Feed feed, ITestOutputHelper output)
 {
     [PackagesFact]
     public void Packages_say_what_they_are()
