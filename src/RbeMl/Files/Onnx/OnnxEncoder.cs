@@ -1,4 +1,3 @@
-using RbeMl.Kernels;
 using RbeMl.Layers;
 using RbeMl.Numerics;
 

@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Text;
 using System.Text.Unicode;
 using Microsoft.Win32.SafeHandles;
-using RbeMl.Storage;
 
 namespace RbeMl.Files;
 

@@ -1,4 +1,3 @@
-using RbeMl.Layers;
 using RbeMl.Models;
 
 namespace RbeMl.Training;

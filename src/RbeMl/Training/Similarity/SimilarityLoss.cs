@@ -1,5 +1,4 @@
 using System.Numerics;
-using RbeMl.Memory;
 
 namespace RbeMl.Training;
 
