@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Text.Json;
 using RbeMl.Cli.Help;
 using RbeMl.Cli.Output;
 using RbeMl.Compression;
@@ -35,6 +36,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
               rbeml compress gpt2 -o gpt2.rbe
               rbeml compress gpt2 -o gpt2.rbe --format trellis --bits 4 --calibration wiki.txt
               rbeml compress gpt2 -o gpt2.rbe --format auto --target-bits 5 --calibration wiki.txt
+              rbeml compress gpt2 -o gpt2.rbe --preset small --dry-run
               rbeml compress whisper.safetensors -o whisper.rbe --bits 8 --exclude "*embed*"
               rbeml compress gpt2 -o gpt2.rbe --embeddings quantized --embedding-bits 8 --json figures.json
               rbeml compress all-MiniLM-L6-v2 -o minilm.rbe --format trellis --bits 4 --embeddings trellis --embedding-bits 4 --calibration texts.txt
@@ -50,6 +52,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
     private int Run()
     {
         CheckFiles();
+        if (settings.DryRun) return DryRun();
         CompressRecord record = IsModel ? CompressModel() : CompressFile();
         LaterWork later = new();
         later.Do(() =>
@@ -59,6 +62,50 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         later.Do(() => json.Write(host, record.ToJson()));
         later.ThrowFirst($"The compressed file is saved, {settings.Output}.");
         return ExitCode.Done;
+    }
+
+    private int DryRun()
+    {
+        CompressionForecast forecast = Forecast();
+        if (!json.OnOutput)
+        {
+            host.Say($"{settings.Input} would become {settings.Output}; nothing was written");
+            FigureTable table = new FigureTable("about").Column("figure");
+            table.Row("size of the file", Format.Bytes(forecast.Bytes));
+            table.Row("matrices", Format.Count(forecast.Matrices));
+            table.Row("bits a weight", Format.Figure(forecast.BitsPerWeight));
+            if (forecast.RelativeError is { } error) table.Row("relative error of the weights", Format.Figure(error));
+            table.Row("memory of the process", Format.Bytes(forecast.PeakBytes));
+            table.Row(settings.Calibration is null ? "time" : "time, calibration not counted", Format.Seconds(forecast.Seconds));
+            table.Write(host);
+        }
+
+        json.Write(host, JsonSerializer.Serialize(
+            new
+            {
+                settings.Input,
+                settings.Output,
+                DryRun = true,
+                forecast.Matrices,
+                forecast.BitsPerWeight,
+                forecast.RelativeError,
+                forecast.Bytes,
+                forecast.PeakBytes,
+                forecast.Seconds,
+            }, CompressRecord.JsonStyle));
+        return ExitCode.Done;
+    }
+
+    private CompressionForecast Forecast()
+    {
+        if (IsModel)
+        {
+            using IModelFolder source = ModelFolders.Open(settings.Input);
+            return CompressionForecast.Of(source, settings.Request, settings.Calibration is null ? 0 : settings.CalibrationTokens, host.Cancel);
+        }
+
+        using SafetensorsSet tensors = SafetensorsSet.Open(settings.Input);
+        return CompressionForecast.Of(tensors, settings.Request, host.Cancel);
     }
 
     // Before any work.
@@ -81,7 +128,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         {
             Options.RequireDistinct(written, read);
             if (IsInside(written, settings.Input)) throw new UsageException($"{written} is inside the model's own folder. Write somewhere else.");
-            AtomicFile.CheckFile(written);
+            if (!settings.DryRun || written != settings.Output) AtomicFile.CheckFile(written);
             read.Add(written);
         }
     }

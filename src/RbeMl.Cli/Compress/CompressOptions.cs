@@ -2,6 +2,7 @@ using System.CommandLine;
 using RbeMl.Cli.Help;
 using RbeMl.Codec;
 using RbeMl.Compression;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Text;
 
@@ -15,9 +16,10 @@ namespace RbeMl.Cli.Compress;
 /// <param name="CalibrationTokens">Tokens of it to use.</param>
 /// <param name="TextOptions">How its bytes are read.</param>
 /// <param name="ModelOnly">The first option given that needs a model's folder, or null.</param>
+/// <param name="DryRun">Whether only to tell what it would take.</param>
 /// <param name="Request">The rest.</param>
 internal sealed record CompressSettings(string Input, string Output, string? Calibration, bool CalibrationIds, int CalibrationTokens,
-    TextOptions TextOptions, string? ModelOnly, CompressionRequest Request);
+    TextOptions TextOptions, string? ModelOnly, bool DryRun, CompressionRequest Request);
 
 /// <summary>The options of <c>rbeml compress</c>.</summary>
 internal sealed class CompressOptions
@@ -65,7 +67,7 @@ internal sealed class CompressOptions
             + "ten-thousandth of a model; see the errors before using it.", "dense", "compressed", "scalar");
     private readonly Option<string> _embeddings =
         Options.Word("--embeddings", "dense",
-            "How a model's token embedding and untied head are stored; sparse keeps the largest coefficients of as many bits.", 
+            "How a model's token embedding and untied head are stored; sparse keeps the largest coefficients of as many bits.",
             ["dense", .. FormatWords.Frozen.Select(format => format.Name), "sparse"]);
     private readonly Option<int?> _embeddingBits =
         Options.OptionalWhole("--embedding-bits", FormatWords.LeastBits,
@@ -73,6 +75,9 @@ internal sealed class CompressOptions
             + $"{SparseEmbeddingBits} for sparse.", FormatWords.MostBits);
     private readonly Option<ulong> _seed = Options.Seed("Seed of random places and of samples.");
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. The file does not depend on it.", 1024);
+
+    private readonly Option<bool> _dryRun =
+        new("--dry-run") { Description = "Tell size, error, memory and time, measured on a few tiles, and write nothing." };
 
     /// <summary>Where JSON goes.</summary>
     public Option<string?> Json { get; } = Options.Json();
@@ -86,7 +91,7 @@ internal sealed class CompressOptions
         verb.Add("Measured choice, --format auto", _targetBits, _targetError);
         verb.Add("Calibration", [_calibration, _calibrationIds, _calibrationTokens, .. _text.All]);
         verb.Add("What is compressed", _include, _exclude, _layerNorm, _embeddings, _embeddingBits);
-        verb.Add("Run", _seed, _threads);
+        verb.Add("Run", _dryRun, _seed, _threads);
     }
 
     /// <summary>Reads the settings.</summary>
@@ -101,7 +106,8 @@ internal sealed class CompressOptions
         if (auto) options = options with { Format = new ChoiceSettings().Probe };
         string? modelOnly = new Option[] { _calibration, _layerNorm, _embeddings }.FirstOrDefault(result.Given)?.Name;
         return new CompressSettings(result.GetValue(_input)!, result.GetValue(_output)!, result.GetValue(_calibration),
-            result.GetValue(_calibrationIds), result.GetValue(_calibrationTokens), _text.Read(result), modelOnly, new CompressionRequest
+            result.GetValue(_calibrationIds), result.GetValue(_calibrationTokens), _text.Read(result), modelOnly, result.GetValue(_dryRun),
+            new CompressionRequest
             {
                 Options = options,
                 Target = !auto ? null : result.GetValue(_targetError) is { } error ? ChoiceTarget.MostError(error)
@@ -173,7 +179,8 @@ internal sealed class CompressOptions
         int tile = _compression.TileOf(result);
         if (_compression.PresetOf(result) is { } preset && !result.Given(_embeddings))
         {
-            if (!Directory.Exists(result.GetValue(_input))) return null; // of a file nobody knows which tensors they are
+            string input = result.GetValue(_input)!;
+            if (!Directory.Exists(input) && !OnnxModelFile.IsNamed(input)) return null; // of a file nobody knows which tensors they are
             return new RbeOptions { Tile = tile, Format = preset.Tables, Alphas = false };
         }
 

@@ -18,7 +18,8 @@ internal sealed record BlockErrors(IReadOnlyList<double> Errors, IReadOnlyList<d
 /// <summary>The JSON document of <c>rbeml compress</c>.</summary>
 internal sealed record CompressRecord
 {
-    private static readonly JsonSerializerOptions JsonStyle = new()
+    /// <summary>How documents of the verb are written.</summary>
+    internal static readonly JsonSerializerOptions JsonStyle = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
 using RbeMl.Cli.Output;
 using RbeMl.Codec;
 using RbeMl.Files;
@@ -40,6 +41,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         TransformerModel<float> model = TrainingModel.Create(settings, loaded?.Model, data.Vocabulary, context);
         Describe(model, data, context);
         host.Cancel.ThrowIfCancellationRequested();
+        if (settings.DryRun) return DryRun(model, data, context);
 
         List<string> before = [.. data.Prompts.Select(prompt => Sample(model, data, prompt))];
         LaterWork later = new();
@@ -49,6 +51,26 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         Finish(model, data, later);
         later.ThrowFirst(Saved);
         return _run.Cancelled ? ExitCode.Cancelled : ExitCode.Done;
+    }
+
+    // Two steps of the model in memory: one to begin with, one to measure.
+    private int DryRun(TransformerModel<float> model, TrainingData data, int context)
+    {
+        TrainerOptions options = settings.ToTrainer(context, ValidationSequences, 0);
+        using Trainer trainer = new(model, data.Train, null, options, settings.Threads);
+        long memory = (trainer.Plan?.Estimate ?? trainer.Estimate).Total, bytes = ModelSize.Of(model).Bytes;
+        trainer.Step(0, host.Cancel);
+        long started = Stopwatch.GetTimestamp();
+        trainer.Step(0, host.Cancel);
+        double step = Stopwatch.GetElapsedTime(started).TotalSeconds;
+        double limit = settings.Seconds ?? double.PositiveInfinity, asked = settings.Steps ?? double.PositiveInfinity;
+        double seconds = Math.Min(step * asked, limit), steps = Math.Min(asked, Math.Max(1, Math.Floor(seconds / step)));
+        Say($"About {Format.Bytes(bytes)} of weights, {Format.Bytes(memory)} of memory, {step.ToString("G3", CultureInfo.InvariantCulture)} s a step: "
+            + $"{Format.Count(steps, "step")} in {Format.Seconds(seconds)}, and what measuring and saving take. Nothing was written.");
+        json.Write(host, JsonSerializer.Serialize(
+            new { DryRun = true, settings.Out, Bytes = bytes, PeakBytes = memory, SecondsPerStep = step, Steps = steps, Seconds = seconds },
+            new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, WriteIndented = true }));
+        return ExitCode.Done;
     }
 
     // Before any work: every file can be written, and none would take the place of another or of the data.
@@ -67,7 +89,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             if (i > 0 && settings.Model is { } model) Options.RequireDistinct(written[i], [model]);
         }
 
-        foreach (string file in written) AtomicFile.CheckFile(file);
+        foreach (string file in settings.DryRun ? written.Where(file => file == json.File) : written) AtomicFile.CheckFile(file);
         _run.Kept = _files.Kept;
         if (_files.Earlier is { } earlier) Say(earlier);
     }

@@ -100,6 +100,8 @@ internal sealed class FinetuneOptions
     private readonly Option<double> _saveMinutes =
         Options.Real("--save-minutes", 10, 0, 1e6,
             "Minutes from one save of model.rbe and metrics.json to the next while training; 0 saves at the end and at Ctrl-C only.");
+    private readonly Option<bool> _dryRun =
+        new("--dry-run") { Description = "Tell size, memory and time, by two steps of the model in memory, and write nothing." };
     private readonly Option<bool> _overwrite =
         new("--overwrite")
         {
@@ -122,7 +124,7 @@ internal sealed class FinetuneOptions
             _dropout, _precondition, _seed, _threads);
         verb.Add("Compressed weights", _compression.All);
         verb.Add("Memory", _memoryLimit, _checkpointing, _offload);
-        verb.Add("Output", _out, _overwrite, _saveMinutes, Json, _profile);
+        verb.Add("Output", _out, _overwrite, _saveMinutes, Json, _profile, _dryRun);
     }
 
     /// <summary>Reads the settings.</summary>
@@ -175,6 +177,7 @@ internal sealed class FinetuneOptions
             Listed = List(result),
             SaveMinutes = result.GetValue(_saveMinutes),
             Overwrite = result.GetValue(_overwrite),
+            DryRun = result.GetValue(_dryRun),
         };
     }
 

@@ -119,6 +119,9 @@ internal sealed record FinetuneSettings
     /// <summary>Whether the files of an earlier run are replaced.</summary>
     public bool Overwrite { get; init; }
 
+    /// <summary>Whether only to tell what the run would take.</summary>
+    public bool DryRun { get; init; }
+
     /// <summary>The settings of training.</summary>
     /// <param name="context">Tokens of a sequence.</param>
     /// <param name="validationSequences">Sequences of a validation, if there are as many.</param>

@@ -46,6 +46,34 @@ internal static class MatrixSetCompressor
     {
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(request);
+        SafetensorsTensor[] chosen = Chosen(source, request);
+        long total = chosen.Sum(t => t.Count), done = 0;
+        List<RbeNamedMatrix> matrices = [];
+        List<MatrixOutcome> outcomes = [];
+        ParallelOptions parallel = ModelCompressor.ParallelFor(request, cancel);
+        foreach (SafetensorsTensor tensor in chosen)
+        {
+            cancel.ThrowIfCancellationRequested();
+            progress?.Report(new CompressionProgress(done, total, tensor.Name));
+            int rows = (int)tensor.Shape[0], columns = (int)tensor.Shape[1];
+            float[] weights = TensorReading.Values(source, tensor.Name);
+            (RbeMatrix matrix, CompressionReport report) = WeightRange.Named(tensor.Name, () => CompressOne(weights, rows, columns, request, parallel));
+            report.RequirePlausible(tensor.Name);
+            matrices.Add(new RbeNamedMatrix(tensor.Name, matrix, report));
+            outcomes.Add(new MatrixOutcome(tensor.Name, rows, columns, matrix.Format, report, MatrixOutcome.EnergyOf(weights)));
+            done += tensor.Count;
+        }
+
+        progress?.Report(new CompressionProgress(total, total, "done"));
+        HashSet<string> compressed = [.. chosen.Select(t => t.Name)];
+        return new CompressedTensors(matrices, outcomes, [.. source.Tensors.Select(t => t.Name).Where(name => !compressed.Contains(name))]);
+    }
+
+    /// <summary>The tensors that a request compresses, checked.</summary>
+    /// <exception cref="InvalidSettingException">An option is for models, a pattern matches nothing, nothing is to be compressed, or a tensor is
+    /// too large.</exception>
+    public static SafetensorsTensor[] Chosen(SafetensorsSet source, CompressionRequest request)
+    {
         if (request.Calibration is not null)
         {
             throw new InvalidSettingException("calibration", "tokens",
@@ -68,26 +96,7 @@ internal static class MatrixSetCompressor
         }
 
         foreach (SafetensorsTensor tensor in chosen) RequireSize(tensor, request.Options.Tile);
-        long total = chosen.Sum(t => t.Count), done = 0;
-        List<RbeNamedMatrix> matrices = [];
-        List<MatrixOutcome> outcomes = [];
-        ParallelOptions parallel = ModelCompressor.ParallelFor(request, cancel);
-        foreach (SafetensorsTensor tensor in chosen)
-        {
-            cancel.ThrowIfCancellationRequested();
-            progress?.Report(new CompressionProgress(done, total, tensor.Name));
-            int rows = (int)tensor.Shape[0], columns = (int)tensor.Shape[1];
-            float[] weights = TensorReading.Values(source, tensor.Name);
-            (RbeMatrix matrix, CompressionReport report) = WeightRange.Named(tensor.Name, () => CompressOne(weights, rows, columns, request, parallel));
-            report.RequirePlausible(tensor.Name);
-            matrices.Add(new RbeNamedMatrix(tensor.Name, matrix, report));
-            outcomes.Add(new MatrixOutcome(tensor.Name, rows, columns, matrix.Format, report, MatrixOutcome.EnergyOf(weights)));
-            done += tensor.Count;
-        }
-
-        progress?.Report(new CompressionProgress(total, total, "done"));
-        HashSet<string> compressed = [.. chosen.Select(t => t.Name)];
-        return new CompressedTensors(matrices, outcomes, [.. source.Tensors.Select(t => t.Name).Where(name => !compressed.Contains(name))]);
+        return chosen;
     }
 
     private static (RbeMatrix Matrix, CompressionReport Report) CompressOne(float[] weights, int rows, int columns, CompressionRequest request,

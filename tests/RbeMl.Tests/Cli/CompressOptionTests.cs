@@ -70,6 +70,50 @@ public sealed class CompressOptionTests : IDisposable
         static double Number(string text) => double.Parse(text, System.Globalization.CultureInfo.InvariantCulture);
     }
 
+    [Theory]
+    [InlineData(false, "--preset", "small")]
+    [InlineData(false, "--format", "sparse", "--coefficients", "64")]
+    [InlineData(false, "--format", "auto", "--target-bits", "5")]
+    [InlineData(true, "--preset", "exact")]
+    [InlineData(true, "--bits", "4", "--exclude", "*.output")]
+    public void A_dry_run_tells_what_it_would_take_and_writes_nothing(bool model, params string[] options)
+    {
+        string input = model ? new HuggingFaceModel(64, 96, tied: false).Write(_folder.File("hf")) : _folder.File("in.safetensors");
+        if (!model)
+        {
+            SafetensorsWriter.Write(input, [SafetensorsSource.From("w", Numbers.Normal(256 * 320, 9, 0.1), [256, 320]),
+                SafetensorsSource.From("b", Numbers.Normal(4096, 9), [4096])]);
+        }
+
+        string folder = _folder.File("none"), output = Path.Combine(folder, "out.rbe");
+        JsonElement told = Run(["compress", input, "-o", output, "--dry-run", .. options]);
+        Assert.False(Directory.Exists(folder));
+        JsonElement done = Run(["compress", input, "-o", output, .. options]);
+        Close("bitsPerWeight", 0.03);
+        Close("relativeError", 0.2);
+        Close("bytes", 0.2); // of so small a file the metadata is a good part
+        Assert.Equal(done.GetProperty("tensors").EnumerateArray().Count(IsCompressed), told.GetProperty("matrices").GetInt32());
+        Assert.True(told.GetProperty("seconds").GetDouble() > 0 && told.GetProperty("peakBytes").GetInt64() > told.GetProperty("bytes").GetInt64());
+        CommandRun.Of(["compress", input, "-o", output, "--dry-run", .. options]).Succeeds();
+
+        static bool IsCompressed(JsonElement tensor) =>
+            tensor.GetProperty("relativeError").GetDouble() > 1e-5 && tensor.GetProperty("name").GetString() is not ("embedding.tokens" or "head");
+
+        void Close(string key, double share)
+        {
+            double expected = done.GetProperty(key).GetDouble(), actual = told.GetProperty(key).GetDouble();
+            Assert.True(Math.Abs(actual - expected) <= share * expected, $"{key}: told {actual}, came to {expected}");
+        }
+    }
+
+    [Fact]
+    public void A_dry_run_of_formats_chosen_by_outputs_tells_no_error()
+    {
+        JsonElement told = OfModel("--format", "auto", "--target-bits", "6", "--dry-run");
+        Assert.False(told.TryGetProperty("relativeError", out _));
+        Assert.InRange(told.GetProperty("bitsPerWeight").GetDouble(), 4, 6);
+    }
+
     [Fact]
     public void All_bits_of_a_seed_count()
     {

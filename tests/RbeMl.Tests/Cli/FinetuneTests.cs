@@ -203,4 +203,19 @@ public sealed class FinetuneTests : IDisposable
         Assert.True(Metrics().GetProperty("cancelled").GetBoolean());
         ModelFile.Load(Out("model.rbe")).Dispose();
     }
+
+    [Fact]
+    public void A_dry_run_tells_memory_and_time_and_writes_nothing()
+    {
+        CommandRun run = CommandRun.Of(TinyJob.Args(_folder, "--steps", "500", "--dry-run", "--json"));
+        run.Succeeds();
+        JsonElement json = JsonDocument.Parse(run.Out).RootElement;
+        Assert.Equal((true, 500), (json.GetProperty("dryRun").GetBoolean(), json.GetProperty("steps").GetInt32()));
+        Assert.True(json.GetProperty("peakBytes").GetInt64() > json.GetProperty("bytes").GetInt64() && json.GetProperty("bytes").GetInt64() > 0);
+        Assert.Equal(500 * json.GetProperty("secondsPerStep").GetDouble(), json.GetProperty("seconds").GetDouble(), 1e-6);
+        Assert.False(Path.Exists(_folder.File("out")));
+        CommandRun told = CommandRun.Of(TinyJob.Args(_folder, "--seconds", "0.001", "--dry-run"));
+        Assert.Contains("Nothing was written.", told.Out, StringComparison.Ordinal);
+        Assert.False(Path.Exists(_folder.File("out")));
+    }
 }
