@@ -2,6 +2,7 @@ using System.CommandLine;
 using RbeMl.Benchmarks;
 using RbeMl.Benchmarks.Codec;
 using RbeMl.Benchmarks.Encoders;
+using RbeMl.Benchmarks.FewLabels;
 using RbeMl.Benchmarks.Kernels;
 using RbeMl.Benchmarks.MlNet;
 using RbeMl.Oracle.Tests.Native;
@@ -9,6 +10,7 @@ using TorchSharp;
 
 if (args is [MemoryChild.Verb, .. string[] rest]) return MemoryChild.Run(rest);
 if (args is [TextContest.Verb, .. string[] contest]) return TextContest.Run(contest);
+if (args is [FewLabelsRun.Verb, .. string[] few]) return FewLabelsRun.Run(few);
 Argument<string> which =
     new("what")
     {
@@ -87,6 +89,7 @@ root.Subcommands.Add(KernelCommand.Create());
 root.Subcommands.Add(Int8Command.Create());
 root.Subcommands.Add(MlNetCommand.Create());
 root.Subcommands.Add(EncoderCommand.Create());
+root.Subcommands.Add(FewLabelsCommand.Create());
 ParseResult result = root.Parse(args);
 return result.Errors.Count > 0 ? Wrong(result) : result.Invoke();
 

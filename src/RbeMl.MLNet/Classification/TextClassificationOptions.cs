@@ -131,7 +131,10 @@ public sealed class TextClassificationOptions : FineTuningOptions
     }
 
     /// <summary>These settings for the trainer.</summary>
-    internal ClassifierTrainerOptions ToTrainer(ulong seed) => new()
+    internal ClassifierTrainerOptions ToTrainer(ulong seed) => _trained is { } parts ? Shared(seed) with { Trained = parts } : Shared(seed);
+
+    // What is trained stays the trainer's choice unless it was set.
+    private ClassifierTrainerOptions Shared(ulong seed) => new()
     {
         Epochs = Epochs,
         BatchSize = BatchSize,
@@ -144,7 +147,6 @@ public sealed class TextClassificationOptions : FineTuningOptions
         Seed = seed,
         ValidationFraction = ValidationFraction,
         Patience = Patience,
-        Trained = Trained,
         OnCancel = OnCancel,
         Checkpointing = Checkpointing,
         MemoryLimit = MemoryLimit,

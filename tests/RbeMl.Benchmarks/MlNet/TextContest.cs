@@ -57,7 +57,7 @@ internal static class TextContest
         MLContext ml = new(seed);
         ml.Log += (_, e) =>
         {
-            if (e.Source.StartsWith(nameof(TextClassificationTrainer), StringComparison.Ordinal)) Console.Error.WriteLine(e.Message);
+            if (e.Source.StartsWith("RbeTextClassification", StringComparison.Ordinal)) Console.Error.WriteLine(e.Message);
         };
         IDataView all = ml.Data.LoadFromEnumerable(set.Train.Concat(set.Test));
         ITransformer keys =
