@@ -12,7 +12,8 @@ public static class CalibrationWindows
 
     /// <summary>
     /// Cuts sequences into windows of one length: the longest, up to the model's positions, that keeps nearly as many tokens as any does, a sequence
-    /// no longer than the positions giving its beginning only, so that every window is as the model sees it. Of more windows than needed, evenly spread ones are taken.
+    /// no longer than the positions giving its beginning only, so that every window is as the model sees it. Of more windows than needed, evenly
+    /// spread ones are taken.
     /// </summary>
     /// <param name="sequences">Token ids; one long stream is a list of one.</param>
     /// <param name="positions">The model's positions.</param>

@@ -119,6 +119,59 @@ public sealed class BertDirectoryTests : IDisposable
         Assert.Contains("holds other files", Assert.Throws<RbeFileException>(() => DenseExport.Write(file, written)).Message, StringComparison.Ordinal);
     }
 
+    // Both files say which rules hold; the configuration has the last word, as in its own library.
+    [Theory]
+    [InlineData(null, null, true, null)]
+    [InlineData("""{"do_lower_case":false,"strip_accents":true,"tokenize_chinese_chars":false}""", null, false, true)]
+    [InlineData("""{"do_lower_case":false}""", """{"max_seq_length":null,"do_lower_case":true}""", true, false)]
+    public void A_tokenizer_json_alone_is_enough(string? config, string? sentence, bool lower, bool? strip)
+    {
+        BertModel model = new();
+        model.Others.Remove("vocab.txt");
+        model.Others["tokenizer.json"] = TokenizerJson("""{"type":"BertNormalizer","lowercase":true,"strip_accents":null,"handle_chinese_chars":true}""");
+        if (config is not null) model.Others["tokenizer_config.json"] = config;
+        if (sentence is not null) model.Others["sentence_bert_config.json"] = sentence;
+        using SentenceEncoder encoder = ModelSource.LoadEncoder(model.Write(_folder.File("model")));
+        Assert.Equal(BertModel.Words, encoder.Tokenizer.Tokens);
+        Assert.Equal((lower, strip), (encoder.Tokenizer.Rules.LowerCase, encoder.Tokenizer.Rules.StripAccents));
+        Assert.Equal(config?.Contains("chinese", StringComparison.Ordinal) != true, encoder.Tokenizer.Rules.SplitIdeographs);
+        Assert.Equal(BertModel.Positions, encoder.MaxTokens);
+    }
+
+    [Theory]
+    [InlineData("""{"type":"NFC"}""", "normalizer is NFC")]
+    [InlineData("""{"type":"BertNormalizer","clean_text":false}""", "without clean_text")]
+    public void A_tokenizer_json_of_other_rules_is_refused(string normalizer, string part)
+    {
+        BertModel model = new();
+        model.Others["tokenizer.json"] = TokenizerJson(normalizer);
+        string folder = model.Write(_folder.File("model"));
+        Assert.Contains(part, Assert.Throws<RbeFileException>(() => ModelSource.LoadEncoder(folder)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_length_of_texts_is_the_tokenizers_where_no_other_file_says_it()
+    {
+        BertModel model = new();
+        model.Others["tokenizer_config.json"] = """{"model_max_length":16,"cls_token":{"content":"[MASK]"}}""";
+        using SentenceEncoder encoder = ModelSource.LoadEncoder(model.Write(_folder.File("model")));
+        Assert.Equal((16, 4), (encoder.MaxTokens, encoder.Tokenizer.ClassifyToken));
+        model.Others["tokenizer_config.json"] = """{"model_max_length":1000000000000000019884624838656}""";
+        using SentenceEncoder whole = ModelSource.LoadEncoder(model.Write(_folder.File("model")));
+        Assert.Equal(BertModel.Positions, whole.MaxTokens);
+    }
+
+    private static string TokenizerJson(string normalizer)
+    {
+        System.Text.Json.Nodes.JsonObject vocabulary = [];
+        foreach (string word in BertModel.Words) vocabulary[word] = vocabulary.Count;
+        return $$"""
+            {"added_tokens":[{"id":2,"content":"[CLS]","special":true}],"normalizer":{{normalizer}},"pre_tokenizer":{"type":"BertPreTokenizer"},
+            "model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##","max_input_chars_per_word":100,
+            "vocab":{{vocabulary.ToJsonString()}} } }
+            """;
+    }
+
     [Fact]
     public void Long_texts_are_cut_or_averaged_by_windows()
     {
