@@ -26,9 +26,9 @@ internal static class EncoderCommand
     public static Command Create()
     {
         Option<int[]> threads = new("--threads")
-            { Description = "Threads of every side.", DefaultValueFactory = _ => [1, 2], AllowMultipleArgumentsPerToken = true };
+        { Description = "Threads of every side.", DefaultValueFactory = _ => [1, 2], AllowMultipleArgumentsPerToken = true };
         Option<int[]> batches = new("--batch")
-            { Description = "Sentences of a call.", DefaultValueFactory = _ => [1, 32], AllowMultipleArgumentsPerToken = true };
+        { Description = "Sentences of a call.", DefaultValueFactory = _ => [1, 32], AllowMultipleArgumentsPerToken = true };
         Option<int> tokens = new("--tokens") { Description = "Tokens of a sentence.", DefaultValueFactory = _ => 35 };
         Option<int> rounds = new("--rounds") { Description = "Measurements of each side, taken by turns.", DefaultValueFactory = _ => 11 };
         Command command = new("encoder", "Times MiniLM beside ONNX Runtime: sentences a second, tokenising not counted.") { threads,
