@@ -4,7 +4,6 @@ using RbeMl.MLNet.Classification;
 using RbeMl.MLNet.Embeddings;
 using RbeMl.MLNet.Interop;
 using RbeMl.MLNet.Similarity;
-using RbeMl.Models;
 
 namespace RbeMl.MLNet;
 

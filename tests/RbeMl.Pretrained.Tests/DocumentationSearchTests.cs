@@ -3,7 +3,6 @@ using System.Xml.Linq;
 using Microsoft.Extensions.VectorData;
 using RbeMl.Extensions.AI;
 using RbeMl.Extensions.AI.Tests.Hosting;
-using RbeMl.Models;
 using Xunit.Abstractions;
 
 namespace RbeMl.Pretrained.Tests;

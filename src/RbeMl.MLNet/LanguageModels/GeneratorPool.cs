@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using RbeMl.Layers;
-using RbeMl.MLNet.Runtime;
 using RbeMl.Models;
 using RbeMl.Text;
 

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
-using RbeMl.Layers;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;

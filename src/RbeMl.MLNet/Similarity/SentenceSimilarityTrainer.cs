@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Microsoft.ML;
-using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Embeddings;

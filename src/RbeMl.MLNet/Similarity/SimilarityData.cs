@@ -1,5 +1,4 @@
 using Microsoft.ML;
-using Microsoft.ML.Data;
 using RbeMl.MLNet.Columns;
 using RbeMl.Models;
 using RbeMl.Training;

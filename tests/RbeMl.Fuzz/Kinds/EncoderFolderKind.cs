@@ -2,7 +2,6 @@ using RbeMl.Files;
 using RbeMl.Fuzz.Mutation;
 using RbeMl.Layers;
 using RbeMl.Models;
-using RbeMl.Text;
 
 namespace RbeMl.Fuzz.Kinds;
 

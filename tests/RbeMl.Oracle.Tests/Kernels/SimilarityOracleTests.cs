@@ -1,4 +1,3 @@
-using RbeMl.Codec;
 using RbeMl.Oracle.Tests.Support;
 using RbeMl.Training;
 using TorchSharp.Modules;

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using RbeMl.Cli;
-using RbeMl.Files;
 using RbeMl.Models;
 using RbeMl.Tests.Files;
 

@@ -3,10 +3,8 @@ using System.Text;
 using System.Text.Json;
 using RbeMl.Cli;
 using RbeMl.Cli.Classify;
-using RbeMl.Files;
 using RbeMl.Models;
 using RbeMl.Tests.Files;
-using RbeMl.Tests.Support;
 using RbeMl.Training;
 
 namespace RbeMl.Tests.Cli;

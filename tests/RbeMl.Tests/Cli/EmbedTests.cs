@@ -6,7 +6,6 @@ using RbeMl.Cli;
 using RbeMl.Files;
 using RbeMl.Models;
 using RbeMl.Tests.Files;
-using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Cli;
 

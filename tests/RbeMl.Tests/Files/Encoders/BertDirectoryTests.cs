@@ -1,8 +1,6 @@
 using RbeMl.Files;
-using RbeMl.Layers;
 using RbeMl.Models;
 using RbeMl.Tests.Support;
-using RbeMl.Text;
 
 namespace RbeMl.Tests.Files;
 
