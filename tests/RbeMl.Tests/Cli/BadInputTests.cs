@@ -1,6 +1,5 @@
 using System.Text.Json;
 using RbeMl.Cli;
-using RbeMl.Models;
 using RbeMl.Tests.Files;
 
 namespace RbeMl.Tests.Cli;

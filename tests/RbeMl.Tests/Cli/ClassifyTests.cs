@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json;
 using RbeMl.Cli;
 using RbeMl.Cli.Classify;
-using RbeMl.Models;
 using RbeMl.Tests.Files;
 using RbeMl.Training;
 
