@@ -18,9 +18,9 @@ internal static class InspectTables
         if (record.Config is { } config) host.Say(Describe(config, record));
         if (record.TokenizerProblem is { } problem) host.Say($"The tokenizer cannot be read: {problem}");
         if (record.Tensors.Count > 0) Matrices(record, all).Write(host);
-        foreach (IGrouping<string, MatrixRecord> group in record.Tensors.GroupBy(m => $"{m.Format}: {m.Storage}; tiles of {m.Tile}, {m.Transform}"))
+        foreach (IGrouping<string, MatrixRecord> group in record.Tensors.GroupBy(m => $"{m.Storage}; tiles of {m.Tile}, {m.Transform}"))
         {
-            host.Say($"{Format.Count(group.Count(), "matrix", "matrices")} {group.Key}");
+            host.Say($"{Format.Count(group.Count(), "matrix", "matrices")}: {group.Key}");
         }
 
         if (record.DenseTensors.Count > 0)

@@ -91,7 +91,7 @@ public sealed class InspectTests : IDisposable
             ["LayerNorms", "biases", "embeddings and head", "header and gaps", "matrices of the blocks"],
             json.GetProperty("parts").EnumerateArray().Select(p => p.GetProperty("part").GetString()!).Order(StringComparer.Ordinal));
         CommandRun run = CommandRun.Of("inspect", model);
-        Assert.All(["blocks.0.attention.query", "tokenizer characters", "LayerNorms", "6 matrices quantized: 4 bits and 256 coefficients "
+        Assert.All(["blocks.0.attention.query", "tokenizer characters", "LayerNorms", "6 matrices: 4 bits, quantized, and 256 coefficients "
             + "a tile on top, runs of 16; tiles of 32, Dct", "bits a weight"], part => Assert.Contains(part, run.Out));
 
         // Its own dense weights as a Hugging Face folder differ by their rounding to fp32 alone, which measuring leaves out.

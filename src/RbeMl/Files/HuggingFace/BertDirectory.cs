@@ -21,7 +21,7 @@ public sealed partial class BertDirectory : IModelFolder
         _weights = new BertWeights(config, name => TensorReading.Values(_tensors, _stored[name]));
         try
         {
-            Tokenizer = BertTokenizerFiles.LoadFolder(path);
+            Tokenizer = BertTokenizerFiles.LoadFolder(path, config.Vocabulary);
         }
         catch (RbeFileException error)
         {

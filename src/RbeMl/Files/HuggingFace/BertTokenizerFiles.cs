@@ -15,7 +15,7 @@ internal static class BertTokenizerFiles
     public const string VocabularyName = "vocab.txt";
 
     private const string ConfigName = "tokenizer_config.json", MapName = "special_tokens_map.json", SentenceName = "sentence_bert_config.json";
-    private const int Limit = 1 << 26;
+    private const int Limit = 1 << 26, MostPadding = 1023;
 
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
@@ -34,8 +34,17 @@ internal static class BertTokenizerFiles
 
     /// <summary>The tokenizer of a folder; null when it has none.</summary>
     /// <param name="folder">The folder.</param>
-    /// <exception cref="RbeFileException">The tokenizer is damaged, or of a kind that is not read here.</exception>
-    public static WordPieceTokenizer? LoadFolder(string folder)
+    /// <param name="vocabulary">Ids of the model. It may have some more than tokens: vocabularies are padded to whole tiles of processors.</param>
+    /// <exception cref="RbeFileException">The tokenizer is damaged, of a kind that is not read here, or lacks more tokens than padding is.</exception>
+    public static WordPieceTokenizer? LoadFolder(string folder, int vocabulary)
+    {
+        WordPieceTokenizer? tokenizer = LoadFolder(folder);
+        if (tokenizer is null || vocabulary - tokenizer.Vocabulary <= MostPadding) return tokenizer;
+        string file = Path.Combine(folder, File.Exists(Path.Combine(folder, Gpt2TokenizerFiles.JsonName)) ? Gpt2TokenizerFiles.JsonName : VocabularyName);
+        throw new RbeFileException(file, $"has {tokenizer.Vocabulary} tokens, the model {vocabulary}: it is cut, or of another model. Download it again.");
+    }
+
+    private static WordPieceTokenizer? LoadFolder(string folder)
     {
         string json = Path.Combine(folder, Gpt2TokenizerFiles.JsonName), vocabulary = Path.Combine(folder, VocabularyName);
         if (File.Exists(json))

@@ -23,7 +23,7 @@ public sealed class OnnxModelFile : IModelFolder
         _weights = new BertWeights(Config, encoder.Read);
         try
         {
-            Tokenizer = BertTokenizerFiles.LoadFolder(folder);
+            Tokenizer = BertTokenizerFiles.LoadFolder(folder, Config.Vocabulary);
         }
         catch (RbeFileException error)
         {

@@ -95,11 +95,12 @@ internal static class SentenceTransformerFiles
     private static JsonNode Module(int index, string path, string kind) =>
         new JsonObject { ["idx"] = index, ["name"] = $"{index}", ["path"] = path, ["type"] = $"sentence_transformers.models.{kind}" };
 
-    // The file of the pooling, null where none is named, and whether vectors are normalised.
+    // The file of the pooling, null where none is named, and whether vectors are normalised: where nobody says what the steps are, they are, so that
+    // their dot product is what it is taken for.
     private static (string? Pooling, bool Normalize) Steps(string folder)
     {
         string path = Path.Combine(folder, ModulesName), usual = Path.Combine(folder, PoolingFolder, Gpt2ConfigJson.FileName);
-        if (!File.Exists(path)) return (File.Exists(usual) ? usual : null, Directory.Exists(Path.Combine(folder, NormalizeFolder)));
+        if (!File.Exists(path)) return (File.Exists(usual) ? usual : null, true);
         string? pooling = null;
         bool normalize = false;
         foreach (JsonElement module in JsonFile.Array(path, Wanted, Limit))

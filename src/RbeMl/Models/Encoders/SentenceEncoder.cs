@@ -18,6 +18,7 @@ public sealed class SentenceEncoder : IDisposable
     private readonly WorkspacePool _pool;
     private readonly WordPieceTokenizer _tokenizer;
     private readonly int _threads;
+    private volatile bool _disposed;
 
     /// <summary>Makes an encoder of a model and its tokenizer.</summary>
     /// <param name="bundle">The model, which the encoder owns from now on.</param>
@@ -65,6 +66,7 @@ public sealed class SentenceEncoder : IDisposable
     /// <exception cref="ObjectDisposedException">The encoder was disposed.</exception>
     public float[] Embed(string text, string? prompt = null)
     {
+        ArgumentNullException.ThrowIfNull(text);
         float[] vector = new float[Dimensions];
         Embed([text], vector, prompt);
         return vector;
@@ -140,12 +142,14 @@ public sealed class SentenceEncoder : IDisposable
     /// <summary>Frees the model, after the calls that are using it.</summary>
     public void Dispose()
     {
+        _disposed = true;
         _pool.Dispose();
         _bundle.Dispose();
     }
 
     private void EmbedPass(IReadOnlyList<string> texts, int first, int count, string prompt, Span<float> rows, CancellationToken cancel)
     {
+        ObjectDisposedException.ThrowIf(_disposed, this);
         List<int> tokens = [], lengths = [], owners = [];
         for (int i = 0; i < count; i++)
         {
@@ -167,10 +171,15 @@ public sealed class SentenceEncoder : IDisposable
         cancel.ThrowIfCancellationRequested();
         bool single = lengths.Count == count;
         Span<float> pooled = single ? rows : new float[lengths.Count * Dimensions];
-        using (WorkspacePool.Lease lease = _pool.Rent())
+        try
         {
+            using WorkspacePool.Lease lease = _pool.Rent();
             Model.Features(CollectionsMarshal.AsSpan(tokens), CollectionsMarshal.AsSpan(lengths), new FeatureOptions { Pooling = Settings.Pooling },
                 lease.Workspace, pooled);
+        }
+        catch (ObjectDisposedException error) when (_disposed)
+        {
+            throw new ObjectDisposedException($"{nameof(SentenceEncoder)} was disposed while it was used", error);
         }
 
         if (!single) Average(pooled, lengths, owners, rows);

@@ -17,8 +17,20 @@ internal static unsafe class SequencePooling
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         int lanes = x.Lanes, features = x.Features;
-        if (pooling == Pooling.Last) (first, length) = (first + length - 1, 1);
-        if (pooling == Pooling.First) length = 1;
+        switch (pooling)
+        {
+            case Pooling.Mean or Pooling.Max:
+                break;
+            case Pooling.Last:
+                (first, length) = (first + length - 1, 1);
+                break;
+            case Pooling.First:
+                length = 1;
+                break;
+            default:
+                throw new InvalidSettingException(nameof(pooling), pooling, "it is not computed here.");
+        }
+
         for (int done = 0; done < length;)
         {
             (int chunk, int lane) = Math.DivRem(first + done, lanes);
@@ -63,11 +75,11 @@ internal static unsafe class SequencePooling
         {
             block[(long)f * width] = pooling switch
             {
-                Pooling.Mean when token < length => gradient[f] / n,
-                Pooling.Last when token == length - 1 => gradient[f],
-                Pooling.First when token == 0 => gradient[f],
-                Pooling.Max when token == places[f] => gradient[f],
-                _ => T.Zero,
+                Pooling.Mean => token < length ? gradient[f] / n : T.Zero,
+                Pooling.Last => token == length - 1 ? gradient[f] : T.Zero,
+                Pooling.First => token == 0 ? gradient[f] : T.Zero,
+                Pooling.Max => token == places[f] ? gradient[f] : T.Zero,
+                _ => throw new InvalidSettingException(nameof(pooling), pooling, "it is not computed here."),
             };
         }
     }

@@ -14,10 +14,11 @@ internal sealed class BertModel
         "a", "##s", "##ing", "dog", "run", "##n", ".", "$", "\u65e5", "cafe",
     ];
 
-    public BertModel(int width = 8, int hidden = 12, int layers = 2, int heads = 2)
+    public BertModel(int width = 8, int hidden = 12, int layers = 2, int heads = 2, int? vocabulary = null)
     {
+        int ids = vocabulary ?? Words.Length;
         Random random = new(23);
-        Add("embeddings.word_embeddings.weight", Words.Length, width);
+        Add("embeddings.word_embeddings.weight", ids, width);
         Add("embeddings.position_embeddings.weight", Positions, width);
         Add("embeddings.token_type_embeddings.weight", 2, width);
         Norm("embeddings.LayerNorm");
@@ -42,7 +43,7 @@ internal sealed class BertModel
             ["intermediate_size"] = hidden,
             ["num_attention_heads"] = heads,
             ["num_hidden_layers"] = layers,
-            ["vocab_size"] = Words.Length,
+            ["vocab_size"] = ids,
             ["max_position_embeddings"] = Positions,
             ["type_vocab_size"] = 2,
             ["hidden_act"] = "gelu",
