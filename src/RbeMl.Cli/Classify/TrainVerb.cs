@@ -38,10 +38,12 @@ internal sealed class TrainVerb
         Verb command = new(
             "train",
             """
-            Trains a classifier on labelled texts, of which sixteen a class are often enough, and writes it to one file.
+            Trains a classifier on labelled texts, of which sixteen a class can be enough to begin with, and writes it to one file. How good it is
+            depends on which texts they are: measure it, with --test or --test-fraction.
 
-            Epochs follow from the number of texts, the head's penalty from a cross-validation on them, so no text is kept back. Texts longer
-            than the model's positions are cut. Ctrl-C saves the steps done so far.
+            Fine-tuning ends when the texts are learnt, or after epochs that follow from their number; the head's penalty follows from a
+            cross-validation on them. So no text is kept back. Texts longer than the model's positions are cut. Ctrl-C saves the steps done
+            so far.
 
             Examples:
               rbeml classify train -m minilm.rbe --data train.tsv -o tickets.rbe

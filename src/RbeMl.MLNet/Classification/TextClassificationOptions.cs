@@ -112,6 +112,7 @@ public sealed class TextClassificationOptions : FineTuningOptions
                 LearningRate = rate ?? tuning.LearningRate,
                 WeightDecay = decay ?? tuning.WeightDecay,
                 Trained = _trained ?? tuning.Trained,
+                LossFloor = epochs is null ? tuning.LossFloor : 0,
             },
             Contrastive = contrast with
             {

@@ -35,7 +35,7 @@ public sealed partial record TrainingSummary
     /// <summary>The epoch whose weights the model has, from 1; 0 for those of the last step.</summary>
     public required int BestEpoch { get; init; }
 
-    /// <summary>Whether patience ran out.</summary>
+    /// <summary>Whether it ended before all epochs were done: patience ran out, or of few labels the training loss came to its floor.</summary>
     public required bool StoppedEarly { get; init; }
 
     /// <summary>Whether it was cancelled.</summary>

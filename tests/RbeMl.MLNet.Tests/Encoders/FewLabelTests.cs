@@ -4,6 +4,7 @@ using RbeMl.MLNet.Classification;
 using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Tests.Classification;
 using RbeMl.MLNet.Tests.Workout;
+using RbeMl.MLNet.Training;
 using RbeMl.Models;
 using RbeMl.Training;
 using Xunit.Abstractions;
@@ -74,6 +75,11 @@ public sealed class FewLabelTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(FewLabelMethod.FineTuned, Fit(data, o => o.Epochs = 1).Summary.Method);
         Assert.Equal(FewLabelOptions.DefaultFineTuning(24).Epochs, Fit(data).Summary.Epochs.Count);
         Assert.Equal(3 * 3, Fit(data, o => (o.Epochs, o.BatchSize) = (3, 8)).Summary.Steps);
+
+        // The loss floor ends the default epochs, and none that were asked for.
+        TrainingSummary floor = Fit(data, o => o.LearningRate = 5e-3).Summary, asked = Fit(data, o => (o.LearningRate, o.Epochs) = (5e-3, 20)).Summary;
+        Assert.True(floor.StoppedEarly && floor.Epochs.Count < FewLabelOptions.DefaultFineTuning(24).Epochs);
+        Assert.Equal((false, 20), (asked.StoppedEarly, asked.Epochs.Count));
         TextClassificationTransformer held = Fit(data, o => (o.Epochs, o.ValidationFraction, o.Patience) = (4, 0.25, 4));
         Assert.Equal((18, 6), (held.Summary.Examples, held.Summary.ValidationExamples));
         Assert.NotNull(held.Summary.Epochs[0].ValidationLoss);

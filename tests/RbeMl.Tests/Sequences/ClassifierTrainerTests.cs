@@ -119,6 +119,22 @@ public class ClassifierTrainerTests
         Assert.Equal(result.ValidationLoss!.Value, trainer.Validate().Loss);
     }
 
+    [Fact]
+    public void The_first_epoch_at_the_loss_floor_is_the_last()
+    {
+        const double floor = 0.1;
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier();
+        ClassifierTrainerOptions options = s_options with { Epochs = 200, LearningRate = 2e-2, BatchSize = 5, LossFloor = floor };
+        using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(12, 1), null, options, 1);
+        List<ClassifierProgress> steps = [];
+        ClassifierResult result = trainer.Run(new Sink(steps.Add));
+        double[] losses = [.. steps.GroupBy(r => r.Epoch).Select(e => e.Sum(r => r.Loss * r.Examples) / 12)];
+        Assert.True(result.StoppedEarly && !result.Cancelled);
+        Assert.Equal((losses.Length, 3 * losses.Length, 0), (result.Epochs, result.Steps, result.BestEpoch));
+        Assert.InRange(losses.Length, 2, 199);
+        Assert.True(losses[^1] <= floor && losses[..^1].All(l => l > floor), string.Join(' ', losses));
+    }
+
     [Theory]
     [InlineData(WhenCancelled.Throw)]
     [InlineData(WhenCancelled.ReturnBest)]
@@ -203,6 +219,8 @@ public class ClassifierTrainerTests
         Refused<InvalidSettingException>("Epochs", [good], s_options with { Epochs = 0 });
         Refused<InvalidSettingException>("LearningRate", [good], s_options with { LearningRate = double.NaN });
         Refused<InvalidSettingException>("ValidationFraction", [good], s_options with { ValidationFraction = 1 });
+        Refused<InvalidSettingException>("LossFloor", [good], s_options with { LossFloor = -0.1 });
+        Refused<InvalidSettingException>("LossFloor", [good], s_options with { LossFloor = double.NaN });
     }
 
     private static int[] Bits(SequenceClassifier<float> classifier) =>

@@ -145,6 +145,26 @@ public class FewLabelTrainerTests
             Assert.Contains(part, Assert.Throws<TError>(() => new FewLabelTrainer(classifier, examples, options, 1)).Message, StringComparison.Ordinal);
     }
 
+    /// <summary>Texts that a head tells apart at once: it is held back before fine-tuning, which ends when they are learnt, not when epochs are done.</summary>
+    [Fact]
+    public void Fine_tuning_has_something_to_learn_and_ends_when_it_is_learnt()
+    {
+        Random random = new(1);
+        ClassifierExample[] examples = [.. Enumerable.Range(0, 32)
+            .Select(i => new ClassifierExample([.. Enumerable.Range(0, 12).Select(_ => random.Next(6) + (6 * (i % 2)))], i % 2))];
+        ClassifierTrainerOptions tuning = FewLabelOptions.DefaultFineTuning(examples.Length) with { LearningRate = 5e-3 };
+        List<double> losses = [];
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier(Pooling.Mean), frozen = ClassifierCase.Classifier(Pooling.Mean);
+        Assert.InRange(new FewLabelTrainer(frozen, examples, new FewLabelOptions { Method = FewLabelMethod.Frozen }, 1).Run().Penalty, 0, 0.5);
+        FewLabelResult result = new FewLabelTrainer(classifier, examples, new FewLabelOptions { Method = FewLabelMethod.FineTuned, FineTuning = tuning }, 1)
+            .Run(new Sink(r => { if (r.Stage == FewLabelStage.FineTuning) losses.Add(r.Report.Loss); }));
+        Assert.Equal(PenaltyChoice.Default, result.Penalty);
+        Assert.InRange(losses[0], 2 * tuning.LossFloor, Math.Log(2));
+        Assert.True(result.FineTuning!.StoppedEarly && !result.Cancelled);
+        Assert.InRange(result.Steps, 2, (2 * tuning.Epochs) - 2);
+        Assert.InRange(result.Loss, tuning.LossFloor / 10, tuning.LossFloor);
+    }
+
     [Fact]
     public void More_texts_get_fewer_epochs()
     {

@@ -174,6 +174,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     {
         bool cancelled = false, stopped = false;
         (double Loss, double Accuracy)? last = null;
+        (double Loss, int Examples) sum = (0, 0); // of the epoch
         while (StepsDone < Steps && !stopped)
         {
             if (cancellation.IsCancellationRequested)
@@ -185,12 +186,18 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
 
             ClassifierProgress report = Step();
             last = null;
-            if (StepsDone % _train.Count == 0 && _validation is not null)
+            sum = (sum.Loss + (report.Loss * report.Examples), sum.Examples + report.Examples);
+            if (StepsDone % _train.Count == 0)
             {
-                last = Validate();
-                report = report with { ValidationLoss = last.Value.Loss, ValidationAccuracy = last.Value.Accuracy };
-                Remember(report.Epoch, last.Value);
-                stopped = Options.Patience > 0 && report.Epoch - _best.Epoch >= Options.Patience;
+                stopped = Options.LossFloor > 0 && sum.Loss <= Options.LossFloor * sum.Examples && StepsDone < Steps;
+                sum = (0, 0);
+                if (_validation is not null)
+                {
+                    last = Validate();
+                    report = report with { ValidationLoss = last.Value.Loss, ValidationAccuracy = last.Value.Accuracy };
+                    Remember(report.Epoch, last.Value);
+                    stopped |= Options.Patience > 0 && report.Epoch - _best.Epoch >= Options.Patience;
+                }
             }
 
             progress?.Report(report);

@@ -23,6 +23,12 @@ public sealed record ClassifierTrainerOptions : SequenceTrainerOptions
     /// </summary>
     public int Patience { get; init; }
 
+    /// <summary>
+    /// Mean training loss of an epoch, in nats, at or below which the run ends: what is learnt by then is known, and further steps follow noise alone.
+    /// 0 does all epochs.
+    /// </summary>
+    public double LossFloor { get; init; }
+
     /// <summary>Checks every value.</summary>
     /// <returns>These options.</returns>
     /// <exception cref="InvalidSettingException">A value is out of range.</exception>
@@ -32,6 +38,7 @@ public sealed record ClassifierTrainerOptions : SequenceTrainerOptions
         Require(HeadLearningRate is null or (> 0 and <= 1e6), nameof(HeadLearningRate), HeadLearningRate, "use a positive number, or leave it out.");
         Require(ValidationFraction is >= 0 and < 1, nameof(ValidationFraction), ValidationFraction, "use a fraction from 0 up to, but not, 1.");
         Require(Patience >= 0, nameof(Patience), Patience, "use 0 for no early stopping, or a number of epochs.");
+        Require(LossFloor is >= 0 and <= 1e6, nameof(LossFloor), LossFloor, "use 0 to do all epochs, or a small loss such as 0.03.");
         return this;
     }
 }
@@ -60,7 +67,7 @@ public readonly record struct ClassifierProgress(
 /// <param name="BestEpoch">The epoch whose weights the classifier has, from 1; 0 for those of the last step done.</param>
 /// <param name="ValidationLoss">Validation loss of those weights; null without one.</param>
 /// <param name="ValidationAccuracy">Validation accuracy of those weights; null without one.</param>
-/// <param name="StoppedEarly">Whether patience ran out.</param>
+/// <param name="StoppedEarly">Whether patience ran out, or the loss came to the floor, before all epochs were done.</param>
 /// <param name="Cancelled">Whether it was cancelled.</param>
 public sealed record ClassifierResult(int Steps, int Epochs, int BestEpoch, double? ValidationLoss, double? ValidationAccuracy,
     bool StoppedEarly, bool Cancelled);

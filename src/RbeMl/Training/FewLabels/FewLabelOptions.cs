@@ -8,7 +8,7 @@ public enum FewLabelMethod
     /// <summary>The model stays as it is; a linear head is fitted to its embeddings. Seconds, and hard to over-fit.</summary>
     Frozen,
 
-    /// <summary>The head is fitted first; then blocks and head are trained together.</summary>
+    /// <summary>The head is fitted first, and held back; then blocks and head are trained together until the texts are learnt.</summary>
     FineTuned,
 
     /// <summary>Blocks are trained until texts of one label are alike and of two are not; then the head is fitted.</summary>
@@ -18,7 +18,7 @@ public enum FewLabelMethod
 /// <summary>
 /// Settings of a training on few labels. What is not given follows from the number of texts: no text is kept back to stop early by, as each is worth more
 /// to learn from. The head's penalty is chosen by cross-validation on the embeddings as they were before any training, which costs milliseconds; epochs
-/// are fixed, so many that a run has about 100 to 200 steps, and fewer passes over more texts.
+/// are fixed, fewer over more texts, and fine-tuning ends before them when the texts are learnt (<see cref="ClassifierTrainerOptions.LossFloor"/>).
 /// </summary>
 public sealed record FewLabelOptions
 {
@@ -41,8 +41,9 @@ public sealed record FewLabelOptions
         Trained = TrainedParts.Blocks,
         BatchSize = 16,
         Epochs = Epochs(examples, 16, 120, 2, 12),
-        LearningRate = 2e-4,
+        LearningRate = 1e-4,
         WeightDecay = 0,
+        LossFloor = 0.03,
     };
 
     /// <summary>Settings of the contrastive stage of an encoder on so many texts.</summary>
@@ -100,7 +101,7 @@ public enum FewLabelStage
 public readonly record struct FewLabelProgress(FewLabelStage Stage, int StepsPerEpoch, ClassifierProgress Report);
 
 /// <summary>How a training on few labels ended.</summary>
-/// <param name="Penalty">The head's penalty; 1 is a prior of variance 1 on its weights over embeddings of length 1.</param>
+/// <param name="Penalty">The head's penalty, at least 1 before fine-tuning; 1 is a prior of variance 1 on its weights over embeddings of length 1.</param>
 /// <param name="CrossValidatedLoss">Mean cross-entropy in nats of a head on the untrained embeddings, each text scored by a head that did not see it;
 /// null where a class has one text only.</param>
 /// <param name="CrossValidatedAccuracy">Share of the texts that such heads got right; null likewise.</param>

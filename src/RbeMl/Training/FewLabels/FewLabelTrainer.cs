@@ -12,6 +12,10 @@ public sealed class FewLabelTrainer
     // Texts whose embeddings are computed between two looks at the cancellation.
     private const int PassTexts = 256;
 
+    // A head that is already sure of every text leaves nothing to learn: the gradients of the blocks would be noise, and the optimiser steps by
+    // their signs. So fine-tuning begins at a head that is held back.
+    private const double LeastTunedPenalty = PenaltyChoice.Default;
+
     private readonly SequenceClassifier<float> _classifier;
     private readonly IReadOnlyList<ClassifierExample> _examples;
     private readonly IReadOnlyList<ClassifierExample>? _validation;
@@ -60,7 +64,8 @@ public sealed class FewLabelTrainer
         int classes = _classifier.Config.Classes, features = _classifier.Model.Config.Width;
         float[] rows = Rows(cancellation);
         PenaltyChoice choice = PenaltyChoice.Of(rows, features, _labels, classes, Options.Seed, cancellation);
-        FewLabelResult result = new(choice.Penalty, choice.Loss, choice.Accuracy, 0, double.NaN, false) { TrainingExamples = _examples.Count };
+        double penalty = Method == FewLabelMethod.FineTuned ? Math.Max(choice.Penalty, LeastTunedPenalty) : choice.Penalty;
+        FewLabelResult result = new(penalty, choice.Loss, choice.Accuracy, 0, double.NaN, false) { TrainingExamples = _examples.Count };
         if (Method == FewLabelMethod.Contrastive)
         {
             result = Contrast(result, progress, cancellation);
@@ -68,7 +73,7 @@ public sealed class FewLabelTrainer
             rows = Rows(cancellation);
         }
 
-        SetHead(new LogisticFit(rows, features, _labels, classes).Fit(choice.Penalty, cancellation));
+        SetHead(new LogisticFit(rows, features, _labels, classes).Fit(penalty, cancellation));
         progress?.Report(new FewLabelProgress(FewLabelStage.Head, 1,
             new ClassifierProgress(1, 1, 1, 1, choice.Loss ?? double.NaN, 0, 0, 0, Environment.WorkingSet, _examples.Count, null, choice.Accuracy)));
         return Method == FewLabelMethod.FineTuned ? FineTune(result, progress, cancellation) : result;
