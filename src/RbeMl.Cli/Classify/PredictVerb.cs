@@ -24,11 +24,12 @@ internal sealed class PredictVerb
         HelpName = "file",
         DefaultValueFactory = _ => DataRows.StandardInput,
     }.Named();
-    private readonly Option<string> _column = LabelledData.Column("--text-column", "text", "Column, or field, of the texts.");
-    private readonly Option<string?> _format = LabelledData.FormatOption();
+    private readonly Option<string> _column = RowOptions.TextColumn();
+    private readonly Option<string?> _format = RowOptions.Format();
     private readonly TextInput _input = new("the texts");
     private readonly Option<string?> _out =
-        Options.File("--output", "file", "Where labels go: JSON lines, or .tsv by the end of the name. Without it, standard output.", "-o", "--out").Written();
+        Options.File("--output", "file", "Where labels go: JSON lines (.jsonl), or .tsv by the end of the name. Without it, standard output.", "-o",
+            "--out").Written();
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Results do not depend on it.", 1024);
     private readonly Option<string?> _json = Options.Json();
 
@@ -39,7 +40,7 @@ internal sealed class PredictVerb
         Verb command = new(
             "predict",
             """
-            Labels texts: of each the likeliest label, its probability, and the probabilities of all, as JSON lines.
+            Labels texts: of each the line it stands in, the likeliest label, its probability, and the probabilities of all, as JSON lines.
 
             Ctrl-C ends without a file.
 
@@ -59,7 +60,7 @@ internal sealed class PredictVerb
         JsonTarget json = result.JsonTarget(_json);
         string path = result.GetValue(_model)!, file = result.GetValue(_text)!;
         string? output = result.GetValue(_out);
-        RowFormat format = LabelledData.FormatOf(result.GetValue(_format), file) ?? RowFormat.Lines;
+        RowFormat format = RowOptions.FormatOf(result.GetValue(_format), file) ?? RowFormat.Lines;
         if (format == RowFormat.Lines && result.Given(_column))
         {
             throw new UsageException("--text-column is of tables and JSON lines, and here a line is a text. Add --data-format, or leave out --text-column.");
@@ -70,6 +71,7 @@ internal sealed class PredictVerb
             throw new UsageException("--json and the labels would both go to standard output. Give --output, or --json a file.");
         }
 
+        RowOptions.RequireKnownEnd(output, "labels", "Name it .jsonl or .tsv.", "tsv");
         List<string> others = [path, file];
         foreach (string written in new[] { output, json.File }.OfType<string>())
         {
@@ -127,32 +129,42 @@ internal sealed class PredictVerb
 
     private static IEnumerable<string> Lines(List<DataRow> rows, IReadOnlyList<string> labels, IEnumerable<float[]> probabilities, bool table)
     {
-        if (table) yield return string.Join('\t', labels.Select(Cell).Prepend("probability").Prepend("label"));
+        if (table) yield return string.Join('\t', Header(labels));
         int n = 0;
         foreach (float[] row in probabilities)
         {
             int best = ClassifierFigures.Best(row);
-            string text = rows[n++].Values[0];
-            if (table)
-            {
-                yield return string.Join('\t', row.Prepend(row[best]).Select(p => p.ToString(CultureInfo.InvariantCulture)).Prepend(Cell(labels[best])));
-                continue;
-            }
-
-            yield return Json(text, labels, row, best);
+            DataRow read = rows[n++];
+            yield return !table ? Json(read, labels, row, best) : string.Join('\t',
+                [$"{read.Line}", Cell(read.Values[0]), Cell(labels[best]), .. row.Prepend(row[best]).Select(p => p.ToString(CultureInfo.InvariantCulture))]);
         }
     }
 
-    // A label in a table: what would end its cell is a blank.
-    private static string Cell(string label) => label.Replace('\t', ' ').ReplaceLineEndings(" ");
+    // Names of the columns, no two alike, as tables are read: a class may be called "text".
+    private static List<string> Header(IReadOnlyList<string> labels)
+    {
+        List<string> names = ["line", "text", "label", "probability"];
+        foreach (string label in labels)
+        {
+            string name = Cell(label);
+            while (names.Contains(name)) name = $"p({name})";
+            names.Add(name);
+        }
 
-    private static string Json(string text, IReadOnlyList<string> labels, float[] row, int best)
+        return names;
+    }
+
+    // A text or label in a table: what would end its cell is a blank.
+    private static string Cell(string text) => text.Replace('\t', ' ').ReplaceLineEndings(" ");
+
+    private static string Json(DataRow read, IReadOnlyList<string> labels, float[] row, int best)
     {
         ArrayBufferWriter<byte> bytes = new();
         using (Utf8JsonWriter json = new(bytes, s_line))
         {
             json.WriteStartObject();
-            json.WriteString("text", text);
+            json.WriteNumber("line", read.Line);
+            json.WriteString("text", read.Values[0]);
             json.WriteString("label", labels[best]);
             json.WriteNumber("probability", row[best]);
             json.WriteStartObject("scores");

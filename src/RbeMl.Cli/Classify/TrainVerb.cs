@@ -5,7 +5,6 @@ using RbeMl.Cli.Help;
 using RbeMl.Cli.Output;
 using RbeMl.Files;
 using RbeMl.Models;
-using RbeMl.Numerics;
 using RbeMl.Storage;
 using RbeMl.Training;
 
@@ -15,8 +14,8 @@ namespace RbeMl.Cli.Classify;
 internal sealed class TrainVerb
 {
     private readonly Option<string> _model = FileOptions.Model(
-        "Pretrained model: an encoder (the folder of a BERT, or a .rbe file of one), or a GPT-2. What is compressed stays so; dense weights make "
-        + "a large file.");
+        "Pretrained model: an encoder (the folder or .onnx file of a BERT, or a .rbe file of one), or a GPT-2. What is compressed stays so; "
+        + "dense weights make a large file.");
     private readonly LabelledData _data = new();
     private readonly Option<int?> _perClass =
         Options.OptionalWhole("--per-class", 1, "Learn from so many texts of each class, drawn by --seed; all unless given.");
@@ -25,8 +24,10 @@ internal sealed class TrainVerb
         Options.OptionalReal("--test-fraction", 0, 0.9, "Measure on this share of the data, of every class, which is then not learnt from.", above: true);
     private readonly Option<string> _method = Options.Word("--method", "finetune",
         "How it learns: the model stays and a head is fitted (head: seconds), model and head are trained (finetune), or texts of one label are "
-        + "brought together first (contrastive).", "head", "finetune", "contrastive");
-    private readonly Option<string> _output = FileOptions.Output("out.rbe", "The classifier's file (.rbe): model, tokenizer, head and labels.");
+        + "brought together first (contrastive). "
+        + "In the library: head = Frozen, finetune = FineTuned, contrastive = Contrastive.", "head", "finetune", "contrastive");
+    private readonly Option<string> _output = FileOptions.Output("out.rbe",
+        "The classifier's file (.rbe): model, tokenizer, head and labels. It replaces an earlier classifier, and no other file.");
     private readonly Option<ulong> _seed = Options.Seed("Seed of draws and of the training.");
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. The result does not depend on it.", 1024);
     private readonly Option<string?> _json = Options.Json();
@@ -71,21 +72,20 @@ internal sealed class TrainVerb
             others.Add(written);
         }
 
+        bool replaces = ReplacesClassifier(output);
         Stopwatch watch = Stopwatch.StartNew();
         ulong seed = result.GetValue(_seed);
         List<LabelledText> texts = _data.Read(result, host);
-        List<LabelledText>? test = testFile is null ? null : _data.Read(result, host, testFile);
         string[] labels = Labels(file, texts);
-        if (result.GetValue(_testFraction) is { } fraction)
-        {
-            (texts, test) = Draw(texts, n => n - Math.Clamp((int)Math.Round(fraction * n), n > 1 ? 1 : 0, n - 1), seed);
-        }
-
-        if (result.GetValue(_perClass) is { } most) texts = Draw(texts, n => Math.Min(n, most), seed).Drawn;
+        ClassShares shares = new(texts, labels, seed) { Measured = testFile is null ? null : _data.Read(result, host, testFile) };
+        if (result.GetValue(_testFraction) is { } fraction) shares.Measure(fraction);
+        if (result.GetValue(_perClass) is { } most) shares.Keep(most);
 
         using ModelBundle bundle = ModelSource.Load(path);
         ClassifierTexts tokens = new(bundle.Model, bundle.RequireTokenizer("--data", file, path, "give a model with one."));
-        ClassifierExample[] examples = Examples(tokens, file, texts, labels), tested = test is null ? [] : Examples(tokens, testFile ?? file, test, labels);
+        ClassifierExample[] examples = Examples(tokens, file, shares.Learnt, labels);
+        ClassifierExample[] tested = Examples(tokens, testFile ?? file, shares.Measured ?? [], labels);
+        if (!json.OnOutput) shares.Write(host);
         ClassifierConfig config = new() { Classes = labels.Length, Pooling = bundle.Encoder?.Pooling ?? Pooling.Mean, Labels = labels };
         SequenceClassifier<float> classifier = new(bundle.Model, config, seed); // the bundle frees the model
         FewLabelResult learnt = Learn(result, host, json, classifier, examples, seed, watch);
@@ -99,7 +99,7 @@ internal sealed class TrainVerb
             if (json.OnOutput) return;
             string cancelled = learnt.Cancelled ? $"Stopped after {Format.Count(learnt.Steps, "step")}: " : "";
             host.Say($"{cancelled}{output}: {labels.Length} classes from {Format.Count(examples.Length, "text")}, {Format.Bytes(new FileInfo(output).Length)}, "
-                + $"in {Format.Seconds(seconds)}");
+                + $"in {Format.Seconds(seconds)}{(replaces ? "; it replaces the classifier that was there" : "")}");
             if (learnt.CrossValidatedAccuracy is { } accuracy)
             {
                 host.Say($"Of the texts learnt from, heads that did not see them label {Format.Percent(accuracy)} rightly, before any training of the model.");
@@ -113,7 +113,10 @@ internal sealed class TrainVerb
                 Model = path,
                 Data = file,
                 Output = output,
+                Replaced = replaces,
                 Classes = labels,
+                ClassExamples = shares.LearntOfClass,
+                shares.Notes,
                 Examples = examples.Length,
                 Method = result.GetValue(_method),
                 Seed = seed,
@@ -195,26 +198,21 @@ internal sealed class TrainVerb
         return string.Join(", ", labels.Take(Shown).Select(label => $"\"{label}\"")) + (labels.Count > Shown ? $" and {labels.Count - Shown} others" : "");
     }
 
-    // Of each class so many of its n texts, drawn by the seed, in the order of the file; and the others.
-    private static (List<LabelledText> Drawn, List<LabelledText> Others) Draw(List<LabelledText> texts, Func<int, int> count, ulong seed)
+    // Whether there is a classifier that would be replaced; what is none is not.
+    private static bool ReplacesClassifier(string output)
     {
-        HashSet<int> drawn = [];
-        ulong stream = 0;
-        foreach (IGrouping<string, int> of in Enumerable.Range(0, texts.Count).GroupBy(i => texts[i].Label, StringComparer.Ordinal)
-            .OrderBy(group => group.Key, StringComparer.Ordinal))
+        if (!File.Exists(output) || new FileInfo(output).Length == 0) return false; // an empty file holds nothing to lose, and a device has no length
+        try
         {
-            int[] places = [.. of];
-            DeterministicRandom random = new(seed, stream++);
-            int wanted = count(places.Length);
-            for (int i = 0; i < wanted; i++)
-            {
-                int other = i + random.NextBelow(places.Length - i);
-                (places[i], places[other]) = (places[other], places[i]);
-                drawn.Add(places[i]);
-            }
+            using RbeContainer file = RbeContainer.Open(output);
+            if (new JsonFields(output, "metadata", file.Metadata).Text("kind") == ClassifierFile.Kind) return true;
+        }
+        catch (RbeFileException)
+        {
+            // Whatever it is, it is no classifier.
         }
 
-        return ([.. texts.Where((_, i) => drawn.Contains(i))], [.. texts.Where((_, i) => !drawn.Contains(i))]);
+        throw new RbeFileException(output, "is there already and is no classifier, so it is not replaced. Choose another name, or remove it.");
     }
 
     private sealed class Reporter(ProgressView view, CommandHost host, Stopwatch watch) : IProgress<FewLabelProgress>

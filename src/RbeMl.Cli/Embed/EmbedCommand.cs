@@ -15,22 +15,25 @@ namespace RbeMl.Cli.Embed;
 internal sealed class EmbedCommand
 {
     private const int PassTexts = 256, DefaultTop = 10;
-    private const string QueryPrompt = "query", DefaultField = "text";
+    private const string QueryPrompt = "query";
 
     private static readonly JsonSerializerOptions JsonStyle =
         new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = true };
 
     private readonly Option<string> _model =
-        FileOptions.Model("Encoder: the folder of a BERT (MiniLM, E5, BGE, GTE, Arctic), or a .rbe file of one.");
+        FileOptions.Model("Encoder: the folder or .onnx file of a BERT (MiniLM, E5, BGE, GTE, Arctic), or a .rbe file of one.");
     private readonly Option<string[]> _text =
         new Option<string[]>("--text")
         {
-            Description = "Files of texts, one a line; of JSON lines where the name ends in .jsonl. Without it, or as -, standard input.",
+            Description = "Files of texts, one a line; of tables where the name ends in .tsv or .csv, of JSON lines where it ends in .jsonl. "
+                + "Without it, or as -, standard input.",
             HelpName = "files",
             AllowMultipleArgumentsPerToken = true,
         }.Named();
+    private readonly Option<string> _column = RowOptions.TextColumn();
     private readonly Option<string?> _field =
-        new("--field") { Description = $"The input is JSON lines, and this field of each holds the text; {DefaultField} in .jsonl files.", HelpName = "name" };
+        new("--field") { Description = "The input is JSON lines, and this field of each holds the text; --text-column in .jsonl files.", HelpName = "name" };
+    private readonly Option<string?> _dataFormat = RowOptions.Format();
     private readonly TextInput _input = new("the texts");
     private readonly Option<string?> _prompt =
         new("--prompt", "-p")
@@ -47,8 +50,8 @@ internal sealed class EmbedCommand
         };
     private readonly Option<int?> _top = Options.OptionalWhole("--top", 1, $"With --query: so many of the nearest texts; {DefaultTop} unless given.");
     private readonly Option<string?> _out =
-        Options.File("--output", "file", "Where vectors go: JSON lines, .npy (NumPy, float32) or .tsv by the end of the name. Without it, standard output.",
-            "-o", "--out").Written();
+        Options.File("--output", "file", "Where vectors go: JSON lines (.jsonl), .npy (NumPy, float32) or .tsv by the end of the name. Without it, "
+            + "standard output.", "-o", "--out").Written();
     private readonly Option<string?> _outFormat;
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Vectors do not depend on it.", 1024);
     private readonly Option<string?> _json = Options.Json();
@@ -73,16 +76,18 @@ internal sealed class EmbedCommand
             """
             Turns texts into vectors whose dot product says how near they are in meaning, or ranks texts by their similarity to a query.
 
-            A line is a text, and an empty line one too, so that vector and line numbers agree. Texts longer than the model's positions are
+            A line is a text, and an empty line one too, so that vector and line numbers agree; in a table (.tsv, .csv), whose first line
+            names its columns, and in JSON lines each row has one, and a blank line is no row. Texts longer than the model's positions are
             cut, or averaged over windows, as the model says. Ctrl-C ends without a file.
 
             Examples:
               rbeml embed -m minilm --text questions.txt -o questions.npy
               rbeml embed -m minilm.rbe --text tickets.jsonl --field body -o tickets.jsonl
+              rbeml embed -m minilm.onnx --text reviews.csv --text-column Body -o reviews.npy
               rbeml embed -m e5.rbe --text faq.txt --prompt passage --query "How do I get my money back?" --top 3
               cat titles.txt | rbeml embed -m minilm.rbe --out-format tsv > vectors.tsv
             """);
-        command.Add("Model and texts", [verb._model, verb._text, verb._field, .. verb._input.All, verb._prompt]);
+        command.Add("Model and texts", [verb._model, verb._text, verb._column, verb._field, verb._dataFormat, .. verb._input.All, verb._prompt]);
         command.Add("Search", verb._query, verb._top);
         command.Add("Run and output", verb._out, verb._outFormat, verb._threads, verb._json);
         command.SetAction(result => verb.Run(result, host));
@@ -131,6 +136,17 @@ internal sealed class EmbedCommand
         string end = Path.GetExtension(output ?? "").ToLowerInvariant();
         string format = result.GetValue(_outFormat) ?? (end is ".npy" or ".tsv" ? end[1..] : VectorWriter.JsonLines);
         if (format == VectorWriter.Npy && output is null) throw new UsageException("--out-format npy is no text for standard output. Add --output.");
+        if (!result.Given(_outFormat))
+        {
+            RowOptions.RequireKnownEnd(output, "vectors", "Name it .jsonl, .npy or .tsv, or give --out-format.", VectorWriter.Npy, VectorWriter.Tsv);
+        }
+
+        foreach (string file in files) FormatOf(result, file); // wrong options before any work
+        if (result.Given(_column) && files.All(file => FormatOf(result, file) == RowFormat.Lines))
+        {
+            throw new UsageException("--text-column is of tables and JSON lines, and here a line is a text. Add --data-format, or leave out --text-column.");
+        }
+
         List<string> others = [path, .. files];
         foreach (string file in new[] { output, json.File }.OfType<string>())
         {
@@ -142,11 +158,21 @@ internal sealed class EmbedCommand
         return format;
     }
 
+    // How rows stand in a file.
+    private RowFormat FormatOf(ParseResult result, string file)
+    {
+        RowFormat? format = RowOptions.FormatOf(result.GetValue(_dataFormat), file);
+        if (!result.Given(_field)) return format ?? RowFormat.Lines;
+        if (format is null or RowFormat.Json) return RowFormat.Json;
+        throw new UsageException($"--field is of JSON lines, and {file} is a table. Give --text-column instead, or --data-format jsonl.");
+    }
+
     private List<DataRow> Rows(ParseResult result, CommandHost host, string file)
     {
-        string? field = result.GetValue(_field);
-        bool objects = field is not null || DataRows.FormatOf(file) == RowFormat.Json;
-        return DataRows.Read(host, file, objects ? RowFormat.Json : RowFormat.Lines, [new RowColumn(field ?? DefaultField, "--field")], _input.Read(result));
+        RowFormat format = FormatOf(result, file);
+        RowColumn column = format == RowFormat.Json && !result.Given(_column)
+            ? new(result.GetValue(_field) ?? result.GetValue(_column)!, _field.Name) : new(result.GetValue(_column)!, _column.Name);
+        return DataRows.Read(host, file, format, [column], _input.Read(result));
     }
 
     private static void Write(CommandHost host, JsonTarget json, ProgressView view, SentenceEncoder encoder, string path, string? prompt,
@@ -171,7 +197,8 @@ internal sealed class EmbedCommand
         later.Do(() =>
         {
             if (output is null || json.OnOutput) return;
-            host.Say($"{output}: {Format.Count(rows.Count, "vector")} of {encoder.Dimensions} numbers in {Format.Seconds(seconds)}");
+            host.Say($"{output}: {Format.Count(rows.Count, "vector")} of {encoder.Dimensions} numbers, {VectorWriter.Name(format)}, in "
+                + $"{Format.Seconds(seconds)}");
         });
         later.Do(() => json.Write(host, JsonSerializer.Serialize(
             new

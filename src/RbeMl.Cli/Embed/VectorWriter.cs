@@ -16,6 +16,14 @@ internal static class VectorWriter
 
     private static readonly JsonWriterOptions s_json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    /// <summary>What people call a format.</summary>
+    public static string Name(string format) => format switch
+    {
+        Npy => "NumPy float32",
+        Tsv => "tab-separated",
+        _ => "JSON lines",
+    };
+
     /// <summary>What stands before the first vector.</summary>
     /// <param name="format">A word.</param>
     /// <param name="count">Vectors.</param>

@@ -52,7 +52,7 @@ internal static class DataRows
     /// <param name="format">How the rows stand in it.</param>
     /// <param name="columns">What is wanted of each; lines have one.</param>
     /// <param name="options">How its bytes are read.</param>
-    /// <exception cref="RbeFileException">It cannot be read, a row is damaged, or a column is missing.</exception>
+    /// <exception cref="RbeFileException">It cannot be read, a row is damaged, or a column is missing or there twice.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static List<DataRow> Read(CommandHost host, string path, RowFormat format, IReadOnlyList<RowColumn> columns, TextOptions options)
     {
@@ -136,13 +136,17 @@ internal static class DataRows
         int line = 1;
         if (Cells(reader, format, ref line) is not { } header) throw new RbeFileException(reader.Name, "is empty. Give rows below a line of names.");
         int[] places = [.. columns.Select(column => header.IndexOf(column.Name) is >= 0 and int place ? place
-            : throw new RbeFileException(reader.Name, $"has no column {Quoted(column.Name)}; its first line names {Names(header)}. "
-                + $"Name the right one with {column.Option}."))];
+            : throw NoColumn(reader.Name, format, header, column, columns))];
+        if (header.Where(name => name.Length > 0).CountBy(name => name).FirstOrDefault(pair => pair.Value > 1).Key is { } twice)
+        {
+            throw Damaged(reader.Name, 1, $"names two columns {Quoted(twice)}, so that it is not clear which is meant", "Give each a name of its own.");
+        }
+
         while (true)
         {
             int start = line;
             if (Cells(reader, format, ref line) is not { } cells) yield break;
-            if (cells is [""]) continue; // an empty line
+            if (cells.TrueForAll(string.IsNullOrWhiteSpace)) continue; // a blank row is no row
             if (cells.Count != header.Count)
             {
                 throw Damaged(reader.Name, start, $"has {Amount.Of(cells.Count, "column")}, the first line {header.Count}",
@@ -151,6 +155,14 @@ internal static class DataRows
 
             yield return new DataRow(start, [.. places.Select(place => cells[place])]);
         }
+    }
+
+    // A table without a line of names is one whose first line names none that is wanted.
+    private static RbeFileException NoColumn(string path, RowFormat format, List<string> header, RowColumn column, IReadOnlyList<RowColumn> wanted)
+    {
+        string names = string.Join(format == RowFormat.Csv ? "," : "<TAB>", wanted.Reverse().Select(other => other.Name));
+        return new(path, $"has no column {Quoted(column.Name)}; its first line names {Names(header)}. Name the right one with {column.Option}. "
+            + $"The first line must name the columns: if it is a row already, put one such as \"{names}\" above it.");
     }
 
     // The cells of the next row, or null at the end.
@@ -191,7 +203,12 @@ internal static class DataRows
         return cells;
     }
 
-    private static string Quoted(string name) => $"\"{name}\"";
+    // In quotes; of what is rather a text than a name, the beginning.
+    private static string Quoted(string name)
+    {
+        const int Most = 40;
+        return name.Length <= Most ? $"\"{name}\"" : $"\"{name[..Most]}...\"";
+    }
 
     private static string Names(IEnumerable<string> names) => names.Select(Quoted).ToArray() is { Length: > 0 } all ? string.Join(", ", all) : "none";
 

@@ -60,6 +60,7 @@ public sealed class ClassifyTests : IDisposable
         JsonElement[] lines = [.. labelled.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement)];
         Assert.Equal(["dog", "cat"], lines.Select(line => line.GetProperty("label").GetString()));
         Assert.Equal([Dogs, Cats], lines.Select(line => line.GetProperty("text").GetString()));
+        Assert.Equal([1, 2], lines.Select(line => line.GetProperty("line").GetInt32()));
         using ClassifierBundle bundle = ClassifierFile.Load(output);
         Assert.Equal(["cat", "dog"], bundle.Classifier.Config.Labels);
         foreach (JsonElement line in lines)
@@ -113,13 +114,80 @@ public sealed class ClassifyTests : IDisposable
         Train(output, "--method", "head");
         CommandRun.Of("classify", "predict", "-m", output, "--text", _data, "--text-column", "Text", "-o", table).Succeeds();
         string[][] rows = [.. File.ReadAllLines(table).Select(line => line.Split('\t'))];
-        Assert.Equal(["label", "probability", "cat", "dog"], rows[0]);
-        Assert.Equal(13, rows.Length);
-        Assert.Equal(1, float.Parse(rows[1][2], CultureInfo.InvariantCulture) + float.Parse(rows[1][3], CultureInfo.InvariantCulture), 1e-5);
+        Assert.Equal(["line", "text", "label", "probability", "cat", "dog"], rows[0]);
+        string[] read = File.ReadAllLines(_data);
+        Assert.Equal(read.Length, rows.Length);
+        foreach (string[] row in rows[1..])
+        {
+            Assert.Equal(read[int.Parse(row[0], CultureInfo.InvariantCulture) - 1].Split('\t')[1..], row[1..3]); // text and label of that line
+            Assert.Equal(1, float.Parse(row[4], CultureInfo.InvariantCulture) + float.Parse(row[5], CultureInfo.InvariantCulture), 1e-5);
+        }
+
         StringWriter text = new();
         Assert.Equal(0, Commands.Run(["classify", "predict", "-m", output],
             new CommandHost(text, TextWriter.Null) { In = new MemoryStream(Encoding.UTF8.GetBytes(Dogs)) }));
         Assert.Contains("\"label\":\"dog\"", text.ToString());
+    }
+
+    [Fact]
+    public void Labels_can_be_joined_with_a_table_that_has_blank_rows_and_texts_of_several_lines()
+    {
+        string data = _folder.Write("d.tsv", $"text\tlabel\n{Cats}\ttext\n{Cats} .\ttext\n{Dogs}\tlabel\n{Dogs} .\tlabel\n");
+        string output = _folder.File("c.rbe"), table = _folder.File("labels.tsv"), input = _folder.Write("n.csv", $"id,text\n\n1,\"the\ncat\"\n,\n2,{Dogs}\n");
+        CommandRun.Of("classify", "train", "-m", _model, "--data", data, "-o", output, "--method", "head").Succeeds();
+        CommandRun.Of("classify", "predict", "-m", output, "--text", input, "-o", table).Succeeds();
+        string[][] rows = [.. File.ReadAllLines(table).Select(line => line.Split('\t'))];
+        Assert.Equal(["line", "text", "label", "probability", "p(label)", "p(text)"], rows[0]); // classes called as columns are
+        Assert.Equal([["3", "the cat"], ["6", Dogs]], rows[1..].Select(row => row[..2]));
+        Assert.Equal([3, 6], CommandRun.Of("classify", "predict", "-m", output, "--text", input).Out.Split('\n')[..^1]
+            .Select(line => JsonDocument.Parse(line).RootElement.GetProperty("line").GetInt32()));
+        string csv = _folder.File("labels.csv");
+        CommandRun.Of("classify", "predict", "-m", output, "--text", input, "-o", csv)
+            .Fails(2, $"{csv}: labels are not written as .csv. Name it .jsonl or .tsv.");
+    }
+
+    [Fact]
+    public void Classes_are_shown_with_their_texts_and_what_could_not_be_met_is_noted()
+    {
+        string output = _folder.File("c.rbe");
+        string data = _folder.Write("few.tsv", "text\tlabel\n" + string.Concat(Enumerable.Range(0, 10).Select(i => $"{Cats}{Tail(i)}\tcat\n"))
+            + $"{Dogs}\tdog\n{Dogs}{Tail(4)}\tdog\nthe mat\tmat\n");
+        string[] train = ["classify", "train", "-m", _model, "--data", data, "-o", output, "--method", "head"];
+        CommandRun whole = CommandRun.Of(train);
+        whole.Succeeds();
+        Assert.Matches(@"^class +learnt from\n─+\ncat +10\ndog +2\nmat +1\n\n", whole.Out);
+        Assert.DoesNotContain("Note:", whole.Out, StringComparison.Ordinal);
+        CommandRun few = CommandRun.Of([.. train, "--per-class", "4", "--test-fraction", "0.2"]);
+        few.Succeeds();
+        Assert.Matches(@"^class +learnt from +measured on\n─+\ncat +4 +2\ndog +1 +1\nmat +1 +0\n", few.Out);
+        Assert.Contains("\nNote: --test-fraction 0.2 is not met by small classes: measured on are 1 of 2 \"dog\", 0 of 1 \"mat\".\n", few.Out,
+            StringComparison.Ordinal);
+        Assert.Contains("\nNote: --per-class 4 is more than there are of some classes: learnt from are 1 of \"dog\", 1 of \"mat\".\n", few.Out,
+            StringComparison.Ordinal);
+        JsonElement json = JsonDocument.Parse(CommandRun.Of([.. train, "--per-class", "4", "--json"]).Out).RootElement;
+        Assert.Equal([4, 2, 1], json.GetProperty("classExamples").EnumerateArray().Select(n => n.GetInt32()));
+        Assert.Equal("--per-class 4 is more than there are of some classes: learnt from are 2 of \"dog\", 1 of \"mat\".",
+            Assert.Single(json.GetProperty("notes").EnumerateArray()).GetString());
+    }
+
+    [Fact]
+    public void A_classifier_is_replaced_and_says_so_and_no_other_file_is()
+    {
+        string output = _folder.File("c.rbe"), notes = _folder.Write("notes.rbe", "my notes"), empty = _folder.Write("empty.rbe", "");
+        TinyJob.Run(_folder, "--steps", "1");
+        foreach (string other in new[] { notes, _folder.File("out/model.rbe") })
+        {
+            byte[] before = File.ReadAllBytes(other);
+            CommandRun.Of(["classify", "train", "-m", _model, "--data", _data, .. Columns, "-o", other])
+                .Fails(1, $"{other}: is there already and is no classifier, so it is not replaced. Choose another name, or remove it.");
+            Assert.Equal(before, File.ReadAllBytes(other));
+        }
+
+        Assert.False(Train(empty, "--method", "head").GetProperty("replaced").GetBoolean());
+        string[] train = ["classify", "train", "-m", _model, "--data", _data, .. Columns, "--method", "head", "-o", output];
+        Assert.DoesNotContain("replaces", CommandRun.Of(train).Out, StringComparison.Ordinal);
+        Assert.Contains("; it replaces the classifier that was there\n", CommandRun.Of(train).Out, StringComparison.Ordinal);
+        Assert.True(Train(output, "--method", "head").GetProperty("replaced").GetBoolean());
     }
 
     [Fact]
@@ -140,7 +208,14 @@ public sealed class ClassifyTests : IDisposable
         string output = _folder.File("c.rbe"), one = _folder.Write("one.tsv", "text\tlabel\na\tx\nb\tx\n");
         string[] train = ["classify", "train", "-m", _model, "-o", output];
         CommandRun.Of([.. train, "--data", one]).Fails(1, "has one label, \"x\", in all 2 rows; two classes at least are needed. Give");
-        CommandRun.Of([.. train, "--data", _data]).Fails(1, "has no column \"text\"; its first line names \"Id\", \"Text\", \"Kind\". Name the right one");
+        foreach (string hole in new[] { _folder.Write("h.tsv", "text\tlabel\na\tx\n\t\nb\t\n"), _folder.Write("h.csv", "text,label\na,x\n,\nb,\" \"\n"),
+            _folder.Write("h.jsonl", "{\"text\":\"a\",\"label\":1}\n\n\n{\"text\":\"b\",\"label\":\"\"}\n") })
+        {
+            CommandRun.Of([.. train, "--data", hole]).Fails(1, $"{hole}: line 4 has an empty label, which is no class. Write the label, or leave the row out.");
+        }
+
+        CommandRun.Of([.. train, "--data", _data])
+            .Fails(1, "has no column \"text\"; its first line names \"Id\", \"Text\", \"Kind\". Name the right one");
         CommandRun.Of([.. train, "--data", _folder.Write("x.txt", "a\n")]).Fails(2, "its name does not say how rows stand in it");
         CommandRun.Of([.. train, "--data", _data, .. Columns, "--test", one, "--test-fraction", "0.5"]).Fails(2, "are two tests");
         CommandRun.Of("classify", "train", "-m", _model, "--data", _data, "-o", _data).Fails(2, "another file of this command");
@@ -150,7 +225,8 @@ public sealed class ClassifyTests : IDisposable
         string other = _folder.Write("other.tsv", "Text\tKind\nthe cat\tbird\n");
         CommandRun.Of(["classify", "eval", "-m", output, "--data", other, .. Columns])
             .Fails(1, "line 2 has the label \"bird\", and the classes are \"cat\", \"dog\".");
-        CommandRun.Of(["classify", "eval", "-m", _model, "--data", other, .. Columns]).Fails(1, "");
+        CommandRun.Of(["classify", "eval", "-m", _model, "--data", other, .. Columns])
+            .Fails(1, "is a folder, a .rbe file is needed. Give a file.");
         CommandRun.Of("classify", "predict", "-m", output, "--text", _folder.Write("e.txt", "")).Fails(1, "holds no texts");
         CommandRun.Of("classify", "predict", "-m", output, "--text", other, "--json").Fails(2, "--json and the labels would both go");
         CommandRun.Of("classify", "predict", "-m", output, "--text", _folder.Write("l.txt", "a"), "--text-column", "x").Fails(2, "--text-column is of tables");

@@ -36,8 +36,23 @@ public sealed class DataRowsTests : IDisposable
     }
 
     [Theory]
+    [InlineData("a.tsv", "\ttext\tlabel\t\n\n\t \t\t\n1\ta\tx\t\n\t\t\t\n")]
+    [InlineData("a.csv", ",text,label,\n\n,,,\n1,a,x,\n\"\",,,\n")]
+    public void A_blank_row_of_a_table_is_no_row_and_columns_without_a_name_are_left_alone(string name, string content)
+    {
+        DataRow row = Assert.Single(Read(name, content));
+        Assert.Equal(4, row.Line);
+        Assert.Equal(["a", "x"], row.Values);
+    }
+
+    [Theory]
     [InlineData("a.tsv", "", "is empty.", "Give rows below a line of names.")]
-    [InlineData("a.tsv", "label\tbody\n", "has no column \"text\"; its first line names \"label\", \"body\".", "Name the right one with --text-column.")]
+    [InlineData("a.tsv", "label\tbody\n", "has no column \"text\"; its first line names \"label\", \"body\". Name the right one with --text-column.",
+        "The first line must name the columns: if it is a row already, put one such as \"label<TAB>text\" above it.")]
+    [InlineData("a.csv", "x,a text of more than forty characters is no name\n", "names \"x\", \"a text of more than forty characters is ...\".",
+        "The first line must name the columns: if it is a row already, put one such as \"label,text\" above it.")]
+    [InlineData("a.tsv", "text\tlabel\tid\tid\n", "line 1 names two columns \"id\", so that it is not clear which is meant.", "Give each a name of its own.")]
+    [InlineData("a.csv", "text,label,text\na,b,c\n", "line 1 names two columns \"text\"", "Give each a name of its own.")]
     [InlineData("a.tsv", "text\tlabel\na\n", "line 2 has 1 column, the first line 2.", "Let no text hold a tab.")]
     [InlineData("a.csv", "text,label\na,b,c\n", "line 2 has 3 columns, the first line 2.", "Put what holds commas into quotes.")]
     [InlineData("a.csv", "text,label\n\"a,b\nc,d\n", "line 2 opens a quote that nothing closes.", "Close it; a quote in a text is two of them.")]

@@ -59,6 +59,66 @@ public sealed class EmbedTests : IDisposable
         Assert.Equal(File.ReadAllText(_folder.File("v.tsv")), CommandRun.Of("embed", "-m", _model, "--text", _texts, "--out-format", "tsv").Out);
     }
 
+    [Theory]
+    [InlineData("t.tsv", "text", "id\ttext\n", "\t", "--threads", "1")]
+    [InlineData("t.csv", "Body", "id,Body\n", ",", "--text-column", "Body")]
+    [InlineData("t.txt", "text", "id\ttext\n", "\t", "--data-format", "tsv")]
+    public void Of_tables_a_column_is_embedded(string name, string column, string header, string between, params string[] more)
+    {
+        float[][] expected = Expected();
+        string table = _folder.Write(name, header + string.Concat(EncoderJob.Texts.Select((text, i) => $"{i}{between}{text}\n")));
+        CommandRun run = CommandRun.Of(["embed", "-m", _model, "--text", table, .. more]);
+        run.Succeeds();
+        Assert.Equal(expected, Vectors(run.Out));
+        Assert.Equal(EncoderJob.Texts, run.Out.Split('\n')[..^1].Select(line => JsonDocument.Parse(line).RootElement.GetProperty("text").GetString()));
+        CommandRun found = CommandRun.Of(["embed", "-m", _model, "--text", table, .. more, "--query", "the mat", "--top", "6", "--json"]);
+        JsonElement[] results = [.. JsonDocument.Parse(found.Out).RootElement.GetProperty("results").EnumerateArray()];
+        Assert.All(results, result => // the line of the file, below that of the names
+            Assert.Equal(EncoderJob.Texts[result.GetProperty("line").GetInt32() - 2], result.GetProperty("text").GetString()));
+        CommandRun.Of(["embed", "-m", _model, "--text", table, .. name == "t.csv" ? [] : more, "--text-column", "none"])
+            .Fails(1, $"has no column \"none\"; its first line names \"id\", \"{column}\". Name the right one with --text-column.");
+    }
+
+    [Fact]
+    public void Tables_lines_and_JSON_lines_may_be_mixed()
+    {
+        string table = _folder.Write("t.tsv", "Body\nthe dogs\n"), lines = _folder.Write("l.jsonl", "{\"Body\":\"the mat\",\"text\":\"a cat\"}\n");
+        string[] files = ["embed", "-m", _model, "--text", table, lines, _folder.Write("p.txt", "a dog\n")];
+        Assert.Equal(["the dogs", "the mat", "a dog"], Texts(CommandRun.Of([.. files, "--text-column", "Body"])));
+        CommandRun.Of([.. files, "--text-column", "Body", "--field", "text"]).Fails(2, $"--field is of JSON lines, and {table} is a table. Give --text-column");
+        Assert.Equal(["a cat"], Texts(CommandRun.Of("embed", "-m", _model, "--text", lines, "--field", "text")));
+        CommandRun.Of("embed", "-m", _model, "--text", table).Fails(1, "put one such as \"text\" above it.");
+
+        static IEnumerable<string?> Texts(CommandRun run)
+        {
+            run.Succeeds();
+            return run.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+                .Select(line => JsonDocument.Parse(line).RootElement.GetProperty("text").GetString());
+        }
+    }
+
+    [Theory]
+    [InlineData("v", "JSON lines")]
+    [InlineData("v.ndjson", "JSON lines")]
+    [InlineData("v.npy", "NumPy float32")]
+    [InlineData("v.TSV", "tab-separated")]
+    [InlineData("v.bin", "NumPy float32", "--out-format", "npy")]
+    public void What_is_written_is_said(string name, string what, params string[] more)
+    {
+        CommandRun run = CommandRun.Of(["embed", "-m", _model, "--text", _texts, "-o", _folder.File(name), .. more]);
+        run.Succeeds();
+        Assert.Contains($": 6 vectors of 8 numbers, {what}, in ", run.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_name_that_ends_in_what_is_not_written_is_refused()
+    {
+        string file = _folder.File("v.bin");
+        CommandRun.Of("embed", "-m", _model, "--text", _texts, "-o", file)
+            .Fails(2, $"{file}: vectors are not written as .bin. Name it .jsonl, .npy or .tsv, or give --out-format.");
+        Assert.False(File.Exists(file));
+    }
+
     private static float[][] Read(string file)
     {
         if (file.EndsWith(".jsonl", StringComparison.Ordinal)) return Vectors(File.ReadAllText(file));
@@ -136,6 +196,9 @@ public sealed class EmbedTests : IDisposable
     [InlineData(2, "--out-format is for vectors", "--query", "a", "--out-format", "tsv")]
     [InlineData(2, "npy is no text", "--out-format", "npy")]
     [InlineData(2, "--out-format csv: use one of jsonl, npy, tsv", "--out-format", "csv")]
+    [InlineData(2, "--text-column is of tables and JSON lines, and here a line is a text", "--text-column", "a")]
+    [InlineData(2, "--data-format xml: use one of tsv, csv, jsonl", "--data-format", "xml")]
+    [InlineData(2, "--field is of JSON lines, and", "--field", "a", "--data-format", "csv")]
     [InlineData(2, "comes once", "--text", "-", "-")]
     [InlineData(2, "--output -: only --json writes to standard output", "-o", "-")]
     [InlineData(1, "line 1 is no JSON", "--field", "text")]
@@ -154,7 +217,8 @@ public sealed class EmbedTests : IDisposable
         CommandRun.Of("embed", "-m", _model, "--text", _folder.Write("n.jsonl", "{\"text\":7}\n")).Fails(1, "line 1 has number in field \"text\"");
         CommandRun.Of("embed", "-m", _model, "--text", _folder.Write("l.jsonl", "[1]\n")).Fails(1, "line 1 is no JSON object");
         CommandRun.Of("embed", "-m", _model, "--text", _folder.Write("s.jsonl", "{\"text\":\"\\ud800\"}\n")).Fails(1, "half of a surrogate pair");
-        CommandRun.Of("embed", "-m", _model, "--text", _texts, "-o", _texts).Fails(2, "another file of this command");
+        string lines = _folder.Write("lines.jsonl", "{\"text\":\"a\"}\n");
+        CommandRun.Of("embed", "-m", _model, "--text", lines, "-o", lines).Fails(2, "another file of this command");
     }
 
     private string TinyJobModel()
