@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using RbeMl.Codec;
 using RbeMl.Compression;
 using RbeMl.Files;
@@ -36,7 +37,11 @@ public class NullItemTests
     {
         ["ChoiceSettings.Candidates"] = () => _ = new ChoiceSettings { Candidates = [new RbeOptions(), null!] },
         ["TransformerWeights.Blocks"] = () => _ = TransformerWeights.CreateRandom(new TransformerConfig { Width = 8, Heads = 1, Layers = 1, Vocabulary = 3 },
-            new RbeOptions { Tile = 8 }, 1) with { Blocks = [null!] },
+            new RbeOptions { Tile = 32 }, 1) with { Blocks = [null!] },
+        ["CalibrationWindows.CutSentences"] = () => CalibrationWindows.CutSentences([[1, 2], null!],
+            new WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a"]), 8, 8),
+        ["SentenceEncoder.Embed"] = () => ((SentenceEncoder)RuntimeHelpers.GetUninitializedObject(typeof(SentenceEncoder))).Embed(["a", null!]),
+        ["WordPieceTokenizer..ctor"] = () => _ = new WordPieceTokenizer(["a", null!]),
         ["CalibrationWindows.Cut"] = () => CalibrationWindows.Cut([[1, 2], null!], 8, 8),
         ["EvaluationData.FromSequences"] = () => EvaluationData.FromSequences([[1, 2], null!]),
         ["MatrixOutcome.BitsPerWeight"] = () => MatrixOutcome.BitsPerWeight([null!]),

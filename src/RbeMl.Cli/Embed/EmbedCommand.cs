@@ -170,7 +170,7 @@ internal sealed class EmbedCommand
     private List<DataRow> Rows(ParseResult result, CommandHost host, string file)
     {
         RowFormat format = FormatOf(result, file);
-        RowColumn column = format == RowFormat.Json && !result.Given(_column)
+        RowColumn column = format == RowFormat.Json && (result.Given(_field) || !result.Given(_column))
             ? new(result.GetValue(_field) ?? result.GetValue(_column)!, _field.Name) : new(result.GetValue(_column)!, _column.Name);
         return DataRows.Read(host, file, format, [column], _input.Read(result));
     }

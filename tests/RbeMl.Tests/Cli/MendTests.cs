@@ -34,7 +34,7 @@ public sealed class MendTests(MendTests.Inputs inputs) : IClassFixture<MendTests
         { "generate -m owner/none -p a", "no such folder.", $"Nothing is downloaded: give {Folder}, or a file." },
         { "generate -m folder -p a", "holds no config.json, so it is no model.", $"Give {Folder}, or a .rbe file." },
         { "generate -m pickled -p a", "holds pickled weights, which can run code and are not read.", "Convert its pytorch_model.bin to safetensors." },
-        { "generate -m unlike -p a", "is of a model of type \"llama\"; \"gpt2\" can be read.", "Give a GPT-2 directory." },
+        { "generate -m unlike -p a", "is of a model of type \"llama\"; \"gpt2\" or \"bert\" can be read.", "Give the folder of a GPT-2 or a BERT." },
         { "generate -m broken -p a", "is no JSON", "Write it again." },
         { "generate -m bare -p a", "holds neither model.safetensors nor model.safetensors.index.json.", $"Give {Folder}." },
         { "generate -m small -p a", "its configuration is wrong: ", "Correct it, or download the model again." },

@@ -110,7 +110,7 @@ public sealed class ForeignTests : IDisposable
     [InlineData("pickled", "Convert its pytorch_model.bin to safetensors")]
     [InlineData("pickled shards", "Convert its pytorch_model-00001-of-00002.bin to safetensors")]
     [InlineData("GGUF", "a GGUF model (model.Q4.gguf)")]
-    [InlineData("ONNX", "an ONNX model (model.onnx)")]
+    [InlineData("ONNX", "holds an ONNX model. Give the file itself, model.onnx.")]
     [InlineData("TensorFlow", "TensorFlow weights (tf_model.h5)")]
     [InlineData("RoBERTa", "of a model of type \"roberta\"")]
     public void Folders_of_other_kinds(string kind, string message)

@@ -22,7 +22,7 @@ public sealed class WordPieceTokenizer : ITokenizer
     /// </exception>
     public WordPieceTokenizer(IReadOnlyList<string> tokens, WordPieceRules? rules = null)
     {
-        ArgumentNullException.ThrowIfNull(tokens);
+        Items.Require(tokens, nameof(tokens));
         Rules = rules ?? new WordPieceRules();
         if (Rules.MaxWordLength < 1) throw new InvalidSettingException(nameof(Rules.MaxWordLength), Rules.MaxWordLength, "use a positive number.");
         Tokens = [.. tokens];
@@ -30,7 +30,7 @@ public sealed class WordPieceTokenizer : ITokenizer
         _bytes = new byte[Tokens.Count][];
         for (int id = 0; id < Tokens.Count; id++)
         {
-            string token = Tokens[id] ?? throw new ArgumentNullException(nameof(tokens));
+            string token = Tokens[id];
             if (token.Length == 0) throw new TokenException($"Token {id} of the vocabulary is empty. Give one token a line.");
             if (!_ids.TryAdd(token, id))
             {

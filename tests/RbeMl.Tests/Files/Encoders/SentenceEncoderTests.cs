@@ -1,6 +1,5 @@
 using RbeMl.Files;
 using RbeMl.Models;
-using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Files;
 
