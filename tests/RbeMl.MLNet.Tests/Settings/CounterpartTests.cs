@@ -156,7 +156,7 @@ public sealed class CounterpartTests : IDisposable
             ["Checkpointing"] = CheckpointPolicy.Full,
             ["MemoryLimit"] = 999,
         };
-        string[] without = ["CoefficientLearningRate", "Schedule", "FinalFraction", "Offload", "SpillFolder"];
+        string[] without = ["CoefficientLearningRate", "LossFloor", "Schedule", "FinalFraction", "Offload", "SpillFolder"];
         Assert.DoesNotContain(without, name => typeof(TextClassificationOptions).GetProperty(name) is not null);
         Counterparts.AllArrive(values, without, (name, value) =>
         {
