@@ -37,7 +37,8 @@ public class NullItemTests
     {
         ["ChoiceSettings.Candidates"] = () => _ = new ChoiceSettings { Candidates = [new RbeOptions(), null!] },
         ["TransformerWeights.Blocks"] = () => _ = TransformerWeights.CreateRandom(new TransformerConfig { Width = 8, Heads = 1, Layers = 1, Vocabulary = 3 },
-            new RbeOptions { Tile = 32 }, 1) with { Blocks = [null!] },
+            new RbeOptions { Tile = 32 }, 1) with
+        { Blocks = [null!] },
         ["CalibrationWindows.CutSentences"] = () => CalibrationWindows.CutSentences([[1, 2], null!],
             new WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a"]), 8, 8),
         ["SentenceEncoder.Embed"] = () => ((SentenceEncoder)RuntimeHelpers.GetUninitializedObject(typeof(SentenceEncoder))).Embed(["a", null!]),

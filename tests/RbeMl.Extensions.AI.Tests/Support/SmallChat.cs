@@ -16,7 +16,12 @@ internal static class SmallChat
         tokenizer ??= new ByteTokenizer();
         TransformerConfig config = new()
         {
-            Width = 32, Heads = 2, Layers = 1, Vocabulary = tokenizer.Vocabulary, MaxSequenceLength = Positions, Causal = causal,
+            Width = 32,
+            Heads = 2,
+            Layers = 1,
+            Vocabulary = tokenizer.Vocabulary,
+            MaxSequenceLength = Positions,
+            Causal = causal,
         };
         RbeOptions options = new() { Tile = 32, Format = RbeFormat.Sparse(128) };
         return new ModelBundle(TransformerModel<float>.Create(config, options, seed: 7), tokenizer);

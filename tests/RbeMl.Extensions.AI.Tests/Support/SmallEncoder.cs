@@ -29,12 +29,19 @@ internal static class SmallEncoder
     {
         TransformerConfig config = new()
         {
-            Width = Dimensions, Heads = 2, Layers = 1, Vocabulary = s_words.Length, MaxSequenceLength = Positions, Causal = false,
+            Width = Dimensions,
+            Heads = 2,
+            Layers = 1,
+            Vocabulary = s_words.Length,
+            MaxSequenceLength = Positions,
+            Causal = false,
             Order = BlockOrder.PostNorm,
         };
         EncoderSettings settings = new()
         {
-            Normalize = true, LongTexts = longTexts, Prompts = new Dictionary<string, string> { ["query"] = "query: ", ["other"] = "dog " },
+            Normalize = true,
+            LongTexts = longTexts,
+            Prompts = new Dictionary<string, string> { ["query"] = "query: ", ["other"] = "dog " },
         };
         TransformerWeights weights = TransformerWeights.CreateRandom(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(128) }, seed: 3);
         return new ModelBundle(new TransformerModel<float>(weights with { Encoder = settings }), new WordPieceTokenizer(s_words));

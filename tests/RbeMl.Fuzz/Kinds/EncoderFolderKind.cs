@@ -17,15 +17,24 @@ internal sealed class EncoderFolderKind : FuzzKind
     {
         TransformerConfig config = new()
         {
-            Width = 32, FeedForwardWidth = 48, Heads = 2, Layers = 1, Vocabulary = Samples.Pieces.Vocabulary, MaxSequenceLength = 8,
-            Order = BlockOrder.PostNorm, Causal = false,
+            Width = 32,
+            FeedForwardWidth = 48,
+            Heads = 2,
+            Layers = 1,
+            Vocabulary = Samples.Pieces.Vocabulary,
+            MaxSequenceLength = 8,
+            Order = BlockOrder.PostNorm,
+            Causal = false,
         };
         return TransformerWeights.CreateRandom(config, Samples.Formats[^1], 1) with
         {
             TokenTypes = new float[64],
             Encoder = new EncoderSettings
             {
-                Normalize = true, MaxTokens = 6, Pooling = Pooling.First, LongTexts = LongTexts.Windows,
+                Normalize = true,
+                MaxTokens = 6,
+                Pooling = Pooling.First,
+                LongTexts = LongTexts.Windows,
                 Prompts = new Dictionary<string, string> { ["query"] = "the " },
             },
         };

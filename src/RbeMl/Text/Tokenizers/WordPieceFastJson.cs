@@ -51,7 +51,7 @@ internal static class WordPieceFastJson
         {
             foreach (JsonElement token in added.EnumerateArray())
             {
-                string name = FastTokenizerJson.Text(token, "content") 
+                string name = FastTokenizerJson.Text(token, "content")
                     ?? throw new TokenException("An added token of the tokenizer has no content. Write it again.");
                 Add(name, FastTokenizerJson.Member(token, "id") is { ValueKind: JsonValueKind.Number } number && number.TryGetInt32(out int id) ? id : -1);
             }
