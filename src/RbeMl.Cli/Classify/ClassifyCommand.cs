@@ -1,7 +1,4 @@
 using System.CommandLine;
-using System.Text.Encodings.Web;
-using System.Text.Json;
-using System.Text.Json.Serialization;
 using RbeMl.Cli.Help;
 
 namespace RbeMl.Cli.Classify;
@@ -9,15 +6,6 @@ namespace RbeMl.Cli.Classify;
 /// <summary><c>rbeml classify</c>: train, predict, eval.</summary>
 internal static class ClassifyCommand
 {
-    /// <summary>How its documents are written.</summary>
-    public static JsonSerializerOptions JsonStyle { get; } = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        WriteIndented = true,
-    };
-
     /// <summary>The command.</summary>
     public static Command Create(CommandHost host)
     {

@@ -78,7 +78,7 @@ internal sealed class EvalVerb
                 figures.Confusion,
                 Seconds = seconds,
                 PeakBytes = PeakMemory.Bytes(),
-            }, ClassifyCommand.JsonStyle));
+            }, JsonStyle.Indented));
         return ExitCode.Done;
     }
 

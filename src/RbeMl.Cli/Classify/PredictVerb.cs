@@ -122,7 +122,7 @@ internal sealed class PredictVerb
                 Seconds = seconds,
                 TextsPerSecond = rows.Count / seconds,
                 PeakBytes = PeakMemory.Bytes(),
-            }, ClassifyCommand.JsonStyle)));
+            }, JsonStyle.Indented)));
         later.ThrowFirst(output is null ? null : $"The labels are saved, {output}.");
         return ExitCode.Done;
     }

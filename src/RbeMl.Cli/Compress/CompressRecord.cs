@@ -1,6 +1,5 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
-using System.Text.Json.Serialization;
+using RbeMl.Cli.Output;
 using RbeMl.Codec;
 using RbeMl.Compression;
 
@@ -18,15 +17,6 @@ internal sealed record BlockErrors(IReadOnlyList<double> Errors, IReadOnlyList<d
 /// <summary>The JSON document of <c>rbeml compress</c>.</summary>
 internal sealed record CompressRecord
 {
-    /// <summary>How documents of the verb are written.</summary>
-    internal static readonly JsonSerializerOptions JsonStyle = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        WriteIndented = true,
-    };
-
     /// <summary>What was compressed.</summary>
     public required string Input { get; init; }
 
@@ -83,7 +73,7 @@ internal sealed record CompressRecord
         new(m.Name, m.Rows, m.Columns, FormatName(m.Format), m.Report.BitsPerWeight, m.Report.RelativeError, m.Report.ShannonFloor);
 
     /// <summary>The JSON document.</summary>
-    public string ToJson() => JsonSerializer.Serialize(this, JsonStyle);
+    public string ToJson() => JsonSerializer.Serialize(this, JsonStyle.Indented);
 
     /// <summary>sparse, quantized, trellis, seed.</summary>
     public static string FormatName(RbeFormat format) => format.GetType().Name.Replace("Format", "", StringComparison.Ordinal).ToLowerInvariant();

@@ -1,8 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
-using System.Text.Encodings.Web;
 using System.Text.Json;
-using System.Text.Json.Serialization;
 using RbeMl.Cli.Output;
 using RbeMl.Files;
 using RbeMl.Storage;
@@ -12,14 +10,6 @@ namespace RbeMl.Cli.Decompress;
 /// <summary><c>rbeml decompress</c>: dense weights for other programs.</summary>
 internal sealed class DecompressCommand
 {
-    private static readonly JsonSerializerOptions JsonStyle = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        WriteIndented = true,
-    };
-
     private readonly Argument<string> _file = FileOptions.Input("file.rbe", "Model or set of matrices (.rbe).");
     private readonly Option<string> _out = FileOptions.Output("path", "Where to write: a folder, or a file that ends in .safetensors.");
     private readonly Option<string> _type =
@@ -94,7 +84,7 @@ internal sealed class DecompressCommand
                 written.LostTokenizer,
                 written.TokenizerProblem,
                 Seconds = watch.Elapsed.TotalSeconds
-            }, JsonStyle)));
+            }, JsonStyle.Indented)));
         later.ThrowFirst($"The dense weights are saved, {output}.");
         return ExitCode.Done;
     }

@@ -1,6 +1,6 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using RbeMl.Cli.Output;
 using RbeMl.Models;
 using RbeMl.Training;
 
@@ -12,14 +12,6 @@ internal sealed record EvalRecord(
     double? Top1Agreement,
     int Context, int Stride, double Seconds, double TokensPerSecond, long WeightsBytes, double BitsPerParameter, bool Cancelled)
 {
-    private static readonly JsonSerializerOptions Json = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        WriteIndented = true,
-    };
-
     public EvalRecord(string model, string? reference, string data, EvaluationResult figures, EvaluationOptions options, double seconds,
         ModelSize size, bool cancelled)
         : this(
@@ -33,5 +25,5 @@ internal sealed record EvalRecord(
     public double? Perplexity => double.IsFinite(Math.Exp(Nll)) ? Math.Exp(Nll) : null;
 
     /// <summary>The JSON document.</summary>
-    public string ToJson() => JsonSerializer.Serialize(this, Json);
+    public string ToJson() => JsonSerializer.Serialize(this, JsonStyle.Indented);
 }

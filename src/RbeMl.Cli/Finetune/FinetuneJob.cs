@@ -56,7 +56,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
     // Two steps of the model in memory: one to begin with, one to measure.
     private int DryRun(TransformerModel<float> model, TrainingData data, int context)
     {
-        TrainerOptions options = settings.ToTrainer(context, ValidationSequences, 0);
+        TrainerOptions options = settings.ToTrainer(context, ValidationSequences, 0) with { SpillFolder = null }; // writes nothing to --out
         using Trainer trainer = new(model, data.Train, null, options, settings.Threads);
         long memory = (trainer.Plan?.Estimate ?? trainer.Estimate).Total, bytes = ModelSize.Of(model).Bytes;
         trainer.Step(0, host.Cancel);
@@ -69,7 +69,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             + $"{Format.Count(steps, "step")} in {Format.Seconds(seconds)}, and what measuring and saving take. Nothing was written.");
         json.Write(host, JsonSerializer.Serialize(
             new { DryRun = true, settings.Out, Bytes = bytes, PeakBytes = memory, SecondsPerStep = step, Steps = steps, Seconds = seconds },
-            new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, WriteIndented = true }));
+            JsonStyle.Indented));
         return ExitCode.Done;
     }
 
@@ -91,7 +91,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
         foreach (string file in settings.DryRun ? written.Where(file => file == json.File) : written) AtomicFile.CheckFile(file);
         _run.Kept = _files.Kept;
-        if (_files.Earlier is { } earlier) Say(earlier);
+        if (!settings.DryRun && _files.Earlier is { } earlier) Say(earlier);
     }
 
     private int Context(TransformerConfig? model)

@@ -1,6 +1,6 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using RbeMl.Cli.Output;
 using RbeMl.Memory;
 using RbeMl.Models;
 using RbeMl.Training;
@@ -60,14 +60,6 @@ internal sealed record ModelRecord(int Layers, int Heads, int Width, int Vocabul
 /// <summary>The course and result of a run: the content of <c>metrics.json</c>.</summary>
 internal sealed record RunRecord
 {
-    private static readonly JsonSerializerOptions Json = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        WriteIndented = true,
-    };
-
     /// <summary>The run; model, zip and report carry it too.</summary>
     public string RunId { get; set; } = "";
 
@@ -166,12 +158,12 @@ internal sealed record RunRecord
             progress.ResidentBytes, progress.Tokens));
 
     /// <summary>The JSON document.</summary>
-    public string ToJson() => JsonSerializer.Serialize(this, Json);
+    public string ToJson() => JsonSerializer.Serialize(this, JsonStyle.Indented);
 
     /// <summary>Writes the document and a line's end, in pieces: that of a long run is no copy in memory.</summary>
     public void Write(Stream stream)
     {
-        JsonSerializer.Serialize(stream, this, Json);
+        JsonSerializer.Serialize(stream, this, JsonStyle.Indented);
         stream.WriteByte((byte)'\n');
     }
 }

@@ -1,8 +1,7 @@
-using System.Text.Encodings.Web;
 using System.Text.Json;
-using System.Text.Json.Serialization;
 using RbeMl.Cli.Compress;
 using RbeMl.Cli.Finetune;
+using RbeMl.Cli.Output;
 using RbeMl.Codec;
 using RbeMl.Files;
 using RbeMl.Layers;
@@ -21,15 +20,6 @@ internal sealed record PartRecord(string Part, int Tensors, long Bytes, double S
 /// <summary>The JSON document of <c>rbeml inspect</c>.</summary>
 internal sealed record InspectRecord
 {
-    private static readonly JsonSerializerOptions Json = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        WriteIndented = true,
-        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.CamelCase) },
-    };
-
     /// <summary>The file.</summary>
     public required string File { get; init; }
 
@@ -107,7 +97,7 @@ internal sealed record InspectRecord
     }
 
     /// <summary>The JSON document.</summary>
-    public string ToJson() => JsonSerializer.Serialize(this, Json);
+    public string ToJson() => JsonSerializer.Serialize(this, JsonStyle.Words);
 
     private static MatrixRecord Record(MatrixFigures m, long bytes)
     {

@@ -9,11 +9,11 @@ namespace RbeMl.Cli.Inspect;
 internal abstract class ReferenceWeights : IDisposable
 {
     /// <summary>Opens a file.</summary>
-    /// <param name="path">A <c>.rbe</c> file, the folder of a Hugging Face GPT-2, or a <c>.safetensors</c> file.</param>
+    /// <param name="path">A <c>.rbe</c> file, the folder of a Hugging Face GPT-2 or BERT, the .onnx file of one, or a <c>.safetensors</c> file.</param>
     /// <exception cref="RbeFileException">It cannot be read.</exception>
     public static ReferenceWeights Open(string path)
     {
-        if (Directory.Exists(path) && ModelSource.InFolder(path) is null) return new ModelReference(path, ModelSource.Load(path));
+        if (OnnxModelFile.IsNamed(path) || (Directory.Exists(path) && ModelSource.InFolder(path) is null)) return new ModelReference(path, ModelSource.Load(path));
         return path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
             ? new DenseReference(SafetensorsFile.Open(path))
             : new CompressedReference(RbeContainer.Open(ModelSource.FileOf(path)));

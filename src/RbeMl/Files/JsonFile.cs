@@ -5,10 +5,13 @@ using RbeMl.Text;
 
 namespace RbeMl.Files;
 
-/// <summary>Reads JSON of small files, with errors of this library.</summary>
+/// <summary>JSON of small files: read with errors of this library, and written over many lines.</summary>
 internal static class JsonFile
 {
     private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
+
+    /// <summary>How files for other tools are written.</summary>
+    public static JsonSerializerOptions Indented { get; } = new() { WriteIndented = true };
 
     /// <summary>The object of a JSON file; names occur once and, like all texts, are Unicode.</summary>
     public static JsonElement Object(string path, string wanted, int limit)

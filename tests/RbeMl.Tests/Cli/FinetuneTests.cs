@@ -214,8 +214,12 @@ public sealed class FinetuneTests : IDisposable
         Assert.True(json.GetProperty("peakBytes").GetInt64() > json.GetProperty("bytes").GetInt64() && json.GetProperty("bytes").GetInt64() > 0);
         Assert.Equal(500 * json.GetProperty("secondsPerStep").GetDouble(), json.GetProperty("seconds").GetDouble(), 1e-6);
         Assert.False(Path.Exists(_folder.File("out")));
-        CommandRun told = CommandRun.Of(TinyJob.Args(_folder, "--seconds", "0.001", "--dry-run"));
+        CommandRun told = CommandRun.Of(TinyJob.Args(_folder, "--seconds", "0.001", "--dry-run", "--offload", "spill"));
+        told.Succeeds();
         Assert.Contains("Nothing was written.", told.Out, StringComparison.Ordinal);
         Assert.False(Path.Exists(_folder.File("out")));
+        File.WriteAllText(Path.Combine(Directory.CreateDirectory(_folder.File("out")).FullName, "model.rbe"), "earlier");
+        Assert.DoesNotContain("kept", CommandRun.Of(TinyJob.Args(_folder, "--seconds", "0.001", "--dry-run")).Out, StringComparison.Ordinal);
+        Assert.Equal("earlier", File.ReadAllText(Assert.Single(Directory.GetFileSystemEntries(_folder.File("out")))));
     }
 }

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
 using RbeMl.Layers;
@@ -12,8 +11,6 @@ namespace RbeMl.Files;
 /// <content>Writing.</content>
 public sealed partial class Gpt2Directory
 {
-    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
-
     private static readonly string[] OwnNames =
         [Gpt2ConfigJson.FileName, SafetensorsSet.SingleName, Gpt2TokenizerFiles.VocabularyName, Gpt2TokenizerFiles.MergesName, Gpt2TokenizerFiles.JsonName];
 
@@ -82,7 +79,7 @@ public sealed partial class Gpt2Directory
         json["torch_dtype"] = element switch { SafetensorsElement.F16 => "float16", SafetensorsElement.BF16 => "bfloat16", _ => "float32" };
         AtomicFolder.Write(folder, MayReplace, target =>
         {
-            AtomicFile.WriteText(System.IO.Path.Combine(target, Gpt2ConfigJson.FileName), json.ToJsonString(Indented) + "\n");
+            AtomicFile.WriteText(System.IO.Path.Combine(target, Gpt2ConfigJson.FileName), json.ToJsonString(JsonFile.Indented) + "\n");
             if (tokenizer is not null) Gpt2TokenizerFiles.Save(target, tokenizer);
             SafetensorsWriter.Write(System.IO.Path.Combine(target, SafetensorsSet.SingleName), sources,
                 new Dictionary<string, string> { ["format"] = "pt" }, cancel);
