@@ -134,7 +134,7 @@ internal sealed class TrainVerb
                 Seconds = seconds,
                 PeakBytes = PeakMemory.Bytes(),
                 learnt.Cancelled,
-            }, ClassifyCommand.JsonStyle)));
+            }, JsonStyle.Indented)));
         later.ThrowFirst($"The classifier is saved, {output}.");
         return learnt.Cancelled ? ExitCode.Cancelled : ExitCode.Done;
     }
@@ -155,7 +155,7 @@ internal sealed class TrainVerb
             Method = method,
             Seed = seed,
             FineTuning = FewLabelOptions.DefaultFineTuning(examples.Length) with { OnCancel = WhenCancelled.ReturnBest },
-            Contrastive = FewLabelOptions.DefaultContrastive(examples.Length, classifier.Config.Pooling) with { OnCancel = WhenCancelled.ReturnBest },
+            Contrastive = FewLabelOptions.DefaultContrastive(examples.Length) with { OnCancel = WhenCancelled.ReturnBest },
         };
         FewLabelTrainer trainer = new(classifier, examples, options, result.GetValue(_threads));
         ProgressView view = ProgressView.For(host, json.OnOutput);
@@ -219,7 +219,7 @@ internal sealed class TrainVerb
     {
         public void Report(FewLabelProgress value)
         {
-            if (value.Stage != FewLabelStage.Contrast && host.Stopping is { } stopping) stopping.HasWork = true; // there is a head
+            if (host.Stopping is { } stopping) stopping.HasWork = true; // there is a step done, or a head
             double done = (double)value.Report.Step / value.Report.Steps;
             string stage = value.Stage switch
             {

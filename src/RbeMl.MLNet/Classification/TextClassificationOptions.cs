@@ -82,6 +82,12 @@ public sealed class TextClassificationOptions : FineTuningOptions
             $"use one of {string.Join(", ", Enum.GetNames<FewLabelMethod>())}.");
         Require(Method is null || !BeginsNew, nameof(Method), Method, $"a new model knows nothing yet: give {nameof(ModelPath)} or {nameof(Model)}.");
         Require(Method is null || WarmStart is null, nameof(Method), Method, $"a {nameof(WarmStart)} goes on where it is: leave one of them out.");
+        Require(Method is not FewLabelMethod.Frozen || (Given == default && _trained is null), nameof(Method), Method,
+            "a frozen model has no epochs, batch, rate, decay or trained parts: leave them out.");
+        Require(Method is not FewLabelMethod.Contrastive || _trained is not TrainedParts.Head, nameof(Trained), _trained,
+            $"{nameof(FewLabelMethod.Contrastive)} trains the model before the head: give other parts, or use {nameof(FewLabelMethod.Frozen)}.");
+        Require(Method is null or FewLabelMethod.FineTuned || (HeadLearningRate is null && HeadDropout == 0), nameof(Method), Method,
+            $"only {nameof(FewLabelMethod.FineTuned)} has a rate and a dropout of the head: leave them out.");
         Require(Method is null or FewLabelMethod.FineTuned || (Validation is null && ValidationFraction == 0), nameof(Method), Method,
             $"only {nameof(FewLabelMethod.FineTuned)} looks at validation data: leave it out.");
         Require(WarmStart is null || Pooling is null || WarmStart.Classifier.Config.Pooling == Pooling, nameof(Pooling), Pooling,
@@ -94,12 +100,11 @@ public sealed class TextClassificationOptions : FineTuningOptions
     /// <summary>The settings of a training on few labels.</summary>
     /// <param name="method">How.</param>
     /// <param name="examples">Texts.</param>
-    /// <param name="pooling">How tokens become one row.</param>
     /// <param name="seed">Seed.</param>
-    internal FewLabelOptions ToFewLabels(FewLabelMethod method, int examples, Pooling pooling, ulong seed)
+    internal FewLabelOptions ToFewLabels(FewLabelMethod method, int examples, ulong seed)
     {
         ClassifierTrainerOptions tuning = FewLabelOptions.DefaultFineTuning(examples);
-        SimilarityTrainerOptions contrast = FewLabelOptions.DefaultContrastive(examples, pooling);
+        SimilarityTrainerOptions contrast = FewLabelOptions.DefaultContrastive(examples);
         (int? epochs, int? batch, double? rate, double? decay) = Given;
         return new FewLabelOptions
         {
@@ -109,7 +114,7 @@ public sealed class TextClassificationOptions : FineTuningOptions
             {
                 Epochs = epochs ?? tuning.Epochs,
                 BatchSize = batch ?? tuning.BatchSize,
-                LearningRate = rate ?? tuning.LearningRate,
+                LearningRate = rate ?? Optimizer.RateFor(tuning.LearningRate),
                 WeightDecay = decay ?? tuning.WeightDecay,
                 Trained = _trained ?? tuning.Trained,
                 LossFloor = epochs is null ? tuning.LossFloor : 0,
@@ -119,11 +124,11 @@ public sealed class TextClassificationOptions : FineTuningOptions
                 Epochs = epochs ?? contrast.Epochs,
                 BatchSize = batch ?? contrast.BatchSize,
                 Optimizer = Optimizer,
-                LearningRate = rate ?? contrast.LearningRate,
+                LearningRate = rate ?? Optimizer.RateFor(contrast.LearningRate),
                 WarmupFraction = WarmupFraction,
                 WeightDecay = decay ?? contrast.WeightDecay,
                 Clip = Clip,
-                Trained = _trained is { } parts and not TrainedParts.Head ? parts : contrast.Trained,
+                Trained = _trained ?? contrast.Trained,
                 OnCancel = OnCancel,
                 Checkpointing = Checkpointing,
                 MemoryLimit = MemoryLimit,

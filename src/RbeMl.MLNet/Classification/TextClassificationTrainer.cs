@@ -114,7 +114,7 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
 
     private TrainingSummary TrainFew(FewLabelMethod method, SequenceClassifier<float> classifier, TextData data, TrainingLog log, long started)
     {
-        FewLabelOptions options = _options.ToFewLabels(method, data.Examples.Count, classifier.Config.Pooling, _seed);
+        FewLabelOptions options = _options.ToFewLabels(method, data.Examples.Count, _seed);
         FewLabelTrainer trainer = new(classifier, data.Examples, options, _options.Threads, data.Validation);
         log.Say($"Learning from {data.Examples.Count} texts, {method}, seed {_seed}");
         FewLabelLog progress = new(log, _options.Progress);

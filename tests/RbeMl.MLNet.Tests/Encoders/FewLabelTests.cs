@@ -94,6 +94,17 @@ public sealed class FewLabelTests(ITestOutputHelper output) : IDisposable
             model.Classifier.Model.Parameters.ToFloats(model.Classifier.Model.Parameters.Find("embedding.tokens")));
     }
 
+    [Theory]
+    [MemberData(nameof(Optimizers))]
+    public void RatesAreThoseThatSuitTheOptimizer(OptimizerOptions optimizer)
+    {
+        FewLabelOptions options = new TextClassificationOptions { Optimizer = optimizer }.ToFewLabels(FewLabelMethod.FineTuned, 32, 1);
+        Assert.Equal(optimizer.RateFor(FewLabelOptions.DefaultFineTuning(32).LearningRate), options.FineTuning!.LearningRate);
+        Assert.Equal(optimizer.RateFor(FewLabelOptions.DefaultContrastive(32).LearningRate), options.Contrastive!.LearningRate);
+    }
+
+    public static TheoryData<OptimizerOptions> Optimizers => [new AdamWOptions(), new SgdOptions(), new LionOptions()];
+
     [Fact]
     public void TextsGoThroughAsTheEncoderReadsThem()
     {
@@ -140,6 +151,11 @@ public sealed class FewLabelTests(ITestOutputHelper output) : IDisposable
             o => (o.Method, o.Model) = (FewLabelMethod.Frozen, null),
             o => (o.Method, o.WarmStart, o.Model) = (FewLabelMethod.Frozen, earlier, null),
             o => (o.Method, o.ValidationFraction) = (FewLabelMethod.Contrastive, 0.2),
+            o => (o.Method, o.Epochs) = (FewLabelMethod.Frozen, 3),
+            o => (o.Method, o.Trained) = (FewLabelMethod.Frozen, TrainedParts.All),
+            o => (o.Method, o.Trained) = (FewLabelMethod.Contrastive, TrainedParts.Head),
+            o => (o.Method, o.HeadLearningRate) = (FewLabelMethod.Contrastive, 1e-3),
+            o => (o.Method, o.HeadDropout) = (FewLabelMethod.Frozen, 0.1),
             o => o.Method = (FewLabelMethod)9,
             o => o.Context = 2,
             o => o.Context = SmallEncoder.Positions + 1,

@@ -172,7 +172,7 @@ public class FewLabelTrainerTests
         int[] epochs = [.. counts.Select(n => FewLabelOptions.DefaultFineTuning(n).Epochs)];
         Assert.Equal(epochs.OrderDescending(), epochs);
         Assert.True(epochs[0] > epochs[^1]);
-        int[] contrast = [.. counts.Select(n => FewLabelOptions.DefaultContrastive(n, Pooling.Mean).Epochs)];
+        int[] contrast = [.. counts.Select(n => FewLabelOptions.DefaultContrastive(n).Epochs)];
         Assert.Equal(contrast.OrderDescending(), contrast);
     }
 

@@ -147,6 +147,10 @@ public class SimilarityTrainerTests
         ClassifierExample[] one = [new([1], 1), new([2], 1)];
         Assert.Contains("two labels", Assert.Throws<InvalidSettingException>(() => new SimilarityTrainer(owner.Model, one, s_options, 1)).Message,
             StringComparison.Ordinal);
+        ClassifierExample[] two = [new([1], 0), new([2], 1)];
+        SimilarityTrainerOptions single = s_options with { Loss = SimilarityLoss.Contrastive, BatchSize = 1 };
+        Assert.Contains("two pairs", Assert.Throws<InvalidSettingException>(() => new SimilarityTrainer(owner.Model, two, single, 1)).Message,
+            StringComparison.Ordinal);
         ClassifierExample[] negative = [new([1], 0), new([2], -1)];
         Assert.Throws<TokenException>(() => new SimilarityTrainer(owner.Model, negative, s_options, 1));
     }

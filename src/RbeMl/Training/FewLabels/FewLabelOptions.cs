@@ -1,5 +1,3 @@
-using RbeMl.Models;
-
 namespace RbeMl.Training;
 
 /// <summary>How a pretrained model learns classes from few texts.</summary>
@@ -28,7 +26,7 @@ public sealed record FewLabelOptions
     /// <summary>The stage that trains blocks and head; null takes <see cref="DefaultFineTuning"/>.</summary>
     public ClassifierTrainerOptions? FineTuning { get; init; }
 
-    /// <summary>The stage that brings texts of one label together; null takes <see cref="DefaultContrastive"/>.</summary>
+    /// <summary>The stage that brings texts of one label together, pooled as the classifier does; null takes <see cref="DefaultContrastive"/>.</summary>
     public SimilarityTrainerOptions? Contrastive { get; init; }
 
     /// <summary>Seed of everything random; it goes before the seeds of the stages.</summary>
@@ -48,11 +46,9 @@ public sealed record FewLabelOptions
 
     /// <summary>Settings of the contrastive stage of an encoder on so many texts.</summary>
     /// <param name="examples">Texts.</param>
-    /// <param name="pooling">How the classifier pools.</param>
-    public static SimilarityTrainerOptions DefaultContrastive(int examples, Pooling pooling) => new()
+    public static SimilarityTrainerOptions DefaultContrastive(int examples) => new()
     {
         Loss = SimilarityLoss.Contrastive,
-        Pooling = pooling,
         Trained = TrainedParts.Blocks,
         BatchSize = 16,
         Epochs = Epochs(examples, 16, 80, 1, 10),

@@ -81,7 +81,7 @@ public sealed class FewLabelTrainer
 
     private FewLabelResult Contrast(FewLabelResult result, IProgress<FewLabelProgress>? progress, CancellationToken cancellation)
     {
-        SimilarityTrainerOptions options = Options.Contrastive ?? FewLabelOptions.DefaultContrastive(_examples.Count, _classifier.Config.Pooling);
+        SimilarityTrainerOptions options = Options.Contrastive ?? FewLabelOptions.DefaultContrastive(_examples.Count);
         using SimilarityTrainer trainer = new(
             _classifier.Model, _examples, options with { Seed = Options.Seed, Pooling = _classifier.Config.Pooling }, _threads);
         Sink<SimilarityProgress>? sink = progress is null ? null

@@ -11,6 +11,8 @@ namespace RbeMl.Training;
 /// </summary>
 public sealed class SimilarityTrainer : IDisposable, ILeased
 {
+    private const string MorePairs = "the contrastive loss tells the texts of a pair from others: give at least two pairs a batch.";
+
     private readonly PairBatches _pairs;
     private readonly Workspace<float> _workspace;
     private readonly SimilarityStep<float> _step;
@@ -172,7 +174,7 @@ public sealed class SimilarityTrainer : IDisposable, ILeased
         {
             throw new InvalidSettingException(
                 pairs.Count < least ? "pairs" : nameof(options.BatchSize), Math.Min(pairs.Count, options.BatchSize),
-                least == 1 ? "give at least one pair." : "the contrastive loss tells the texts of a pair from others: give at least two pairs a batch.");
+                least == 1 ? "give at least one pair." : MorePairs);
         }
 
         for (int i = 0; i < pairs.Count; i++)
@@ -198,6 +200,11 @@ public sealed class SimilarityTrainer : IDisposable, ILeased
         {
             ExampleCheck.Tokens(model.Config, examples[i].Tokens, "example", i);
             if (examples[i].Label is < 0 or > 1 << 20) throw new TokenException($"label {examples[i].Label} of example {i} is no class. Number them from 0.");
+        }
+
+        if (options.Loss is SimilarityLoss.Contrastive && options.BatchSize < 2)
+        {
+            throw new InvalidSettingException(nameof(options.BatchSize), options.BatchSize, MorePairs);
         }
 
         if (examples.Count == 0 || examples.All(e => e.Label == examples[0].Label))
