@@ -47,7 +47,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         return command;
     }
 
-    private bool IsModel => Directory.Exists(settings.Input) || OnnxModelFile.IsNamed(settings.Input);
+    private bool IsModel => CompressOptions.IsModel(settings.Input);
 
     private int Run()
     {
@@ -92,7 +92,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
                 forecast.Bytes,
                 forecast.PeakBytes,
                 forecast.Seconds,
-            }, CompressRecord.JsonStyle));
+            }, JsonStyle.Indented));
         return ExitCode.Done;
     }
 

@@ -27,7 +27,7 @@ internal sealed class CompressOptions
     private const double DefaultTargetBits = 4.75;
     private const int SparseEmbeddingBits = 8;
 
-    private readonly Argument<string> _input = FileOptions.Input("in", "Folder of a Hugging Face GPT-2, or a .safetensors file (or its index).");
+    private readonly Argument<string> _input = FileOptions.Input("in", "Folder of a Hugging Face GPT-2 or BERT, the .onnx file of a BERT, or a .safetensors file (or its index).");
     private readonly Option<string> _output = FileOptions.Output("out.rbe", "File to write (.rbe).");
     private readonly CompressionOptions _compression = CompressionOptions.ForWeights();
     private readonly Option<string> _alphas =
@@ -161,7 +161,7 @@ internal sealed class CompressOptions
                 + $"given. Add --coefficients, or leave out --support.");
         }
 
-        if (format == "auto" && result.GetValue(_compression.Transform) == "cdf97" && Directory.Exists(result.GetValue(_input)))
+        if (format == "auto" && result.GetValue(_compression.Transform) == "cdf97" && IsModel(result.GetValue(_input)!))
         {
             throw new UsageException("--transform cdf97 is not orthonormal, which --format auto needs for a model. Use another transform or format.");
         }
@@ -173,6 +173,9 @@ internal sealed class CompressOptions
         if (FormatWords.Refusal(FormatWords.FrozenOf(embeddings), bits) is { } refusal) throw new UsageException($"--embedding-bits {bits}: {refusal}");
     }
 
+    /// <summary>Whether an input is a model, and no file of tensors.</summary>
+    public static bool IsModel(string input) => Directory.Exists(input) || OnnxModelFile.IsNamed(input);
+
     private RbeOptions? Embeddings(ParseResult result)
     {
         int? bits = result.GetValue(_embeddingBits);
@@ -180,7 +183,7 @@ internal sealed class CompressOptions
         if (_compression.PresetOf(result) is { } preset && !result.Given(_embeddings))
         {
             string input = result.GetValue(_input)!;
-            if (!Directory.Exists(input) && !OnnxModelFile.IsNamed(input)) return null; // of a file nobody knows which tensors they are
+            if (!IsModel(input)) return null; // of a file nobody knows which tensors they are
             return new RbeOptions { Tile = tile, Format = preset.Tables, Alphas = false };
         }
 

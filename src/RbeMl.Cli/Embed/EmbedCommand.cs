@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using RbeMl.Cli.Help;
 using RbeMl.Cli.Output;
@@ -16,9 +15,6 @@ internal sealed class EmbedCommand
 {
     private const int PassTexts = 256, DefaultTop = 10;
     private const string QueryPrompt = "query";
-
-    private static readonly JsonSerializerOptions JsonStyle =
-        new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = true };
 
     private readonly Option<string> _model =
         FileOptions.Model("Encoder: the folder or .onnx file of a BERT (MiniLM, E5, BGE, GTE, Arctic), or a .rbe file of one.");
@@ -141,6 +137,11 @@ internal sealed class EmbedCommand
             RowOptions.RequireKnownEnd(output, "vectors", "Name it .jsonl, .npy or .tsv, or give --out-format.", VectorWriter.Npy, VectorWriter.Tsv);
         }
 
+        if (result.Given(_field) && result.Given(_column))
+        {
+            throw new UsageException("--field and --text-column both name where the texts are. Leave out one of them.");
+        }
+
         foreach (string file in files) FormatOf(result, file); // wrong options before any work
         if (result.Given(_column) && files.All(file => FormatOf(result, file) == RowFormat.Lines))
         {
@@ -170,7 +171,7 @@ internal sealed class EmbedCommand
     private List<DataRow> Rows(ParseResult result, CommandHost host, string file)
     {
         RowFormat format = FormatOf(result, file);
-        RowColumn column = format == RowFormat.Json && (result.Given(_field) || !result.Given(_column))
+        RowColumn column = format == RowFormat.Json && !result.Given(_column)
             ? new(result.GetValue(_field) ?? result.GetValue(_column)!, _field.Name) : new(result.GetValue(_column)!, _column.Name);
         return DataRows.Read(host, file, format, [column], _input.Read(result));
     }
@@ -212,7 +213,7 @@ internal sealed class EmbedCommand
                 Seconds = seconds,
                 TextsPerSecond = rows.Count / seconds,
                 PeakBytes = PeakMemory.Bytes(),
-            }, JsonStyle)));
+            }, JsonStyle.Indented)));
         later.ThrowFirst(output is null ? null : $"The vectors are saved, {output}.");
     }
 
@@ -221,7 +222,7 @@ internal sealed class EmbedCommand
     {
         float[] wanted = encoder.Embed(query, encoder.Settings.Prompts.ContainsKey(QueryPrompt) ? QueryPrompt : prompt);
         List<double> similarities = new(rows.Count);
-        view.Run(() => Passes(encoder, prompt, rows, view, watch, host.Cancel, (_, vector) => similarities.Add(Cosine(wanted, vector))));
+        view.Run(() => Passes(encoder, prompt, rows, view, watch, host.Cancel, (_, vector) => similarities.Add(SentenceEncoder.Cosine(wanted, vector))));
         int[] nearest = [.. Enumerable.Range(0, rows.Count).OrderByDescending(i => similarities[i]).ThenBy(i => i).Take(top)];
         bool several = rows[0].File != rows[^1].File;
         if (!json.OnOutput)
@@ -245,7 +246,7 @@ internal sealed class EmbedCommand
                     new { rows[i].File, rows[i].Row.Line, Similarity = similarities[i], Text = rows[i].Row.Values[0] }),
                 Seconds = watch.Elapsed.TotalSeconds,
                 PeakBytes = PeakMemory.Bytes(),
-            }, JsonStyle));
+            }, JsonStyle.Indented));
     }
 
     private static void Passes(SentenceEncoder encoder, string? prompt, List<(string File, DataRow Row)> rows, ProgressView view, Stopwatch watch,
@@ -261,19 +262,6 @@ internal sealed class EmbedCommand
             double done = (double)count / rows.Count;
             view.Show(done, $"{Format.Count(count)}/{Format.Count(rows.Count)} texts", Format.Left(done, watch.Elapsed));
         }
-    }
-
-    private static double Cosine(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
-    {
-        double product = 0, first = 0, second = 0;
-        for (int i = 0; i < a.Length; i++)
-        {
-            product += (double)a[i] * b[i];
-            first += (double)a[i] * a[i];
-            second += (double)b[i] * b[i];
-        }
-
-        return first == 0 || second == 0 ? 0 : product / Math.Sqrt(first * second);
     }
 
     private delegate void VectorSink(string text, ReadOnlySpan<float> vector);

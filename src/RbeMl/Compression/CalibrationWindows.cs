@@ -7,7 +7,9 @@ namespace RbeMl.Compression;
 /// <summary>Windows of tokens to calibrate with, all of one length.</summary>
 public static class CalibrationWindows
 {
-    private const int SentenceTokens = 34;
+    /// <summary>Tokens of a window of an encoder's calibration at most, those that begin and end it included.</summary>
+    internal const int SentenceTokens = 34;
+
     private const double WorthKeeping = 15 / 16.0;
 
     /// <summary>

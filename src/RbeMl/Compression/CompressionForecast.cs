@@ -69,6 +69,12 @@ internal sealed record CompressionForecast(int Matrices, double BitsPerWeight, d
             int tokens = Math.Max(calibrationTokens, config.MaxSequenceLength);
             double widths = (2.0 * config.Width * config.Width) + ((double)config.HiddenWidth * config.HiddenWidth);
             working += (MomentBytes * widths) + (4.0 * tokens * ((4 * config.Width) + config.HiddenWidth));
+
+            // What a rounded matrix does to the vectors: activations for each of them, all kept until the last block.
+            if (request.Target is not null && source.Encoder is not null)
+            {
+                working += 4.0 * PerMatrix.All.Count * config.Layers * EmbeddingYardstick.Sequences * CalibrationWindows.SentenceTokens * config.Width;
+            }
         }
 
         return new CompressionForecast(all.Sum(m => m.Times), sums.BitsPerWeight, request.Target is null ? sums.Error : null, (long)bytes,

@@ -68,7 +68,7 @@ internal sealed class EmbeddingYardstick(TransformerConfig config, EncoderSettin
     {
         int d = config.Width, count = expected.Length / d;
         for (int i = 0; i < count && settings.Normalize; i++) SentenceEncoder.Normalize(actual.AsSpan(i * d, d));
-        double[] cosines = [.. Enumerable.Range(0, count).Select(i => Cosine(expected.AsSpan(i * d, d), actual.AsSpan(i * d, d)))];
+        double[] cosines = [.. Enumerable.Range(0, count).Select(i => SentenceEncoder.Cosine(expected.AsSpan(i * d, d), actual.AsSpan(i * d, d)))];
         return new EmbeddingFigures(count, cosines.Average(), cosines.Min(), Error(expected, actual));
     }
 
@@ -85,12 +85,5 @@ internal sealed class EmbeddingYardstick(TransformerConfig config, EncoderSettin
             double value = ((token[f] - mean) * scale * gamma[f]) + beta[f];
             pooled[f] = settings.Pooling == Pooling.Max ? Math.Max(pooled[f], value) : pooled[f] + value;
         }
-    }
-
-    private static double Cosine(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
-    {
-        double dot = 0, x = 0, y = 0;
-        for (int i = 0; i < a.Length; i++) (dot, x, y) = (dot + ((double)a[i] * b[i]), x + ((double)a[i] * a[i]), y + ((double)b[i] * b[i]));
-        return x > 0 && y > 0 ? dot / Math.Sqrt(x * y) : 0;
     }
 }

@@ -74,7 +74,7 @@ internal sealed class EncoderChoice(
         HashSet<string> seen = [];
         for (int round = 0; round < settings.Rounds; round++)
         {
-            RateAllocation allocation = FormatChoice.Reachable(_curves, _sensitivities, round == settings.Rounds - 1 && best is null ? 0 : aim);
+            RateAllocation allocation = FormatChoice.Reachable(_curves, _sensitivities, aim);
             if (!seen.Add(string.Join(' ', allocation.Choices))) break;
             List<BlockChoice> choices = Compress(allocation);
             double measured = ErrorOf(choices);
@@ -83,6 +83,15 @@ internal sealed class EncoderChoice(
             if (measured <= error && measured >= FormatChoice.CloseEnough * error) break;
             aim = Math.Min(aim, allocation.Error * 1.5)
                 * Math.Clamp(error / measured * (measured > error ? FormatChoice.CloseEnough : 1), 0.25, 4);
+        }
+
+        RateAllocation finest = FormatChoice.Reachable(_curves, _sensitivities, 0);
+        if (best is null && seen.Add(string.Join(' ', finest.Choices)))
+        {
+            List<BlockChoice> choices = Compress(finest);
+            double measured = ErrorOf(choices);
+            least = Math.Min(least, measured);
+            if (measured <= error) best = choices;
         }
 
         return best ?? throw new UnreachableTargetException(

@@ -199,6 +199,7 @@ public sealed class EmbedTests : IDisposable
     [InlineData(2, "--text-column is of tables and JSON lines, and here a line is a text", "--text-column", "a")]
     [InlineData(2, "--data-format xml: use one of tsv, csv, jsonl", "--data-format", "xml")]
     [InlineData(2, "--field is of JSON lines, and", "--field", "a", "--data-format", "csv")]
+    [InlineData(2, "--field and --text-column both name", "--field", "a", "--text-column", "b")]
     [InlineData(2, "comes once", "--text", "-", "-")]
     [InlineData(2, "--output -: only --json writes to standard output", "-o", "-")]
     [InlineData(1, "line 1 is no JSON", "--field", "text")]

@@ -213,6 +213,14 @@ public sealed class SentenceEncoder : IDisposable
         }
     }
 
+    /// <summary>The cosine of two vectors; 0 where one has no length.</summary>
+    internal static double Cosine(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    {
+        double dot = 0, x = 0, y = 0;
+        for (int i = 0; i < a.Length; i++) (dot, x, y) = (dot + ((double)a[i] * b[i]), x + ((double)a[i] * a[i]), y + ((double)b[i] * b[i]));
+        return x > 0 && y > 0 ? dot / Math.Sqrt(x * y) : 0;
+    }
+
     /// <summary>Gives a vector the length 1.</summary>
     internal static void Normalize(Span<float> vector)
     {
