@@ -38,7 +38,7 @@ internal static class ForeignFolder
     }
 
     /// <summary>What the folder of a model holds.</summary>
-    public const string Needed = "a local folder with config.json, model.safetensors and, for texts, tokenizer.json or vocab.json and merges.txt";
+    public const string Needed = "a local folder with config.json, model.safetensors and, for texts, tokenizer.json, vocab.txt, or vocab.json and merges.txt";
 
     /// <summary>What to do where there is no file of that name: one without an ending is likely meant as a model's name.</summary>
     public static string MissingMend(string path) => Path.HasExtension(path) ? "Check the name." : $"Nothing is downloaded: give {Needed}, or a file.";

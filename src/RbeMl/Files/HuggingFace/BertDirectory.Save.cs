@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
 using RbeMl.Layers;
@@ -12,8 +11,6 @@ namespace RbeMl.Files;
 /// <content>Writing.</content>
 public sealed partial class BertDirectory
 {
-    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
-
     private static readonly string[] OwnNames =
         [Gpt2ConfigJson.FileName, SafetensorsSet.SingleName, .. BertTokenizerFiles.OwnNames, .. SentenceTransformerFiles.OwnNames];
 
@@ -52,13 +49,18 @@ public sealed partial class BertDirectory
         if (!config.TiedHead) throw new InvalidSettingException(nameof(config.TiedHead), false, "a BERT as it is written here has no head of its own.");
         WordPieceTokenizer? pieces = tokenizer is null ? null : tokenizer as WordPieceTokenizer
             ?? throw new InvalidSettingException("tokenizer", tokenizer.GetType().Name, "a BERT has word pieces; pass null to write it without its tokenizer.");
+        if (pieces is not null && BertTokenizerFiles.KeepsTokenizer(pieces) is { } lost)
+        {
+            throw new InvalidSettingException("tokenizer", nameof(WordPieceTokenizer), $"{lost}; pass null to write the model without it.");
+        }
+
         ModelFile.CheckFinite(weights);
         List<SafetensorsSource> sources = Sources(weights, element);
         JsonObject json = BertConfigJson.Write(config, Types(weights), pieces?.PadToken);
         json["torch_dtype"] = element switch { SafetensorsElement.F16 => "float16", SafetensorsElement.BF16 => "bfloat16", _ => "float32" };
         AtomicFolder.Write(folder, MayReplace, target =>
         {
-            AtomicFile.WriteText(System.IO.Path.Combine(target, Gpt2ConfigJson.FileName), json.ToJsonString(Indented) + "\n");
+            AtomicFile.WriteText(System.IO.Path.Combine(target, Gpt2ConfigJson.FileName), json.ToJsonString(JsonFile.Indented) + "\n");
             EncoderSettings settings = weights.Encoder ?? new EncoderSettings();
             if (pieces is not null) BertTokenizerFiles.Save(target, pieces, settings.MaxTokens ?? config.MaxSequenceLength);
             SentenceTransformerFiles.Save(target, settings, config);

@@ -54,7 +54,7 @@ public sealed partial class BertDirectory : IModelFolder
     /// <inheritdoc/>
     public ModelTokens Tokens => ModelTokens.Unknown.With(Tokenizer, Config.Vocabulary);
 
-    /// <summary>How it makes a vector of a text: as sentence-transformers' files say, else the mean over the tokens.</summary>
+    /// <summary>How it makes a vector of a text: as sentence-transformers' files say, else the mean over the tokens, of length 1.</summary>
     public EncoderSettings Encoder { get; }
 
     EncoderSettings? IModelFolder.Encoder => Encoder;

@@ -17,8 +17,6 @@ internal static class BertTokenizerFiles
     private const string ConfigName = "tokenizer_config.json", MapName = "special_tokens_map.json", SentenceName = "sentence_bert_config.json";
     private const int Limit = 1 << 26, MostPadding = 1023;
 
-    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
-
     /// <summary>What <see cref="Save"/> writes.</summary>
     public static IReadOnlyList<string> OwnNames { get; } = [VocabularyName, ConfigName];
 
@@ -57,6 +55,16 @@ internal static class BertTokenizerFiles
         return File.Exists(vocabulary) ? LoadVocabulary(vocabulary, Rules(folder, new WordPieceRules())) : null;
     }
 
+    /// <summary>Why a folder cannot hold a tokenizer; empty where only its kind is wrong, null where it can.</summary>
+    public static string? KeepsTokenizer(ITokenizer tokenizer)
+    {
+        if (tokenizer is not WordPieceTokenizer pieces) return "";
+        WordPieceRules usual = new();
+        bool fits = pieces.Rules.Prefix == usual.Prefix && pieces.Rules.MaxWordLength == usual.MaxWordLength
+            && pieces.Tokens.All(token => token.AsSpan().IndexOfAny('\r', '\n') < 0);
+        return fits ? null : $"{VocabularyName} has no place for another prefix or longest word than BERT's, or for line ends in tokens";
+    }
+
     /// <summary>Tokens of a text at most, as the tokenizer's configuration says; null where it says nothing, or a number that stands for none.</summary>
     public static int? LongestText(string folder)
     {
@@ -89,7 +97,7 @@ internal static class BertTokenizerFiles
             ["mask_token"] = rules.Mask,
             ["model_max_length"] = longest,
         };
-        AtomicFile.WriteText(Path.Combine(folder, ConfigName), json.ToJsonString(Indented) + "\n");
+        AtomicFile.WriteText(Path.Combine(folder, ConfigName), json.ToJsonString(JsonFile.Indented) + "\n");
     }
 
     // The configuration changes what the tokenizer's own file says, as its library has it; the names of special tokens may be in a file of their own.

@@ -28,7 +28,7 @@ internal static class ModelFolders
         new(Gpt2ConfigJson.ModelType, "GPT-2", "GPT2", config => config is { Order: BlockOrder.PreNorm, Causal: true }, Gpt2TensorNames.AreGpt2,
             Gpt2Directory.Open, Gpt2Directory.Sources, Gpt2TokenizerFiles.KeepsTokenizer, Gpt2Directory.Save),
         new(BertConfigJson.ModelType, "BERT", "Bert", config => config is { Order: BlockOrder.PostNorm, Causal: false }, BertTensorNames.AreBert,
-            BertDirectory.Open, BertDirectory.Sources, tokenizer => tokenizer is WordPieceTokenizer ? null : "", BertDirectory.Save),
+            BertDirectory.Open, BertDirectory.Sources, BertTokenizerFiles.KeepsTokenizer, BertDirectory.Save),
     ];
 
     /// <summary>The kind that a model of a configuration is of.</summary>

@@ -7,7 +7,7 @@ namespace RbeMl.Files;
 /// <summary>
 /// A BERT encoder in an ONNX file, opened and checked. Tokenizer, pooling and prompts come from the files of a Hugging Face folder beside
 /// it, or in the folder above, where its exporters put it in a folder of its own; a <c>vocab.txt</c> is enough, and then vectors are means
-/// over the tokens.
+/// over the tokens, of length 1.
 /// </summary>
 public sealed class OnnxModelFile : IModelFolder
 {
@@ -56,7 +56,7 @@ public sealed class OnnxModelFile : IModelFolder
     /// <inheritdoc/>
     public ModelTokens Tokens => ModelTokens.Unknown.With(Tokenizer, Config.Vocabulary);
 
-    /// <summary>How it makes a vector of a text: as sentence-transformers' files say, else the mean over the tokens.</summary>
+    /// <summary>How it makes a vector of a text: as sentence-transformers' files say, else the mean over the tokens, of length 1.</summary>
     public EncoderSettings Encoder { get; }
 
     EncoderSettings? IModelFolder.Encoder => Encoder;

@@ -19,8 +19,6 @@ internal static class SentenceTransformerFiles
 
     private const int Limit = 1 << 24;
 
-    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
-
     private static readonly (string Key, Pooling Pooling)[] Poolings =
     [
         ("pooling_mode_cls_token", Pooling.First), ("pooling_mode_mean_tokens", Pooling.Mean), ("pooling_mode_max_tokens", Pooling.Max),
@@ -32,7 +30,7 @@ internal static class SentenceTransformerFiles
     /// <summary>What <see cref="Save"/> writes.</summary>
     public static IReadOnlyList<string> OwnNames { get; } = [ModulesName, SentenceName, PromptsName, PoolingFolder, NormalizeFolder];
 
-    /// <summary>How the encoder of a folder makes a vector of a text; the mean over the tokens where no file says anything.</summary>
+    /// <summary>How the encoder of a folder makes a vector of a text; the mean over the tokens, of length 1, where no file says anything.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="config">The model's shapes.</param>
     /// <exception cref="RbeFileException">A file is damaged, or asks for what is not computed here.</exception>
@@ -46,21 +44,25 @@ internal static class SentenceTransformerFiles
             MaxTokens = Longest(folder, config),
         };
         string prompts = Path.Combine(folder, PromptsName);
-        if (!File.Exists(prompts)) return settings;
-        ConfigFields fields = ConfigFields.Read(prompts, Wanted);
-        settings = settings with
+        bool named = File.Exists(prompts);
+        if (named)
         {
-            Prompts = fields.Texts("prompts"),
-            DefaultPrompt = fields.Has("default_prompt_name") ? fields.Text("default_prompt_name", null) : null,
-            LongTexts = fields.Has(LongTextsKey) ? fields.Name<LongTexts>(LongTextsKey) : LongTexts.Cut,
-        };
+            ConfigFields fields = ConfigFields.Read(prompts, Wanted);
+            settings = settings with
+            {
+                Prompts = fields.Texts("prompts"),
+                DefaultPrompt = fields.Has("default_prompt_name") ? fields.Text("default_prompt_name", null) : null,
+                LongTexts = fields.Has(LongTextsKey) ? fields.Name<LongTexts>(LongTextsKey) : LongTexts.Cut,
+            };
+        }
+
         try
         {
             return settings.Validate(config);
         }
         catch (InvalidSettingException error)
         {
-            throw new RbeFileException(prompts, $"does not fit the model: {error.Message} Correct it.", error);
+            throw new RbeFileException(named ? prompts : folder, $"does not fit the model: {error.Message} Correct it.", error);
         }
     }
 
@@ -73,14 +75,14 @@ internal static class SentenceTransformerFiles
     {
         JsonArray modules = [Module(0, "", "Transformer"), Module(1, PoolingFolder, "Pooling")];
         if (settings.Normalize) modules.Add(Module(2, NormalizeFolder, "Normalize"));
-        AtomicFile.WriteText(Path.Combine(folder, ModulesName), modules.ToJsonString(Indented) + "\n");
+        AtomicFile.WriteText(Path.Combine(folder, ModulesName), modules.ToJsonString(JsonFile.Indented) + "\n");
         JsonObject pooling = new() { ["word_embedding_dimension"] = config.Width };
         foreach ((string key, Pooling kind) in Poolings) pooling[key] = kind == settings.Pooling;
         foreach (string key in OtherPoolings) pooling[key] = false;
         Directory.CreateDirectory(Path.Combine(folder, PoolingFolder));
-        AtomicFile.WriteText(Path.Combine(folder, PoolingFolder, Gpt2ConfigJson.FileName), pooling.ToJsonString(Indented) + "\n");
+        AtomicFile.WriteText(Path.Combine(folder, PoolingFolder, Gpt2ConfigJson.FileName), pooling.ToJsonString(JsonFile.Indented) + "\n");
         JsonObject sentence = new() { ["max_seq_length"] = settings.MaxTokens ?? config.MaxSequenceLength, ["do_lower_case"] = false };
-        AtomicFile.WriteText(Path.Combine(folder, SentenceName), sentence.ToJsonString(Indented) + "\n");
+        AtomicFile.WriteText(Path.Combine(folder, SentenceName), sentence.ToJsonString(JsonFile.Indented) + "\n");
         JsonObject prompts = new()
         {
             ["prompts"] = new JsonObject(settings.Prompts.OrderBy(prompt => prompt.Key, StringComparer.Ordinal)
@@ -89,7 +91,7 @@ internal static class SentenceTransformerFiles
             ["similarity_fn_name"] = "cosine",
         };
         if (settings.LongTexts != LongTexts.Cut) prompts[LongTextsKey] = settings.LongTexts.ToString();
-        AtomicFile.WriteText(Path.Combine(folder, PromptsName), prompts.ToJsonString(Indented) + "\n");
+        AtomicFile.WriteText(Path.Combine(folder, PromptsName), prompts.ToJsonString(JsonFile.Indented) + "\n");
     }
 
     private static JsonNode Module(int index, string path, string kind) =>

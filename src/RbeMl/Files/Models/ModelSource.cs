@@ -48,7 +48,7 @@ public static class ModelSource
             {
                 throw new RbeFileException(path,
                     $"is {bundle.Model.Config.Describe()}; an encoder is needed, which makes vectors of texts. "
-                        + "Give the folder of a BERT, or a .rbe file of one.");
+                        + "Give the folder or .onnx file of a BERT, or a .rbe file of one.");
             }
 
             if (bundle.Tokenizer is null)

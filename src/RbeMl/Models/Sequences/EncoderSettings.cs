@@ -62,7 +62,8 @@ public sealed record EncoderSettings
             throw new InvalidSettingException(nameof(LongTexts), LongTexts, $"use one of {string.Join(", ", Enum.GetNames<LongTexts>())}.");
         }
 
-        if (MaxTokens is { } most && (most < 3 || most > config.MaxSequenceLength))
+        int most = MaxTokens ?? config.MaxSequenceLength;
+        if (most < 3 || most > config.MaxSequenceLength)
         {
             throw new InvalidSettingException(nameof(MaxTokens), most,
                 $"use 3 (one between the two that begin and end a sequence) to {config.MaxSequenceLength}, the model's positions.");

@@ -21,7 +21,7 @@ public sealed record FeatureOptions
 {
     /// <summary>
     /// Whose output: 0 is the embedding, l the output of block l - 1, and L = the number of layers the last block's after the final LayerNorm, as the
-    /// hidden states are numbered by Hugging Face. Null takes L. Blocks above it are not computed.
+    /// hidden states are numbered by Hugging Face. Null takes L. Blocks above it are not computed. A post-LN model has L only.
     /// </summary>
     public int? Layer { get; init; }
 

@@ -7,8 +7,8 @@ using RbeMl.Memory;
 namespace RbeMl.Models;
 
 /// <summary>
-/// GPT-2: token and learned position embeddings, L compressed blocks, a final LayerNorm, and a head that is tied to the token embedding or has weights
-/// of its own. All trainable values are in <see cref="Parameters"/>. Letters: B sequences, T tokens, D width, V vocabulary.
+/// A GPT-2 or a BERT: token and learned position embeddings, L compressed blocks, a final LayerNorm, and a head that is tied to the token embedding
+/// or has weights of its own, which an encoder never asks. All trainable values are in <see cref="Parameters"/>. Letters: B sequences, T tokens, D width, V vocabulary.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
 public sealed unsafe partial class TransformerModel<T> : IDisposable
@@ -186,6 +186,12 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
     internal void PooledRows(ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, FeatureOptions options, Workspace<T> workspace, Span<T> output)
     {
         int layer = options.Resolve(Blocks.Count);
+        if (layer < Blocks.Count && Config.Order == BlockOrder.PostNorm)
+        {
+            throw new InvalidSettingException(nameof(options.Layer), layer,
+                $"of a post-LN model only what the last of its {Blocks.Count} layers gives is normalised here. Leave it out.");
+        }
+
         using RaggedBatches batches = new(tokens, lengths, Config, options.PassTokens);
         if (!Shape.Holds(output.Length, lengths.Length, Width))
         {

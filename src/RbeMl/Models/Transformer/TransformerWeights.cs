@@ -33,7 +33,7 @@ public sealed record TableWeights(float[]? Dense, RbeMatrix? Compressed)
     }
 }
 
-/// <summary>All weights of a GPT-2 model.</summary>
+/// <summary>All weights of a model.</summary>
 public sealed record TransformerWeights
 {
     /// <summary>Shapes.</summary>

@@ -21,6 +21,9 @@ internal static class WordPieceFastJson
         Single(json, "pre_tokenizer", "BertPreTokenizer");
         if (!FastTokenizerJson.Flag(normalizer, "clean_text", true)) throw Unknown("normalizer", "BertNormalizer without clean_text");
         WordPieceRules usual = new();
+        int longest = FastTokenizerJson.Member(model, "max_input_chars_per_word") is { ValueKind: JsonValueKind.Number } most
+            && most.TryGetInt32(out int length) ? length : usual.MaxWordLength;
+        if (longest < 1) throw new TokenException($"The tokenizer's max_input_chars_per_word is {longest}, and words have at least 1. Write it again.");
         WordPieceRules rules = usual with
         {
             LowerCase = FastTokenizerJson.Flag(normalizer, "lowercase", true),
@@ -28,8 +31,7 @@ internal static class WordPieceFastJson
             SplitIdeographs = FastTokenizerJson.Flag(normalizer, "handle_chinese_chars", true),
             Unknown = FastTokenizerJson.Text(model, "unk_token") ?? usual.Unknown,
             Prefix = FastTokenizerJson.Text(model, "continuing_subword_prefix") ?? usual.Prefix,
-            MaxWordLength = FastTokenizerJson.Member(model, "max_input_chars_per_word") is { ValueKind: JsonValueKind.Number } most
-                && most.TryGetInt32(out int length) ? length : usual.MaxWordLength,
+            MaxWordLength = longest,
         };
         return (Tokens(json, model), rules);
     }

@@ -1,6 +1,7 @@
 using RbeMl.Files;
 using RbeMl.Models;
 using RbeMl.Tests.Support;
+using RbeMl.Text;
 
 namespace RbeMl.Tests.Files;
 
@@ -145,6 +146,33 @@ public sealed class BertDirectoryTests : IDisposable
         model.Others["tokenizer.json"] = TokenizerJson(normalizer);
         string folder = model.Write(_folder.File("model"));
         Assert.Contains(part, Assert.Throws<RbeFileException>(() => ModelSource.LoadEncoder(folder)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_tokenizer_json_whose_words_have_no_characters_leaves_the_weights()
+    {
+        BertModel model = new();
+        model.Others["tokenizer.json"] = TokenizerJson("""{"type":"BertNormalizer"}""")
+            .Replace("_per_word\":100", "_per_word\":0", StringComparison.Ordinal);
+        using BertDirectory directory = BertDirectory.Open(model.Write(_folder.File("model")));
+        Assert.Null(directory.Tokenizer);
+        Assert.Contains("max_input_chars_per_word is 0", directory.TokenizerProblem, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_tokenizer_that_vocab_txt_has_no_place_for_is_not_written()
+    {
+        using ModelBundle bundle = ModelSource.Load(new BertModel().Write(_folder.File("model")));
+        WordPieceTokenizer other = new(BertModel.Words, new WordPieceRules { MaxWordLength = 7 });
+        InvalidSettingException error =
+            Assert.Throws<InvalidSettingException>(() => { BertDirectory.Save(_folder.File("out"), bundle.Model.GetWeights(), other); });
+        Assert.Contains("longest word", error.Message, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(_folder.File("out")));
+        string file = _folder.File("model.rbe");
+        ModelFile.Save(file, bundle.Model, other);
+        DenseExportResult written = DenseExport.Write(file, _folder.File("dense"));
+        Assert.False(written.Tokenizer);
+        Assert.Contains("longest word", written.TokenizerProblem, StringComparison.Ordinal);
     }
 
     [Fact]

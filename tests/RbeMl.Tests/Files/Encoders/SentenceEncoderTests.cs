@@ -1,4 +1,5 @@
 using RbeMl.Files;
+using RbeMl.Layers;
 using RbeMl.Models;
 
 namespace RbeMl.Tests.Files;
@@ -27,6 +28,25 @@ public sealed class SentenceEncoderTests : IDisposable
         string cut = new BertModel(vocabulary: BertModel.Words.Length + 1024).Write(_folder.File("cut"));
         RbeFileException error = Assert.Throws<RbeFileException>(() => ModelSource.LoadEncoder(cut, 1));
         Assert.Contains($"has {BertModel.Words.Length} tokens, the model {BertModel.Words.Length + 1024}: it is cut", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_sequence_has_a_place_for_a_token_of_its_own()
+    {
+        TransformerConfig config = new() { Width = 8, Heads = 1, Vocabulary = 9, Order = BlockOrder.PostNorm, Causal = false, MaxSequenceLength = 2 };
+        Assert.Contains("MaxTokens = 2", Assert.Throws<InvalidSettingException>(() => new EncoderSettings().Validate(config)).Message, StringComparison.Ordinal);
+        Assert.Null(new EncoderSettings().Validate(config with { MaxSequenceLength = 3 }).MaxTokens);
+    }
+
+    [Fact]
+    public void Of_a_post_LN_model_only_the_last_layer_is_read()
+    {
+        using SentenceEncoder encoder = ModelSource.LoadEncoder(new BertModel().Write(_folder.File("model")), 1);
+        using Workspace<float> workspace = new(1);
+        float[] row = new float[encoder.Dimensions];
+        encoder.Model.Features([2, 6, 3], [3], new FeatureOptions { Layer = 2 }, workspace, row);
+        Assert.Contains("Layer = 1", Assert.Throws<InvalidSettingException>(
+            () => encoder.Model.Features([2, 6, 3], [3], new FeatureOptions { Layer = 1 }, workspace, row)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
