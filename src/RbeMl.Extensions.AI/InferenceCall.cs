@@ -44,8 +44,11 @@ internal sealed class InferenceCall(string operation, string model, ILogger logg
     public int OutputTokens { get; set; }
 
     /// <summary>A model's name from its path: the file without its ending, or the folder.</summary>
-    public static string NameOf(string path) =>
-        Path.GetFileNameWithoutExtension(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)));
+    public static string NameOf(string path)
+    {
+        string full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+        return Directory.Exists(full) ? Path.GetFileName(full) : Path.GetFileNameWithoutExtension(full); // a folder's name may have a dot: v1.5
+    }
 
     /// <summary>The error for a call that names a model which this one is not.</summary>
     public static InvalidSettingException OtherModel(string asked, string model) =>

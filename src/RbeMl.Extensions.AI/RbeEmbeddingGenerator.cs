@@ -47,7 +47,7 @@ public sealed class RbeEmbeddingGenerator : IEmbeddingGenerator<string, Embeddin
     }
 
     /// <summary>Loads an encoder and makes its generator, which disposes it.</summary>
-    /// <param name="path">A <c>.rbe</c> file or the folder of a BERT model.</param>
+    /// <param name="path">A <c>.rbe</c> file, or the folder or .onnx file of a BERT.</param>
     /// <param name="options">Settings; the path is not read.</param>
     /// <param name="logger">Hears of calls, never of their texts.</param>
     /// <exception cref="RbeFileException">Nothing is there, or it is no encoder this version reads.</exception>

@@ -113,6 +113,24 @@ public sealed class RbeEmbeddingGeneratorTests
         Assert.Equal(SmallEncoder.Dimensions, (await Task.Run(() => encoder.Embed("still its owner's"))).Length);
     }
 
+    [Theory]
+    [InlineData("bge-small-en-v1.5", true, "bge-small-en-v1.5")]
+    [InlineData("mini.v2.rbe", false, "mini.v2")]
+    public void A_model_is_called_as_its_folder_or_its_file_without_the_ending(string name, bool folder, string model)
+    {
+        string path = Path.Combine(Directory.CreateTempSubdirectory("rbeml").FullName, name);
+        if (folder) Directory.CreateDirectory(path);
+        try
+        {
+            Assert.Equal(model, InferenceCall.NameOf(path));
+            Assert.Equal(model, InferenceCall.NameOf(path + (folder ? "/" : "")));
+        }
+        finally
+        {
+            Directory.Delete(Path.GetDirectoryName(path)!, recursive: true);
+        }
+    }
+
     [Fact]
     public async Task A_call_is_measured_and_logged()
     {
