@@ -14,7 +14,7 @@ public static class CatalogExtensions
     /// <param name="catalog"><c>ml.Transforms.Text</c>.</param>
     /// <param name="outputColumnName">The column added, <c>Vector&lt;Single, D&gt;</c>.</param>
     /// <param name="inputColumnName">The text; null for the same name.</param>
-    /// <param name="modelPath">A <c>.rbe</c> file of an encoder, or the folder of a BERT.</param>
+    /// <param name="modelPath">A <c>.rbe</c> file of an encoder, or the folder or .onnx file of a BERT.</param>
     /// <param name="prompt">Name of the prompt to put before each text; null for the encoder's default.</param>
     public static TextEmbeddingEstimator RbeEmbedding(
         this TransformsCatalog.TextTransforms catalog, string outputColumnName, string? inputColumnName, string modelPath, string? prompt = null) =>
@@ -38,7 +38,7 @@ public static class CatalogExtensions
     /// <param name="textColumnName">The text.</param>
     /// <param name="outputColumnName">The column of the predicted label.</param>
     /// <param name="scoreColumnName">The column of the scores.</param>
-    /// <param name="modelPath">A pretrained model: a <c>.rbe</c> file, or the folder of a BERT or a GPT-2; null trains a small new one.</param>
+    /// <param name="modelPath">A pretrained model: a <c>.rbe</c> file, or the folder of a BERT or a GPT-2, or the .onnx file of a BERT; null trains a small new one.</param>
     public static TextClassificationTrainer RbeTextClassification(
         this MulticlassClassificationCatalog.MulticlassClassificationTrainers trainers, string labelColumnName = "Label", string textColumnName = "Text",
         string outputColumnName = "PredictedLabel", string scoreColumnName = "Score", string? modelPath = null) =>

@@ -178,7 +178,7 @@ public sealed partial class RbeCatalog
     /// <param name="textColumnName">A text, or a vector of token ids (Int32, Int64, UInt32 or keys).</param>
     /// <param name="outputColumnName">The column of the predicted label.</param>
     /// <param name="scoreColumnName">The column of the scores.</param>
-    /// <param name="modelPath">A pretrained model: a <c>.rbe</c> file, or the folder of a BERT or a GPT-2; null trains a small new one.</param>
+    /// <param name="modelPath">A pretrained model: a <c>.rbe</c> file, or the folder of a BERT or a GPT-2, or the .onnx file of a BERT; null trains a small new one.</param>
     public TextClassificationTrainer TextClassification(
         string labelColumnName = "Label", string textColumnName = "Text", string outputColumnName = "PredictedLabel",
         string scoreColumnName = "Score", string? modelPath = null)
@@ -239,7 +239,7 @@ public sealed partial class RbeCatalog
     /// <summary>Texts as vectors that say how near they are in meaning, from a pretrained encoder.</summary>
     /// <param name="outputColumnName">The column added, <c>Vector&lt;Single, D&gt;</c>.</param>
     /// <param name="inputColumnName">The text; null for the same name.</param>
-    /// <param name="modelPath">A <c>.rbe</c> file of an encoder, or the folder of a BERT.</param>
+    /// <param name="modelPath">A <c>.rbe</c> file of an encoder, or the folder or .onnx file of a BERT.</param>
     /// <param name="prompt">Name of the prompt to put before each text; null for the encoder's default.</param>
     public TextEmbeddingEstimator TextEmbedding(string outputColumnName, string? inputColumnName, string modelPath, string? prompt = null)
         => TextEmbedding(new TextEmbeddingOptions
@@ -282,7 +282,7 @@ public sealed partial class RbeCatalog
     /// <param name="sentence1ColumnName">The one text.</param>
     /// <param name="sentence2ColumnName">The other.</param>
     /// <param name="scoreColumnName">The column of the score.</param>
-    /// <param name="modelPath">A <c>.rbe</c> file of an encoder, or the folder of a BERT.</param>
+    /// <param name="modelPath">A <c>.rbe</c> file of an encoder, or the folder or .onnx file of a BERT.</param>
     public SentenceSimilarityTrainer SentenceSimilarity(
         string labelColumnName, string sentence1ColumnName, string sentence2ColumnName, string scoreColumnName, string modelPath)
         => SentenceSimilarity(new SentenceSimilarityOptions

@@ -20,7 +20,7 @@ public static class MiniLM
         }
     }
 
-    /// <summary>Loads the encoder; it takes about 20 MB of memory.</summary>
+    /// <summary>Loads the encoder.</summary>
     /// <param name="threads">Threads of a call; 0 for one a processor.</param>
     /// <exception cref="InvalidSettingException">The threads are out of range.</exception>
     public static SentenceEncoder Load(int threads = 0)

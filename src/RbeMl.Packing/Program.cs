@@ -15,7 +15,7 @@ try
     Console.WriteLine(FormattableString.Invariant($"{Path.GetFileName(args[1])}: {bytes} bytes"));
     return 0;
 }
-catch (Exception error) when (error is RbeException or IOException)
+catch (Exception error) when (error is RbeException or IOException or InvalidDataException or BadImageFormatException)
 {
     Console.Error.WriteLine(error.Message);
     return 1;

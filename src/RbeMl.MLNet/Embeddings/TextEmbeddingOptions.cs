@@ -13,7 +13,7 @@ public sealed class TextEmbeddingOptions
     /// <summary>The text column.</summary>
     public string InputColumnName { get; set; } = "Text";
 
-    /// <summary>A <c>.rbe</c> file of an encoder, or the folder of a BERT.</summary>
+    /// <summary>A <c>.rbe</c> file of an encoder, or the folder or .onnx file of a BERT.</summary>
     public string? ModelPath { get; set; }
 
     /// <summary>An encoder in hand. <c>Fit</c> copies it: keep it until then. It stays its owner's.</summary>

@@ -20,7 +20,7 @@ public sealed class SentenceSimilarityOptions
     /// <summary>The column that is added: how alike the texts are, on the scale of the labels.</summary>
     public string ScoreColumnName { get; set; } = "Score";
 
-    /// <summary>A <c>.rbe</c> file of an encoder, or the folder of a BERT.</summary>
+    /// <summary>A <c>.rbe</c> file of an encoder, or the folder or .onnx file of a BERT.</summary>
     public string? ModelPath { get; set; }
 
     /// <summary>An encoder in hand. <c>Fit</c> copies it: keep it until then. It stays as it is, and its owner's.</summary>

@@ -8,7 +8,7 @@ using RbeMl.Training;
 
 namespace RbeMl.MLNet.Training;
 
-/// <summary>What every trainer of a GPT-2 model can be told. Estimators copy their options: changing them afterwards changes nothing.</summary>
+/// <summary>What every trainer of a model can be told. Estimators copy their options: changing them afterwards changes nothing.</summary>
 public abstract class FineTuningOptions
 {
     private readonly int _defaultEpochs;
@@ -18,8 +18,8 @@ public abstract class FineTuningOptions
     private protected FineTuningOptions(int epochs) => _defaultEpochs = epochs;
 
     /// <summary>
-    /// The model to begin with: a <c>.rbe</c> file, or the folder of a Hugging Face GPT-2. Null, without a <see cref="Model"/> too, begins
-    /// a new one.
+    /// The model to begin with: a <c>.rbe</c> file, or the folder of a Hugging Face GPT-2 or, for classes and similarities, of a BERT. Null,
+    /// without a <see cref="Model"/> too, begins a new one.
     /// </summary>
     public string? ModelPath { get; set; }
 
@@ -61,7 +61,8 @@ public abstract class FineTuningOptions
 
     /// <summary>
     /// Passes over the training data: 4 for a classifier, 8 for a language model. More over-fit: on 5,574 short messages 4 epochs gave a held-out log-loss
-    /// of 0.06, 8 epochs 0.10. Data of a few dozen rows needs more, as a pass over it is few steps; <see cref="Patience"/> finds the number.
+    /// of 0.06, 8 epochs 0.10. Data of a few dozen rows needs more, as a pass over it is few steps; <see cref="Patience"/> finds the number. A classifier
+    /// from an encoder takes epochs, batch, rate and decay from the number of texts unless they are set: <see cref="RbeMl.Training.FewLabelOptions"/>.
     /// </summary>
     public int Epochs { get => _epochs ?? _defaultEpochs; set => _epochs = value; }
 
@@ -76,8 +77,7 @@ public abstract class FineTuningOptions
 
     /// <summary>
     /// Highest learning rate; coefficients get it times sqrt(B² / K) of their matrix, as they are that much larger. Unless set it is 2e-3
-    /// for AdamW, and for another
-    /// <see cref="Optimizer"/> what suits it.
+    /// for AdamW, and for another <see cref="Optimizer"/> what suits it.
     /// </summary>
     public double LearningRate { get => _learningRate ?? Optimizer.RateFor(2e-3); set => _learningRate = value; }
 

@@ -9,7 +9,8 @@ using static RbeMl.Layers.BlockPanel;
 namespace RbeMl.Layers;
 
 /// <summary>
-/// Pre-LN GPT-2 block: m = x + Attention(LN1(x)); y = m + FeedForward(LN2(m)), all six matrices compressed. Letters: B sequences, T tokens
+/// GPT-2's block, m = x + Attention(LN1(x)); y = m + FeedForward(LN2(m)), or BERT's (<see cref="BlockOrder"/>), all six matrices compressed.
+/// Letters: B sequences, T tokens
 /// each, D width, F hidden width, Dp and Fp the same in whole tiles, H heads, Tkv = past + T keys. The block holds shapes and parameter
 /// views only; what a call needs is in its <see cref="Workspace{T}"/> and <see cref="BlockContext{T}"/>, so one block serves many threads.
 /// Results are the same, bit for bit, for any number of threads.
