@@ -26,7 +26,7 @@ public sealed class FewLabelTests(ITestOutputHelper output) : IDisposable
     public void Citizenship(FewLabelMethod? method)
     {
         IDataView valid = Toy.Multiclass(_ml);
-        WorkoutReport report = EstimatorWorkout.Check(_ml, Trainer(o => (o.Method, o.Epochs) = (method, 1)), valid, new WorkoutOptions
+        WorkoutReport report = EstimatorWorkout.Check(_ml, Trainer(o => Train(o, method, 1)), valid, new WorkoutOptions
         {
             ForwardCount = () => ForwardCounter.Rows,
             Predictions = 100,
@@ -48,7 +48,12 @@ public sealed class FewLabelTests(ITestOutputHelper output) : IDisposable
         _ml.Log += (_, e) => logged.Add(e.Message);
         List<ClassifierProgress> steps = [];
         TextClassificationTransformer model =
-            Fit(data, o => (o.Method, o.LearningRate, o.Epochs, o.Progress) = (method, 5e-3, 6, new Sink(steps.Add)));
+            Fit(data, o =>
+            {
+                o.Progress = new Sink(steps.Add);
+                Train(o, method, 6);
+                if (method != FewLabelMethod.Frozen) o.LearningRate = 5e-3;
+            });
         Assert.InRange(_ml.MulticlassClassification.Evaluate(model.Transform(data)).MicroAccuracy, 0.95, 1);
         string text = model.Summary.ToString();
         output.WriteLine(text);
@@ -132,7 +137,7 @@ public sealed class FewLabelTests(ITestOutputHelper output) : IDisposable
     {
         foreach (FewLabelMethod method in Enum.GetValues<FewLabelMethod>())
         {
-            TextClassificationTransformer model = Fit(Toy.Binary(_ml, 2), o => (o.Method, o.Epochs) = (method, 1));
+            TextClassificationTransformer model = Fit(Toy.Binary(_ml, 2), o => Train(o, method, 1));
             Assert.Null(model.Summary.CrossValidatedLoss);
             Assert.All(Toy.Scores(_ml, model, Toy.Binary(_ml)), row => Assert.True(float.IsFinite(row[0])));
         }
@@ -189,6 +194,13 @@ public sealed class FewLabelTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(Toy.Scores(_ml, Fit(flags, o => o.Epochs = 1), flags),
             Toy.Scores(_ml, plain.BinaryClassification.Trainers.RbeTextClassification(Options(o => o.Epochs = 1)).Fit(flags), flags));
         Assert.NotNull(plain.MulticlassClassification.Trainers.RbeTextClassification());
+    }
+
+    // A frozen model has no epochs.
+    private static void Train(TextClassificationOptions options, FewLabelMethod? method, int epochs)
+    {
+        options.Method = method;
+        if (method != FewLabelMethod.Frozen) options.Epochs = epochs;
     }
 
     private TextClassificationTransformer Fit(IDataView data, Action<TextClassificationOptions>? change = null) => Trainer(change).Fit(data);
