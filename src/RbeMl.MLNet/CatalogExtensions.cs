@@ -38,7 +38,8 @@ public static class CatalogExtensions
     /// <param name="textColumnName">The text.</param>
     /// <param name="outputColumnName">The column of the predicted label.</param>
     /// <param name="scoreColumnName">The column of the scores.</param>
-    /// <param name="modelPath">A pretrained model: a <c>.rbe</c> file, or the folder of a BERT or a GPT-2, or the .onnx file of a BERT; null trains a small new one.</param>
+    /// <param name="modelPath">A pretrained model: a <c>.rbe</c> file, or the folder of a BERT or a GPT-2, or the .onnx file of a BERT;
+    /// null trains a small new one.</param>
     public static TextClassificationTrainer RbeTextClassification(
         this MulticlassClassificationCatalog.MulticlassClassificationTrainers trainers, string labelColumnName = "Label", string textColumnName = "Text",
         string outputColumnName = "PredictedLabel", string scoreColumnName = "Score", string? modelPath = null) =>

@@ -178,7 +178,8 @@ public sealed partial class RbeCatalog
     /// <param name="textColumnName">A text, or a vector of token ids (Int32, Int64, UInt32 or keys).</param>
     /// <param name="outputColumnName">The column of the predicted label.</param>
     /// <param name="scoreColumnName">The column of the scores.</param>
-    /// <param name="modelPath">A pretrained model: a <c>.rbe</c> file, or the folder of a BERT or a GPT-2, or the .onnx file of a BERT; null trains a small new one.</param>
+    /// <param name="modelPath">A pretrained model: a <c>.rbe</c> file, or the folder of a BERT or a GPT-2, or the .onnx file of a BERT;
+    /// null trains a small new one.</param>
     public TextClassificationTrainer TextClassification(
         string labelColumnName = "Label", string textColumnName = "Text", string outputColumnName = "PredictedLabel",
         string scoreColumnName = "Score", string? modelPath = null)

@@ -27,7 +27,8 @@ internal sealed class CompressOptions
     private const double DefaultTargetBits = 4.75;
     private const int SparseEmbeddingBits = 8;
 
-    private readonly Argument<string> _input = FileOptions.Input("in", "Folder of a Hugging Face GPT-2 or BERT, the .onnx file of a BERT, or a .safetensors file (or its index).");
+    private readonly Argument<string> _input = FileOptions.Input("in",
+        "Folder of a Hugging Face GPT-2 or BERT, the .onnx file of a BERT, or a .safetensors file (or its index).");
     private readonly Option<string> _output = FileOptions.Output("out.rbe", "File to write (.rbe).");
     private readonly CompressionOptions _compression = CompressionOptions.ForWeights();
     private readonly Option<string> _alphas =

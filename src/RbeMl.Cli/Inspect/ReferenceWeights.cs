@@ -13,7 +13,11 @@ internal abstract class ReferenceWeights : IDisposable
     /// <exception cref="RbeFileException">It cannot be read.</exception>
     public static ReferenceWeights Open(string path)
     {
-        if (OnnxModelFile.IsNamed(path) || (Directory.Exists(path) && ModelSource.InFolder(path) is null)) return new ModelReference(path, ModelSource.Load(path));
+        if (OnnxModelFile.IsNamed(path) || (Directory.Exists(path) && ModelSource.InFolder(path) is null))
+        {
+            return new ModelReference(path, ModelSource.Load(path));
+        }
+
         return path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
             ? new DenseReference(SafetensorsFile.Open(path))
             : new CompressedReference(RbeContainer.Open(ModelSource.FileOf(path)));

@@ -85,7 +85,8 @@ public sealed class EmbedTests : IDisposable
         string table = _folder.Write("t.tsv", "Body\nthe dogs\n"), lines = _folder.Write("l.jsonl", "{\"Body\":\"the mat\",\"text\":\"a cat\"}\n");
         string[] files = ["embed", "-m", _model, "--text", table, lines, _folder.Write("p.txt", "a dog\n")];
         Assert.Equal(["the dogs", "the mat", "a dog"], Texts(CommandRun.Of([.. files, "--text-column", "Body"])));
-        CommandRun.Of([.. files, "--text-column", "Body", "--field", "text"]).Fails(2, $"--field is of JSON lines, and {table} is a table. Give --text-column");
+        CommandRun.Of([.. files, "--field", "text"]).Fails(2, $"--field is of JSON lines, and {table} is a table. Give --text-column");
+        CommandRun.Of([.. files, "--text-column", "Body", "--field", "text"]).Fails(2, "--field and --text-column both");
         Assert.Equal(["a cat"], Texts(CommandRun.Of("embed", "-m", _model, "--text", lines, "--field", "text")));
         CommandRun.Of("embed", "-m", _model, "--text", table).Fails(1, "put one such as \"text\" above it.");
 

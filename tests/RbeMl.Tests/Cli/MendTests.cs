@@ -11,7 +11,7 @@ namespace RbeMl.Tests.Cli;
 public sealed class MendTests(MendTests.Inputs inputs) : IClassFixture<MendTests.Inputs>
 {
     private const string Written = "Give one that finetune or compress wrote.", Again = "Copy it again or write it anew.";
-    private const string Folder = "a local folder with config.json, model.safetensors and, for texts, tokenizer.json or vocab.json and merges.txt";
+    private const string Folder = "a local folder with config.json, model.safetensors and, for texts, tokenizer.json, vocab.txt, or vocab.json and merges.txt";
 
     /// <summary>A command line, of files that <see cref="Inputs"/> makes, and how its message ends.</summary>
     public static TheoryData<string, string, string> Cases() => new()

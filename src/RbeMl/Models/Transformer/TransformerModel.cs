@@ -8,7 +8,8 @@ namespace RbeMl.Models;
 
 /// <summary>
 /// A GPT-2 or a BERT: token and learned position embeddings, L compressed blocks, a final LayerNorm, and a head that is tied to the token embedding
-/// or has weights of its own, which an encoder never asks. All trainable values are in <see cref="Parameters"/>. Letters: B sequences, T tokens, D width, V vocabulary.
+/// or has weights of its own, which an encoder never asks. All trainable values are in <see cref="Parameters"/>. Letters: B sequences,
+/// T tokens, D width, V vocabulary.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
 public sealed unsafe partial class TransformerModel<T> : IDisposable

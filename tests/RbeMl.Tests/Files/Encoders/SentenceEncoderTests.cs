@@ -34,7 +34,8 @@ public sealed class SentenceEncoderTests : IDisposable
     public void A_sequence_has_a_place_for_a_token_of_its_own()
     {
         TransformerConfig config = new() { Width = 8, Heads = 1, Vocabulary = 9, Order = BlockOrder.PostNorm, Causal = false, MaxSequenceLength = 2 };
-        Assert.Contains("MaxTokens = 2", Assert.Throws<InvalidSettingException>(() => new EncoderSettings().Validate(config)).Message, StringComparison.Ordinal);
+        InvalidSettingException error = Assert.Throws<InvalidSettingException>(() => new EncoderSettings().Validate(config));
+        Assert.Contains("MaxTokens = 2", error.Message, StringComparison.Ordinal);
         Assert.Null(new EncoderSettings().Validate(config with { MaxSequenceLength = 3 }).MaxTokens);
     }
 
