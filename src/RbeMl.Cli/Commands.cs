@@ -11,7 +11,6 @@ using RbeMl.Cli.Finetune;
 using RbeMl.Cli.Generate;
 using RbeMl.Cli.Help;
 using RbeMl.Cli.Inspect;
-using RbeMl.Cli.Output;
 
 namespace RbeMl.Cli;
 

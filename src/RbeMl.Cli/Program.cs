@@ -1,5 +1,4 @@
 using System.Text;
-using RbeMl.Cli.Output;
 
 namespace RbeMl.Cli;
 

@@ -4,7 +4,6 @@ using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
-using RbeMl.Cli.Output;
 
 namespace RbeMl.Cli.Embed;
 

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using System.Globalization;
-using RbeMl.Cli.Output;
 
 namespace RbeMl.Cli.Help;
 

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using RbeMl.Cli.Finetune;
 using RbeMl.Files;
 using RbeMl.Models;
 using RbeMl.Storage;

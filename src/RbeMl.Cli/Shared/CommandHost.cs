@@ -1,4 +1,3 @@
-using RbeMl.Cli.Output;
 
 namespace RbeMl.Cli;
 

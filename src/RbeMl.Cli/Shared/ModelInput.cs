@@ -1,4 +1,3 @@
-using RbeMl.Cli.Finetune;
 using RbeMl.Files;
 using RbeMl.Models;
 

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using RbeMl.Cli.Output;
 using RbeMl.Storage;
 using RbeMl.Text;
 

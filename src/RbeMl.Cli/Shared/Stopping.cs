@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using RbeMl.Cli.Output;
 
 namespace RbeMl.Cli;
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using RbeMl.Cli;
 using RbeMl.Cli.Output;
 using RbeMl.Codec;
 using RbeMl.Files;

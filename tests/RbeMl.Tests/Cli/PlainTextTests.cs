@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using RbeMl.Cli;
-using RbeMl.Cli.Output;
 using RbeMl.Codec;
 using RbeMl.Files;
 using RbeMl.Tests.Files;

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using RbeMl.Cli.Finetune;
+using RbeMl.Cli;
 using RbeMl.Files;
 using RbeMl.Models;
 using RbeMl.Storage;

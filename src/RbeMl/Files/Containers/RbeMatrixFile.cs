@@ -1,10 +1,8 @@
 using System.Collections.Immutable;
-using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
 using RbeMl.Layers;
-using RbeMl.Numerics;
 using RbeMl.Storage;
 
 namespace RbeMl.Files;
@@ -102,12 +100,12 @@ internal static class RbeMatrixFile
         if (RbeReportFile.Exists(fields)) read.Add(RbeReportFile.TensorName(name));
         RbeFormat format = RbeFormat.Read(fields.Object("format"));
         float[] alphas = fields.Flag("alphas") ? Take<float>("alphas", BasisFunctions.Count) : [];
-        CheckFinite($"{name}.alphas", alphas);
+        FiniteWeights.Check($"{name}.alphas", alphas);
         try
         {
             CoefficientSupport? support = runs == 0 ? null : new CoefficientSupport(tile, (int)tiles, runLength, Take<ushort>("places", runs));
             float[] coefficients = support is null ? [] : Take<float>("coefficients", support.CoefficientsPerTile);
-            CheckFinite($"{name}.coefficients", coefficients);
+            FiniteWeights.Check($"{name}.coefficients", coefficients);
             FrozenTiles? frozen = bits == 0 ? null : ReadFrozen();
             if (alphas.Length == 0 && support is null && frozen is null)
             {
@@ -176,26 +174,8 @@ internal static class RbeMatrixFile
     {
         read.Add(name);
         float[] values = file.Read<float>(name, length);
-        CheckFinite(name, values);
+        FiniteWeights.Check(name, values);
         return values;
-    }
-
-    /// <summary>Checks the values of a matrix before they are stored.</summary>
-    /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
-    public static void CheckFinite(string name, RbeMatrix matrix)
-    {
-        CheckFinite($"{name}.alphas", matrix.Alphas);
-        CheckFinite($"{name}.coefficients", matrix.Coefficients);
-    }
-
-    /// <summary>The error for a value that is not finite.</summary>
-    public static NonFiniteException NotFinite(string tensor, float value, int index) =>
-        new(tensor, $"value {value.ToString(CultureInfo.InvariantCulture)} at element {index}. Write the file again from sound weights.");
-
-    public static void CheckFinite(string tensor, float[] values)
-    {
-        int bad = FiniteSearch.IndexOfNonFinite(values);
-        if (bad >= 0) throw NotFinite(tensor, values[bad], bad);
     }
 
     // The tensors of frozen tiles under the names that the file gives them.
@@ -242,7 +222,7 @@ internal static class RbeMatrixFile
             int bad = MemoryMarshal.Cast<Half, ushort>(scales).IndexOfAnyExceptInRange((ushort)0, (ushort)0x7BFF);
             if (bad < 0) return scales;
             throw Half.IsFinite(scales[bad]) ? new RbeFileException(file.Path, $"matrix \"{matrix}\" is wrong: scale {bad} is negative. Write it again.")
-                : NotFinite($"{matrix}.scales", (float)scales[bad], bad);
+                : FiniteWeights.NotFinite($"{matrix}.scales", (float)scales[bad], bad);
         }
 
         public TileOutliers? Outliers()
@@ -252,7 +232,7 @@ internal static class RbeMatrixFile
             ushort[] places = Read<ushort>("outlierPlaces", tileCount, perTile);
             Half[] values = Read<Half>("outlierValues", tileCount, perTile);
             int bad = Array.FindIndex(values, value => !Half.IsFinite(value));
-            if (bad >= 0) throw NotFinite($"{matrix}.outlierValues", (float)values[bad], bad);
+            if (bad >= 0) throw FiniteWeights.NotFinite($"{matrix}.outlierValues", (float)values[bad], bad);
             return new TileOutliers(tile, tileCount, perTile, places, values);
         }
     }

@@ -79,7 +79,7 @@ public sealed class RbeMatrixSet : IDisposable
         foreach ((string name, RbeMatrix matrix, CompressionReport? report) in matrices)
         {
             if (!names.Add(name)) throw new RbeFileException(path, $"matrix \"{name}\" is given twice. Give each its own name.");
-            RbeMatrixFile.CheckFinite(name, matrix);
+            FiniteWeights.Check(name, matrix);
             RbeMatrixFile.Add(name, matrix, report, entries, tensors);
         }
 

@@ -34,7 +34,7 @@ internal static class RbeReportFile
         int bad = Array.FindIndex(errors, error => !float.IsFinite(error));
         if (bad >= 0 || !double.IsFinite(report.RelativeError))
         {
-            throw RbeMatrixFile.NotFinite(TensorName(name), bad >= 0 ? errors[bad] : (float)report.RelativeError, Math.Max(bad, 0));
+            throw FiniteWeights.NotFinite(TensorName(name), bad >= 0 ? errors[bad] : (float)report.RelativeError, Math.Max(bad, 0));
         }
 
         return RbeTensor.From(TensorName(name), errors, tiles);

@@ -54,7 +54,7 @@ public sealed partial class BertDirectory
             throw new InvalidSettingException("tokenizer", nameof(WordPieceTokenizer), $"{lost}; pass null to write the model without it.");
         }
 
-        ModelFile.CheckFinite(weights);
+        FiniteWeights.Check(weights);
         List<SafetensorsSource> sources = Sources(weights, element);
         JsonObject json = BertConfigJson.Write(config, Types(weights), pieces?.PadToken);
         json["torch_dtype"] = element switch { SafetensorsElement.F16 => "float16", SafetensorsElement.BF16 => "bfloat16", _ => "float32" };

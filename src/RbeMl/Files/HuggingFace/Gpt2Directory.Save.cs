@@ -33,7 +33,7 @@ public sealed partial class Gpt2Directory
         CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(model);
-        ModelFile.CheckFinite(model.Parameters);
+        FiniteWeights.Check(model.Parameters);
         // their values, not fitted again
         Save(folder, model.GetWeights() with { Config = model.Config with { LayerNorm = LayerNormStorage.Dense } }, tokenizer, element, cancel);
     }
@@ -72,7 +72,7 @@ public sealed partial class Gpt2Directory
                 "vocab.json and merges.txt hold byte pairs; pass null to write the model without its tokenizer.");
         }
 
-        ModelFile.CheckFinite(weights);
+        FiniteWeights.Check(weights);
         List<SafetensorsSource> sources = Sources(weights, element);
         JsonObject json = Gpt2ConfigJson.Write(config);
         if (weights.Tokens.With(tokenizer, config.Vocabulary).EndTokens is { Count: > 0 } ends) json[EndTokenFiles.Key] = EndTokenFiles.Write(ends);

@@ -31,6 +31,16 @@ internal static class ModelFolders
             BertDirectory.Open, BertDirectory.Sources, BertTokenizerFiles.KeepsTokenizer, BertDirectory.Save),
     ];
 
+    /// <summary>The name that a compressed model has in the folder that it was trained into.</summary>
+    public const string CompressedName = "model.rbe";
+
+    /// <summary>The compressed model of such a folder; null for any other folder or a file.</summary>
+    public static string? CompressedIn(string path)
+    {
+        string file = Path.Combine(path, CompressedName);
+        return Directory.Exists(path) && File.Exists(file) && !File.Exists(Path.Combine(path, Gpt2ConfigJson.FileName)) ? file : null;
+    }
+
     /// <summary>The kind that a model of a configuration is of.</summary>
     /// <exception cref="InvalidSettingException">There is none.</exception>
     public static ModelFolderKind Of(TransformerConfig config) => Kinds.FirstOrDefault(kind => kind.Holds(config))
@@ -61,7 +71,7 @@ internal static class ModelFolders
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         if (!Directory.Exists(path)) throw new RbeFileException(path, $"is no folder. Give {ForeignFolder.Needed}.");
-        if (ModelSource.InFolder(path) is { } file)
+        if (CompressedIn(path) is { } file)
         {
             throw new RbeFileException(path,
                 $"holds a compressed model, {Path.GetFileName(file)}, and no dense weights. Give that file where a compressed model is read.");

@@ -1,9 +1,7 @@
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
 using RbeMl.Layers;
-using RbeMl.Memory;
 using RbeMl.Models;
-using RbeMl.Numerics;
 using RbeMl.Storage;
 using RbeMl.Text;
 
@@ -53,7 +51,7 @@ public static partial class ModelFile
         IReadOnlyDictionary<string, CompressionReport>? reports = null)
     {
         ArgumentNullException.ThrowIfNull(weights);
-        CheckFinite(weights);
+        FiniteWeights.Check(weights);
         (JsonObject metadata, List<RbeTensor> tensors) = Content(
             new ModelFacts(weights.Config, weights.Tokens, weights.Encoder, weights.TokenTypes), weights.Matrices,
             weights.Vectors.Select(vector => RbeTensor.From(vector.Name, vector.Values)), tokenizer, reports);
@@ -124,7 +122,7 @@ public static partial class ModelFile
         IReadOnlyDictionary<string, CompressionReport>? reports)
     {
         ArgumentNullException.ThrowIfNull(model);
-        CheckFinite(model.Parameters);
+        FiniteWeights.Check(model.Parameters);
         IEnumerable<ParameterSlice> vectors = model.Parameters.Slices.Where(s => s.Kind is not (ParameterKind.Alpha or ParameterKind.Coefficient));
         ModelFacts facts = new(model.Config, model.Tokens, model.Encoder, model.TokenTypes);
         return Content(facts, model.Matrices, vectors.Select(slice => RbeTensor.From(model.Parameters, slice)), tokenizer, reports);
@@ -175,30 +173,6 @@ public static partial class ModelFile
             throw new RbeFileException(file.Path,
                 $"holds \"{kind}\", a model (\"{Kind}\") is needed. Give a file that finetune, or compress of a model's folder, wrote.");
         }
-    }
-
-    internal static void CheckFinite(ParameterVector<float> parameters)
-    {
-        using Hold held = parameters.Lease.Share();
-        foreach (ParameterSlice slice in parameters.Slices)
-        {
-            ReadOnlySpan<float> values = parameters.Of(slice);
-            int bad = FiniteSearch.IndexOfNonFinite(values);
-            if (bad >= 0)
-            {
-                throw new NonFiniteException(slice.Name,
-                    FormattableString.Invariant(
-                    $"value {values[bad]} at element {bad}. The training diverged: lower the learning rate; the file stays as it was."));
-            }
-        }
-    }
-
-    /// <summary>The same of weights, and that they fit together.</summary>
-    internal static void CheckFinite(TransformerWeights weights)
-    {
-        weights.Check();
-        foreach ((string name, RbeMatrix matrix) in weights.Matrices) RbeMatrixFile.CheckFinite(name, matrix);
-        foreach ((string name, float[] values) in weights.Vectors) RbeMatrixFile.CheckFinite(name, values);
     }
 
     /// <summary>What a reader must know to compute a model rightly.</summary>

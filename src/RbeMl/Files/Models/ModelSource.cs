@@ -6,7 +6,7 @@ namespace RbeMl.Files;
 public static class ModelSource
 {
     /// <summary>The name that <c>finetune</c> gives the model in its folder.</summary>
-    public const string FileName = "model.rbe";
+    public const string FileName = ModelFolders.CompressedName;
 
     /// <summary>
     /// Loads a <c>.rbe</c> file, also by the folder that <c>finetune</c> wrote it to as <see cref="FileName"/>, or, with exact dense weights, the folder of a
@@ -68,11 +68,7 @@ public static class ModelSource
 
     /// <summary>The compressed model of a folder that <c>finetune</c> wrote: its <see cref="FileName"/>; null for any other folder or a file.</summary>
     /// <param name="path">A folder or file.</param>
-    public static string? InFolder(string path)
-    {
-        string file = Path.Combine(path, FileName);
-        return Directory.Exists(path) && File.Exists(file) && !File.Exists(Path.Combine(path, Gpt2ConfigJson.FileName)) ? file : null;
-    }
+    public static string? InFolder(string path) => ModelFolders.CompressedIn(path);
 
     /// <summary>The <c>.rbe</c> file that a path names: itself, or <see cref="InFolder"/>.</summary>
     /// <param name="path">A file or folder.</param>

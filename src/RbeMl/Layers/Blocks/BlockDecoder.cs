@@ -68,7 +68,7 @@ internal sealed unsafe class BlockDecoder<T>(RbeTransformerBlock<T> block)
         }
 
         workspace.EnsureScratch(scratch + ScratchArea<T>.Size(_layout.Tile));
-        DecodeState<T> call = workspace.Decode();
+        DecodeState<T> call = workspace.State<DecodeState<T>>();
         call.Begin(_layout, x, y, batch, cache, workspace);
         block.DecodeNorms(call.NormVectors);
         new Span<T>(call[Att, 0], checked(batch * _layout.PaddedWidth)).Clear(); // attention writes no padding

@@ -8,7 +8,7 @@ namespace RbeMl.Layers;
 
 /// <summary>The state of one forward or backward of a block; owned by a workspace and used again by the next call.</summary>
 /// <typeparam name="T">Element type.</typeparam>
-internal sealed unsafe class BlockState<T> : IDisposable
+internal sealed unsafe class BlockState<T> : IWorkspaceState
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly BlockActivations<T> _shared = new();

@@ -10,7 +10,7 @@ namespace RbeMl.Layers;
 /// and used again by the next call.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-internal sealed unsafe class DecodeState<T> : IDisposable
+internal sealed unsafe class DecodeState<T> : IWorkspaceState
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     // Elements that may be read behind the last vector.

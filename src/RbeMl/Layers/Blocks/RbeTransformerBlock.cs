@@ -16,7 +16,7 @@ namespace RbeMl.Layers;
 /// Results are the same, bit for bit, for any number of threads.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
-public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
+public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable, ICacheOwner
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     // GPT-2's block from top to bottom. Coefficients are what the transform makes of a panel: there the products W x^ are computed.
@@ -255,7 +255,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
 
         options.Cache?.Reserve(length);
         long started = options.Profile ? Stopwatch.GetTimestamp() : 0;
-        BlockState<T> call = workspace.Call();
+        BlockState<T> call = workspace.State<BlockState<T>>();
         call.Begin(workspace, Layout, x, y, batch, length, past, options, context);
         T[]? weights = options.ReturnAttentionWeights ? new T[checked((long)batch * _config.Heads * length * (past + length))] : null;
         try
@@ -305,7 +305,7 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable
         }
 
         CheckBackward(dy, context, gradients);
-        BlockState<T> call = workspace.Call();
+        BlockState<T> call = workspace.State<BlockState<T>>();
         call.Begin(workspace, Layout, context.X!, dx, context.Batch, context.Length, context.Past, context.Options!, context);
         if (context.Offload != ActivationOffload.None) call.Restore(context);
         (call.OutputGradient, call.Gradients) = (dy, gradients);

@@ -20,7 +20,7 @@ internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
     private readonly NativeBuffer<float> _scales; // of all keys, then of all values
     private readonly int _size;
     private readonly bool _ownsLease;
-    private RbeTransformerBlock<T>? _block; // whose tokens are held
+    private ICacheOwner? _owner; // whose tokens are held
 
     /// <summary>Makes an empty cache for <paramref name="batch"/> sequences of up to <paramref name="capacity"/> tokens.</summary>
     /// <exception cref="InvalidSettingException">A number is out of range, or a model of doubles is to be cached in less than its own precision.</exception>
@@ -198,7 +198,7 @@ internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
     }
 
     /// <summary>Checks that a block's call fits: same batch and heads, room for its tokens, and no tokens of another block.</summary>
-    internal void Check(RbeTransformerBlock<T> block, int batch, int heads, int headWidth, int tokens)
+    internal void Check(ICacheOwner block, int batch, int heads, int headWidth, int tokens)
     {
         string layer = block.Name;
         if (batch != Batch || heads != Heads || headWidth != HeadWidth)
@@ -208,10 +208,10 @@ internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
                 "Make the cache for this model and batch.");
         }
 
-        if (Length > 0 && _block is not null && !ReferenceEquals(_block, block))
+        if (Length > 0 && _owner is not null && !ReferenceEquals(_owner, block))
         {
             throw new ShapeMismatchException($"{layer}: KV cache", "tokens of this block",
-                $"{Amount.Of(Length, "token")} of another block or model, {_block.Name}", "Make a cache for each block and model, or reset it.");
+                $"{Amount.Of(Length, "token")} of another block or model, {_owner.Name}", "Make a cache for each block and model, or reset it.");
         }
 
         if ((long)Length + tokens > Capacity)
@@ -221,9 +221,9 @@ internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
         }
     }
 
-    internal void Advance(RbeTransformerBlock<T> block, int tokens)
+    internal void Advance(ICacheOwner block, int tokens)
     {
-        _block = block;
+        _owner = block;
         Length += tokens;
     }
 
@@ -271,4 +271,11 @@ internal sealed unsafe class LayerKvCache<T> : IDisposable, ILeased
             $"a {what} of head {head} at positions {position} to {position + count - 1} is NaN or infinite{limit}. Look for damaged weights, or use "
                 + $"{KvFormat.F32}.");
     }
+}
+
+/// <summary>A block, whose tokens a cache holds.</summary>
+internal interface ICacheOwner
+{
+    /// <summary>What messages call it.</summary>
+    string Name { get; }
 }

@@ -14,8 +14,7 @@ public sealed unsafe class Workspace<T> : IDisposable, ILeased
     private readonly NativeBuffer<T>?[] _scratch;
     private readonly Dictionary<string, Panel<T>> _panels = [];
     private readonly bool _ownsTeam;
-    private readonly BlockState<T> _call = new();
-    private readonly DecodeState<T> _decode = new();
+    private readonly List<IWorkspaceState> _states = [];
     private readonly GrowableBuffer<int> _ids = new();
     private readonly PaddingMask<T> _padding = new();
 
@@ -43,7 +42,7 @@ public sealed unsafe class Workspace<T> : IDisposable, ILeased
 
     /// <summary>Bytes of native memory held.</summary>
     public long AllocatedBytes =>
-        ScratchBytes + _panels.Values.Sum(p => p.AllocatedBytes) + _call.AllocatedBytes + _decode.AllocatedBytes + _ids.AllocatedBytes
+        ScratchBytes + _panels.Values.Sum(p => p.AllocatedBytes) + _states.Sum(s => s.AllocatedBytes) + _ids.AllocatedBytes
             + _padding.AllocatedBytes;
 
     /// <summary>Those of the threads' scratch.</summary>
@@ -81,25 +80,35 @@ public sealed unsafe class Workspace<T> : IDisposable, ILeased
     /// <summary>The mask of a call's padded sequences.</summary>
     internal PaddingMask<T> Padding => _padding;
 
-    /// <summary>The state object of a block's call; blocks of one workspace run one after the other.</summary>
-    internal BlockState<T> Call() => _call;
-
-    /// <summary>The same for a block's decoding of single tokens.</summary>
-    internal DecodeState<T> Decode() => _decode;
+    /// <summary>The state object of a kind of call; calls of one workspace run one after the other.</summary>
+    internal TState State<TState>()
+        where TState : class, IWorkspaceState, new()
+    {
+        foreach (IWorkspaceState state in _states) if (state is TState kept) return kept;
+        TState made = new();
+        _states.Add(made);
+        return made;
+    }
 
     /// <summary>Ends the threads made for it and frees the memory, after the call that is using it.</summary>
     public void Dispose() => Lease.Dispose();
 
     void ILeased.Free()
     {
-        _call.Dispose();
-        _decode.Dispose();
+        foreach (IWorkspaceState state in _states) state.Dispose();
         _ids.Dispose();
         _padding.Dispose();
         foreach (NativeBuffer<T>? buffer in _scratch) buffer?.Dispose();
         foreach (Panel<T> panel in _panels.Values) panel.Dispose();
         if (_ownsTeam) Workers.Dispose();
     }
+}
+
+/// <summary>What a workspace keeps from call to call of one kind, memory included.</summary>
+internal interface IWorkspaceState : IDisposable
+{
+    /// <summary>Bytes of native memory held.</summary>
+    long AllocatedBytes { get; }
 }
 
 /// <summary>A bump allocator over a thread's scratch; pieces are 64-byte aligned.</summary>

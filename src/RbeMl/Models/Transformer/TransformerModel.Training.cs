@@ -126,7 +126,7 @@ public sealed unsafe partial class TransformerModel<T>
         long started = StepProfile.Now(workspace.Profile);
         _embedding.Forward(tokens, length, 0, x[0], workspace, context.Options);
         workspace.Profile?.Lap(ProfileStage.Embedding, started);
-        BlockState<T> call = workspace.Call();
+        BlockState<T> call = workspace.State<BlockState<T>>();
         call.Borrowed = keep ? null : context.Blocks[0];
         try
         {

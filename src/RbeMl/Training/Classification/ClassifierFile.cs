@@ -84,7 +84,7 @@ public static class ClassifierFile
     {
         ArgumentNullException.ThrowIfNull(classifier);
         (JsonObject metadata, List<RbeTensor> tensors) = ModelFile.Content(classifier.Model, tokenizer, null);
-        ModelFile.CheckFinite(classifier.Head);
+        FiniteWeights.Check(classifier.Head);
         ClassifierConfig config = classifier.Config;
         metadata["kind"] = Kind;
         metadata["classifier"] =

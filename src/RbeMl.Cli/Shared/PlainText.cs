@@ -1,6 +1,6 @@
 using System.Buffers;
 
-namespace RbeMl.Cli.Output;
+namespace RbeMl.Cli;
 
 /// <summary>
 /// Text that cannot do anything to a terminal or a page but be read. Control characters except line ends and tabs, marks that turn the direction of what

@@ -2,7 +2,7 @@ using System.Globalization;
 using RbeMl.Files;
 using RbeMl.Storage;
 
-namespace RbeMl.Cli.Finetune;
+namespace RbeMl.Cli;
 
 /// <summary>
 /// The files of a run in its folder. Those of an earlier run are kept when the first of this run is written: <c>model.rbe</c> becomes <c>model-1.rbe</c>,

@@ -3,7 +3,7 @@ using System.Text;
 using System.Text.Json;
 using RbeMl.Models;
 
-namespace RbeMl.Cli.Finetune;
+namespace RbeMl.Cli;
 
 /// <summary>
 /// The run that the files beside a <c>model.rbe</c> are of, each in its own way: keys of metrics.json, the comment of model.zip, a meta

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace RbeMl.Cli.Output;
+namespace RbeMl.Cli;
 
 /// <summary>Writes texts as <see cref="PlainText"/>.</summary>
 /// <param name="inner">Where they go.</param>

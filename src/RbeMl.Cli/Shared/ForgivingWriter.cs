@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace RbeMl.Cli.Output;
+namespace RbeMl.Cli;
 
 /// <summary>Writes what can be written: for what is only shown while the work goes on, which it must not end.</summary>
 /// <param name="inner">Where it goes.</param>

@@ -1,7 +1,7 @@
 using System.Text;
 using Spectre.Console;
 
-namespace RbeMl.Cli.Output;
+namespace RbeMl.Cli;
 
 /// <summary>Breaks text between words.</summary>
 internal static class Wrap

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace RbeMl.Cli.Output;
+namespace RbeMl.Cli;
 
 /// <summary>Whoever reads standard output has closed it: there is nobody to write to, and nothing to say about it.</summary>
 internal sealed class PipeClosedException() : IOException("nobody reads standard output any more");
