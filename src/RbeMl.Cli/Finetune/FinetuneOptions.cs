@@ -52,7 +52,8 @@ internal sealed class FinetuneOptions
     private readonly Option<int> _accumulate = Options.Whole("--accumulate", 1, 1, "Micro-batches added up before an optimiser step.", 65536);
     private readonly Option<string> _optimizer =
         Options.Word("--optimizer", OptimizerOptions.All[0].Name,
-            "What turns gradients into steps: AdamW, gradient descent with momentum, or Lion, which has half of AdamW's state.",
+            "What turns gradients into steps: AdamW; gradient descent with momentum; Lion, which has half of AdamW's state; or Muon, which "
+                + "makes the steps of matrices orthogonal and gains most where many coefficients are kept.",
             [.. OptimizerOptions.All.Select(optimizer => optimizer.Name)]);
     private readonly Option<double?> _momentum =
         Options.OptionalReal("--momentum", 0, 0.9999, "Of sgd: what remains of the steps so far in the next one, 0.9 if left out; 0 needs no memory for it.");

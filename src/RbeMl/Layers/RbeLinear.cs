@@ -27,6 +27,12 @@ public sealed unsafe partial class RbeLinear<T>
     /// <param name="matrix">The weights, [out, in].</param>
     /// <param name="bias">[out], or empty for none.</param>
     public RbeLinear(ParameterVector<T> parameters, string name, RbeMatrix matrix, float[] bias)
+        : this(parameters, name, matrix, bias, isTable: false)
+    {
+    }
+
+    /// <summary>The same, or a table whose rows are looked up.</summary>
+    internal RbeLinear(ParameterVector<T> parameters, string name, RbeMatrix matrix, float[] bias, bool isTable)
     {
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(matrix);
@@ -55,7 +61,7 @@ public sealed unsafe partial class RbeLinear<T>
         {
             _pattern = new SparsityPattern(support, matrix.TileRows, matrix.TileColumns);
             parameters.Own(_pattern);
-            Coefficients = parameters.Add($"{name}.coefficients", ParameterKind.Coefficient, matrix.Coefficients, scale);
+            Coefficients = parameters.Add($"{name}.coefficients", ParameterKind.Coefficient, matrix.Coefficients, scale, null, isTable ? null : _matrix);
         }
 
         if (bias.Length != 0) Bias = parameters.Add($"{name}.bias", ParameterKind.Bias, bias);

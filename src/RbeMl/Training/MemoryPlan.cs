@@ -38,6 +38,9 @@ public sealed record MemoryPlanOptions
     /// <summary>Vectors of the gradient's size that the optimiser holds: <see cref="OptimizerOptions.StateVectors"/>, 2 for AdamW.</summary>
     public int OptimizerMoments { get; init; } = 2;
 
+    /// <summary>Elements that each thread of the optimiser works in: <see cref="OptimizerOptions.ScratchElements"/>.</summary>
+    public long OptimizerScratch { get; init; }
+
     /// <summary>What is kept for the backward; null leaves it to the plan.</summary>
     public CheckpointPolicy? Checkpointing { get; init; }
 
@@ -125,9 +128,10 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(options);
         long weights = model.WeightBytes, values = model.Parameters.Length * sizeof(float);
+        long optimizer = (options.OptimizerMoments * values) + (options.OptimizerScratch * options.Threads * sizeof(float));
         return new MemoryEstimate(
             Math.Max(0, restingBytes - weights) + options.ExtraBytes, weights, options.GradientVectors * values,
-            options.OptimizerMoments * values, model.PredictStep(settings, options.BatchSize, options.Context, options.Threads));
+            optimizer, model.PredictStep(settings, options.BatchSize, options.Context, options.Threads));
     }
 
     /// <summary>The plan in one line, in MiB.</summary>

@@ -86,6 +86,7 @@ public sealed class Trainer : IDisposable, ILeased
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
             GradientVectors = GradientTree<float>.VectorsFor(options.Accumulate),
             OptimizerMoments = options.Optimizer.StateVectors,
+            OptimizerScratch = options.Optimizer.ScratchElements(model.Parameters.Slices),
             Checkpointing = options.Checkpointing,
             Offload = options.Offload,
             SpillFolder = options.SpillFolder,

@@ -28,6 +28,7 @@ public sealed class OptionEffectTests : IDisposable
     [InlineData("--precondition-alphas", "off")]
     [InlineData("--optimizer", "sgd")]
     [InlineData("--optimizer", "lion")]
+    [InlineData("--optimizer", "muon")]
     [InlineData("--warmup", "4")]
     [InlineData("--weight-decay", "0.5")]
     [InlineData("--clip", "0.01")]
@@ -75,7 +76,7 @@ public sealed class OptionEffectTests : IDisposable
         Assert.NotEqual(Train("--optimizer", "sgd"), Train("--optimizer", "sgd", "--momentum", "0.5"));
         (string Optimizer, string Rate, string Decay, string? Momentum, double Vectors)[] runs =
         [
-            .. new[] { "adamw", "sgd", "lion", "sgd --momentum 0" }.Select(words =>
+            .. new[] { "adamw", "sgd", "lion", "muon", "sgd --momentum 0" }.Select(words =>
             {
                 TinyJob.Run(_folder, ["--optimizer", .. words.Split(' ')]);
                 JsonElement metrics = JsonDocument.Parse(File.ReadAllText(_folder.File("out/metrics.json"))).RootElement,
@@ -89,9 +90,10 @@ public sealed class OptionEffectTests : IDisposable
             }),
         ];
         Assert.Equal([("adamw", "0.003", "0.1", null, 2), ("sgd", "0.09", "0.00", "0.9", 1), ("lion", "0.00075", "0.4", null, 1),
+            ("muon", "0.003", "0.1", null, 2),
             ("sgd", "0.09", "0.00", "0", 0)], runs);
         CommandRun.Of("finetune", "--optimizer", "lion", "--momentum", "0.5").Fails(2, "--momentum is for sgd");
-        CommandRun.Of("finetune", "--optimizer", "adam").Fails(2, "use one of adamw, sgd, lion");
+        CommandRun.Of("finetune", "--optimizer", "adam").Fails(2, "use one of adamw, sgd, lion, muon");
     }
 
     [Fact]

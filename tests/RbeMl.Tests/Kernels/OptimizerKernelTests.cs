@@ -48,6 +48,24 @@ public sealed unsafe class OptimizerKernelTests
 
     [Theory]
     [MemberData(nameof(Lanes))]
+    public void Nesterov_matches_the_reference_at_every_length(int lanes)
+    {
+        for (int count = 0; count <= 130; count++)
+        {
+            float[] g = Numbers.Normal(count, 2), m = Numbers.Normal(count, 3);
+            double[] eg = LaneCases.Doubles(g), em = LaneCases.Doubles(m);
+            fixed (double* pg = eg, pm = em) ReferenceOptimizer.Nesterov(pg, pm, count, Beta1, GradientScale);
+            using GuardedBuffer<float> fg = LaneCases.Guarded(g), fm = LaneCases.Guarded(m);
+            if (lanes > 0) Wide.Run(lanes, new MomentumKernel.Work(fg.Pointer, fm.Pointer, count, Beta1, GradientScale));
+            else MomentumKernel.Nesterov(fg.Pointer, fm.Pointer, count, Beta1, GradientScale);
+            string what = FormattableString.Invariant($"{lanes} lanes, {count}");
+            LaneCases.Close(em, fm.Span, i => 4 * LaneCases.Rounding * (Math.Abs(m[i]) + Math.Abs(g[i])), what + " m");
+            LaneCases.Close(eg, fg.Span, i => 6 * LaneCases.Rounding * (Math.Abs(m[i]) + Math.Abs(g[i])), what + " g");
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Lanes))]
     public void Lion_matches_the_reference_at_every_length(int lanes)
     {
         for (int count = 0; count <= 130; count++)

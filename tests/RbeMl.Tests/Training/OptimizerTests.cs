@@ -166,7 +166,8 @@ public sealed class OptimizerTests
         Assert.Equal((0.25, 0.125),
             (options with { LearningRate = 0.25, WeightDecay = 0.125 } is var given ? (given.LearningRate, given.WeightDecay) : default));
         using Trainer trainer = new(model, new CountingTokens(11), null, options, 1);
-        Assert.Equal(optimizer.StateVectors * model.Parameters.Length * sizeof(float), trainer.Estimate.Optimizer);
+        Assert.Equal(((optimizer.StateVectors * model.Parameters.Length) + optimizer.ScratchElements(model.Parameters.Slices)) * sizeof(float),
+            trainer.Estimate.Optimizer);
         Assert.Equal(optimizer.StateVectors * model.Parameters.TrainableCount * sizeof(float), trainer.Bytes.Optimizer);
         float[] before = [.. model.Parameters.Slices.SelectMany(model.Parameters.ToFloats)];
         trainer.Step();
@@ -181,13 +182,16 @@ public sealed class OptimizerTests
             (new AdamWOptions(), new AdamWOptions { Beta1 = 0.5 }), (new AdamWOptions(), new AdamWOptions { Beta2 = 0.5 }),
                 (new AdamWOptions(), new AdamWOptions { Epsilon = 0.1 }),
             (new SgdOptions(), new SgdOptions { Momentum = 0.5 }), (new SgdOptions(), new SgdOptions { Momentum = 0 }),
+            (new MuonOptions(), new MuonOptions { Others = new AdamWOptions { Beta1 = 0.5 } }),
             (new LionOptions(), new LionOptions { Beta1 = 0.5 }), (new LionOptions(), new LionOptions { Beta2 = 0.5 }),
         ];
         Assert.All(pairs, pair => Assert.NotEqual(After(pair.One), After(pair.Other)));
         (string Setting, OptimizerOptions Options)[] wrong =
         [
             ("Beta1", new AdamWOptions { Beta1 = 1 }), ("Beta2", new AdamWOptions { Beta2 = -1 }), ("Epsilon", new AdamWOptions { Epsilon = 0 }),
-            ("Momentum", new SgdOptions { Momentum = double.NaN }), ("Beta1", new LionOptions { Beta1 = 1 }), ("Beta2", new LionOptions { Beta2 = 2 }),
+            ("Momentum", new SgdOptions { Momentum = double.NaN }), ("Momentum", new MuonOptions { Momentum = 1 }),
+            ("Beta1", new MuonOptions { Others = new AdamWOptions { Beta1 = 2 } }), ("Others", new MuonOptions { Others = null! }),
+            ("Beta1", new LionOptions { Beta1 = 1 }), ("Beta2", new LionOptions { Beta2 = 2 }),
         ];
         Assert.All(wrong,
             each => Assert.Equal(each.Setting,

@@ -55,6 +55,18 @@ internal static unsafe class ReferenceOptimizer
         }
     }
 
+    /// <summary>m = momentum * m + (1 - momentum) g; then g = momentum * m + (1 - momentum) g, g being gradient * gradientScale.</summary>
+    public static void Nesterov<T>(T* g, T* m, long count, T momentum, T gradientScale)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        for (long i = 0; i < count; i++)
+        {
+            T gradient = (T.One - momentum) * gradientScale * g[i];
+            m[i] = momentum * m[i] + gradient;
+            g[i] = momentum * m[i] + gradient;
+        }
+    }
+
     /// <summary>Sum of squares, in double.</summary>
     public static double SumOfSquares<T>(T* x, long count)
         where T : unmanaged, IFloatingPointIeee754<T>

@@ -1,4 +1,5 @@
 using System.Numerics;
+using RbeMl.Codec;
 using RbeMl.Memory;
 using RbeMl.Numerics;
 
@@ -31,7 +32,11 @@ public enum ParameterKind
 /// <param name="RateScale">Factor of the dense learning rate: sqrt(B² / K) for coefficients, as they are that much larger than weights; a
 /// B-th of that for alphas; otherwise 1.</param>
 /// <param name="Gram">Gram matrix of the basis functions for alphas, else null.</param>
-public sealed record ParameterSlice(string Name, ParameterKind Kind, long Offset, int Length, double RateScale = 1, double[]? Gram = null);
+public sealed record ParameterSlice(string Name, ParameterKind Kind, long Offset, int Length, double RateScale = 1, double[]? Gram = null)
+{
+    /// <summary>The matrix that maps activations whose coefficients these are, else null; null for tables of tokens.</summary>
+    internal RbeStructure? Matrix { get; init; }
+}
 
 /// <summary>
 /// All trainable values of a block or model as one flat, aligned vector. Gradients and optimiser moments are vectors of the same layout
@@ -83,14 +88,17 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
 
     /// <summary>Appends a slice with initial values, which are read when the vector is frozen: until then they must stay as they are.</summary>
     /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
-    public ParameterSlice Add(string name, ParameterKind kind, float[] initial, double rateScale = 1, double[]? gram = null)
+    public ParameterSlice Add(string name, ParameterKind kind, float[] initial, double rateScale = 1, double[]? gram = null) =>
+        Add(name, kind, initial, rateScale, gram, null);
+
+    internal ParameterSlice Add(string name, ParameterKind kind, float[] initial, double rateScale, double[]? gram, RbeStructure? matrix)
     {
         using Hold held = Lease.Claim();
         if (_initial is null) throw new InvalidOperationException("The parameters are frozen.");
         ArgumentNullException.ThrowIfNull(initial);
         int bad = FiniteSearch.IndexOfNonFinite(initial);
         if (bad >= 0) throw new NonFiniteException(name, $"value {initial[bad]} at element {bad}. Repair the weights before building a model from them.");
-        ParameterSlice slice = new(name, kind, Length, initial.Length, rateScale, gram);
+        ParameterSlice slice = new(name, kind, Length, initial.Length, rateScale, gram) { Matrix = matrix };
         _slices.Add(slice);
         _initial.Add(initial);
         Length += (initial.Length + Alignment - 1) / Alignment * Alignment;

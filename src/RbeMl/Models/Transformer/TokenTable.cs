@@ -200,7 +200,7 @@ internal sealed unsafe class RbeTokenTable<T> : TokenTable<T>
     private readonly RbeLinear<T> _linear;
 
     public RbeTokenTable(ParameterVector<T> parameters, string name, RbeMatrix matrix)
-        : base(matrix.Rows, matrix.Columns) => _linear = new RbeLinear<T>(parameters, name, matrix, []);
+        : base(matrix.Rows, matrix.Columns) => _linear = new RbeLinear<T>(parameters, name, matrix, [], isTable: true);
 
     public override bool IsCompressed => true;
 

@@ -72,6 +72,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
             GradientVectors = trainsModel ? 1 : 0,
             OptimizerMoments = (trainsModel ? options.Optimizer.StateVectors : 0) + (keepsBest && trainsModel ? 1 : 0),
+            OptimizerScratch = trainsModel ? options.Optimizer.ScratchElements(model.Parameters.Slices) : 0,
             ExtraBytes = HeadBytes(classifier, batch, longest, options.Optimizer.StateVectors),
         });
         _least = settings.PartSequences > 0 ? longest : 0;

@@ -58,16 +58,24 @@ internal sealed unsafe class AdamW<T>(AdamWOptions own, ParameterVector<T> param
     /// The largest whose square the second moment can hold, an infinite one would keep its weight where it is for good; half of that root
     /// leaves room for roundings.
     /// </summary>
-    protected override (double Gradient, string What) Largest { get; } =
+    internal static (double Gradient, string What) LargestGradient { get; } =
         (Math.Sqrt(typeof(T) == typeof(float) ? float.MaxValue : double.MaxValue) / 2, "square");
+
+    /// <inheritdoc/>
+    protected override (double Gradient, string What) Largest => LargestGradient;
 
     /// <inheritdoc/>
     protected override void Begin(int step) => (_correction1, _correction2) = (1 - Math.Pow(_own.Beta1, step), 1 - Math.Pow(_own.Beta2, step));
 
     // Compiled in full at once: the first, quick version of generic arithmetic allocates.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    protected override void Update(in OptimizerPiece<T> piece) => OptimizerKernel.AdamW(
-        piece.Weights, piece.Gradients, State(0, piece), State(1, piece), piece.Length, T.CreateTruncating(piece.Rate), T.CreateTruncating(piece.Decay),
-        T.CreateTruncating(_own.Beta1), T.CreateTruncating(_own.Beta2), T.CreateTruncating(_own.Epsilon),
-        T.CreateTruncating(_correction1), T.CreateTruncating(_correction2), T.CreateTruncating(piece.Scale));
+    protected override void Update(in OptimizerPiece<T> piece) =>
+        Update(piece, _own, State(0, piece), State(1, piece), _correction1, _correction2);
+
+    /// <summary>The update of a piece, for optimisers too that train a part by AdamW.</summary>
+    internal static void Update(in OptimizerPiece<T> piece, AdamWOptions own, T* first, T* second, double correction1, double correction2) =>
+        OptimizerKernel.AdamW(
+            piece.Weights, piece.Gradients, first, second, piece.Length, T.CreateTruncating(piece.Rate), T.CreateTruncating(piece.Decay),
+            T.CreateTruncating(own.Beta1), T.CreateTruncating(own.Beta2), T.CreateTruncating(own.Epsilon),
+            T.CreateTruncating(correction1), T.CreateTruncating(correction2), T.CreateTruncating(piece.Scale));
 }

@@ -94,6 +94,7 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ILeased
             Begin(++Steps);
             StepWork work = new(this, gradients, rateFactor, _pass.Scale(norm));
             workers.For(_pass.Pieces.Length, ref work);
+            Finish(gradients, rateFactor, workers);
         }
         finally
         {
@@ -118,6 +119,7 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ILeased
     void ILeased.Free()
     {
         foreach (ParameterVector<T> vector in _state) vector.Dispose();
+        FreeScratch();
     }
 
     /// <summary>Prepares a step, whose number is from 1.</summary>
@@ -128,6 +130,22 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ILeased
     /// <summary>Moves the state and weights of a piece and leaves its gradients zero.</summary>
     /// <param name="piece">The piece.</param>
     protected abstract void Update(in OptimizerPiece<T> piece);
+
+    /// <summary>Does what takes more than a piece at a time, when all pieces are done; the gradients must be zero then.</summary>
+    protected virtual void Finish(ParameterVector<T> gradients, double rateFactor, WorkerPool workers)
+    {
+    }
+
+    /// <summary>Frees what a step works in beside the state.</summary>
+    protected virtual void FreeScratch()
+    {
+    }
+
+    /// <summary>First of the weights.</summary>
+    protected T* Weights => _parameters.Pointer;
+
+    /// <summary>Highest learning rate and decay of a slice.</summary>
+    protected (double Rate, double Decay) RateAndDecayOf(int slice) => _slices[slice];
 
     /// <summary>The elements of a state vector that belong to a piece.</summary>
     protected T* State(int vector, in OptimizerPiece<T> piece) => _state[vector].Pointer + piece.Offset;
@@ -140,13 +158,14 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ILeased
             (double rate, double decay) = optimizer._slices[s];
             double left = optimizer._pass.Precondition(item, gradients.Pointer, scale);
             T* weights = optimizer._parameters.Pointer + offset;
-            optimizer.Update(new OptimizerPiece<T>(weights, gradients.Pointer + offset, offset, length, rateFactor * rate, decay, left));
+            optimizer.Update(new OptimizerPiece<T>(s, weights, gradients.Pointer + offset, offset, length, rateFactor * rate, decay, left));
         }
     }
 }
 
 /// <summary>A piece of the parameters in a step.</summary>
 /// <typeparam name="T">Element type.</typeparam>
+/// <param name="slice">Its slice's place among the slices.</param>
 /// <param name="weights">First of its weights.</param>
 /// <param name="gradients">First of its gradients.</param>
 /// <param name="offset">Where it begins in the vectors.</param>
@@ -154,9 +173,11 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ILeased
 /// <param name="rate">Learning rate of this step.</param>
 /// <param name="decay">Weight decay; 0 for biases and LayerNorms.</param>
 /// <param name="scale">What the gradients must be multiplied by.</param>
-internal readonly unsafe ref struct OptimizerPiece<T>(T* weights, T* gradients, long offset, int length, double rate, double decay, double scale)
+internal readonly unsafe ref struct OptimizerPiece<T>(int slice, T* weights, T* gradients, long offset, int length, double rate, double decay, double scale)
     where T : unmanaged, IFloatingPointIeee754<T>
 {
+    public int Slice { get; } = slice;
+
     public T* Weights { get; } = weights;
 
     public T* Gradients { get; } = gradients;

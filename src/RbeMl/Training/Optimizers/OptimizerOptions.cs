@@ -14,7 +14,7 @@ public abstract record OptimizerOptions
     }
 
     /// <summary>Every optimiser with its default options; the first is the default.</summary>
-    public static IReadOnlyList<OptimizerOptions> All { get; } = [new AdamWOptions(), new SgdOptions(), new LionOptions()];
+    public static IReadOnlyList<OptimizerOptions> All { get; } = [new AdamWOptions(), new SgdOptions(), new LionOptions(), new MuonOptions()];
 
     /// <summary>What to give where none is given, in words.</summary>
     internal static string Choices => $"use one of {string.Join(", ", All.Select(options => options.GetType().Name))}.";
@@ -39,6 +39,10 @@ public abstract record OptimizerOptions
     /// <summary>Checks every value.</summary>
     /// <exception cref="InvalidSettingException">A value is out of range.</exception>
     internal abstract void Validate();
+
+    /// <summary>Elements that a thread works in during a step, beside the state.</summary>
+    /// <param name="slices">What it changes.</param>
+    internal virtual long ScratchElements(IReadOnlyList<ParameterSlice> slices) => 0;
 
     /// <summary>Creates the optimiser with a state of zeros.</summary>
     /// <typeparam name="T">Element type.</typeparam>

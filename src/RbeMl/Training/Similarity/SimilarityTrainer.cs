@@ -67,6 +67,7 @@ public sealed class SimilarityTrainer : IDisposable, ILeased
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
             GradientVectors = 1,
             OptimizerMoments = options.Optimizer.StateVectors,
+            OptimizerScratch = options.Optimizer.ScratchElements(model.Parameters.Slices),
             ExtraBytes = SimilarityStep<float>.RowBytes(2L * _pairs.Batch, longest, model.Config.Width),
         });
         _least = settings.PartSequences > 0 ? longest : 0;
