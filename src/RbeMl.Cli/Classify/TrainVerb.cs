@@ -86,7 +86,7 @@ internal sealed class TrainVerb
         ClassifierExample[] examples = Examples(tokens, file, shares.Learnt, labels);
         ClassifierExample[] tested = Examples(tokens, testFile ?? file, shares.Measured ?? [], labels);
         if (!json.OnOutput) shares.Write(host);
-        ClassifierConfig config = new() { Classes = labels.Length, Pooling = bundle.Encoder?.Pooling ?? Pooling.Mean, Labels = labels };
+        ClassifierConfig config = ClassifierConfig.For(labels.Length, bundle.Encoder) with { Labels = labels };
         SequenceClassifier<float> classifier = new(bundle.Model, config, seed); // the bundle frees the model
         FewLabelResult learnt = Learn(result, host, json, classifier, examples, seed, watch);
         ClassifierFile.Save(output, classifier, bundle.Tokenizer);

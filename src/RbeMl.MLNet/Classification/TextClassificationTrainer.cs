@@ -101,8 +101,8 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         TransformerModel<float> model = start.Create(vocabulary, _seed);
         try
         {
-            Pooling pooling = _options.Pooling ?? start.Encoder?.Pooling ?? Pooling.Mean;
-            ClassifierConfig config = new() { Classes = labels.Count, Pooling = pooling, Dropout = (float)_options.HeadDropout };
+            ClassifierConfig config = ClassifierConfig.For(labels.Count, start.Encoder) with { Dropout = (float)_options.HeadDropout };
+            if (_options.Pooling is { } pooling) config = config with { Pooling = pooling };
             return _options.WarmStart is { } earlier ? earlier.Copied(model, config.Dropout) : new SequenceClassifier<float>(model, config, _seed);
         }
         catch

@@ -91,10 +91,12 @@ public sealed class FewLabelTests(ITestOutputHelper output) : IDisposable
         TextClassificationTransformer given = Fit(data, o => (o.Epochs, o.Validation) = (2, Toy.Binary(_ml, 8)));
         Assert.Equal((24, 8), (given.Summary.Examples, given.Summary.ValidationExamples));
 
-        // An encoder's own way of pooling, and its embeddings as they were.
+        // An encoder's own way of pooling, vectors of its own length, and its embeddings as they were.
         using ModelBundle first = SmallEncoder.Bundle(new EncoderSettings { Pooling = Pooling.First, Normalize = true });
         TextClassificationTransformer model = Fit(data, o => (o.Model, o.Epochs) = (first, 1));
-        Assert.Equal(Pooling.First, model.Classifier.Config.Pooling);
+        Assert.Equal((Pooling.First, true), (model.Classifier.Config.Pooling, model.Classifier.Config.Normalize));
+        using ModelBundle longer = SmallEncoder.Bundle(new EncoderSettings { Pooling = Pooling.Mean });
+        Assert.False(Fit(data, o => (o.Model, o.Method) = (longer, FewLabelMethod.Frozen)).Classifier.Config.Normalize);
         Assert.Equal(first.Model.Parameters.ToFloats(first.Model.Parameters.Find("embedding.tokens")),
             model.Classifier.Model.Parameters.ToFloats(model.Classifier.Model.Parameters.Find("embedding.tokens")));
     }

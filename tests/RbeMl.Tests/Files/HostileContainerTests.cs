@@ -70,7 +70,7 @@ public sealed class HostileContainerTests : IDisposable
     }
 
     [Theory]
-    [InlineData(8u)]
+    [InlineData(16u)]
     [InlineData(0x80000000u)]
     public void Features_that_are_not_known_say_so(uint features)
     {

@@ -22,13 +22,14 @@ internal static class ClassifierCase
         })];
     }
 
-    public static SequenceClassifier<float> Classifier(Pooling pooling = Pooling.Max, float dropout = 0, int width = 32, bool encoder = false)
+    public static SequenceClassifier<float> Classifier(Pooling pooling = Pooling.Max, float dropout = 0, int width = 32, bool encoder = false,
+        bool normalize = false)
     {
         TransformerConfig config = new() { Width = width, Heads = 2, Layers = 1, Vocabulary = 12, MaxSequenceLength = 32, Dropout = dropout };
         if (encoder) config = config with { Order = BlockOrder.PostNorm, Causal = false };
         TransformerModel<float> model =
             TransformerModel<float>.Create(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256, SupportRule.Runs(8)) }, 1);
-        return new SequenceClassifier<float>(model, new ClassifierConfig { Classes = 2, Pooling = pooling, Dropout = dropout }, 2);
+        return new SequenceClassifier<float>(model, new ClassifierConfig { Classes = 2, Pooling = pooling, Normalize = normalize, Dropout = dropout }, 2);
     }
 
     public static float[] Scores(SequenceClassifier<float> classifier, IReadOnlyList<ClassifierExample> examples)

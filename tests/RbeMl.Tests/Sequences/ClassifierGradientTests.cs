@@ -23,12 +23,14 @@ public class ClassifierGradientTests
     [InlineData(Pooling.Max, 0.2f, true, false)]
     [InlineData(Pooling.First, 0, true, true)]
     [InlineData(Pooling.Mean, 0.2f, true, true)]
-    public void Gradients_match_central_differences(Pooling pooling, float dropout, bool tied, bool encoder)
+    [InlineData(Pooling.Mean, 0, true, true, true)]
+    [InlineData(Pooling.Max, 0.2f, true, false, true)]
+    public void Gradients_match_central_differences(Pooling pooling, float dropout, bool tied, bool encoder, bool normalize = false)
     {
         TransformerConfig config = s_config with { Dropout = dropout, TiedHead = tied };
         if (encoder) config = config with { Order = BlockOrder.PostNorm, Causal = false };
         TransformerModel<double> model = TransformerModel<double>.Create(config, s_options, 3);
-        using SequenceClassifier<double> classifier = new(model, new ClassifierConfig { Classes = 3, Pooling = pooling, Dropout = dropout }, 5);
+        using SequenceClassifier<double> classifier = new(model, new ClassifierConfig { Classes = 3, Pooling = pooling, Normalize = normalize, Dropout = dropout }, 5);
         Random random = new(4);
         foreach (ParameterVector<double> vector in (ParameterVector<double>[])[model.Parameters, classifier.Head])
         {

@@ -50,6 +50,29 @@ public class FewLabelTrainerTests
         }
     }
 
+    /// <summary>The head is fitted to the rows that it reads later: of length 1 where the classifier says so, after a contrastive stage too.</summary>
+    [Theory]
+    [InlineData(FewLabelMethod.Frozen)]
+    [InlineData(FewLabelMethod.Contrastive)]
+    public void A_head_of_unit_rows_is_fitted_to_unit_rows(FewLabelMethod method)
+    {
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier(Pooling.Mean, normalize: true);
+        ClassifierExample[] examples = ClassifierCase.Examples(40, 1);
+        FewLabelResult result = new FewLabelTrainer(classifier, examples, Options(method), 1).Run();
+        float[] rows = new float[examples.Length * 32], scores = ClassifierCase.Scores(classifier, examples);
+        using Workspace<float> workspace = new(1);
+        classifier.Model.Features([.. examples.SelectMany(e => e.Tokens)], [.. examples.Select(e => e.Tokens.Length)], new() { Pooling = Pooling.Mean },
+            workspace, rows);
+        for (int i = 0; i < examples.Length; i++) SentenceEncoder.Normalize(rows.AsSpan(i * 32, 32));
+        LinearClassifier head = new LogisticFit(rows, 32, [.. examples.Select(e => e.Label)], 2).Fit(result.Penalty);
+        for (int i = 0; i < scores.Length; i++)
+        {
+            float expected = head.Bias[i % 2];
+            for (int f = 0; f < 32; f++) expected += head.Weight[(i % 2 * 32) + f] * rows[(i / 2 * 32) + f];
+            Assert.Equal(expected, scores[i], 1e-3f);
+        }
+    }
+
     [Fact]
     public void Frozen_changes_the_head_only_and_all_methods_leave_the_embeddings()
     {

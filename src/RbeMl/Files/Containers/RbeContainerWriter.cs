@@ -33,7 +33,10 @@ internal static class RbeContainerWriter
     /// <summary>Feature bit of encoders: what comes out is a vector, made as the metadata says, and no tokens.</summary>
     internal const uint EncoderFeature = 4;
 
-    internal const uint KnownFeatures = AttentionScaleFeature | BlockOrderFeature | EncoderFeature;
+    /// <summary>Feature bit of classifiers whose head reads rows of length 1.</summary>
+    internal const uint UnitRowFeature = 8;
+
+    internal const uint KnownFeatures = AttentionScaleFeature | BlockOrderFeature | EncoderFeature | UnitRowFeature;
     internal const int PrefaceLength = 32, HashedPreface = 24, Alignment = 64;
 
     // Some 70,000 tensors: an entry has about 200 bytes with its share of the metadata. A tokenizer of 100,000 merges has 1.5 MB.

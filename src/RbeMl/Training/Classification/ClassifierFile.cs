@@ -39,7 +39,7 @@ public static class ClassifierFile
     public static void Save(string path, SequenceClassifier<float> classifier, ITokenizer? tokenizer = null)
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(classifier, tokenizer);
-        RbeContainerWriter.Write(path, metadata, tensors, ModelFile.Features(classifier.Model.Config, classifier.Model.Encoder));
+        RbeContainerWriter.Write(path, metadata, tensors, Features(classifier));
     }
 
     /// <summary>Writes a classifier's file to a stream, which stays open; its own errors pass through.</summary>
@@ -51,7 +51,7 @@ public static class ClassifierFile
     public static void Save(Stream stream, SequenceClassifier<float> classifier, ITokenizer? tokenizer = null)
     {
         (JsonObject metadata, List<RbeTensor> tensors) = Content(classifier, tokenizer);
-        RbeContainerWriter.Write(stream, metadata, tensors, ModelFile.Features(classifier.Model.Config, classifier.Model.Encoder));
+        RbeContainerWriter.Write(stream, metadata, tensors, Features(classifier));
     }
 
     /// <summary>Loads a classifier and checks every checksum.</summary>
@@ -80,6 +80,9 @@ public static class ClassifierFile
         return Read(file, new RbeLoadOptions { Map = false });
     }
 
+    private static uint Features(SequenceClassifier<float> classifier) =>
+        ModelFile.Features(classifier.Model.Config, classifier.Model.Encoder) | (classifier.Config.Normalize ? RbeContainerWriter.UnitRowFeature : 0);
+
     private static unsafe (JsonObject Metadata, List<RbeTensor> Tensors) Content(SequenceClassifier<float> classifier, ITokenizer? tokenizer)
     {
         ArgumentNullException.ThrowIfNull(classifier);
@@ -89,6 +92,7 @@ public static class ClassifierFile
         metadata["kind"] = Kind;
         metadata["classifier"] =
             new JsonObject { ["classes"] = config.Classes, ["pooling"] = config.Pooling.ToString(), ["headDropout"] = (double)config.Dropout };
+        if (config.Normalize) metadata["classifier"]!["normalize"] = true;
         if (config.Labels is { } labels) metadata["classifier"]!["labels"] = new JsonArray([.. labels.Select(label => (JsonNode)label)]);
         foreach (ParameterSlice slice in classifier.Head.Slices) tensors.Add(RbeTensor.From(classifier.Head, slice));
         return (metadata, tensors);
@@ -109,6 +113,7 @@ public static class ClassifierFile
             {
                 Classes = fields.Whole("classes", 2, MostClasses),
                 Pooling = fields.Name<Pooling>("pooling"),
+                Normalize = fields.OptionalFlag("normalize") ?? false,
                 Dropout = (float)fields.Real("headDropout"),
                 Labels = fields.OptionalTexts("labels"),
             };

@@ -8,7 +8,7 @@ namespace RbeMl.Training;
 
 /// <summary>
 /// A GPT-2 or an encoder with a linear head on pooled hidden states: logits = W pool(final LayerNorm(hidden)) + b, trained by
-/// cross-entropy. The model keeps its parameters, the head has a flat vector of its own. Letters: B sequences, T tokens, D width, C classes.
+/// cross-entropy; the pooled row may get the length 1 before. The model keeps its parameters, the head has a flat vector of its own. Letters: B sequences, T tokens, D width, C classes.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
 public sealed unsafe class SequenceClassifier<T> : IDisposable
@@ -235,12 +235,14 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
             ParameterVector<T> head = classifier.Head;
             T* own = logits + ((long)row * classes);
             if (dropout is { } stream) ClassifierHead.Drop(stream, classifier.Config.Dropout, row, pooled, features);
+            T norm = classifier.Config.Normalize ? UnitRow.Forward(pooled, pooled, features) : T.One;
             ClassifierHead.Logits(pooled, head.At(classifier._weight), head.At(classifier._bias), own, features, classes);
             double loss = ClassifierHead.Loss(own, classes, labels[row]);
             if (!gradient) return loss;
             ClassifierHead.LossGradient(own, classes, labels[row], scale);
             if (pooledGradient is null) return loss;
             ClassifierHead.Backward(own, head.At(classifier._weight), pooledGradient, features, classes);
+            if (classifier.Config.Normalize) UnitRow.Backward(pooled, norm, pooledGradient, features);
             if (dropout is { } same) ClassifierHead.Drop(same, classifier.Config.Dropout, row, pooledGradient, features);
             return loss;
         }
@@ -268,8 +270,9 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         public void Execute(int item, int worker)
         {
             int d = classifier.Width, c = classifier.Config.Classes;
-            ClassifierHead.Logits(features + ((long)item * d), classifier.Head.At(classifier._weight), classifier.Head.At(classifier._bias),
-                scores + ((long)item * c), d, c);
+            T* row = features + ((long)item * d);
+            if (classifier.Config.Normalize) UnitRow.Forward(row, row, d);
+            ClassifierHead.Logits(row, classifier.Head.At(classifier._weight), classifier.Head.At(classifier._bias), scores + ((long)item * c), d, c);
         }
     }
 }

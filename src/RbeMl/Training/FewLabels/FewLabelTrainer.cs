@@ -127,8 +127,9 @@ public sealed class FewLabelTrainer
             cancel.ThrowIfCancellationRequested();
             int count = Math.Min(PassTexts, _examples.Count - first);
             ClassifierExample[] part = [.. _examples.Skip(first).Take(count)];
-            _classifier.Model.Features([.. part.SelectMany(e => e.Tokens)], [.. part.Select(e => e.Tokens.Length)], options, workspace,
-                rows.AsSpan(first * features, count * features));
+            Span<float> own = rows.AsSpan(first * features, count * features);
+            _classifier.Model.Features([.. part.SelectMany(e => e.Tokens)], [.. part.Select(e => e.Tokens.Length)], options, workspace, own);
+            for (int i = 0; i < count && _classifier.Config.Normalize; i++) SentenceEncoder.Normalize(own.Slice(i * features, features));
         }
 
         return rows;

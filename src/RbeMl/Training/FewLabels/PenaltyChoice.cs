@@ -15,7 +15,7 @@ internal sealed record PenaltyChoice(double Penalty, double? Loss, double? Accur
     private const uint Order = uint.MaxValue - 2;
 
     // From the strongest on, each fit begins where the stronger one ended.
-    private static readonly double[] s_penalties = [30, 10, 3, 1, 0.3, 0.1, 0.03, 0.01];
+    private static readonly double[] s_penalties = [30, 10, 3, 1, 0.3, 0.1, 0.03, 0.01, 0.003];
 
     /// <summary>Chooses.</summary>
     /// <param name="rows">[N, D].</param>
