@@ -8,7 +8,6 @@ namespace RbeMl.MLNet.Classification;
 public sealed class TextClassificationOptions : FineTuningOptions
 {
     private const int DefaultEpochs = 4;
-    private TrainedParts? _trained;
 
     /// <summary>Creates the default options.</summary>
     public TextClassificationOptions()
@@ -43,8 +42,8 @@ public sealed class TextClassificationOptions : FineTuningOptions
     /// <summary>Highest learning rate of the head; null takes <see cref="FineTuningOptions.LearningRate"/>.</summary>
     public double? HeadLearningRate { get; set; }
 
-    /// <summary>What is trained besides the head; unless set, everything, but of an encoder not its embeddings.</summary>
-    public TrainedParts Trained { get => _trained ?? TrainedParts.All; set => _trained = value; }
+    /// <summary>What is trained besides the head; null trains everything, but of an encoder not its embeddings.</summary>
+    public TrainedParts? Trained { get; set; }
 
     /// <summary>
     /// How a pretrained model learns from few labels. Null fine-tunes an encoder by <see cref="FewLabelMethod.FineTuned"/>, and trains any other model, or a
@@ -82,9 +81,9 @@ public sealed class TextClassificationOptions : FineTuningOptions
             $"use one of {string.Join(", ", Enum.GetNames<FewLabelMethod>())}.");
         Require(Method is null || !BeginsNew, nameof(Method), Method, $"a new model knows nothing yet: give {nameof(ModelPath)} or {nameof(Model)}.");
         Require(Method is null || WarmStart is null, nameof(Method), Method, $"a {nameof(WarmStart)} goes on where it is: leave one of them out.");
-        Require(Method is not FewLabelMethod.Frozen || (Given == default && _trained is null), nameof(Method), Method,
+        Require(Method is not FewLabelMethod.Frozen || (Given == default && Trained is null), nameof(Method), Method,
             "a frozen model has no epochs, batch, rate, decay or trained parts: leave them out.");
-        Require(Method is not FewLabelMethod.Contrastive || _trained is not TrainedParts.Head, nameof(Trained), _trained,
+        Require(Method is not FewLabelMethod.Contrastive || Trained is not TrainedParts.Head, nameof(Trained), Trained,
             $"{nameof(FewLabelMethod.Contrastive)} trains the model before the head: give other parts, or use {nameof(FewLabelMethod.Frozen)}.");
         Require(Method is null or FewLabelMethod.FineTuned || (HeadLearningRate is null && HeadDropout == 0), nameof(Method), Method,
             $"only {nameof(FewLabelMethod.FineTuned)} has a rate and a dropout of the head: leave them out.");
@@ -116,7 +115,7 @@ public sealed class TextClassificationOptions : FineTuningOptions
                 BatchSize = batch ?? tuning.BatchSize,
                 LearningRate = rate ?? Optimizer.RateFor(tuning.LearningRate),
                 WeightDecay = decay ?? tuning.WeightDecay,
-                Trained = _trained ?? tuning.Trained,
+                Trained = Trained ?? tuning.Trained,
                 LossFloor = epochs is null ? tuning.LossFloor : 0,
             },
             Contrastive = contrast with
@@ -128,7 +127,7 @@ public sealed class TextClassificationOptions : FineTuningOptions
                 WarmupFraction = WarmupFraction,
                 WeightDecay = decay ?? contrast.WeightDecay,
                 Clip = Clip,
-                Trained = _trained ?? contrast.Trained,
+                Trained = Trained ?? contrast.Trained,
                 OnCancel = OnCancel,
                 Checkpointing = Checkpointing,
                 MemoryLimit = MemoryLimit,
@@ -137,10 +136,7 @@ public sealed class TextClassificationOptions : FineTuningOptions
     }
 
     /// <summary>These settings for the trainer.</summary>
-    internal ClassifierTrainerOptions ToTrainer(ulong seed) => _trained is { } parts ? Shared(seed) with { Trained = parts } : Shared(seed);
-
-    // What is trained stays the trainer's choice unless it was set.
-    private ClassifierTrainerOptions Shared(ulong seed) => new()
+    internal ClassifierTrainerOptions ToTrainer(ulong seed) => new()
     {
         Epochs = Epochs,
         BatchSize = BatchSize,
@@ -150,6 +146,7 @@ public sealed class TextClassificationOptions : FineTuningOptions
         WarmupFraction = WarmupFraction,
         WeightDecay = WeightDecay,
         Clip = Clip,
+        Trained = Trained,
         Seed = seed,
         ValidationFraction = ValidationFraction,
         Patience = Patience,

@@ -1,6 +1,8 @@
 using RbeMl.Codec;
 using RbeMl.Layers;
+using RbeMl.Memory;
 using RbeMl.Models;
+using RbeMl.Numerics;
 
 namespace RbeMl.Compression;
 
@@ -16,7 +18,7 @@ public sealed record EmbeddingFigures(int Sequences, double MeanCosine, double L
 /// <param name="settings">How vectors are made.</param>
 /// <param name="gamma">[D] of the last LayerNorm.</param>
 /// <param name="beta">[D].</param>
-internal sealed class EmbeddingYardstick(TransformerConfig config, EncoderSettings settings, float[] gamma, float[] beta)
+internal sealed unsafe class EmbeddingYardstick(TransformerConfig config, EncoderSettings settings, float[] gamma, float[] beta)
 {
     /// <summary>Sequences that are measured on at most: enough for the order of matrices, and quick.</summary>
     public const int Sequences = 64;
@@ -41,20 +43,15 @@ internal sealed class EmbeddingYardstick(TransformerConfig config, EncoderSettin
     public float[] Vectors(ReadOnlySpan<float> hidden, int batch)
     {
         int d = config.Width, length = hidden.Length / (batch * d);
-        float[] vectors = new float[batch * d];
-        double[] pooled = new double[d];
+        float[] vectors = new float[batch * d], normalized = new float[length * d];
+        using Panel<float> panel = new Panel<float>().Reshape(length, d, d);
         for (int b = 0; b < batch; b++)
         {
-            Array.Fill(pooled, settings.Pooling == Pooling.Max ? double.NegativeInfinity : 0);
-            for (int t = 0; t < length; t++)
-            {
-                if ((settings.Pooling == Pooling.First && t > 0) || (settings.Pooling == Pooling.Last && t < length - 1)) continue;
-                AddToken(hidden.Slice(((b * length) + t) * d, d), pooled);
-            }
-
-            double norm = settings.Normalize ? Math.Max(Math.Sqrt(pooled.Sum(value => value * value)), 1e-12)
-                : settings.Pooling == Pooling.Mean ? length : 1;
-            for (int f = 0; f < d; f++) vectors[(b * d) + f] = (float)(pooled[f] / norm);
+            Normalize(hidden.Slice(b * length * d, length * d), normalized);
+            panel.FromRowMajor(normalized);
+            Span<float> vector = vectors.AsSpan(b * d, d);
+            fixed (float* row = vector) SequencePooling.Forward(panel, 0, length, settings.Pooling, row, null);
+            if (settings.Normalize) SentenceEncoder.Normalize(vector);
         }
 
         return vectors;
@@ -72,18 +69,15 @@ internal sealed class EmbeddingYardstick(TransformerConfig config, EncoderSettin
         return new EmbeddingFigures(count, cosines.Average(), cosines.Min(), Error(expected, actual));
     }
 
-    // The LayerNorm of a token, added to what is pooled so far.
-    private void AddToken(ReadOnlySpan<float> token, double[] pooled)
+    // The last LayerNorm, token by token.
+    private void Normalize(ReadOnlySpan<float> tokens, float[] normalized)
     {
-        double mean = 0, variance = 0;
-        foreach (float value in token) mean += value;
-        mean /= token.Length;
-        foreach (float value in token) variance += (value - mean) * (value - mean);
-        double scale = 1 / Math.Sqrt((variance / token.Length) + config.LayerNormEpsilon);
-        for (int f = 0; f < token.Length; f++)
+        fixed (float* x = tokens, y = normalized, scale = gamma, shift = beta)
         {
-            double value = ((token[f] - mean) * scale * gamma[f]) + beta[f];
-            pooled[f] = settings.Pooling == Pooling.Max ? Math.Max(pooled[f], value) : pooled[f] + value;
+            for (int at = 0; at < tokens.Length; at += config.Width)
+            {
+                VectorKernel.Normalize(x + at, scale, shift, y + at, config.Width, (float)config.LayerNormEpsilon);
+            }
         }
     }
 }

@@ -107,6 +107,8 @@ public sealed class TokenException : RbeException
 /// <summary>A NaN or an infinity, reported where it was made.</summary>
 public sealed class NonFiniteException : RbeException
 {
+    private readonly string _detail;
+
     /// <summary>Creates the error.</summary>
     /// <param name="where">The layer or tensor that holds the value.</param>
     /// <param name="detail">Value, index, step, and the mend.</param>
@@ -114,10 +116,15 @@ public sealed class NonFiniteException : RbeException
         : base($"{where}: {detail}")
     {
         Where = where;
+        _detail = detail;
     }
 
     /// <summary>The layer or tensor that holds the value.</summary>
     public string Where { get; }
+
+    /// <summary>The same error, with what it happened in before its place.</summary>
+    /// <param name="outer">Such as <c>step 7</c>.</param>
+    internal NonFiniteException Within(string outer) => new($"{outer}, {Where}", _detail);
 }
 
 /// <summary>A compressed matrix claims less error than its bits can give: the codec, the count of bits or the measurement is at fault, not the input.</summary>

@@ -36,7 +36,6 @@ public enum WhenCancelled
 public abstract record SequenceTrainerOptions
 {
     private readonly double? _learningRate, _weightDecay;
-    private readonly TrainedParts? _trained;
 
     private protected SequenceTrainerOptions()
     {
@@ -82,10 +81,10 @@ public abstract record SequenceTrainerOptions
     public ulong Seed { get; init; } = 1337;
 
     /// <summary>
-    /// What is trained; unless given everything, but of an encoder the <see cref="TrainedParts.Blocks"/>: its embeddings know more words than any
+    /// What is trained; null trains everything, but of an encoder the <see cref="TrainedParts.Blocks"/>: its embeddings know more words than any
     /// training has, and those that it has would move away from the others.
     /// </summary>
-    public TrainedParts Trained { get => _trained ?? TrainedParts.All; init => _trained = value; }
+    public TrainedParts? Trained { get; init; }
 
     /// <summary>What happens on cancellation.</summary>
     public WhenCancelled OnCancel { get; init; }
@@ -110,7 +109,7 @@ public abstract record SequenceTrainerOptions
         Require(Epochs >= 1, nameof(Epochs), Epochs, "use at least 1 epoch.");
         Require(BatchSize >= 1, nameof(BatchSize), BatchSize, "use at least 1 example.");
         Require(WarmupFraction is >= 0 and <= 1, nameof(WarmupFraction), WarmupFraction, "use a fraction from 0 to 1.");
-        Require(Enum.IsDefined(Trained), nameof(Trained), Trained, $"use one of {string.Join(", ", Enum.GetNames<TrainedParts>())}.");
+        Require(Trained is not { } parts || Enum.IsDefined(parts), nameof(Trained), Trained, $"use one of {string.Join(", ", Enum.GetNames<TrainedParts>())}.");
         Require(Enum.IsDefined(OnCancel), nameof(OnCancel), OnCancel, $"use one of {string.Join(", ", Enum.GetNames<WhenCancelled>())}.");
         Require(Optimizer is not null, nameof(Optimizer), "null", OptimizerOptions.Choices);
         _ = ToTrainer(1, LearningRate).Validate();
@@ -143,7 +142,7 @@ public abstract record SequenceTrainerOptions
     };
 
     /// <summary>Whether a slice of the model is trained.</summary>
-    internal bool Trains(ParameterSlice slice, TransformerConfig config) => (_trained ?? (config.Causal ? TrainedParts.All : TrainedParts.Blocks)) switch
+    internal bool Trains(ParameterSlice slice, TransformerConfig config) => (Trained ?? (config.Causal ? TrainedParts.All : TrainedParts.Blocks)) switch
     {
         // The head of the language model has no gradient here; decay would still shrink it.
         TrainedParts.All => config.TiedHead || (slice.Name != "head" && !slice.Name.StartsWith("head.", StringComparison.Ordinal)),

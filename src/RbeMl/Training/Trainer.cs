@@ -220,7 +220,7 @@ public sealed class Trainer : IDisposable, ILeased
         {
             Diverged = !predicts;
             activity?.SetStatus(ActivityStatusCode.Error, error.Message);
-            throw new NonFiniteException($"step {step + 1}, {error.Where}", error.Message[(error.Where.Length + 2)..]);
+            throw error.Within($"step {step + 1}");
         }
         finally
         {

@@ -63,8 +63,7 @@ public class ClassifierTrainerTests
         using SequenceClassifier<float> classifier = ClassifierCase.Classifier(encoder: encoder);
         Dictionary<string, float[]> before = classifier.Model.Parameters.Slices.ToDictionary(s => s.Name, classifier.Model.Parameters.ToFloats);
         float[] head = classifier.Head.ToFloats(classifier.Head.Slices[0]);
-        ClassifierTrainerOptions options = s_options with { Epochs = 1 };
-        if (given is { } chosen) options = options with { Trained = chosen };
+        ClassifierTrainerOptions options = s_options with { Epochs = 1, Trained = given };
         using ClassifierTrainer trainer = new(classifier, ClassifierCase.Examples(32, 1), null, options, 1);
         trainer.Run();
         Assert.NotEqual(head, classifier.Head.ToFloats(classifier.Head.Slices[0]));

@@ -1,6 +1,4 @@
 using RbeMl.Layers;
-using RbeMl.Models;
-using RbeMl.Text;
 
 namespace RbeMl.Files;
 
@@ -9,55 +7,12 @@ namespace RbeMl.Files;
 /// what sentence-transformers says of pooling, length and prompts (see <see cref="SentenceTransformerFiles"/>). Opening checks every tensor's name, type and
 /// shape against the configuration; data are read when asked for. Heads and the pooler, which no embedding goes through, are left out.
 /// </summary>
-public sealed partial class BertDirectory : IModelFolder
+public sealed partial class BertDirectory : BertModelFolder
 {
     private readonly SafetensorsSet _tensors;
-    private readonly Dictionary<string, string> _stored;
-    private readonly BertWeights _weights;
 
-    private BertDirectory(string path, SafetensorsSet tensors, TransformerConfig config, Dictionary<string, string> stored)
-    {
-        (Path, Config, _tensors, _stored) = (path, config, tensors, stored);
-        _weights = new BertWeights(config, name => TensorReading.Values(_tensors, _stored[name]));
-        try
-        {
-            Tokenizer = BertTokenizerFiles.LoadFolder(path, config.Vocabulary);
-        }
-        catch (RbeFileException error)
-        {
-            TokenizerProblem = error.Message;
-        }
-
-        Encoder = SentenceTransformerFiles.Read(path, config);
-    }
-
-    /// <inheritdoc/>
-    public string Path { get; }
-
-    /// <inheritdoc/>
-    public string ModelType => BertConfigJson.ModelType;
-
-    /// <inheritdoc/>
-    public TransformerConfig Config { get; }
-
-    /// <inheritdoc/>
-    public long ValueCount => _stored.Values.Sum(name => _tensors.Find(name).Count);
-
-    /// <summary>The tokenizer, or null when there is none that can be read. The weights do not depend on it.</summary>
-    public WordPieceTokenizer? Tokenizer { get; }
-
-    ITokenizer? IModelFolder.Tokenizer => Tokenizer;
-
-    /// <inheritdoc/>
-    public string? TokenizerProblem { get; }
-
-    /// <inheritdoc/>
-    public ModelTokens Tokens => ModelTokens.Unknown.With(Tokenizer, Config.Vocabulary);
-
-    /// <summary>How it makes a vector of a text: as sentence-transformers' files say, else the mean over the tokens, of length 1.</summary>
-    public EncoderSettings Encoder { get; }
-
-    EncoderSettings? IModelFolder.Encoder => Encoder;
+    private BertDirectory(string path, SafetensorsSet tensors, TransformerConfig config, int types, Dictionary<string, string> stored)
+        : base(path, path, config, types, name => TensorReading.Values(tensors, stored[name])) => _tensors = tensors;
 
     /// <summary>Opens a folder and checks everything but the values of the weights.</summary>
     /// <param name="path">The folder.</param>
@@ -79,7 +34,7 @@ public sealed partial class BertDirectory : IModelFolder
             }
 
             (TransformerConfig config, int types) = BertConfigJson.Read(configuration);
-            return new BertDirectory(path, tensors, config, Match(tensors, config, types));
+            return new BertDirectory(path, tensors, config, types, Match(tensors, config, types));
         }
         catch
         {
@@ -89,25 +44,7 @@ public sealed partial class BertDirectory : IModelFolder
     }
 
     /// <inheritdoc/>
-    public DenseBlockWeights ReadBlock(int layer) => _weights.Block(layer);
-
-    /// <inheritdoc/>
-    public float[] ReadTokenEmbedding() => _weights.TokenEmbedding();
-
-    /// <inheritdoc/>
-    public float[] ReadPositionEmbedding() => _weights.Positions();
-
-    /// <inheritdoc/>
-    public float[]? ReadTokenTypes() => _weights.TokenTypes();
-
-    /// <inheritdoc/>
-    public (float[] Gamma, float[] Beta) ReadFinalNorm() => _weights.FinalNorm();
-
-    /// <summary>None: an encoder predicts no tokens.</summary>
-    public float[]? ReadHead() => null;
-
-    /// <inheritdoc/>
-    public void Dispose() => _tensors.Dispose();
+    public override void Dispose() => _tensors.Dispose();
 
     // What each tensor of a BERT is called in the folder.
     private static Dictionary<string, string> Match(SafetensorsSet tensors, TransformerConfig config, int types)

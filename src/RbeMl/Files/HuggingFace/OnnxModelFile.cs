@@ -1,7 +1,3 @@
-using RbeMl.Layers;
-using RbeMl.Models;
-using RbeMl.Text;
-
 namespace RbeMl.Files;
 
 /// <summary>
@@ -9,57 +5,15 @@ namespace RbeMl.Files;
 /// it, or in the folder above, where its exporters put it in a folder of its own; a <c>vocab.txt</c> is enough, and then vectors are means
 /// over the tokens, of length 1.
 /// </summary>
-public sealed class OnnxModelFile : IModelFolder
+public sealed class OnnxModelFile : BertModelFolder
 {
     /// <summary>How such files' names end.</summary>
     public const string Extension = ".onnx";
 
     private readonly OnnxEncoder _encoder;
-    private readonly BertWeights _weights;
 
     private OnnxModelFile(OnnxEncoder encoder, string folder)
-    {
-        _encoder = encoder;
-        _weights = new BertWeights(Config, encoder.Read);
-        try
-        {
-            Tokenizer = BertTokenizerFiles.LoadFolder(folder, Config.Vocabulary);
-        }
-        catch (RbeFileException error)
-        {
-            TokenizerProblem = error.Message;
-        }
-
-        Encoder = SentenceTransformerFiles.Read(folder, Config);
-    }
-
-    /// <summary>The file.</summary>
-    public string Path => _encoder.Path;
-
-    /// <inheritdoc/>
-    public string ModelType => BertConfigJson.ModelType;
-
-    /// <inheritdoc/>
-    public TransformerConfig Config => _encoder.Config;
-
-    /// <inheritdoc/>
-    public long ValueCount => BertTensorNames.All(Config, _encoder.TokenTypes).Sum(tensor => tensor.Shape.Aggregate(1L, (a, b) => a * b));
-
-    /// <summary>The tokenizer, or null when there is none that can be read. The weights do not depend on it.</summary>
-    public WordPieceTokenizer? Tokenizer { get; }
-
-    ITokenizer? IModelFolder.Tokenizer => Tokenizer;
-
-    /// <inheritdoc/>
-    public string? TokenizerProblem { get; }
-
-    /// <inheritdoc/>
-    public ModelTokens Tokens => ModelTokens.Unknown.With(Tokenizer, Config.Vocabulary);
-
-    /// <summary>How it makes a vector of a text: as sentence-transformers' files say, else the mean over the tokens, of length 1.</summary>
-    public EncoderSettings Encoder { get; }
-
-    EncoderSettings? IModelFolder.Encoder => Encoder;
+        : base(encoder.Path, folder, encoder.Config, encoder.TokenTypes, encoder.Read) => _encoder = encoder;
 
     /// <summary>Opens a file and checks everything but the values of the weights.</summary>
     /// <param name="path">The file.</param>
@@ -89,25 +43,7 @@ public sealed class OnnxModelFile : IModelFolder
     public static bool IsNamed(string path) => path.EndsWith(Extension, StringComparison.OrdinalIgnoreCase) && !Directory.Exists(path);
 
     /// <inheritdoc/>
-    public DenseBlockWeights ReadBlock(int layer) => _weights.Block(layer);
-
-    /// <inheritdoc/>
-    public float[] ReadTokenEmbedding() => _weights.TokenEmbedding();
-
-    /// <inheritdoc/>
-    public float[] ReadPositionEmbedding() => _weights.Positions();
-
-    /// <inheritdoc/>
-    public float[]? ReadTokenTypes() => _weights.TokenTypes();
-
-    /// <inheritdoc/>
-    public (float[] Gamma, float[] Beta) ReadFinalNorm() => _weights.FinalNorm();
-
-    /// <summary>None: an encoder predicts no tokens.</summary>
-    public float[]? ReadHead() => null;
-
-    /// <inheritdoc/>
-    public void Dispose() => _encoder.Dispose();
+    public override void Dispose() => _encoder.Dispose();
 
     // The folder of the tokenizer: its own, or the one above.
     private static string FolderOf(string path)

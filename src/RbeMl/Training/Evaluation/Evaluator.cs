@@ -210,7 +210,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
             }
             catch (NonFiniteException error)
             {
-                throw new NonFiniteException($"{name}, {error.Where}", error.Message[(error.Where.Length + 2)..]);
+                throw error.Within(name);
             }
 
             _vectors = Model.Head.Prepare(Workspace);

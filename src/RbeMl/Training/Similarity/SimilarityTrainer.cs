@@ -117,7 +117,7 @@ public sealed class SimilarityTrainer : IDisposable, ILeased
         catch (NonFiniteException error)
         {
             activity?.SetStatus(ActivityStatusCode.Error, error.Message);
-            throw new NonFiniteException($"step {step + 1}, {error.Where}", error.Message[(error.Where.Length + 2)..]);
+            throw error.Within($"step {step + 1}");
         }
 
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
