@@ -205,7 +205,7 @@ internal sealed class TrainVerb
         try
         {
             using RbeContainer file = RbeContainer.Open(output);
-            if (new JsonFields(output, "metadata", file.Metadata).Text("kind") == ClassifierFile.Kind) return true;
+            if (new JsonFields(output, "metadata", file.Metadata).Text("kind") == ContentKind.Classifier) return true;
         }
         catch (RbeFileException)
         {

@@ -77,6 +77,7 @@ internal sealed class DecompressCommand
                 File = path,
                 Output = output,
                 written.Kind,
+                written.Architecture,
                 Dtype = type,
                 written.Tensors,
                 written.Bytes,

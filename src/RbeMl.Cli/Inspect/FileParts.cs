@@ -46,6 +46,7 @@ internal sealed class FileParts
 
     private static string VectorPart(string name, string last) => last switch
     {
+        _ when name.StartsWith("classifier.", StringComparison.Ordinal) => "head of the classifier",
         "bias" => "biases",
         _ when name.Contains(".gamma", StringComparison.Ordinal) || name.Contains(".beta", StringComparison.Ordinal) => "LayerNorms",
         _ when name.StartsWith("embedding.", StringComparison.Ordinal) || name.StartsWith("head", StringComparison.Ordinal) => "embeddings and head",

@@ -23,8 +23,14 @@ internal sealed record InspectRecord
     /// <summary>The file.</summary>
     public required string File { get; init; }
 
-    /// <summary>Kind of content.</summary>
+    /// <summary>What it holds: <c>model</c>, <c>classifier</c>, <c>matrices</c>, or what a kind unknown to this version is called.</summary>
     public required string Kind { get; init; }
+
+    /// <summary>Kind of model, as <c>model_type</c> names it: <c>gpt2</c> or <c>bert</c>; null when it is none.</summary>
+    public string? Architecture { get; init; }
+
+    /// <summary>Classes of a classifier; null when it is none.</summary>
+    public int? Classes { get; init; }
 
     /// <summary>Bytes of the file.</summary>
     public required long Bytes { get; init; }
@@ -78,7 +84,9 @@ internal sealed record InspectRecord
         return new InspectRecord
         {
             File = file.Path,
-            Kind = file.Kind,
+            Kind = ContentKind.Word(file.Kind),
+            Architecture = file.Architecture?.ModelType,
+            Classes = file.Classes,
             Bytes = file.Length,
             Verified = verified,
             Reference = reference,

@@ -13,7 +13,7 @@ internal static class InspectTables
     /// <param name="all">Whether each matrix has a row; otherwise those of a kind share one.</param>
     public static void Write(CommandHost host, InspectRecord record, bool all)
     {
-        host.Say($"{record.File}: {(record.Kind.Length == 0 ? "a container" : record.Kind)}, "
+        host.Say($"{record.File}: {Content(record)}, "
             + $"{Format.Bytes(record.Bytes)}{(record.Verified ? ", every checksum is right" : "")}");
         if (record.Config is { } config) host.Say(Describe(config, record));
         if (record.TokenizerProblem is { } problem) host.Say($"The tokenizer cannot be read: {problem}");
@@ -47,16 +47,27 @@ internal static class InspectTables
     /// <summary>A share that may be far below a percent.</summary>
     public static string Percent(double share) => (100 * share).ToString("G3", CultureInfo.InvariantCulture) + " %";
 
+    /// <summary>What a file holds.</summary>
+    public static string Content(InspectRecord record) => record switch
+    {
+        { Classes: { } classes, Config: { } config } => $"a classifier of {Format.Count(classes, "class", "classes")}, made of {config.Describe()}",
+        { Config: { } config } => config.Describe(),
+        { Kind: "" } => "a container",
+        { Tensors.Count: > 0 } => $"a set of {Format.Count(record.Tensors.Count, "compressed matrix", "compressed matrices")}",
+        _ => record.Kind,
+    };
+
     /// <summary>A configuration in a line.</summary>
     public static string Describe(TransformerConfig config, InspectRecord record)
     {
         string shapes = $"{Format.Count(config.Layers, "block")}, width {config.Width}, {Format.Count(config.Heads, "head")}, vocabulary {config.Vocabulary}, "
             + $"{Format.Count(config.MaxSequenceLength, "position")}", tokenizer = $"tokenizer {record.Tokenizer ?? "none"}";
-        if (record.Encoder is not { } encoder) return $"GPT-2: {shapes}, {(config.TiedHead ? "tied" : "untied")} head; {tokenizer}";
+        if (config.Causal) return $"{shapes}, {(config.TiedHead ? "tied" : "untied")} head; {tokenizer}";
+        if (record.Encoder is not { } encoder) return $"{shapes}; {tokenizer}";
         string vectors = $"vectors by {encoder.Pooling.ToString().ToLowerInvariant()}{(encoder.Normalize ? ", of unit length" : "")}, "
             + $"of at most {Format.Count(encoder.MaxTokens ?? config.MaxSequenceLength, "token")}";
         string prompts = encoder.Prompts.Count == 0 ? "" : $"; prompts {string.Join(", ", encoder.Prompts.Keys.Order(StringComparer.Ordinal))}";
-        return $"BERT encoder: {shapes}; {vectors}{prompts}; {tokenizer}";
+        return $"{shapes}; {vectors}{prompts}; {tokenizer}";
     }
 
     /// <summary>What the parts of the model take in the file.</summary>

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text;
 using RbeMl.Cli.Output;
-using RbeMl.Files;
 
 namespace RbeMl.Cli.Inspect;
 
@@ -24,9 +23,9 @@ internal static class TilePage
             + $"initial-scale=1\"><title>{name}: tiles</title>\n<style>\n")
             .Append(TilePageParts.Style).Append("\n</style></head><body><main>\n");
         page.Append(CultureInfo.InvariantCulture, $"<h1>{name}</h1>\n<p class=\"lead\">");
-        page.Append(Page.Text(record.Config is { } config ? InspectTables.Describe(config, record) : record.Kind == RbeMatrixSet.Kind
-            ? $"a set of {Format.Count(record.Tensors.Count, "compressed matrix", "compressed matrices")}" : record.Kind))
-                .Append("</p>\n<section class=\"figures\">");
+        string content = InspectTables.Content(record);
+        page.Append(Page.Text(record.Config is { } config ? $"{content}: {InspectTables.Describe(config, record)}" : content))
+            .Append("</p>\n<section class=\"figures\">");
         Figure(page, Format.Bytes(record.Bytes), "file");
         if (record.BitsPerWeight is { } bits)
         {

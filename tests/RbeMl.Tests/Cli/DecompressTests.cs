@@ -28,8 +28,9 @@ public sealed class DecompressTests : IDisposable
         TinyJob.Run(_folder, "--tokenizer", "bpe", "--vocabulary", "270", "--format", "quantized");
         string model = _folder.File("out/model.rbe"), folder = _folder.File("hf");
         JsonElement json = Decompress(model, "-o", folder);
-        Assert.Equal(("rbeml-gpt2", "f32", true),
-            (json.GetProperty("kind").GetString(), json.GetProperty("dtype").GetString(), json.GetProperty("tokenizer").GetBoolean()));
+        Assert.Equal(("model", "gpt2", "f32", true),
+            (json.GetProperty("kind").GetString(), json.GetProperty("architecture").GetString(),
+            json.GetProperty("dtype").GetString(), json.GetProperty("tokenizer").GetBoolean()));
 
         // Weights rounded to fp32 where the compressed model sums in its own order: a few rounding errors of a loss of about 5.
         double expected = Loss(model, _folder.File("text.txt"));

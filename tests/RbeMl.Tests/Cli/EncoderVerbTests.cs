@@ -69,9 +69,15 @@ public sealed class EncoderVerbTests : IDisposable
         CommandRun.Of("compress", Model(), "-o", file, "--format", "auto", "--target-bits", "8", "--tile", "32").Succeeds();
         CommandRun shown = CommandRun.Of("inspect", file);
         shown.Succeeds();
-        Assert.Contains("BERT encoder: 2 blocks, width 32", shown.Out, StringComparison.Ordinal);
+        Assert.Contains($"{file}: an encoder, a BERT, ", shown.Out, StringComparison.Ordinal);
+        Assert.Contains("2 blocks, width 32", shown.Out, StringComparison.Ordinal);
         Assert.Contains("vectors by mean", shown.Out, StringComparison.Ordinal);
-        Assert.Contains("\"pooling\": \"mean\"", CommandRun.Of("inspect", file, "--json").Out, StringComparison.Ordinal);
+        string json = CommandRun.Of("inspect", file, "--json").Out, page = _folder.File("page.html");
+        CommandRun.Of("inspect", file, "--html", page).Succeeds();
+        Assert.Contains("\"pooling\": \"mean\"", json, StringComparison.Ordinal);
+        Assert.Contains("\"architecture\": \"bert\"", json, StringComparison.Ordinal);
+        Assert.All([shown.Out, json, File.ReadAllText(page)], text => Assert.DoesNotContain("gpt", text, StringComparison.OrdinalIgnoreCase));
+        Assert.Contains("\"architecture\": \"bert\"", CommandRun.Of("decompress", file, "-o", _folder.File("dense"), "--json").Out, StringComparison.Ordinal);
         CommandRun.Of("inspect", file, "--reference", _folder.File("model")).Succeeds();
     }
 

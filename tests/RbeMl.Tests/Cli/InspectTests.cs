@@ -53,7 +53,7 @@ public sealed class InspectTests : IDisposable
         Assert.Equal(TileStatistics.Of(matrix).AlphaShare, tensor.GetProperty("alphaShare").GetDouble());
         Assert.False(json.GetProperty("tensors")[1].TryGetProperty("relativeError", out _));
         Assert.False(json.TryGetProperty("relativeError", out _)); // not known of all
-        Assert.Equal(("rbeml-matrices", true, new FileInfo(_set).Length),
+        Assert.Equal(("matrices", true, new FileInfo(_set).Length),
             (json.GetProperty("kind").GetString(), json.GetProperty("verified").GetBoolean(), json.GetProperty("bytes").GetInt64()));
         Assert.Equal("mask", json.GetProperty("denseTensors")[0].GetProperty("name").GetString());
         Assert.Equal(new FileInfo(_set).Length, json.GetProperty("parts").EnumerateArray().Sum(p => p.GetProperty("bytes").GetInt64()));
@@ -84,13 +84,14 @@ public sealed class InspectTests : IDisposable
         TinyJob.Run(_folder, "--format", "quantized");
         string model = _folder.File("out/model.rbe"), folder = _folder.File("hf");
         JsonElement json = Inspect(model);
-        Assert.Equal((32, "characters", "rbeml-gpt2", 6),
+        Assert.Equal((32, "characters", "model", "gpt2", 6),
             (json.GetProperty("config").GetProperty("width").GetInt32(), json.GetProperty("tokenizer").GetString(),
-            json.GetProperty("kind").GetString(), json.GetProperty("tensors").GetArrayLength()));
+            json.GetProperty("kind").GetString(), json.GetProperty("architecture").GetString(), json.GetProperty("tensors").GetArrayLength()));
         Assert.Equal(
             ["LayerNorms", "biases", "embeddings and head", "header and gaps", "matrices of the blocks"],
             json.GetProperty("parts").EnumerateArray().Select(p => p.GetProperty("part").GetString()!).Order(StringComparer.Ordinal));
         CommandRun run = CommandRun.Of("inspect", model);
+        Assert.StartsWith($"{model}: a language model, a GPT-2, ", run.Out);
         Assert.All(["blocks.0.attention.query", "tokenizer characters", "LayerNorms", "6 matrices: 4 bits, quantized, and 256 coefficients "
             + "a tile on top, runs of 16; tiles of 32, Dct", "bits a weight"], part => Assert.Contains(part, run.Out));
 

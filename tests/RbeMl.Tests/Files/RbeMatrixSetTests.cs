@@ -123,7 +123,7 @@ public sealed class RbeMatrixSetTests : IDisposable
         string other = _folder.File("other.rbe");
         RbeContainerWriter.Write(other, new JsonObject { ["kind"] = "other" }, []);
         Assert.Contains("holds \"other\"", Assert.Throws<RbeFileException>(() => RbeMatrixSet.Open(other)).Message);
-        Assert.Contains("holds \"rbeml-matrices\"", Assert.Throws<RbeFileException>(() => ModelFile.Load(_folder.File("set.rbe"))).Message);
+        Assert.Contains("holds a set of matrices, a model is needed.", Assert.Throws<RbeFileException>(() => ModelFile.Load(_folder.File("set.rbe"))).Message);
         Assert.Empty(RbeInspection.Read(other).Matrices);
     }
 

@@ -18,7 +18,7 @@ public sealed record RbeNamedMatrix(string Name, RbeMatrix Matrix, CompressionRe
 public sealed class RbeMatrixSet : IDisposable
 {
     /// <summary>What the metadata of such a file calls its content.</summary>
-    public const string Kind = "rbeml-matrices";
+    public const string Kind = ContentKind.Matrices;
     private readonly RbeContainer _file;
     private readonly RbeLoadOptions _options;
     private readonly Dictionary<string, JsonFields> _matrices = [];
@@ -29,8 +29,7 @@ public sealed class RbeMatrixSet : IDisposable
         _file = file;
         _options = options;
         JsonFields metadata = new(file.Path, "metadata", file.Metadata);
-        string kind = metadata.Text("kind");
-        if (kind != Kind) throw new RbeFileException(file.Path, $"holds \"{kind}\", a set of matrices (\"{Kind}\") is needed. Open a model with ModelFile.");
+        ContentKind.Require(metadata, Kind, "Open a model with ModelFile.");
         List<string> names = [];
         foreach (JsonFields entry in metadata.Objects("matrices"))
         {

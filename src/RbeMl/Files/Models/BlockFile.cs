@@ -12,7 +12,7 @@ namespace RbeMl.Files;
 public static class BlockFile
 {
     /// <summary>The kind in the container's metadata.</summary>
-    public const string Kind = "rbeml-block";
+    public const string Kind = ContentKind.Block;
 
     /// <summary>Writes a block to a stream, which is left open.</summary>
     /// <param name="stream">The stream; it need not seek.</param>
@@ -40,11 +40,7 @@ public static class BlockFile
     {
         using RbeContainer file = RbeContainer.Open(stream, name);
         JsonFields metadata = new(name, "metadata", file.Metadata);
-        if (metadata.Text("kind") is var kind && kind != Kind)
-        {
-            throw new RbeFileException(name, $"holds \"{kind}\", a block (\"{Kind}\") is needed. Give what BlockFile wrote.");
-        }
-
+        ContentKind.Require(metadata, Kind, "Give what BlockFile wrote.");
         TransformerConfig config = ModelFile.ReadConfig(metadata.Object("config"));
         HashSet<string> read = [];
         Dictionary<string, RbeMatrix> matrices = RbeMatrixFile.ReadAll(file, metadata, read, new RbeLoadOptions { Map = false });

@@ -7,13 +7,16 @@ using RbeMl.Text;
 namespace RbeMl.Files;
 
 /// <summary>What <see cref="DenseExport.Write"/> wrote.</summary>
-/// <param name="Kind">Kind of the compressed file.</param>
+/// <param name="Kind">What the compressed file holds: a word of <see cref="ContentKind"/>.</param>
 /// <param name="Tensors">Tensors written.</param>
 /// <param name="Bytes">Bytes of the tensors.</param>
 /// <param name="Tokenizer">Whether a tokenizer was written.</param>
 /// <param name="LostTokenizer">The name of a tokenizer that the output has no place for; null when none was lost.</param>
 internal sealed record DenseExportResult(string Kind, int Tensors, long Bytes, bool Tokenizer, string? LostTokenizer)
 {
+    /// <summary>Kind of model, as <c>model_type</c> names it; null when it is none.</summary>
+    public string? Architecture { get; init; }
+
     /// <summary>Why the model's tokenizer could not be read and is not written; null when it was, or there is none.</summary>
     public string? TokenizerProblem { get; init; }
 }
@@ -63,9 +66,9 @@ internal static class DenseExport
         if (lost is { Length: > 0 }) problem = lost;
         if (single) WriteFile(output, sources, cancel);
         else kind.Save(output, weights, kept ? tokenizer : null, element, cancel);
-        return new DenseExportResult(ModelFile.Kind, sources.Count, sources.Sum(s => s.ByteLength), kept, kept || tokenizer is null ? null
+        return new DenseExportResult(ContentKind.Word(ContentKind.Model), sources.Count, sources.Sum(s => s.ByteLength), kept, kept || tokenizer is null ? null
             : Describe(tokenizer))
-        { TokenizerProblem = problem };
+        { Architecture = kind.ModelType, TokenizerProblem = problem };
     }
 
     private static string Describe(ITokenizer tokenizer) => tokenizer switch
@@ -99,7 +102,7 @@ internal static class DenseExport
         }
 
         WriteFile(output, sources, cancel);
-        return new DenseExportResult(RbeMatrixSet.Kind, sources.Count, sources.Sum(s => s.ByteLength), false, null);
+        return new DenseExportResult(ContentKind.Word(RbeMatrixSet.Kind), sources.Count, sources.Sum(s => s.ByteLength), false, null);
     }
 
     private static void WriteFile(string output, List<SafetensorsSource> sources, CancellationToken cancel) =>

@@ -13,7 +13,6 @@ namespace RbeMl.Files;
 /// </summary>
 public static partial class ModelFile
 {
-    internal const string Kind = "rbeml-gpt2";
     private const string EndTokensKey = "endTokens", TypesName = "embedding.types";
 
     /// <summary>Saves a model, as a whole or not at all.</summary>
@@ -148,7 +147,7 @@ public static partial class ModelFile
 
         tensors.AddRange(vectors);
         if (facts.TokenTypes is { } types) tensors.Add(RbeTensor.From(TypesName, types));
-        JsonObject metadata = new() { ["kind"] = Kind, ["config"] = Describe(facts.Config), ["matrices"] = entries };
+        JsonObject metadata = new() { ["kind"] = ContentKind.Model, ["config"] = Describe(facts.Config), ["matrices"] = entries };
         if (facts.Encoder is { } encoder) EncoderJson.AddTo(metadata, facts.Config, encoder);
         if (tokenizer is not null) metadata["tokenizer"] = TokenizerJson.Save(tokenizer);
         if (EndTokens(facts.Config, facts.Tokens, tokenizer) is { } ends) metadata[EndTokensKey] = new JsonArray([.. ends.Select(id => (JsonNode)id)]);
@@ -165,15 +164,8 @@ public static partial class ModelFile
     // What a file says of a model besides its values.
     private sealed record ModelFacts(TransformerConfig Config, ModelTokens Tokens, EncoderSettings? Encoder, float[]? TokenTypes);
 
-    private static void RequireKind(RbeContainer file)
-    {
-        string kind = new JsonFields(file.Path, "metadata", file.Metadata).Text("kind");
-        if (kind != Kind)
-        {
-            throw new RbeFileException(file.Path,
-                $"holds \"{kind}\", a model (\"{Kind}\") is needed. Give a file that finetune, or compress of a model's folder, wrote.");
-        }
-    }
+    private static void RequireKind(RbeContainer file) => ContentKind.Require(new JsonFields(file.Path, "metadata", file.Metadata), ContentKind.Model,
+        "Give a file that finetune, or compress of a model's folder, wrote.");
 
     /// <summary>What a reader must know to compute a model rightly.</summary>
     internal static uint Features(TransformerConfig config, EncoderSettings? encoder = null) =>

@@ -37,14 +37,20 @@ internal sealed record RbeInspection
     /// <summary>Bytes of the file.</summary>
     public required long Length { get; init; }
 
-    /// <summary>What kind of content it says it has: <c>rbeml-gpt2</c>, <c>rbeml-matrices</c>, or another; empty when it says nothing.</summary>
+    /// <summary>What kind of content it says it has, a <see cref="ContentKind"/> or another; empty when it says nothing.</summary>
     public required string Kind { get; init; }
 
     /// <summary>All of its metadata.</summary>
     public required JsonElement Metadata { get; init; }
 
-    /// <summary>The model's configuration; null when it is no model.</summary>
+    /// <summary>The configuration of a model, or of a classifier's; null when it is none.</summary>
     public TransformerConfig? Config { get; init; }
+
+    /// <summary>The kind of model; null when it is none, or of a kind that no folder has.</summary>
+    public ModelFolderKind? Architecture => Config is { } config ? ModelFolders.Kinds.FirstOrDefault(kind => kind.Holds(config)) : null;
+
+    /// <summary>Classes of a classifier; null when it is none.</summary>
+    public int? Classes { get; init; }
 
     /// <summary>How an encoder makes a vector of a text; null when it is none.</summary>
     public EncoderSettings? Encoder { get; init; }
@@ -88,13 +94,14 @@ internal sealed record RbeInspection
         JsonFields metadata = new(path, "metadata", file.Metadata);
         string kind = file.Metadata.TryGetProperty("kind", out _) ? metadata.Text("kind") : "";
         RbeInspection found = new() { Path = path, Length = file.Length, Kind = kind, Metadata = file.Metadata, Tensors = file.Tensors };
-        TransformerConfig? config = kind == ModelFile.Kind ? ModelFile.ReadConfig(metadata.Object("config")) : null;
+        TransformerConfig? config = kind is ContentKind.Model or ContentKind.Classifier ? ModelFile.ReadConfig(metadata.Object("config")) : null;
         return kind switch
         {
-            ModelFile.Kind => found with
+            ContentKind.Model or ContentKind.Classifier => found with
             {
                 Config = config,
                 Encoder = EncoderJson.Read(metadata, config!),
+                Classes = kind == ContentKind.Classifier ? metadata.Object("classifier").Whole("classes", 1, int.MaxValue) : null,
                 TokenizerProblem = ModelFile.ReadTokenizer(metadata).Problem,
                 Matrices = ReadMatrices(file, metadata, cancel),
             },

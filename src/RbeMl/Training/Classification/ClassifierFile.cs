@@ -25,7 +25,6 @@ public sealed record ClassifierBundle(SequenceClassifier<float> Classifier, ITok
 /// </summary>
 public static class ClassifierFile
 {
-    internal const string Kind = "rbeml-classifier";
     private const int MostClasses = 1 << 20;
     private const string Weight = "classifier.weight", Bias = "classifier.bias";
 
@@ -89,7 +88,7 @@ public static class ClassifierFile
         (JsonObject metadata, List<RbeTensor> tensors) = ModelFile.Content(classifier.Model, tokenizer, null);
         FiniteWeights.Check(classifier.Head);
         ClassifierConfig config = classifier.Config;
-        metadata["kind"] = Kind;
+        metadata["kind"] = ContentKind.Classifier;
         metadata["classifier"] =
             new JsonObject { ["classes"] = config.Classes, ["pooling"] = config.Pooling.ToString(), ["headDropout"] = (double)config.Dropout };
         if (config.Normalize) metadata["classifier"]!["normalize"] = true;
@@ -101,12 +100,7 @@ public static class ClassifierFile
     private static ClassifierBundle Read(RbeContainer file, RbeLoadOptions options)
     {
         JsonFields metadata = new(file.Path, "metadata", file.Metadata);
-        string kind = metadata.Text("kind");
-        if (kind != Kind)
-        {
-            throw new RbeFileException(file.Path, $"holds \"{kind}\", a classifier (\"{Kind}\") is needed. Give a file that a classifier was saved to.");
-        }
-
+        ContentKind.Require(metadata, ContentKind.Classifier, "Give a file that a classifier was saved to.");
         JsonFields fields = metadata.Object("classifier");
         ClassifierConfig config =
             new()
