@@ -72,6 +72,7 @@ internal static class MatrixSetCompressor
     /// <summary>The tensors that a request compresses, checked.</summary>
     /// <exception cref="InvalidSettingException">An option is for models, a pattern matches nothing, nothing is to be compressed, or a tensor is
     /// too large.</exception>
+    /// <exception cref="UnreachableTargetException">No format is as small as the target.</exception>
     public static SafetensorsTensor[] Chosen(SafetensorsSet source, CompressionRequest request)
     {
         if (request.Calibration is not null)
@@ -96,6 +97,9 @@ internal static class MatrixSetCompressor
         }
 
         foreach (SafetensorsTensor tensor in chosen) RequireSize(tensor, request.Options.Tile);
+        LeastSize least = new(request.Options);
+        foreach (SafetensorsTensor tensor in chosen) least.Require(request.Target, $" for tensor \"{tensor.Name}\"", (tensor.Shape[0], tensor.Shape[1]));
+
         return chosen;
     }
 

@@ -47,6 +47,8 @@ public static class ModelCompressor
             throw new InvalidSettingException("matrices", source.Path, "no matrix is left to compress. Include some that are not excluded.");
         }
 
+        new LeastSize(request.Options).Require(request.Target, "",
+            PerMatrix.All.Select(m => PerMatrix.ShapeOf(source.Config, m)).Select(shape => ((long)shape.Rows, (long)shape.Columns)));
         using Workspace<float> workspace = new(request.Threads);
         ModelCompression run = new(source, request, workspace, progress, cancel);
         if (request.Target is { } target) run.Choose(target, request.Calibration ?? CalibrationWindows.Random(source, RandomTokens, request.Seed));
