@@ -22,7 +22,7 @@ internal sealed class PredictVerb
     {
         Description = "Texts to label: one a line, or the --text-column of a table (.tsv, .csv) or of JSON lines (.jsonl); - is standard input.",
         HelpName = "file",
-        DefaultValueFactory = _ => DataRows.StandardInput,
+        DefaultValueFactory = _ => TextInput.Standard,
     }.Named();
     private readonly Option<string> _column = RowOptions.TextColumn();
     private readonly Option<string?> _format = RowOptions.Format();
@@ -58,7 +58,7 @@ internal sealed class PredictVerb
     private int Run(ParseResult result, CommandHost host)
     {
         JsonTarget json = result.JsonTarget(_json);
-        string path = result.GetValue(_model)!, file = result.GetValue(_text)!;
+        string path = result.GetValue(_model)!, file = result.GetValue(_text)!, name = TextInput.NameOf(file);
         string? output = result.GetValue(_out);
         RowFormat format = RowOptions.FormatOf(result.GetValue(_format), file) ?? RowFormat.Lines;
         if (format == RowFormat.Lines && result.Given(_column))
@@ -83,8 +83,8 @@ internal sealed class PredictVerb
         using ClassifierBundle bundle = ClassifierFile.Load(path);
         ClassifierTexts tokens = new(bundle.Classifier.Model, EvalVerb.Tokenizer(bundle, path));
         List<DataRow> rows = DataRows.Read(host, file, format, [new RowColumn(result.GetValue(_column)!, _column.Name)], _input.Read(result));
-        if (rows.Count == 0) throw new RbeFileException(file == DataRows.StandardInput ? "standard input" : file, "holds no texts. Give at least one line.");
-        int[][] ids = [.. rows.Select(row => tokens.Encode(file, row.Line, row.Values[0]))];
+        if (rows.Count == 0) throw new RbeFileException(name, "holds no texts. Give at least one line.");
+        int[][] ids = [.. rows.Select(row => tokens.Encode(name, row.Line, row.Values[0]))];
         Stopwatch watch = Stopwatch.StartNew();
         ProgressView view = ProgressView.For(host, json.OnOutput || output is null);
         IReadOnlyList<string> labels = EvalVerb.LabelsOf(bundle);
@@ -115,7 +115,7 @@ internal sealed class PredictVerb
             new
             {
                 Model = path,
-                Text = file,
+                Text = name,
                 Output = output,
                 Classes = labels,
                 Texts = rows.Count,

@@ -48,20 +48,10 @@ internal sealed class EmbedCommand
     private readonly Option<string?> _out =
         Options.File("--output", "file", "Where vectors go: JSON lines (.jsonl), .npy (NumPy, float32) or .tsv by the end of the name. Without it, "
             + "standard output.", "-o", "--out").Written();
-    private readonly Option<string?> _outFormat;
+    private readonly Option<string?> _outFormat = Options.OptionalWord("--out-format", "Format of the vectors, whatever the name ends in.",
+        VectorWriter.JsonLines, VectorWriter.Npy, VectorWriter.Tsv);
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Vectors do not depend on it.", 1024);
     private readonly Option<string?> _json = Options.Json();
-
-    private EmbedCommand()
-    {
-        string[] words = [VectorWriter.JsonLines, VectorWriter.Npy, VectorWriter.Tsv];
-        _outFormat = new("--out-format") { Description = "Format of the vectors, whatever the name ends in.", HelpName = string.Join('|', words) };
-        _outFormat.Validators.Add(result =>
-        {
-            if (result.Tokens is not [.., { Value: var word }] || words.Contains(word)) return;
-            result.AddError($"--out-format {word}: use one of {string.Join(", ", words)}.");
-        });
-    }
 
     /// <summary>The command.</summary>
     public static Command Create(CommandHost host)
@@ -74,7 +64,8 @@ internal sealed class EmbedCommand
 
             A line is a text, and an empty line one too, so that vector and line numbers agree; in a table (.tsv, .csv), whose first line
             names its columns, and in JSON lines each row has one, and a blank line is no row. Texts longer than the model's positions are
-            cut, or averaged over windows, as the model says. Ctrl-C ends without a file.
+            cut, or averaged over windows, as the model says. JSON lines give each text with the line it starts in, and with its file where there
+            are several; .npy and .tsv hold the numbers alone, a row for each text in their order. Ctrl-C ends without a file.
 
             Examples:
               rbeml embed -m minilm --text questions.txt -o questions.npy
@@ -94,15 +85,15 @@ internal sealed class EmbedCommand
     {
         JsonTarget json = result.JsonTarget(_json);
         string path = result.GetValue(_model)!;
-        string[] files = result.GetValue(_text) is { Length: > 0 } given ? given : [DataRows.StandardInput];
+        string[] files = result.GetValue(_text) is { Length: > 0 } given ? given : [TextInput.Standard];
         string? output = result.GetValue(_out), query = result.GetValue(_query);
         string format = Check(result, json, path, files);
         Stopwatch watch = Stopwatch.StartNew();
         using SentenceEncoder encoder = ModelSource.LoadEncoder(path, result.GetValue(_threads));
         string? prompt = result.GetValue(_prompt);
         encoder.Settings.Prompt(prompt); // a wrong name before any work
-        List<(string File, DataRow Row)> rows = [.. files.SelectMany(file => Rows(result, host, file).Select(row => (file, row)))];
-        if (rows.Count == 0) throw new RbeFileException(string.Join(", ", files), "holds no texts. Give at least one line.");
+        List<(string File, DataRow Row)> rows = [.. files.SelectMany(file => Rows(result, host, file).Select(row => (TextInput.NameOf(file), row)))];
+        if (rows.Count == 0) throw new RbeFileException(string.Join(", ", files.Select(TextInput.NameOf)), "holds no texts. Give at least one line.");
         bool quiet = json.OnOutput || (output is null && query is null);
         ProgressView view = ProgressView.For(host, quiet);
         if (query is not null) Rank(host, json, view, encoder, path, query, prompt, rows, result.GetValue(_top) ?? DefaultTop, watch);
@@ -114,7 +105,7 @@ internal sealed class EmbedCommand
     private string Check(ParseResult result, JsonTarget json, string path, string[] files)
     {
         string? output = result.GetValue(_out);
-        if (files.Count(file => file == DataRows.StandardInput) > 1) throw new UsageException("--text - is standard input, which comes once. Give it once.");
+        if (files.Count(file => file == TextInput.Standard) > 1) throw new UsageException("--text - is standard input, which comes once. Give it once.");
         if (result.GetValue(_query) is not null)
         {
             Option? unused = ((Option[])[_out, _outFormat]).FirstOrDefault(result.Given);
@@ -179,9 +170,10 @@ internal sealed class EmbedCommand
     private static void Write(CommandHost host, JsonTarget json, ProgressView view, SentenceEncoder encoder, string path, string? prompt,
         List<(string File, DataRow Row)> rows, string? output, string format, Stopwatch watch)
     {
+        bool several = AreSeveral(rows);
         if (output is null)
         {
-            Passes(encoder, prompt, rows, view, watch, host.Cancel, (text, vector) => host.Out.WriteLine(VectorWriter.Line(format, text, vector)));
+            Passes(encoder, prompt, rows, view, watch, host.Cancel, (i, vector) => host.Out.WriteLine(VectorWriter.Line(format, Place(i), vector)));
             host.Out.Flush();
         }
         else
@@ -189,9 +181,11 @@ internal sealed class EmbedCommand
             view.Run(() => AtomicFile.Write(output, stream =>
             {
                 stream.Write(VectorWriter.Head(format, rows.Count, encoder.Dimensions));
-                Passes(encoder, prompt, rows, view, watch, host.Cancel, (text, vector) => stream.Write(VectorWriter.Bytes(format, text, vector)));
+                Passes(encoder, prompt, rows, view, watch, host.Cancel, (i, vector) => stream.Write(VectorWriter.Bytes(format, Place(i), vector)));
             }));
         }
+
+        TextPlace Place(int i) => new(several ? rows[i].File : null, rows[i].Row.Line, rows[i].Row.Values[0]);
 
         double seconds = watch.Elapsed.TotalSeconds;
         LaterWork later = new();
@@ -224,7 +218,7 @@ internal sealed class EmbedCommand
         List<double> similarities = new(rows.Count);
         view.Run(() => Passes(encoder, prompt, rows, view, watch, host.Cancel, (_, vector) => similarities.Add(SentenceEncoder.Cosine(wanted, vector))));
         int[] nearest = [.. Enumerable.Range(0, rows.Count).OrderByDescending(i => similarities[i]).ThenBy(i => i).Take(top)];
-        bool several = rows[0].File != rows[^1].File;
+        bool several = AreSeveral(rows);
         if (!json.OnOutput)
         {
             foreach (int i in nearest)
@@ -257,12 +251,15 @@ internal sealed class EmbedCommand
         {
             string[] texts = [.. rows.Skip(first).Take(PassTexts).Select(row => row.Row.Values[0])];
             encoder.Embed(texts, vectors.AsSpan(0, texts.Length * encoder.Dimensions), prompt, cancel);
-            for (int i = 0; i < texts.Length; i++) sink(texts[i], vectors.AsSpan(i * encoder.Dimensions, encoder.Dimensions));
+            for (int i = 0; i < texts.Length; i++) sink(first + i, vectors.AsSpan(i * encoder.Dimensions, encoder.Dimensions));
             int count = first + texts.Length;
             double done = (double)count / rows.Count;
             view.Show(done, $"{Format.Count(count)}/{Format.Count(rows.Count)} texts", Format.Left(done, watch.Elapsed));
         }
     }
 
-    private delegate void VectorSink(string text, ReadOnlySpan<float> vector);
+    // Whether a line alone does not say where a text is.
+    private static bool AreSeveral(List<(string File, DataRow Row)> rows) => rows.Exists(row => row.File != rows[0].File);
+
+    private delegate void VectorSink(int row, ReadOnlySpan<float> vector);
 }

@@ -7,6 +7,12 @@ using System.Text.Json;
 
 namespace RbeMl.Cli.Embed;
 
+/// <summary>A text with where it stands.</summary>
+/// <param name="File">Its file; null where all are of one.</param>
+/// <param name="Line">The line it starts in, from 1.</param>
+/// <param name="Text">The text.</param>
+internal readonly record struct TextPlace(string? File, int Line, string Text);
+
 /// <summary>Writes vectors, one text after the other.</summary>
 internal static class VectorWriter
 {
@@ -42,7 +48,7 @@ internal static class VectorWriter
     }
 
     /// <summary>A text's vector as a line, without its end.</summary>
-    public static string Line(string format, string text, ReadOnlySpan<float> vector)
+    public static string Line(string format, TextPlace place, ReadOnlySpan<float> vector)
     {
         if (format == Tsv)
         {
@@ -55,7 +61,9 @@ internal static class VectorWriter
         using (Utf8JsonWriter json = new(bytes, s_json))
         {
             json.WriteStartObject();
-            json.WriteString("text", text);
+            if (place.File is { } file) json.WriteString("file", file);
+            json.WriteNumber("line", place.Line);
+            json.WriteString("text", place.Text);
             json.WriteStartArray("embedding");
             foreach (float value in vector) json.WriteNumberValue(value);
             json.WriteEndArray();
@@ -66,9 +74,9 @@ internal static class VectorWriter
     }
 
     /// <summary>A text's vector as bytes of a file.</summary>
-    public static byte[] Bytes(string format, string text, ReadOnlySpan<float> vector)
+    public static byte[] Bytes(string format, TextPlace place, ReadOnlySpan<float> vector)
     {
-        if (format != Npy) return Encoding.UTF8.GetBytes(Line(format, text, vector) + "\n");
+        if (format != Npy) return Encoding.UTF8.GetBytes(Line(format, place, vector) + "\n");
         byte[] bytes = new byte[vector.Length * sizeof(float)];
         for (int i = 0; i < vector.Length; i++) BinaryPrimitives.WriteSingleLittleEndian(bytes.AsSpan(i * sizeof(float)), vector[i]);
         return bytes;

@@ -84,7 +84,7 @@ internal sealed class GenerateCommand
         string[] stops = result.GetValue(_stop) ?? [];
         if (stops.Contains("")) throw new UsageException("--stop \"\": every text holds the empty one. Leave it out.");
         if (ids && stops.Length > 0) throw new UsageException("--stop is a text, and --tokens gives none. Leave out one of them.");
-        if (result.GetValue(_prompt) != PromptText.FromInput && _input.All.FirstOrDefault(result.Given) is { } how)
+        if (result.GetValue(_prompt) != TextInput.Standard && _input.All.FirstOrDefault(result.Given) is { } how)
         {
             throw new UsageException($"{how.Name} says how standard input is read. Read the prompt from it, with --prompt -, or leave out {how.Name}.");
         }
@@ -104,7 +104,7 @@ internal sealed class GenerateCommand
             : tokenizer!.EncodeFor(prompt, vocabulary, Options.FindsSpecial(tokenizer!, result.GetValue(_special)));
         if (start.Length == 0)
         {
-            throw new InvalidSettingException("--prompt", result.GetValue(_prompt) == "-" ? "- (nothing came from standard input)"
+            throw new InvalidSettingException("--prompt", result.GetValue(_prompt) == TextInput.Standard ? "- (nothing came from standard input)"
                 : "\"\"", "give at least one token to continue from.");
         }
 

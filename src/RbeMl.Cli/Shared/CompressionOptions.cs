@@ -130,17 +130,8 @@ internal sealed class CompressionOptions
 
     private int BitsOf(ParseResult result) => PresetOf(result)?.Format.Bits ?? result.GetValue(Bits);
 
-    private static Option<string?> PresetOption(string instead)
-    {
-        string[] words = [.. Cli.Preset.All.Select(preset => preset.Name)];
-        Option<string?> option = new("--preset") { Description = $"{instead}. {Cli.Preset.Help}.", HelpName = string.Join('|', words) };
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens is not [.., { Value: var word }] || words.Contains(word)) return;
-            result.AddError($"--preset {word}: use one of {string.Join(", ", words)}.");
-        });
-        return option;
-    }
+    private static Option<string?> PresetOption(string instead) =>
+        Options.OptionalWord("--preset", $"{instead}. {Cli.Preset.Help}.", [.. Cli.Preset.All.Select(preset => preset.Name)]);
 
     private static Option<int> BitsOption(int value) => Options.Whole("--bits", value, FormatWords.LeastBits,
         $"Bits a coefficient of --format {FormatWords.BitWords}.", FormatWords.MostBits);

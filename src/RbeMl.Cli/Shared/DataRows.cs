@@ -34,9 +34,6 @@ internal readonly record struct DataRow(int Line, string[] Values);
 /// <summary>Reads rows of texts: lines, JSON lines or tables.</summary>
 internal static class DataRows
 {
-    /// <summary>The name that stands for standard input.</summary>
-    public const string StandardInput = "-";
-
     /// <summary>What the name of a file says about its rows.</summary>
     public static RowFormat FormatOf(string path) => Path.GetExtension(path).ToLowerInvariant() switch
     {
@@ -48,7 +45,7 @@ internal static class DataRows
 
     /// <summary>All rows of a file or of standard input, in which a terminal may keep the reader waiting.</summary>
     /// <param name="host">Standard input, and what ends the reading.</param>
-    /// <param name="path">The file, or <see cref="StandardInput"/>.</param>
+    /// <param name="path">The file, or <see cref="TextInput.Standard"/>.</param>
     /// <param name="format">How the rows stand in it.</param>
     /// <param name="columns">What is wanted of each; lines have one.</param>
     /// <param name="options">How its bytes are read.</param>
@@ -56,8 +53,8 @@ internal static class DataRows
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static List<DataRow> Read(CommandHost host, string path, RowFormat format, IReadOnlyList<RowColumn> columns, TextOptions options)
     {
-        return path == StandardInput
-            ? Task.Run(() => All(() => new TextFileReader(host.In, "standard input", options)), CancellationToken.None)
+        return path == TextInput.Standard
+            ? Task.Run(() => All(() => new TextFileReader(host.In, TextInput.StandardName, options)), CancellationToken.None)
                 .WaitAsync(host.Cancel).GetAwaiter().GetResult()
             : All(() => TextFile.Open(path, options));
 

@@ -46,13 +46,21 @@ internal static class Options
         };
 
     /// <summary>One of some words.</summary>
-    public static Option<string> Word(string name, string value, string description, params string[] words)
+    public static Option<string> Word(string name, string value, string description, params string[] words) =>
+        new Option<string>(name) { Description = description, DefaultValueFactory = _ => value }.OneOf(words);
+
+    /// <summary>One of some words, which may be left out.</summary>
+    public static Option<string?> OptionalWord(string name, string description, params string[] words) =>
+        new Option<string?>(name) { Description = description }.OneOf(words);
+
+    // What is not given is the default, or nothing.
+    private static Option<T> OneOf<T>(this Option<T> option, string[] words)
     {
-        Option<string> option = new(name) { Description = description, DefaultValueFactory = _ => value, HelpName = string.Join('|', words) };
+        option.HelpName = string.Join('|', words);
         option.Validators.Add(result =>
         {
-            string word = result.Tokens.Count > 0 ? result.Tokens[^1].Value : value;
-            if (!words.Contains(word)) result.AddError($"{name} {word}: use one of {string.Join(", ", words)}.");
+            if (result.Tokens is not [.., { Value: var word }] || words.Contains(word)) return;
+            result.AddError($"{option.Name} {word}: use one of {string.Join(", ", words)}.");
         });
         return option;
     }

@@ -13,17 +13,8 @@ internal static class RowOptions
         new Option<string>(option) { Description = description, HelpName = "name", DefaultValueFactory = _ => name }.Named();
 
     /// <summary><c>--data-format</c>.</summary>
-    public static Option<string?> Format()
-    {
-        string[] words = ["tsv", "csv", "jsonl"];
-        Option<string?> option = new("--data-format") { Description = "Format of the rows, whatever the name ends in.", HelpName = string.Join('|', words) };
-        option.Validators.Add(found =>
-        {
-            if (found.Tokens is not [.., { Value: var word }] || words.Contains(word)) return;
-            found.AddError($"--data-format {word}: use one of {string.Join(", ", words)}.");
-        });
-        return option;
-    }
+    public static Option<string?> Format() =>
+        Options.OptionalWord("--data-format", "Format of the rows, whatever the name ends in.", "tsv", "csv", "jsonl");
 
     /// <summary>The format of a word or of a file's name; null where neither says.</summary>
     public static RowFormat? FormatOf(string? word, string file) => DataRows.FormatOf(word is null ? file : $".{word}") is var format and not RowFormat.Lines

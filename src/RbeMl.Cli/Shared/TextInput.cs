@@ -7,12 +7,21 @@ namespace RbeMl.Cli;
 /// <param name="texts">What is read, for the help page.</param>
 internal sealed class TextInput(string texts = "the text files")
 {
+    /// <summary>What stands for standard input where texts are named.</summary>
+    public const string Standard = "-";
+
+    /// <summary>What messages and results call it.</summary>
+    public const string StandardName = "standard input";
+
     private readonly Option<string> _encoding = Encoding(texts);
     private readonly Option<bool> _lossy =
         new("--lossy") { Description = "Read texts that are not quite of their encoding: bytes that do not belong there become U+FFFD." };
 
     /// <summary>All of them, in the order of the help page.</summary>
     public Option[] All => [_encoding, _lossy];
+
+    /// <summary>What a source of texts is called: its file, or standard input.</summary>
+    public static string NameOf(string given) => given == Standard ? StandardName : given;
 
     /// <summary>Reads the options.</summary>
     public TextOptions Read(ParseResult result) => new() { Encoding = result.GetValue(_encoding)!, Lossy = result.GetValue(_lossy) };

@@ -24,7 +24,10 @@ public sealed class CancelledTests : IDisposable
     {
         "compress" => ["compress", Dense(), "-o", Path.Combine(Out, "a.rbe"), "--format", "trellis", "--bits", "6", "--threads", "1"],
         "compress --format auto" => ["compress", Dense(), "-o", Path.Combine(Out, "a.rbe"), "--format", "auto", "--target-bits", "5", "--threads", "1"],
-        "embed" => EncoderJob.Long(_folder, "-o", Path.Combine(Out, "a.npy")),
+        "embed" => EncoderJob.Long(verb, _folder, "-o", Path.Combine(Out, "a.npy")),
+        "classify train" => EncoderJob.Long(verb, _folder, "-o", Path.Combine(Out, "a.rbe")),
+        "classify predict" => EncoderJob.Long(verb, _folder, "-o", Path.Combine(Out, "a.tsv")),
+        "classify eval" => EncoderJob.Long(verb, _folder),
         "decompress" => ["decompress", Set(), "-o", Path.Combine(Out, "a.safetensors")],
         "inspect" => ["inspect", Set(), "--html", Path.Combine(Out, "a.html")],
         "inspect --verify" => ["inspect", Set(), "--verify"],
@@ -51,6 +54,9 @@ public sealed class CancelledTests : IDisposable
     [InlineData("compress")]
     [InlineData("compress --format auto")]
     [InlineData("embed")]
+    [InlineData("classify train")]
+    [InlineData("classify predict")]
+    [InlineData("classify eval")]
     [InlineData("decompress")]
     [InlineData("inspect")]
     [InlineData("inspect --verify")]

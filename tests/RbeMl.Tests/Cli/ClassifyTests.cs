@@ -34,6 +34,23 @@ public sealed class ClassifyTests : IDisposable
         return JsonDocument.Parse(run.Out).RootElement;
     }
 
+    [Fact]
+    public void Inspect_shows_a_classifier_and_other_verbs_name_it()
+    {
+        string file = _folder.File("c.rbe");
+        Train(file, "--method", "head");
+        CommandRun shown = CommandRun.Of("inspect", file);
+        shown.Succeeds();
+        Assert.StartsWith($"{file}: a classifier of 2 classes, made of an encoder, a BERT, ", shown.Out);
+        Assert.All(["2 blocks, width 8", "attention.query", "head of the classifier"],
+            part => Assert.Contains(part, shown.Out, StringComparison.Ordinal));
+        JsonElement json = JsonDocument.Parse(CommandRun.Of("inspect", file, "--json").Out).RootElement;
+        Assert.Equal(("classifier", "bert", 2, 12), (json.GetProperty("kind").GetString(), json.GetProperty("architecture").GetString(),
+            json.GetProperty("classes").GetInt32(), json.GetProperty("tensors").GetArrayLength()));
+        CommandRun.Of("embed", "-m", file, "--text", _data, "--text-column", "Text").Fails(1, "holds a classifier, a model is needed.");
+        CommandRun.Of("decompress", file, "-o", _folder.File("dense")).Fails(1, "holds a classifier, a model is needed.");
+    }
+
     [Theory]
     [InlineData("head")]
     [InlineData("finetune")]

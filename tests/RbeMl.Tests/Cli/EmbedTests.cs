@@ -70,7 +70,10 @@ public sealed class EmbedTests : IDisposable
         CommandRun run = CommandRun.Of(["embed", "-m", _model, "--text", table, .. more]);
         run.Succeeds();
         Assert.Equal(expected, Vectors(run.Out));
-        Assert.Equal(EncoderJob.Texts, run.Out.Split('\n')[..^1].Select(line => JsonDocument.Parse(line).RootElement.GetProperty("text").GetString()));
+        JsonElement[] rows = [.. run.Out.Split('\n')[..^1].Select(line => JsonDocument.Parse(line).RootElement)];
+        Assert.Equal(EncoderJob.Texts, rows.Select(row => row.GetProperty("text").GetString()));
+        Assert.Equal(Enumerable.Range(2, 6), rows.Select(row => row.GetProperty("line").GetInt32())); // below that of the names
+        Assert.All(rows, row => Assert.False(row.TryGetProperty("file", out _)));
         CommandRun found = CommandRun.Of(["embed", "-m", _model, "--text", table, .. more, "--query", "the mat", "--top", "6", "--json"]);
         JsonElement[] results = [.. JsonDocument.Parse(found.Out).RootElement.GetProperty("results").EnumerateArray()];
         Assert.All(results, result => // the line of the file, below that of the names
@@ -149,6 +152,15 @@ public sealed class EmbedTests : IDisposable
         string file = _folder.Write("t.jsonl", objects.Replace("body", "text", StringComparison.Ordinal));
         Assert.Equal(expected, Vectors(CommandRun.Of("embed", "-m", _model, "--text", file).Out));
         Assert.Equal([.. expected, .. expected], Vectors(CommandRun.Of("embed", "-m", _model, "--text", file, _texts).Out));
+
+        // Each is found again by its line, and where there are several files by these.
+        CommandRun both = Of(Encoding.UTF8.GetBytes("the mat\ndogs\n"), "embed", "-m", _model, "--text", file, "-");
+        JsonElement[] rows = [.. both.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement)];
+        Assert.Equal([1, 3, 5, 7, 9, 11, 1, 2], rows.Select(row => row.GetProperty("line").GetInt32()));
+        Assert.Equal([.. Enumerable.Repeat(file, 6), "standard input", "standard input"], rows.Select(row => row.GetProperty("file").GetString()));
+        Of([], "embed", "-m", _model).Fails(1, "standard input: holds no texts.");
+        CommandRun ranked = Of(Encoding.UTF8.GetBytes("the mat\n"), "embed", "-m", _model, "--text", file, "-", "--query", "the mat", "--top", "9");
+        Assert.Contains("  standard input:1  the mat", ranked.Out, StringComparison.Ordinal);
     }
 
     [Fact]

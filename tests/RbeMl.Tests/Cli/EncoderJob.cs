@@ -22,11 +22,28 @@ internal static class EncoderJob
         return model.Write(folder.File(name));
     }
 
-    /// <summary>A command that embeds for a long while.</summary>
-    public static string[] Long(TemporaryFolder folder, params string[] more)
+    /// <summary>A command of <c>embed</c> or <c>classify</c> that works for a long while.</summary>
+    public static string[] Long(string verb, TemporaryFolder folder, params string[] more)
     {
-        string model = Model(folder, "large", 128, 512, 6), texts = folder.File("many.txt");
-        File.WriteAllLines(texts, Enumerable.Repeat("the cat sat on the mat the cat sat on the mat the dogs", 40_000));
-        return ["embed", "-m", model, "--text", texts, "--threads", "1", .. more];
+        string model = Model(folder, "large", 128, 512, 6), texts = Rows("many.tsv", 40_000);
+        string[] work = verb switch
+        {
+            "embed" => ["embed", "-m", model, "--text", texts],
+            "classify train" => ["classify", "train", "-m", model, "--data", texts],
+            "classify predict" => ["classify", "predict", "-m", Classifier(), "--text", texts],
+            "classify eval" => ["classify", "eval", "-m", Classifier(), "--data", texts],
+            _ => throw new ArgumentException(verb),
+        };
+        return [.. work, "--threads", "1", .. more];
+
+        string Classifier()
+        {
+            string file = folder.File("classifier.rbe");
+            CommandRun.Of("classify", "train", "-m", model, "--data", Rows("few.tsv", 4), "--method", "head", "-o", file).Succeeds();
+            return file;
+        }
+
+        string Rows(string name, int count) => folder.Write(name, "text\tlabel\n" + string.Concat(Enumerable.Range(0, count).Select(i =>
+            i % 2 == 0 ? "the cat sat on the mat the cat sat on the mat the dogs\tcat\n" : "a dog running on the mat a dog running on the mat\tdog\n")));
     }
 }

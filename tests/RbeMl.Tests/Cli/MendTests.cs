@@ -56,6 +56,22 @@ public sealed class MendTests(MendTests.Inputs inputs) : IClassFixture<MendTests
         { "finetune --tokens ids1 --out out", "a sequence of one id, 7, predicts nothing.", "Give at least two a line, or the whole stream on one line." },
         { "finetune --tokens ids3 --out out", "3 token ids are too few to set a tenth aside for validation.", "Give more, or a --validation file." },
         { "finetune --text empty --out out", "is empty.", "Give a text." },
+        { "embed -m none --text text", "no such file.", $"Nothing is downloaded: give {Folder}, or a file." },
+        { "embed -m model.rbe --text text", "an encoder is needed, which makes vectors of texts.",
+            "Give the folder or .onnx file of a BERT, or a .rbe file of one." },
+        { "embed -m bert --text none", "no such file.", "Check the name." },
+        { "embed -m bert --text empty", "holds no texts.", "Give at least one line." },
+        { "embed -m bert --text noise", "is not UTF-8.",
+            "Convert it to UTF-8, name the encoding it has (--encoding latin1, for example), or accept U+FFFD for such bytes (--lossy)." },
+        { "classify train -m none --data rows.tsv -o out.rbe", "no such file.", $"Nothing is downloaded: give {Folder}, or a file." },
+        { "classify train -m bert --data none.tsv -o out.rbe", "no such file.", "Check the name." },
+        { "classify train -m bert --data alike.tsv -o out.rbe", "two classes at least are needed.",
+            "Give texts of others, or name the right column with --label-column." },
+        { "classify train -m bert --data blank.tsv -o out.rbe", "line 3 has an empty label, which is no class.", "Write the label, or leave the row out." },
+        { "classify train -m bert --data rows.tsv -o model.rbe", "is there already and is no classifier, so it is not replaced.",
+            "Choose another name, or remove it." },
+        { "classify predict -m model.rbe --text text", "holds a model, a classifier is needed.", "Give a file that a classifier was saved to." },
+        { "classify eval -m noise --data rows.tsv", "is no .rbe file, or its start is damaged.", $"{Written} If it is one, copy it again as binary." },
         { "finetune --model noise --text text --out out", "is no .rbe file, or its start is damaged.", $"{Written} If it is one, copy it again as binary." },
     };
 
@@ -66,7 +82,7 @@ public sealed class MendTests(MendTests.Inputs inputs) : IClassFixture<MendTests
         string error = inputs.Run(line).Fails(1, wrong).Error;
         Assert.EndsWith($" {mend}\n", error);
         Assert.Contains(wrong.TrimEnd('.'), error[..^(mend.Length + 2)]); // before the mend
-        Assert.Matches("[.)] (Give|Check|Copy|Update|Nothing is downloaded: give|Convert|Write|Correct) ", error);
+        Assert.Matches("[.)] (Give|Check|Choose|Copy|Update|Nothing is downloaded: give|Convert|Write|Correct) ", error);
     }
 
     [Fact]
@@ -111,6 +127,10 @@ public sealed class MendTests(MendTests.Inputs inputs) : IClassFixture<MendTests
             Bytes("noise", [.. Enumerable.Range(0, 200).Select(i => (byte)(200 - i))]);
             Bytes("text", Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat(TinyJob.Text, 40))));
             Bytes("page", "<!DOCTYPE html><html><body>Not found</body></html>"u8.ToArray());
+            _folder.Write("rows.tsv", "text\tlabel\nthe cat\ta\nthe dog\tb\n");
+            _folder.Write("alike.tsv", "text\tlabel\nthe cat\ta\nthe dog\ta\n");
+            _folder.Write("blank.tsv", "text\tlabel\nthe cat\ta\nthe dog\t\n");
+            EncoderJob.Model(_folder);
             Bytes("ids1", "7\n"u8.ToArray());
             Bytes("ids3", "1 2 3\n"u8.ToArray());
             using (ZipArchive zip = ZipFile.Open(_folder.File("zip"), ZipArchiveMode.Create)) zip.CreateEntry("x");
@@ -132,9 +152,10 @@ public sealed class MendTests(MendTests.Inputs inputs) : IClassFixture<MendTests
         internal CommandRun Run(string line)
         {
             string[] words = line.Split(' ');
-            for (int i = 1; i < words.Length; i++)
+            int first = words[0] == "classify" ? 2 : 1; // of a group of verbs the second word is one
+            for (int i = first; i < words.Length; i++)
             {
-                if (words[i][0] != '-' && (i == 1 || words[i - 1] is not "-p")) words[i] = _folder.File(words[i]);
+                if (words[i][0] != '-' && (i == first || words[i - 1] is not "-p")) words[i] = _folder.File(words[i]);
             }
 
             return CommandRun.Of(words);

@@ -25,7 +25,8 @@ public sealed class StoppingTests : IDisposable
     private string[] Long(string verb) => verb switch
     {
         "inspect" => ["inspect", Model()],
-        "embed" => EncoderJob.Long(_folder),
+        "embed" or "classify predict" or "classify eval" => EncoderJob.Long(verb, _folder),
+        "classify train" => EncoderJob.Long(verb, _folder, "-o", _folder.File("c.rbe")),
         "generate" => ["generate", "--model", Model(), "--prompt", "the", "--max-tokens", "100000000", "--threads", "1"],
         _ => ["eval", "--model", Model(), "--text", _folder.File("long.txt"), "--stride", "1", "--batch", "1", "--threads", "1"],
     };
@@ -35,6 +36,9 @@ public sealed class StoppingTests : IDisposable
     [InlineData("generate", Terminate)]
     [InlineData("eval", Interrupt)]
     [InlineData("embed", Interrupt)]
+    [InlineData("classify train", Interrupt)]
+    [InlineData("classify predict", Interrupt)]
+    [InlineData("classify eval", Interrupt)]
     [InlineData("eval", Terminate)]
     [InlineData("generate", Quit)]
     [InlineData("eval", Quit)]
@@ -59,6 +63,9 @@ public sealed class StoppingTests : IDisposable
     [InlineData("eval", "| true")]
     [InlineData("eval", "--json | true")]
     [InlineData("embed", "| head -c 20")]
+    [InlineData("classify train", "| true")]
+    [InlineData("classify predict", "| head -c 20")]
+    [InlineData("classify eval", "| true")]
     [InlineData("inspect", "--verify --all | true")]
     public async Task A_closed_pipe_ends_a_verb_without_a_message(string verb, string pipe)
     {
