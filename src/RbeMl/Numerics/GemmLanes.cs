@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace RbeMl.Numerics;
 
-/// <summary>The fast <see cref="Gemm"/>: tiles of up to 8 rows x 2 vectors whose sums stay in registers.</summary>
+/// <summary>The fast <see cref="Gemm"/>: tiles of up to 8 rows x 3 vectors whose sums stay in registers.</summary>
 internal static unsafe class GemmLanes
 {
     // Terms of the sum done at a time: a strip of B of 2 x 16 columns then takes 32 KB, and rows of A that share it are done in a row.
@@ -79,7 +79,20 @@ internal static unsafe class GemmLanes
         where TLanes : unmanaged, ILanes<TLanes>
     {
         int j = 0;
-        for (; j + 2 * TLanes.Count <= n; j += 2 * TLanes.Count) Strip<TLanes, Two>(m, k, a, strideM, strideK, b + j, ldb, c + j, ldc, accumulate);
+        for (; n - j >= 2 * TLanes.Count; j += 2 * TLanes.Count)
+        {
+            // One vector alone would wait for its loads: the last three are done together, where there are registers for it.
+            if (TLanes.Count == 16 && n - j == 3 * TLanes.Count)
+            {
+                Rows8x3<TLanes>(m & ~7, k, a, strideM, strideK, b + j, ldb, c + j, ldc, accumulate);
+                a += (m & ~7) * strideM;
+                c += (m & ~7) * ldc;
+                m &= 7;
+            }
+
+            Strip<TLanes, Two>(m, k, a, strideM, strideK, b + j, ldb, c + j, ldc, accumulate);
+        }
+
         for (; j < n; j += TLanes.Count) Strip<TLanes, One>(m, k, a, strideM, strideK, b + j, ldb, c + j, ldc, accumulate);
     }
 
@@ -98,6 +111,58 @@ internal static unsafe class GemmLanes
 
         for (; i + 4 <= m; i += 4) Rows4<TLanes, TColumns>(k, a + i * strideM, strideM, strideK, b, ldb, c + i * ldc, ldc, accumulate);
         for (; i < m; i++) Row<TLanes, TColumns>(k, a + i * strideM, strideK, b, ldb, c + i * ldc, accumulate);
+    }
+
+    // Eight rows after eight: twenty-four sums.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Rows8x3<TLanes>(int m, int k, float* a, long strideM, long strideK, float* b, long ldb, float* c, long ldc, bool accumulate)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        long s2 = 2 * strideM, s3 = 3 * strideM, n = TLanes.Count;
+        for (int i = 0; i < m; i += 8, a += 8 * strideM, c += 8 * ldc)
+        {
+            TLanes x0 = TLanes.Zero, x1 = x0, x2 = x0, x3 = x0, x4 = x0, x5 = x0, x6 = x0, x7 = x0;
+            TLanes y0 = x0, y1 = x0, y2 = x0, y3 = x0, y4 = x0, y5 = x0, y6 = x0, y7 = x0;
+            TLanes z0 = x0, z1 = x0, z2 = x0, z3 = x0, z4 = x0, z5 = x0, z6 = x0, z7 = x0;
+            float* a0 = a, a4 = a + 4 * strideM, row = b;
+            for (int p = 0; p < k; p++, a0 += strideK, a4 += strideK, row += ldb)
+            {
+                TLanes bx = TLanes.Load(row), by = TLanes.Load(row + n), bz = TLanes.Load(row + 2 * n), w;
+                w = TLanes.Set(a0[0]);
+                (x0, y0, z0) = (TLanes.Fma(w, bx, x0), TLanes.Fma(w, by, y0), TLanes.Fma(w, bz, z0));
+                w = TLanes.Set(a0[strideM]);
+                (x1, y1, z1) = (TLanes.Fma(w, bx, x1), TLanes.Fma(w, by, y1), TLanes.Fma(w, bz, z1));
+                w = TLanes.Set(a0[s2]);
+                (x2, y2, z2) = (TLanes.Fma(w, bx, x2), TLanes.Fma(w, by, y2), TLanes.Fma(w, bz, z2));
+                w = TLanes.Set(a0[s3]);
+                (x3, y3, z3) = (TLanes.Fma(w, bx, x3), TLanes.Fma(w, by, y3), TLanes.Fma(w, bz, z3));
+                w = TLanes.Set(a4[0]);
+                (x4, y4, z4) = (TLanes.Fma(w, bx, x4), TLanes.Fma(w, by, y4), TLanes.Fma(w, bz, z4));
+                w = TLanes.Set(a4[strideM]);
+                (x5, y5, z5) = (TLanes.Fma(w, bx, x5), TLanes.Fma(w, by, y5), TLanes.Fma(w, bz, z5));
+                w = TLanes.Set(a4[s2]);
+                (x6, y6, z6) = (TLanes.Fma(w, bx, x6), TLanes.Fma(w, by, y6), TLanes.Fma(w, bz, z6));
+                w = TLanes.Set(a4[s3]);
+                (x7, y7, z7) = (TLanes.Fma(w, bx, x7), TLanes.Fma(w, by, y7), TLanes.Fma(w, bz, z7));
+            }
+
+            float* to = c;
+            Write3(to, x0, y0, z0, accumulate);
+            to += ldc;
+            Write3(to, x1, y1, z1, accumulate);
+            to += ldc;
+            Write3(to, x2, y2, z2, accumulate);
+            to += ldc;
+            Write3(to, x3, y3, z3, accumulate);
+            to += ldc;
+            Write3(to, x4, y4, z4, accumulate);
+            to += ldc;
+            Write3(to, x5, y5, z5, accumulate);
+            to += ldc;
+            Write3(to, x6, y6, z6, accumulate);
+            to += ldc;
+            Write3(to, x7, y7, z7, accumulate);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -216,6 +281,14 @@ internal static unsafe class GemmLanes
         if (typeof(TColumns) != typeof(Two)) return;
         float* d = c + TLanes.Count;
         TLanes.Store(accumulate ? TLanes.Add(TLanes.Load(d), y) : y, d);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Write3<TLanes>(float* c, TLanes x, TLanes y, TLanes z, bool accumulate)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        Write<TLanes, Two>(c, x, y, accumulate);
+        Write<TLanes, One>(c + (2 * TLanes.Count), z, z, accumulate);
     }
 
     // Vectors a tile is wide, as types, so that each gets code of its own.

@@ -24,6 +24,8 @@ public sealed unsafe class GemmTests
             {
                 Check(lanes, m, 16, k, rowMajor: true, accumulate: false);
                 Check(lanes, m, 37, k, rowMajor: false, accumulate: true);
+                Check(lanes, m, 48, k, rowMajor: m % 2 == 0, accumulate: k % 2 == 0); // three vectors together
+                Check(lanes, m, 83, k, rowMajor: m % 2 != 0, accumulate: k % 2 != 0);
             }
         }
 

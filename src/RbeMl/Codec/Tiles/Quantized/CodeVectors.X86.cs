@@ -34,6 +34,10 @@ internal static unsafe class CodeVectors
     /// <summary>Bytes read from a group's first one on: its last sixteen codes start at byte 6 * bits.</summary>
     public static int GroupReach(int bits) => 6 * bits + VectorBytes;
 
+    /// <summary>How many of the next groups of codes lie, with all that is read of them, in what is left of the array.</summary>
+    public static int GroupsInside(long bytesLeft, int bits, int reach, int groups) =>
+        bytesLeft < reach ? 0 : (int)Math.Min(groups, ((bytesLeft - reach) / (8 * bits)) + 1);
+
     /// <summary>The last bytes of the array, so that nothing beyond it is read.</summary>
     public static byte* CopyTail(byte* source, int count, byte* buffer)
     {

@@ -16,10 +16,29 @@ internal static unsafe partial class QuantizedDecoder
     }
 
     /// <summary>Needs AVX-512BW.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void DequantizeAvx512(this QuantizedTiles tiles, int tileIndex, Span<float> coefficients)
     {
-        int bits = tiles.Bits, area = tiles.Tile * tiles.Tile, groups = area / QuantizedTiles.GroupSize;
+        int bits = tiles.Bits, area = tiles.Tile * tiles.Tile, bytes = area * bits / 8, groups = area / QuantizedTiles.GroupSize;
+        byte* tail = stackalloc byte[CodeVectors.TailBytes];
+        fixed (byte* codes = tiles.Codes.Span)
+        fixed (Half* scales = tiles.Scales.AsSpan(tileIndex * groups, groups))
+        fixed (float* y = coefficients)
+        {
+            byte* source = codes + ((long)tileIndex * bytes);
+            int inside = CodeVectors.GroupsInside(codes + tiles.Codes.Length - source, bits, CodeVectors.GroupReach(bits), groups);
+            GroupsAvx512(bits, source, scales, inside, bytes, y);
+            for (int g = inside; g < groups; g++)
+            {
+                byte* from = CodeVectors.CopyTail(source + (g * 8 * bits), 8 * bits, tail);
+                GroupsAvx512(bits, from, scales + g, 1, 0, y + (g * QuantizedTiles.GroupSize));
+            }
+        }
+    }
+
+    // Without a call in it, so that its constants stay in registers. What lies so many bytes ahead is asked for: the next tile.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void GroupsAvx512(int bits, byte* source, Half* scales, int groups, int ahead, float* y)
+    {
         Vector512<byte> shuffle = Vector512.Create(CodeVectors.Shuffles[bits - 3]);
         Vector512<uint> shifts = Vector512.Create(CodeVectors.Shifts[bits - 3]).AsUInt32();
         bool uniform = QuantizerLevels.IsUniform(bits);
@@ -27,35 +46,33 @@ internal static unsafe partial class QuantizedDecoder
         Vector512<float> low = Vector512.Create(table), high = Vector512.Create(table, 16);
         Vector512<int> middle = Vector512.Create(1 << bits - 1), mask = Vector512.Create((1 << bits) - 1);
         float step = uniform ? QuantizerLevels.Step(bits) : 1;
-        byte* tail = stackalloc byte[CodeVectors.TailBytes];
-        fixed (byte* codes = tiles.Codes.Span)
-        fixed (float* coefficientsStart = coefficients)
+        for (float* end = y + (groups * QuantizedTiles.GroupSize); y < end; y += QuantizedTiles.GroupSize, source += 8 * bits, scales++)
         {
-            float* y = coefficientsStart;
-            byte* source = codes + (long)tileIndex * area * bits / 8, last = codes + tiles.Codes.Length - CodeVectors.GroupReach(bits);
-            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(tiles.Scales.AsSpan()), tileIndex * groups);
-            for (int g = 0; g < groups; g++, source += 8 * bits, y += QuantizedTiles.GroupSize)
+            Sse.Prefetch0(source + ahead);
+            Vector512<float> scale = Vector512.Create(QuantizedTiles.ToSingle(*scales) * step);
+            Vector512<int> c0 = CodeVectors.Codes16(source, shuffle, shifts), c1 = CodeVectors.Codes16(source + 2 * bits, shuffle, shifts);
+            Vector512<int> c2 = CodeVectors.Codes16(source + 4 * bits, shuffle, shifts), c3 = CodeVectors.Codes16(source + 6 * bits, shuffle, shifts);
+            Vector512<float> l0, l1, l2, l3;
+            if (bits < 5)
             {
-                Vector512<float> scale = Vector512.Create(QuantizedTiles.ToSingle(Unsafe.Add(ref scales, g)) * step);
-                byte* from = source <= last ? source : CodeVectors.CopyTail(source, 8 * bits, tail);
-                Vector512<int> c0 = CodeVectors.Codes16(from, shuffle, shifts), c1 = CodeVectors.Codes16(from + 2 * bits, shuffle, shifts);
-                Vector512<int> c2 = CodeVectors.Codes16(from + 4 * bits, shuffle, shifts),
-                    c3 = CodeVectors.Codes16(from + 6 * bits, shuffle, shifts);
-                if (uniform)
-                {
-                    (Avx512F.ConvertToVector512Single((c0 & mask) - middle) * scale).Store(y);
-                    (Avx512F.ConvertToVector512Single((c1 & mask) - middle) * scale).Store(y + 16);
-                    (Avx512F.ConvertToVector512Single((c2 & mask) - middle) * scale).Store(y + 32);
-                    (Avx512F.ConvertToVector512Single((c3 & mask) - middle) * scale).Store(y + 48);
-                }
-                else
-                {
-                    (Avx512F.PermuteVar16x32x2(low, c0, high) * scale).Store(y);
-                    (Avx512F.PermuteVar16x32x2(low, c1, high) * scale).Store(y + 16);
-                    (Avx512F.PermuteVar16x32x2(low, c2, high) * scale).Store(y + 32);
-                    (Avx512F.PermuteVar16x32x2(low, c3, high) * scale).Store(y + 48);
-                }
+                (l0, l1) = (Avx512F.PermuteVar16x32(low, c0), Avx512F.PermuteVar16x32(low, c1));
+                (l2, l3) = (Avx512F.PermuteVar16x32(low, c2), Avx512F.PermuteVar16x32(low, c3));
             }
+            else if (uniform)
+            {
+                (l0, l1) = (Avx512F.ConvertToVector512Single((c0 & mask) - middle), Avx512F.ConvertToVector512Single((c1 & mask) - middle));
+                (l2, l3) = (Avx512F.ConvertToVector512Single((c2 & mask) - middle), Avx512F.ConvertToVector512Single((c3 & mask) - middle));
+            }
+            else
+            {
+                (l0, l1) = (Avx512F.PermuteVar16x32x2(low, c0, high), Avx512F.PermuteVar16x32x2(low, c1, high));
+                (l2, l3) = (Avx512F.PermuteVar16x32x2(low, c2, high), Avx512F.PermuteVar16x32x2(low, c3, high));
+            }
+
+            (l0 * scale).Store(y);
+            (l1 * scale).Store(y + 16);
+            (l2 * scale).Store(y + 32);
+            (l3 * scale).Store(y + 48);
         }
     }
 

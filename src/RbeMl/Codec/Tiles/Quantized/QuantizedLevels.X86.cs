@@ -21,26 +21,36 @@ internal static unsafe partial class QuantizedLevels
     }
 
     /// <summary>Needs AVX-512 VBMI.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void LevelsVbmi(this QuantizedTiles tiles, int tileIndex, byte* levels)
     {
-        int bits = tiles.Bits, area = tiles.Tile * tiles.Tile;
-        Vector512<byte> gather = Vector512.Create(s_groupBytes[bits - 3]), shifts = Vector512.Create(s_groupShifts[bits - 3]),
-            table = Vector512.Create(s_levelBytes[bits - 3]);
-        Vector512<byte> mask = Vector512.Create((byte)((1 << bits) - 1)),
-            middle = Vector512.Create((byte)(FrozenTiles.LevelOffset - (1 << bits - 1)));
+        int bits = tiles.Bits, area = tiles.Tile * tiles.Tile, bytes = area * bits / 8, groups = area / ByteLanes;
         byte* tail = stackalloc byte[CodeVectors.TailBytes];
         fixed (byte* codes = tiles.Codes.Span)
         {
-            byte* source = codes + ((long)tileIndex * area * bits / 8), last = codes + tiles.Codes.Length - ByteLanes;
-            for (byte* end = levels + area; levels < end; levels += ByteLanes, source += 8 * bits)
+            byte* source = codes + ((long)tileIndex * bytes);
+            int inside = CodeVectors.GroupsInside(codes + tiles.Codes.Length - source, bits, ByteLanes, groups);
+            GroupsVbmi(bits, source, inside, bytes, levels);
+            for (int g = inside; g < groups; g++)
             {
-                byte* from = source <= last ? source : CodeVectors.CopyTail(source, 8 * bits, tail);
-                Vector512<byte> code = Avx512Vbmi.MultiShift(shifts, Avx512Vbmi.PermuteVar64x8(Vector512.Load(from), gather).AsUInt64());
-
-                // A look-up takes six bits and its table repeats; more bits are uniform.
-                (bits <= 6 ? Avx512Vbmi.PermuteVar64x8(table, code) : (code & mask) + middle).Store(levels);
+                GroupsVbmi(bits, CodeVectors.CopyTail(source + (g * 8 * bits), 8 * bits, tail), 1, 0, levels + (g * ByteLanes));
             }
+        }
+    }
+
+    // Without a call in it, so that its constants stay in registers. What lies so many bytes ahead is asked for: the next tile.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void GroupsVbmi(int bits, byte* source, int groups, int ahead, byte* levels)
+    {
+        Vector512<byte> gather = Vector512.Create(s_groupBytes[bits - 3]), table = Vector512.Create(s_levelBytes[bits - 3]);
+        Vector512<byte> shifts = Vector512.Create(s_groupShifts[bits - 3]), mask = Vector512.Create((byte)((1 << bits) - 1)),
+            middle = Vector512.Create((byte)(FrozenTiles.LevelOffset - (1 << bits - 1)));
+        for (byte* end = levels + (groups * ByteLanes); levels < end; levels += ByteLanes, source += 8 * bits)
+        {
+            Sse.Prefetch0(source + ahead);
+            Vector512<byte> code = Avx512Vbmi.MultiShift(shifts, Avx512Vbmi.PermuteVar64x8(Vector512.Load(source), gather).AsUInt64());
+
+            // A look-up takes six bits and its table repeats; more bits are uniform.
+            (bits <= 6 ? Avx512Vbmi.PermuteVar64x8(table, code) : (code & mask) + middle).Store(levels);
         }
     }
 
