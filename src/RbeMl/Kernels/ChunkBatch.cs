@@ -2,7 +2,7 @@ namespace RbeMl.Kernels;
 
 /// <summary>A few chunks of tokens that are worked on together, so that a decoded tile serves all of them.</summary>
 /// <param name="Count">Chunks, at least 1.</param>
-/// <param name="Lanes">Lanes of a chunk: 64 or 16.</param>
+/// <param name="Lanes">Lanes of a chunk: 16, 32, 48 or 64.</param>
 /// <param name="LastTokens">Lanes of the last chunk that hold a token; the other chunks are full.</param>
 internal readonly record struct ChunkBatch(int Count, int Lanes, int LastTokens)
 {

@@ -5,8 +5,8 @@ using RbeMl.Numerics;
 namespace RbeMl.Memory;
 
 /// <summary>
-/// Activations of N tokens in the layout the kernels run on: <c>[chunk][feature][lane]</c>, a chunk being 64 tokens (16 when there
-/// are at most 16), so that a vector lane is a token. Features are padded to a multiple of the tile; padded features and lanes are zero.
+/// Activations of N tokens in the layout the kernels run on: <c>[chunk][feature][lane]</c>, a chunk being 64 tokens (16, 32 or 48 where
+/// these hold all), so that a vector lane is a token. Features are padded to a multiple of the tile; padded features and lanes are zero.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
 internal sealed unsafe class Panel<T> : IDisposable
@@ -15,8 +15,11 @@ internal sealed unsafe class Panel<T> : IDisposable
     /// <summary>Tokens of a full chunk.</summary>
     public const int WideLanes = 64;
 
-    /// <summary>Tokens of a chunk when the whole panel has at most that many.</summary>
-    public const int NarrowLanes = 16;
+    /// <summary>A panel of one chunk has as many lanes as hold its tokens, in steps of this.</summary>
+    public const int LaneStep = 16;
+
+    /// <summary>Fewest tokens of a panel whose chunks have <see cref="WideLanes"/>.</summary>
+    public const int FewestWide = WideLanes - LaneStep + 1;
 
     private NativeBuffer<T>? _buffer;
 
@@ -29,7 +32,7 @@ internal sealed unsafe class Panel<T> : IDisposable
     /// <summary>Number of feature rows of a chunk.</summary>
     public int PaddedFeatures { get; private set; }
 
-    /// <summary>Lanes of a chunk: 64 or 16.</summary>
+    /// <summary>Lanes of a chunk: 64, or less where one chunk holds all tokens.</summary>
     public int Lanes { get; private set; }
 
     /// <summary>Number of chunks.</summary>
@@ -48,7 +51,7 @@ internal sealed unsafe class Panel<T> : IDisposable
     public T* Pointer => _buffer is null ? throw new InvalidOperationException("The panel has no shape yet: call Reshape first.") : _buffer.Pointer;
 
     /// <summary>Width of the chunks of <paramref name="tokens"/> tokens.</summary>
-    public static int LanesFor(int tokens) => tokens <= NarrowLanes ? NarrowLanes : WideLanes;
+    public static int LanesFor(int tokens) => tokens >= WideLanes ? WideLanes : RoundUp(tokens, LaneStep);
 
     /// <summary>Elements of a panel of <paramref name="tokens"/> tokens and <paramref name="paddedFeatures"/> feature rows.</summary>
     public static long Elements(int tokens, int paddedFeatures) => (long)RoundUp(tokens, LanesFor(tokens)) * paddedFeatures;

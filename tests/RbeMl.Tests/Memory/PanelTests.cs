@@ -23,11 +23,14 @@ public sealed unsafe class PanelTests
     [Theory]
     [InlineData(1, 16, 1)]
     [InlineData(16, 16, 1)]
-    [InlineData(17, 64, 1)]
+    [InlineData(17, 32, 1)]
+    [InlineData(33, 48, 1)]
+    [InlineData(48, 48, 1)]
+    [InlineData(49, 64, 1)]
     [InlineData(64, 64, 1)]
     [InlineData(65, 64, 2)]
     [InlineData(512, 64, 8)]
-    public void Chunks_are_wide_unless_few_tokens_fit_a_narrow_one(int tokens, int width, int chunks)
+    public void Chunks_are_wide_unless_one_holds_all_tokens_in_fewer_lanes(int tokens, int width, int chunks)
     {
         using Panel<float> panel = new Panel<float>().Reshape(tokens, 10, 64);
         Assert.Equal((width, chunks, 64L * width), (panel.Lanes, panel.Chunks, panel.ChunkStride));

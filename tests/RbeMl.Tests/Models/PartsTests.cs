@@ -44,7 +44,8 @@ public sealed class PartsTests
     [InlineData(4, 1024, 1, true)]
     [InlineData(4, 1024, 4, false)] // that is the whole
     [InlineData(65, 8, 64, false)] // a last part of 8 tokens would have narrow chunks
-    [InlineData(67, 8, 64, true)]
+    [InlineData(70, 8, 64, false)]
+    [InlineData(71, 8, 64, true)]
     public void Where_a_batch_can_be_cut(int batch, int length, int part, bool can) => Assert.Equal(can, ActivationSettings.CanSplit(batch, length, part));
 
     [Theory]

@@ -4,7 +4,7 @@ using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
 
-/// <summary>Products with a frozen quantised base, a tile at a time. Blocks are <c>[tile][width]</c>, width 64 or 16.</summary>
+/// <summary>Products with a frozen quantised base, a tile at a time. Blocks are <c>[tile][width]</c>, width a multiple of 16, at most 64.</summary>
 internal static unsafe class QuantizedKernel
 {
     /// <summary>

@@ -3,7 +3,7 @@ using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
 
-/// <summary>Products over the kept coefficients of a matrix. Blocks are <c>[tile][width]</c>, width 64 or 16.</summary>
+/// <summary>Products over the kept coefficients of a matrix. Blocks are <c>[tile][width]</c>, width a multiple of 16, at most 64.</summary>
 internal static unsafe class SparseKernel
 {
     /// <summary>y += sum over tile columns j in [first, last) of C(tileRow, j) x(j); x points at block <paramref name="first"/>.</summary>

@@ -29,13 +29,13 @@ public sealed record ActivationSettings
 
     /// <summary>
     /// Whether a batch can be done in parts of so many sequences with the same bits as in one: parts are whole groups of tokens whose
-    /// gradients are summed together (<see cref="ChunkGroup"/>), the last one more than 16 tokens.
+    /// gradients are summed together (<see cref="ChunkGroup"/>), the last one more than 48 tokens.
     /// </summary>
     public static bool CanSplit(int batch, int length, int part)
     {
         if (part < 1 || length < 1) return false;
         long tokens = (long)part * length, last = (long)batch % part * length;
-        return part < batch && tokens % ChunkGroup.Tokens(length) == 0 && (last == 0 || last > Panel<float>.NarrowLanes);
+        return part < batch && tokens % ChunkGroup.Tokens(length) == 0 && (last == 0 || last >= Panel<float>.FewestWide);
     }
 
     /// <summary>Checks every value.</summary>

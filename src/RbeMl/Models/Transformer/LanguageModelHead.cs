@@ -124,7 +124,7 @@ internal sealed unsafe class LanguageModelHead<T>(TokenTable<T> table, FinalNorm
             int tokens = Math.Min(x.Tokens - (first * x.Lanes), count * x.Lanes);
 
             // A last group of few tokens must keep the panel's width.
-            int whole = x.Lanes == Panel<T>.NarrowLanes ? tokens : Math.Max(tokens, Panel<T>.NarrowLanes + 1);
+            int whole = x.Lanes < Panel<T>.WideLanes ? tokens : Math.Max(tokens, Panel<T>.FewestWide);
             context.HeadInputCoefficients.Reshape(whole, norm.PaddedWidth, norm.PaddedWidth);
             context.Logits.Reshape(whole, table.PaddedVocabulary, table.PaddedVocabulary);
 
