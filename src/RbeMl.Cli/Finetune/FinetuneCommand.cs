@@ -13,7 +13,7 @@ internal static class FinetuneCommand
             "finetune",
             """
             Trains a small GPT-2 whose weights stay compressed all the time. Without options: about two minutes on the English of the installed
-            .NET SDK's documentation. Ctrl-C saves and ends.
+            .NET SDK's documentation. Ctrl-C saves and ends; the same command with --resume goes on.
 
             Writes to --out: model.rbe (the model with its tokenizer), model.zip (the same for ML.NET: perplexity and continuation of texts),
             metrics.json (every step), report.html (loss curve, memory, samples).
@@ -26,6 +26,7 @@ internal static class FinetuneCommand
               rbeml finetune --text names.txt --tokenizer characters --layers 2 --width 64 --context 32 --steps 500
               rbeml finetune --model rbeml-out/model.rbe --text more.txt --steps 200 --learning-rate 1e-3 --out more
               rbeml finetune --tokens ids.txt --vocabulary 512 --seconds 60
+              rbeml finetune --text book.txt --steps 2000 --out book --resume
             """);
         FinetuneOptions options = new();
         options.AddTo(command);

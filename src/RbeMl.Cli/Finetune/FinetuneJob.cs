@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text.Json;
 using RbeMl.Cli.Output;
 using RbeMl.Codec;
-using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
 using RbeMl.Storage;
@@ -13,7 +12,7 @@ using RbeMl.Training;
 namespace RbeMl.Cli.Finetune;
 
 /// <summary>One run of <c>rbeml finetune</c>: check, load, train, measure, save.</summary>
-internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, CommandHost host)
+internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget json, CommandHost host)
 {
     private const int DefaultContext = 128, SampleTokens = 48, ValidationSequences = 800, InterimSequences = 160;
     private const double ValidateEvery = 0.1, InterimShare = 0.02;
@@ -27,12 +26,15 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         Machine = MachineRecord.Here(),
     };
 
-    private readonly RunFiles _files = new(settings.Out, settings.Overwrite);
+    private RunFiles _files = null!; // once it is known which run this is
+    private RunStates _states = null!;
 
     /// <summary>Does it all.</summary>
     /// <returns>An <see cref="ExitCode"/>.</returns>
     public int Run()
     {
+        using RunStates states = _states = new RunStates(settings, _run);
+        _files = new RunFiles(settings.Out, settings.Overwrite, states.RunId);
         CheckFiles();
         using ModelBundle? loaded = settings.Model is { } file ? ModelInput.LoadLanguageModel(host, file) : null;
         int context = Context(loaded?.Model.Config);
@@ -45,7 +47,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
         List<string> before = [.. data.Prompts.Select(prompt => Sample(model, data, prompt))];
         LaterWork later = new();
-        Train(model, data, context, later);
+        Train(model, data, context, later, loaded?.Run);
         Measure(later, () => _run.Samples =
             [.. data.Prompts.Select((prompt, i) => new SampleRecord(Decode(data, prompt), before[i], Sample(model, data, prompt)))]);
         Finish(model, data, later);
@@ -102,7 +104,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             : throw new InvalidSettingException("--context", context, $"the model has {Format.Count(room, "position")}; use at most that.");
     }
 
-    private void Train(TransformerModel<float> model, TrainingData data, int context, LaterWork later)
+    private void Train(TransformerModel<float> model, TrainingData data, int context, LaterWork later, RunMark? loaded)
     {
         TrainerOptions options = settings.ToTrainer(context, ValidationSequences, settings.MemoryLimit is null ? 0 : RehearseSaving(model, data));
         using Trainer trainer = new(model, data.Train, data.Validation, options, settings.Threads);
@@ -111,10 +113,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             ? $"Memory: at most {plan.Estimate.Total >> 20} of {plan.LimitBytes >> 20} MiB; {plan.Describe()}"
             : $"Memory: about {trainer.Estimate.Total >> 20} MiB of the machine's {RuntimeFootprint.MachineBytes >> 20} MiB");
         TrainingView view = TrainingView.For(host, json.OnOutput, settings.Steps);
-        Validate(trainer, view, ValidationSequences);
-        host.Cancel.ThrowIfCancellationRequested();
-        _run.RunId = RunId.Of(settings, model, data, context);
-        RunClock clock = new(settings.Steps, settings.Seconds);
+        RunClock clock = Begin(trainer, view, data, loaded);
         try
         {
             view.Run(() => Steps(trainer, data, view, clock));
@@ -136,6 +135,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         SaveLast(model, data);
         if (_run.Cancelled)
         {
+            Meanwhile(() => _states.Save(trainer, _files.KeepEarlier));
             later.Do(() => Say($"Stopping: the model after {StepsDone} is saved in {_files.Model}. The figures so far and the report "
                 + $"follow; a second Ctrl-C leaves them out."));
         }
@@ -146,6 +146,27 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
         _run.Bytes = new ByteRecord(bytes.Weights, bytes.Gradients, bytes.Optimizer, bytes.Activations);
         _run.Memory = MemoryRecord.Of(trainer);
         _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, trainer.Optimizer.StateVectors.Count * bytes.DenseWeights, bytes.Activations);
+    }
+
+    // A new run, or one that goes on.
+    private RunClock Begin(Trainer trainer, TrainingView view, TrainingData data, RunMark? loaded)
+    {
+        RunClock clock;
+        if (_states.Path is { } state)
+        {
+            clock = _states.Resume(trainer, loaded);
+            Say($"Resuming after {StepsDone} from {state}");
+        }
+        else
+        {
+            Validate(trainer, view, ValidationSequences);
+            host.Cancel.ThrowIfCancellationRequested();
+            _run.RunId = RunId.Of(settings, trainer.Model, data, trainer.Options.Context);
+            clock = new RunClock(settings.Steps, settings.Seconds);
+        }
+
+        _states.Begin(trainer, clock);
+        return clock;
     }
 
     // The settings with what the run has found of them.
@@ -172,7 +193,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
     private void Steps(Trainer trainer, TrainingData data, TrainingView view, RunClock clock)
     {
-        double nextValidation = ValidateEvery, cost = 0;
+        double nextValidation = NextValidation(clock.Fraction(trainer.StepsDone)), cost = 0;
         TimeSpan saveEvery = settings.SaveMinutes > 0 ? TimeSpan.FromMinutes(settings.SaveMinutes) : TimeSpan.MaxValue, saved = TimeSpan.Zero;
         while (!clock.IsOver(trainer.StepsDone))
         {
@@ -187,15 +208,18 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
                 double before = clock.Elapsed.TotalSeconds;
                 if (settings.Seconds is not { } limit || cost <= InterimShare * limit) Validate(trainer, view, InterimSequences);
                 cost = Math.Max(cost, clock.Elapsed.TotalSeconds - before);
-                nextValidation = (Math.Floor(done / ValidateEvery) + 1) * ValidateEvery;
+                nextValidation = NextValidation(done);
             }
 
             view.Report(progress, done, clock.Elapsed);
+            if (done < 1) Meanwhile(() => _states.SaveIfDue(trainer, _files.KeepEarlier));
             if (clock.Elapsed - saved < saveEvery || done >= 1) continue;
             if (Fault(trainer) is null) SaveMeanwhile(trainer.Model, data); // what is wrong ends the next step
             saved = clock.Elapsed;
         }
     }
+
+    private static double NextValidation(double done) => (Math.Floor(done / ValidateEvery) + 1) * ValidateEvery;
 
     private void Validate(Trainer trainer, TrainingView view, int sequences)
     {
@@ -272,76 +296,6 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
 
     private string Saved => $"The model after {StepsDone} is saved in {_files.Model}.{(_files.Earlier is { } earlier ? " " + earlier : "")}";
 
-    // First of all, and with it the figures so far: whatever comes after may fail. The earlier run keeps its names until the new model is whole beside it.
-    private void SaveModel(TransformerModel<float> model, TrainingData data)
-    {
-        RunMark mark = new(_run.RunId, RunMark.HashOf(model));
-        AtomicFile.Write(_files.Model, stream =>
-        {
-            ModelFile.Save(stream, model, data.Tokenizer, run: mark);
-            _files.KeepEarlier();
-        });
-        _run.WeightsHash = mark.WeightsHash;
-        _run.Files["model"] = _files.Model;
-    }
-
-    // A model may be saved while the training fills its limit. So the code of it is compiled, and counted with the process at rest, before
-    // the plan is made; what it allocates is known from doing it once, to nowhere.
-    private long RehearseSaving(TransformerModel<float> model, TrainingData data)
-    {
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        RunMark mark = new(_run.RunId, RunMark.HashOf(model));
-        ModelFile.Save(Stream.Null, model, data.Tokenizer, run: mark);
-        _run.Write(Stream.Null);
-        return GC.GetAllocatedBytesForCurrentThread() - before;
-    }
-
-    // A disk that is full for a while ends no training.
-    private void SaveMeanwhile(TransformerModel<float> model, TrainingData data)
-    {
-        try
-        {
-            SaveModel(model, data);
-            AtomicFile.Write(_files.Metrics, _run.Write);
-        }
-        catch (RbeFileException error)
-        {
-            host.Complain($"rbeml: note: saving after {StepsDone} failed, and training goes on: {error.Message}");
-        }
-    }
-
-    private string EarlierState => $"An earlier state of the model is in {_files.Model}.";
-
-    private string NotSaved =>
-        $"The weights after {StepsDone} predict nothing any more and are not saved.{(_run.WeightsHash is null ? "" : $" {EarlierState}")}";
-
-    private void SaveLast(TransformerModel<float> model, TrainingData data)
-    {
-        try
-        {
-            SaveModel(model, data);
-        }
-        catch (RbeFileException error) when (_run.WeightsHash is not null)
-        {
-            throw new SavedWorkException(error, EarlierState);
-        }
-    }
-
-    private void SaveAfter(Exception failure, TransformerModel<float> model, TrainingData data)
-    {
-        try
-        {
-            SaveModel(model, data);
-            AtomicFile.Write(_files.Metrics, _run.Write);
-        }
-        catch (RbeException error)
-        {
-            throw new SavedWorkException(failure, $"Saving failed too: {error.Message}{(_run.WeightsHash is null ? "" : $" {EarlierState}")}");
-        }
-
-        throw new SavedWorkException(failure, Saved);
-    }
-
     // Each on its own: one that fails leaves the others.
     private void Finish(TransformerModel<float> model, TrainingData data, LaterWork later)
     {
@@ -358,20 +312,7 @@ internal sealed class FinetuneJob(FinetuneSettings settings, JsonTarget json, Co
             if (_run.Cancelled) Say($"Stopped after {StepsDone}; the work so far is saved in {settings.Out}.");
         });
         later.Do(() => json.Write(host, document));
-    }
-
-    private void SaveZip(TransformerModel<float> model, TrainingData data)
-    {
-        if (settings.MemoryLimit is { } limit && !ModelZip.Fits(model, (long)limit << 20))
-        {
-            File.Delete(_files.Zip); // one that is there would be of another model
-            Say($"Left out {_files.Zip}: loading ML.NET would not fit into the memory limit. In code, ml.Rbe.LanguageModel with this "
-                + $"ModelPath and 0 epochs makes it.");
-            return;
-        }
-
-        ModelZip.Save(_files.Zip, model, data.Tokenizer, settings.Seed, new RunMark(_run.RunId, _run.WeightsHash!));
-        _run.Files["ml.net"] = _files.Zip;
+        if (!_run.Cancelled) later.Do(_states.Clear);
     }
 
     private void Say(string line)

@@ -101,6 +101,20 @@ internal sealed class FinetuneOptions
     private readonly Option<double> _saveMinutes =
         Options.Real("--save-minutes", 10, 0, 1e6,
             "Minutes from one save of model.rbe and metrics.json to the next while training; 0 saves at the end and at Ctrl-C only.");
+    private readonly Option<SaveInterval> _stateEvery =
+        Options.Interval("--state-every", SaveInterval.EveryMinutes(10),
+            "Save the training's state (state-STEP.rbe in --out: weights, optimiser, record and clock) every so many steps, or with an m after "
+            + "so many minutes, and at Ctrl-C; 0 saves none.");
+    private readonly Option<int> _keepStates =
+        Options.Whole("--keep-states", 1, 1, "How many states are kept while the run lasts, the latest. One that is complete leaves none.", 1 << 16);
+    private readonly Option<string?> _resume =
+        new Option<string?>("--resume")
+        {
+            Description = "Go on from a training state, given the same options as before: a file, or the latest in a folder; without a name that in "
+                + "--out. The result is that of a run that was never stopped, bit for bit; of a run limited by time the seconds that were left.",
+            HelpName = "path",
+            Arity = ArgumentArity.ZeroOrOne,
+        }.Named();
     private readonly Option<bool> _dryRun =
         new("--dry-run") { Description = "Tell size, memory and time, by two steps of the model in memory, and write nothing." };
     private readonly Option<bool> _overwrite =
@@ -125,7 +139,7 @@ internal sealed class FinetuneOptions
             _dropout, _precondition, _seed, _threads);
         verb.Add("Compressed weights", _compression.All);
         verb.Add("Memory", _memoryLimit, _checkpointing, _offload);
-        verb.Add("Output", _out, _overwrite, _saveMinutes, Json, _profile, _dryRun);
+        verb.Add("Output", _out, _overwrite, _saveMinutes, _stateEvery, _keepStates, _resume, Json, _profile, _dryRun);
     }
 
     /// <summary>Reads the settings.</summary>
@@ -177,6 +191,9 @@ internal sealed class FinetuneOptions
             Command = CommandLine.Of(program, result.Tokens.Select(token => token.Value)),
             Listed = List(result),
             SaveMinutes = result.GetValue(_saveMinutes),
+            StateEvery = result.GetValue(_stateEvery),
+            KeepStates = result.GetValue(_keepStates),
+            Resume = result.Given(_resume) ? result.GetValue(_resume) ?? result.GetValue(_out)! : null,
             Overwrite = result.GetValue(_overwrite),
             DryRun = result.GetValue(_dryRun),
         };

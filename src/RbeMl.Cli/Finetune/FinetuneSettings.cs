@@ -116,6 +116,15 @@ internal sealed record FinetuneSettings
     /// <summary>Minutes from one save to the next while training; 0 for none.</summary>
     public double SaveMinutes { get; init; }
 
+    /// <summary>How often the state of the training is saved.</summary>
+    public SaveInterval StateEvery { get; init; }
+
+    /// <summary>How many states are kept, the latest.</summary>
+    public int KeepStates { get; init; } = 1;
+
+    /// <summary>The state to go on from, or the folder of which the latest is taken; null begins anew.</summary>
+    public string? Resume { get; init; }
+
     /// <summary>Whether the files of an earlier run are replaced.</summary>
     public bool Overwrite { get; init; }
 

@@ -1,6 +1,7 @@
 using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Numerics;
+using RbeMl.Training;
 
 namespace RbeMl.Cli;
 
@@ -39,24 +40,34 @@ internal static class Number
         return default;
     }
 
+    /// <summary>Reads a number of steps, or one of minutes with an m behind it.</summary>
+    /// <param name="result">The words of the option; the last one counts.</param>
+    /// <param name="name">Name of the option.</param>
+    public static SaveInterval Interval(ArgumentResult result, string name) => result.Tokens[^1].Value is [.. var minutes, 'm']
+        ? SaveInterval.EveryMinutes(Real(result, minutes, name, 0, 1e6, above: false))
+        : SaveInterval.EverySteps(Whole(result, name, 0, int.MaxValue));
+
     /// <summary>Reads a real number; 1e-3 is one.</summary>
     /// <param name="result">The words of the option; the last one counts.</param>
     /// <param name="name">Name of the option.</param>
     /// <param name="least">Least value.</param>
     /// <param name="most">Greatest value.</param>
     /// <param name="above">Whether the least value itself is out.</param>
-    public static double Real(ArgumentResult result, string name, double least, double most, bool above)
+    public static double Real(ArgumentResult result, string name, double least, double most, bool above) =>
+        Real(result, result.Tokens[^1].Value, name, least, most, above);
+
+    private static double Real(ArgumentResult result, string text, string name, double least, double most, bool above)
     {
-        string text = result.Tokens[^1].Value;
+        string word = result.Tokens[^1].Value;
         if (!double.TryParse(text, RealStyle, CultureInfo.InvariantCulture, out double value) || !text.AsSpan().ContainsAnyInRange('0', '9'))
         {
-            result.AddError($"{name} {Shown(text)}: write a number with a point, without separators, such as 0.001 or 1e-3.");
+            result.AddError($"{name} {Shown(word)}: write a number with a point, without separators, such as 0.001 or 1e-3.");
         }
         else if (!double.IsFinite(value) || (above ? value <= least : value < least) || value > most)
         {
             string low = least.ToString(CultureInfo.InvariantCulture);
             result.AddError(
-                $"{name} {text}: use {(above ? $"a number above {low}" : $"{low} or more")}{AtMost(most, most == double.MaxValue && value <= most)}.");
+                $"{name} {word}: use {(above ? $"a number above {low}" : $"{low} or more")}{AtMost(most, most == double.MaxValue && value <= most)}.");
         }
         else
         {

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using RbeMl.Storage;
 using RbeMl.Text;
+using RbeMl.Training;
 
 namespace RbeMl.Cli;
 
@@ -34,6 +35,15 @@ internal static class Options
     /// <summary>A real number that may be left out.</summary>
     public static Option<double?> OptionalReal(string name, double least, double most, string description, bool above = false)
         => new(name) { Description = description, CustomParser = result => Number.Real(result, name, least, most, above), HelpName = "x" };
+
+    /// <summary>Steps, or minutes with an m behind them.</summary>
+    public static Option<SaveInterval> Interval(string name, SaveInterval value, string description) => new(name)
+    {
+        Description = description,
+        DefaultValueFactory = _ => value,
+        CustomParser = result => Number.Interval(result, name),
+        HelpName = "n|minutes",
+    };
 
     /// <summary><c>--seed</c>.</summary>
     public static Option<ulong> Seed(string description)

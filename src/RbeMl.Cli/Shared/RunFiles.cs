@@ -6,7 +6,8 @@ namespace RbeMl.Cli;
 
 /// <summary>
 /// The files of a run in its folder. Those of an earlier run are kept when the first of this run is written: <c>model.rbe</c> becomes <c>model-1.rbe</c>,
-/// <c>metrics.json</c> becomes <c>metrics-1.json</c> and so on, with the first number that none of them has yet.
+/// <c>metrics.json</c> becomes <c>metrics-1.json</c> and so on, with the first number that none of them has yet; training states that it left
+/// likewise.
 /// </summary>
 internal sealed class RunFiles
 {
@@ -14,26 +15,28 @@ internal sealed class RunFiles
     public const string ModelName = ModelSource.FileName;
 
     private readonly string _folder;
-    private readonly string[] _earlier;
+    private readonly string[] _earlier, _states;
     private readonly HashSet<string> _kept = [];
 
     /// <summary>Looks at a folder, and changes nothing there.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="overwrite">Whether files of an earlier run are replaced.</param>
+    /// <param name="resumed">The run that is resumed, whose files are no earlier run's; null for a new one.</param>
     /// <exception cref="RbeFileException">They are to be replaced, and one is not of this command.</exception>
-    public RunFiles(string folder, bool overwrite)
+    public RunFiles(string folder, bool overwrite, string? resumed = null)
     {
         _folder = folder;
-        string[] present = [.. All.Where(Path.Exists)];
+        string[] present = [.. All.Where(file => Path.Exists(file) && (resumed is null || RunMixture.MarkOf(file)?.RunId != resumed))];
+        _states = [.. StateFiles.StepsIn(folder).Select(step => StateFiles.Of(folder, step)).Where(file => resumed is null || !StateFiles.IsOf(file, resumed))];
         if (overwrite && present.FirstOrDefault(file => !IsOurs(file)) is { } other)
         {
             throw new RbeFileException(other, "was not written by finetune, and --overwrite would replace it. Move it, or choose another --out.");
         }
 
-        _earlier = overwrite ? [] : present;
+        _earlier = overwrite ? [] : [.. present, .. _states];
         if (_earlier.Length == 0) return;
         Number = 1;
-        while (All.Any(file => Path.Exists(Numbered(file)))) Number++;
+        while (_earlier.Concat(All).Any(file => Path.Exists(Numbered(file)))) Number++;
     }
 
     public string Model => Path.Combine(_folder, ModelName);
@@ -59,8 +62,8 @@ internal sealed class RunFiles
         : null;
 
     /// <summary>
-    /// Renames the files of the earlier run, before the first of this one is written. Its model has both names until then, so that one is
-    /// always there.
+    /// Renames the files of the earlier run, before the first of this one is written; of one that is replaced its training states are deleted.
+    /// Its model has both names until then, so that one is always there.
     /// </summary>
     /// <exception cref="RbeFileException">They cannot be renamed; nothing is lost.</exception>
     public void KeepEarlier()
@@ -71,6 +74,9 @@ internal sealed class RunFiles
             else AtomicFile.Move(file, Numbered(file));
             _kept.Add(file);
         }
+
+        if (_earlier.Length > 0) return;
+        foreach (string state in _states) TemporaryNames.Delete(state);
     }
 
     private string Numbered(string file) =>

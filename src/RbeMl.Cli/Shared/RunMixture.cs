@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
+using RbeMl.Files;
 using RbeMl.Models;
 
 namespace RbeMl.Cli;
@@ -37,13 +38,14 @@ internal static class RunMixture
         }
     }
 
-    // Null for a file that says nothing, or cannot be read: there is nothing to say about it then.
-    private static RunMark? MarkOf(string file)
+    /// <summary>The run that a file of it says it is of; null for a file that says nothing, or cannot be read.</summary>
+    public static RunMark? MarkOf(string file)
     {
         try
         {
             return Path.GetExtension(file) switch
             {
+                ".rbe" => OfModel(file),
                 ".zip" => OfZip(file),
                 ".json" => OfJson(FileBeginning.Read(file)),
                 _ => OfPage(Encoding.UTF8.GetString(FileBeginning.Read(file))),
@@ -53,6 +55,12 @@ internal static class RunMixture
         {
             return null;
         }
+    }
+
+    private static RunMark? OfModel(string file)
+    {
+        using RbeContainer model = RbeContainer.Open(file);
+        return RunMark.Of(model.Metadata);
     }
 
     private static RunMark? OfZip(string file)

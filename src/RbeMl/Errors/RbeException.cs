@@ -176,6 +176,29 @@ public sealed class RbeFileException : RbeException
     public string Path { get; }
 }
 
+/// <summary>A training state is of another run than the one that is to resume it: another model, data or setting, or its run is complete.</summary>
+public sealed class StateMismatchException : RbeException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="path">The state's file.</param>
+    /// <param name="what">What differs.</param>
+    /// <param name="saved">What the state says of it.</param>
+    /// <param name="asked">What the run has that is to resume it.</param>
+    /// <param name="mend">What the caller can do about it.</param>
+    public StateMismatchException(string path, string what, string saved, string asked, string mend)
+        : base($"{path}: {what}: the training state has {saved}, this run has {asked}. {mend}")
+    {
+        Path = path;
+        What = what;
+    }
+
+    /// <summary>The state's file.</summary>
+    public string Path { get; }
+
+    /// <summary>What differs.</summary>
+    public string What { get; }
+}
+
 /// <summary>No choice of formats meets a target of size or error.</summary>
 public sealed class UnreachableTargetException : RbeException
 {

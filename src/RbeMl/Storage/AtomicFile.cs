@@ -9,6 +9,7 @@ namespace RbeMl.Storage;
 /// </summary>
 internal static partial class AtomicFile
 {
+    private const long Mib1 = 1 << 20;
     private const int LongestName = 255; // bytes, in the file systems of Linux, macOS and Windows
 
     /// <summary>Writes a file.</summary>
@@ -101,6 +102,33 @@ internal static partial class AtomicFile
         }
 
         CheckFolder(Path.GetDirectoryName(target) ?? target);
+    }
+
+    /// <summary>Makes sure, before any work, that a folder's disk has room.</summary>
+    /// <param name="folder">The folder, which is there.</param>
+    /// <param name="bytes">What is to be written.</param>
+    /// <param name="what">What that is, in words.</param>
+    /// <exception cref="RbeFileException">There is less.</exception>
+    public static void CheckSpace(string folder, long bytes, string what)
+    {
+        long free;
+        try
+        {
+            string full = Path.GetFullPath(folder);
+            free = new DriveInfo(OperatingSystem.IsWindows() ? Path.GetPathRoot(full)! : full).AvailableFreeSpace;
+        }
+        catch (Exception error) when (IoReason.Is(error) || error is ArgumentException)
+        {
+            return; // a file system that does not say
+        }
+
+        if (free < bytes)
+        {
+            throw new RbeFileException(folder, $"has {Mib(free)} MiB of space left, {what} take {Mib(bytes + Mib1 - 1)} MiB. Make room, or choose a folder on "
+                + $"another disk.");
+        }
+
+        static long Mib(long bytes) => bytes / Mib1;
     }
 
     /// <summary>Whether two paths lead to one file, links followed; devices and pipes are never the same.</summary>

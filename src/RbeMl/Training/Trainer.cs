@@ -17,13 +17,14 @@ public readonly record struct TrainingBytes(long Weights, long Gradients, long O
 /// Trains a model on a token source: gradients of compressed weights, an optimiser, warm-up and schedule, clipping, accumulation. The same seed gives the same
 /// bits, for any number of threads. One call at a time.
 /// </summary>
-public sealed class Trainer : IDisposable, ILeased
+public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
 {
     private readonly ITokenSource _train;
     private readonly ITokenSource? _validation;
     private readonly Workspace<float> _workspace;
     private readonly TransformerContext<float> _context;
     private readonly GradientTree<float> _gradients;
+    private readonly Optimizer<float> _optimizer;
     private readonly int[] _inputs;
     private readonly int[] _targets;
     private readonly Lease _lease;
@@ -105,7 +106,8 @@ public sealed class Trainer : IDisposable, ILeased
         if (options.Profile) Profile = new StepProfile(_workspace.Workers.Threads);
         _context = new TransformerContext<float>(model, _workspace, settings);
         _gradients = new GradientTree<float>(model.Parameters, options.Accumulate);
-        Optimizer = options.Optimizer.Create(model.Parameters, options);
+        _optimizer = options.Optimizer.Create(model.Parameters, options);
+        _start = RunMark.HashOf(model);
         _inputs = new int[checked(options.BatchSize * options.Context)];
         _targets = new int[_inputs.Length];
     }
@@ -117,7 +119,7 @@ public sealed class Trainer : IDisposable, ILeased
     public TrainerOptions Options { get; }
 
     /// <summary>The optimiser.</summary>
-    public IOptimizer<float> Optimizer { get; }
+    public IOptimizer<float> Optimizer => _optimizer;
 
     /// <summary>Where a step sums its gradients; zero between steps, as the optimiser leaves them.</summary>
     public ParameterVector<float> Gradients => _gradients.Root;

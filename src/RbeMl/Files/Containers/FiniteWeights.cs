@@ -54,6 +54,6 @@ internal static class FiniteWeights
     }
 
     /// <summary>The error for a value that is not finite.</summary>
-    public static NonFiniteException NotFinite(string tensor, float value, int index) =>
+    public static NonFiniteException NotFinite(string tensor, float value, long index) =>
         new(tensor, $"value {value.ToString(CultureInfo.InvariantCulture)} at element {index}. Write the file again from sound weights.");
 }

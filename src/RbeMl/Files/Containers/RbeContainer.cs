@@ -156,6 +156,11 @@ internal sealed partial class RbeContainer : IDisposable
         Scan(Find(name), destination.Write);
     }
 
+    /// <summary>Requires a tensor of a type and shape.</summary>
+    /// <exception cref="RbeFileException">It is missing, or of another type or shape.</exception>
+    internal void Require<T>(string name, params long[] shape)
+        where T : unmanaged => Require<T>(Find(name), shape);
+
     /// <summary>Gives the bytes of a tensor part by part and checks them; damage shows after the last part.</summary>
     internal void Read(string name, BytesSink sink) => Scan(Find(name), sink);
 

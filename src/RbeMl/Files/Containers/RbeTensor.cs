@@ -168,6 +168,13 @@ internal sealed class RbeTensor
     /// <summary>A tensor of bytes that are handed over while the file is written: twice, from the start each time.</summary>
     internal static RbeTensor From(string name, long byteLength, Action<BytesSink> read) => new(name, RbeElement.U8, [byteLength], byteLength, read);
 
+    /// <summary>A tensor of all trained values of a vector in their order, without the gaps between them; read when the file is written.</summary>
+    internal static RbeTensor From(string name, ParameterVector<float> parameters) =>
+        new(name, RbeElement.F32, [parameters.TrainableCount], parameters.TrainableCount, sink =>
+        {
+            foreach (ParameterSlice slice in parameters.Slices) From(parameters, slice).Read(sink);
+        });
+
     /// <summary>A tensor of a slice of parameters, read when the file is written.</summary>
     internal static RbeTensor From(ParameterVector<float> parameters, ParameterSlice slice) =>
         new(slice.Name, RbeElement.F32, [slice.Length], slice.Length, sink =>

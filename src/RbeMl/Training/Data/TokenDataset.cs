@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
 using RbeMl.Text;
 
 namespace RbeMl.Training;
@@ -184,6 +186,22 @@ public sealed class TokenDataset : ITokenSource
             _tokens.CopyTo(start + 1, target[..length]);
             input[length..].Clear();
             target[length..].Fill(-1);
+        }
+    }
+
+    /// <summary>Adds all that decides what <see cref="Fill"/> gives.</summary>
+    internal void AddTo(XxHash128 hash)
+    {
+        const int Part = 1 << 14;
+        hash.Append(BitConverter.GetBytes(_seed));
+        DataChecksum.Add(hash, [(int)_order, IsStream ? 1 : 0, Vocabulary]);
+        hash.Append(MemoryMarshal.AsBytes<long>(_starts));
+        int[] part = new int[Math.Min(Part, _tokens.Length)];
+        for (long done = 0; done < _tokens.Length; done += part.Length)
+        {
+            Span<int> ids = part.AsSpan(0, (int)Math.Min(part.Length, _tokens.Length - done));
+            _tokens.CopyTo(done, ids);
+            DataChecksum.Add(hash, ids);
         }
     }
 

@@ -11,9 +11,10 @@ namespace RbeMl.Training;
 /// read them where they are.
 /// </summary>
 /// <typeparam name="T">Element type.</typeparam>
-internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ILeased
+internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILeased
     where T : unmanaged, IFloatingPointIeee754<T>
 {
+    private const string StepsKey = "steps";
     private readonly ParameterVector<T> _parameters;
     private readonly ParameterVector<T>[] _state;
     private readonly Hold[] _holds;
@@ -111,6 +112,23 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ILeased
         using Hold sums = gradients.Lease.Share();
         (double largest, string what) = Largest;
         _pass.Require(gradients, norm, largest, what);
+    }
+
+    /// <inheritdoc/>
+    public void Save(StateWriter state)
+    {
+        using Hold own = Lease.Claim();
+        state.Add(StepsKey, Steps);
+        for (int vector = 0; vector < _state.Length; vector++) state.Add(FormattableString.Invariant($"{vector}"), _state[vector]);
+    }
+
+    /// <inheritdoc/>
+    public void Load(StateReader state)
+    {
+        using Hold own = Lease.Claim();
+        int steps = state.Fields.Whole(StepsKey, 0, int.MaxValue);
+        for (int vector = 0; vector < _state.Length; vector++) state.Read(FormattableString.Invariant($"{vector}"), _state[vector]);
+        state.Then(() => Steps = steps);
     }
 
     /// <summary>Frees the state, after the step that is using it.</summary>

@@ -86,6 +86,15 @@ public sealed record TrainerOptions
     /// <summary>Whether to measure where the time of the steps goes, see <see cref="Trainer.Profile"/>.</summary>
     public bool Profile { get; init; }
 
+    /// <summary>What decides the bits of a run, by name: all but where and how its memory is held, and what is only told or measured.</summary>
+    internal IEnumerable<(string Name, object? Value)> Deciding() =>
+    [
+        (nameof(Steps), Steps), (nameof(BatchSize), BatchSize), (nameof(Context), Context), (nameof(Accumulate), Accumulate),
+        (nameof(Optimizer), Optimizer.Describe()), (nameof(LearningRate), LearningRate), (nameof(CoefficientLearningRate), CoefficientLearningRate),
+        (nameof(WarmupSteps), WarmupSteps), (nameof(Schedule), Schedule), (nameof(FinalFraction), FinalFraction), (nameof(WeightDecay), WeightDecay),
+        (nameof(Clip), Clip), (nameof(PreconditionAlphas), PreconditionAlphas), (nameof(Seed), Seed),
+    ];
+
     /// <summary>Checks every value.</summary>
     /// <returns>These options.</returns>
     /// <exception cref="InvalidSettingException">A value is out of range.</exception>

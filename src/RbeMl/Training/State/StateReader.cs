@@ -1,0 +1,83 @@
+using System.Runtime.InteropServices;
+using RbeMl.Files;
+using RbeMl.Layers;
+using RbeMl.Numerics;
+using RbeMl.Storage;
+
+namespace RbeMl.Training;
+
+/// <summary>
+/// What a part of a training kept. Everything is checked when it is asked for, and changed by <see cref="Commit"/> once all parts have asked:
+/// a state that cannot be read to its end changes nothing.
+/// </summary>
+/// <param name="file">The open file.</param>
+/// <param name="name">The part.</param>
+/// <param name="fields">Its numbers.</param>
+/// <param name="read">Takes the names of the tensors that were asked for.</param>
+internal sealed class StateReader(RbeContainer file, string name, JsonFields fields, HashSet<string> read)
+{
+    private readonly List<Action> _changes = [];
+
+    /// <summary>Its numbers.</summary>
+    public JsonFields Fields { get; } = fields;
+
+    /// <summary>Does this once every part is known to be sound.</summary>
+    public void Then(Action change) => _changes.Add(change);
+
+    /// <summary>Checks a vector, and sets this one to it with the other changes.</summary>
+    /// <exception cref="RbeFileException">It is missing, of another length or damaged.</exception>
+    /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
+    public void Read<T>(string key, ParameterVector<T> vector)
+        where T : unmanaged, System.Numerics.IFloatingPointIeee754<T>
+    {
+        ParameterVector<float> values = vector as ParameterVector<float> ?? throw new NotSupportedException("Training states hold floats.");
+        string tensor = $"{name}.{key}";
+        file.Require<float>(tensor, values.TrainableCount);
+        long done = 0;
+        file.Read(tensor, part =>
+        {
+            ReadOnlySpan<float> piece = MemoryMarshal.Cast<byte, float>(part);
+            int bad = FiniteSearch.IndexOfNonFinite(piece);
+            if (bad >= 0) throw FiniteWeights.NotFinite($"{tensor} of {file.Path}", piece[bad], done + bad);
+            done += piece.Length;
+        });
+        read.Add(tensor);
+        Then(() =>
+        {
+            VectorFill fill = new(values);
+            file.Read(tensor, part => fill.Write(MemoryMarshal.Cast<byte, float>(part)));
+        });
+    }
+
+    /// <summary>Bytes of a tensor that a part keeps, checked.</summary>
+    public byte[] Bytes(string key)
+    {
+        read.Add($"{name}.{key}");
+        return file.Read<byte>($"{name}.{key}");
+    }
+
+    /// <summary>Does what was put off.</summary>
+    public void Commit()
+    {
+        foreach (Action change in _changes) change();
+    }
+
+    // Fills slice after slice with values that come in pieces.
+    private sealed class VectorFill(ParameterVector<float> vector)
+    {
+        private int _slice, _place;
+
+        public void Write(ReadOnlySpan<float> values)
+        {
+            while (!values.IsEmpty)
+            {
+                ParameterSlice slice = vector.Slices[_slice];
+                int some = Math.Min(values.Length, slice.Length - _place);
+                values[..some].CopyTo(vector.Of(slice)[_place..]);
+                values = values[some..];
+                _place += some;
+                if (_place == slice.Length) (_slice, _place) = (_slice + 1, 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+using System.Text.Json.Nodes;
+using RbeMl.Files;
+using RbeMl.Layers;
+
+namespace RbeMl.Training;
+
+/// <summary>Takes what a part of a training keeps.</summary>
+/// <param name="name">The part: its object in the metadata, and the beginning of its tensors' names.</param>
+internal sealed class StateWriter(string name)
+{
+    /// <summary>Its numbers.</summary>
+    public JsonObject Fields { get; } = [];
+
+    /// <summary>Its tensors.</summary>
+    public List<RbeTensor> Tensors { get; } = [];
+
+    /// <summary>Keeps a number or text; a double is read back bit for bit.</summary>
+    public void Add(string key, JsonNode? value) => Fields[key] = value;
+
+    /// <summary>Keeps a vector.</summary>
+    /// <exception cref="NonFiniteException">A value is NaN or infinite: nobody goes on from there.</exception>
+    public void Add<T>(string key, ParameterVector<T> vector)
+        where T : unmanaged, System.Numerics.IFloatingPointIeee754<T>
+    {
+        ParameterVector<float> values = vector as ParameterVector<float> ?? throw new NotSupportedException("Training states hold floats.");
+        FiniteWeights.Check(values);
+        Tensors.Add(RbeTensor.From($"{name}.{key}", values));
+    }
+
+    /// <summary>Keeps bytes, which are handed over when the file is written.</summary>
+    public void Add(string key, long byteLength, Action<Storage.BytesSink> read) => Tensors.Add(RbeTensor.From($"{name}.{key}", byteLength, read));
+}
