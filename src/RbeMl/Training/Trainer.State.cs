@@ -65,7 +65,7 @@ public sealed partial class Trainer
     }
 
     private (string Name, ITrainingPart Part)[] Parts =>
-        [("trainer", this), ("weights", new WeightsPart(Model.Parameters)), ("optimizer", _optimizer)];
+        [("trainer", this), ("weights", (ITrainingPart?)_latent ?? new WeightsPart(Model.Parameters)), ("optimizer", _optimizer)];
 
     private RunIdentity Identity() => _identity ??= new RunIdentity()
         .Add("trainer", nameof(Trainer))

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models;
@@ -24,6 +25,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     private readonly Workspace<float> _workspace;
     private readonly TransformerContext<float> _context;
     private readonly GradientTree<float> _gradients;
+    private readonly LatentWeights? _latent;
     private readonly Optimizer<float> _optimizer;
     private readonly int[] _inputs;
     private readonly int[] _targets;
@@ -68,6 +70,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             }
         }
 
+        if (options.TrainBits is not null) LatentWeights.Require(model);
         Model = model;
         _train = train;
         _validation = validation is TokenDataset held ? held.WithoutRepeats() : validation;
@@ -91,7 +94,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             Checkpointing = options.Checkpointing,
             Offload = options.Offload,
             SpillFolder = options.SpillFolder,
-            ExtraBytes = options.ExtraBytes,
+            ExtraBytes = options.ExtraBytes + (options.TrainBits is null ? 0 : LatentWeights.BytesOf(model.Parameters)),
         };
         if (options.MemoryLimit is not null)
         {
@@ -106,8 +109,9 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         if (options.Profile) Profile = new StepProfile(_workspace.Workers.Threads);
         _context = new TransformerContext<float>(model, _workspace, settings);
         _gradients = new GradientTree<float>(model.Parameters, options.Accumulate);
-        _optimizer = options.Optimizer.Create(model.Parameters, options);
         _start = RunMark.HashOf(model);
+        if (options.TrainBits is { } bits) _latent = new LatentWeights(model, bits, _workspace.Workers);
+        _optimizer = options.Optimizer.Create(_latent?.Values ?? model.Parameters, options);
         _inputs = new int[checked(options.BatchSize * options.Context)];
         _targets = new int[_inputs.Length];
     }
@@ -215,6 +219,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             loss /= predicted;
             long updating = StepProfile.Now(Profile);
             norm = Optimizer.Step(_gradients.Root, factor, _workspace.Workers);
+            _latent?.Round();
             _cleared = true;
             Profile?.Lap(ProfileStage.Optimizer, updating);
         }
@@ -235,6 +240,13 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         TrainingTelemetry.EndStep(predicted, seconds, loss);
         return new TrainingProgress(StepsDone, Options.Steps, loss, factor * Options.LearningRate, norm, predicted / seconds,
             _resident.Read(), null, predicted);
+    }
+
+    /// <summary>The weights to store and serve: the model's, whose matrices of a training at few bits are in format <see cref="QuantizedFormat"/>.</summary>
+    public TransformerWeights GetWeights()
+    {
+        using Hold held = _lease.Claim();
+        return _latent?.GetWeights() ?? Model.GetWeights();
     }
 
     /// <summary>
@@ -321,6 +333,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         _context.Dispose();
         _gradients.Dispose();
         Optimizer.Dispose();
+        _latent?.Dispose();
         _workspace.Dispose();
     }
 }

@@ -17,7 +17,7 @@ internal static class TrainingCommand
         Option<string> ways = new("--ways")
         {
             Description = "Ways, with commas: coefficients a tile of 64 x 64 (all for the dense weights themselves), a colon, optimiser, and, after "
-                + "another colon, its rate for coefficients.",
+                + "others, its rate for coefficients (0 for what follows from 0.01) and the bits that are trained.",
             DefaultValueFactory = _ => "300:adamw,300:muon,1024:adamw,1024:muon,1600:adamw,1600:muon,4096:adamw,4096:muon,all:adamw,all:muon",
         };
         Option<int> steps = new("--steps") { Description = "Steps of a run.", DefaultValueFactory = _ => 2000 };
@@ -53,6 +53,7 @@ internal static class TrainingCommand
         TransformerConfig config = new() { Layers = 4, Heads = 4, Width = 128, Vocabulary = vocabulary, MaxSequenceLength = Context };
         RbeOptions compression = way[0] == "all"
             ? new RbeOptions { Transform = TileTransform.None, Alphas = false, Format = RbeFormat.Sparse(64 * 64) }
+            : way[0] == "4096" ? new RbeOptions { Alphas = false, Format = RbeFormat.Sparse(64 * 64) }
             : new RbeOptions { Format = RbeFormat.Sparse(int.Parse(way[0], CultureInfo.InvariantCulture), SupportRule.Runs(16)) };
         using TransformerModel<float> model = TransformerModel<float>.Create(config, compression, seed);
         int train = ids.Length * 9 / 10;
@@ -64,7 +65,8 @@ internal static class TrainingCommand
             Context = Context,
             Optimizer = OptimizerOptions.All.Single(optimizer => optimizer.Name == way[1]),
             LearningRate = 1e-2,
-            CoefficientLearningRate = way.Length > 2 ? double.Parse(way[2], CultureInfo.InvariantCulture) : null,
+            CoefficientLearningRate = way.Length > 2 && double.Parse(way[2], CultureInfo.InvariantCulture) is > 0 and var rate ? rate : null,
+            TrainBits = way.Length > 3 ? int.Parse(way[3], CultureInfo.InvariantCulture) : null,
             Seed = seed,
             ValidateEvery = 0,
             ValidationSequences = int.MaxValue,

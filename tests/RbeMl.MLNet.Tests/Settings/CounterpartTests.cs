@@ -99,9 +99,8 @@ public sealed class CounterpartTests : IDisposable
         // The rest has one value for all, or is for runs of the command.
         string[] without =
         [
-            "Accumulate", "CoefficientLearningRate", "Schedule", "FinalFraction", "PreconditionAlphas", "ValidateEvery", "ValidationSequences",
-                "Offload", "SpillFolder",
-            "ExtraBytes", "Profile",
+            "Accumulate", "CoefficientLearningRate", "Schedule", "FinalFraction", "PreconditionAlphas", "TrainBits", "ValidateEvery",
+            "ValidationSequences", "Offload", "SpillFolder", "ExtraBytes", "Profile",
         ];
         Assert.DoesNotContain(without, name => typeof(LanguageModelOptions).GetProperty(name) is not null);
         Counterparts.AllArrive(values, without, (name, value) =>

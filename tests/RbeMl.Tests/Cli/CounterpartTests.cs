@@ -41,7 +41,7 @@ public sealed class CounterpartTests
             ["ValidationSequences"] = 9,
             ["ExtraBytes"] = 99L,
         };
-        Counterparts.AllArrive(values, ["Schedule", "FinalFraction", "ValidateEvery"], (name, value) =>
+        Counterparts.AllArrive(values, ["Schedule", "FinalFraction", "TrainBits", "ValidateEvery"], (name, value) =>
         {
             Dictionary<string, string> words =
                 new() { ["--steps"] = "40", ["--warmup"] = "1", ["--context"] = "8", ["--learning-rate"] = "0.01", ["--weight-decay"] = "0.2" };
@@ -96,7 +96,10 @@ public sealed class CounterpartTests
             ["SpillFolder"] = "elsewhere",
             ["MemoryLimit"] = 999,
         };
-        string[] without = ["Accumulate", "BatchSize", "Context", "PreconditionAlphas", "ValidateEvery", "ValidationSequences", "ExtraBytes", "Profile"];
+        string[] without =
+        [
+            "Accumulate", "BatchSize", "Context", "PreconditionAlphas", "TrainBits", "ValidateEvery", "ValidationSequences", "ExtraBytes", "Profile",
+        ];
         Counterparts.AllArrive(values, without, (name, value) =>
         {
             ClassifierTrainerOptions options = new() { WarmupFraction = 0, WeightDecay = 0.2 };

@@ -30,7 +30,8 @@ public class ClassifierGradientTests
         TransformerConfig config = s_config with { Dropout = dropout, TiedHead = tied };
         if (encoder) config = config with { Order = BlockOrder.PostNorm, Causal = false };
         TransformerModel<double> model = TransformerModel<double>.Create(config, s_options, 3);
-        using SequenceClassifier<double> classifier = new(model, new ClassifierConfig { Classes = 3, Pooling = pooling, Normalize = normalize, Dropout = dropout }, 5);
+        ClassifierConfig classes = new() { Classes = 3, Pooling = pooling, Normalize = normalize, Dropout = dropout };
+        using SequenceClassifier<double> classifier = new(model, classes, 5);
         Random random = new(4);
         foreach (ParameterVector<double> vector in (ParameterVector<double>[])[model.Parameters, classifier.Head])
         {

@@ -4,7 +4,10 @@ using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
 
-/// <summary>The eight basis functions through twelve moments. Blocks are <c>[tile][width]</c>, moments <c>[12][width]</c>, width a multiple of 16, at most 64.</summary>
+/// <summary>
+/// The eight basis functions through twelve moments. Blocks are <c>[tile][width]</c>, moments <c>[12][width]</c>, width a multiple of 16,
+/// at most 64.
+/// </summary>
 internal static unsafe class AlphaKernel
 {
     /// <summary>moments = F block (overwrites).</summary>

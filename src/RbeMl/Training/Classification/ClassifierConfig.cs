@@ -11,7 +11,8 @@ public sealed record ClassifierConfig
     /// <summary>How the hidden states of a sequence, after the final LayerNorm, become the head's input.</summary>
     public Pooling Pooling { get; init; } = Pooling.Mean;
 
-    /// <summary>Whether the pooled row gets the length 1 before the head, as the vectors of most encoders do: their direction says what a text is about.</summary>
+    /// <summary>Whether the pooled row gets the length 1 before the head, as the vectors of most encoders do: their
+    /// direction says what a text is about.</summary>
     public bool Normalize { get; init; }
 
     /// <summary>Dropout probability of the pooled row while training, before it gets its length; 0 up to but not 1.</summary>

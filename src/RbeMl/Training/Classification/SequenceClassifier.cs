@@ -8,7 +8,8 @@ namespace RbeMl.Training;
 
 /// <summary>
 /// A GPT-2 or an encoder with a linear head on pooled hidden states: logits = W pool(final LayerNorm(hidden)) + b, trained by
-/// cross-entropy; the pooled row may get the length 1 before. The model keeps its parameters, the head has a flat vector of its own. Letters: B sequences, T tokens, D width, C classes.
+/// cross-entropy; the pooled row may get the length 1 before. The model keeps its parameters, the head has a flat vector of its
+/// own. Letters: B sequences, T tokens, D width, C classes.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
 public sealed unsafe class SequenceClassifier<T> : IDisposable

@@ -53,6 +53,13 @@ public sealed record TrainerOptions
     /// </summary>
     public double WeightDecay { get => _weightDecay ?? Optimizer.DecayFor(0.1); init => _weightDecay = value; }
 
+    /// <summary>
+    /// Bits that matrices are trained at, 3 to 8; null trains floats. The model computes with weights as they are stored and served at these
+    /// bits, those of the trainer's GetWeights, and the optimiser changes floats behind them. It takes a model whose matrices keep all
+    /// coefficients, without alphas.
+    /// </summary>
+    public int? TrainBits { get; init; }
+
     /// <summary>Largest global norm of the gradient; 0 turns clipping off.</summary>
     public double Clip { get; init; } = 1;
 
@@ -92,7 +99,7 @@ public sealed record TrainerOptions
         (nameof(Steps), Steps), (nameof(BatchSize), BatchSize), (nameof(Context), Context), (nameof(Accumulate), Accumulate),
         (nameof(Optimizer), Optimizer.Describe()), (nameof(LearningRate), LearningRate), (nameof(CoefficientLearningRate), CoefficientLearningRate),
         (nameof(WarmupSteps), WarmupSteps), (nameof(Schedule), Schedule), (nameof(FinalFraction), FinalFraction), (nameof(WeightDecay), WeightDecay),
-        (nameof(Clip), Clip), (nameof(PreconditionAlphas), PreconditionAlphas), (nameof(Seed), Seed),
+        (nameof(TrainBits), TrainBits), (nameof(Clip), Clip), (nameof(PreconditionAlphas), PreconditionAlphas), (nameof(Seed), Seed),
     ];
 
     /// <summary>Checks every value.</summary>
@@ -114,6 +121,7 @@ public sealed record TrainerOptions
         Require(WarmupSteps >= 0, nameof(WarmupSteps), WarmupSteps, "use 0 or more steps.");
         Require(FinalFraction is >= 0 and <= 1, nameof(FinalFraction), FinalFraction, "use a fraction from 0 to 1.");
         Require(WeightDecay is >= 0 and < 10, nameof(WeightDecay), WeightDecay, "use 0 or a small positive number such as 0.1.");
+        Require(TrainBits is null or (>= 3 and <= 8), nameof(TrainBits), TrainBits, "use 3 to 8 bits, or leave it out.");
         Require(Clip >= 0, nameof(Clip), Clip, "use 0 for no clipping, or a positive norm.");
         Require(Enum.IsDefined(Schedule), nameof(Schedule), Schedule, $"use one of {string.Join(", ", Enum.GetNames<RateSchedule>())}.");
         Require(ExtraBytes >= 0, nameof(ExtraBytes), ExtraBytes, "use a number of bytes, 0 for none.");
