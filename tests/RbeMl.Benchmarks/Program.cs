@@ -91,6 +91,7 @@ root.Subcommands.Add(Int8Command.Create());
 root.Subcommands.Add(MlNetCommand.Create());
 root.Subcommands.Add(EncoderCommand.Create());
 root.Subcommands.Add(FewLabelsCommand.Create());
+root.Subcommands.Add(RetrievalCommand.Create());
 root.Subcommands.Add(TrainingCommand.Create());
 ParseResult result = root.Parse(args);
 return result.Errors.Count > 0 ? Wrong(result) : result.Invoke();

@@ -38,8 +38,8 @@ public sealed record FewLabelOptions
     {
         Trained = TrainedParts.Blocks,
         BatchSize = 16,
-        Epochs = Epochs(examples, 16, 120, 2, 12),
-        LearningRate = 1e-4,
+        Epochs = Epochs(examples, 16, 120, 2, 20),
+        LearningRate = 2e-4,
         WeightDecay = 0,
         LossFloor = 0.03,
     };
