@@ -93,7 +93,7 @@ internal sealed unsafe class SignTiles(CodedTiles coded) : FrozenTiles(coded.Til
 
     private protected override void LevelsScalar(int tileIndex, byte* levels)
     {
-        for (int e = 0; e < Tile * Tile; e++) levels[e] = (byte)(Negative(tileIndex, e) ? LevelOffset - 1 : LevelOffset + 1);
+        for (int e = 0; e < Tile * Tile; e++) levels[e] = (byte)(Negative(tileIndex, e) ? WideOffset - 1 : WideOffset + 1);
     }
 
     private protected override void LevelScales(int tileIndex, float* scales) =>

@@ -29,7 +29,7 @@ public sealed unsafe class Int8KernelTests
     public void All_ways_give_the_bits_of_the_definition(int tile, int bits)
     {
         FrozenTiles q = Base(tile, bits);
-        foreach ((int width, int chunks, int lastTokens) in ((int, int, int)[])[(16, 1, 16), (64, 1, 64), (64, 3, 18)])
+        foreach ((int width, int chunks, int lastTokens) in ((int, int, int)[])[(16, 1, 16), (48, 1, 35), (64, 1, 64), (64, 3, 18)])
         {
             const int First = 1;
             int size = tile * width, segment = Int8Activations.SegmentOf(tile), blocks = Columns - First;
@@ -51,6 +51,42 @@ public sealed unsafe class Int8KernelTests
                 Run(way, q, First, new(from.Pointer, blocks * size), new(codes.Pointer, bytes), new(to.Pointer, size), group, scratch.Pointer);
                 float[] all = [.. start.Select((value, i) => i % width < group.LanesOf(i / size) ? expected.Span[i] : value)];
                 Assert.True(to.Span.SequenceEqual(all), $"way {way}, width {width}, {chunks} chunks");
+            }
+        }
+    }
+
+    /// <summary>Where sums of 16 bits are nearest to their ends: the largest levels, and values of one size, so that all codes are large.</summary>
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void The_largest_sums_are_exact(int tile, int bits)
+    {
+        const int Width = 16, Tiles = Rows * Columns;
+        if (bits < 0) return; // a trellis chooses its levels, which are wide
+        foreach (byte fill in (byte[])[0, 0xFF])
+        {
+            byte[] packed = new byte[Tiles * tile * tile * bits / 8];
+            Array.Fill(packed, fill);
+            QuantizedTiles q = new(tile, Tiles, bits, [.. Enumerable.Repeat((Half)1, Tiles * tile * tile / 64)], packed);
+
+            // A lane is a token: all values equal; of the pairs that are added up together only one; one value far above the others.
+            float[] x = [.. Enumerable.Range(0, Columns * tile * Width).Select(i => (i % Width, i / Width % 4) switch
+            {
+                (< 4, _) => 1 + (0.01f * (i % Width)),
+                (< 8, _) => -1 - (0.01f * (i % Width)),
+                (< 12, < 2) => 3f,
+                (< 12, _) => 0.01f,
+                _ => i / Width % 64 == i % Width ? 100f : -1,
+            })];
+            using GuardedBuffer<float> from = LaneCases.Guarded(x), expected = LaneCases.Guarded(new float[tile * Width]);
+            using GuardedBuffer<byte> codes = new((int)Int8Activations.Bytes(Columns * tile, Int8Activations.SegmentOf(tile), Width)),
+                scratch = new(Int8Kernel.ScratchBytes(tile));
+            new Int8Activations(codes.Pointer, Int8Activations.SegmentOf(tile), Width).Quantize(from.Pointer, Columns * tile);
+            ReferenceInt8.Multiply(q, Columns, 1, 0, Columns, from.Pointer, expected.Pointer, Width);
+            foreach (int way in Ways)
+            {
+                using GuardedBuffer<float> to = LaneCases.Guarded(new float[tile * Width]);
+                Run(way, q, 0, new(from.Pointer, 0), new(codes.Pointer, 0), new(to.Pointer, 0), new(1, Width, Width), scratch.Pointer);
+                Assert.True(to.Span.SequenceEqual(expected.Span), $"way {way}, codes {fill}");
             }
         }
     }
@@ -83,7 +119,7 @@ public sealed unsafe class Int8KernelTests
             for (int e = 0; e < area; e += 3)
             {
                 bool outlier = q.Outliers is { } o && o.Places.AsSpan(t * o.PerTile, o.PerTile).Contains((ushort)e);
-                float scale = scales[(e / tile * segments) + (e % tile / segment)], value = scale * (plain.Span[e] - FrozenTiles.LevelOffset);
+                float scale = scales[(e / tile * segments) + (e % tile / segment)], value = scale * (plain.Span[e] - q.LevelOffset);
 
                 // Half a level where levels were rounded, one rounding of a float where they are integers already.
                 double bound = bits >= 6 ? 2 * LaneCases.Rounding * Math.Abs(coefficients[e]) : (0.5 + 1e-4) * scale;
@@ -163,7 +199,7 @@ public sealed unsafe class Int8KernelTests
         Assert.Equal(start, y.Span.ToArray());
     }
 
-    // 1: one instruction, 2: AVX2, 3: portable, 0: the one that is chosen.
+    // 1: one instruction, 2: AVX2, 3: portable, 0: the one that is chosen, of narrow levels in 16 bits where there is AVX-512.
     private static IEnumerable<int> Ways => ((int[])[0, 1, 2, 3]).Where(way => way switch { 1 => AvxVnni.IsSupported, 2 => Avx2.IsSupported, _ => true });
 
     private static void Run(int way, FrozenTiles q, int first, ChunkPointers<float> x, ChunkPointers<byte> codes, ChunkPointers<float> y,
@@ -172,9 +208,9 @@ public sealed unsafe class Int8KernelTests
         switch (way)
         {
             case 0: Int8Kernel.Multiply(q, Columns, 1, first, Columns, x, codes, y, group, scratch); break;
-            case 1: Int8Kernel.Multiply<DotVnni>(q, Columns, 1, first, Columns, x, codes, y, group, scratch); break;
-            case 2: Int8Kernel.Multiply<DotAvx2>(q, Columns, 1, first, Columns, x, codes, y, group, scratch); break;
-            default: Int8Kernel.Multiply<DotPortable>(q, Columns, 1, first, Columns, x, codes, y, group, scratch); break;
+            case 1: Int8Kernel.Multiply<Int8Kernel.Dots<DotVnni>>(q, Columns, 1, first, Columns, x, codes, y, group, scratch); break;
+            case 2: Int8Kernel.Multiply<Int8Kernel.Dots<DotAvx2>>(q, Columns, 1, first, Columns, x, codes, y, group, scratch); break;
+            default: Int8Kernel.Multiply<Int8Kernel.Dots<DotPortable>>(q, Columns, 1, first, Columns, x, codes, y, group, scratch); break;
         }
     }
 

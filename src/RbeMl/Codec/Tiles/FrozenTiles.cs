@@ -10,10 +10,10 @@ namespace RbeMl.Codec;
 public abstract unsafe partial class FrozenTiles
 {
     /// <summary>What is added to a signed level, so that it is an unsigned byte.</summary>
-    internal const int LevelOffset = 128;
+    internal const int WideOffset = 128;
 
-    /// <summary>Largest size of a level that is rounded to an integer.</summary>
-    internal const int LargestLevel = 127;
+    /// <summary>The same of narrow levels, which it makes 127 at most.</summary>
+    internal const int NarrowOffset = 64;
 
     private protected FrozenTiles(int tile, int tileCount, int bits, ReadOnlyMemory<byte> codes, TileOutliers? outliers)
     {
@@ -46,6 +46,12 @@ public abstract unsafe partial class FrozenTiles
 
     /// <summary>Coefficients kept exactly, or null.</summary>
     internal TileOutliers? Outliers { get; }
+
+    /// <summary>Whether levels are at most 64 in size.</summary>
+    internal virtual bool HasNarrowLevels => false;
+
+    /// <summary>What is added to the levels.</summary>
+    internal int LevelOffset => HasNarrowLevels ? NarrowOffset : WideOffset;
 
     /// <summary>Stored bits, outliers included.</summary>
     public abstract long StoredBits { get; }
@@ -87,7 +93,7 @@ public abstract unsafe partial class FrozenTiles
     internal abstract void Decode(int tileIndex, Span<float> coefficients);
 
     /// <summary>
-    /// Levels <c>[B * B]</c> of one tile row-major, those of outliers zero (128), and scales <c>[B][B / 64]</c>, one a row with tiles up to
+    /// Levels <c>[B * B]</c> of one tile row-major, plus their offset, those of outliers zero, and scales <c>[B][B / 64]</c>, one a row with tiles up to
     /// 64.
     /// </summary>
     internal void DecodeLevels(int tileIndex, byte* levels, float* scales)
@@ -118,7 +124,7 @@ public abstract unsafe partial class FrozenTiles
         LevelScales(tileIndex, scales);
         if (Outliers is { } outliers)
         {
-            for (int e = tileIndex * outliers.PerTile; e < (tileIndex + 1) * outliers.PerTile; e++) levels[outliers.Places[e]] = LevelOffset;
+            for (int e = tileIndex * outliers.PerTile; e < (tileIndex + 1) * outliers.PerTile; e++) levels[outliers.Places[e]] = (byte)LevelOffset;
         }
 
         GC.KeepAlive(this); // and with it the mapping that codes may lie in

@@ -13,6 +13,17 @@ internal interface IDotLanes
     static abstract unsafe Vector256<byte> Four(byte* levels);
 }
 
+/// <summary>A way to multiply the levels of a segment with the codes of it. All ways are exact, so they give the same bits.</summary>
+internal unsafe interface IInt8Segments
+{
+    /// <summary>
+    /// y <c>[tile][width]</c> += the products of a segment of the features: levels are <c>[tile][tile]</c>, of which the segment's come
+    /// first, scales lie <paramref name="scaleStride"/> apart, <paramref name="s"/> is the segment of x.
+    /// </summary>
+    static abstract void Multiply(int tile, int segment, byte* levels, float* scales, int scaleStride, Int8Activations x, int s, float* y, int width,
+        int lanes, bool narrow);
+}
+
 /// <summary>Any machine.</summary>
 internal readonly struct DotPortable : IDotLanes
 {

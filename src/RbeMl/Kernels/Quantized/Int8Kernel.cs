@@ -24,16 +24,17 @@ internal static unsafe class Int8Kernel
         FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<byte> codes,
         ChunkPointers<float> y, ChunkBatch group, byte* scratch)
     {
-        if (DotVnni.IsSupported) Multiply<DotVnni>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
-        else if (DotAvx2.IsSupported) Multiply<DotAvx2>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
-        else Multiply<DotPortable>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
+        if (SegmentsNarrow.IsSupported && q.HasNarrowLevels) Multiply<SegmentsNarrow>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
+        else if (DotVnni.IsSupported) Multiply<Dots<DotVnni>>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
+        else if (DotAvx2.IsSupported) Multiply<Dots<DotAvx2>>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
+        else Multiply<Dots<DotPortable>>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Multiply<TDot>(
+    internal static void Multiply<TSegments>(
         FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<byte> codes,
         ChunkPointers<float> y, ChunkBatch group, byte* scratch)
-        where TDot : struct, IDotLanes
+        where TSegments : struct, IInt8Segments
     {
         int tile = q.Tile, segment = Int8Activations.SegmentOf(tile), segments = tile / segment;
         float* scales = (float*)(scratch + (tile * tile));
@@ -46,8 +47,8 @@ internal static unsafe class Int8Kernel
                 Int8Activations from = new(codes[c], segment, group.Lanes);
                 for (int s = 0; s < segments; s++)
                 {
-                    Segment<TDot>(tile, segment, scratch + (s * segment), scales + s, segments, from, ((j - first) * segments) + s, y[c],
-                        group.Lanes, group.LanesOf(c));
+                    TSegments.Multiply(tile, segment, scratch + (s * segment), scales + s, segments, from, ((j - first) * segments) + s, y[c],
+                        group.Lanes, group.LanesOf(c), q.HasNarrowLevels);
                 }
 
                 if (q.Outliers is { } outliers)
@@ -58,10 +59,18 @@ internal static unsafe class Int8Kernel
         }
     }
 
-    // A tile's rows are sixes but for one or two fours.
+    /// <summary>Products in 32 bits, of levels of any size.</summary>
+    internal readonly struct Dots<TDot> : IInt8Segments
+        where TDot : struct, IDotLanes
+    {
+        public static void Multiply(int tile, int segment, byte* levels, float* scales, int scaleStride, Int8Activations x, int s, float* y, int width,
+            int lanes, bool narrow) => Segment<TDot>(tile, segment, levels, scales, scaleStride, x, s, y, width, lanes, narrow ? 1 : 0);
+    }
+
+    // A tile's rows are sixes but for one or two fours. The offset of narrow levels adds half as much.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Segment<TDot>(int tile, int segment, byte* levels, float* scales, int scaleStride, Int8Activations x, int s, float* y,
-        int width, int lanes)
+        int width, int lanes, int shift)
         where TDot : struct, IDotLanes
     {
         int sixes = tile - (FewRows * ((MostRows - (tile % MostRows)) % MostRows / 2));
@@ -73,13 +82,13 @@ internal static unsafe class Int8Kernel
             int row = 0;
             for (; row < sixes; row += MostRows)
             {
-                Rows6<TDot>(segment, levels + (row * tile), tile, scales + (row * scaleStride), scaleStride, codes, tokens, offsets,
+                Rows6<TDot>(segment, levels + (row * tile), tile, scales + (row * scaleStride), scaleStride, codes, tokens, offsets, shift,
                     y + ((long)row * width) + lane, width);
             }
 
             for (; row < tile; row += FewRows)
             {
-                Rows4<TDot>(segment, levels + (row * tile), tile, scales + (row * scaleStride), scaleStride, codes, tokens, offsets,
+                Rows4<TDot>(segment, levels + (row * tile), tile, scales + (row * scaleStride), scaleStride, codes, tokens, offsets, shift,
                     y + ((long)row * width) + lane, width);
             }
         }
@@ -87,10 +96,10 @@ internal static unsafe class Int8Kernel
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Rows6<TDot>(int segment, byte* w, long stride, float* scales, int scaleStride, sbyte* x, float* tokens, int* offsets,
-        float* y, long width)
+        int shift, float* y, long width)
         where TDot : struct, IDotLanes
     {
-        Vector256<int> a0 = Vector256.Load(offsets), b0 = Vector256.Load(offsets + 8);
+        Vector256<int> a0 = Vector256.Load(offsets) >> shift, b0 = Vector256.Load(offsets + 8) >> shift;
         Vector256<int> a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, b1 = b0, b2 = b0, b3 = b0, b4 = b0, b5 = b0;
         byte* w3 = w + (3 * stride);
         for (byte* end = w + segment; w < end; w += 4, w3 += 4, x += 4 * width)
@@ -121,10 +130,10 @@ internal static unsafe class Int8Kernel
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Rows4<TDot>(int segment, byte* w, long stride, float* scales, int scaleStride, sbyte* x, float* tokens, int* offsets,
-        float* y, long width)
+        int shift, float* y, long width)
         where TDot : struct, IDotLanes
     {
-        Vector256<int> a0 = Vector256.Load(offsets), b0 = Vector256.Load(offsets + 8);
+        Vector256<int> a0 = Vector256.Load(offsets) >> shift, b0 = Vector256.Load(offsets + 8) >> shift;
         Vector256<int> a1 = a0, a2 = a0, a3 = a0, b1 = b0, b2 = b0, b3 = b0;
         byte* w2 = w + (2 * stride);
         for (byte* end = w + segment; w < end; w += 4, w2 += 4, x += 4 * width)

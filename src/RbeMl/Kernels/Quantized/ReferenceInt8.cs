@@ -11,6 +11,17 @@ internal static unsafe class ReferenceInt8
         float largest = 0;
         foreach (float value in x) largest = MathF.Max(largest, MathF.Abs(value)); // NaN wins
         if (largest < 1e-30f) return (0, new int[x.Length]);
+        for (int k = 0; k < x.Length; k += 16)
+        {
+            // Of features that are multiplied together in 16 bits.
+            for (int pair = 0; pair < 4; pair += 2)
+            {
+                float sum = 0;
+                for (int i = k + pair; i < k + 16; i += 4) sum += MathF.Abs(x[i]) + MathF.Abs(x[i + 1]);
+                largest = MathF.Max(largest, sum * (127f / 507));
+            }
+        }
+
         float inverse = 127f / largest;
         int[] codes = new int[x.Length];
         for (int i = 0; i < x.Length; i++) codes[i] = (int)MathF.Round(x[i] * inverse);
@@ -40,7 +51,7 @@ internal static unsafe class ReferenceInt8
                     for (int row = 0; row < tile; row++)
                     {
                         int sum = 0;
-                        for (int k = 0; k < segment; k++) sum += (levels[(row * tile) + (s * segment) + k] - 128) * codes[k];
+                        for (int k = 0; k < segment; k++) sum += (levels[(row * tile) + (s * segment) + k] - q.LevelOffset) * codes[k];
                         float* to = y + (row * width) + lane;
                         *to = MathF.FusedMultiplyAdd(scales[(row * segments) + s], sum * scale, *to);
                     }

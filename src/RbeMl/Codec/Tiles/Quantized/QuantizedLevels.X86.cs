@@ -43,7 +43,7 @@ internal static unsafe partial class QuantizedLevels
     {
         Vector512<byte> gather = Vector512.Create(s_groupBytes[bits - 3]), table = Vector512.Create(s_levelBytes[bits - 3]);
         Vector512<byte> shifts = Vector512.Create(s_groupShifts[bits - 3]), mask = Vector512.Create((byte)((1 << bits) - 1)),
-            middle = Vector512.Create((byte)(FrozenTiles.LevelOffset - (1 << bits - 1)));
+            middle = Vector512.Create((byte)(OffsetOf(bits) - (1 << bits - 1)));
         for (byte* end = levels + (groups * ByteLanes); levels < end; levels += ByteLanes, source += 8 * bits)
         {
             Sse.Prefetch0(source + ahead);
@@ -66,7 +66,7 @@ internal static unsafe partial class QuantizedLevels
             mask = Vector256.Create((1u << bits) - 1);
         Vector128<byte> low = Vector128.Create(s_levelBytes[bits - 3]), high = Vector128.Create(s_levelBytes[bits - 3], 16),
             sixteen = Vector128.Create((byte)16);
-        Vector128<byte> middle = Vector128.Create((byte)(FrozenTiles.LevelOffset - (1 << bits - 1)));
+        Vector128<byte> middle = Vector128.Create((byte)(OffsetOf(bits) - (1 << bits - 1)));
         bool uniform = QuantizerLevels.IsUniform(bits);
         byte* tail = stackalloc byte[CodeVectors.TailBytes];
         fixed (byte* codes = tiles.Codes.Span)

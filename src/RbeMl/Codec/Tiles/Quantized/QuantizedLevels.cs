@@ -5,7 +5,8 @@ namespace RbeMl.Codec;
 
 /// <summary>
 /// Decoding to integers. With AVX-512 VBMI 64 codes are one permutation, which gives eight codes a 64-bit lane, one shift of all of them, and
-/// one look-up. Uniform levels (6 .. 8 bits) are integers; Lloyd-Max levels (3 .. 5 bits) are rounded to 1/127 of the largest.
+/// one look-up. Uniform levels (6 .. 8 bits) are integers; Lloyd-Max levels are rounded, to 1/63 of the largest (3 and 4 bits)
+/// or 1/127 of it (5 bits, whose error it would raise by a twentieth).
 /// </summary>
 internal static unsafe partial class QuantizedLevels
 {
@@ -52,13 +53,18 @@ internal static unsafe partial class QuantizedLevels
         }
     }
 
+    /// <summary>Whether levels of so many bits are narrow: all but those that this would round too coarsely, or that do not fit.</summary>
+    public static bool AreNarrow(int bits) => bits is not (5 or 8);
+
+    private static int OffsetOf(int bits) => AreNarrow(bits) ? FrozenTiles.NarrowOffset : FrozenTiles.WideOffset;
+
     // Coefficient = scale * unit * integer level.
     private static float LevelUnit(int bits) =>
-        QuantizerLevels.IsUniform(bits) ? QuantizerLevels.Step(bits) : QuantizerLevels.For(bits)[^1] / FrozenTiles.LargestLevel;
+        QuantizerLevels.IsUniform(bits) ? QuantizerLevels.Step(bits) : QuantizerLevels.For(bits)[^1] / (OffsetOf(bits) - 1);
 
     private static byte[] MakeLevelBytes(int bits)
     {
         float[] levels = QuantizerLevels.For(bits);
-        return [.. Enumerable.Range(0, 256).Select(e => (byte)(FrozenTiles.LevelOffset + (int)MathF.Round(levels[e % levels.Length] / LevelUnit(bits))))];
+        return [.. Enumerable.Range(0, 256).Select(e => (byte)(OffsetOf(bits) + (int)MathF.Round(levels[e % levels.Length] / LevelUnit(bits))))];
     }
 }

@@ -40,6 +40,9 @@ internal sealed unsafe class QuantizedTiles : FrozenTiles
     public ImmutableArray<Half> Scales { get; }
 
     /// <inheritdoc/>
+    internal override bool HasNarrowLevels => QuantizedLevels.AreNarrow(Bits);
+
+    /// <inheritdoc/>
     public override long StoredBits => (8L * Codes.Length) + (16L * Scales.Length) + (Outliers?.StoredBits ?? 0);
 
     /// <summary>

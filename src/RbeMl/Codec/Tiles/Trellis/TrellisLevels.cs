@@ -1,11 +1,11 @@
 namespace RbeMl.Codec;
 
-/// <summary>Decoding to integers: the values of the states rounded to 1/127 of the largest. States are found as when decoding to floats.</summary>
+/// <summary>Decoding to integers, wide ones: the values of the states rounded to 1/127 of the largest. States are found as when decoding to floats.</summary>
 internal static unsafe partial class TrellisLevels
 {
     // By bits - 2: coefficient = scale * unit * integer level.
     private static readonly float[] s_levelUnits =
-        [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(bits => TrellisCodebook.For(bits).Max() / FrozenTiles.LargestLevel)];
+        [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(bits => TrellisCodebook.For(bits).Max() / (FrozenTiles.WideOffset - 1))];
 
     // By bits - 2, [4096] and bytes that gathers of four read beyond the last.
     private static readonly byte[][] s_levelBytes = [.. Enumerable.Range(TrellisCodebook.LeastBits, 5).Select(MakeLevelBytes)];
@@ -49,6 +49,6 @@ internal static unsafe partial class TrellisLevels
     private static byte[] MakeLevelBytes(int bits)
     {
         float unit = s_levelUnits[bits - TrellisCodebook.LeastBits];
-        return [.. TrellisCodebook.For(bits).Select(value => (byte)(FrozenTiles.LevelOffset + (int)MathF.Round(value / unit))), 0, 0, 0];
+        return [.. TrellisCodebook.For(bits).Select(value => (byte)(FrozenTiles.WideOffset + (int)MathF.Round(value / unit))), 0, 0, 0];
     }
 }
