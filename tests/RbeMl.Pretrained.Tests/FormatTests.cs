@@ -13,7 +13,6 @@ namespace RbeMl.Pretrained.Tests;
 public sealed class FormatTests(PretrainedModels models, ITestOutputHelper output)
 {
     private const double Room = 1.5;
-    private static readonly Dictionary<string, float[][]> Dense = [];
 
     public static TheoryData<string, string, int, double> Formats => new()
     {
@@ -27,7 +26,7 @@ public sealed class FormatTests(PretrainedModels models, ITestOutputHelper outpu
     [MemberData(nameof(Formats))]
     public void Vectors_stay_near(string name, string kind, int bits, double measured)
     {
-        float[][] dense = DenseVectors(name);
+        float[][] dense = models.DenseVectorsOf(name);
         using SentenceEncoder encoder = EncoderModels.Load(models.OnnxOf(name), kind == "trellis" ? RbeFormat.Trellis(bits)
             : RbeFormat.Quantized(bits));
         double cosine = EncoderModels.MeanCosine(dense, encoder.Embed(SampleTexts.All));
@@ -38,7 +37,7 @@ public sealed class FormatTests(PretrainedModels models, ITestOutputHelper outpu
     [Fact]
     public void Rounded_activations_cost_less_than_rounded_weights()
     {
-        float[][] dense = DenseVectors(PretrainedModels.MiniLM);
+        float[][] dense = models.DenseVectorsOf(PretrainedModels.MiniLM);
         using SentenceEncoder floats = EncoderModels.Load(models.OnnxOf(PretrainedModels.MiniLM), RbeFormat.Quantized(8));
         using SentenceEncoder rounded = floats.ToInference(activations: ActivationPrecision.Int8);
         float[][] vectors = rounded.Embed(SampleTexts.All);
@@ -48,15 +47,5 @@ public sealed class FormatTests(PretrainedModels models, ITestOutputHelper outpu
         output.WriteLine(FormattableString.Invariant($"int8 activations: mean cosine {toDense:F6} to dense ones"));
         Assert.InRange(toFloats, 0.999, 1);
         Assert.InRange(toDense, 0.999, 1);
-    }
-
-    private float[][] DenseVectors(string name)
-    {
-        lock (Dense)
-        {
-            if (Dense.TryGetValue(name, out float[][]? vectors)) return vectors;
-            using SentenceEncoder encoder = EncoderModels.Load(models.OnnxOf(name), null);
-            return Dense[name] = encoder.Embed(SampleTexts.All);
-        }
     }
 }

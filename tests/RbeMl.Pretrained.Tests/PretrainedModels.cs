@@ -1,4 +1,6 @@
 using System.Reflection;
+using RbeMl.Files;
+using RbeMl.Models;
 using RbeMl.Packing;
 using RbeMl.Tests.Files;
 
@@ -13,6 +15,7 @@ public sealed class PretrainedModels : IDisposable
     public const string MiniLM = "MiniLM", Arctic = "ArcticXs";
 
     private readonly TemporaryFolder _folder = new();
+    private readonly Dictionary<string, float[][]> _dense = []; // the tests of a collection run one after the other
 
     public PretrainedModels()
     {
@@ -45,6 +48,14 @@ public sealed class PretrainedModels : IDisposable
 
     /// <summary>The ONNX file of a model.</summary>
     public string OnnxOf(string name) => Path.Combine(FolderOf(name), "model.onnx");
+
+    /// <summary>Vectors of <see cref="SampleTexts.All"/> by a dense model.</summary>
+    public float[][] DenseVectorsOf(string name)
+    {
+        if (_dense.TryGetValue(name, out float[][]? vectors)) return vectors;
+        using SentenceEncoder encoder = ModelSource.LoadEncoder(OnnxOf(name));
+        return _dense[name] = encoder.Embed(SampleTexts.All);
+    }
 
     /// <summary>A path in the same temporary folder.</summary>
     public string Temporary(string name) => _folder.File(name);

@@ -14,7 +14,8 @@ public sealed class AheadOfTimeTests
     public void Json_arrays_are_made_of_nodes()
     {
         List<string> found = [];
-        foreach (SyntaxTree tree in SourceTree.Instance.Trees.Where(tree => tree.FilePath.StartsWith("src/RbeMl/", StringComparison.Ordinal)))
+        foreach (SyntaxTree tree in SourceTree.Instance.Trees.Where(tree => tree.FilePath.StartsWith("src/RbeMl/", StringComparison.Ordinal)
+            && tree.ToString().Contains("Json", StringComparison.Ordinal))) // binding takes time, and what makes JSON names some of it
         {
             SemanticModel model = SourceTree.Instance.Compilation.GetSemanticModel(tree);
             foreach (CollectionExpressionSyntax collection in tree.GetRoot().DescendantNodes().OfType<CollectionExpressionSyntax>())
