@@ -187,11 +187,12 @@ public class CompressorTests
     [Fact]
     public void ThreadsDoNotChangeBits()
     {
-        float[] weights = Numbers.Normal(200 * 150, 9);
+        const int Rows = 100, Columns = 150; // six tiles
+        float[] weights = Numbers.Normal(Rows * Columns, 9);
         foreach (RbeFormat format in s_formats)
         {
-            RbeMatrix one = RbeCompressor.Compress(weights, 200, 150, new RbeOptions { Format = format }, threads: 1);
-            RbeMatrix many = RbeCompressor.Compress(weights, 200, 150, new RbeOptions { Format = format }, threads: 3);
+            RbeMatrix one = RbeCompressor.Compress(weights, Rows, Columns, new RbeOptions { Format = format }, threads: 1);
+            RbeMatrix many = RbeCompressor.Compress(weights, Rows, Columns, new RbeOptions { Format = format }, threads: 3);
             Assert.Equal(one.Alphas, many.Alphas);
             Assert.Equal(one.Coefficients, many.Coefficients);
             Assert.Equal(one.Support?.Starts.ToArray(), many.Support?.Starts.ToArray());

@@ -7,7 +7,15 @@ namespace RbeMl.Tests.Sequences;
 
 public class SimilarityGradientTests
 {
-    private static readonly TransformerConfig s_config = new() { Width = 32, Heads = 2, Layers = 2, Vocabulary = 19, MaxSequenceLength = 24 };
+    private static readonly TransformerConfig s_config = new()
+    {
+        Width = 32,
+        FeedForwardWidth = 64,
+        Heads = 2,
+        Layers = 2,
+        Vocabulary = 19,
+        MaxSequenceLength = 24,
+    };
     private static readonly RbeOptions s_options = new() { Tile = 32, Format = RbeFormat.Sparse(128, SupportRule.Runs(8)) };
     private static readonly int[] s_lengths = [5, 24, 1, 17, 9, 16, 3, 8];
     private static readonly int[] s_groups = [0, 0, 1, 1, 0, 2, 3, 1]; // 2 and 3 have no partner
