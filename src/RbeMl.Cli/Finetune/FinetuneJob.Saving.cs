@@ -1,6 +1,7 @@
 using RbeMl.Files;
 using RbeMl.Models;
 using RbeMl.Storage;
+using RbeMl.Training;
 
 namespace RbeMl.Cli.Finetune;
 
@@ -31,9 +32,10 @@ internal sealed partial class FinetuneJob
         return GC.GetAllocatedBytesForCurrentThread() - before;
     }
 
-    private void SaveMeanwhile(TransformerModel<float> model, TrainingData data) => Meanwhile(() =>
+    private void SaveMeanwhile(Trainer trainer, TrainingData data) => Meanwhile(() =>
     {
-        SaveModel(model, data);
+        using AveragedWeights averaged = trainer.Averaged();
+        SaveModel(trainer.Model, data);
         AtomicFile.Write(_files.Metrics, _run.Write);
     });
 

@@ -125,6 +125,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         catch (Exception error) when (trainer.StepsDone > 0)
         {
             if (trainer.Diverged || Fault(trainer) is not null) throw new SavedWorkException(error, NotSaved);
+            trainer.ApplyAverage();
             SaveAfter(error, model, data); // the weights are those of the last step that was done
         }
 
@@ -132,10 +133,11 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         _run.ByTime = trainer.StepsDone < options.Steps;
         _run.TrainingSeconds = clock.Elapsed.TotalSeconds;
         if (Fault(trainer) is { } fault) throw new SavedWorkException(fault, NotSaved);
+        if (_run.Cancelled) Meanwhile(() => _states.Save(trainer, _files.KeepEarlier)); // before the weights become their average
+        trainer.ApplyAverage();
         SaveLast(model, data);
         if (_run.Cancelled)
         {
-            Meanwhile(() => _states.Save(trainer, _files.KeepEarlier));
             later.Do(() => Say($"Stopping: the model after {StepsDone} is saved in {_files.Model}. The figures so far and the report "
                 + $"follow; a second Ctrl-C leaves them out."));
         }
@@ -145,7 +147,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         TrainingBytes bytes = trainer.Bytes;
         _run.Bytes = new ByteRecord(bytes.Weights, bytes.Gradients, bytes.Optimizer, bytes.Activations);
         _run.Memory = MemoryRecord.Of(trainer);
-        _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, trainer.Optimizer.StateVectors.Count * bytes.DenseWeights, bytes.Activations);
+        _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, trainer.StateVectors * bytes.DenseWeights, bytes.Activations);
     }
 
     // A new run, or one that goes on.
@@ -214,7 +216,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
             view.Report(progress, done, clock.Elapsed);
             if (done < 1) Meanwhile(() => _states.SaveIfDue(trainer, _files.KeepEarlier));
             if (clock.Elapsed - saved < saveEvery || done >= 1) continue;
-            if (Fault(trainer) is null) SaveMeanwhile(trainer.Model, data); // what is wrong ends the next step
+            if (Fault(trainer) is null) SaveMeanwhile(trainer, data); // what is wrong ends the next step
             saved = clock.Elapsed;
         }
     }

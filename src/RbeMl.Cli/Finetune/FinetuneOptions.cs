@@ -72,6 +72,10 @@ internal sealed class FinetuneOptions
         Options.OptionalReal("--weight-decay", 0, 9.99,
             $"Weight decay of matrices, decoupled from the gradient (sgd: added to it). {Standards(optimizer => optimizer.DecayFor(DefaultDecay))}");
     private readonly Option<double> _clip = Options.Real("--clip", 1, 0, double.MaxValue, "Largest global norm of the gradient; 0 for none.");
+    private readonly Option<int> _average =
+        Options.Whole("--average-horizon", 100, 0,
+            "Steps that the average of the weights looks back on (EMA), at most a tenth of those done: the average is what is validated and saved. "
+            + "0 saves the last weights.");
     private readonly Option<double?> _dropout = Options.OptionalReal("--dropout", 0, 0.99, "Dropout while training; 0, or the model's.");
     private readonly Option<ulong> _seed = Options.Seed("Seed of weights, data order and dropout.");
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Results do not depend on it.", 1024);
@@ -136,7 +140,7 @@ internal sealed class FinetuneOptions
         verb.Add("Model", [_model, .. NewModelOnly]);
         verb.Add("How long", _steps, _seconds);
         verb.Add("Training", _batch, _context, _accumulate, _optimizer, _momentum, _learningRate, _coefficientRate, _warmup, _weightDecay, _clip,
-            _dropout, _precondition, _seed, _threads);
+            _average, _dropout, _precondition, _seed, _threads);
         verb.Add("Compressed weights", _compression.All);
         verb.Add("Memory", _memoryLimit, _checkpointing, _offload);
         verb.Add("Output", _out, _overwrite, _saveMinutes, _stateEvery, _keepStates, _resume, Json, _profile, _dryRun);
@@ -179,6 +183,7 @@ internal sealed class FinetuneOptions
             Warmup = result.GetValue(_warmup),
             WeightDecay = result.GetValue(_weightDecay) ?? optimizer.DecayFor(DefaultDecay),
             Clip = result.GetValue(_clip),
+            Average = result.GetValue(_average),
             Dropout = result.GetValue(_dropout),
             Seed = result.GetValue(_seed),
             Threads = result.GetValue(_threads),

@@ -83,6 +83,9 @@ internal sealed record FinetuneSettings
     /// <summary>Largest gradient norm.</summary>
     public double Clip { get; init; }
 
+    /// <summary>Steps that the average of the weights looks back on; 0 for none.</summary>
+    public int Average { get; init; }
+
     /// <summary>Dropout; null keeps the model's, 0 from scratch.</summary>
     public double? Dropout { get; init; }
 
@@ -146,6 +149,7 @@ internal sealed record FinetuneSettings
         PreconditionAlphas = PreconditionAlphas,
         WeightDecay = WeightDecay,
         Clip = Clip,
+        AverageHorizon = Average,
         Seed = Seed,
         Checkpointing = Checkpointing,
         Offload = Offload,

@@ -6,7 +6,7 @@ using RbeMl.Training;
 namespace RbeMl.MLNet.LanguageModels;
 
 /// <summary>One training of a language model.</summary>
-internal sealed class LanguageModelTraining : IDisposable
+internal sealed partial class LanguageModelTraining : IDisposable, ITrainingPart
 {
     private readonly LanguageModelData _data;
     private readonly LanguageModelOptions _options;
@@ -16,7 +16,8 @@ internal sealed class LanguageModelTraining : IDisposable
     private readonly Layers.ParameterVector<float>? _best;
     private readonly long _pieces;
     private readonly List<EpochSummary> _epochs = [];
-    private double _bestLoss = double.PositiveInfinity;
+    private double _sum, _bestLoss = double.PositiveInfinity;
+    private long _since; // predicted tokens that the sum is of
     private int _bestEpoch;
 
     private LanguageModelTraining(TransformerModel<float> model, LanguageModelData data, LanguageModelOptions options, int context, ulong seed, TrainingLog log)
@@ -72,6 +73,7 @@ internal sealed class LanguageModelTraining : IDisposable
         (bool stopped, bool cancelled) = training.Loop();
         bool restored = training._bestEpoch > 0 && (options.Patience > 0 || cancelled);
         if (restored) model.Parameters.CopyFrom(training._best!);
+        else training._trainer.ApplyAverage();
         return new TrainingSummary
         {
             Seed = seed,
@@ -95,42 +97,51 @@ internal sealed class LanguageModelTraining : IDisposable
 
     private (bool Stopped, bool Cancelled) Loop()
     {
-        double sum = 0;
-        long since = 0; // predicted tokens that the sum is of
-        int epoch = 1;
+        StateKeeper keeper = new(_options.StatePath, _options.StateEvery);
+        keeper.Begin(_trainer.StateBytes + (_best is null ? 0 : _trainer.StateBytes / (1 + _trainer.StateVectors)), Resume);
+        int epoch = _epochs.Count + 1;
         while (_trainer.StepsDone < Steps)
         {
             if (_options.Cancellation.IsCancellationRequested)
             {
+                keeper.Save(_trainer.StepsDone, Save);
                 if (_options.OnCancel == WhenCancelled.Throw || _trainer.StepsDone == 0) _options.Cancellation.ThrowIfCancellationRequested();
                 _log.Warn($"Cancelled after {_trainer.StepsDone} of {Steps} steps");
-                if (since > 0) _epochs.Add(new EpochSummary(sum / since));
+                if (_since > 0) _epochs.Add(new EpochSummary(_sum / _since));
                 return (false, true);
             }
 
             TrainingProgress report = _trainer.Step();
-            (sum, since) = (sum + (report.Loss * report.Tokens), since + report.Tokens);
+            (_sum, _since) = (_sum + (report.Loss * report.Tokens), _since + report.Tokens);
             _log.Step(report.Step, Steps, report.Loss);
             bool ends = report.Step == Steps || report.Step == EndOf(epoch, _trainer.Options.BatchSize);
             if (ends)
             {
                 double? validation = Validate(epoch);
                 report = report with { ValidationLoss = validation };
-                _epochs.Add(new EpochSummary(sum / since, validation));
+                _epochs.Add(new EpochSummary(_sum / _since, validation));
                 _log.Epoch(epoch++, Epochs, _epochs[^1]);
-                (sum, since) = (0, 0);
+                (_sum, _since) = (0, 0);
             }
 
             _options.Progress?.Report(report);
-            if (ends && _options.Patience > 0 && epoch - 1 - _bestEpoch >= _options.Patience) return (report.Step < Steps, false);
+            if (ends && _options.Patience > 0 && epoch - 1 - _bestEpoch >= _options.Patience)
+            {
+                keeper.Complete();
+                return (report.Step < Steps, false);
+            }
+
+            if (report.Step < Steps) keeper.AfterStep(report.Step, Save);
         }
 
+        keeper.Complete();
         return (false, false);
     }
 
     private double? Validate(int epoch)
     {
         if (_data.Validation.Count == 0) return null;
+        using AveragedWeights averaged = _trainer.Averaged();
         double loss = WindowLosses.Mean(Model, _trainer.Workspace, _context, _data.Validation);
         if (loss < _bestLoss)
         {

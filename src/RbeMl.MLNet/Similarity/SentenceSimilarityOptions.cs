@@ -53,6 +53,18 @@ public sealed class SentenceSimilarityOptions
     /// <summary>Tokens of a text that are used; null takes the encoder's own number.</summary>
     public int? MaxTokens { get; set; }
 
+    /// <summary>
+    /// Steps that an average of the weights looks back on (exponential moving average, EMA), at most a tenth of those done: the average is what is
+    /// returned. 0 returns the last weights.
+    /// </summary>
+    public int AverageHorizon { get; set; }
+
+    /// <inheritdoc cref="Training.FineTuningOptions.StatePath"/>
+    public string? StatePath { get; set; }
+
+    /// <summary>How often the state is saved to <see cref="StatePath"/>.</summary>
+    public SaveInterval StateEvery { get; set; } = SaveInterval.EveryMinutes(5);
+
     /// <summary>Most memory in MiB that the process may have resident while training; null sets no limit.</summary>
     public int? MemoryLimit { get; set; }
 
@@ -107,6 +119,9 @@ public sealed class SentenceSimilarityOptions
         LearningRate = LearningRate,
         WeightDecay = 0,
         Trained = Trained,
+        AverageHorizon = AverageHorizon,
+        StatePath = StatePath,
+        StateEvery = StateEvery,
         Seed = seed,
         OnCancel = OnCancel,
         MemoryLimit = MemoryLimit,

@@ -91,6 +91,22 @@ public abstract class FineTuningOptions
     public double Clip { get; set; } = 1;
 
     /// <summary>
+    /// Steps that an average of the weights looks back on (exponential moving average, EMA), at most a tenth of those done: the average is what is
+    /// validated and returned. 0 returns the last weights.
+    /// </summary>
+    public int AverageHorizon { get; set; }
+
+    /// <summary>
+    /// The file that the training's state is kept in: a <c>Fit</c> that finds one goes on from it, with the bits of one that was never stopped, given
+    /// the same data, options and seed. It is saved every <see cref="StateEvery"/> and when the training is cancelled, and deleted when it is
+    /// complete. Null for none. Give a <see cref="Seed"/>: another seed is another training, whose state is refused.
+    /// </summary>
+    public string? StatePath { get; set; }
+
+    /// <summary>How often the state is saved to <see cref="StatePath"/>.</summary>
+    public SaveInterval StateEvery { get; set; } = SaveInterval.EveryMinutes(5);
+
+    /// <summary>
     /// What is kept in memory between forward and backward; null keeps everything, or with a <see cref="MemoryLimit"/> what fits. It
     /// changes no result.
     /// </summary>

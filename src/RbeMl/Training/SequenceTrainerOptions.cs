@@ -77,6 +77,21 @@ public abstract record SequenceTrainerOptions
     /// <summary>Largest global norm of the gradient of everything that trains; 0 turns clipping off.</summary>
     public double Clip { get; init; } = 1;
 
+    /// <summary>
+    /// Steps that an average of the weights looks back on, see <see cref="TrainerOptions.AverageHorizon"/>; 0 for none. The average is what is
+    /// validated, kept as the best, and what the model has in the end.
+    /// </summary>
+    public int AverageHorizon { get; init; }
+
+    /// <summary>
+    /// The file that the run's state is kept in: one that is there is resumed, it is saved every <see cref="StateEvery"/> and when the run is
+    /// cancelled, and deleted when the run is complete. Null for none.
+    /// </summary>
+    public string? StatePath { get; init; }
+
+    /// <summary>How often the state is saved to <see cref="StatePath"/>.</summary>
+    public SaveInterval StateEvery { get; init; } = SaveInterval.EveryMinutes(5);
+
     /// <summary>Seed of everything random: split, order, pairs, dropout.</summary>
     public ulong Seed { get; init; } = 1337;
 
@@ -134,12 +149,25 @@ public abstract record SequenceTrainerOptions
         FinalFraction = FinalFraction,
         WeightDecay = WeightDecay,
         Clip = Clip,
+        AverageHorizon = AverageHorizon,
+        StatePath = StatePath,
+        StateEvery = StateEvery,
         Seed = Seed,
         Checkpointing = Checkpointing,
         Offload = Offload,
         SpillFolder = SpillFolder,
         MemoryLimit = MemoryLimit,
     };
+
+    /// <summary>What decides the bits of a run, by name.</summary>
+    /// <param name="schedule">These settings as an optimiser and schedule have them.</param>
+    /// <param name="padding">Least tokens that a text is padded to.</param>
+    internal IEnumerable<(string Name, object? Value)> Deciding(TrainerOptions schedule, int padding) =>
+    [
+        (nameof(Epochs), Epochs), (nameof(BatchSize), BatchSize),
+        .. schedule.Deciding().Where(value => value.Name is not (nameof(BatchSize) or nameof(TrainerOptions.Context) or nameof(TrainerOptions.Accumulate))),
+        (nameof(Trained), Trained), ("activations in bf16", Offload is Memory.ActivationOffload.BFloat16), ("padding", padding),
+    ];
 
     /// <summary>Whether a slice of the model is trained.</summary>
     internal bool Trains(ParameterSlice slice, TransformerConfig config) => (Trained ?? (config.Causal ? TrainedParts.All : TrainedParts.Blocks)) switch

@@ -33,7 +33,10 @@ public sealed partial class Trainer
     }
 
     /// <summary>Bytes of a state's vectors.</summary>
-    internal long StateBytes => Model.Parameters.TrainableCount * sizeof(float) * (1 + Optimizer.StateVectors.Count);
+    internal long StateBytes => Model.Parameters.TrainableCount * sizeof(float) * (1 + StateVectors);
+
+    /// <summary>Vectors of the weights' size that the run remembers: the optimiser's, and the average.</summary>
+    internal int StateVectors => Optimizer.StateVectors.Count + (_average is null ? 0 : 1);
 
     /// <summary>Saves the state with parts of the caller's own.</summary>
     internal void SaveState(string path, IReadOnlyList<(string Name, ITrainingPart Part)> more)
@@ -65,7 +68,23 @@ public sealed partial class Trainer
     }
 
     private (string Name, ITrainingPart Part)[] Parts =>
-        [("trainer", this), ("weights", (ITrainingPart?)_latent ?? new WeightsPart(Model.Parameters)), ("optimizer", _optimizer)];
+    [
+        ("trainer", this), ("weights", (ITrainingPart?)_latent ?? new WeightsPart(Model.Parameters)), ("optimizer", _optimizer),
+        .. _average is { } average ? [("average", average)] : Array.Empty<(string, ITrainingPart)>(),
+    ];
+
+    /// <summary>
+    /// Sets the model's weights to their average over the last steps, which is what is to be saved and used; without
+    /// <see cref="TrainerOptions.AverageHorizon"/> they stay. At the end of a run: further steps would go on from there.
+    /// </summary>
+    public void ApplyAverage()
+    {
+        using Hold held = _lease.Claim();
+        _average?.Apply();
+    }
+
+    /// <summary>A stay in which the model's weights are their average, to be looked at or saved.</summary>
+    internal AveragedWeights Averaged() => new(_average);
 
     private RunIdentity Identity() => _identity ??= new RunIdentity()
         .Add("trainer", nameof(Trainer))

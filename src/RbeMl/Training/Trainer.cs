@@ -9,7 +9,7 @@ namespace RbeMl.Training;
 /// <summary>Bytes of a training run, compressed and as the same model would take dense in fp32.</summary>
 /// <param name="Weights">Weights in memory: fp32 values, quantised bases, places and the kernels' walk orders and tables.</param>
 /// <param name="Gradients">Gradient vectors: one, and log2 of <see cref="TrainerOptions.Accumulate"/> more.</param>
-/// <param name="Optimizer">State vectors of the optimiser.</param>
+/// <param name="Optimizer">State vectors of the optimiser, and the average of the weights where there is one.</param>
 /// <param name="Activations">Activations kept between forward and backward, after the first step.</param>
 /// <param name="DenseWeights">fp32 weights of the dense model; a gradient vector and each of the optimiser's take the same.</param>
 public readonly record struct TrainingBytes(long Weights, long Gradients, long Optimizer, long Activations, long DenseWeights);
@@ -27,6 +27,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     private readonly GradientTree<float> _gradients;
     private readonly LatentWeights? _latent;
     private readonly Optimizer<float> _optimizer;
+    private readonly WeightAverage? _average;
     private readonly int[] _inputs;
     private readonly int[] _targets;
     private readonly Lease _lease;
@@ -89,7 +90,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             Context = options.Context,
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
             GradientVectors = GradientTree<float>.VectorsFor(options.Accumulate),
-            OptimizerMoments = options.Optimizer.StateVectors,
+            OptimizerMoments = options.Optimizer.StateVectors + (options.AverageHorizon > 0 ? 1 : 0),
             OptimizerScratch = options.Optimizer.ScratchElements(model.Parameters.Slices),
             Checkpointing = options.Checkpointing,
             Offload = options.Offload,
@@ -111,7 +112,9 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         _gradients = new GradientTree<float>(model.Parameters, options.Accumulate);
         _start = RunMark.HashOf(model);
         if (options.TrainBits is { } bits) _latent = new LatentWeights(model, bits, _workspace.Workers);
-        _optimizer = options.Optimizer.Create(_latent?.Values ?? model.Parameters, options);
+        ParameterVector<float> trained = _latent?.Values ?? model.Parameters;
+        _optimizer = options.Optimizer.Create(trained, options);
+        if (options.AverageHorizon > 0) _average = new WeightAverage(trained, options.AverageHorizon, _latent is null ? null : _latent.Round);
         _inputs = new int[checked(options.BatchSize * options.Context)];
         _targets = new int[_inputs.Length];
     }
@@ -159,7 +162,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         {
             long values = Model.Parameters.TrainableCount * sizeof(float);
             ModelSize size = ModelSize.Of(Model);
-            return new TrainingBytes(size.ResidentBytes, values * _gradients.Vectors, values * Optimizer.StateVectors.Count,
+            return new TrainingBytes(size.ResidentBytes, values * _gradients.Vectors, values * StateVectors,
                 _context.ActivationBytes, size.DenseValues * sizeof(float));
         }
     }
@@ -221,6 +224,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             norm = Optimizer.Step(_gradients.Root, factor, _workspace.Workers);
             _latent?.Round();
             _cleared = true;
+            _average?.Add(StepsDone, _workspace.Workers);
             Profile?.Lap(ProfileStage.Optimizer, updating);
         }
         catch (NonFiniteException error)
@@ -263,6 +267,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         if (most < 1) throw new InvalidSettingException(nameof(sequences), most, "use at least 1 sequence.");
         if (_validation is null) return double.NaN;
         using Hold held = _lease.Claim();
+        using AveragedWeights averaged = new(_average);
         double sum = 0;
         long predicted = 0, all = Math.Min(most, _validation.EpochSequences(context) ?? most);
         _context.Cancel = cancel;
@@ -293,9 +298,16 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     /// <exception cref="OperationCanceledException">Cancelled; the model holds the steps done so far.</exception>
     public double Run(Action<TrainingProgress>? progress = null, CancellationToken cancellation = default)
     {
+        StateKeeper keeper = new(Options.StatePath, Options.StateEvery);
+        if (StepsDone == 0) keeper.Begin(StateBytes, Resume);
         while (StepsDone < Options.Steps)
         {
-            cancellation.ThrowIfCancellationRequested();
+            if (cancellation.IsCancellationRequested)
+            {
+                keeper.Save(StepsDone, SaveState);
+                cancellation.ThrowIfCancellationRequested();
+            }
+
             TrainingProgress report = Step();
             if (_validation is not null && (StepsDone == Options.Steps || (Options.ValidateEvery > 0 && StepsDone % Options.ValidateEvery == 0)))
             {
@@ -304,8 +316,11 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             }
 
             progress?.Invoke(report);
+            if (StepsDone < Options.Steps) keeper.AfterStep(StepsDone, SaveState);
         }
 
+        ApplyAverage();
+        keeper.Complete();
         return _lastValidation;
     }
 
@@ -331,6 +346,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     void ILeased.Free()
     {
         _context.Dispose();
+        _average?.Dispose();
         _gradients.Dispose();
         Optimizer.Dispose();
         _latent?.Dispose();

@@ -32,6 +32,7 @@ public sealed class TwinTests
 
     private static (string What, string Why)[] Known =>
     [
+        ("AverageKernel has no ReferenceAverage", "its twin is ReferenceOptimizer.Average, held by OptimizerKernelTests"),
         ("LionKernel has no ReferenceLion", "its twin is ReferenceOptimizer.Lion, held by OptimizerKernelTests"),
         ("MomentumKernel has no ReferenceMomentum", "its twin is ReferenceOptimizer.Nesterov, held by OptimizerKernelTests"),
         ("SgdKernel has no ReferenceSgd", "its twin is ReferenceOptimizer.Sgd, held by OptimizerKernelTests"),

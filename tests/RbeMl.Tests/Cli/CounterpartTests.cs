@@ -31,6 +31,7 @@ public sealed class CounterpartTests
             ["WarmupSteps"] = 4,
             ["WeightDecay"] = 0.3,
             ["Clip"] = 0.5,
+            ["AverageHorizon"] = 7,
             ["PreconditionAlphas"] = false,
             ["Seed"] = 77UL,
             ["Checkpointing"] = CheckpointPolicy.Full,
@@ -41,7 +42,8 @@ public sealed class CounterpartTests
             ["ValidationSequences"] = 9,
             ["ExtraBytes"] = 99L,
         };
-        Counterparts.AllArrive(values, ["Schedule", "FinalFraction", "TrainBits", "ValidateEvery"], (name, value) =>
+        string[] unsaid = ["Schedule", "FinalFraction", "TrainBits", "ValidateEvery", "StatePath", "StateEvery"];
+        Counterparts.AllArrive(values, unsaid, (name, value) =>
         {
             Dictionary<string, string> words =
                 new() { ["--steps"] = "40", ["--warmup"] = "1", ["--context"] = "8", ["--learning-rate"] = "0.01", ["--weight-decay"] = "0.2" };
@@ -90,6 +92,9 @@ public sealed class CounterpartTests
             ["FinalFraction"] = 0.5,
             ["WeightDecay"] = 0.3,
             ["Clip"] = 0.5,
+            ["AverageHorizon"] = 7,
+            ["StatePath"] = "a.rbe",
+            ["StateEvery"] = SaveInterval.EverySteps(3),
             ["Seed"] = 77UL,
             ["Checkpointing"] = CheckpointPolicy.Full,
             ["Offload"] = ActivationOffload.BFloat16,

@@ -10,7 +10,7 @@ public sealed class ListedSettingsTests : IDisposable
     [
         "--batch", "--context", "--accumulate", "--learning-rate", "--warmup", "--weight-decay", "--clip", "--dropout", "--precondition-alphas",
             "--seed", "--threads",
-        "--checkpointing", "--offload", "--optimizer", "--out", "--save-minutes", "--state-every", "--keep-states",
+        "--checkpointing", "--offload", "--optimizer", "--out", "--save-minutes", "--average-horizon", "--state-every", "--keep-states",
     ];
 
     private static readonly string[] s_shape = ["--layers", "--heads", "--width", "--tokenizer"],

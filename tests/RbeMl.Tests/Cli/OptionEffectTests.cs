@@ -32,6 +32,7 @@ public sealed class OptionEffectTests : IDisposable
     [InlineData("--warmup", "4")]
     [InlineData("--weight-decay", "0.5")]
     [InlineData("--clip", "0.01")]
+    [InlineData("--average-horizon", "0")]
     [InlineData("--dropout", "0.2")]
     [InlineData("--accumulate", "2")]
     [InlineData("--batch", "3")]
@@ -89,9 +90,10 @@ public sealed class OptionEffectTests : IDisposable
                     bytes.GetProperty("optimizer").GetDouble() / bytes.GetProperty("gradients").GetDouble());
             }),
         ];
-        Assert.Equal([("adamw", "0.003", "0.1", null, 2), ("sgd", "0.09", "0.00", "0.9", 1), ("lion", "0.00075", "0.4", null, 1),
-            ("muon", "0.003", "0.1", null, 2),
-            ("sgd", "0.09", "0.00", "0", 0)], runs);
+        // with one vector more for the average
+        Assert.Equal([("adamw", "0.003", "0.1", null, 3), ("sgd", "0.09", "0.00", "0.9", 2), ("lion", "0.00075", "0.4", null, 2),
+            ("muon", "0.003", "0.1", null, 3),
+            ("sgd", "0.09", "0.00", "0", 1)], runs);
         CommandRun.Of("finetune", "--optimizer", "lion", "--momentum", "0.5").Fails(2, "--momentum is for sgd");
         CommandRun.Of("finetune", "--optimizer", "adam").Fails(2, "use one of adamw, sgd, lion, muon");
     }

@@ -66,6 +66,26 @@ public sealed unsafe class OptimizerKernelTests
 
     [Theory]
     [MemberData(nameof(Lanes))]
+    public void Average_matches_the_reference_at_every_length_and_keeps_what_is_equal(int lanes)
+    {
+        const float rate = 0.3f;
+        for (int count = 0; count <= 130; count++)
+        {
+            float[] w = Numbers.Normal(count, 2), a = Numbers.Normal(count, 3);
+            for (int i = 0; i < count; i += 5) a[i] = w[i];
+            double[] ea = LaneCases.Doubles(a);
+            fixed (double* pw = LaneCases.Doubles(w), pa = ea) ReferenceOptimizer.Average(pw, pa, count, rate);
+            using GuardedBuffer<float> fw = LaneCases.Guarded(w), fa = LaneCases.Guarded(a);
+            if (lanes > 0) Wide.Run(lanes, new AverageKernel.Work(fw.Pointer, fa.Pointer, count, rate));
+            else AverageKernel.Average(fw.Pointer, fa.Pointer, count, rate);
+            string what = FormattableString.Invariant($"{lanes} lanes, {count}");
+            LaneCases.Close(ea, fa.Span, i => 4 * LaneCases.Rounding * (Math.Abs(w[i]) + Math.Abs(a[i])), what);
+            for (int i = 0; i < count; i += 5) Assert.Equal(w[i], fa.Span[i]);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Lanes))]
     public void Lion_matches_the_reference_at_every_length(int lanes)
     {
         for (int count = 0; count <= 130; count++)

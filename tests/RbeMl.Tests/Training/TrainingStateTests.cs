@@ -2,6 +2,7 @@ using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Models;
+using RbeMl.Storage;
 using RbeMl.Tests.Files;
 using RbeMl.Tests.Support;
 using RbeMl.Training;
@@ -58,7 +59,7 @@ public sealed class TrainingStateTests : IDisposable
     [MemberData(nameof(Optimizers))]
     public void Resumed_at_any_step_and_with_other_threads_it_has_the_bits_of_a_run_that_never_stopped(string optimizer)
     {
-        TrainerOptions options = s_options with { Optimizer = Find(optimizer), Accumulate = 2 };
+        TrainerOptions options = s_options with { Optimizer = Find(optimizer), Accumulate = 2, AverageHorizon = 4 };
         string[] states = [.. Enumerable.Range(0, Steps).Select(step => _folder.File($"{step}.rbe"))];
         List<TrainingProgress> reports = [];
         using Trainer whole = Make(options, 2);
@@ -108,6 +109,8 @@ public sealed class TrainingStateTests : IDisposable
             ValidateEvery = 1,
             ValidationSequences = 3,
             Profile = true,
+            StatePath = _folder.File("other.rbe"),
+            StateEvery = SaveInterval.EverySteps(2),
             ExtraBytes = 1,
             MemoryLimit = 1 << 20,
         });
@@ -128,7 +131,7 @@ public sealed class TrainingStateTests : IDisposable
         [
             nameof(TrainerOptions.ValidateEvery), nameof(TrainerOptions.ValidationSequences), nameof(TrainerOptions.Checkpointing),
             nameof(TrainerOptions.Offload), nameof(TrainerOptions.SpillFolder), nameof(TrainerOptions.MemoryLimit), nameof(TrainerOptions.ExtraBytes),
-            nameof(TrainerOptions.Profile),
+            nameof(TrainerOptions.Profile), nameof(TrainerOptions.StatePath), nameof(TrainerOptions.StateEvery),
         ];
         (string Name, TrainerOptions Options)[] others =
         [
@@ -142,6 +145,7 @@ public sealed class TrainingStateTests : IDisposable
             (nameof(TrainerOptions.FinalFraction), s_options with { FinalFraction = 0.2 }),
             (nameof(TrainerOptions.WeightDecay), s_options with { WeightDecay = 0.2 }), (nameof(TrainerOptions.Clip), s_options with { Clip = 0.5 }),
             (nameof(TrainerOptions.PreconditionAlphas), s_options with { PreconditionAlphas = false }),
+            (nameof(TrainerOptions.AverageHorizon), s_options with { AverageHorizon = 5 }),
             (nameof(TrainerOptions.Seed), s_options with { Seed = 7 }),
         ];
         string[] takesAnotherModel = [nameof(TrainerOptions.TrainBits)]; // FewBitsTests
@@ -237,6 +241,77 @@ public sealed class TrainingStateTests : IDisposable
             Assert.Equal(0, trainer.StepsDone);
             return error;
         }
+    }
+
+    [Fact]
+    public void A_run_with_a_path_goes_on_from_what_is_there_and_leaves_nothing_when_it_is_complete()
+    {
+        string path = _folder.File("deep/run.rbe");
+        TrainerOptions options = s_options with { StatePath = path, StateEvery = SaveInterval.EverySteps(2) };
+        using Trainer whole = Make(), second = Make(options, 2);
+        whole.Run();
+        List<int> saved = [];
+        using (Trainer first = Make(options))
+        {
+            using CancellationTokenSource cancel = new();
+            Assert.Throws<OperationCanceledException>(() => first.Run(report =>
+            {
+                if (File.Exists(path)) saved.Add(report.Step);
+                if (report.Step == 5) cancel.Cancel();
+            }, cancel.Token));
+        }
+
+        Assert.Equal([3, 4, 5], saved); // each told before the state of its own step is saved
+        List<int> rest = [];
+        second.Run(report => rest.Add(report.Step));
+        Assert.Equal([6, 7, 8, 9], rest);
+        Assert.Equal(Bits(whole.Model.Parameters), Bits(second.Model.Parameters));
+        Assert.False(File.Exists(path), "the state of a run that is complete was left");
+        using Trainer other = Make(options with { Seed = 8 });
+        File.Copy(Saved(3), path);
+        Assert.Throws<StateMismatchException>(() => other.Run());
+        Assert.True(File.Exists(path), "a state of another run was deleted");
+        using Trainer nowhere = Make(options with { StatePath = Path.Combine(path, "in a file.rbe") });
+        Assert.Throws<RbeFileException>(() => nowhere.Run());
+        Assert.Equal(0, nowhere.StepsDone);
+    }
+
+    [Fact]
+    public void The_average_is_validated_and_is_what_remains()
+    {
+        const int horizon = 3;
+        using Trainer plain = Make(), averaged = Make(s_options with { AverageHorizon = horizon }, 2);
+        double[] average = Values(plain.Model);
+        double validation = double.NaN;
+        while (plain.StepsDone < Steps)
+        {
+            plain.Step();
+            double[] now = Values(plain.Model);
+            double rate = WeightAverage.RateOf(plain.StepsDone, horizon);
+            average = [.. average.Zip(now, (a, w) => a + (rate * (w - a)))];
+        }
+
+        double result = averaged.Run(report => validation = report.ValidationLoss ?? validation);
+        double[] found = Values(averaged.Model);
+        for (int i = 0; i < average.Length; i++) Assert.Equal(average[i], found[i], 1e-5);
+        Assert.NotEqual(Values(plain.Model), found);
+        using Trainer served = Make(model: averaged.Model);
+        Assert.Equal(served.Validate(), result);
+        Assert.Equal(validation, result);
+        Assert.Equal((1, 10 / 12.0, 1.0 / 100), (WeightAverage.RateOf(1, 100), WeightAverage.RateOf(3, 100), WeightAverage.RateOf(5000, 100)));
+        Assert.Equal(4 * (long)found.Length * 3, averaged.Bytes.Optimizer);
+        Assert.Equal(plain.Estimate.Optimizer + (4 * averaged.Model.Parameters.Length), averaged.Estimate.Optimizer);
+
+        static double[] Values(TransformerModel<float> model) =>
+            [.. model.Parameters.Slices.SelectMany(slice => model.Parameters.ToFloats(slice)).Select(value => (double)value)];
+    }
+
+    [Fact]
+    public void Too_little_space_is_said_before_anything_is_done()
+    {
+        AtomicFile.CheckSpace(_folder.Path, 1, "a test");
+        RbeFileException error = Assert.Throws<RbeFileException>(() => AtomicFile.CheckSpace(_folder.Path, long.MaxValue / 2, "the training states"));
+        Assert.Matches("has [0-9]+ MiB of space left, the training states take [0-9]+ MiB", error.Message);
     }
 
     [Fact]

@@ -67,6 +67,13 @@ internal static unsafe class ReferenceOptimizer
         }
     }
 
+    /// <summary>a = a + rate * (w - a).</summary>
+    public static void Average<T>(T* w, T* a, long count, T rate)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        for (long i = 0; i < count; i++) a[i] += rate * (w[i] - a[i]);
+    }
+
     /// <summary>Sum of squares, in double.</summary>
     public static double SumOfSquares<T>(T* x, long count)
         where T : unmanaged, IFloatingPointIeee754<T>

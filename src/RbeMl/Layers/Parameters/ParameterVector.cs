@@ -210,6 +210,23 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
         _buffer.CopyFrom(other._buffer);
     }
 
+    /// <summary>Exchanges all values with those of a vector of the same layout.</summary>
+    internal void Exchange(ParameterVector<T> other)
+    {
+        const int Part = 1024;
+        using Hold own = Lease.Share(), theirs = other.Lease.Share();
+        RequireLayout("exchange", other);
+        Span<T> kept = stackalloc T[Part];
+        for (long start = 0; start < Length; start += Part)
+        {
+            int count = (int)Math.Min(Part, Length - start);
+            Span<T> a = new(Pointer + start, count), b = new(other.Pointer + start, count);
+            a.CopyTo(kept);
+            b.CopyTo(a);
+            kept[..count].CopyTo(b);
+        }
+    }
+
     /// <summary>Frees the memory, after the calls that are using it.</summary>
     public void Dispose() => Lease.Dispose();
 

@@ -9,7 +9,7 @@ namespace RbeMl.Training;
 /// Trains a classifier on examples in memory: epochs of batches of about one length, an optimiser with warm-up and schedule, clipping,
 /// validation, early stopping. The same seed gives the same bits, for any number of threads. One call at a time.
 /// </summary>
-public sealed class ClassifierTrainer : IDisposable, ILeased
+public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILeased
 {
     private readonly ExampleBatches _train;
     private readonly ExampleBatches? _validation;
@@ -20,6 +20,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     private readonly ParameterVector<float>? _bestHead;
     private readonly Optimizer<float>? _modelOptimizer;
     private readonly Optimizer<float> _headOptimizer;
+    private readonly WeightAverage? _modelAverage, _headAverage;
     private readonly TrainerOptions _schedule;
     private readonly int _least;
     private readonly Lease _lease;
@@ -71,7 +72,8 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
             Context = longest,
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
             GradientVectors = trainsModel ? 1 : 0,
-            OptimizerMoments = (trainsModel ? options.Optimizer.StateVectors : 0) + (keepsBest && trainsModel ? 1 : 0),
+            OptimizerMoments = (trainsModel ? options.Optimizer.StateVectors : 0) + (keepsBest && trainsModel ? 1 : 0)
+                + (options.AverageHorizon > 0 && trainsModel ? 1 : 0),
             OptimizerScratch = trainsModel ? options.Optimizer.ScratchElements(model.Parameters.Slices) : 0,
             ExtraBytes = HeadBytes(classifier, batch, longest, options.Optimizer.StateVectors),
         });
@@ -82,10 +84,14 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         _headGradients = classifier.Head.CreateLike();
         _headOptimizer = options.Optimizer.Create(classifier.Head, options.ToTrainer(Steps, options.HeadLearningRate ?? options.LearningRate));
         if (keepsBest) _bestHead = classifier.Head.CreateLike();
+        if (options.AverageHorizon > 0) _headAverage = new WeightAverage(classifier.Head, options.AverageHorizon);
+        _start = StartOf(classifier);
+        _data = (Checksum(train), Checksum(validation));
         if (!trainsModel) return;
         _modelGradients = model.Parameters.CreateLike();
         _modelOptimizer = options.Optimizer.Create(model.Parameters, _schedule, slice => options.Trains(slice, model.Config));
         if (keepsBest) _bestModel = model.Parameters.CreateLike();
+        if (options.AverageHorizon > 0) _modelAverage = new WeightAverage(model.Parameters, options.AverageHorizon);
     }
 
     /// <summary>The classifier.</summary>
@@ -135,6 +141,8 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
             _headOptimizer.RequireRange(_headGradients, norm); // before the model is changed
             _modelOptimizer?.Step(_modelGradients!, factor, _workspace.Workers, norm);
             _headOptimizer.Step(_headGradients, factor, _workspace.Workers, norm);
+            _modelAverage?.Add(StepsDone, _workspace.Workers);
+            _headAverage?.Add(StepsDone, _workspace.Workers);
         }
         catch (NonFiniteException error)
         {
@@ -153,6 +161,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     {
         if (_validation is null) return (double.NaN, double.NaN);
         using Hold held = _lease.Claim();
+        using AveragedWeights averaged = Averaged();
         double sum = 0;
         long right = 0;
         for (int batch = 0; batch < _validation.Count; batch++)
@@ -174,40 +183,46 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     public ClassifierResult Run(IProgress<ClassifierProgress>? progress = null, CancellationToken cancellation = default)
     {
         bool cancelled = false, stopped = false;
-        (double Loss, double Accuracy)? last = null;
-        (double Loss, int Examples) sum = (0, 0); // of the epoch
+        StateKeeper keeper = new(Options.StatePath, Options.StateEvery);
+        if (StepsDone == 0) keeper.Begin(StateBytes, Resume);
         while (StepsDone < Steps && !stopped)
         {
             if (cancellation.IsCancellationRequested)
             {
+                keeper.Save(StepsDone, SaveState);
                 if (Options.OnCancel == WhenCancelled.Throw) cancellation.ThrowIfCancellationRequested();
                 cancelled = true;
                 break;
             }
 
             ClassifierProgress report = Step();
-            last = null;
-            sum = (sum.Loss + (report.Loss * report.Examples), sum.Examples + report.Examples);
+            _last = null;
+            _sum = (_sum.Loss + (report.Loss * report.Examples), _sum.Examples + report.Examples);
             if (StepsDone % _train.Count == 0)
             {
-                stopped = Options.LossFloor > 0 && sum.Loss <= Options.LossFloor * sum.Examples && StepsDone < Steps;
-                sum = (0, 0);
+                stopped = Options.LossFloor > 0 && _sum.Loss <= Options.LossFloor * _sum.Examples && StepsDone < Steps;
+                _sum = (0, 0);
                 if (_validation is not null)
                 {
-                    last = Validate();
-                    report = report with { ValidationLoss = last.Value.Loss, ValidationAccuracy = last.Value.Accuracy };
-                    Remember(report.Epoch, last.Value);
+                    _last = Validate();
+                    report = report with { ValidationLoss = _last.Value.Loss, ValidationAccuracy = _last.Value.Accuracy };
+                    Remember(report.Epoch, _last.Value);
                     stopped |= Options.Patience > 0 && report.Epoch - _best.Epoch >= Options.Patience;
                 }
             }
 
             progress?.Report(report);
+            if (StepsDone < Steps && !stopped) keeper.AfterStep(StepsDone, SaveState);
         }
+
+        if (!cancelled) keeper.Complete();
 
         int epochs = StepsDone / _train.Count;
         if (_bestHead is null || _best.Epoch == 0 || (Options.Patience == 0 && !cancelled))
         {
-            return new ClassifierResult(StepsDone, epochs, 0, last?.Loss, last?.Accuracy, stopped, cancelled);
+            _modelAverage?.Apply();
+            _headAverage?.Apply();
+            return new ClassifierResult(StepsDone, epochs, 0, _last?.Loss, _last?.Accuracy, stopped, cancelled);
         }
 
         Classifier.Head.CopyFrom(_bestHead);
@@ -223,6 +238,8 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
         _context.Dispose();
         _modelOptimizer?.Dispose();
         _headOptimizer.Dispose();
+        _modelAverage?.Dispose();
+        _headAverage?.Dispose();
         foreach (ParameterVector<float>? vector in (ParameterVector<float>?[])[_modelGradients, _headGradients, _bestModel, _bestHead]) vector?.Dispose();
         _workspace.Dispose();
     }
@@ -230,6 +247,7 @@ public sealed class ClassifierTrainer : IDisposable, ILeased
     private void Remember(int epoch, (double Loss, double Accuracy) validation)
     {
         if (!(validation.Loss < _best.Loss)) return;
+        using AveragedWeights averaged = Averaged();
         _best = (epoch, validation.Loss, validation.Accuracy);
         _bestHead?.CopyFrom(Classifier.Head);
         _bestModel?.CopyFrom(Classifier.Model.Parameters);

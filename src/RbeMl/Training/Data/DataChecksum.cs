@@ -26,6 +26,21 @@ internal static class DataChecksum
         return FormattableString.Invariant($"a first batch of checksum ") + Convert.ToHexStringLower(hash.GetCurrentHash());
     }
 
+    /// <summary>Describes sequences, each with numbers of its own.</summary>
+    /// <param name="what">What one is called.</param>
+    /// <param name="sequences">Their ids, and the numbers of each.</param>
+    public static string Of(string what, IReadOnlyCollection<(int[] Tokens, int Number)> sequences)
+    {
+        XxHash128 hash = new();
+        foreach ((int[] tokens, int number) in sequences)
+        {
+            Add(hash, [tokens.Length, number]);
+            Add(hash, tokens);
+        }
+
+        return $"{Amount.Of(sequences.Count, what)}, checksum " + Convert.ToHexStringLower(hash.GetCurrentHash());
+    }
+
     /// <summary>Adds token ids.</summary>
     public static void Add(XxHash128 hash, ReadOnlySpan<int> ids) => hash.Append(MemoryMarshal.AsBytes(ids));
 }

@@ -66,6 +66,13 @@ public sealed record TrainerOptions
     /// <summary>Whether alpha gradients are multiplied by the inverse Gram matrix of the basis functions.</summary>
     public bool PreconditionAlphas { get; init; } = true;
 
+    /// <summary>
+    /// Steps that an average of the weights looks back on (exponential moving average, EMA); 0 for none. The average is what is validated, and
+    /// what the model has at the end of <see cref="Trainer.Run"/> or after <see cref="Trainer.ApplyAverage"/>. It takes one more vector of the
+    /// weights' size.
+    /// </summary>
+    public int AverageHorizon { get; init; }
+
     /// <summary>Seed of data order and dropout.</summary>
     public ulong Seed { get; init; } = 1337;
 
@@ -87,6 +94,15 @@ public sealed record TrainerOptions
     /// <summary>Most memory in MiB that the process may have resident; null sets no limit.</summary>
     public int? MemoryLimit { get; init; }
 
+    /// <summary>
+    /// The file that <see cref="Trainer.Run"/> keeps the run's state in: one that is there is resumed, it is saved every <see cref="StateEvery"/> and
+    /// when the run is cancelled, and deleted when the run is complete. Null for none.
+    /// </summary>
+    public string? StatePath { get; init; }
+
+    /// <summary>How often the state is saved to <see cref="StatePath"/>.</summary>
+    public SaveInterval StateEvery { get; init; } = SaveInterval.EveryMinutes(5);
+
     /// <summary>Bytes that the caller allocates while the training lasts, to save the model for instance; the memory plan counts them.</summary>
     public long ExtraBytes { get; init; }
 
@@ -100,6 +116,7 @@ public sealed record TrainerOptions
         (nameof(Optimizer), Optimizer.Describe()), (nameof(LearningRate), LearningRate), (nameof(CoefficientLearningRate), CoefficientLearningRate),
         (nameof(WarmupSteps), WarmupSteps), (nameof(Schedule), Schedule), (nameof(FinalFraction), FinalFraction), (nameof(WeightDecay), WeightDecay),
         (nameof(TrainBits), TrainBits), (nameof(Clip), Clip), (nameof(PreconditionAlphas), PreconditionAlphas), (nameof(Seed), Seed),
+        (nameof(AverageHorizon), AverageHorizon),
     ];
 
     /// <summary>Checks every value.</summary>
@@ -118,6 +135,8 @@ public sealed record TrainerOptions
             "use fewer or shorter sequences, and Accumulate for the rest.");
         Require(CoefficientLearningRate is null or (> 0 and <= 1e6), nameof(CoefficientLearningRate), CoefficientLearningRate,
             "use a positive number, or leave it out.");
+        Require(AverageHorizon >= 0, nameof(AverageHorizon), AverageHorizon, "use 0 for no average, or a number of steps such as 100.");
+        Require(StatePath is not "", nameof(StatePath), "\"\"", "give a file, or null for none.");
         Require(WarmupSteps >= 0, nameof(WarmupSteps), WarmupSteps, "use 0 or more steps.");
         Require(FinalFraction is >= 0 and <= 1, nameof(FinalFraction), FinalFraction, "use a fraction from 0 to 1.");
         Require(WeightDecay is >= 0 and < 10, nameof(WeightDecay), WeightDecay, "use 0 or a small positive number such as 0.1.");

@@ -19,6 +19,10 @@ internal abstract class PairSource
 
     /// <summary>A pair, a function of its place and the epoch.</summary>
     public abstract GroupedPair Pair(long epoch, int place);
+
+    /// <summary>What there is to learn, in words that differ where it does.</summary>
+    public string Checksum() => DataChecksum.Of("text", [.. Enumerable.Range(0, Count).Select(place => Pair(0, place)).SelectMany(pair =>
+        ((int[], int)[])[(pair.First, pair.FirstGroup ^ BitConverter.SingleToInt32Bits(pair.Target)), (pair.Second, pair.SecondGroup)])]);
 }
 
 /// <summary>Pairs that are given. Each is a group of its own.</summary>

@@ -9,7 +9,7 @@ namespace RbeMl.Training;
 /// Trains a model so that the cosine of two texts' embeddings says how alike they are: pooled hidden states of length 1. On pairs with a similarity,
 /// or on labelled texts, of which those of one label are alike. The same seed gives the same bits, for any number of threads. One call at a time.
 /// </summary>
-public sealed class SimilarityTrainer : IDisposable, ILeased
+public sealed partial class SimilarityTrainer : IDisposable, ITrainingPart, ILeased
 {
     private const string MorePairs = "the contrastive loss tells the texts of a pair from others: give at least two pairs a batch.";
 
@@ -18,9 +18,13 @@ public sealed class SimilarityTrainer : IDisposable, ILeased
     private readonly SimilarityStep<float> _step;
     private readonly ParameterVector<float> _gradients;
     private readonly Optimizer<float> _optimizer;
+    private readonly WeightAverage? _average;
     private readonly TrainerOptions _schedule;
     private readonly int _least;
     private readonly Lease _lease;
+    private readonly PairSource _source;
+    private (double Loss, long Pairs) _sum; // of the epoch
+    private double _last = double.NaN; // of the last whole epoch
     private ResidentMeter _resident;
 
     /// <summary>Prepares a run on pairs.</summary>
@@ -54,6 +58,7 @@ public sealed class SimilarityTrainer : IDisposable, ILeased
     {
         Options = options;
         Model = model;
+        _source = pairs;
         int positions = model.Config.MaxSequenceLength;
         _pairs = new PairBatches(pairs, options.BatchSize, positions, options.Seed);
         Steps = (int)Math.Min((long)options.Epochs * _pairs.Count, int.MaxValue - 1);
@@ -66,7 +71,7 @@ public sealed class SimilarityTrainer : IDisposable, ILeased
             Context = longest,
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
             GradientVectors = 1,
-            OptimizerMoments = options.Optimizer.StateVectors,
+            OptimizerMoments = options.Optimizer.StateVectors + (options.AverageHorizon > 0 ? 1 : 0),
             OptimizerScratch = options.Optimizer.ScratchElements(model.Parameters.Slices),
             ExtraBytes = SimilarityStep<float>.RowBytes(2L * _pairs.Batch, longest, model.Config.Width),
         });
@@ -76,6 +81,8 @@ public sealed class SimilarityTrainer : IDisposable, ILeased
         _step = new SimilarityStep<float>(model, options.Pooling, options.Loss, options.Temperature, _workspace, settings);
         _gradients = model.Parameters.CreateLike();
         _optimizer = options.Optimizer.Create(model.Parameters, _schedule, slice => options.Trains(slice, model.Config));
+        if (options.AverageHorizon > 0) _average = new WeightAverage(model.Parameters, options.AverageHorizon);
+        _start = RunMark.HashOf(model);
     }
 
     /// <summary>The model.</summary>
@@ -113,6 +120,7 @@ public sealed class SimilarityTrainer : IDisposable, ILeased
         {
             loss = _step.Loss(_pairs.Tokens, _pairs.Lengths, _pairs.Groups, _pairs.Targets, _least, new DropoutStep(Options.Seed, (uint)step), _gradients);
             norm = _optimizer.Step(_gradients, factor, _workspace.Workers);
+            _average?.Add(StepsDone, _workspace.Workers);
         }
         catch (NonFiniteException error)
         {
@@ -134,23 +142,28 @@ public sealed class SimilarityTrainer : IDisposable, ILeased
     /// <exception cref="NonFiniteException">See <see cref="Step"/>.</exception>
     public SimilarityResult Run(IProgress<SimilarityProgress>? progress = null, CancellationToken cancellation = default)
     {
-        double sum = 0, last = double.NaN;
-        long pairs = 0;
+        StateKeeper keeper = new(Options.StatePath, Options.StateEvery);
+        if (StepsDone == 0) keeper.Begin(StateBytes, Resume);
         while (StepsDone < Steps)
         {
             if (cancellation.IsCancellationRequested)
             {
+                keeper.Save(StepsDone, SaveState);
                 if (Options.OnCancel == WhenCancelled.Throw) cancellation.ThrowIfCancellationRequested();
-                return new SimilarityResult(StepsDone, StepsDone / _pairs.Count, last, true);
+                _average?.Apply();
+                return new SimilarityResult(StepsDone, StepsDone / _pairs.Count, _last, true);
             }
 
             SimilarityProgress report = Step();
-            (sum, pairs) = (sum + (report.Loss * report.Pairs), pairs + report.Pairs);
-            if (StepsDone % _pairs.Count == 0) (last, sum, pairs) = (sum / pairs, 0, 0);
+            _sum = (_sum.Loss + (report.Loss * report.Pairs), _sum.Pairs + report.Pairs);
+            if (StepsDone % _pairs.Count == 0) (_last, _sum) = (_sum.Loss / _sum.Pairs, (0, 0));
             progress?.Report(report);
+            if (StepsDone < Steps) keeper.AfterStep(StepsDone, SaveState);
         }
 
-        return new SimilarityResult(StepsDone, StepsDone / _pairs.Count, last, false);
+        _average?.Apply();
+        keeper.Complete();
+        return new SimilarityResult(StepsDone, StepsDone / _pairs.Count, _last, false);
     }
 
     /// <summary>Ends the threads and frees the memory, after the step that is using them.</summary>
@@ -160,6 +173,7 @@ public sealed class SimilarityTrainer : IDisposable, ILeased
     {
         _step.Dispose();
         _optimizer.Dispose();
+        _average?.Dispose();
         _gradients.Dispose();
         _workspace.Dispose();
     }

@@ -1,0 +1,58 @@
+using System.Text.Json.Nodes;
+using RbeMl.MLNet.Training;
+using RbeMl.Storage;
+using RbeMl.Training;
+
+namespace RbeMl.MLNet.LanguageModels;
+
+/// <content>What the training keeps in its state besides what the trainer does: epochs so far, and the best weights.</content>
+internal sealed partial class LanguageModelTraining
+{
+    private const string Name = "languageModel", EpochsKey = "epochs", LossKey = "loss", ValidationKey = "validation", SumKey = "sum", TokensKey = "tokens",
+        BestEpochKey = "bestEpoch", BestLossKey = "bestLoss", BestKey = "best";
+
+    /// <inheritdoc/>
+    void ITrainingPart.Save(StateWriter state)
+    {
+        JsonArray epochs = [];
+        foreach (EpochSummary epoch in _epochs)
+        {
+            JsonObject entry = new() { [LossKey] = epoch.Loss };
+            if (epoch.ValidationLoss is { } validation) entry[ValidationKey] = validation;
+            epochs.Add((JsonNode)entry);
+        }
+
+        state.Add(EpochsKey, epochs);
+        state.Add(SumKey, _sum);
+        state.Add(TokensKey, (double)_since);
+        state.Add(BestEpochKey, _bestEpoch);
+        if (_bestEpoch > 0) state.Add(BestLossKey, _bestLoss);
+        if (_best is not null) state.Add(BestKey, _best);
+    }
+
+    /// <inheritdoc/>
+    void ITrainingPart.Load(StateReader state)
+    {
+        JsonFields fields = state.Fields;
+        List<EpochSummary> epochs = [.. fields.Objects(EpochsKey).Select(epoch => new EpochSummary(epoch.Real(LossKey), epoch.OptionalReal(ValidationKey)))];
+        double sum = fields.Real(SumKey);
+        long since = (long)Math.Clamp(fields.Real(TokensKey), 0, long.MaxValue / 2);
+        int bestEpoch = fields.Whole(BestEpochKey, 0, int.MaxValue);
+        double bestLoss = bestEpoch > 0 ? fields.Real(BestLossKey) : double.PositiveInfinity;
+        if (_best is not null) state.Read(BestKey, _best);
+        state.Then(() =>
+        {
+            _epochs.AddRange(epochs);
+            (_sum, _since, _bestEpoch, _bestLoss) = (sum, since, bestEpoch, bestLoss);
+        });
+    }
+
+    private void Save(string path) => _trainer.SaveState(path, [(Name, this)]);
+
+    private void Resume(string path)
+    {
+        using TrainingStateFile state = TrainingStateFile.Open(path);
+        _trainer.Resume(state, anyStart: false, [(Name, this)]);
+        _log.Say($"Resuming after {_trainer.StepsDone} of {Steps} steps from {path}");
+    }
+}

@@ -1,0 +1,109 @@
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
+using RbeMl.Layers;
+using RbeMl.Memory;
+using RbeMl.Models;
+
+namespace RbeMl.Training;
+
+/// <content>The state of a run in a file.</content>
+public sealed partial class ClassifierTrainer
+{
+    private const string SumKey = "sum", ExamplesKey = "examples", EpochKey = "bestEpoch", LossKey = "bestLoss", AccuracyKey = "bestAccuracy",
+        LastLossKey = "lastLoss", LastAccuracyKey = "lastAccuracy";
+
+    private readonly string _start; // hash of model and head before the first step
+    private readonly (string Train, string Validation) _data;
+    private (double Loss, int Examples) _sum; // of the epoch
+    private (double Loss, double Accuracy)? _last; // validation after the last step
+    private RunIdentity? _identity;
+
+    /// <inheritdoc cref="Trainer.SaveState(string)"/>
+    public void SaveState(string path)
+    {
+        using Hold held = _lease.Claim();
+        TrainingStateFile.Save(path, Identity(), StepsDone, Steps, Parts);
+    }
+
+    /// <inheritdoc cref="Trainer.Resume(string)"/>
+    public void Resume(string path)
+    {
+        using Hold held = _lease.Claim();
+        using TrainingStateFile state = TrainingStateFile.Open(path);
+        state.Load(Identity(), anyStart: false, Parts);
+    }
+
+    /// <inheritdoc/>
+    void ITrainingPart.Save(StateWriter state)
+    {
+        state.Add(SumKey, _sum.Loss);
+        state.Add(ExamplesKey, _sum.Examples);
+        state.Add(EpochKey, _best.Epoch);
+        if (_best.Epoch > 0)
+        {
+            state.Add(LossKey, _best.Loss);
+            state.Add(AccuracyKey, _best.Accuracy);
+        }
+
+        if (_last is not { } last) return;
+        state.Add(LastLossKey, last.Loss);
+        state.Add(LastAccuracyKey, last.Accuracy);
+    }
+
+    /// <inheritdoc/>
+    void ITrainingPart.Load(StateReader state)
+    {
+        var fields = state.Fields;
+        (double, int) sum = (fields.Real(SumKey), fields.Whole(ExamplesKey, 0, int.MaxValue));
+        int epoch = fields.Whole(EpochKey, 0, int.MaxValue);
+        var best = epoch > 0 ? (epoch, fields.Real(LossKey), fields.Real(AccuracyKey)) : (0, double.PositiveInfinity, double.NaN);
+        (double, double)? last = fields.OptionalReal(LastLossKey) is { } loss ? (loss, fields.Real(LastAccuracyKey)) : null;
+        state.Then(() => (_sum, _best, _last) = (sum, best, last));
+    }
+
+    private (string Name, ITrainingPart Part)[] Parts
+    {
+        get
+        {
+            ParameterVector<float> head = Classifier.Head, model = Classifier.Model.Parameters;
+            List<(string, ITrainingPart)> parts = [("trainer", this), ("head", new WeightsPart(head)), ("headOptimizer", _headOptimizer)];
+            if (_headAverage is not null) parts.Add(("headAverage", _headAverage));
+            if (_bestHead is not null) parts.Add(("bestHead", new WeightsPart(_bestHead)));
+            if (_modelOptimizer is null) return [.. parts];
+            parts.Add(("weights", new WeightsPart(model)));
+            parts.Add(("optimizer", _modelOptimizer));
+            if (_modelAverage is not null) parts.Add(("average", _modelAverage));
+            if (_bestModel is not null) parts.Add(("best", new WeightsPart(_bestModel)));
+            return [.. parts];
+        }
+    }
+
+    private long StateBytes => sizeof(float) * (1 + _headOptimizer.StateVectors.Count + (_headAverage is null ? 0 : 1) + (_bestHead is null ? 0 : 1))
+        * (Classifier.Head.TrainableCount + (_modelOptimizer is null ? 0 : Classifier.Model.Parameters.TrainableCount));
+
+    private RunIdentity Identity() => _identity ??= new RunIdentity()
+        .Add("trainer", nameof(ClassifierTrainer))
+        .Add(nameof(Options.HeadLearningRate), Options.HeadLearningRate)
+        .Add(nameof(Options.Patience), Options.Patience)
+        .Add(nameof(Options.LossFloor), Options.LossFloor)
+        .Add(Options.Deciding(_schedule, _least))
+        .Add("the best is kept", _bestHead is not null)
+        .Add("classifier", FormattableString.Invariant(
+            $"{Amount.Of(Classifier.Config.Classes, "class", "classes")}, {Classifier.Config.Pooling}, dropout {Classifier.Config.Dropout}"))
+        .Add("model", RunIdentity.Describe(Classifier.Model))
+        .Add("training data", _data.Train)
+        .Add("validation data", _data.Validation)
+        .Add(RunIdentity.Start, _start);
+
+    private AveragedWeights Averaged() => new(_modelAverage, _headAverage);
+
+    private static string Checksum(IReadOnlyList<ClassifierExample> examples) =>
+        DataChecksum.Of("example", [.. examples.Select(example => (example.Tokens, example.Label))]);
+
+    private static string StartOf(SequenceClassifier<float> classifier)
+    {
+        XxHash128 hash = new();
+        foreach (ParameterSlice slice in classifier.Head.Slices) hash.Append(MemoryMarshal.AsBytes<float>(classifier.Head.Of(slice)));
+        return RunMark.HashOf(classifier.Model) + Convert.ToHexStringLower(hash.GetCurrentHash());
+    }
+}

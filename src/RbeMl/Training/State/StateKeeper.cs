@@ -1,0 +1,50 @@
+using System.Diagnostics;
+using RbeMl.Storage;
+
+namespace RbeMl.Training;
+
+/// <summary>
+/// Keeps the state of a run in a file while the run lasts: goes on from one that is there, saves it when it is time and when the run is
+/// cancelled, and deletes it when the run is complete. Without a path it does nothing.
+/// </summary>
+/// <param name="path">The file; null for none.</param>
+/// <param name="every">How often it is saved.</param>
+internal sealed class StateKeeper(string? path, SaveInterval every)
+{
+    private long _saved = Stopwatch.GetTimestamp();
+
+    /// <summary>Checks, before the first step, that the file can be written, and goes on from it if it is there.</summary>
+    /// <param name="bytes">Bytes of a state.</param>
+    /// <param name="resume">Resumes it.</param>
+    /// <exception cref="RbeFileException">The file cannot be written, there is too little space, or what is there is no sound state.</exception>
+    public void Begin(long bytes, Action<string> resume)
+    {
+        if (path is null) return;
+        AtomicFile.CheckFile(path);
+        AtomicFile.CheckSpace(Path.GetDirectoryName(Path.GetFullPath(path))!, bytes, "the training state");
+        if (File.Exists(path)) resume(path);
+        _saved = Stopwatch.GetTimestamp();
+    }
+
+    /// <summary>Saves after a step if it is time.</summary>
+    /// <param name="step">Steps done.</param>
+    /// <param name="save">Saves the state.</param>
+    public void AfterStep(int step, Action<string> save)
+    {
+        if (path is not null && every.IsDue(step, Stopwatch.GetElapsedTime(_saved))) Save(step, save);
+    }
+
+    /// <summary>Saves when the run is cancelled.</summary>
+    public void Save(int step, Action<string> save)
+    {
+        if (path is null || step == 0) return;
+        save(path);
+        _saved = Stopwatch.GetTimestamp();
+    }
+
+    /// <summary>Deletes the state of a run that is complete.</summary>
+    public void Complete()
+    {
+        if (path is not null) TemporaryNames.Delete(path);
+    }
+}
