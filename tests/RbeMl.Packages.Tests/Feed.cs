@@ -60,6 +60,8 @@ public sealed class Feed : IDisposable
             Command.Run(Page.Root, "dotnet", "pack", $"src/{project}", "-c", "Release", "--no-build", "-o", packages, "-v", "q");
         }
 
+        // Not part of the solution: it compresses weights, which takes minutes.
+        Command.Run(Page.Root, "dotnet", "pack", "src/RbeMl.Models.MiniLM", "-c", "Release", "-o", packages, "-v", "q");
         List<(string Key, string Place, string[] Patterns)> sources = [("ours", packages, ["RbeMl", "RbeMl.*"])];
         string machine = Environment.GetEnvironmentVariable("NUGET_PACKAGES")
             ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");

@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.IO.Compression;
+using System.Text.RegularExpressions;
 using System.Xml.Linq;
 using RbeMl.Extensions.AI.Tests.Support;
 using RbeMl.Notebooks.Tests.Documents;
@@ -15,7 +17,7 @@ public sealed class PackageTests(Feed feed, ITestOutputHelper output)
     [PackagesFact]
     public void Packages_say_what_they_are()
     {
-        string[] ids = ["RbeMl", "RbeMl.Extensions.AI", "RbeMl.MLNet", "RbeMl.Tool"];
+        string[] ids = ["RbeMl", "RbeMl.Extensions.AI", "RbeMl.MLNet", "RbeMl.Models.MiniLM", "RbeMl.Tool"];
         Assert.Equal(ids.SelectMany(id => new[] { $"{id}.{Feed.Version}.nupkg", $"{id}.{Feed.Version}.snupkg" }).Order(StringComparer.Ordinal),
             Directory.EnumerateFiles(feed.Packages).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         foreach (string id in ids)
@@ -24,7 +26,7 @@ public sealed class PackageTests(Feed feed, ITestOutputHelper output)
             output.WriteLine($"{id}: {new FileInfo(path).Length:N0} bytes");
             using ZipArchive package = ZipFile.OpenRead(path);
             XElement metadata = XDocument.Parse(Read(package, $"{id}.nuspec")).Root!.Elements().First();
-            Assert.Equal("MIT", Text(metadata, "license"));
+            Assert.Equal(id == "RbeMl.Models.MiniLM" ? "MIT AND Apache-2.0" : "MIT", Text(metadata, "license"));
             Assert.Equal("README.md", Text(metadata, "readme"));
             Assert.InRange(Text(metadata, "description").Length, 40, 400);
             Assert.Contains("machine-learning", Text(metadata, "tags"), StringComparison.Ordinal);
@@ -70,6 +72,28 @@ public sealed class PackageTests(Feed feed, ITestOutputHelper output)
             StringComparison.Ordinal);
         SmallEncoder.Save(Path.Combine(feed.Work, "encoder.rbe"));
         Assert.EndsWith(".\n", Run("embeddings", ProgramOf("src/RbeMl.Extensions.AI/README.md", 1), "RbeMl.Extensions.AI"), StringComparison.Ordinal);
+    }
+
+    /// <summary>The program of notebooks/few-labels.cs with the encoder of the package: nothing is downloaded, sixteen messages a kind are enough.</summary>
+    [PackagesFact]
+    public void The_packed_encoder_learns_from_few_labels()
+    {
+        string[] parts = Regex.Split(File.ReadAllText(Path.Combine(Page.Root, "notebooks", "few-labels.cs")).ReplaceLineEndings("\n"), @"(?m)^(?=// [0-9]\. )");
+        Assert.StartsWith("// 1. The encoder", parts[1], StringComparison.Ordinal);
+        parts[0] = Regex.Replace(parts[0], "(?m)^#.*$", "");
+        parts[1] = """
+            string work = Directory.CreateTempSubdirectory("rbeml-few-labels-").FullName;
+            SentenceEncoder encoder = MiniLM.Load();
+
+            """;
+        string printed = Run("labels", string.Concat(parts), "RbeMl.MLNet", "RbeMl.Models.MiniLM");
+        output.WriteLine(printed);
+        foreach (string way in new[] { "frozen", "fine-tuned" })
+        {
+            Assert.InRange(double.Parse(Regex.Match(printed, $"{way} +accuracy ≈ ([0-9.]+)").Groups[1].Value, CultureInfo.InvariantCulture), 0.7, 1);
+        }
+
+        Assert.Contains("account   My login is gone.", printed, StringComparison.Ordinal);
     }
 
     private string Run(string name, string program, params string[] references)

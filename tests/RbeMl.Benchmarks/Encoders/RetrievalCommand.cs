@@ -16,7 +16,11 @@ internal static partial class RetrievalCommand
     public static Command Create()
     {
         Option<int> queries = new("--queries") { Description = "Summaries to look for.", DefaultValueFactory = _ => 500 };
-        Option<int> documents = new("--documents") { Description = "Members to find them among, those of the summaries included.", DefaultValueFactory = _ => 5000 };
+        Option<int> documents = new("--documents")
+        {
+            Description = "Members to find them among, those of the summaries included.",
+            DefaultValueFactory = _ => 5000,
+        };
         Option<string> models = new("--models") { Description = "Of MiniLM and ArcticXs, with commas.", DefaultValueFactory = _ => "MiniLM" };
         Option<string> formats = new("--formats")
         {
@@ -42,7 +46,10 @@ internal static partial class RetrievalCommand
                 Console.WriteLine("|---|---|---|---|");
                 foreach (string model in parsed.GetValue(models)!.Split(','))
                 {
-                    foreach (string format in parsed.GetValue(formats)!.Split(',', StringSplitOptions.TrimEntries)) Measure(folder, model, format, members, asked);
+                    foreach (string format in parsed.GetValue(formats)!.Split(',', StringSplitOptions.TrimEntries))
+                    {
+                        Measure(folder, model, format, members, asked);
+                    }
                 }
 
                 return 0;
@@ -89,7 +96,8 @@ internal static partial class RetrievalCommand
             : throw new InvalidDataException($"{packs} is not there. Install the .NET SDK.");
         return [.. Directory.GetFiles(folder, "*.xml", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
             .SelectMany(file => XDocument.Load(file).Descendants("member"))
-            .Select(member => (Name: Words((string?)member.Attribute("name") ?? ""), Summary: Space().Replace(member.Element("summary")?.Value ?? "", " ").Trim()))
+            .Select(member => (Name: Words((string?)member.Attribute("name") ?? ""),
+                Summary: Space().Replace(member.Element("summary")?.Value ?? "", " ").Trim()))
             .Where(m => m.Name.Length > 0 && m.Summary.Length >= Shortest)
             .GroupBy(m => m.Summary).Where(g => g.Count() == 1).Select(g => g.Single()).DistinctBy(m => m.Name)];
     }

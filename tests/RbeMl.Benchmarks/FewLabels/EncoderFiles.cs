@@ -48,7 +48,8 @@ internal static class EncoderFiles
             using OnnxModelFile file = OnnxModelFile.Open(onnx);
             WordPieceTokenizer tokenizer = file.Tokenizer!;
             EncoderSettings settings = new() { Pooling = Models[model], Normalize = true, MaxTokens = 256 };
-            ModelFile.Save(path, Weights(file, tokenizer, Formats[format], delta, !format.EndsWith(Plain, StringComparison.Ordinal)) with { Encoder = settings }, tokenizer);
+            bool calibrate = !format.EndsWith(Plain, StringComparison.Ordinal);
+            ModelFile.Save(path, Weights(file, tokenizer, Formats[format], delta, calibrate) with { Encoder = settings }, tokenizer);
             return path;
         }
         finally
