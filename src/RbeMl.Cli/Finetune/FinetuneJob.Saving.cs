@@ -35,7 +35,7 @@ internal sealed partial class FinetuneJob
     private void SaveMeanwhile(Trainer trainer, TrainingData data) => Meanwhile(() =>
     {
         using AveragedWeights averaged = trainer.Averaged();
-        SaveModel(trainer.Model, data);
+        SaveModel(Served(trainer), data);
         AtomicFile.Write(_files.Metrics, _run.Write);
     });
 

@@ -47,7 +47,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
 
         List<string> before = [.. data.Prompts.Select(prompt => Sample(model, data, prompt))];
         LaterWork later = new();
-        Train(model, data, context, later, loaded?.Run);
+        model = Train(model, data, context, later, loaded?.Run);
         Measure(later, () => _run.Samples =
             [.. data.Prompts.Select((prompt, i) => new SampleRecord(Decode(data, prompt), before[i], Sample(model, data, prompt)))]);
         Finish(model, data, later);
@@ -66,7 +66,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         trainer.Step(0, host.Cancel);
         double step = Stopwatch.GetElapsedTime(started).TotalSeconds;
         double limit = settings.Seconds ?? double.PositiveInfinity, asked = settings.Steps ?? double.PositiveInfinity;
-        double seconds = Math.Min(step * asked, limit), steps = Math.Min(asked, Math.Max(1, Math.Floor(seconds / step)));
+        double seconds = Math.Min(step * asked, limit), steps = Math.Min(asked, Math.Max(1, Math.Floor(limit / step)));
         Say($"About {Format.Bytes(bytes)} of weights, {Format.Bytes(memory)} of memory, {step.ToString("G3", CultureInfo.InvariantCulture)} s a step: "
             + $"{Format.Count(steps, "step")} in {Format.Seconds(seconds)}, and what measuring and saving take. Nothing was written.");
         json.Write(host, JsonSerializer.Serialize(
@@ -104,7 +104,8 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
             : throw new InvalidSettingException("--context", context, $"the model has {Format.Count(room, "position")}; use at most that.");
     }
 
-    private void Train(TransformerModel<float> model, TrainingData data, int context, LaterWork later, RunMark? loaded)
+    // Gives the model as it is served.
+    private TransformerModel<float> Train(TransformerModel<float> model, TrainingData data, int context, LaterWork later, RunMark? loaded)
     {
         TrainerOptions options = settings.ToTrainer(context, ValidationSequences, settings.MemoryLimit is null ? 0 : RehearseSaving(model, data));
         using Trainer trainer = new(model, data.Train, data.Validation, options, settings.Threads);
@@ -126,7 +127,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         {
             if (trainer.Diverged || Fault(trainer) is not null) throw new SavedWorkException(error, NotSaved);
             trainer.ApplyAverage();
-            SaveAfter(error, model, data); // the weights are those of the last step that was done
+            SaveAfter(error, Served(trainer), data); // the weights are those of the last step that was done
         }
 
         _run.Cancelled = host.Cancel.IsCancellationRequested && !clock.IsOver(trainer.StepsDone);
@@ -135,7 +136,8 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         if (Fault(trainer) is { } fault) throw new SavedWorkException(fault, NotSaved);
         if (_run.Cancelled) Meanwhile(() => _states.Save(trainer, _files.KeepEarlier)); // before the weights become their average
         trainer.ApplyAverage();
-        SaveLast(model, data);
+        TransformerModel<float> served = Served(trainer);
+        SaveLast(served, data);
         if (_run.Cancelled)
         {
             later.Do(() => Say($"Stopping: the model after {StepsDone} is saved in {_files.Model}. The figures so far and the report "
@@ -148,7 +150,12 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         _run.Bytes = new ByteRecord(bytes.Weights, bytes.Gradients, bytes.Optimizer, bytes.Activations);
         _run.Memory = MemoryRecord.Of(trainer);
         _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, trainer.StateVectors * bytes.DenseWeights, bytes.Activations);
+        return served;
     }
+
+    // What is trained at few bits is saved and used in the format that holds them.
+    private TransformerModel<float> Served(Trainer trainer) =>
+        settings.TrainBits is null ? trainer.Model : new TransformerModel<float>(trainer.GetWeights());
 
     // A new run, or one that goes on.
     private RunClock Begin(Trainer trainer, TrainingView view, TrainingData data, RunMark? loaded)
@@ -279,7 +286,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
             matrices[0].Transform.ToString(), tokenizer, dense, trainable);
         Say($"Model: {Format.Count(config.Layers, "block")}, width {config.Width}, {Format.Count(config.Heads, "head")}, vocabulary "
             + $"{config.Vocabulary} ({tokenizer}), context {context}; {TrainingModel.Describe(matrices[0])}: {Format.Count(trainable)} trained values "
-            + $"for {Format.Count(dense)} dense ones");
+            + $"for {Format.Count(dense)} dense ones{(settings.TrainBits is { } bits ? $", matrices at {bits} bits" : "")}");
         Say($"Data:  {Format.Count(data.Train.Tokens)} training and {Format.Count(data.Validation.Tokens)} validation tokens from {data.Source}");
     }
 

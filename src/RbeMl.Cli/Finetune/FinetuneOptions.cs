@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using RbeMl.Cli.Help;
+using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
 using RbeMl.Training;
@@ -14,6 +15,9 @@ internal sealed class FinetuneOptions
     public const int MostTokenIds = 1 << 20;
 
     private const double DefaultSeconds = 100, DefaultRate = 3e-3, DefaultDecay = 0.1;
+
+    // What --train-bits rounds.
+    private static readonly RbeOptions s_allCoefficients = new() { Alphas = false, Format = RbeFormat.Sparse(64 * 64) };
 
     private readonly Option<string?> _model =
         Options.File("--model", "model",
@@ -76,6 +80,10 @@ internal sealed class FinetuneOptions
         Options.Whole("--average-horizon", 100, 0,
             "Steps that the average of the weights looks back on (EMA), at most a tenth of those done: the average is what is validated and saved. "
             + "0 saves the last weights.");
+    private readonly Option<int?> _trainBits =
+        Options.OptionalWhole("--train-bits", 3,
+            "Train matrices at 3 to 8 bits: all coefficients are kept, and what is trained is what is saved, in format quantized. Goes well with "
+                + "--optimizer muon.", 8);
     private readonly Option<double?> _dropout = Options.OptionalReal("--dropout", 0, 0.99, "Dropout while training; 0, or the model's.");
     private readonly Option<ulong> _seed = Options.Seed("Seed of weights, data order and dropout.");
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Results do not depend on it.", 1024);
@@ -140,7 +148,7 @@ internal sealed class FinetuneOptions
         verb.Add("Model", [_model, .. NewModelOnly]);
         verb.Add("How long", _steps, _seconds);
         verb.Add("Training", _batch, _context, _accumulate, _optimizer, _momentum, _learningRate, _coefficientRate, _warmup, _weightDecay, _clip,
-            _average, _dropout, _precondition, _seed, _threads);
+            _average, _trainBits, _dropout, _precondition, _seed, _threads);
         verb.Add("Compressed weights", _compression.All);
         verb.Add("Memory", _memoryLimit, _checkpointing, _offload);
         verb.Add("Output", _out, _overwrite, _saveMinutes, _stateEvery, _keepStates, _resume, Json, _profile, _dryRun);
@@ -165,7 +173,8 @@ internal sealed class FinetuneOptions
             Width = result.GetValue(_width),
             Vocabulary = result.GetValue(_vocabulary),
             Tokenizer = result.GetValue(_tokenizer)!,
-            Compression = model is null || compression ? _compression.Read(result, (int)(result.GetValue(_seed) & 0x7FFFFFFF), delta: true) : null,
+            Compression = result.Given(_trainBits) ? s_allCoefficients
+                : model is null || compression ? _compression.Read(result, (int)(result.GetValue(_seed) & 0x7FFFFFFF), delta: true) : null,
             Text = result.GetValue(_text) ?? [],
             Tokens = result.GetValue(_tokens),
             Validation = result.GetValue(_validation),
@@ -184,6 +193,7 @@ internal sealed class FinetuneOptions
             WeightDecay = result.GetValue(_weightDecay) ?? optimizer.DecayFor(DefaultDecay),
             Clip = result.GetValue(_clip),
             Average = result.GetValue(_average),
+            TrainBits = result.GetValue(_trainBits),
             Dropout = result.GetValue(_dropout),
             Seed = result.GetValue(_seed),
             Threads = result.GetValue(_threads),
@@ -235,6 +245,7 @@ internal sealed class FinetuneOptions
             && (option != _tokenizer || !ids)
             && (option != _momentum || result.GetValue(_optimizer) == new SgdOptions().Name)
             && (option != _seconds || result.Given(_seconds) || !result.Given(_steps))
+            && ((!_compression.All.Contains(option) && option != _precondition) || !result.Given(_trainBits))
             && (!_compression.All.Contains(option) || newModel || _compression.All.Any(result.Given));
     }
 
@@ -280,6 +291,11 @@ internal sealed class FinetuneOptions
         if (result.Given(_momentum) && result.GetValue(_optimizer) is { } other && other != new SgdOptions().Name)
         {
             throw new UsageException($"--momentum is for sgd, and --optimizer is {other}. Leave it out, or use --optimizer sgd.");
+        }
+
+        if (result.Given(_trainBits) && _compression.All.FirstOrDefault(result.Given) is { } format)
+        {
+            throw new UsageException($"{format.Name} is for other formats, and --train-bits keeps all coefficients at few bits. Leave out one of them.");
         }
 
         _compression.Check(result);

@@ -86,6 +86,9 @@ internal sealed record FinetuneSettings
     /// <summary>Steps that the average of the weights looks back on; 0 for none.</summary>
     public int Average { get; init; }
 
+    /// <summary>Bits that matrices are trained, saved and served at; null for floats.</summary>
+    public int? TrainBits { get; init; }
+
     /// <summary>Dropout; null keeps the model's, 0 from scratch.</summary>
     public double? Dropout { get; init; }
 
@@ -150,6 +153,7 @@ internal sealed record FinetuneSettings
         WeightDecay = WeightDecay,
         Clip = Clip,
         AverageHorizon = Average,
+        TrainBits = TrainBits,
         Seed = Seed,
         Checkpointing = Checkpointing,
         Offload = Offload,

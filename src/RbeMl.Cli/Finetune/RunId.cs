@@ -25,7 +25,7 @@ internal static class RunId
         [
             RunMark.HashOf(model), settings.Steps, settings.Seconds, settings.Batch, context, settings.Accumulate, settings.Optimizer.Describe(),
                 settings.LearningRate, settings.CoefficientLearningRate, settings.PreconditionAlphas,
-            settings.Warmup, settings.WeightDecay, settings.Clip, settings.Average, settings.Dropout, settings.Seed,
+            settings.Warmup, settings.WeightDecay, settings.Clip, settings.TrainBits, settings.Average, settings.Dropout, settings.Seed,
                 settings.Offload is ActivationOffload.BFloat16, data.Train.Tokens, data.Validation.Tokens, data.Vocabulary,
         ];
         foreach (object? value in values) hash.Append(Encoding.UTF8.GetBytes(Convert.ToString(value, CultureInfo.InvariantCulture) + "\n"));

@@ -32,6 +32,7 @@ public sealed class CounterpartTests
             ["WeightDecay"] = 0.3,
             ["Clip"] = 0.5,
             ["AverageHorizon"] = 7,
+            ["TrainBits"] = 5,
             ["PreconditionAlphas"] = false,
             ["Seed"] = 77UL,
             ["Checkpointing"] = CheckpointPolicy.Full,
@@ -42,7 +43,7 @@ public sealed class CounterpartTests
             ["ValidationSequences"] = 9,
             ["ExtraBytes"] = 99L,
         };
-        string[] unsaid = ["Schedule", "FinalFraction", "TrainBits", "ValidateEvery", "StatePath", "StateEvery"];
+        string[] unsaid = ["Schedule", "FinalFraction", "ValidateEvery", "StatePath", "StateEvery"];
         Counterparts.AllArrive(values, unsaid, (name, value) =>
         {
             Dictionary<string, string> words =

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using RbeMl.Codec;
 using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
@@ -96,6 +97,30 @@ public sealed class OptionEffectTests : IDisposable
             ("sgd", "0.09", "0.00", "0", 1)], runs);
         CommandRun.Of("finetune", "--optimizer", "lion", "--momentum", "0.5").Fails(2, "--momentum is for sgd");
         CommandRun.Of("finetune", "--optimizer", "adam").Fails(2, "use one of adamw, sgd, lion, muon");
+    }
+
+    /// <summary>What is trained is saved at its bits, and goes on from there.</summary>
+    [Fact]
+    public void Matrices_are_trained_and_saved_at_few_bits()
+    {
+        string[] data = ["--text", _folder.Write("text.txt", string.Concat(Enumerable.Repeat(TinyJob.Text, 40))), "--out", _folder.File("out")];
+        string[] all = [.. data, "--batch", "4", "--context", "16", "--threads", "1", "--optimizer", "muon"];
+        string file = _folder.File("out/model.rbe");
+        CommandRun.Of(["finetune", .. all, "--layers", "1", "--width", "64", "--heads", "2", "--tokenizer", "characters", "--steps", "6",
+            "--train-bits", "4", "--save-minutes", "0.0001"]).Succeeds();
+        using (ModelBundle bundle = ModelFile.Load(file))
+        {
+            Assert.Equal(new QuantizedFormat(4), bundle.Model.GetWeights().Blocks[0].Query.Format);
+        }
+
+        JsonElement metrics = JsonDocument.Parse(File.ReadAllText(_folder.File("out/metrics.json"))).RootElement;
+        Assert.Equal("4", metrics.GetProperty("settings").GetProperty("--train-bits").GetString());
+        Assert.False(metrics.GetProperty("settings").TryGetProperty("--format", out _));
+        CommandRun.Of("finetune", "--train-bits", "4", "--format", "trellis").Fails(2, "--format is for other formats");
+        CommandRun.Of("finetune", "--train-bits", "2").Fails(2, "--train-bits");
+        CommandRun.Of(["finetune", .. all, "--model", file, "--train-bits", "6", "--steps", "1"]).Succeeds();
+        using ModelBundle again = ModelFile.Load(file);
+        Assert.Equal(new QuantizedFormat(6), again.Model.GetWeights().Blocks[0].Query.Format);
     }
 
     [Fact]
