@@ -203,7 +203,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
     private void Steps(Trainer trainer, TrainingData data, TrainingView view, RunClock clock)
     {
         double nextValidation = NextValidation(clock.Fraction(trainer.StepsDone)), cost = 0;
-        TimeSpan saveEvery = settings.SaveMinutes > 0 ? TimeSpan.FromMinutes(settings.SaveMinutes) : TimeSpan.MaxValue, saved = TimeSpan.Zero;
+        TimeSpan saveEvery = settings.SaveMinutes > 0 ? TimeSpan.FromMinutes(settings.SaveMinutes) : TimeSpan.MaxValue, saved = clock.Elapsed;
         while (!clock.IsOver(trainer.StepsDone))
         {
             host.Cancel.ThrowIfCancellationRequested();
@@ -221,7 +221,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
             }
 
             view.Report(progress, done, clock.Elapsed);
-            if (done < 1) Meanwhile(() => _states.SaveIfDue(trainer, _files.KeepEarlier));
+            if (done < 1 && _states.IsDue(trainer) && Fault(trainer) is null) Meanwhile(() => _states.Save(trainer, _files.KeepEarlier));
             if (clock.Elapsed - saved < saveEvery || done >= 1) continue;
             if (Fault(trainer) is null) SaveMeanwhile(trainer, data); // what is wrong ends the next step
             saved = clock.Elapsed;

@@ -118,7 +118,7 @@ internal sealed class FinetuneOptions
             "Save the training's state (state-STEP.rbe in --out: weights, optimiser, record and clock) every so many steps, or with an m after "
             + "so many minutes, and at Ctrl-C; 0 saves none.");
     private readonly Option<int> _keepStates =
-        Options.Whole("--keep-states", 1, 1, "How many states are kept while the run lasts, the latest. One that is complete leaves none.", 1 << 16);
+        Options.Whole("--keep-states", 1, 1, "How many states are kept while the run lasts, the latest. A run that is complete leaves none.", 1 << 16);
     private readonly Option<string?> _resume =
         new Option<string?>("--resume")
         {

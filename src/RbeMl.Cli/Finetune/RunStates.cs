@@ -75,11 +75,8 @@ internal sealed class RunStates : ITrainingPart, IDisposable
         AtomicFile.CheckSpace(_settings.Out, trainer.StateBytes * Math.Max(1, _settings.KeepStates + 1 - _steps.Count), "the training states");
     }
 
-    /// <summary>Saves the state if it is time.</summary>
-    public void SaveIfDue(Trainer trainer, Action keepEarlier)
-    {
-        if (_settings.StateEvery.IsDue(trainer.StepsDone, _clock!.Elapsed - _saved)) Save(trainer, keepEarlier);
-    }
+    /// <summary>Whether it is time to save the state.</summary>
+    public bool IsDue(Trainer trainer) => _settings.StateEvery.IsDue(trainer.StepsDone, _clock!.Elapsed - _saved);
 
     /// <summary>Saves the state now, unless none are wanted.</summary>
     /// <param name="trainer">The trainer.</param>

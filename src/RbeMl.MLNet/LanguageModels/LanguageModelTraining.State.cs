@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using RbeMl.MLNet.Training;
 using RbeMl.Storage;
@@ -9,7 +12,7 @@ namespace RbeMl.MLNet.LanguageModels;
 internal sealed partial class LanguageModelTraining
 {
     private const string Name = "languageModel", EpochsKey = "epochs", LossKey = "loss", ValidationKey = "validation", SumKey = "sum", TokensKey = "tokens",
-        BestEpochKey = "bestEpoch", BestLossKey = "bestLoss", BestKey = "best";
+        PatienceKey = "patience", DataKey = "validationData", BestEpochKey = "bestEpoch", BestLossKey = "bestLoss", BestKey = "best";
 
     /// <inheritdoc/>
     void ITrainingPart.Save(StateWriter state)
@@ -23,6 +26,8 @@ internal sealed partial class LanguageModelTraining
         }
 
         state.Add(EpochsKey, epochs);
+        state.Add(PatienceKey, _options.Patience);
+        state.Add(DataKey, ValidationData());
         state.Add(SumKey, _sum);
         state.Add(TokensKey, (double)_since);
         state.Add(BestEpochKey, _bestEpoch);
@@ -34,6 +39,8 @@ internal sealed partial class LanguageModelTraining
     void ITrainingPart.Load(StateReader state)
     {
         JsonFields fields = state.Fields;
+        Same("patience", Number(fields.Whole(PatienceKey, 0, int.MaxValue)), Number(_options.Patience));
+        Same("validation data", fields.Text(DataKey), ValidationData());
         List<EpochSummary> epochs = [.. fields.Objects(EpochsKey).Select(epoch => new EpochSummary(epoch.Real(LossKey), epoch.OptionalReal(ValidationKey)))];
         double sum = fields.Real(SumKey);
         long since = (long)Math.Clamp(fields.Real(TokensKey), 0, long.MaxValue / 2);
@@ -45,6 +52,26 @@ internal sealed partial class LanguageModelTraining
             _epochs.AddRange(epochs);
             (_sum, _since, _bestEpoch, _bestLoss) = (sum, since, bestEpoch, bestLoss);
         });
+    }
+
+    private void Same(string what, string saved, string asked)
+    {
+        if (saved == asked) return;
+        throw new StateMismatchException(_options.StatePath!, what, saved, asked, "Resume with what the run was begun with, or give another StatePath.");
+    }
+
+    private static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
+
+    private string ValidationData()
+    {
+        XxHash128 hash = new();
+        foreach (int[] window in _data.Validation)
+        {
+            hash.Append(MemoryMarshal.AsBytes<int>([window.Length]));
+            hash.Append(MemoryMarshal.AsBytes<int>(window));
+        }
+
+        return Convert.ToHexStringLower(hash.GetCurrentHash());
     }
 
     private void Save(string path) => _trainer.SaveState(path, [(Name, this)]);

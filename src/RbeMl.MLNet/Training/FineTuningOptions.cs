@@ -18,8 +18,8 @@ public abstract class FineTuningOptions
     private protected FineTuningOptions(int epochs) => _defaultEpochs = epochs;
 
     /// <summary>
-    /// The model to begin with: a <c>.rbe</c> file, or the folder of a Hugging Face GPT-2 or, for classes and similarities, of a BERT. Null,
-    /// without a <see cref="Model"/> too, begins a new one.
+    /// The model to begin with: a <c>.rbe</c> file, or the folder of a Hugging Face GPT-2 or, for classes and similarities, the folder or
+    /// <c>.onnx</c> file of a BERT. Null, without a <see cref="Model"/> too, begins a new one.
     /// </summary>
     public string? ModelPath { get; set; }
 
@@ -70,8 +70,8 @@ public abstract class FineTuningOptions
     public int BatchSize { get => _batchSize ?? 32; set => _batchSize = value; }
 
     /// <summary>
-    /// What turns gradients into steps: <see cref="AdamWOptions"/>, <see cref="SgdOptions"/> or <see cref="LionOptions"/>, which has half
-    /// of AdamW's state.
+    /// What turns gradients into steps: <see cref="AdamWOptions"/>, <see cref="SgdOptions"/>, <see cref="LionOptions"/>, which has half of
+    /// AdamW's state, or <see cref="MuonOptions"/>, for matrices that keep many coefficients.
     /// </summary>
     public OptimizerOptions Optimizer { get; set; } = new AdamWOptions();
 

@@ -9,7 +9,7 @@ namespace RbeMl.Training;
 /// <summary>Bytes of a training run, compressed and as the same model would take dense in fp32.</summary>
 /// <param name="Weights">Weights in memory: fp32 values, quantised bases, places and the kernels' walk orders and tables.</param>
 /// <param name="Gradients">Gradient vectors: one, and log2 of <see cref="TrainerOptions.Accumulate"/> more.</param>
-/// <param name="Optimizer">State vectors of the optimiser, and the average of the weights where there is one.</param>
+/// <param name="Optimizer">State vectors of the optimiser, and where there are such the average of the weights and the floats behind few bits.</param>
 /// <param name="Activations">Activations kept between forward and backward, after the first step.</param>
 /// <param name="DenseWeights">fp32 weights of the dense model; a gradient vector and each of the optimiser's take the same.</param>
 public readonly record struct TrainingBytes(long Weights, long Gradients, long Optimizer, long Activations, long DenseWeights);
@@ -162,7 +162,8 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         {
             long values = Model.Parameters.TrainableCount * sizeof(float);
             ModelSize size = ModelSize.Of(Model);
-            return new TrainingBytes(size.ResidentBytes, values * _gradients.Vectors, values * StateVectors,
+            return new TrainingBytes(size.ResidentBytes, values * _gradients.Vectors,
+                values * (StateVectors + (_latent is null ? 0 : 1)),
                 _context.ActivationBytes, size.DenseValues * sizeof(float));
         }
     }

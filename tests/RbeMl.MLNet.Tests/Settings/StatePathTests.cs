@@ -31,17 +31,18 @@ public sealed class StatePathTests : IDisposable
         LanguageModelTransformer whole = Fit(0), resumed;
         Assert.ThrowsAny<OperationCanceledException>(() => Fit(17));
         Assert.True(File.Exists(State), "no state was saved when the training was cancelled");
+        Assert.Equal("patience", Assert.Throws<StateMismatchException>(() => Fit(0, other: patience + 1)).What);
         resumed = Fit(0, 2);
         Assert.Equal(whole.Perplexities(data), resumed.Perplexities(data));
         Assert.Equal(whole.Summary with { Seconds = 0 }, resumed.Summary with { Seconds = 0 });
         Assert.False(File.Exists(State), "the state of a training that is complete was left");
 
-        LanguageModelTransformer Fit(int stop, int threads = 1)
+        LanguageModelTransformer Fit(int stop, int threads = 1, int? other = null)
         {
             using CancellationTokenSource source = new();
             return Verses.Fit(_ml, data, o =>
             {
-                (o.Epochs, o.Dropout, o.ValidationFraction, o.Patience, o.Threads, o.Cancellation) = (5, 0.1, 0.25, patience, threads, source.Token);
+                (o.Epochs, o.Dropout, o.ValidationFraction, o.Patience, o.Threads, o.Cancellation) = (5, 0.1, 0.25, other ?? patience, threads, source.Token);
                 (o.StatePath, o.StateEvery) = (State, SaveInterval.EverySteps(3));
                 o.Progress = new Told<TrainingProgress>(s => { if (s.Step == stop) source.Cancel(); });
             });

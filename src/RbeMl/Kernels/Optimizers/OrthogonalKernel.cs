@@ -18,7 +18,7 @@ internal static unsafe class OrthogonalKernel
 
     /// <summary>
     /// a, b and c of p(s) = a s + b s^3 + c s^5, once after the other: each is the nearest to 1, in its largest difference, on the range
-    /// that the one before leaves, found by the Remez exchange from [0.02, 1].
+    /// that the one before leaves of [0.01, 1], but not below a 50th of its upper end, found by the Remez exchange.
     /// </summary>
     public static ReadOnlySpan<double> Polynomials =>
     [
@@ -48,7 +48,7 @@ internal static unsafe class OrthogonalKernel
         double norm = Math.Sqrt(OptimizerKernel.SumOfSquares(gram, size));
         if (norm == 0)
         {
-            new Span<T>(to, rows * columns).Clear();
+            new Span<T>(to, checked(rows * columns)).Clear();
             return;
         }
 

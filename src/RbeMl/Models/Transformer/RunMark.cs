@@ -2,6 +2,7 @@ using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using RbeMl.Memory;
 
 namespace RbeMl.Models;
 
@@ -23,6 +24,7 @@ public sealed record RunMark(string RunId, string WeightsHash)
     public static string HashOf(TransformerModel<float> model)
     {
         ArgumentNullException.ThrowIfNull(model);
+        using Hold held = model.Parameters.Lease.Share();
         XxHash128 hash = new();
         foreach (Layers.ParameterSlice slice in model.Parameters.Slices) hash.Append(MemoryMarshal.AsBytes<float>(model.Parameters.Of(slice)));
         return Convert.ToHexStringLower(hash.GetCurrentHash());

@@ -102,6 +102,7 @@ public sealed partial class ClassifierTrainer
 
     private static string StartOf(SequenceClassifier<float> classifier)
     {
+        using Hold held = classifier.Head.Lease.Share();
         XxHash128 hash = new();
         foreach (ParameterSlice slice in classifier.Head.Slices) hash.Append(MemoryMarshal.AsBytes<float>(classifier.Head.Of(slice)));
         return RunMark.HashOf(classifier.Model) + Convert.ToHexStringLower(hash.GetCurrentHash());

@@ -70,6 +70,7 @@ internal sealed unsafe class LatentWeights : ITrainingPart, IDisposable
     /// <summary>The model's weights from the floats; the same bits for any number of threads.</summary>
     public void Round()
     {
+        using Hold from = Values.Lease.Share(), to = _model.Parameters.Lease.Share();
         RoundWork work = new(this);
         _workers.For(_tiles.Length, ref work);
         foreach (ParameterSlice slice in _others) Values.Of(slice).CopyTo(_model.Parameters.Of(slice));

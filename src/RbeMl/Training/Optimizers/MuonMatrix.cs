@@ -51,16 +51,17 @@ internal sealed unsafe class MuonMatrix
     /// <param name="item">The part.</param>
     /// <param name="direction">Its coefficients, changed.</param>
     /// <param name="scratch"><see cref="ScratchElements"/>.</param>
-    /// <returns>Sum of the new squares; 0 where all were zero.</returns>
+    /// <returns>Sum of the new squares; 0 where there was nothing.</returns>
     public double Orthogonalise<T>(int item, T* direction, T* scratch)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         double squares = OptimizerKernel.SumOfSquares(direction, Coefficients);
-        if (squares == 0) return 0;
+        T factor = T.CreateTruncating(1 / Math.Sqrt(squares / Coefficients));
+        if (!T.IsFinite(factor)) return 0; // nothing, or so little that a float cannot hold its inverse
         long size = (long)_tall * _narrow;
         T* x = scratch, orthogonal = x + size;
         new Span<T>(x, checked((int)size)).Clear();
-        Move<T, Gather>(item, direction, x, T.CreateTruncating(1 / Math.Sqrt(squares / Coefficients)));
+        Move<T, Gather>(item, direction, x, factor);
         OrthogonalKernel.Orthogonalise(_tall, _narrow, x, orthogonal, orthogonal + size);
         Move<T, Scatter>(item, direction, orthogonal, T.One);
         return OptimizerKernel.SumOfSquares(direction, Coefficients);

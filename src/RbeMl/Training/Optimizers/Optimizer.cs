@@ -145,7 +145,7 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
     {
     }
 
-    /// <summary>Moves the state and weights of a piece and leaves its gradients zero.</summary>
+    /// <summary>Moves the state and weights of a piece and leaves its gradients zero, unless <see cref="Finish"/> does.</summary>
     /// <param name="piece">The piece.</param>
     protected abstract void Update(in OptimizerPiece<T> piece);
 

@@ -96,7 +96,7 @@ public sealed record TrainerOptions
 
     /// <summary>
     /// The file that <see cref="Trainer.Run"/> keeps the run's state in: one that is there is resumed, it is saved every <see cref="StateEvery"/> and
-    /// when the run is cancelled, and deleted when the run is complete. Null for none.
+    /// when the run is cancelled, and deleted when the run is complete: save the model then. Null for none.
     /// </summary>
     public string? StatePath { get; init; }
 
@@ -136,6 +136,7 @@ public sealed record TrainerOptions
         Require(CoefficientLearningRate is null or (> 0 and <= 1e6), nameof(CoefficientLearningRate), CoefficientLearningRate,
             "use a positive number, or leave it out.");
         Require(AverageHorizon >= 0, nameof(AverageHorizon), AverageHorizon, "use 0 for no average, or a number of steps such as 100.");
+        Require(StateEvery is { Steps: >= 0, Time.Ticks: >= 0 }, nameof(StateEvery), StateEvery, "use SaveInterval.EverySteps, EveryMinutes or Never.");
         Require(StatePath is not "", nameof(StatePath), "\"\"", "give a file, or null for none.");
         Require(WarmupSteps >= 0, nameof(WarmupSteps), WarmupSteps, "use 0 or more steps.");
         Require(FinalFraction is >= 0 and <= 1, nameof(FinalFraction), FinalFraction, "use a fraction from 0 to 1.");

@@ -15,7 +15,8 @@ public readonly record struct SaveInterval(int Steps, TimeSpan Time)
 
     /// <summary>Saves once so many minutes have gone by.</summary>
     public static SaveInterval EveryMinutes(double minutes) =>
-        new(0, minutes > 0 ? TimeSpan.FromTicks(Math.Max(1, TimeSpan.FromMinutes(minutes).Ticks)) : TimeSpan.Zero);
+        new(0, !(minutes > 0) ? TimeSpan.Zero
+            : TimeSpan.FromTicks((long)Math.Clamp(minutes * TimeSpan.TicksPerMinute, 1, TimeSpan.MaxValue.Ticks / 2)));
 
     /// <summary>Whether it saves at all.</summary>
     internal bool Saves => Steps > 0 || Time > TimeSpan.Zero;

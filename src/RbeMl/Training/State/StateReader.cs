@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using RbeMl.Files;
 using RbeMl.Layers;
+using RbeMl.Memory;
 using RbeMl.Numerics;
 using RbeMl.Storage;
 
@@ -44,6 +45,7 @@ internal sealed class StateReader(RbeContainer file, string name, JsonFields fie
         read.Add(tensor);
         Then(() =>
         {
+            using Hold held = values.Lease.Share();
             VectorFill fill = new(values);
             file.Read(tensor, part => fill.Write(MemoryMarshal.Cast<byte, float>(part)));
         });
