@@ -28,6 +28,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
 
     private RunFiles _files = null!; // once it is known which run this is
     private RunStates _states = null!;
+    private TimeSpan _earlier; // of training, before a resumed run was stopped
 
     /// <summary>Does it all.</summary>
     /// <returns>An <see cref="ExitCode"/>.</returns>
@@ -40,7 +41,10 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         int context = Context(loaded?.Model.Config);
         Say($"Loading {(settings.Tokens ?? (settings.Text.Count > 0 ? string.Join(", ", settings.Text) : "the SDK's documentation"))}");
         TrainingData data = ReadingView.Read(host, json.OnOutput, view => TrainingData.Load(settings, loaded, context, view, host.Cancel));
-        TransformerModel<float> model = TrainingModel.Create(settings, loaded?.Model, data.Vocabulary, context);
+        // A model that this very run saved in the place of the one it began with has the formats asked for.
+        bool own = states.RunId is { } id && loaded?.Run?.RunId == id;
+        TransformerModel<float> model =
+            TrainingModel.Create(own ? settings with { Compression = null } : settings, loaded?.Model, data.Vocabulary, context);
         Describe(model, data, context);
         host.Cancel.ThrowIfCancellationRequested();
         if (settings.DryRun) return DryRun(model, data, context);
@@ -164,6 +168,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         if (_states.Path is { } state)
         {
             clock = _states.Resume(trainer, loaded);
+            _earlier = clock.Elapsed;
             Say($"Resuming after {StepsDone} from {state}");
         }
         else
@@ -311,7 +316,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         later.Do(() => SaveZip(model, data));
         _run.Files["metrics"] = _files.Metrics;
         _run.Files["report"] = _files.Report;
-        _run.Seconds = _watch.Elapsed.TotalSeconds;
+        _run.Seconds = (_earlier + _watch.Elapsed).TotalSeconds;
         string document = _run.ToJson();
         later.Do(() => AtomicFile.WriteText(_files.Metrics, document + "\n"));
         later.Do(() => AtomicFile.WriteText(_files.Report, ReportPage.Html(_run)));

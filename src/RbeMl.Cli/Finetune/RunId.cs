@@ -1,9 +1,9 @@
 using System.Globalization;
 using System.IO.Hashing;
-using System.Runtime.InteropServices;
 using System.Text;
 using RbeMl.Memory;
 using RbeMl.Models;
+using RbeMl.Training;
 
 namespace RbeMl.Cli.Finetune;
 
@@ -16,7 +16,7 @@ internal static class RunId
     /// <summary>The name, 32 hexadecimal digits.</summary>
     /// <param name="settings">What was asked for; threads, memory and file names do not matter.</param>
     /// <param name="model">The model before the first step.</param>
-    /// <param name="data">The data: its size and its first sequence count.</param>
+    /// <param name="data">The data, all of it.</param>
     /// <param name="context">Tokens of a sequence.</param>
     public static string Of(FinetuneSettings settings, TransformerModel<float> model, TrainingData data, int context)
     {
@@ -26,13 +26,10 @@ internal static class RunId
             RunMark.HashOf(model), settings.Steps, settings.Seconds, settings.Batch, context, settings.Accumulate, settings.Optimizer.Describe(),
                 settings.LearningRate, settings.CoefficientLearningRate, settings.PreconditionAlphas,
             settings.Warmup, settings.WeightDecay, settings.Clip, settings.TrainBits, settings.Average, settings.Dropout, settings.Seed,
-                settings.Offload is ActivationOffload.BFloat16, data.Train.Tokens, data.Validation.Tokens, data.Vocabulary,
+                settings.Offload is ActivationOffload.BFloat16, DataChecksum.Of(data.Train, 1, context),
+                DataChecksum.Of(data.Validation, 1, context), data.Vocabulary,
         ];
         foreach (object? value in values) hash.Append(Encoding.UTF8.GetBytes(Convert.ToString(value, CultureInfo.InvariantCulture) + "\n"));
-        int[] inputs = new int[context], targets = new int[inputs.Length];
-        data.Train.Fill(0, 1, context, inputs, targets);
-        hash.Append(MemoryMarshal.AsBytes<int>(inputs));
-        hash.Append(MemoryMarshal.AsBytes<int>(targets));
         return Convert.ToHexStringLower(hash.GetCurrentHash());
     }
 }

@@ -113,9 +113,10 @@ internal sealed record CompressionForecast(int Matrices, double BitsPerWeight, d
         if (request.Target is { } target)
         {
             RateCurve[] curves = [.. all.Select(m => m.Curve)];
-            double[] weights = [.. all.Select(m => Math.Sqrt(m.Energy))];
+            double energy = all.Sum(m => m.Energy);
+            double[] weights = [.. all.Select(m => energy > 0 ? Math.Sqrt(m.Energy / energy) : 1)]; // errors are relative, as the target's
             RateAllocation allocation = target.Error is { } error
-                ? RateAllocator.MinimizeBits(curves, weights, error * Math.Sqrt(all.Sum(m => m.Energy)))
+                ? RateAllocator.MinimizeBits(curves, weights, error)
                 : RateAllocator.MinimizeError(curves, weights, target.BitsPerWeight!.Value * curves.Sum(c => (double)c.Weights));
             places = [.. allocation.Choices];
         }

@@ -20,7 +20,9 @@ public sealed class ResumeTests : IDisposable
 
     private string[] States => [.. Directory.GetFiles(_folder.File("out"), "state-*").Select(file => Path.GetFileName(file)!).Order()];
 
-    private CommandRun Stopped(int after, params string[] more)
+    private CommandRun Stopped(int after, params string[] more) => StoppedOf(after, TinyJob.Args(_folder, more));
+
+    private static CommandRun StoppedOf(int after, string[] args)
     {
         using CancellationTokenSource cancel = new();
         WatchedWriter output = new(text =>
@@ -28,7 +30,7 @@ public sealed class ResumeTests : IDisposable
             if (text.Contains($"step {after}/", StringComparison.Ordinal)) cancel.Cancel();
         });
         StringWriter error = new();
-        int code = Commands.Run(TinyJob.Args(_folder, more), new CommandHost(output, error) { Cancel = cancel.Token });
+        int code = Commands.Run(args, new CommandHost(output, error) { Cancel = cancel.Token });
         return new CommandRun(code, output.ToString(), error.ToString());
     }
 
@@ -62,6 +64,35 @@ public sealed class ResumeTests : IDisposable
         Assert.Equal(whole, Result());
         Assert.Empty(States);
         Assert.Equal(4, Directory.GetFiles(_folder.File("out")).Length); // those of the part before were replaced, not kept as another run's
+    }
+
+    /// <summary>The model that the run saved has taken the place of the one that it began with, in the format asked for.</summary>
+    [Fact]
+    public void A_model_that_goes_on_in_its_place_in_another_format_is_resumed()
+    {
+        TinyJob.Run(_folder, "--steps", "2");
+        byte[] begun = File.ReadAllBytes(Out("model.rbe"));
+        string[] line =
+        [
+            "finetune", "--model", Out("model.rbe"), "--text", _folder.File("text.txt"), "--out", _folder.File("out"), "--batch", "4", "--threads", "1",
+            "--steps", "12", "--format", "quantized", "--bits", "4", "--coefficients", "50", "--tile", "32",
+        ];
+        CommandRun.Of([.. line, "--overwrite"]).Succeeds();
+        var whole = Result();
+        File.WriteAllBytes(Out("model.rbe"), begun);
+        Assert.Equal(130, StoppedOf(5, [.. line, "--overwrite"]).Code);
+        CommandRun.Of([.. line, "--resume"]).Succeeds();
+        Assert.Equal((whole.Model, whole.Steps, whole.Validation), (Result().Model, Result().Steps, Result().Validation));
+    }
+
+    [Fact]
+    public void Texts_that_differ_anywhere_are_other_runs()
+    {
+        TinyJob.Run(_folder, "--steps", "1");
+        string first = Result().Model, text = File.ReadAllText(_folder.File("text.txt"));
+        string other = _folder.Write("other.txt", text[..(text.Length / 2)] + "the dog sat on" + text[((text.Length / 2) + 14)..]);
+        TinyJob.Run(_folder, "--steps", "1", "--text", other, "--overwrite");
+        Assert.NotEqual(first.Split(',')[0], Result().Model.Split(',')[0]);
     }
 
     [Fact]
