@@ -20,9 +20,12 @@ public sealed unsafe partial class RbeLinear<T>
     internal bool HasBase => _base is not null;
 
     /// <summary>Scratch elements that the methods take at most for that many chunks.</summary>
-    internal long ScratchElementsOf(int chunks) => ScratchArea<T>.Size((long)Tile * Panel<T>.WideLanes) + ScratchArea<T>.Size((long)Tile * Tile)
+    internal long ScratchElementsOf(int chunks) => ScratchArea<T>.Size((long)Tile * Panel<T>.WideLanes) + ScratchArea<T>.Size(TileScratch)
         + ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideLanes)
         + ScratchArea<T>.Size((long)BasisFunctions.FactorCount * Panel<T>.WideLanes * chunks);
+
+    // Decoded tiles of the base.
+    private long TileScratch => UsesCodes ? Int8Kernel.ScratchBytes(Tile) / sizeof(T) : (long)Tile * Tile;
 
     /// <summary>Elements of a chunk's codes of that many blocks; 0 where no product reads them.</summary>
     internal long CodeElements(int blocks, int width) => UsesCodes ? ElementsOfCodes(blocks * Tile, Tile, width) : 0;
@@ -56,11 +59,15 @@ public sealed unsafe partial class RbeLinear<T>
     /// <summary>Bytes of codes of that many blocks.</summary>
     internal long CodeBytes(int blocks, int width) => Int8Activations.Bytes(blocks * Tile, Int8Activations.SegmentOf(Tile), width);
 
-    /// <summary>As the other one, for all chunks; x points at block <paramref name="first"/>.</summary>
+    /// <summary>
+    /// The same for all chunks; without <paramref name="accumulate"/> y is set instead of added to. x points at block <paramref name="first"/>.
+    /// </summary>
     internal void AccumulateRow(int tileRow, int first, int last, CoefficientBlocks<T> x, ChunkPointers<T> yCoefficients, ChunkPointers<T> s,
-        ScratchArea<T> scratch)
+        ScratchArea<T> scratch, bool accumulate = true)
     {
         int lanes = x.Lanes;
+        bool clear = !accumulate && (_pattern is not null || _base is null);
+        for (int c = 0; c < x.Count && clear; c++) new Span<T>(yCoefficients[c], Tile * lanes).Clear();
         for (int c = 0; c < x.Count && _pattern is not null; c++)
         {
             SparseKernel.Multiply(_pattern, _parameters.At(Coefficients!), tileRow, first, last, x.Coefficients[c], yCoefficients[c], lanes);
@@ -68,10 +75,11 @@ public sealed unsafe partial class RbeLinear<T>
 
         if (_base is not null)
         {
-            T* tile = scratch.Take((long)Tile * Tile);
+            T* tiles = scratch.Take(TileScratch);
+            bool adds = accumulate || clear;
             if (UsesCodes) Int8Kernel.Multiply(_base, TileColumns, tileRow, first, last, x.Coefficients.As<float>(), x.Codes,
-                yCoefficients.As<float>(), x.Group, (byte*)tile);
-            else QuantizedKernel.Multiply(_base, TileColumns, tileRow, first, last, x.Coefficients, yCoefficients, x.Group, tile);
+                yCoefficients.As<float>(), x.Group, (byte*)tiles, adds);
+            else QuantizedKernel.Multiply(_base, TileColumns, tileRow, first, last, x.Coefficients, yCoefficients, x.Group, tiles, adds);
         }
 
         if (_factors is null) return;
@@ -87,13 +95,8 @@ public sealed unsafe partial class RbeLinear<T>
     {
         long moments = (long)BasisFunctions.FactorCount * x.Lanes;
         ChunkPointers<T> s = new(scratch.Take(moments * x.Count), moments);
-        for (int c = 0; c < x.Count; c++)
-        {
-            new Span<T>(s[c], (int)moments).Clear();
-            new Span<T>(y[c], Tile * x.Lanes).Clear();
-        }
-
-        AccumulateRow(tileRow, 0, TileColumns, x, y, s, scratch);
+        for (int c = 0; c < x.Count; c++) new Span<T>(s[c], (int)moments).Clear();
+        AccumulateRow(tileRow, 0, TileColumns, x, y, s, scratch, accumulate: false);
         for (int c = 0; c < x.Count; c++) FinishRow(tileRow, y[c], s[c], y[c], x.Lanes);
     }
 

@@ -106,6 +106,9 @@ public sealed unsafe partial class RbeLinear<T>
     /// <summary>Scratch elements that a chunk's methods take at most.</summary>
     public long ScratchElements => ScratchElementsOf(1);
 
+    /// <summary>What reads single rows of the matrix. Ask once: it holds memory until the parameters are freed.</summary>
+    internal MatrixRows<T> Rows() => new(_parameters, this, _matrix, _factors);
+
     /// <summary>The weights with the current values of the parameters.</summary>
     public RbeMatrix ToMatrix() =>
         _matrix.With(Alphas is null ? [] : _parameters.ToFloats(Alphas), Coefficients is null ? [] : _parameters.ToFloats(Coefficients));
@@ -174,7 +177,7 @@ public sealed unsafe partial class RbeLinear<T>
         if (_factors is null) return;
         T* m = scratch.Take((long)BasisFunctions.FactorCount * width);
         new Span<T>(m, BasisFunctions.FactorCount * width).Clear();
-        T* alphas = _parameters.At(Alphas!) + (long)tileColumn * BasisFunctions.Count;
+        T* alphas = _parameters.At(Alphas!) + ((long)tileColumn * BasisFunctions.Count);
         AlphaKernel.MixTiles(_factors, alphas, (long)TileColumns * BasisFunctions.Count, gMoments, TileRows, transposed: true, m, width);
         AlphaKernel.Expand(_factors, m, dxCoefficients, width);
     }
@@ -220,19 +223,20 @@ public sealed unsafe partial class RbeLinear<T>
         int gMomentFirstRow, int group, ParameterVector<T> gradients)
     {
         int lanes = xCoefficients.Lanes;
-        for (int chunk = 0; chunk < xCoefficients.Chunks; chunk += group)
+        bool coefficients = Wanted(Coefficients, gradients), alphas = Wanted(Alphas, gradients);
+        for (int chunk = 0; chunk < xCoefficients.Chunks && (coefficients || alphas); chunk += group)
         {
             int chunks = Math.Min(group, xCoefficients.Chunks - chunk);
-            if (_pattern is not null)
+            if (coefficients)
             {
                 SparseKernel.Gradient(
-                    _pattern, tileRow, xCoefficients.Chunk(chunk), xCoefficients.ChunkStride,
+                    _pattern!, tileRow, xCoefficients.Chunk(chunk), xCoefficients.ChunkStride,
                     gCoefficients.Chunk(chunk) + (long)gFirstRow * lanes, gCoefficients.ChunkStride, chunks, lanes, gradients.At(Coefficients!));
             }
 
-            if (_factors is null) continue;
+            if (!alphas) continue;
             AlphaKernel.GradientTiles(
-                _factors, xMoments.Chunk(chunk) + (long)xMomentFirstRow * lanes, xMoments.ChunkStride,
+                _factors!, xMoments.Chunk(chunk) + (long)xMomentFirstRow * lanes, xMoments.ChunkStride,
                 gMoments.Chunk(chunk) + ((long)gMomentFirstRow + tileRow * BasisFunctions.FactorCount) * lanes, gMoments.ChunkStride,
                 chunks, TileColumns, gradients.At(Alphas!) + (long)tileRow * TileColumns * BasisFunctions.Count, lanes);
         }
@@ -251,12 +255,12 @@ public sealed unsafe partial class RbeLinear<T>
     /// <summary>The same for one chunk: all of x^ [Dp][width] and the tile row's block of g^ [Tile][width].</summary>
     internal void GradientRow(int tileRow, T* xCoefficients, T* gHatBlock, int width, ParameterVector<T> gradients, ScratchArea<T> scratch)
     {
-        if (_pattern is not null)
+        if (Wanted(Coefficients, gradients))
         {
-            SparseKernel.Gradient(_pattern, tileRow, xCoefficients, 0, gHatBlock - (long)tileRow * Tile * width, 0, 1, width, gradients.At(Coefficients!));
+            SparseKernel.Gradient(_pattern!, tileRow, xCoefficients, 0, gHatBlock - (long)tileRow * Tile * width, 0, 1, width, gradients.At(Coefficients!));
         }
 
-        if (_factors is null) return;
+        if (_factors is null || !Wanted(Alphas, gradients)) return;
         T* x = scratch.Take((long)BasisFunctions.FactorCount * width);
         T* g = scratch.Take((long)BasisFunctions.FactorCount * width);
         AlphaKernel.Moments(_factors, gHatBlock, g, width);
@@ -267,6 +271,8 @@ public sealed unsafe partial class RbeLinear<T>
             AlphaKernel.Gradient(_factors, x, g, gradient + (j * BasisFunctions.Count), width);
         }
     }
+
+    private static bool Wanted(ParameterSlice? slice, ParameterVector<T> gradients) => slice is not null && gradients.Holds(slice);
 
     private void ClearRows(T* block, int rows, int width)
     {

@@ -93,7 +93,9 @@ internal sealed unsafe class NativeBuffer<T> : IDisposable
     {
         nuint bytes = checked((nuint)(Math.Max(length, 1) * sizeof(T)));
         bytes = checked(bytes + Alignment - 1) & ~(Alignment - 1);
-        return ((nint)NativeMemory.AlignedAlloc(bytes, Alignment), (long)bytes);
+        nint address = (nint)NativeMemory.AlignedAlloc(bytes, Alignment);
+        LargePages.Advise(address, (long)bytes);
+        return (address, (long)bytes);
     }
 
     private void Free(bool lost)

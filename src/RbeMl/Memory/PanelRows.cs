@@ -1,3 +1,5 @@
+using RbeMl.Numerics;
+
 namespace RbeMl.Memory;
 
 /// <summary>Copies feature rows of consecutive tokens between a panel and a feature-major matrix <c>[feature][stride]</c>.</summary>
@@ -12,7 +14,7 @@ internal static unsafe class PanelRows
             (int chunk, int lane) = Math.DivRem(firstToken + done, panel.Lanes);
             int count = Math.Min(panel.Lanes - lane, tokens - done);
             T* source = panel.Chunk(chunk) + (long)firstFeature * panel.Lanes + lane;
-            for (int f = 0; f < features; f++) new Span<T>(source + (long)f * panel.Lanes, count).CopyTo(new Span<T>(target + f * stride + done, count));
+            Elementwise.CopyRows(source, panel.Lanes, target + done, stride, features, count);
             done += count;
         }
     }
@@ -26,7 +28,7 @@ internal static unsafe class PanelRows
             (int chunk, int lane) = Math.DivRem(firstToken + done, panel.Lanes);
             int count = Math.Min(panel.Lanes - lane, tokens - done);
             T* target = panel.Chunk(chunk) + (long)firstFeature * panel.Lanes + lane;
-            for (int f = 0; f < features; f++) new Span<T>(source + f * stride + done, count).CopyTo(new Span<T>(target + (long)f * panel.Lanes, count));
+            Elementwise.CopyRows(source + done, stride, target, panel.Lanes, features, count);
             done += count;
         }
     }

@@ -29,6 +29,14 @@ internal static unsafe class Elementwise
         else Wide.Run(new ElementwiseLanes.RowSumsWork((float*)g, rows, width, (float*)sums));
     }
 
+    /// <summary>y[row][0 .. count) = x[row][0 .. count) of matrices that do not overlap.</summary>
+    public static void CopyRows<T>(T* x, long ldx, T* y, long ldy, int rows, int count)
+        where T : unmanaged
+    {
+        if (sizeof(T) == sizeof(float)) Wide.Run(new ElementwiseLanes.CopyRowsWork((float*)x, ldx, (float*)y, ldy, rows, count));
+        else ReferenceElementwise.CopyRows(x, ldx, y, ldy, rows, count);
+    }
+
     /// <summary>y[column][row] = x[row][column].</summary>
     public static void Transpose<T>(T* x, int rows, int columns, long ldx, T* y, long ldy)
         where T : unmanaged, IFloatingPointIeee754<T>

@@ -41,6 +41,31 @@ internal static unsafe class ElementwiseLanes
         }
     }
 
+    internal readonly struct CopyRowsWork(float* x, long ldx, float* y, long ldy, int rows, int count) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            if (count >= TLanes.Count) CopyRows<TLanes>(x, ldx, y, ldy, rows, count);
+            else if (count >= Lanes128.Count) CopyRows<Lanes128>(x, ldx, y, ldy, rows, count);
+            else if (count > 0) CopyRows<LanesScalar>(x, ldx, y, ldy, rows, count);
+        }
+    }
+
+    // The last vector of a row may overlap the one before it. count is at least one vector.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void CopyRows<TLanes>(float* x, long ldx, float* y, long ldy, int rows, int count)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        int last = count - TLanes.Count;
+        for (int r = 0; r < rows; r++, x += ldx, y += ldy)
+        {
+            TLanes end = TLanes.Load(x + last);
+            for (int i = 0; i < last; i += TLanes.Count) TLanes.Store(TLanes.Load(x + i), y + i);
+            TLanes.Store(end, y + last);
+        }
+    }
+
     internal readonly struct RowSumsWork(float* g, int rows, int width, float* sums) : ILaneWork
     {
         public void Run<TLanes>()

@@ -43,4 +43,11 @@ internal static unsafe class ReferenceElementwise
             for (int c = 0; c < columns; c++) y[c * ldy + r] = x[r * ldx + c];
         }
     }
+
+    /// <summary>y[row][0 .. count) = x[row][0 .. count).</summary>
+    public static void CopyRows<T>(T* x, long ldx, T* y, long ldy, int rows, int count)
+        where T : unmanaged
+    {
+        for (int r = 0; r < rows; r++) new Span<T>(x + (r * ldx), count).CopyTo(new Span<T>(y + (r * ldy), count));
+    }
 }

@@ -11,16 +11,19 @@ internal static unsafe class VectorKernel
     /// <summary>Rows that <see cref="Dot"/> does at a time.</summary>
     public const int DotRows = 4;
 
+    // Long rows come from memory, one after the other: a single run of addresses, this many floats of it on their way.
+    private const int LongRow = 256, Ahead = 2048;
+
     /// <summary>y = (x - mean) / sqrt(variance + epsilon) * gamma + beta. y may be x.</summary>
     public static void Normalize(float* x, float* gamma, float* beta, float* y, int features, float epsilon) =>
         Wide.Run(new NormalizeWork(x, gamma, beta, y, features, epsilon));
 
     /// <summary>
-    /// y = M x, M being stored by columns: <c>[size][size]</c>, a column of the product after the other. size is 32, 64 or 128; y may not
-    /// be x.
+    /// y = M x, M being stored by columns: <c>[terms][size]</c>, a column of the product after the other. size is 32, 64 or 128, terms a multiple of
+    /// 4; y may not be x. All widths add up in one order.
     /// </summary>
-    public static void Transform(float* columns, float* x, float* y, int size) =>
-        Wide.Run(new TransformWork(columns, x, y, size));
+    public static void Transform(float* columns, float* x, float* y, int size, int terms) =>
+        Wide.Run(new TransformWork(columns, x, y, size, terms));
 
     /// <summary>y[r] += row r of a <c>[rows][length]</c> times x; nothing need be aligned.</summary>
     public static void Dot(float* matrix, long stride, int rows, int length, float* x, float* y) =>
@@ -67,15 +70,15 @@ internal static unsafe class VectorKernel
         for (int f = whole; f < features; f++) y[f] = ((x[f] - mean) * scale * gamma[f]) + beta[f];
     }
 
-    internal readonly struct TransformWork(float* columns, float* x, float* y, int size) : ILaneWork
+    internal readonly struct TransformWork(float* columns, float* x, float* y, int size, int terms) : ILaneWork
     {
         public void Run<TLanes>()
-            where TLanes : unmanaged, ILanes<TLanes> => Transform<TLanes>(columns, x, y, size);
+            where TLanes : unmanaged, ILanes<TLanes> => Transform<TLanes>(columns, x, y, size, terms);
     }
 
     // Eight sums are under way at once: two vectors of y, each of every fourth term.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Transform<TLanes>(float* columns, float* x, float* y, int size)
+    private static void Transform<TLanes>(float* columns, float* x, float* y, int size, int terms)
         where TLanes : unmanaged, ILanes<TLanes>
     {
         nint n = size, lanes = TLanes.Count;
@@ -83,7 +86,7 @@ internal static unsafe class VectorKernel
         {
             TLanes a0 = TLanes.Zero, a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
             float* m = columns + r;
-            for (nint k = 0; k < n; k += 4, m += 4 * n)
+            for (nint k = 0; k < terms; k += 4, m += 4 * n)
             {
                 TLanes x0 = TLanes.Set(x[k]), x1 = TLanes.Set(x[k + 1]), x2 = TLanes.Set(x[k + 2]), x3 = TLanes.Set(x[k + 3]);
                 (a0, a1) = (TLanes.Fma(x0, TLanes.Load(m), a0), TLanes.Fma(x0, TLanes.Load(m + lanes), a1));
@@ -107,6 +110,12 @@ internal static unsafe class VectorKernel
     private static void Dot<TLanes>(float* matrix, long stride, int rows, int length, float* x, float* y)
         where TLanes : unmanaged, ILanes<TLanes>
     {
+        if (length >= LongRow)
+        {
+            DotLong<TLanes>(matrix, stride, rows, length, x, y);
+            return;
+        }
+
         int lanes = TLanes.Count, whole = length / lanes * lanes, r = 0;
         for (; r + DotRows <= rows; r += DotRows, matrix += DotRows * stride)
         {
@@ -130,6 +139,29 @@ internal static unsafe class VectorKernel
             TLanes a = TLanes.Zero;
             for (int f = 0; f < whole; f += lanes) a = TLanes.Fma(TLanes.Load(x + f), TLanes.Load(matrix + f), a);
             y[r] += TLanes.Sum(a) + Rest(matrix, x, whole, length);
+        }
+    }
+
+    // Four sums of a row are under way at once.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void DotLong<TLanes>(float* matrix, long stride, int rows, int length, float* x, float* y)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        nint lanes = TLanes.Count, step = DotRows * lanes, whole = length / step * step, line = 64 / sizeof(float);
+        for (int r = 0; r < rows; r++, matrix += stride)
+        {
+            TLanes a = TLanes.Zero, b = a, c = a, d = a;
+            for (nint f = 0; f < whole; f += step)
+            {
+                float* w = matrix + f, v = x + f;
+                for (nint p = 0; p < step; p += line) Prefetch.Near(w + Ahead + p);
+                (a, b) = (TLanes.Fma(TLanes.Load(v), TLanes.Load(w), a), TLanes.Fma(TLanes.Load(v + lanes), TLanes.Load(w + lanes), b));
+                v += 2 * lanes;
+                w += 2 * lanes;
+                (c, d) = (TLanes.Fma(TLanes.Load(v), TLanes.Load(w), c), TLanes.Fma(TLanes.Load(v + lanes), TLanes.Load(w + lanes), d));
+            }
+
+            y[r] += TLanes.Sum(TLanes.Add(TLanes.Add(a, b), TLanes.Add(c, d))) + Rest(matrix, x, (int)whole, length);
         }
     }
 

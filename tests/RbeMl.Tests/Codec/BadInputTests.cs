@@ -38,7 +38,7 @@ public class BadInputTests
         { new RbeOptions { Format = RbeFormat.Sparse(4091, SupportRule.TopK) }, "coefficients" },
         { new RbeOptions { Format = RbeFormat.Seed(0) }, "coefficients" },
         { new RbeOptions { Format = RbeFormat.Seed(4097) }, "coefficients" },
-        { new RbeOptions { Format = RbeFormat.Quantized(2) }, "bits" },
+        { new RbeOptions { Format = RbeFormat.Quantized(1) }, "bits" },
         { new RbeOptions { Format = RbeFormat.Quantized(9) }, "bits" },
         { new RbeOptions { Format = new QuantizedFormat(4) { Delta = RbeFormat.Sparse(-1) } }, "coefficients" },
         { new RbeOptions { Format = RbeFormat.Trellis(1) }, "bits" },

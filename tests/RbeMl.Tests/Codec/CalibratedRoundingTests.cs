@@ -143,7 +143,7 @@ public sealed class CalibratedRoundingTests
     }
 
     // One token along each axis: the second moment is a multiple of the identity, exactly.
-    private static Calibration Uncorrelated(int features)
+    internal static Calibration Uncorrelated(int features)
     {
         float[] x = new float[features * features];
         for (int i = 0; i < features; i++) x[i * features + i] = 1;
@@ -152,7 +152,7 @@ public sealed class CalibratedRoundingTests
         return new Calibration(moment, centered: false);
     }
 
-    private static void AssertSameBits(RbeMatrix a, RbeMatrix b)
+    internal static void AssertSameBits(RbeMatrix a, RbeMatrix b)
     {
         Assert.Equal(a.Alphas, b.Alphas);
         Assert.Equal(a.Base!.Codes.ToArray(), b.Base!.Codes.ToArray());

@@ -7,11 +7,12 @@ namespace RbeMl.Tests.Codec;
 
 public class QuantizerTests
 {
-    public static TheoryData<int> AllBits => [3, 4, 5, 6, 7, 8];
+    public static TheoryData<int> AllBits => [2, 3, 4, 5, 6, 7, 8];
 
     // Lloyd's condition, by numerical integration: a level is the mean of its cell, cells end halfway between levels. The iteration has this as its only
     // fixed point for a Gaussian, and it contracts, so a level is as exact as its residual is small.
     [Theory]
+    [InlineData(2, 0.11748)]
     [InlineData(3, 0.03454776)]
     [InlineData(4, 0.00950101)]
     [InlineData(5, 0.00250467)]
@@ -66,6 +67,7 @@ public class QuantizerTests
     [Fact]
     public void FirstLevelsAreGolden()
     {
+        Assert.Equal([0.452780040f, 1.510417609f], QuantizedTiles.LevelsFor(2)[2..]);
         Assert.Equal([0.245094179f, 0.756005281f, 1.343909279f, 2.151945705f], QuantizedTiles.LevelsFor(3)[4..]);
         Assert.Equal(2.732589571f, QuantizedTiles.LevelsFor(4)[15]);
         Assert.Equal(-3.260732493f, QuantizedTiles.LevelsFor(5)[0]);
@@ -200,7 +202,7 @@ public class QuantizerTests
         Assert.Throws<ShapeMismatchException>(() => new QuantizedTiles(64, 1, 4, new Half[64], new byte[2047]));
         Assert.Throws<InvalidSettingException>(() => new QuantizedTiles(64, 1, 9, new Half[64], new byte[2048]));
         Assert.Throws<InvalidSettingException>(() => new QuantizedTiles(48, 1, 4, new Half[36], new byte[1152]));
-        Assert.Throws<InvalidSettingException>(() => QuantizedTiles.LevelsFor(2));
+        Assert.Throws<InvalidSettingException>(() => QuantizedTiles.LevelsFor(1));
         QuantizedTiles tiles = new(32, 1, 4, new Half[16], new byte[512]);
         Assert.Throws<ShapeMismatchException>(() => tiles.Dequantize(0, new float[1023]));
         Assert.Throws<ArgumentOutOfRangeException>(() => tiles.Dequantize(1, new float[1024]));

@@ -73,7 +73,7 @@ internal sealed record SignFormat() : FrozenFormat(1, outliers: 0)
 /// <summary>Decodes signs, plainly; there is no product of its own, so products go by way of decoded tiles.</summary>
 internal sealed unsafe class SignTiles(CodedTiles coded) : FrozenTiles(coded.Tile, coded.TileCount, 1, coded.Codes, coded.Outliers)
 {
-    private ImmutableArray<Half> Scales { get; } = [.. coded.Scales];
+    internal override ImmutableArray<Half> Scales { get; } = [.. coded.Scales];
 
     public override long StoredBits => (8L * Codes.Length) + (16L * Scales.Length) + (Outliers?.StoredBits ?? 0);
 
@@ -83,6 +83,8 @@ internal sealed unsafe class SignTiles(CodedTiles coded) : FrozenTiles(coded.Til
         parts.Write("codes", Codes, TileCount, Codes.Length / TileCount);
         base.WriteParts(parts);
     }
+
+    internal override FrozenTiles WithScales(ReadOnlySpan<Half> scales) => new SignTiles(coded with { Scales = scales.ToArray() });
 
     internal override void Decode(int tileIndex, Span<float> coefficients)
     {

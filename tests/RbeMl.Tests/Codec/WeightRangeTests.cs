@@ -16,6 +16,7 @@ public class WeightRangeTests
         ["sparse largest"] = RbeFormat.Sparse(256, SupportRule.TopK),
         ["sparse whole"] = RbeFormat.Sparse(Tile * Tile),
         ["seed"] = RbeFormat.Seed(64),
+        ["quantized 2"] = RbeFormat.Quantized(2),
         ["quantized 3"] = RbeFormat.Quantized(3),
         ["quantized 4"] = RbeFormat.Quantized(4),
         ["quantized 5"] = RbeFormat.Quantized(5),

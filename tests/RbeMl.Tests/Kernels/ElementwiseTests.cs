@@ -46,6 +46,21 @@ public sealed unsafe class ElementwiseTests
         }
     }
 
+    [Theory]
+    [MemberData(nameof(Lanes))]
+    public void Rows_are_copied_and_nothing_beside_them(int lanes)
+    {
+        const int Rows = 3, From = 71, To = 80;
+        for (int count = 0; count <= 67; count++)
+        {
+            float[] data = Numbers.Normal(Rows * From, 1), expected = Numbers.Normal(Rows * To, 2);
+            using GuardedBuffer<float> x = LaneCases.Guarded(data), y = LaneCases.Guarded(expected);
+            fixed (float* to = expected) ReferenceElementwise.CopyRows(x.Pointer + 4, From, to + 5, To, Rows, count);
+            Wide.Run(lanes, new ElementwiseLanes.CopyRowsWork(x.Pointer + 4, From, y.Pointer + 5, To, Rows, count));
+            Assert.Equal(expected, y.Span);
+        }
+    }
+
     [Fact]
     public void The_public_bias_and_row_sums_match_the_reference()
     {

@@ -54,6 +54,29 @@ public sealed unsafe class GeluKernelTests
     }
 
     [Theory]
+    [MemberData(nameof(Lanes))]
+    public void The_coarse_one_has_the_bits_of_its_definition_and_is_near_the_exact_one(int lanes)
+    {
+        float[] x = [.. Enumerable.Range(0, 5003).Select(i => (i - 2500) * 0.003f), 1e-30f, -0f, 40f, -40f, 1e30f, -1e30f, float.NegativeInfinity,
+            float.PositiveInfinity, float.NaN];
+        foreach (GeluKind kind in Enum.GetValues<GeluKind>())
+        {
+            using GuardedBuffer<float> from = LaneCases.Guarded(x), to = new(x.Length);
+            Wide.Run(lanes, new GeluKernelLanes.CoarseWork(kind, from.Pointer, to.Pointer, x.Length));
+            for (int i = 0; i < x.Length; i++)
+            {
+                float y = to.Pointer[i];
+                Assert.Equal(BitConverter.SingleToInt32Bits(CoarseGelu.Of(kind).Value(x[i])), BitConverter.SingleToInt32Bits(y));
+                if (!float.IsFinite(x[i])) continue;
+                Assert.InRange(Math.Abs(y - ReferenceGelu.Value(kind, x[i])), 0, Math.Max(4e-5, 1e-6 * x[i]));
+            }
+
+            Assert.Equal(float.PositiveInfinity, to.Pointer[x.Length - 2]);
+            Assert.Equal(0, to.Pointer[x.Length - 3], 4e-5);
+        }
+    }
+
+    [Theory]
     [InlineData(GeluKind.Tanh)]
     [InlineData(GeluKind.Erf)]
     public void The_reference_gradient_matches_differences(GeluKind kind)

@@ -52,6 +52,7 @@ public sealed unsafe class GridKernelTests
 
     /// <summary>Little is lost to the search over many scales that compression takes its time for.</summary>
     [Theory]
+    [InlineData(2)]
     [InlineData(3)]
     [InlineData(4)]
     [InlineData(5)]

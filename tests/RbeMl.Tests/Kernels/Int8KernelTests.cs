@@ -17,7 +17,7 @@ public sealed unsafe class Int8KernelTests
             TheoryData<int, int> cases = [];
             foreach (int tile in (int[])[32, 64, 128])
             {
-                foreach (int bits in (int[])[3, 4, 5, 6, 7, 8, -2, -3, -4, -5, -6]) cases.Add(tile, bits);
+                foreach (int bits in (int[])[2, 3, 4, 5, 6, 7, 8, -2, -3, -4, -5, -6]) cases.Add(tile, bits);
             }
 
             return cases;

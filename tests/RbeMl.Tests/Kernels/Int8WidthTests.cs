@@ -34,7 +34,7 @@ public sealed unsafe class Int8WidthTests(Xunit.Abstractions.ITestOutputHelper o
     internal static string Bits()
     {
         List<string> lines = [$"lanes: {Wide.Lanes}, AVX2: {Avx2.IsSupported}, VNNI: {AvxVnni.IsSupported}"];
-        foreach (RbeFormat format in (RbeFormat[])[RbeFormat.Quantized(3), RbeFormat.Quantized(4), RbeFormat.Quantized(6),
+        foreach (RbeFormat format in (RbeFormat[])[RbeFormat.Quantized(2), RbeFormat.Quantized(3), RbeFormat.Quantized(4), RbeFormat.Quantized(6),
             RbeFormat.Quantized(8), RbeFormat.Trellis(4)])
         {
             foreach (int tile in (int[])[32, 64, 128]) lines.Add($"{format.GetType().Name} {tile} {Product(format, tile):x16}");

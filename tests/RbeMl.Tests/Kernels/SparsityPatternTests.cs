@@ -28,6 +28,46 @@ public sealed unsafe class SparsityPatternTests
     }
 
     [Theory]
+    [InlineData(32, 75)]
+    [InlineData(64, 300)]
+    [InlineData(64, 64 * 64)]
+    [InlineData(128, 1)]
+    public void Steps_of_single_places_visit_each_once_the_longest_first(int tile, int places)
+    {
+        const int Tiles = 6;
+        using SparsityPattern pattern = new(SparseCases.Support(tile, Tiles, 1, places, 3), 2, 3);
+        foreach ((SparsePositionOrder order, bool byColumn) in new[] { (pattern.Rows!, false), (pattern.Columns!, true) })
+        {
+            for (int t = 0; t < Tiles; t++)
+            {
+                ReadOnlySpan<ushort> starts = pattern.Support.StartsOf(t);
+                int[] visits = new int[places], used = new int[places], counts = new int[tile];
+                foreach (ushort start in starts) counts[byColumn ? start % tile : start / tile]++;
+                for (int pass = 0; pass < 3; pass++)
+                {
+                    int size = 4 >> pass, first = order.Starts[(3 * t) + pass], end = order.Starts[(3 * t) + pass + 1];
+                    Assert.Equal(counts.Sum(c => pass == 0 ? c / 4 : c / size % 2), end - first);
+                    for (int s = first; s < end; s++)
+                    {
+                        for (int e = order.Steps[s].Entry; e < order.Steps[s].Entry + size; e++)
+                        {
+                            visits[e]++;
+                            int value = order.Values == null ? e : order.Values[(t * places) + e], place = starts[value];
+                            used[value]++;
+                            Assert.Equal(order.Steps[s].Line, byColumn ? place % tile : place / tile);
+                            Assert.Equal(order.Across[(t * places) + e], byColumn ? place / tile : place % tile);
+                            if (e > order.Steps[s].Entry) Assert.True(order.Across[(t * places) + e - 1] < order.Across[(t * places) + e]);
+                        }
+                    }
+                }
+
+                Assert.All(visits, count => Assert.Equal(1, count));
+                Assert.All(used, count => Assert.Equal(1, count));
+            }
+        }
+    }
+
+    [Theory]
     [InlineData(4)]
     [InlineData(8)]
     [InlineData(16)]

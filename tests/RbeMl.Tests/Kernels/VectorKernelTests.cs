@@ -31,7 +31,7 @@ public sealed unsafe class VectorKernelTests
     [MemberData(nameof(Lanes))]
     public void Dot_is_the_definition_at_every_length(int lanes)
     {
-        for (int n = 1; n < 70; n++)
+        foreach (int n in Enumerable.Range(1, 69).Concat(Enumerable.Range(250, 80)))
         {
             for (int rows = 1; rows < 10; rows++)
             {
@@ -48,6 +48,27 @@ public sealed unsafe class VectorKernelTests
 
                 LaneCases.Close(exact, y.Span, r => (n + 2) * LaneCases.Rounding * bound[r], $"{rows} x {n}");
             }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Lanes))]
+    public void Transform_is_its_twin_s_and_the_same_on_every_width(int lanes)
+    {
+        foreach ((int size, int terms) in new[] { (32, 32), (32, 44), (64, 64), (64, 76), (128, 140), (64, 4) })
+        {
+            float[] m = Numbers.Normal(size * terms, 1), v = Numbers.Normal(terms, 2);
+            using GuardedBuffer<float> a = LaneCases.Guarded(m), x = LaneCases.Guarded(v), y = new(size), narrow = new(size);
+            Wide.Run(lanes, new VectorKernel.TransformWork(a.Pointer, x.Pointer, y.Pointer, size, terms));
+            Wide.Run(1, new VectorKernel.TransformWork(a.Pointer, x.Pointer, narrow.Pointer, size, terms));
+            Assert.Equal(narrow.Span.ToArray(), y.Span.ToArray());
+            VectorKernel.Transform(a.Pointer, x.Pointer, y.Pointer, size, terms);
+            Assert.Equal(narrow.Span.ToArray(), y.Span.ToArray());
+
+            double[] exact = new double[size], columns = LaneCases.Doubles(m), factors = LaneCases.Doubles(v);
+            fixed (double* e = exact, c = columns, f = factors) ReferenceVector.Transform(c, f, e, size, terms);
+            double[] bound = [.. Enumerable.Range(0, size).Select(r => Enumerable.Range(0, terms).Sum(k => Math.Abs(columns[(k * size) + r] * factors[k])))];
+            LaneCases.Close(exact, y.Span, r => terms * LaneCases.Rounding * bound[r], $"{size} x {terms}");
         }
     }
 

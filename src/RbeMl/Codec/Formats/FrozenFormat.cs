@@ -53,6 +53,12 @@ public abstract record FrozenFormat : RbeFormat
     /// <summary>Columns that <see cref="CreateFeedbackCoder"/> rounds together.</summary>
     internal virtual int FeedbackColumns => 1;
 
+    /// <summary>The same where errors are passed down too.</summary>
+    internal virtual int FeedbackColumnsDown => 1;
+
+    /// <summary>Rows that it rounds together there.</summary>
+    internal virtual int FeedbackRowsDown => 1;
+
     /// <summary>Most fits of a tile that reaches beyond the matrix: fewer where coding a tile takes long.</summary>
     internal virtual int MostFills => 24;
 

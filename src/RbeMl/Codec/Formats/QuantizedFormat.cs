@@ -3,13 +3,13 @@ namespace RbeMl.Codec;
 /// <summary>All coefficients at a few bits, in groups with a least-squares fp16 scale; optionally with a trainable sparse delta on top.
 /// Levels are those of <see cref="QuantizedTiles.LevelsFor"/>; a group's scale is about its standard deviation and must lie in fp16's range: coefficients
 /// below 1e-7 become zero, those above 2e5 saturate, and a matrix that loses by it is refused (<see cref="WeightRangeException"/>).</summary>
-/// <param name="Bits">3 .. 8.</param>
+/// <param name="Bits">2 .. 8.</param>
 public sealed record QuantizedFormat(int Bits) : FrozenFormat(Bits, outliers: 0)
 {
     /// <summary>Consecutive coefficients (along a coefficient row) that share a scale.</summary>
     public const int GroupSize = QuantizedTiles.GroupSize;
 
-    private static readonly int[] s_bits = [3, 4, 5, 6, 7, 8];
+    private static readonly int[] s_bits = [2, 3, 4, 5, 6, 7, 8];
 
     /// <inheritdoc/>
     internal override string Name => "quantized";

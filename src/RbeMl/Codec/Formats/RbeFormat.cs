@@ -35,7 +35,7 @@ public abstract record RbeFormat
     /// <param name="support">The places; <c>Runs(16)</c> when null.</param>
     public static SparseFormat Sparse(int coefficients, SupportRule? support = null) => new(coefficients, support ?? SupportRule.Runs(16));
 
-    /// <summary>All coefficients at <paramref name="bits"/> = 3 .. 8 bits in groups of 64.</summary>
+    /// <summary>All coefficients at <paramref name="bits"/> = 2 .. 8 bits in groups of 64.</summary>
     public static QuantizedFormat Quantized(int bits) => new(bits);
 
     /// <summary>

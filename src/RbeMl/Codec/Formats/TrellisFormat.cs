@@ -23,12 +23,14 @@ public sealed record TrellisFormat(int Bits) : FrozenFormat(Bits, outliers: 8)
     /// <inheritdoc/>
     internal override FrozenFormat Coded => Bits == EightBits ? Quantized(EightBits) with { Outliers = Outliers, Delta = Delta } : this;
 
-    /// <summary>Codes of 8 bits: a value of a trellis is looked up in a table of 4096, which no vector does faster than one after the
-    /// other.</summary>
+    /// <summary>Codes of 8 bits: levels take few instructions of a vector, where a trellis' values take seventeen, or looks into a table of 4096.</summary>
     internal override FrozenFormat? Fast => Bits == EightBits ? null : this with { Bits = EightBits };
 
     /// <inheritdoc/>
     internal override int FeedbackColumns => FeedbackTrellis.SegmentColumns;
+
+    /// <inheritdoc/>
+    internal override int FeedbackRowsDown => FeedbackTrellis.SegmentRows;
 
     /// <summary>Each takes milliseconds.</summary>
     internal override int MostFills => 3;

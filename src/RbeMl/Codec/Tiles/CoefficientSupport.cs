@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
 
 namespace RbeMl.Codec;
 
@@ -31,17 +32,11 @@ public sealed class CoefficientSupport
         Starts = [.. starts];
         for (int t = 0; t < tileCount; t++)
         {
-            int previous = -1;
-            foreach (ushort start in StartsOf(t))
-            {
-                if (start <= previous || start >= tile * tile || start / tile % runLength != 0)
-                {
-                    throw new InvalidSettingException($"place {start} of tile {t}", start,
-                        $"places ascend, lie below {tile * tile} and start at a multiple of {runLength} rows.");
-                }
-
-                previous = start;
-            }
+            int wrong = IndexOfWrong(StartsOf(t), tile, runLength);
+            if (wrong < 0) continue;
+            int start = StartsOf(t)[wrong];
+            throw new InvalidSettingException($"place {start} of tile {t}", start,
+                $"places ascend, lie below {tile * tile} and start at a multiple of {runLength} rows.");
         }
     }
 
@@ -65,6 +60,20 @@ public sealed class CoefficientSupport
 
     /// <summary>The places of one tile, ascending.</summary>
     public ReadOnlySpan<ushort> StartsOf(int tileIndex) => Starts.AsSpan(tileIndex * RunsPerTile, RunsPerTile);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static int IndexOfWrong(ReadOnlySpan<ushort> starts, int tile, int runLength)
+    {
+        int previous = -1, area = tile * tile;
+        for (int i = 0; i < starts.Length; i++)
+        {
+            int start = starts[i];
+            if (start <= previous || start >= area || (runLength > 1 && start / tile % runLength != 0)) return i;
+            previous = start;
+        }
+
+        return -1;
+    }
 
     /// <summary>Position (row * B + column) of coefficient <paramref name="index"/> of tile <paramref name="tileIndex"/>.</summary>
     public int PositionOf(int tileIndex, int index) => Starts[tileIndex * RunsPerTile + index / RunLength] + index % RunLength * Tile;

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using System.Text.Json.Nodes;
 
@@ -88,6 +89,12 @@ public abstract unsafe partial class FrozenTiles
     {
         if (Outliers is { } outliers) entry["outliers"] = outliers.PerTile;
     }
+
+    /// <summary>The scales of all tiles.</summary>
+    internal abstract ImmutableArray<Half> Scales { get; }
+
+    /// <summary>The same codes and outliers with other scales, as many as there are.</summary>
+    internal abstract FrozenTiles WithScales(ReadOnlySpan<Half> scales);
 
     /// <summary>Decodes the codes of one tile without outliers; arguments are checked.</summary>
     internal abstract void Decode(int tileIndex, Span<float> coefficients);

@@ -36,6 +36,18 @@ internal static unsafe class GeluKernelLanes
         }
     }
 
+    internal readonly struct CoarseWork(GeluKind kind, float* x, float* y, long count) : ILaneWork
+    {
+        public void Run<TLanes>()
+            where TLanes : unmanaged, ILanes<TLanes>
+        {
+            long whole = count - count % TLanes.Count;
+            CoarseGelu polynomial = CoarseGelu.Of(kind);
+            ForwardCoarse<TLanes>(polynomial, x, y, whole);
+            ForwardCoarse<LanesScalar>(polynomial, x + whole, y + whole, count - whole);
+        }
+    }
+
     internal readonly struct BackwardWork(GeluKind kind, float* x, float* dy, float* dx, long count) : ILaneWork
     {
         public void Run<TLanes>()
@@ -79,6 +91,24 @@ internal static unsafe class GeluKernelLanes
             TLanes v = TLanes.Load(x + i);
             TLanes cdf = VectorMath.NormalCdf(VectorMath.Clamp(v, ErfBound), out _);
             TLanes.Store(TLanes.Multiply(LimitBelow(v, ErfBound), cdf), y + i);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void ForwardCoarse<TLanes>(CoarseGelu polynomial, float* x, float* y, long count)
+        where TLanes : unmanaged, ILanes<TLanes>
+    {
+        ReadOnlySpan<float> p = polynomial.Terms;
+        TLanes p0 = TLanes.Set(p[0]), p1 = TLanes.Set(p[1]), p2 = TLanes.Set(p[2]), p3 = TLanes.Set(p[3]), p4 = TLanes.Set(p[4]), p5 = TLanes.Set(p[5]);
+        TLanes p6 = TLanes.Set(p[6]), p7 = TLanes.Set(p[7]), p8 = TLanes.Set(p[8]), half = TLanes.Set(0.5f);
+        TLanes high = TLanes.Set(polynomial.Bound), low = TLanes.Set(-polynomial.Bound);
+        for (long i = 0; i < count; i += TLanes.Count)
+        {
+            // The clamp may lose a NaN, the last factor does not.
+            TLanes v = TLanes.Load(x + i), c = TLanes.Max(TLanes.Min(v, high), low), z = TLanes.Multiply(c, c);
+            TLanes q = TLanes.Fma(TLanes.Fma(TLanes.Fma(TLanes.Fma(p8, z, p7), z, p6), z, p5), z, p4);
+            q = TLanes.Fma(TLanes.Fma(TLanes.Fma(TLanes.Fma(q, z, p3), z, p2), z, p1), z, p0);
+            TLanes.Store(TLanes.Multiply(TLanes.SelectLess(v, low, low, v), TLanes.Fma(c, q, half)), y + i);
         }
     }
 

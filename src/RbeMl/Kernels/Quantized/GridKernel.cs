@@ -18,15 +18,22 @@ internal static unsafe class GridKernel
     public const float LargestScale = 65504f;
 
     /// <summary>The scales that are tried, in parts of that which reaches the largest value.</summary>
-    /// <param name="bits">3 .. 8.</param>
-    public static (float First, float Second) Trials(int bits) => bits switch { 3 => (0.7f, 0.9f), 4 => (0.8f, 0.95f), 5 => (0.95f, 1.02f), _ => (1, 1) };
+    /// <param name="bits">2 .. 8.</param>
+    public static (float First, float Second) Trials(int bits) => bits switch
+    {
+        2 => (0.5f, 0.65f),
+        3 => (0.7f, 0.9f),
+        4 => (0.8f, 0.95f),
+        5 => (0.95f, 1.02f),
+        _ => (1, 1),
+    };
 
     /// <summary>y = scale * nearest level, group by group.</summary>
     /// <param name="x">[groups][64], finite.</param>
     /// <param name="y">[groups][64], written.</param>
     /// <param name="scales">[groups], written.</param>
     /// <param name="groups">Groups.</param>
-    /// <param name="bits">3 .. 8.</param>
+    /// <param name="bits">2 .. 8.</param>
     public static void Round(float* x, float* y, Half* scales, long groups, int bits) => Wide.Run(new Work(x, y, scales, groups, bits));
 
     /// <summary>The same over lanes.</summary>

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using RbeMl.Codec;
+using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
 
@@ -12,7 +13,7 @@ namespace RbeMl.Kernels;
 /// too much, modulo 2^16, in the features 4 k and 4 k + 1 of sixteen, and in 4 k + 2 and 4 k + 3. Scales are so large that the codes of such
 /// eight are at most 511 together: with narrow levels their products fit 16 bits. That rounds no coarser than values of one size should be.
 /// </summary>
-internal readonly unsafe struct Int8Activations(byte* start, int segment, int width)
+internal readonly unsafe partial struct Int8Activations(byte* start, int segment, int width)
 {
     // Below it the reciprocal of a scale overflows; such values become 0.
     private const float Least = 1e-30f;
@@ -51,9 +52,15 @@ internal readonly unsafe struct Int8Activations(byte* start, int segment, int wi
     {
         for (int s = 0; s < features / segment; s++, x += segment * width)
         {
-            for (int lane = 0; lane < width; lane += Vector256<float>.Count)
+            int lane = 0;
+            for (; Wide.Lanes == Vector512<float>.Count && lane < width; lane += Vector512<float>.Count)
             {
-                Quantize(x + lane, Codes(s) + (4 * lane), Scales(s) + lane, Offsets(s) + lane, PairSums(s) + lane);
+                Quantize16(x + lane, Codes(s) + (4 * lane), Scales(s) + lane, Offsets(s) + lane, PairSums(s) + lane);
+            }
+
+            for (; lane < width; lane += Vector256<float>.Count)
+            {
+                Quantize8(x + lane, Codes(s) + (4 * lane), Scales(s) + lane, Offsets(s) + lane, PairSums(s) + lane);
             }
         }
     }
@@ -61,7 +68,7 @@ internal readonly unsafe struct Int8Activations(byte* start, int segment, int wi
     private static long RecordBytes(int segment, int width) => (long)(segment + sizeof(float) + sizeof(int) + (segment / PairGroup * sizeof(int))) * width;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Quantize(float* x, sbyte* codes, float* scales, int* offsets, int* pairs)
+    private void Quantize8(float* x, sbyte* codes, float* scales, int* offsets, int* pairs)
     {
         // As integers the bits of absolute values have the values' order, and NaN is above all.
         Vector256<int> largest = Vector256<int>.Zero, largestOfEight = Vector256<int>.Zero;

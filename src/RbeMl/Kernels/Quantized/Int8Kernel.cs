@@ -13,50 +13,67 @@ internal static unsafe class Int8Kernel
     private const int Lanes = 16;
     private const int MostRows = 6, FewRows = 4;
 
-    /// <summary>Bytes of scratch that a tile takes: its levels and their scales.</summary>
-    internal static int ScratchBytes(int tile) => (tile * tile) + (sizeof(float) * tile * (tile / Int8Activations.SegmentOf(tile)));
+    // Levels that are decoded at a time: while they and a chunk's results stay in the nearest cache, the results are not fetched for each tile.
+    private const int LevelBytes = 24 << 10;
+
+    /// <summary>Bytes of scratch: levels of a few tiles and their scales.</summary>
+    internal static int ScratchBytes(int tile) => TilesTogether(tile) * TileBytes(tile);
 
     /// <summary>
-    /// y += sum over tile columns j in [first, last) of Q(tileRow, j) x(j) for every chunk. x and codes point at block
+    /// y (+)= sum over tile columns j in [first, last) of Q(tileRow, j) x(j) for every chunk. x and codes point at block
     /// <paramref name="first"/>, y at the tile row's block.
     /// </summary>
     internal static void Multiply(
         FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<byte> codes,
-        ChunkPointers<float> y, ChunkBatch group, byte* scratch)
+        ChunkPointers<float> y, ChunkBatch group, byte* scratch, bool accumulate = true)
     {
-        if (SegmentsNarrow.IsSupported && q.HasNarrowLevels) Multiply<SegmentsNarrow>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
-        else if (DotVnni.IsSupported) Multiply<Dots<DotVnni>>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
-        else if (DotAvx2.IsSupported) Multiply<Dots<DotAvx2>>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
-        else Multiply<Dots<DotPortable>>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch);
+        bool narrow = SegmentsNarrow.IsSupported && q.HasNarrowLevels;
+        if (narrow) Multiply<SegmentsNarrow>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch, accumulate);
+        else if (DotVnni.IsSupported) Multiply<Dots<DotVnni>>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch, accumulate);
+        else if (DotAvx2.IsSupported) Multiply<Dots<DotAvx2>>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch, accumulate);
+        else Multiply<Dots<DotPortable>>(q, tileColumns, tileRow, first, last, x, codes, y, group, scratch, accumulate);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Multiply<TSegments>(
         FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<byte> codes,
-        ChunkPointers<float> y, ChunkBatch group, byte* scratch)
+        ChunkPointers<float> y, ChunkBatch group, byte* scratch, bool accumulate = true)
         where TSegments : struct, IInt8Segments
     {
-        int tile = q.Tile, segment = Int8Activations.SegmentOf(tile), segments = tile / segment;
-        float* scales = (float*)(scratch + (tile * tile));
-        for (int j = first; j < last; j++)
+        int tile = q.Tile, together = TilesTogether(tile), bytes = TileBytes(tile);
+        for (int j = first; j < last; j += together)
         {
-            int index = (tileRow * tileColumns) + j;
-            q.DecodeLevels(index, scratch, scales);
+            int count = Math.Min(together, last - j), index = (tileRow * tileColumns) + j;
+            for (int t = 0; t < count; t++) q.DecodeLevels(index + t, scratch + (t * bytes), (float*)(scratch + (t * bytes) + (tile * tile)));
             for (int c = 0; c < group.Count; c++)
             {
-                Int8Activations from = new(codes[c], segment, group.Lanes);
-                for (int s = 0; s < segments; s++)
+                if (!accumulate && j == first) new Span<float>(y[c], tile * group.Lanes).Clear();
+                for (int t = 0; t < count; t++)
                 {
-                    TSegments.Multiply(tile, segment, scratch + (s * segment), scales + s, segments, from, ((j - first) * segments) + s, y[c],
-                        group.Lanes, group.LanesOf(c), q.HasNarrowLevels);
-                }
-
-                if (q.Outliers is { } outliers)
-                {
-                    AddOutliers(outliers, index, x[c] + ((long)(j - first) * tile * group.Lanes), y[c], group.Lanes, group.LanesOf(c));
+                    MultiplyTile<TSegments>(q, index + t, j + t - first, scratch + (t * bytes), x[c], codes[c], y[c], group.Lanes, group.LanesOf(c));
                 }
             }
         }
+    }
+
+    private static int TileBytes(int tile) => (tile * tile) + (sizeof(float) * tile * (tile / Int8Activations.SegmentOf(tile)));
+
+    private static int TilesTogether(int tile) => LevelBytes / (tile * tile);
+
+    // One decoded tile with block j of a chunk.
+    private static void MultiplyTile<TSegments>(FrozenTiles q, int index, int j, byte* levels, float* x, byte* codes, float* y, int width, int lanes)
+        where TSegments : struct, IInt8Segments
+    {
+        int tile = q.Tile, segment = Int8Activations.SegmentOf(tile), segments = tile / segment;
+        float* scales = (float*)(levels + (tile * tile));
+        Int8Activations from = new(codes, segment, width);
+        for (int s = 0; s < segments; s++)
+        {
+            TSegments.Multiply(tile, segment, levels + (s * segment), scales + s, segments, from, (j * segments) + s, y, width, lanes,
+                q.HasNarrowLevels);
+        }
+
+        if (q.Outliers is { } outliers) AddOutliers(outliers, index, x + ((long)j * tile * width), y, width, lanes);
     }
 
     /// <summary>Products in 32 bits, of levels of any size.</summary>

@@ -15,19 +15,27 @@ internal static unsafe class QuantizedKernel
         where T : unmanaged, IFloatingPointIeee754<T> =>
         Multiply(q, tileColumns, tileRow, first, last, new ChunkPointers<T>(x, 0), new ChunkPointers<T>(y, 0), new ChunkBatch(1, width, width), scratch);
 
-    /// <summary>The same for a few chunks, decoding each tile once. Lanes without tokens may keep their y.</summary>
+    /// <summary>
+    /// The same for a few chunks, decoding each tile once; without <paramref name="accumulate"/> y is set instead of added to. Lanes without
+    /// tokens may keep their y.
+    /// </summary>
     internal static void Multiply<T>(FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<T> x, ChunkPointers<T> y,
-        ChunkBatch group, T* scratch)
+        ChunkBatch group, T* scratch, bool accumulate = true)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         ArgumentNullException.ThrowIfNull(q);
         if (typeof(T) != typeof(float))
         {
-            for (int c = 0; c < group.Count; c++) ReferenceQuantized.Multiply(q, tileColumns, tileRow, first, last, x[c], y[c], group.Lanes, scratch);
+            for (int c = 0; c < group.Count; c++)
+            {
+                if (!accumulate) new Span<T>(y[c], q.Tile * group.Lanes).Clear();
+                ReferenceQuantized.Multiply(q, tileColumns, tileRow, first, last, x[c], y[c], group.Lanes, scratch);
+            }
+
             return;
         }
 
-        Wide.Run(new MultiplyWork(q, tileColumns, tileRow, first, last, x.As<float>(), y.As<float>(), group, (float*)scratch));
+        Wide.Run(new MultiplyWork(q, tileColumns, tileRow, first, last, x.As<float>(), y.As<float>(), group, (float*)scratch, accumulate));
     }
 
     /// <summary>
@@ -44,7 +52,7 @@ internal static unsafe class QuantizedKernel
 
     internal readonly struct MultiplyWork(
         FrozenTiles q, int tileColumns, int tileRow, int first, int last, ChunkPointers<float> x, ChunkPointers<float> y, ChunkBatch group,
-        float* scratch) : ILaneWork
+        float* scratch, bool accumulate = true) : ILaneWork
     {
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes>
@@ -55,8 +63,10 @@ internal static unsafe class QuantizedKernel
                 q.Dequantize(tileRow * tileColumns + j, new Span<float>(scratch, tile * tile));
                 for (int c = 0; c < group.Count; c++)
                 {
-                    GemmLanes.Multiply<TLanes>(tile, group.LanesOf(c), tile, scratch, tile, 1, x[c] + (nint)(j - first) * tile * lanes, lanes,
-                        y[c], lanes, accumulate: true);
+                    int used = group.LanesOf(c);
+                    bool adds = accumulate || j > first;
+                    if (!adds && used < lanes) new Span<float>(y[c], tile * lanes).Clear();
+                    GemmLanes.Multiply<TLanes>(tile, used, tile, scratch, tile, 1, x[c] + (nint)(j - first) * tile * lanes, lanes, y[c], lanes, adds);
                 }
             }
         }

@@ -7,7 +7,7 @@ internal static class ReferenceGrid
 {
     /// <summary>As <see cref="GridKernel.Round"/>: codes and scale of a group.</summary>
     /// <param name="x">[64].</param>
-    /// <param name="bits">3 .. 8.</param>
+    /// <param name="bits">2 .. 8.</param>
     /// <param name="codes">[64], written.</param>
     public static Half Round(ReadOnlySpan<float> x, int bits, Span<byte> codes)
     {

@@ -48,42 +48,40 @@ internal readonly unsafe struct SegmentsNarrow : IInt8Segments
         {
             Vector512<int> a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
             Vector512<int> c0 = default, c1 = default, c2 = default, c3 = default;
-            byte* w0 = levels, w1 = w0 + tile, w2 = w1 + tile, w3 = w2 + tile;
+            byte* w0 = levels, w2 = levels + (2 * tile);
             sbyte* xs = x;
             int* from = pairs;
-            for (byte* end = w0 + segment; w0 < end; w0 += 16, w1 += 16, w2 += 16, w3 += 16, xs += 16 * width, from += width)
+            for (byte* end = w0 + segment; w0 < end; from += width)
             {
-                sbyte* x1 = xs + (4 * width), x2 = x1 + (4 * width), x3 = x2 + (4 * width);
-                Vector512<short> pa = Vector512.Load(from).AsInt16(), pb = HasTwo<TColumns>() ? Vector512.Load(from + Lanes).AsInt16() : pa,
-                    pc = HasThree<TColumns>() ? Vector512.Load(from + (2 * Lanes)).AsInt16() : pa;
-                Vector512<sbyte> xa = Vector512.Load(xs), ya = Vector512.Load(x1), za = Vector512.Load(x2), ta = Vector512.Load(x3);
-                Vector512<sbyte> xb = xa, yb = xa, zb = xa, tb = xa, xc = xa, yc = xa, zc = xa, tc = xa;
-                if (HasTwo<TColumns>())
+                // Sums of 16 bits start from what the offset of the levels will have added too much.
+                Vector512<short> p0 = Vector512.Load(from).AsInt16(), p1 = p0, p2 = p0, p3 = p0;
+                Vector512<short> q0 = HasTwo<TColumns>() ? Vector512.Load(from + Lanes).AsInt16() : p0, q1 = q0, q2 = q0, q3 = q0;
+                Vector512<short> r0 = HasThree<TColumns>() ? Vector512.Load(from + (2 * Lanes)).AsInt16() : p0, r1 = r0, r2 = r0, r3 = r0;
+                for (byte* last = w0 + 16; w0 < last; w0 += 4, w2 += 4, xs += 4 * width)
                 {
-                    (xb, yb, zb, tb) = (Vector512.Load(xs + 64), Vector512.Load(x1 + 64), Vector512.Load(x2 + 64), Vector512.Load(x3 + 64));
+                    Vector512<sbyte> xa = Vector512.Load(xs), xb = HasTwo<TColumns>() ? Vector512.Load(xs + 64) : xa,
+                        xc = HasThree<TColumns>() ? Vector512.Load(xs + 128) : xa;
+                    Vector512<byte> v = Four(w0);
+                    p0 += Avx512BW.MultiplyAddAdjacent(v, xa);
+                    if (HasTwo<TColumns>()) q0 += Avx512BW.MultiplyAddAdjacent(v, xb);
+                    if (HasThree<TColumns>()) r0 += Avx512BW.MultiplyAddAdjacent(v, xc);
+                    v = Four(w0 + tile);
+                    p1 += Avx512BW.MultiplyAddAdjacent(v, xa);
+                    if (HasTwo<TColumns>()) q1 += Avx512BW.MultiplyAddAdjacent(v, xb);
+                    if (HasThree<TColumns>()) r1 += Avx512BW.MultiplyAddAdjacent(v, xc);
+                    v = Four(w2);
+                    p2 += Avx512BW.MultiplyAddAdjacent(v, xa);
+                    if (HasTwo<TColumns>()) q2 += Avx512BW.MultiplyAddAdjacent(v, xb);
+                    if (HasThree<TColumns>()) r2 += Avx512BW.MultiplyAddAdjacent(v, xc);
+                    v = Four(w2 + tile);
+                    p3 += Avx512BW.MultiplyAddAdjacent(v, xa);
+                    if (HasTwo<TColumns>()) q3 += Avx512BW.MultiplyAddAdjacent(v, xb);
+                    if (HasThree<TColumns>()) r3 += Avx512BW.MultiplyAddAdjacent(v, xc);
                 }
 
-                if (HasThree<TColumns>())
-                {
-                    (xc, yc, zc, tc) = (Vector512.Load(xs + 128), Vector512.Load(x1 + 128), Vector512.Load(x2 + 128), Vector512.Load(x3 + 128));
-                }
-
-                Vector512<byte> v0 = Four(w0), m0 = Four(w0 + 4), n0 = Four(w0 + 8), o0 = Four(w0 + 12);
-                a0 = Sum(a0, v0, xa, m0, ya, n0, za, o0, ta, pa, ones);
-                if (HasTwo<TColumns>()) b0 = Sum(b0, v0, xb, m0, yb, n0, zb, o0, tb, pb, ones);
-                if (HasThree<TColumns>()) c0 = Sum(c0, v0, xc, m0, yc, n0, zc, o0, tc, pc, ones);
-                Vector512<byte> v1 = Four(w1), m1 = Four(w1 + 4), n1 = Four(w1 + 8), o1 = Four(w1 + 12);
-                a1 = Sum(a1, v1, xa, m1, ya, n1, za, o1, ta, pa, ones);
-                if (HasTwo<TColumns>()) b1 = Sum(b1, v1, xb, m1, yb, n1, zb, o1, tb, pb, ones);
-                if (HasThree<TColumns>()) c1 = Sum(c1, v1, xc, m1, yc, n1, zc, o1, tc, pc, ones);
-                Vector512<byte> v2 = Four(w2), m2 = Four(w2 + 4), n2 = Four(w2 + 8), o2 = Four(w2 + 12);
-                a2 = Sum(a2, v2, xa, m2, ya, n2, za, o2, ta, pa, ones);
-                if (HasTwo<TColumns>()) b2 = Sum(b2, v2, xb, m2, yb, n2, zb, o2, tb, pb, ones);
-                if (HasThree<TColumns>()) c2 = Sum(c2, v2, xc, m2, yc, n2, zc, o2, tc, pc, ones);
-                Vector512<byte> v3 = Four(w3), m3 = Four(w3 + 4), n3 = Four(w3 + 8), o3 = Four(w3 + 12);
-                a3 = Sum(a3, v3, xa, m3, ya, n3, za, o3, ta, pa, ones);
-                if (HasTwo<TColumns>()) b3 = Sum(b3, v3, xb, m3, yb, n3, zb, o3, tb, pb, ones);
-                if (HasThree<TColumns>()) c3 = Sum(c3, v3, xc, m3, yc, n3, zc, o3, tc, pc, ones);
+                (a0, a1, a2, a3) = (a0 + Widen(p0, ones), a1 + Widen(p1, ones), a2 + Widen(p2, ones), a3 + Widen(p3, ones));
+                if (HasTwo<TColumns>()) (b0, b1, b2, b3) = (b0 + Widen(q0, ones), b1 + Widen(q1, ones), b2 + Widen(q2, ones), b3 + Widen(q3, ones));
+                if (HasThree<TColumns>()) (c0, c1, c2, c3) = (c0 + Widen(r0, ones), c1 + Widen(r1, ones), c2 + Widen(r2, ones), c3 + Widen(r3, ones));
             }
 
             Add(a0, a1, a2, a3, scales, scaleStride, tokens, y, width);
@@ -112,15 +110,9 @@ internal readonly unsafe struct SegmentsNarrow : IInt8Segments
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<byte> Four(byte* levels) => Vector512.Create(*(float*)levels).AsByte();
 
-    // a + products of v and x, m and y, n and z, o and t, with what they have too much.
+    // Sums of two neighbours in 32 bits.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<int> Sum(Vector512<int> a, Vector512<byte> v, Vector512<sbyte> x, Vector512<byte> m, Vector512<sbyte> y, Vector512<byte> n,
-        Vector512<sbyte> z, Vector512<byte> o, Vector512<sbyte> t, Vector512<short> pairs, Vector512<short> ones)
-    {
-        Vector512<short> first = Avx512BW.MultiplyAddAdjacent(v, x) + Avx512BW.MultiplyAddAdjacent(m, y);
-        Vector512<short> second = Avx512BW.MultiplyAddAdjacent(n, z) + Avx512BW.MultiplyAddAdjacent(o, t);
-        return a + Avx512BW.MultiplyAddAdjacent(first + (second + pairs), ones);
-    }
+    private static Vector512<int> Widen(Vector512<short> sums, Vector512<short> ones) => Avx512BW.MultiplyAddAdjacent(sums, ones);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool HasTwo<TColumns>()

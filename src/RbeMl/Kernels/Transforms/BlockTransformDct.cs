@@ -1,5 +1,5 @@
 using System.Runtime.CompilerServices;
-using RbeMl.Memory;
+using System.Runtime.InteropServices;
 using RbeMl.Numerics;
 
 namespace RbeMl.Kernels;
@@ -16,8 +16,8 @@ internal static unsafe class BlockTransformDct
     private const int LargestTile = 128;
     private const int LargestLanes = 16;
 
-    // c(i) of N points at offset N / 2, so that N = 32, 64 and 128 share one table.
-    private static readonly NativeBuffer<float> s_halfSecants = MakeHalfSecants();
+    // c(i) of N points at offset N / 2, so that N = 32, 64 and 128 share one table. It is the process's, and no model's memory; it never moves.
+    private static readonly float[] s_halfSecants = MakeHalfSecants();
 
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -26,7 +26,7 @@ internal static unsafe class BlockTransformDct
     {
         byte* memory = stackalloc byte[2 * LargestTile * LargestLanes * sizeof(float) + 64];
         float* a = Align(memory), b = a + LargestTile * LargestLanes;
-        float* secants = s_halfSecants.Pointer;
+        float* secants = (float*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_halfSecants));
         int lanes = TLanes.Count;
         for (int lane = 0; lane < width; lane += lanes)
         {
@@ -72,7 +72,7 @@ internal static unsafe class BlockTransformDct
     {
         byte* memory = stackalloc byte[2 * LargestTile * LargestLanes * sizeof(float) + 64];
         float* a = Align(memory), b = a + LargestTile * LargestLanes;
-        float* secants = s_halfSecants.Pointer;
+        float* secants = (float*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(s_halfSecants));
         int lanes = TLanes.Count;
         for (int lane = 0; lane < width; lane += lanes)
         {
@@ -257,12 +257,12 @@ internal static unsafe class BlockTransformDct
 
     private static float* Align(byte* p) => (float*)(((nint)p + 63) & ~63);
 
-    private static NativeBuffer<float> MakeHalfSecants()
+    private static float[] MakeHalfSecants()
     {
-        NativeBuffer<float> table = new(LargestTile);
+        float[] table = GC.AllocateArray<float>(LargestTile, pinned: true);
         for (int n = 2; n <= LargestTile; n *= 2)
         {
-            for (int i = 0; i < n / 2; i++) table.Pointer[n / 2 + i] = (float)(0.5 / Math.Cos(Math.PI * (2 * i + 1) / (2.0 * n)));
+            for (int i = 0; i < n / 2; i++) table[n / 2 + i] = (float)(0.5 / Math.Cos(Math.PI * (2 * i + 1) / (2.0 * n)));
         }
 
         return table;

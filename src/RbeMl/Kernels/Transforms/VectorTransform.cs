@@ -45,6 +45,6 @@ internal sealed unsafe class VectorTransform
             return;
         }
 
-        for (int b = 0; b < blocks; b++) VectorKernel.Transform(matrix.Pointer, from + ((long)b * _size), to + ((long)b * _size), _size);
+        for (int b = 0; b < blocks; b++) VectorKernel.Transform(matrix.Pointer, from + ((long)b * _size), to + ((long)b * _size), _size, _size);
     }
 }

@@ -12,16 +12,17 @@ internal static unsafe class CodeVectors
     /// <summary>Bytes of a buffer for <see cref="CopyTail"/>.</summary>
     public const int TailBytes = 64;
 
-    /// <summary>By bits - 3: what brings the bytes of each of sixteen codes to the low end of its lane.</summary>
-    public static readonly byte[][] Shuffles = [.. Enumerable.Range(3, 6).Select(MakeShuffle)];
+    /// <summary>By bits - 2: what brings the bytes of each of sixteen codes to the low end of its lane.</summary>
+    public static readonly byte[][] Shuffles = QuantizerLevels.ByBits(MakeShuffle);
 
-    /// <summary>By bits - 3: how far each is then shifted down.</summary>
+    /// <summary>By bits - 2: how far each is then shifted down.</summary>
     public static readonly int[][] Shifts =
-        [.. Enumerable.Range(3, 6).Select(bits => Enumerable.Range(0, 16).Select(lane => lane * bits % 8).ToArray())];
+        QuantizerLevels.ByBits(bits => Enumerable.Range(0, 16).Select(lane => lane * bits % 8).ToArray());
 
-    /// <summary>By bits - 3, of 3 .. 5 bits: the level of every code, repeated to 32 entries.</summary>
+    /// <summary>By bits - 2, of 2 .. 5 bits: the level of every code, repeated to 32 entries.</summary>
     public static readonly float[][] Tables =
-        [.. Enumerable.Range(3, 3).Select(bits => Enumerable.Range(0, 32).Select(e => QuantizerLevels.For(bits)[e % (1 << bits)]).ToArray())];
+        [.. Enumerable.Range(QuantizedTiles.LeastBits, 4).Select(
+            bits => Enumerable.Range(0, 32).Select(e => QuantizerLevels.For(bits)[e % (1 << bits)]).ToArray())];
 
     /// <summary>
     /// Sixteen codes in the low bits of sixteen lanes; above them lie bits of the next code, which a permutation ignores up to its table's

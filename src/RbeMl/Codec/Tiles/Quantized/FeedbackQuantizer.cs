@@ -33,16 +33,20 @@ internal sealed class FeedbackQuantizer : FeedbackCoder
             for (int c = left; c < left + _block; c++)
             {
                 Rows.AddFeedback(c, left, c);
-                TakeOutliers(c);
-                for (int r = 0; r < Tile; r++)
+                int together = PassesDown ? 1 : Tile;
+                for (int top = 0; top < Tile; top += together)
                 {
-                    float scale = _scaleOfRow[r];
-                    byte code = GroupQuantizer.CodeOf(Rows.Target(r, c), scale > 0 ? 1 / scale : 0, _bits);
-                    _codes[r * Tile + c] = code;
-                    Rows.Store(r, c, scale * levels[code]);
-                }
+                    TakeOutliers(c, top, together);
+                    for (int r = top; r < top + together; r++)
+                    {
+                        float scale = _scaleOfRow[r];
+                        byte code = GroupQuantizer.CodeOf(Rows.Target(r, c), scale > 0 ? 1 / scale : 0, _bits);
+                        _codes[r * Tile + c] = code;
+                        Rows.Store(r, c, scale * levels[code]);
+                    }
 
-                StoreOutliers(c);
+                    StoreOutliers(c, top, together);
+                }
             }
         }
 

@@ -18,7 +18,7 @@ internal static class GroupQuantizer
 
     /// <summary>Quantises a group.</summary>
     /// <param name="values"><c>[64]</c>.</param>
-    /// <param name="bits">3 .. 8.</param>
+    /// <param name="bits">2 .. 8.</param>
     /// <param name="codes"><c>[64]</c>, written.</param>
     /// <returns>The scale.</returns>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -39,10 +39,10 @@ internal static unsafe partial class QuantizedDecoder
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void GroupsAvx512(int bits, byte* source, Half* scales, int groups, int ahead, float* y)
     {
-        Vector512<byte> shuffle = Vector512.Create(CodeVectors.Shuffles[bits - 3]);
-        Vector512<uint> shifts = Vector512.Create(CodeVectors.Shifts[bits - 3]).AsUInt32();
+        Vector512<byte> shuffle = Vector512.Create(CodeVectors.Shuffles[bits - QuantizedTiles.LeastBits]);
+        Vector512<uint> shifts = Vector512.Create(CodeVectors.Shifts[bits - QuantizedTiles.LeastBits]).AsUInt32();
         bool uniform = QuantizerLevels.IsUniform(bits);
-        float[] table = CodeVectors.Tables[uniform ? 0 : bits - 3];
+        float[] table = CodeVectors.Tables[uniform ? 0 : bits - QuantizedTiles.LeastBits];
         Vector512<float> low = Vector512.Create(table), high = Vector512.Create(table, 16);
         Vector512<int> middle = Vector512.Create(1 << bits - 1), mask = Vector512.Create((1 << bits) - 1);
         float step = uniform ? QuantizerLevels.Step(bits) : 1;
@@ -81,17 +81,17 @@ internal static unsafe partial class QuantizedDecoder
     public static void DequantizeAvx2(this QuantizedTiles tiles, int tileIndex, Span<float> coefficients)
     {
         int bits = tiles.Bits, area = tiles.Tile * tiles.Tile, groups = area / QuantizedTiles.GroupSize;
-        Vector256<byte> shuffle0 = Vector256.Create(CodeVectors.Shuffles[bits - 3]),
-            shuffle1 = Vector256.Create(CodeVectors.Shuffles[bits - 3], 32);
-        Vector256<uint> shifts0 = Vector256.Create(CodeVectors.Shifts[bits - 3]).AsUInt32(),
-            shifts1 = Vector256.Create(CodeVectors.Shifts[bits - 3], 8).AsUInt32(),
+        Vector256<byte> shuffle0 = Vector256.Create(CodeVectors.Shuffles[bits - QuantizedTiles.LeastBits]),
+            shuffle1 = Vector256.Create(CodeVectors.Shuffles[bits - QuantizedTiles.LeastBits], 32);
+        Vector256<uint> shifts0 = Vector256.Create(CodeVectors.Shifts[bits - QuantizedTiles.LeastBits]).AsUInt32(),
+            shifts1 = Vector256.Create(CodeVectors.Shifts[bits - QuantizedTiles.LeastBits], 8).AsUInt32(),
             mask = Vector256.Create((1u << bits) - 1);
         bool uniform = QuantizerLevels.IsUniform(bits);
         Vector256<int> middle = Vector256.Create(1 << bits - 1);
         float step = uniform ? QuantizerLevels.Step(bits) : 1;
         byte* tail = stackalloc byte[CodeVectors.TailBytes];
         fixed (byte* codes = tiles.Codes.Span)
-        fixed (float* coefficientsStart = coefficients, table = CodeVectors.Tables[uniform ? 0 : bits - 3])
+        fixed (float* coefficientsStart = coefficients, table = CodeVectors.Tables[uniform ? 0 : bits - QuantizedTiles.LeastBits])
         {
             float* y = coefficientsStart;
             byte* source = codes + (long)tileIndex * area * bits / 8, last = codes + tiles.Codes.Length - CodeVectors.GroupReach(bits);

@@ -2,7 +2,7 @@ namespace RbeMl.Codec;
 
 /// <summary>
 /// Decoding of quantised codes to coefficients. In vectors, sixteen codes are 2 * bits &lt;= 16 bytes: every lane shuffles the two bytes its
-/// code lies in to its low end, shifts the code down by (lane * bits) mod 8, and looks its level up by permutation (3 .. 5 bits) or computes
+/// code lies in to its low end, shifts the code down by (lane * bits) mod 8, and looks its level up by permutation (2 .. 5 bits) or computes
 /// it (6 .. 8 bits).
 /// </summary>
 internal static partial class QuantizedDecoder

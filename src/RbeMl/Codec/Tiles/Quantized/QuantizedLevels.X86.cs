@@ -8,9 +8,9 @@ internal static unsafe partial class QuantizedLevels
 {
     private const int ByteLanes = 64;
     private static readonly byte[][] s_groupBytes =
-        [.. Enumerable.Range(3, 6).Select(bits => Enumerable.Range(0, ByteLanes).Select(i => (byte)((i / 8 * bits) + (i % 8))).ToArray())];
+        QuantizerLevels.ByBits(bits => Enumerable.Range(0, ByteLanes).Select(i => (byte)((i / 8 * bits) + (i % 8))).ToArray());
     private static readonly byte[][] s_groupShifts =
-        [.. Enumerable.Range(3, 6).Select(bits => Enumerable.Range(0, ByteLanes).Select(i => (byte)(i % 8 * bits)).ToArray())];
+        QuantizerLevels.ByBits(bits => Enumerable.Range(0, ByteLanes).Select(i => (byte)(i % 8 * bits)).ToArray());
 
     // False where this machine has neither.
     private static bool LevelsX86(this QuantizedTiles tiles, int tileIndex, byte* levels)
@@ -41,8 +41,9 @@ internal static unsafe partial class QuantizedLevels
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void GroupsVbmi(int bits, byte* source, int groups, int ahead, byte* levels)
     {
-        Vector512<byte> gather = Vector512.Create(s_groupBytes[bits - 3]), table = Vector512.Create(s_levelBytes[bits - 3]);
-        Vector512<byte> shifts = Vector512.Create(s_groupShifts[bits - 3]), mask = Vector512.Create((byte)((1 << bits) - 1)),
+        Vector512<byte> gather = Vector512.Create(s_groupBytes[bits - QuantizedTiles.LeastBits]),
+            table = Vector512.Create(s_levelBytes[bits - QuantizedTiles.LeastBits]);
+        Vector512<byte> shifts = Vector512.Create(s_groupShifts[bits - QuantizedTiles.LeastBits]), mask = Vector512.Create((byte)((1 << bits) - 1)),
             middle = Vector512.Create((byte)(OffsetOf(bits) - (1 << bits - 1)));
         for (byte* end = levels + (groups * ByteLanes); levels < end; levels += ByteLanes, source += 8 * bits)
         {
@@ -59,12 +60,13 @@ internal static unsafe partial class QuantizedLevels
     public static void LevelsAvx2(this QuantizedTiles tiles, int tileIndex, byte* levels)
     {
         int bits = tiles.Bits, area = tiles.Tile * tiles.Tile, groupBytes = 8 * bits;
-        Vector256<byte> shuffle0 = Vector256.Create(CodeVectors.Shuffles[bits - 3]),
-            shuffle1 = Vector256.Create(CodeVectors.Shuffles[bits - 3], 32);
-        Vector256<uint> shifts0 = Vector256.Create(CodeVectors.Shifts[bits - 3]).AsUInt32(),
-            shifts1 = Vector256.Create(CodeVectors.Shifts[bits - 3], 8).AsUInt32(),
+        Vector256<byte> shuffle0 = Vector256.Create(CodeVectors.Shuffles[bits - QuantizedTiles.LeastBits]),
+            shuffle1 = Vector256.Create(CodeVectors.Shuffles[bits - QuantizedTiles.LeastBits], 32);
+        Vector256<uint> shifts0 = Vector256.Create(CodeVectors.Shifts[bits - QuantizedTiles.LeastBits]).AsUInt32(),
+            shifts1 = Vector256.Create(CodeVectors.Shifts[bits - QuantizedTiles.LeastBits], 8).AsUInt32(),
             mask = Vector256.Create((1u << bits) - 1);
-        Vector128<byte> low = Vector128.Create(s_levelBytes[bits - 3]), high = Vector128.Create(s_levelBytes[bits - 3], 16),
+        Vector128<byte> low = Vector128.Create(s_levelBytes[bits - QuantizedTiles.LeastBits]),
+            high = Vector128.Create(s_levelBytes[bits - QuantizedTiles.LeastBits], 16),
             sixteen = Vector128.Create((byte)16);
         Vector128<byte> middle = Vector128.Create((byte)(OffsetOf(bits) - (1 << bits - 1)));
         bool uniform = QuantizerLevels.IsUniform(bits);

@@ -5,13 +5,13 @@ namespace RbeMl.Codec;
 
 /// <summary>
 /// Decoding to integers. With AVX-512 VBMI 64 codes are one permutation, which gives eight codes a 64-bit lane, one shift of all of them, and
-/// one look-up. Uniform levels (6 .. 8 bits) are integers; Lloyd-Max levels are rounded, to 1/63 of the largest (3 and 4 bits)
+/// one look-up. Uniform levels (6 .. 8 bits) are integers; Lloyd-Max levels are rounded, to 1/63 of the largest (2 to 4 bits)
 /// or 1/127 of it (5 bits, whose error it would raise by a twentieth).
 /// </summary>
 internal static unsafe partial class QuantizedLevels
 {
-    // By bits - 3: the level of code e % 2^bits for e in 0 .. 255.
-    private static readonly byte[][] s_levelBytes = [.. Enumerable.Range(3, 6).Select(MakeLevelBytes)];
+    // By bits - 2: the level of code e % 2^bits for e in 0 .. 255.
+    private static readonly byte[][] s_levelBytes = QuantizerLevels.ByBits(MakeLevelBytes);
 
     /// <summary>Levels of a tile without regard to outliers, as fast as this machine can.</summary>
     public static void Levels(QuantizedTiles tiles, int tileIndex, byte* levels)
@@ -25,7 +25,7 @@ internal static unsafe partial class QuantizedLevels
         int area = tiles.Tile * tiles.Tile, bytes = area * tiles.Bits / 8;
         Span<byte> codes = new(levels, area);
         BitPacking.Unpack(tiles.Codes.Span.Slice(tileIndex * bytes, bytes), tiles.Bits, codes);
-        byte[] table = s_levelBytes[tiles.Bits - 3];
+        byte[] table = s_levelBytes[tiles.Bits - QuantizedTiles.LeastBits];
         for (int e = 0; e < area; e++) codes[e] = table[codes[e]];
     }
 

@@ -12,10 +12,16 @@ internal sealed unsafe class QuantizedTiles : FrozenTiles
     /// <summary>Consecutive coefficients (along a coefficient row) that share a scale.</summary>
     public const int GroupSize = 64;
 
+    /// <summary>Fewest bits of a code.</summary>
+    public const int LeastBits = 2;
+
+    /// <summary>Numbers of bits: 2 .. 8.</summary>
+    public const int BitChoices = 7;
+
     /// <summary>Creates a base from its parts.</summary>
     /// <param name="tile">B.</param>
     /// <param name="tileCount">Tiles, row-major.</param>
-    /// <param name="bits">3 .. 8.</param>
+    /// <param name="bits">2 .. 8.</param>
     /// <param name="scales"><c>[tile][B² / 64]</c>.</param>
     /// <param name="codes">Packed codes: tile t starts at byte t * B² * bits / 8; code e of a tile occupies bits [e * bits, (e + 1) *
     /// bits), least significant bit first.</param>
@@ -25,7 +31,7 @@ internal sealed unsafe class QuantizedTiles : FrozenTiles
     public QuantizedTiles(int tile, int tileCount, int bits, ReadOnlySpan<Half> scales, ReadOnlyMemory<byte> codes, TileOutliers? outliers = null)
         : base(tile, tileCount, bits, codes, outliers)
     {
-        if (bits is < 3 or > 8) throw new InvalidSettingException("bits", bits, "use 3 .. 8.");
+        if (bits is < LeastBits or > 8) throw new InvalidSettingException("bits", bits, "use 2 .. 8.");
         long groups = (long)tileCount * (tile * tile / GroupSize), bytes = (long)tileCount * (tile * tile * bits / 8);
         if (scales.Length != groups) throw new ShapeMismatchException("scales", $"{groups}", $"{scales.Length}", "Give one for each group of 64 coefficients.");
         if (codes.Length != bytes)
@@ -37,7 +43,7 @@ internal sealed unsafe class QuantizedTiles : FrozenTiles
     }
 
     /// <summary><c>[tile][B² / 64]</c>.</summary>
-    public ImmutableArray<Half> Scales { get; }
+    internal override ImmutableArray<Half> Scales { get; }
 
     /// <inheritdoc/>
     internal override bool HasNarrowLevels => QuantizedLevels.AreNarrow(Bits);
@@ -46,12 +52,12 @@ internal sealed unsafe class QuantizedTiles : FrozenTiles
     public override long StoredBits => (8L * Codes.Length) + (16L * Scales.Length) + (Outliers?.StoredBits ?? 0);
 
     /// <summary>
-    /// The level of every code, <c>[2^bits]</c>, ascending, for groups of unit variance: Lloyd-Max levels of a unit Gaussian for 3 .. 5 bits,
+    /// The level of every code, <c>[2^bits]</c>, ascending, for groups of unit variance: Lloyd-Max levels of a unit Gaussian for 2 .. 5 bits,
     /// (code - 2^(bits - 1)) / 2^(bits - 3) for 6 .. 8 bits. value = scale * level[code]. Do not write to it.
     /// </summary>
-    /// <exception cref="InvalidSettingException">Bits are not 3 .. 8.</exception>
+    /// <exception cref="InvalidSettingException">Bits are not 2 .. 8.</exception>
     public static float[] LevelsFor(int bits) =>
-        bits is < 3 or > 8 ? throw new InvalidSettingException("bits", bits, "use 3 .. 8.") : QuantizerLevels.For(bits);
+        bits is < LeastBits or > 8 ? throw new InvalidSettingException("bits", bits, "use 2 .. 8.") : QuantizerLevels.For(bits);
 
     /// <inheritdoc/>
     internal override void WriteParts(IPartWriter parts)
@@ -60,6 +66,9 @@ internal sealed unsafe class QuantizedTiles : FrozenTiles
         parts.Write("codes", Codes, TileCount, Codes.Length / TileCount);
         base.WriteParts(parts);
     }
+
+    /// <inheritdoc/>
+    internal override FrozenTiles WithScales(ReadOnlySpan<Half> scales) => new QuantizedTiles(Tile, TileCount, Bits, scales, Codes, Outliers);
 
     /// <inheritdoc/>
     internal override void Decode(int tileIndex, Span<float> coefficients) => QuantizedDecoder.Decode(this, tileIndex, coefficients);

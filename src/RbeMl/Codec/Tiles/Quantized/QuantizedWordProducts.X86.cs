@@ -13,7 +13,7 @@ internal static unsafe class QuantizedWordProducts
 {
     private const int CodesPerWord = 4;
     private const int PrefetchAhead = 4096;
-    private static readonly byte[][] s_wordBytes = [.. Enumerable.Range(3, 6).Select(MakeWordBytes)];
+    private static readonly byte[][] s_wordBytes = QuantizerLevels.ByBits(MakeWordBytes);
 
     private interface IWidth
     {
@@ -46,6 +46,7 @@ internal static unsafe class QuantizedWordProducts
                 ToSingles((ushort*)(halves + ((long)t * groups)), groups, step, scales);
                 switch (tiles.Bits)
                 {
+                    case 2: Rows<Bits2>(source, tile, x, scales, sums); break;
                     case 3: Rows<Bits3>(source, tile, x, scales, sums); break;
                     case 4 when tile == 64: NibbleRows(source, x, scales, sums); break;
                     case 4: Rows<Bits4>(source, tile, x, scales, sums); break;
@@ -77,11 +78,11 @@ internal static unsafe class QuantizedWordProducts
     private static void Rows<TWidth>(byte* source, nint stride, int count, float* x, int upper, float* scales, float* sums)
         where TWidth : struct, IWidth
     {
-        Vector512<byte> bytes = Vector512.Create(s_wordBytes[TWidth.Bits - 3]);
+        Vector512<byte> bytes = Vector512.Create(s_wordBytes[TWidth.Bits - QuantizedTiles.LeastBits]);
         Vector512<uint> shift0 = (Vector512<uint>.Indices & Vector512<uint>.One) * (4u * (uint)TWidth.Bits % 8); // of odd widths odd words start within a byte
         Vector512<uint> shift1 = shift0 + Vector512.Create((uint)TWidth.Bits), shift2 = shift1 + Vector512.Create((uint)TWidth.Bits),
             shift3 = shift2 + Vector512.Create((uint)TWidth.Bits);
-        float[] table = CodeVectors.Tables[QuantizerLevels.IsUniform(TWidth.Bits) ? 0 : TWidth.Bits - 3];
+        float[] table = CodeVectors.Tables[QuantizerLevels.IsUniform(TWidth.Bits) ? 0 : TWidth.Bits - QuantizedTiles.LeastBits];
         Vector512<float> low = Vector512.Create(table), high = Vector512.Create(table, 16);
         Vector512<float> x0 = Fourths(x, upper, 0), x1 = Fourths(x, upper, 1), x2 = Fourths(x, upper, 2), x3 = Fourths(x, upper, 3);
         nint bytesOn = stride * 8 * TWidth.Bits;
@@ -102,7 +103,7 @@ internal static unsafe class QuantizedWordProducts
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void NibbleRows(byte* source, float* x, float* scales, float* sums)
     {
-        Vector512<float> table = Vector512.Create(CodeVectors.Tables[1]),
+        Vector512<float> table = Vector512.Create(CodeVectors.Tables[4 - QuantizedTiles.LeastBits]),
             second = Vector512.Create(Vector256<uint>.Zero, Vector256<uint>.AllBitsSet).AsSingle();
         Vector512<float> x0 = Eighths(x, 0), x1 = Eighths(x, 1), x2 = Eighths(x, 2), x3 = Eighths(x, 3), x4 = Eighths(x, 4), x5 = Eighths(x, 5),
             x6 = Eighths(x, 6), x7 = Eighths(x, 7);
@@ -170,6 +171,11 @@ internal static unsafe class QuantizedWordProducts
 
     // Of each of 16 words: the byte that its four codes start in and the three after it, none of which is needed beyond the group.
     private static byte[] MakeWordBytes(int bits) => [.. Enumerable.Range(0, 64).Select(b => (byte)((b / 4 * CodesPerWord * bits / 8) + (b % 4)))];
+
+    private readonly struct Bits2 : IWidth
+    {
+        public static int Bits => 2;
+    }
 
     private readonly struct Bits3 : IWidth
     {

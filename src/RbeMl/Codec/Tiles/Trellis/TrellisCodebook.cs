@@ -28,6 +28,9 @@ internal static class TrellisCodebook
     /// <summary><c>[4096]</c>. Do not write to it.</summary>
     public static float[] For(int bits) => s_tables[bits - LeastBits];
 
+    /// <summary>a_k.</summary>
+    public static int MultiplierOf(int bits) => s_multipliers[bits - LeastBits];
+
     /// <summary>The state after <paramref name="symbol"/>.</summary>
     public static int Next(int state, int symbol, int bits) => (state << bits | symbol) & States - 1;
 

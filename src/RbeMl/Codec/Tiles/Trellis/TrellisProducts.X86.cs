@@ -5,14 +5,31 @@ using RbeMl.Numerics;
 
 namespace RbeMl.Codec;
 
-/// <summary>Products with a vector: states are gathered into registers as when decoding, and meet x there; each tile's sums get its scale at its end.</summary>
-internal static unsafe class TrellisProducts
+/// <summary>
+/// Products with a vector: values of states come into registers and meet x there; each tile's sums get its scale at its end. Eight lanes gather the values as
+/// when decoding, sixteen compute them (<see cref="TrellisCurve"/>).
+/// </summary>
+internal static unsafe partial class TrellisProducts
 {
     private const int Lanes = 8;
 
-    /// <summary>y += Q x of row-major tiles without outliers, or false where there is no such product.</summary>
+    /// <summary>y += Q x of tiles without outliers, or false where there is no such product: of column-major ones without AVX-512.</summary>
     public static bool Product(TrellisTiles tiles, int firstTile, int count, float* x, float* y, float* scratch)
     {
+        if (Avx512BW.IsSupported)
+        {
+            if (tiles.Scan == TrellisScan.ColumnMajor)
+            {
+                ProductWide(tiles, firstTile, count, x, y);
+                return true;
+            }
+
+            new Span<float>(scratch, tiles.Tile * WideLanes).Clear();
+            ProductWide(tiles, firstTile, count, x, scratch);
+            VectorKernel.AddSums(scratch, WideLanes, tiles.Tile, y);
+            return true;
+        }
+
         if (!Avx2.IsSupported || !Fma.IsSupported || tiles.Scan == TrellisScan.ColumnMajor) return false;
         new Span<float>(scratch, tiles.Tile * Lanes).Clear();
         tiles.ProductAvx2(firstTile, count, x, scratch);

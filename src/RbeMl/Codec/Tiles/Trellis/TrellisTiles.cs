@@ -65,7 +65,7 @@ internal sealed unsafe class TrellisTiles : FrozenTiles
     public TrellisScan Scan { get; }
 
     /// <summary><c>[tile]</c>.</summary>
-    public ImmutableArray<Half> Scales { get; }
+    internal override ImmutableArray<Half> Scales { get; }
 
     /// <inheritdoc/>
     public override long StoredBits => (8L * Codes.Length) + (16L * Scales.Length) + (Outliers?.StoredBits ?? 0);
@@ -114,6 +114,9 @@ internal sealed unsafe class TrellisTiles : FrozenTiles
         base.Describe(entry);
         entry["scan"] = Scan.ToString();
     }
+
+    /// <inheritdoc/>
+    internal override FrozenTiles WithScales(ReadOnlySpan<Half> scales) => new TrellisTiles(Tile, TileCount, Bits, Scan, scales, Codes, Outliers);
 
     /// <inheritdoc/>
     internal override void Decode(int tileIndex, Span<float> coefficients) => TrellisDecoder.Decode(this, tileIndex, coefficients);
