@@ -1,0 +1,117 @@
+using System.Runtime.InteropServices;
+using RbeMl.Memory;
+using RbeMl.Numerics;
+
+namespace RbeMl.Training;
+
+/// <summary>
+/// Makes of the nodes of the sum tree that each rank has added the sum of all leaves, on every rank. A part of the vector at a time is
+/// divided among the ranks: each receives all nodes of its slice (all-to-all), adds them in the tree's order, and gives the sum to the
+/// others (all-gather). The transport adds nothing, so that the bits are those of one process.
+/// </summary>
+internal sealed unsafe class GradientExchange : IDisposable
+{
+    private const int Most = 1 << 20, Line = 16; // elements of a part, and what slices are multiples of
+    private readonly ICollective _ranks;
+    private readonly int[] _nodes; // of each rank
+    private readonly int _most; // of any
+    private readonly (int Left, int Right)[] _sums;
+    private readonly int[] _slices, _send, _receive; // bytes
+    private readonly long _length;
+    private readonly NativeBuffer<float>? _received;
+
+    /// <summary>Prepares it.</summary>
+    /// <param name="ranks">The ranks.</param>
+    /// <param name="tree">The tree over the micro-batches of a step.</param>
+    /// <param name="length">Elements of the vector.</param>
+    public GradientExchange(ICollective ranks, SumTree tree, long length)
+    {
+        (_ranks, _length) = (ranks, length);
+        (_slices, _send, _receive) = (new int[ranks.Size], new int[ranks.Size], new int[ranks.Size]);
+        List<(int First, int Last)>[] covers = [.. Enumerable.Range(0, ranks.Size).Select(rank => CoverOf(tree, rank, ranks.Size))];
+        _nodes = [.. covers.Select(cover => cover.Count)];
+        _most = _nodes.Max();
+
+        // In the order in which they are received: the first node of each rank, the second of each that has one, ...
+        _sums = [.. tree.SumsOf([.. Enumerable.Range(0, _most).SelectMany(j => covers.Where(cover => j < cover.Count).Select(cover => cover[j]))])];
+        if (ranks.Size > 1) _received = new NativeBuffer<float>(ElementsOf(tree, ranks.Size, length));
+    }
+
+    /// <summary>Bytes of the memory that it works in.</summary>
+    public static long BytesOf(SumTree tree, int size, long length) => size == 1 ? 0 : sizeof(float) * ElementsOf(tree, size, length);
+
+    /// <summary>Bytes that a rank sends to others in a step.</summary>
+    /// <param name="tree">The tree over the micro-batches of a step.</param>
+    /// <param name="rank">The rank.</param>
+    /// <param name="size">Ranks.</param>
+    /// <param name="length">Elements of the vector.</param>
+    public static long BytesSent(SumTree tree, int rank, int size, long length)
+    {
+        long bytes = 0, nodes = CoverOf(tree, rank, size).Count;
+        for (long at = 0; at < length; at += Most)
+        {
+            long part = Math.Min(Most, length - at), piece = PieceOf(part, size), own = Math.Max(0, Math.Min(piece, part - (rank * piece)));
+            bytes += sizeof(float) * ((nodes * (part - own)) + (own * (size - 1)));
+        }
+
+        return bytes;
+    }
+
+    /// <summary>Adds up the open nodes of all ranks, leaves the sum in the tree's root, and begins the next.</summary>
+    /// <param name="gradients">This rank's nodes.</param>
+    public void Sum(GradientTree<float> gradients)
+    {
+        if (_ranks.Size == 1) return;
+        for (long at = 0; at < _length; at += Most) SumPart(gradients, at, (int)Math.Min(Most, _length - at));
+        gradients.Close();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _received?.Dispose();
+
+    private void SumPart(GradientTree<float> gradients, long at, int count)
+    {
+        int piece = (int)PieceOf(count, _ranks.Size), place = 0;
+        for (int rank = 0; rank < _ranks.Size; rank++) _slices[rank] = sizeof(float) * Math.Max(0, Math.Min(piece, count - (rank * piece)));
+        int own = _slices[_ranks.Rank] / sizeof(float);
+        float* received = _received!.Pointer;
+        for (int node = 0; node < _most; node++)
+        {
+            bool some = node < _nodes[_ranks.Rank];
+            int nodes = 0;
+            for (int rank = 0; rank < _ranks.Size; rank++)
+            {
+                _send[rank] = some ? _slices[rank] : 0;
+                _receive[rank] = node < _nodes[rank] ? _slices[_ranks.Rank] : 0;
+                if (node < _nodes[rank]) nodes++;
+            }
+
+            ReadOnlySpan<float> sent = some ? new(gradients.Node(node).Pointer + at, count) : [];
+            Span<float> into = new(received + ((long)place * own), nodes * own);
+            _ranks.AllToAll(MemoryMarshal.AsBytes(sent), _send, MemoryMarshal.AsBytes(into), _receive);
+            place += nodes;
+        }
+
+        foreach ((int left, int right) in _sums)
+        {
+            float* sum = received + ((long)left * own);
+            Elementwise.Add(sum, received + ((long)right * own), sum, own);
+        }
+
+        Span<float> all = new(gradients.Root.Pointer + at, count);
+        int root = _sums.Length > 0 ? _sums[^1].Left : 0;
+        if (own > 0) new ReadOnlySpan<float>(received + ((long)root * own), own).CopyTo(all[(_ranks.Rank * piece)..]);
+        _ranks.AllGather(MemoryMarshal.AsBytes(all), _slices);
+    }
+
+    private static List<(int First, int Last)> CoverOf(SumTree tree, int rank, int size)
+    {
+        (int first, int last) = tree.ShareOf(rank, size);
+        return tree.Cover(first, last);
+    }
+
+    private static long PieceOf(long count, int size) => ((count + size - 1) / size + Line - 1) / Line * Line;
+
+    private static long ElementsOf(SumTree tree, int size, long length) =>
+        PieceOf(Math.Min(Most, length), size) * Enumerable.Range(0, size).Sum(rank => (long)CoverOf(tree, rank, size).Count);
+}
