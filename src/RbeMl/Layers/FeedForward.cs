@@ -72,11 +72,7 @@ public sealed unsafe class FeedForward<T>
         ChunkPointers<T> groupMoments = new(scratch.Take(group * rowMoments * count), group * rowMoments);
         T* groupCodes = scratch.Take(DownProjection.CodeElements(group, lanes) * count);
         x = UpProjection.Quantize(x, UpProjection.TileColumns, scratch.Take(UpProjection.CodeElements(UpProjection.TileColumns, lanes) * count));
-        for (int c = 0; c < count; c++)
-        {
-            new Span<T>(s[c], (int)(DownProjection.TileRows * rowMoments)).Clear();
-            new Span<T>(y[c], PaddedWidth * lanes).Clear();
-        }
+        for (int c = 0; c < count; c++) new Span<T>(s[c], (int)(DownProjection.TileRows * rowMoments)).Clear();
 
         for (int first = 0; first < UpProjection.TileRows; first += group)
         {
@@ -97,7 +93,8 @@ public sealed unsafe class FeedForward<T>
             CoefficientBlocks<T> blocks = DownProjection.Quantize(new(x.Group, coefficients, groupMoments, default), last - first, groupCodes);
             for (int o = 0; o < DownProjection.TileRows; o++)
             {
-                DownProjection.AccumulateRow(o, first, last, blocks, y.Offset(o * block), s.Offset(o * rowMoments), scratch);
+                DownProjection.AccumulateRow(o, first, last, blocks, y.Offset(o * block), s.Offset(o * rowMoments), scratch,
+                    accumulate: first > 0);
             }
         }
 
@@ -133,7 +130,6 @@ public sealed unsafe class FeedForward<T>
         long block = (long)UpProjection.Tile * lanes, rowMoments = (long)Moments * lanes;
         T* s = scratch.Take(rowMoments);
         new Span<T>(s, (int)rowMoments).Clear();
-        new Span<T>(y, (int)block).Clear();
         for (int first = 0; first < UpProjection.TileRows; first += group)
         {
             CoefficientBlocks<T> blocks = hidden with
@@ -143,14 +139,18 @@ public sealed unsafe class FeedForward<T>
                 Codes = hidden.Codes.Offset(DownProjection.CodeBytes(first, lanes)),
             };
             DownProjection.AccumulateRow(row, first, Math.Min(first + group, UpProjection.TileRows), blocks, new ChunkPointers<T>(y, 0),
-                new ChunkPointers<T>(s, 0), scratch);
+                new ChunkPointers<T>(s, 0), scratch, accumulate: first > 0);
         }
 
         DownProjection.FinishRow(row, y, s, y, lanes);
     }
 
-    /// <summary>y = gelu(x); y may be x.</summary>
-    internal void Activate(T* x, T* y, long count) => GeluKernel.Forward(_gelu, x, y, count);
+    /// <summary>y = gelu(x), as exactly as the product that reads it; y may be x.</summary>
+    internal void Activate(T* x, T* y, long count)
+    {
+        if (DownProjection.UsesCodes) GeluKernel.ForwardCoarse(_gelu, (float*)x, (float*)y, count);
+        else GeluKernel.Forward(_gelu, x, y, count);
+    }
 
     /// <summary>GELU and its output's transform of one chunk, again: hidden -> hiddenCoefficients.</summary>
     internal void RecomputeCoefficients(T* hidden, T* hiddenCoefficients, int width)

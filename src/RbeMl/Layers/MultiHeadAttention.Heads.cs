@@ -12,7 +12,7 @@ namespace RbeMl.Layers;
 public sealed unsafe partial class MultiHeadAttention<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    private const int Block = 64;
+    private const int Block = 64, LaneStep = Panel<T>.LaneStep;
 
     /// <summary>
     /// Parts that each head is divided into, so that few long sequences keep all threads at work. A divided backward takes 7 products where
@@ -24,11 +24,11 @@ public sealed unsafe partial class MultiHeadAttention<T>
         return idle && typeof(T) == typeof(float) ? Math.Min((queries + Block - 1) / Block, 4 * threads / heads) : 1;
     }
 
-    /// <summary>Scratch elements that one head of one sequence takes at most.</summary>
-    internal long HeadScratch(int batch, int queries, int past, bool backward, LayerKvCache<T>? cache)
+    /// <summary>Scratch elements that one head of one sequence, or of one of the documents that share it, takes at most.</summary>
+    internal long HeadScratch(int batch, int queries, int past, bool backward, LayerKvCache<T>? cache, bool documents)
     {
         int keys = past + queries;
-        if (cache is null && (batch == 1 || queries % Panel<T>.WideLanes == 0)) return 0;
+        if (cache is null && !documents && (batch == 1 || queries % Panel<T>.WideLanes == 0)) return 0;
         long query = ScratchArea<T>.Size((long)HeadWidth * Panel<T>.RoundUp(queries, 16)),
             key = ScratchArea<T>.Size((long)HeadWidth * Panel<T>.RoundUp(keys, 16));
         if (backward) return 4 * (query + key);
@@ -48,6 +48,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
         LayerKvCache<T>? cache = options.Cache;
         bool inPlace = IsInPlace(call, qkv, cache);
         (p.FirstQuery, p.EndQuery) = Range(part, 0, call.Tokens);
+        if (p.FirstQuery == p.EndQuery) return; // a document shorter than those that are divided
         if (inPlace)
         {
             SetPanels(ref p, qkv, att);
@@ -108,6 +109,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
         p.Gradients = which;
         if (which == AttentionGradients.Queries) (p.FirstQuery, p.EndQuery) = Range(part, 0, p.Queries);
         if (which == AttentionGradients.KeysAndValues) (p.FirstKey, p.EndKey) = Range(part, call.Past / Block, p.Keys);
+        if (which == AttentionGradients.Queries ? p.FirstQuery == p.EndQuery : which == AttentionGradients.KeysAndValues && p.FirstKey == p.EndKey) return;
         if (inPlace)
         {
             SetPanels(ref p, qkv, att);
@@ -159,7 +161,7 @@ public sealed unsafe partial class MultiHeadAttention<T>
 
     private AttentionProblem<T> Problem(in HeadCall call, T* rowStatistics)
     {
-        int stride = Panel<T>.RoundUp(call.Tokens, 16);
+        int stride = Panel<T>.RoundUp(call.Tokens, 16), row = Panel<T>.RoundUp(call.Length, 16);
         return new()
         {
             HeadWidth = HeadWidth,
@@ -167,8 +169,8 @@ public sealed unsafe partial class MultiHeadAttention<T>
             Keys = call.Past + call.Tokens,
             QueryStride = stride,
             KeyStride = Panel<T>.RoundUp(call.Past + call.Tokens, 16),
-            StatisticsStride = stride,
-            RowStatistics = rowStatistics + (((long)call.Sequence * Heads + call.Head) * 2 * stride),
+            StatisticsStride = row,
+            RowStatistics = rowStatistics + (((long)call.Sequence * Heads + call.Head) * 2 * row) + call.Offset,
             Causal = _causal,
             Scale = Scale,
         };
@@ -184,14 +186,14 @@ public sealed unsafe partial class MultiHeadAttention<T>
         if (options.Dropout is not { } stream || call.Dropout == 0) return;
         p.Dropout = call.Dropout;
         p.DropoutKey = stream.Key(call.Layer, DropoutSite.Attention);
-        p.DropoutRow = (((long)options.FirstSequence + call.Sequence) * Heads + call.Head) * call.Tokens;
+        p.DropoutRow = ((((long)options.FirstSequence + call.Sequence) * Heads + call.Head) * call.Length) + call.Offset;
     }
 
     private T* Load(Panel<T> panel, int feature, in HeadCall call, ref ScratchArea<T> scratch)
     {
         int stride = Panel<T>.RoundUp(call.Tokens, 16);
         T* target = scratch.Take((long)HeadWidth * stride);
-        for (int f = 0; f < HeadWidth && stride != call.Tokens; f++) new Span<T>(target + ((long)f * stride) + call.Tokens, stride - call.Tokens).Clear();
+        for (int f = 1; f <= HeadWidth && stride != call.Tokens; f++) new Span<T>(target + ((long)f * stride) - LaneStep, LaneStep).Clear();
         PanelRows.Gather(panel, feature, HeadWidth, call.First, call.Tokens, target, stride);
         return target;
     }
@@ -219,11 +221,14 @@ public sealed unsafe partial class MultiHeadAttention<T>
         PanelRows.Scatter(p.VGradient + key, p.KeyStride, dQkv, (2 * PaddedWidth) + feature, HeadWidth, token, keys);
     }
 
-    /// <summary>Names one head of one sequence in a call; the last sequence ends its panel.</summary>
-    internal readonly record struct HeadCall(int Sequence, int Head, int Tokens, int Past, int Layer, float Dropout, bool IsLast)
+    /// <summary>
+    /// Names one head of one sequence in a call, or of a document that shares it with others: from token Offset of the Length there are. The last ends its
+    /// panel.
+    /// </summary>
+    internal readonly record struct HeadCall(int Sequence, int Head, int Offset, int Tokens, int Length, int Past, int Layer, float Dropout, bool IsLast)
     {
-        /// <summary>The sequence's first token in the panels.</summary>
-        public int First => Sequence * Tokens;
+        /// <summary>Its first token in the panels.</summary>
+        public int First => (Sequence * Length) + Offset;
     }
 
     /// <summary>One of equal parts of a head's queries or keys.</summary>

@@ -9,7 +9,7 @@ namespace RbeMl.Training;
 /// <param name="Runtime">The process at rest: runtime, compiled code, data, everything that is not counted below.</param>
 /// <param name="Weights">Weights as trained.</param>
 /// <param name="Gradients">Gradient vectors.</param>
-/// <param name="Optimizer">State vectors of the optimiser.</param>
+/// <param name="Optimizer">State of the optimiser, with the floats behind weights that are trained at a few bits.</param>
 /// <param name="Step">What a step works in.</param>
 public readonly record struct MemoryEstimate(long Runtime, long Weights, long Gradients, long Optimizer, StepMemory Step)
 {
@@ -29,17 +29,32 @@ public sealed record MemoryPlanOptions
     /// <summary>Tokens of a sequence T.</summary>
     public required int Context { get; init; }
 
+    /// <summary>Whether sequences hold documents that are kept apart (<see cref="ITokenSource.IsolatesDocuments"/>).</summary>
+    public bool Documents { get; init; }
+
     /// <summary>Threads.</summary>
     public int Threads { get; init; } = 1;
 
     /// <summary>Gradient vectors: 1, and log2 of the micro-batches of a step more.</summary>
     public int GradientVectors { get; init; } = 1;
 
+    /// <summary>Bytes that gradients of other ranks are received in; 0 in one process.</summary>
+    public long ExchangeBytes { get; init; }
+
     /// <summary>Vectors of the gradient's size that the optimiser holds: <see cref="OptimizerOptions.StateVectors"/>, 2 for AdamW.</summary>
     public int OptimizerMoments { get; init; } = 2;
 
+    /// <summary>Elements of each of these vectors, alignment gaps included; null for all parameters of the model. Frozen ones take none.</summary>
+    public long? VectorElements { get; init; }
+
     /// <summary>Elements that each thread of the optimiser works in: <see cref="OptimizerOptions.ScratchElements"/>.</summary>
     public long OptimizerScratch { get; init; }
+
+    /// <summary>
+    /// Bytes of the optimiser's state that are no vectors of what is trained: the moments of <see cref="AdamW8Options"/>, the floats behind weights of a
+    /// few bits.
+    /// </summary>
+    public long OptimizerBytes { get; init; }
 
     /// <summary>What is kept for the backward; null leaves it to the plan.</summary>
     public CheckpointPolicy? Checkpointing { get; init; }
@@ -127,11 +142,11 @@ public sealed record MemoryPlan(ActivationSettings Settings, MemoryEstimate Esti
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(options);
-        long weights = model.WeightBytes, values = model.Parameters.Length * sizeof(float);
-        long optimizer = (options.OptimizerMoments * values) + (options.OptimizerScratch * options.Threads * sizeof(float));
+        long weights = model.WeightBytes, values = (options.VectorElements ?? model.Parameters.Length) * sizeof(float);
+        long optimizer = options.OptimizerBytes + (options.OptimizerMoments * values) + (options.OptimizerScratch * options.Threads * sizeof(float));
         return new MemoryEstimate(
-            Math.Max(0, restingBytes - weights) + options.ExtraBytes, weights, options.GradientVectors * values,
-            optimizer, model.PredictStep(settings, options.BatchSize, options.Context, options.Threads));
+            Math.Max(0, restingBytes - weights) + options.ExtraBytes, weights, (options.GradientVectors * values) + options.ExchangeBytes,
+            optimizer, model.PredictStep(settings, options.BatchSize, options.Context, options.Threads, options.Documents));
     }
 
     /// <summary>The plan in one line, in MiB.</summary>

@@ -101,6 +101,12 @@ public abstract record SequenceTrainerOptions
     /// </summary>
     public TrainedParts? Trained { get; init; }
 
+    /// <summary>
+    /// Rates, decay and freezing of the model's parameters by their names, see <see cref="TrainerOptions.Groups"/>; what <see cref="Trained"/>
+    /// leaves out is frozen anyway. With <see cref="DeltaModel.Groups"/> a delta alone is trained, and a head.
+    /// </summary>
+    public IReadOnlyList<ParameterGroup> Groups { get; init => field = Items.Checked(value, nameof(Groups)); } = [];
+
     /// <summary>What happens on cancellation.</summary>
     public WhenCancelled OnCancel { get; init; }
 
@@ -148,6 +154,7 @@ public abstract record SequenceTrainerOptions
         Schedule = Schedule,
         FinalFraction = FinalFraction,
         WeightDecay = WeightDecay,
+        Groups = Groups,
         Clip = Clip,
         AverageHorizon = AverageHorizon,
         StatePath = StatePath,
@@ -169,8 +176,21 @@ public abstract record SequenceTrainerOptions
         (nameof(Trained), Trained), ("activations in bf16", Offload is Memory.ActivationOffload.BFloat16), ("padding", padding),
     ];
 
+    /// <summary>Refuses groups that fit no parameter of a model, or leave nothing to train.</summary>
+    /// <exception cref="InvalidSettingException">So it is.</exception>
+    internal void RequireGroups(TransformerModel<float> model)
+    {
+        if (Groups.Count == 0) return;
+        ParameterGroup.Require(Groups, model.Parameters.Slices);
+        if (model.Parameters.Slices.Any(slice => Trains(slice, model.Config))) return;
+        throw new InvalidSettingException(nameof(Groups), ParameterGroup.Describe(Groups),
+            $"they freeze all that {nameof(Trained)} leaves to train. Leave some out, or give other parts.");
+    }
+
     /// <summary>Whether a slice of the model is trained.</summary>
-    internal bool Trains(ParameterSlice slice, TransformerConfig config) => (Trained ?? (config.Causal ? TrainedParts.All : TrainedParts.Blocks)) switch
+    internal bool Trains(ParameterSlice slice, TransformerConfig config) => ParameterGroup.Trains(Groups, slice) && IsPart(slice, config);
+
+    private bool IsPart(ParameterSlice slice, TransformerConfig config) => (Trained ?? (config.Causal ? TrainedParts.All : TrainedParts.Blocks)) switch
     {
         // The head of the language model has no gradient here; decay would still shrink it.
         TrainedParts.All => config.TiedHead || (slice.Name != "head" && !slice.Name.StartsWith("head.", StringComparison.Ordinal)),
@@ -180,6 +200,10 @@ public abstract record SequenceTrainerOptions
         TrainedParts.Biases => slice.Kind is ParameterKind.Bias or ParameterKind.LayerNorm,
         _ => false,
     };
+
+    /// <summary>Bytes of the optimiser's state that are no vectors, of what is trained of the model.</summary>
+    internal long CodedStateBytes(TransformerModel<float> model) =>
+        Optimizer.CodedStateBytes(model.Parameters.Slices.Where(slice => Trains(slice, model.Config)));
 
     /// <summary>Chooses how a run's steps keep what their backward needs, and checks that they fit into memory.</summary>
     /// <param name="model">The model.</param>

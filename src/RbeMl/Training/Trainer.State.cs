@@ -1,11 +1,14 @@
+using System.Globalization;
+using RbeMl.Layers;
 using RbeMl.Memory;
+using RbeMl.Models;
 
 namespace RbeMl.Training;
 
 /// <content>The state of a run in a file.</content>
 public sealed partial class Trainer
 {
-    private const string ValidationKey = "validation";
+    private const string ValidationKey = "validation", RateKey = "rateScale";
     private string _start; // hash of the weights before the first step
     private RunIdentity? _identity;
 
@@ -15,7 +18,7 @@ public sealed partial class Trainer
     /// </summary>
     /// <param name="path">The file; an earlier state is replaced.</param>
     /// <exception cref="RbeFileException">The file cannot be written; what was there before is as it was.</exception>
-    /// <exception cref="NonFiniteException">A value is NaN or infinite; nothing is written.</exception>
+    /// <exception cref="NonFiniteException">A value is NaN or infinite, or what the weights predict; nothing is written.</exception>
     public void SaveState(string path) => SaveState(path, []);
 
     /// <summary>
@@ -32,17 +35,102 @@ public sealed partial class Trainer
         Resume(state, anyStart: false, []);
     }
 
-    /// <summary>Bytes of a state's vectors.</summary>
-    internal long StateBytes => Model.Parameters.TrainableCount * sizeof(float) * (1 + StateVectors);
+    /// <summary>Factor of the learning rate: below 1 in a run that went back.</summary>
+    internal double RateScale { get; set; } = 1;
 
-    /// <summary>Vectors of the weights' size that the run remembers: the optimiser's, and the average.</summary>
+    /// <summary>Counts a step that changes nothing: data and schedule go on, weights and the optimiser's state stay.</summary>
+    internal TrainingProgress Skip(double? progress)
+    {
+        using Hold held = _lease.Claim();
+        double factor = RateScale * LearningRate.Factor(Options, StepsDone, progress ?? (StepsDone / (double)Options.Steps));
+        _optimizer.Skip();
+        return new TrainingProgress(StepsDone, Options.Steps, 0, factor * Options.LearningRate, 0, 1, _resident.Read(), null, 0);
+    }
+
+    /// <summary>The loss of the next step's first batch by the weights as they are, without average and dropout; infinity where it is no number.</summary>
+    /// <param name="cancel">Ends it between two blocks.</param>
+    internal double Probe(CancellationToken cancel = default)
+    {
+        using Hold held = _lease.Claim();
+        _batch.Fill(_train, (long)StepsDone * Options.Accumulate);
+        int predicted = _batch.Predicted(_batch.Sequences);
+        if (predicted == 0) return 0;
+        _context.Cancel = cancel;
+        try
+        {
+            double loss = _batch.LossSum(_batch.Sequences, Model, _context) / predicted;
+            return double.IsFinite(loss) ? loss : double.PositiveInfinity;
+        }
+        catch (NonFiniteException)
+        {
+            return double.PositiveInfinity;
+        }
+        finally
+        {
+            _context.Cancel = default;
+        }
+    }
+
+    /// <summary>A copy of the weights, to keep those that are best.</summary>
+    internal BestWeights KeepBest() => new(_latent?.Values ?? Model.Parameters, Trains, _latent is null ? null : _latent.Round);
+
+    /// <summary>Goes on from the best weights, and averages from there.</summary>
+    internal void Apply(BestWeights best)
+    {
+        using Hold held = _lease.Claim();
+        best.Apply();
+        _average?.Restart();
+    }
+
+    /// <summary>Bytes of a state's vectors.</summary>
+    internal long StateBytes =>
+        (_latent is null ? VectorBytes : sizeof(float) * Model.Parameters.TrainableCount) + (VectorBytes * StateVectors) + CodedStateBytes;
+
+    /// <summary>Bytes of the values that are trained.</summary>
+    internal long VectorBytes => sizeof(float) * _gradients.Root.TrainableCount;
+
+    /// <summary>Vectors of the size of what is trained that the run remembers: the optimiser's, and the average.</summary>
     internal int StateVectors => Optimizer.StateVectors.Count + (_average is null ? 0 : 1);
+
+    // A micro-batch of the step under way.
+    private void Fill(long index)
+    {
+        long filling = StepProfile.Now(Profile);
+        _batch.Fill(_train, index);
+        Profile?.Lap(ProfileStage.Data, filling);
+    }
+
+    // The last of what is made: who is refused leaves nothing behind.
+    private void RequireSame()
+    {
+        if (!_ranks.Several) return;
+        try
+        {
+            _ranks.RequireSame([.. RankTalk.Program, .. Identity().Values]);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    // Floats behind weights of a few bits, and their scales.
+    private long LatentBytes => Options.TrainBits is null ? 0 : LatentWeights.BytesOf(Model.Parameters);
+
+    // What gradients of other ranks are received in.
+    private long ExchangeBytes => GradientExchange.BytesOf(new SumTree(Options.Accumulate), _ranks.Ranks.Size, _gradients.Root.Length);
+
+    private long CodedStateBytes => Options.Optimizer.CodedStateBytes(Model.Parameters.Slices.Where(Trains));
+
+    /// <summary>Whether a slice is trained.</summary>
+    internal bool Trains(ParameterSlice slice) => ParameterGroup.Trains(Options.Groups, slice);
 
     /// <summary>Saves the state with parts of the caller's own.</summary>
     internal void SaveState(string path, IReadOnlyList<(string Name, ITrainingPart Part)> more)
     {
         using Hold held = _lease.Claim();
-        TrainingStateFile.Save(path, Identity(), StepsDone, Options.Steps, [.. Parts, .. more]);
+        TrainingStateFile.Save(path, Identity(), StepsDone, Options.Steps, Predict, [.. Parts, .. more]);
     }
 
     /// <summary>Resumes a state with parts of the caller's own.</summary>
@@ -54,22 +142,54 @@ public sealed partial class Trainer
         _identity = null;
     }
 
+    /// <summary>Gives the gradients of a batch at the weights as they are, without dropout, to be looked at.</summary>
+    /// <param name="batch">Which batch of the training data.</param>
+    /// <param name="look">Looks at them.</param>
+    /// <param name="cancel">Ends the step between two blocks.</param>
+    internal void LookAtGradients(long batch, Action<ParameterVector<float>> look, CancellationToken cancel)
+    {
+        using Hold held = _lease.Claim();
+        _gradients.Clear();
+        _context.Cancel = cancel;
+        try
+        {
+            _batch.Fill(_train, batch);
+            int predicted = _batch.Predicted(_batch.Sequences);
+            if (predicted == 0) return;
+            _batch.LossSum(_batch.Sequences, Model, _context, null, _gradients.Leaf, 1.0 / predicted);
+            look(_gradients.Leaf);
+        }
+        finally
+        {
+            _context.Cancel = default;
+            _gradients.Clear();
+        }
+    }
+
     /// <inheritdoc/>
     void ITrainingPart.Save(StateWriter state)
     {
         if (!double.IsNaN(_lastValidation)) state.Add(ValidationKey, _lastValidation);
+        if (RateScale != 1) state.Add(RateKey, RateScale);
     }
 
     /// <inheritdoc/>
     void ITrainingPart.Load(StateReader state)
     {
-        double last = state.Fields.OptionalReal(ValidationKey) ?? double.NaN;
-        state.Then(() => _lastValidation = last);
+        double last = state.Fields.OptionalReal(ValidationKey) ?? double.NaN, scale = state.Fields.OptionalReal(RateKey) ?? 1;
+        state.Then(() => (_lastValidation, RateScale) = (last, scale));
+    }
+
+    // One sequence of the next step.
+    private void Predict()
+    {
+        _batch.Fill(_train, (long)StepsDone * Options.Accumulate);
+        _batch.LossSum(1, Model, _context);
     }
 
     private (string Name, ITrainingPart Part)[] Parts =>
     [
-        ("trainer", this), ("weights", (ITrainingPart?)_latent ?? new WeightsPart(Model.Parameters)), ("optimizer", _optimizer),
+        ("trainer", this), ("weights", (ITrainingPart?)_latent ?? new WeightsPart(Model.Parameters, Trains)), ("optimizer", _optimizer),
         .. _average is { } average ? [("average", average)] : Array.Empty<(string, ITrainingPart)>(),
     ];
 
@@ -85,6 +205,23 @@ public sealed partial class Trainer
 
     /// <summary>A stay in which the model's weights are their average, to be looked at or saved.</summary>
     internal AveragedWeights Averaged() => new(_average);
+
+    /// <summary>Bytes that this rank sends to others in a step; 0 in one process.</summary>
+    internal long ExchangedBytes => BytesExchanged(_gradients.Root.Length);
+
+    /// <summary>The same of a gradient of so many elements.</summary>
+    internal long BytesExchanged(long elements) =>
+        GradientExchange.BytesSent(new SumTree(Options.Accumulate), _ranks.Ranks.Rank, _ranks.Ranks.Size, elements);
+
+    /// <summary>What the ranks of the training tell each other.</summary>
+    internal RankTalk Ranks => _ranks;
+
+    /// <summary>Requires all ranks to be at the same step with the same weights.</summary>
+    /// <exception cref="DistributedException">One is not.</exception>
+    internal void RequireSameWeights()
+    {
+        if (_ranks.Several) _ranks.RequireSame([("steps done", StepsDone.ToString(CultureInfo.InvariantCulture)), ("weights", RunMark.HashOf(Model))]);
+    }
 
     private RunIdentity Identity() => _identity ??= new RunIdentity()
         .Add("trainer", nameof(Trainer))

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
@@ -6,17 +7,9 @@ using RbeMl.Models;
 
 namespace RbeMl.Training;
 
-/// <summary>Bytes of a training run, compressed and as the same model would take dense in fp32.</summary>
-/// <param name="Weights">Weights in memory: fp32 values, quantised bases, places and the kernels' walk orders and tables.</param>
-/// <param name="Gradients">Gradient vectors: one, and log2 of <see cref="TrainerOptions.Accumulate"/> more.</param>
-/// <param name="Optimizer">State vectors of the optimiser, and where there are such the average of the weights and the floats behind few bits.</param>
-/// <param name="Activations">Activations kept between forward and backward, after the first step.</param>
-/// <param name="DenseWeights">fp32 weights of the dense model; a gradient vector and each of the optimiser's take the same.</param>
-public readonly record struct TrainingBytes(long Weights, long Gradients, long Optimizer, long Activations, long DenseWeights);
-
 /// <summary>
 /// Trains a model on a token source: gradients of compressed weights, an optimiser, warm-up and schedule, clipping, accumulation. The same seed gives the same
-/// bits, for any number of threads. One call at a time.
+/// bits, for any number of threads, and of ranks that share the micro-batches of its steps. One call at a time.
 /// </summary>
 public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
 {
@@ -28,8 +21,11 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     private readonly LatentWeights? _latent;
     private readonly Optimizer<float> _optimizer;
     private readonly WeightAverage? _average;
-    private readonly int[] _inputs;
-    private readonly int[] _targets;
+    private readonly MicroBatch _batch;
+    private readonly RankTalk _ranks;
+    private readonly GradientExchange _exchange;
+    private readonly (int First, int Last) _share; // of a step's micro-batches, those of this rank
+    private readonly SharedLosses _losses;
     private readonly Lease _lease;
     private bool _cleared = true;
     private double _lastValidation = double.NaN;
@@ -42,12 +38,16 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     /// validation takes none twice.</param>
     /// <param name="options">Settings.</param>
     /// <param name="threads">0 for one a processor.</param>
-    /// <exception cref="InvalidSettingException">A setting is out of range.</exception>
+    /// <param name="collective">The ranks that share the micro-batches of a step, all of which make a trainer of the same model, data and options
+    /// and call the same methods in the same order: results are those of one process, bit for bit. Null for one process.</param>
+    /// <exception cref="InvalidSettingException">A setting is out of range, or a step has fewer micro-batches than there are ranks.</exception>
+    /// <exception cref="DistributedException">Another rank has another model, data, options or program.</exception>
     /// <exception cref="MemoryLimitException">The run does not fit into <see cref="TrainerOptions.MemoryLimit"/> (it says the least that
     /// would do), or, without one, into the machine.</exception>
     /// <exception cref="RbeFileException">The folder of a spill file cannot be used.</exception>
     /// <exception cref="TokenException">The context is longer than the model's positions, or a source has more ids than the model's vocabulary.</exception>
-    public Trainer(TransformerModel<float> model, ITokenSource train, ITokenSource? validation, TrainerOptions options, int threads = 0)
+    public Trainer(TransformerModel<float> model, ITokenSource train, ITokenSource? validation, TrainerOptions options, int threads = 0,
+        ICollective? collective = null)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(train);
@@ -71,11 +71,17 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             }
         }
 
+        bool documents = train.IsolatesDocuments || validation is { IsolatesDocuments: true };
         if (options.TrainBits is not null) LatentWeights.Require(model);
+        ParameterGroup.Require(options.Groups, model.Parameters.Slices);
         Model = model;
         _train = train;
         _validation = validation is TokenDataset held ? held.WithoutRepeats() : validation;
         if (threads < 0) throw new InvalidSettingException("threads", threads, "use 0 for one thread a processor, or a positive number.");
+        ICollective ranks = collective ?? SingleProcess.Instance;
+        SumTree tree = new(options.Accumulate);
+        _share = SharedLosses.ShareOf(tree, ranks);
+        long elements = model.Parameters.LengthOf(Trains);
         ActivationSettings settings =
             new()
             {
@@ -88,14 +94,18 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             LimitBytes = options.MemoryLimit is { } limit ? (long)limit << 20 : RuntimeFootprint.MachineBytes,
             BatchSize = options.BatchSize,
             Context = options.Context,
+            Documents = documents,
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
-            GradientVectors = GradientTree<float>.VectorsFor(options.Accumulate),
+            GradientVectors = tree.MostOpen(_share.First, _share.Last),
+            ExchangeBytes = GradientExchange.BytesOf(tree, ranks.Size, elements),
             OptimizerMoments = options.Optimizer.StateVectors + (options.AverageHorizon > 0 ? 1 : 0),
-            OptimizerScratch = options.Optimizer.ScratchElements(model.Parameters.Slices),
+            VectorElements = elements,
+            OptimizerBytes = options.Optimizer.CodedStateBytes(model.Parameters.Slices.Where(Trains)) + LatentBytes,
+            OptimizerScratch = options.Optimizer.ScratchElements([.. model.Parameters.Slices.Where(Trains)]),
             Checkpointing = options.Checkpointing,
             Offload = options.Offload,
             SpillFolder = options.SpillFolder,
-            ExtraBytes = options.ExtraBytes + (options.TrainBits is null ? 0 : LatentWeights.BytesOf(model.Parameters)),
+            ExtraBytes = options.ExtraBytes,
         };
         if (options.MemoryLimit is not null)
         {
@@ -109,14 +119,17 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         _workspace = new Workspace<float>(threads);
         if (options.Profile) Profile = new StepProfile(_workspace.Workers.Threads);
         _context = new TransformerContext<float>(model, _workspace, settings);
-        _gradients = new GradientTree<float>(model.Parameters, options.Accumulate);
+        _gradients = new GradientTree<float>(model.Parameters, tree, _share, Trains);
+        _ranks = new RankTalk(ranks);
+        _exchange = new GradientExchange(ranks, tree, _gradients.Root.Length);
         _start = RunMark.HashOf(model);
-        if (options.TrainBits is { } bits) _latent = new LatentWeights(model, bits, _workspace.Workers);
+        if (options.TrainBits is { } bits) _latent = new LatentWeights(model, slice => ParameterGroup.BitsOf(options.Groups, slice, bits), _workspace.Workers);
         ParameterVector<float> trained = _latent?.Values ?? model.Parameters;
-        _optimizer = options.Optimizer.Create(trained, options);
-        if (options.AverageHorizon > 0) _average = new WeightAverage(trained, options.AverageHorizon, _latent is null ? null : _latent.Round);
-        _inputs = new int[checked(options.BatchSize * options.Context)];
-        _targets = new int[_inputs.Length];
+        _optimizer = options.Optimizer.Create(trained, options, Trains);
+        if (options.AverageHorizon > 0) _average = new WeightAverage(trained, options.AverageHorizon, Trains, _latent is null ? null : _latent.Round);
+        _batch = new MicroBatch(options.BatchSize, options.Context, documents);
+        _losses = new SharedLosses(_ranks, _batch, options.Accumulate);
+        RequireSame();
     }
 
     /// <summary>The model.</summary>
@@ -128,7 +141,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     /// <summary>The optimiser.</summary>
     public IOptimizer<float> Optimizer => _optimizer;
 
-    /// <summary>Where a step sums its gradients; zero between steps, as the optimiser leaves them.</summary>
+    /// <summary>Where a step sums its gradients, those of what is trained; zero between steps, as the optimiser leaves them.</summary>
     public ParameterVector<float> Gradients => _gradients.Root;
 
     /// <summary>Threads and scratch.</summary>
@@ -160,11 +173,9 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     {
         get
         {
-            long values = Model.Parameters.TrainableCount * sizeof(float);
             ModelSize size = ModelSize.Of(Model);
-            return new TrainingBytes(size.ResidentBytes, values * _gradients.Vectors,
-                values * (StateVectors + (_latent is null ? 0 : 1)),
-                _context.ActivationBytes, size.DenseValues * sizeof(float));
+            return new TrainingBytes(size.ResidentBytes, (VectorBytes * _gradients.Vectors) + ExchangeBytes,
+                (VectorBytes * StateVectors) + LatentBytes + CodedStateBytes, _context.ActivationBytes, size.DenseValues * sizeof(float));
         }
     }
 
@@ -189,9 +200,9 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         using Hold held = _lease.Claim();
         long started = Stopwatch.GetTimestamp();
         int step = StepsDone;
-        double factor = LearningRate.Factor(Options, step, progress ?? (step / (double)Options.Steps));
+        double factor = RateScale * LearningRate.Factor(Options, step, progress ?? (step / (double)Options.Steps));
         double loss = 0, norm;
-        long predicted, first = (long)step * Options.Accumulate;
+        long predicted;
         using Activity? activity = TrainingTelemetry.StartStep(step + 1);
         if (!_cleared) _gradients.Clear(); // a step that failed left them
         _cleared = false;
@@ -200,25 +211,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         bool predicts = false;
         try
         {
-            predicted = CountTargets(first);
-            for (int micro = 0; micro < Options.Accumulate; micro++)
-            {
-                if (micro > 0) // the first is there
-                {
-                    long filling = StepProfile.Now(Profile);
-                    Fill(first + micro);
-                    Profile?.Lap(ProfileStage.Data, filling);
-                }
-
-                DropoutStep dropout = new(Options.Seed, (uint)(first + micro));
-                if (TokenTargets.Count(_targets) > 0)
-                {
-                    loss += Model.LossSum(_inputs, _targets, Options.BatchSize, Options.Context, _context, dropout, _gradients.Leaf, 1.0 / predicted);
-                }
-
-                _gradients.Add(_workspace.Workers);
-            }
-
+            predicted = AddGradients((long)step * Options.Accumulate, ref factor, cancel, out loss);
             predicts = true;
             loss /= predicted;
             long updating = StepProfile.Now(Profile);
@@ -242,9 +235,48 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         }
 
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        TrainingTelemetry.EndStep(predicted, seconds, loss);
+        TrainingTelemetry.EndStep(predicted, seconds, loss, norm, factor * Options.LearningRate);
         return new TrainingProgress(StepsDone, Options.Steps, loss, factor * Options.LearningRate, norm, predicted / seconds,
             _resident.Read(), null, predicted);
+    }
+
+    // The gradients of the step's mean loss in the tree's root, the sum of its losses, and its predicted tokens. The first rank's factor counts.
+    private long AddGradients(long first, ref double factor, CancellationToken cancel, out double loss)
+    {
+        long predicted = 0;
+        try
+        {
+            cancel.ThrowIfCancellationRequested();
+            predicted = CountTargets(first);
+        }
+        catch (Exception error)
+        {
+            _ranks.Failed(error);
+        }
+
+        (predicted, factor) = _ranks.Agree(RankTask.Step, predicted, factor);
+        if (predicted == 0) throw TokenTargets.None("the step");
+        try
+        {
+            for (int micro = _share.First; micro < _share.Last; micro++)
+            {
+                if (micro > _share.First) Fill(first + micro); // the first is there
+                DropoutStep dropout = new(Options.Seed, (uint)(first + micro));
+                _losses[micro] = _batch.LossSum(_batch.Sequences, Model, _context, dropout, _gradients.Leaf, 1.0 / predicted);
+                _gradients.Add(_workspace.Workers);
+            }
+        }
+        catch (Exception error)
+        {
+            _ranks.Failed(error);
+        }
+
+        _ranks.Agree(RankTask.Gradients);
+        long exchanging = StepProfile.Now(Profile);
+        loss = _losses.Sum();
+        _exchange.Sum(_gradients);
+        if (_ranks.Several) Profile?.Lap(ProfileStage.Exchange, exchanging);
+        return predicted;
     }
 
     /// <summary>The weights to store and serve: the model's, whose matrices of a training at few bits are in format <see cref="QuantizedFormat"/>.</summary>
@@ -262,34 +294,30 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     /// <param name="cancel">Ends the validation between two blocks.</param>
     /// <exception cref="TokenException">They predict nothing.</exception>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    /// <exception cref="DistributedException">A rank has other weights.</exception>
     public double Validate(int? sequences = null, CancellationToken cancel = default)
     {
-        int most = sequences ?? Options.ValidationSequences, context = Options.Context;
+        int most = sequences ?? Options.ValidationSequences;
         if (most < 1) throw new InvalidSettingException(nameof(sequences), most, "use at least 1 sequence.");
         if (_validation is null) return double.NaN;
         using Hold held = _lease.Claim();
+        RequireSameWeights(); // what a fault of a machine has changed is found here
         using AveragedWeights averaged = new(_average);
-        double sum = 0;
-        long predicted = 0, all = Math.Min(most, _validation.EpochSequences(context) ?? most);
+        long all = Math.Min(most, _validation.EpochSequences(Options.Context) ?? most), predicted;
+        double sum;
         _context.Cancel = cancel;
         try
         {
-            for (long first = 0; first < all; first += Options.BatchSize)
-            {
-                int count = (int)Math.Min(Options.BatchSize, all - first);
-                _validation.Fill(first / Options.BatchSize, Options.BatchSize, context, _inputs, _targets);
-                ReadOnlySpan<int> targets = _targets.AsSpan(0, count * context);
-                int some = TokenTargets.Count(targets);
-                if (some > 0) sum = Model.LossSum(_inputs.AsSpan(0, count * context), targets, count, context, _context, null, null, 1, sum);
-                predicted += some;
-            }
+            (sum, predicted) = _losses.Validate(_validation, all, Model, _context);
         }
         finally
         {
             _context.Cancel = default;
         }
 
-        return predicted > 0 ? sum / predicted : throw TokenTargets.None("the validation");
+        if (predicted == 0) throw TokenTargets.None("the validation");
+        TrainingTelemetry.EndValidation(sum / predicted);
+        return sum / predicted;
     }
 
     /// <summary>Runs the remaining steps, reporting each; validates every <see cref="TrainerOptions.ValidateEvery"/> steps and after the last.</summary>
@@ -297,16 +325,18 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     /// <param name="cancellation">Stops after the step under way.</param>
     /// <returns>The last validation loss; NaN without a validation source. With no steps left it is that of the run before.</returns>
     /// <exception cref="OperationCanceledException">Cancelled; the model holds the steps done so far.</exception>
+    [OverloadResolutionPriority(1)] // of null
     public double Run(Action<TrainingProgress>? progress = null, CancellationToken cancellation = default)
     {
-        StateKeeper keeper = new(Options.StatePath, Options.StateEvery);
+        StateKeeper keeper = new(Options.StatePath, Options.StateEvery, _ranks.Ranks.Rank == 0);
         if (StepsDone == 0) keeper.Begin(StateBytes, Resume);
+        RequireSameWeights();
         while (StepsDone < Options.Steps)
         {
-            if (cancellation.IsCancellationRequested)
+            if (_ranks.Any(cancellation.IsCancellationRequested))
             {
                 keeper.Save(StepsDone, SaveState);
-                cancellation.ThrowIfCancellationRequested();
+                throw new OperationCanceledException(cancellation);
             }
 
             TrainingProgress report = Step();
@@ -325,21 +355,28 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         return _lastValidation;
     }
 
-    // Targets of all micro-batches of a step. From the last to the first, which is then the one to begin with.
+    /// <inheritdoc cref="Run(Action{TrainingProgress}?, CancellationToken)"/>
+    /// <param name="progress">Told after each step, on the calling thread if it reports there. <see cref="Progress{T}"/> reports elsewhere.</param>
+    /// <param name="cancellation">Stops after the step under way.</param>
+    public double Run(IProgress<TrainingProgress>? progress, CancellationToken cancellation = default)
+    {
+        Action<TrainingProgress>? report = progress is null ? null : progress.Report;
+        return Run(report, cancellation);
+    }
+
+    // Targets of this rank's micro-batches of a step. From the last to the first, which is then the one to begin with.
     private long CountTargets(long first)
     {
         long predicted = 0, filling = StepProfile.Now(Profile);
-        for (int micro = Options.Accumulate - 1; micro >= 0; micro--)
+        for (int micro = _share.Last - 1; micro >= _share.First; micro--)
         {
-            Fill(first + micro);
-            predicted += TokenTargets.Count(_targets);
+            _batch.Fill(_train, first + micro);
+            predicted += _batch.Predicted(_batch.Sequences);
         }
 
         Profile?.Lap(ProfileStage.Data, filling);
-        return predicted > 0 ? predicted : throw TokenTargets.None("the step");
+        return predicted;
     }
-
-    private void Fill(long index) => _train.Fill(index, Options.BatchSize, Options.Context, _inputs, _targets);
 
     /// <summary>Ends the threads and frees the memory, after the step that is using them.</summary>
     public void Dispose() => _lease.Dispose();
@@ -349,6 +386,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         _context.Dispose();
         _average?.Dispose();
         _gradients.Dispose();
+        _exchange.Dispose();
         Optimizer.Dispose();
         _latent?.Dispose();
         _workspace.Dispose();

@@ -188,6 +188,26 @@ public class FewLabelTrainerTests
         Assert.InRange(result.Loss, tuning.LossFloor / 10, tuning.LossFloor);
     }
 
+    /// <summary>A contrastive stage has a loss that can be met, and the head on what it trained is held back, more than one on frozen features.</summary>
+    [Fact]
+    public void Contrast_ends_where_its_loss_is_met_and_holds_the_head_back()
+    {
+        Random random = new(1);
+        ClassifierExample[] examples = [.. Enumerable.Range(0, 200)
+            .Select(i => new ClassifierExample([.. Enumerable.Range(0, 12).Select(_ => random.Next(6) + (6 * (i % 2)))], i % 2))];
+        SimilarityTrainerOptions contrast = FewLabelOptions.DefaultContrastive(examples.Length) with { LearningRate = 5e-3, Epochs = 10 };
+        using SequenceClassifier<float> classifier = ClassifierCase.Classifier(Pooling.Mean), frozen = ClassifierCase.Classifier(Pooling.Mean);
+        Assert.InRange(new FewLabelTrainer(frozen, examples, new FewLabelOptions { Method = FewLabelMethod.Frozen }, 1).Run().Penalty, 0, 0.09);
+        List<double> losses = [];
+        FewLabelOptions options = new() { Method = FewLabelMethod.Contrastive, Contrastive = contrast };
+        FewLabelResult result = new FewLabelTrainer(classifier, examples, options, 1)
+            .Run(new Sink(r => { if (r.Stage == FewLabelStage.Contrast) losses.Add(r.Report.Loss); }));
+        Assert.Equal(SimilarityLoss.Cosine, contrast.Loss);
+        Assert.Equal(0.3, result.Penalty);
+        Assert.InRange(losses[0], 0.1, 1);
+        Assert.InRange(result.Loss, 0, 0.02);
+    }
+
     [Fact]
     public void More_texts_get_fewer_epochs()
     {

@@ -1,6 +1,7 @@
 using RbeMl.Layers;
 using RbeMl.Models;
 using RbeMl.Tests.Files;
+using RbeMl.Tests.Training;
 using RbeMl.Training;
 
 namespace RbeMl.Tests.Sequences;
@@ -83,6 +84,27 @@ public sealed class SequenceStateTests : IDisposable
     }
 
     [Fact]
+    public void A_state_that_predicts_nothing_leaves_the_one_before()
+    {
+        using SequenceClassifier<float> first = Classifier(), second = Classifier();
+        using ClassifierTrainer classes = new(first, ClassifierCase.Examples(80, 1), null, s_classes, 1);
+        using SimilarityTrainer pairs = new(second.Model, ClassifierCase.Examples(48, 1), s_pairs, 1);
+        foreach ((Action step, Action<string> save, ParameterVector<float> weights) in ((Action, Action<string>, ParameterVector<float>)[])
+        [
+            (() => classes.Step(), classes.SaveState, first.Model.Parameters), (() => pairs.Step(), pairs.SaveState, second.Model.Parameters),
+        ])
+        {
+            step();
+            save(State);
+            byte[] before = File.ReadAllBytes(State);
+            TrainingStateTests.Ruin(weights);
+            NonFiniteException error = Assert.Throws<NonFiniteException>(() => save(State));
+            Assert.StartsWith("the state after step 1, ", error.Message, StringComparison.Ordinal);
+            Assert.Equal(before, File.ReadAllBytes(State));
+        }
+    }
+
+    [Fact]
     public void States_of_other_trainings_are_refused()
     {
         string state = _folder.File("classes.rbe"), pairs = _folder.File("pairs.rbe");
@@ -100,6 +122,9 @@ public sealed class SequenceStateTests : IDisposable
         Refused("Trained", state, s_classes with { Trained = TrainedParts.Biases });
         Refused("Seed", state, s_classes with { Seed = 3 });
         Refused("training data", state, s_classes, 2);
+        using SequenceClassifier<float> unit = ClassifierCase.Classifier(Pooling.Mean, 0.1f, normalize: true);
+        using ClassifierTrainer units = new(unit, ClassifierCase.Examples(80, 1), null, s_classes, 1);
+        Assert.Equal("classifier", Assert.Throws<StateMismatchException>(() => units.Resume(state)).What);
         using SequenceClassifier<float> third = Classifier();
         foreach ((string what, SimilarityTrainerOptions options) in new[]
         {

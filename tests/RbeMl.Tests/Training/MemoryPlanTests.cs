@@ -76,17 +76,29 @@ public sealed class MemoryPlanTests
         return new(sparse.GetWeights() with { Blocks = blocks });
     }
 
-    private static void PredictionIsAllocation(TransformerModel<float> model, ActivationSettings settings, int batch, int length, int threads)
+    /// <summary>Attention of documents that share rows works on copies.</summary>
+    [Theory]
+    [InlineData(CheckpointPolicy.None, 0)]
+    [InlineData(CheckpointPolicy.Full, 8)]
+    public void With_documents_that_share_rows(CheckpointPolicy policy, int part)
     {
+        using TransformerModel<float> model = SmallModel.Create(Length, layers: 3, width: 48);
+        PredictionIsAllocation(model, new ActivationSettings { Checkpointing = policy, PartSequences = part }, Batch, Length, Threads, documents: true);
+    }
+
+    private static void PredictionIsAllocation(TransformerModel<float> model, ActivationSettings settings, int batch, int length, int threads,
+        bool documents = false)
+    {
+        int[] positions = documents ? [.. Enumerable.Range(0, batch * length).Select(i => i % length % 20)] : [];
         using MemoryCounter counter = MemoryCounter.Open();
         using Workspace<float> workspace = new(threads);
         using TransformerContext<float> context = new(model, workspace, settings);
         using ParameterVector<float> gradients = model.Parameters.CreateLike();
         int[] inputs = new int[batch * length], targets = new int[batch * length];
         new CountingTokens(11).Fill(0, batch, length, inputs, targets);
-        model.Loss(inputs, targets, batch, length, context); // a validation needs nothing of its own
-        model.Loss(inputs, targets, batch, length, context, null, gradients);
-        StepMemory expected = model.PredictStep(settings, batch, length, threads), actual = TransformerModel<float>.MeasureStep(context);
+        model.Loss(inputs, targets, batch, length, context, positions: positions); // a validation needs nothing of its own
+        model.Loss(inputs, targets, batch, length, context, null, gradients, positions: positions);
+        StepMemory expected = model.PredictStep(settings, batch, length, threads, documents), actual = TransformerModel<float>.MeasureStep(context);
         Near(expected.Activations, actual.Activations);
         Near(expected.Workspace, actual.Workspace);
         Near(expected.Scratch, actual.Scratch);

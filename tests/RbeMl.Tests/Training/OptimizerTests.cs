@@ -166,9 +166,10 @@ public sealed class OptimizerTests
         Assert.Equal((0.25, 0.125),
             (options with { LearningRate = 0.25, WeightDecay = 0.125 } is var given ? (given.LearningRate, given.WeightDecay) : default));
         using Trainer trainer = new(model, new CountingTokens(11), null, options, 1);
-        Assert.Equal(((optimizer.StateVectors * model.Parameters.Length) + optimizer.ScratchElements(model.Parameters.Slices)) * sizeof(float),
+        long codes = optimizer.CodedStateBytes(model.Parameters.Slices);
+        Assert.Equal(codes + ((optimizer.StateVectors * model.Parameters.Length) + optimizer.ScratchElements(model.Parameters.Slices)) * sizeof(float),
             trainer.Estimate.Optimizer);
-        Assert.Equal(optimizer.StateVectors * model.Parameters.TrainableCount * sizeof(float), trainer.Bytes.Optimizer);
+        Assert.Equal(codes + (optimizer.StateVectors * model.Parameters.TrainableCount * sizeof(float)), trainer.Bytes.Optimizer);
         float[] before = [.. model.Parameters.Slices.SelectMany(model.Parameters.ToFloats)];
         trainer.Step();
         Assert.NotEqual(before, [.. model.Parameters.Slices.SelectMany(model.Parameters.ToFloats)]);

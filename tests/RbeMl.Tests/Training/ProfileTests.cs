@@ -34,6 +34,7 @@ public class ProfileTests
             long runs = stage switch
             {
                 ProfileStage.Optimizer => Steps,
+                ProfileStage.Exchange => 0, // of one process
                 ProfileStage.Recomputation when policy == CheckpointPolicy.None => 0,
                 ProfileStage.Data or ProfileStage.Embedding or ProfileStage.HeadAndLoss or ProfileStage.EmbeddingGradients => Steps * Accumulate,
                 _ => Steps * Accumulate * Layers,
@@ -108,7 +109,7 @@ public class ProfileTests
         // Other tests may train at the same time: only what this thread's steps report counts.
         int thread = Environment.CurrentManagedThreadId;
         long tokens = 0;
-        List<double> seconds = [], losses = [];
+        List<double> seconds = [], losses = [], norms = [], rates = [];
         List<object?> steps = [];
         using MeterListener meters = new();
         meters.InstrumentPublished = (instrument, listener) =>
@@ -120,6 +121,8 @@ public class ProfileTests
         {
             if (Mine(instrument.Name == TrainingTelemetry.StepDuration)) seconds.Add(value);
             if (Mine(instrument.Name == TrainingTelemetry.Loss)) losses.Add(value);
+            if (Mine(instrument.Name == TrainingTelemetry.GradientNorm)) norms.Add(value);
+            if (Mine(instrument.Name == TrainingTelemetry.LearningRate)) rates.Add(value);
         });
         meters.Start();
         using ActivityListener activities = new()
@@ -137,7 +140,7 @@ public class ProfileTests
         using Trainer trainer = Trainer(s_training, 1);
         trainer.Run(reports.Add);
         Assert.Equal(Steps * Accumulate * 4 * 16, tokens);
-        Assert.Equal(reports.Select(r => r.Loss), losses);
+        Assert.Equal(reports.Select(r => (r.Loss, r.GradientNorm, r.LearningRate)), losses.Zip(norms, rates));
         Assert.Equal(Steps, seconds.Count);
         Assert.All(seconds, s => Assert.True(s > 0));
         Assert.Equal([1, 2, 3], steps);

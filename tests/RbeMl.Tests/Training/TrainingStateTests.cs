@@ -143,10 +143,12 @@ public sealed class TrainingStateTests : IDisposable
             (nameof(TrainerOptions.WarmupSteps), s_options with { WarmupSteps = 3 }),
             (nameof(TrainerOptions.Schedule), s_options with { Schedule = RateSchedule.Linear }),
             (nameof(TrainerOptions.FinalFraction), s_options with { FinalFraction = 0.2 }),
+            (nameof(TrainerOptions.Cycles), s_options with { Cycles = 2 }),
             (nameof(TrainerOptions.WeightDecay), s_options with { WeightDecay = 0.2 }), (nameof(TrainerOptions.Clip), s_options with { Clip = 0.5 }),
             (nameof(TrainerOptions.PreconditionAlphas), s_options with { PreconditionAlphas = false }),
             (nameof(TrainerOptions.AverageHorizon), s_options with { AverageHorizon = 5 }),
             (nameof(TrainerOptions.Seed), s_options with { Seed = 7 }),
+            (nameof(TrainerOptions.Groups), s_options with { Groups = [new ParameterGroup("*.bias") { RateFactor = 0.5 }] }),
         ];
         string[] takesAnotherModel = [nameof(TrainerOptions.TrainBits)]; // FewBitsTests
         Assert.Equal(typeof(TrainerOptions).GetProperties().Select(p => p.Name).Order(),
@@ -325,6 +327,30 @@ public sealed class TrainingStateTests : IDisposable
         trainer.Model.Parameters.Of(trainer.Model.Parameters.Slices[0])[0] = float.NaN;
         Assert.Throws<NonFiniteException>(() => trainer.SaveState(state));
         Assert.Equal(before, File.ReadAllBytes(state));
+    }
+
+    /// <summary>All values are finite, and what they predict is not: the state that one can go on from stays, whoever saves it.</summary>
+    [Fact]
+    public void A_state_that_predicts_nothing_leaves_the_one_before()
+    {
+        string state = Saved(3);
+        byte[] before = File.ReadAllBytes(state);
+        using Trainer trainer = Make(s_options with { StatePath = state, StateEvery = SaveInterval.EverySteps(1) });
+        trainer.Resume(state);
+        Ruin(trainer.Model.Parameters);
+        NonFiniteException error = Assert.Throws<NonFiniteException>(() => trainer.SaveState(state));
+        Assert.StartsWith("the state after step 3, ", error.Message, StringComparison.Ordinal);
+        Assert.Equal(before, File.ReadAllBytes(state));
+        using CancellationTokenSource cancelled = new();
+        cancelled.Cancel();
+        Assert.Throws<OperationCanceledException>(() => trainer.Run(null, cancelled.Token));
+        Assert.Equal(before, File.ReadAllBytes(state));
+    }
+
+    /// <summary>Makes all weights so large that their products overflow.</summary>
+    internal static void Ruin(ParameterVector<float> parameters)
+    {
+        foreach (ParameterSlice slice in parameters.Slices) parameters.Of(slice).Fill(1e30f);
     }
 
     private static StateMismatchException Refused(Trainer trainer, string state)

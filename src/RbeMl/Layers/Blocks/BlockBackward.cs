@@ -51,9 +51,10 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
         forward.EnsureScratch(call, backward: true);
         if (call.Keep == CheckpointPolicy.Full) forward.Run(call, _again);
 
-        int heads = checked(call.Batch * _layout.Heads);
+        (int sequences, int longest) = call.Sequences;
+        int heads = checked(sequences * _layout.Heads);
         Loop(call, Stage.FeedForward, call.Chunks);
-        call.Parts = MultiHeadAttention<T>.Parts(heads, call.Length, call.Workspace.Workers.Threads, backward: true);
+        call.Parts = MultiHeadAttention<T>.Parts(heads, longest, call.Workspace.Workers.Threads, backward: true);
         Loop(call, Stage.Attend, call.Parts == 1 ? heads : 2 * heads * call.Parts);
         Loop(call, Stage.Project, call.Chunks);
         int rows = 0;
@@ -128,7 +129,7 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
     private void Attend(BlockState<T> call, int item, int worker, ScratchArea<T> scratch)
     {
         long t0 = call.Now();
-        int parts = call.Batch * _layout.Heads * call.Parts;
+        int parts = call.Sequences.Count * _layout.Heads * call.Parts;
         AttentionGradients which = call.Parts == 1 ? AttentionGradients.All
             : item < parts ? AttentionGradients.Queries : AttentionGradients.KeysAndValues;
         item %= parts;
@@ -209,7 +210,7 @@ internal sealed unsafe class BlockBackward<T>(RbeTransformerBlock<T> block, Bloc
             for (int chunk = 1; chunk < chunks; chunk++) Elementwise.Add(total, total + ((long)chunk * stride), total, stride);
             foreach (BlockMatrix matrix in BlockLayout.BackwardOrder)
             {
-                if (block.Linears[(int)matrix].Bias is not { } slice) continue;
+                if (block.Linears[(int)matrix].Bias is not { } slice || !call.Gradients.Holds(slice)) continue;
                 T* gradient = call.Gradients.At(slice);
                 Elementwise.Add(gradient, Sums(call, BlockLayout.BiasOf(matrix), first), gradient, slice.Length);
             }

@@ -60,7 +60,7 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
     /// <summary>Makes room for a call in the threads' scratch.</summary>
     public void EnsureScratch(BlockState<T> call, bool backward) => call.Workspace.EnsureScratch(Math.Max(
         Scratch(call.Tokens, call.Workspace.Workers.Threads),
-        block.Attention.HeadScratch(call.Batch, call.Length, call.Past, backward, call.Options.Cache)));
+        block.Attention.HeadScratch(call.Batch, call.Length, call.Past, backward, call.Options.Cache, call.Options.Documents is not null)));
 
     /// <summary>Does some steps; the panels that they write to are there.</summary>
     public void Run(BlockState<T> call, BlockStep[] steps)
@@ -237,8 +237,9 @@ internal sealed unsafe class BlockForward<T>(RbeTransformerBlock<T> block)
     // Parts of a head need its keys and values in the cache before any of them starts.
     private void AttendAll(BlockState<T> call)
     {
-        int heads = checked(call.Batch * _layout.Heads);
-        call.Parts = MultiHeadAttention<T>.Parts(heads, call.Length, call.Workspace.Workers.Threads, backward: false);
+        (int sequences, int longest) = call.Sequences;
+        int heads = checked(sequences * _layout.Heads);
+        call.Parts = MultiHeadAttention<T>.Parts(heads, longest, call.Workspace.Workers.Threads, backward: false);
         bool appends = call.Options.Cache is not null && call.Parts > 1;
         HeadWork append = new(this, call, append: true), attend = new(this, call, append: false);
         if (appends) call.Workspace.Workers.For(heads, ref append);

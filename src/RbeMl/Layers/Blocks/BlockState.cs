@@ -24,6 +24,9 @@ internal sealed unsafe class BlockState<T> : IWorkspaceState
     /// <summary>Input and result are the caller's, the others those that a context saves or shared ones.</summary>
     public Panel<T> this[BlockPanel panel] => _panels[(int)panel];
 
+    /// <summary>The panels that all calls share: after a backward its gradients, until the next call.</summary>
+    public BlockActivations<T> Shared => _shared;
+
     /// <summary>Gradient of the result; null in a forward.</summary>
     public Panel<T>? OutputGradient { get; set; }
 
@@ -39,6 +42,9 @@ internal sealed unsafe class BlockState<T> : IWorkspaceState
 
     /// <summary>Tokens of all sequences.</summary>
     public int Tokens => Batch * Length;
+
+    /// <summary>What attention takes one by one, and the tokens of the longest: sequences, or the documents that share them.</summary>
+    public (int Count, int Longest) Sequences => Options.Documents is { } documents ? (documents.Count, documents.Longest) : (Batch, Length);
 
     /// <summary>Lanes of a chunk.</summary>
     public int Width => this[Input].Lanes;

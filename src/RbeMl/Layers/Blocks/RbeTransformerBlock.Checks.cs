@@ -1,10 +1,11 @@
 using System.Numerics;
 using RbeMl.Kernels;
 using RbeMl.Memory;
+using RbeMl.Numerics;
 
 namespace RbeMl.Layers;
 
-/// <content>What a call may be given, and where a NaN or infinity was made.</content>
+/// <content>What a call may be given, where a NaN or infinity was made, what of a call is a head, and what is dropped of a chunk.</content>
 public sealed unsafe partial class RbeTransformerBlock<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
@@ -151,5 +152,30 @@ public sealed unsafe partial class RbeTransformerBlock<T>
         NonFiniteException? error = NonFinite.Find($"{Name}: output gradient", dy, "value", NonFinite.InputMend)
             ?? NonFinite.Find($"{Name}: input gradient", dx, "value", NonFinite.Mend);
         if (error is not null) throw error;
+    }
+
+    /// <summary>One head of one sequence of a call, or of one document.</summary>
+    internal MultiHeadAttention<T>.HeadCall HeadOf(BlockState<T> call, int item)
+    {
+        (int sequence, int head) = Math.DivRem(item, _config.Heads);
+        if (call.Options.Documents is not { } documents)
+        {
+            return new(sequence, head, 0, call.Length, call.Length, call.Past, Layer, AttentionDropout, sequence + 1 == call.Batch);
+        }
+
+        (int first, int tokens) = documents[sequence];
+        (int row, int offset) = Math.DivRem(first, call.Length);
+        return new(row, head, offset, tokens, call.Length, 0, Layer, AttentionDropout, first + tokens == call.Tokens);
+    }
+
+    /// <summary>Whether a call drops values of the residuals.</summary>
+    internal bool Drops(BlockState<T> call) => call.Options.Dropout is not null && _config.Dropout > 0;
+
+    /// <summary>Dropout of a chunk, if the call drops.</summary>
+    internal void Drop(BlockState<T> call, DropoutSite site, int chunk, T* block)
+    {
+        if (!Drops(call)) return;
+        long first = ((long)call.Options.FirstSequence * call.Length) + ((long)chunk * call.Width);
+        DropoutKernel.Apply(call.Options.Dropout!.Value.Key(Layer, site), _config.Dropout, block, 0, Width, first, call.Width);
     }
 }

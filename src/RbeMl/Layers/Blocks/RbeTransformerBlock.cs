@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Numerics;
 using RbeMl.Kernels;
 using RbeMl.Memory;
-using RbeMl.Numerics;
 using static RbeMl.Layers.BlockOperation;
 using static RbeMl.Layers.BlockPanel;
 
@@ -135,8 +134,8 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable, ICacheO
     internal long NativeBytes => _linears.Sum(l => l.NativeBytes) + LayerNorm1.NativeBytes + LayerNorm2.NativeBytes;
 
     /// <summary>Scratch elements of one thread of so many.</summary>
-    internal long ThreadScratchElements(int batch, int length, int threads) =>
-        Math.Max(_forward.Scratch(batch * length, threads), Attention.HeadScratch(batch, length, past: 0, backward: true, cache: null));
+    internal long ThreadScratchElements(int batch, int length, int threads, bool documents) =>
+        Math.Max(_forward.Scratch(batch * length, threads), Attention.HeadScratch(batch, length, past: 0, backward: true, cache: null, documents));
 
     /// <summary>Whether products with a base are those of integers.</summary>
     internal bool UsesCodes { get; private set; }
@@ -391,23 +390,5 @@ public sealed unsafe partial class RbeTransformerBlock<T> : IDisposable, ICacheO
         LayerNorm1.Beta.Decode(vectors + PaddedWidth);
         LayerNorm2.Gamma.Decode(vectors + (2L * PaddedWidth));
         LayerNorm2.Beta.Decode(vectors + (3L * PaddedWidth));
-    }
-
-    /// <summary>One head of one sequence of a call.</summary>
-    internal MultiHeadAttention<T>.HeadCall HeadOf(BlockState<T> call, int item)
-    {
-        (int sequence, int head) = Math.DivRem(item, _config.Heads);
-        return new(sequence, head, call.Length, call.Past, Layer, AttentionDropout, sequence + 1 == call.Batch);
-    }
-
-    /// <summary>Whether a call drops values of the residuals.</summary>
-    internal bool Drops(BlockState<T> call) => call.Options.Dropout is not null && _config.Dropout > 0;
-
-    /// <summary>Dropout of a chunk, if the call drops.</summary>
-    internal void Drop(BlockState<T> call, DropoutSite site, int chunk, T* block)
-    {
-        if (!Drops(call)) return;
-        long first = ((long)call.Options.FirstSequence * call.Length) + ((long)chunk * call.Width);
-        DropoutKernel.Apply(call.Options.Dropout!.Value.Key(Layer, site), _config.Dropout, block, 0, Width, first, call.Width);
     }
 }

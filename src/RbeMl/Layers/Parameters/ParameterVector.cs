@@ -36,37 +36,59 @@ public sealed record ParameterSlice(string Name, ParameterKind Kind, long Offset
 {
     /// <summary>The matrix that maps activations whose coefficients these are, else null; null for tables of tokens.</summary>
     internal RbeStructure? Matrix { get; init; }
+
+    /// <summary>Its place among the slices of the layout.</summary>
+    internal int Index { get; init; }
 }
 
 /// <summary>
 /// All trainable values of a block or model as one flat, aligned vector. Gradients and optimiser moments are vectors of the same layout
-/// (<see cref="CreateLike"/>). Build it with <c>Add</c>, then <see cref="Freeze"/>. What layers hold in native memory beside their values
-/// is freed with the vector.
+/// (<see cref="CreateLike()"/>), which may hold a part of its slices alone: those of a training with frozen parameters hold what is trained.
+/// Build it with <c>Add</c>, then <see cref="Freeze"/>. What layers hold in native memory beside their values is freed with the vector.
 /// </summary>
 /// <typeparam name="T">float at run time, double in gradient checks.</typeparam>
 public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private const int Alignment = 16;
-    private readonly List<ParameterSlice> _slices;
+    private readonly List<ParameterSlice> _layout; // the same list in all vectors that are like each other
+    private readonly List<ParameterSlice> _slices; // those that are held
+    private readonly long[]? _starts; // by the slice's index, -1 of those that are not held; null where all are
     private readonly List<object> _owned = [];
-    private List<float[]>? _initial = [];
+    private List<(float[]? Values, StoredValues? Stored)>? _initial = [];
     private NativeBuffer<T>? _buffer;
 
     /// <summary>An empty vector that can be added to.</summary>
     public ParameterVector()
-        : this([])
     {
-    }
-
-    private ParameterVector(List<ParameterSlice> slices)
-    {
-        _slices = slices;
-        Slices = slices.AsReadOnly();
+        _slices = _layout = [];
+        Slices = _slices.AsReadOnly();
         Lease = new Lease(this);
     }
 
-    /// <summary>The slices, in order.</summary>
+    private ParameterVector(ParameterVector<T> like, Func<ParameterSlice, bool>? held)
+    {
+        (_initial, _layout) = (null, like._layout);
+        _slices = held is null ? like._slices : _layout.TrueForAll(slice => held(slice)) ? _layout : _layout.FindAll(slice => held(slice));
+        Length = _slices.Sum(slice => Aligned(slice.Length));
+        if (_slices.Count < _layout.Count)
+        {
+            _starts = new long[_layout.Count];
+            Array.Fill(_starts, -1);
+            long start = 0;
+            foreach (ParameterSlice slice in _slices)
+            {
+                _starts[slice.Index] = start;
+                start += Aligned(slice.Length);
+            }
+        }
+
+        Slices = _slices.AsReadOnly();
+        Lease = new Lease(this);
+        _buffer = new NativeBuffer<T>(Length);
+    }
+
+    /// <summary>The slices that the vector holds, in order.</summary>
     public IReadOnlyList<ParameterSlice> Slices { get; }
 
     /// <summary>Elements of the vector, alignment gaps included (gaps are always zero).</summary>
@@ -93,19 +115,28 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
 
     internal ParameterSlice Add(string name, ParameterKind kind, float[] initial, double rateScale, double[]? gram, RbeStructure? matrix)
     {
-        using Hold held = Lease.Claim();
-        if (_initial is null) throw new InvalidOperationException("The parameters are frozen.");
         ArgumentNullException.ThrowIfNull(initial);
         int bad = FiniteSearch.IndexOfNonFinite(initial);
         if (bad >= 0) throw new NonFiniteException(name, $"value {initial[bad]} at element {bad}. Repair the weights before building a model from them.");
-        ParameterSlice slice = new(name, kind, Length, initial.Length, rateScale, gram) { Matrix = matrix };
+        return Add(new ParameterSlice(name, kind, Length, initial.Length, rateScale, gram) { Matrix = matrix }, (initial, null));
+    }
+
+    /// <summary>Appends a slice whose values are read, and checked, when the vector is frozen.</summary>
+    internal ParameterSlice Add(string name, ParameterKind kind, StoredValues stored) =>
+        Add(new ParameterSlice(name, kind, Length, stored.Length), (null, stored));
+
+    private ParameterSlice Add(ParameterSlice slice, (float[]? Values, StoredValues? Stored) initial)
+    {
+        using Hold held = Lease.Claim();
+        if (_initial is null) throw new InvalidOperationException("The parameters are frozen.");
+        slice = slice with { Index = _slices.Count };
         _slices.Add(slice);
         _initial.Add(initial);
-        Length += (initial.Length + Alignment - 1) / Alignment * Alignment;
+        Length += Aligned(slice.Length);
         return slice;
     }
 
-    /// <summary>Allocates the vector and copies the initial values; nothing can be added afterwards.</summary>
+    /// <summary>Allocates the vector and copies or reads the initial values; nothing can be added afterwards.</summary>
     public void Freeze()
     {
         using Hold held = Lease.Claim();
@@ -114,16 +145,26 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
         for (int s = 0; s < _slices.Count; s++)
         {
             T* target = _buffer.Pointer + _slices[s].Offset;
-            float[] values = _initial[s];
-            if (typeof(T) == typeof(float)) values.CopyTo(new Span<float>(target, values.Length));
-            else for (int i = 0; i < values.Length; i++) target[i] = T.CreateTruncating(values[i]);
+            if (typeof(T) == typeof(float)) Fill(_initial[s], new Span<float>(target, _slices[s].Length));
+            else
+            {
+                float[] values = new float[_slices[s].Length];
+                Fill(_initial[s], values);
+                for (int i = 0; i < values.Length; i++) target[i] = T.CreateTruncating(values[i]);
+            }
         }
 
         _initial = null;
+
+        static void Fill((float[]? Values, StoredValues? Stored) initial, Span<float> target)
+        {
+            if (initial.Stored is { } stored) stored.Read(target);
+            else initial.Values.CopyTo(target);
+        }
     }
 
     /// <summary>First element of a slice.</summary>
-    internal T* At(ParameterSlice slice) => Pointer + slice.Offset;
+    internal T* At(ParameterSlice slice) => Pointer + StartOf(slice);
 
     /// <summary>The elements of a slice, valid while the vector is.</summary>
     internal Span<T> Of(ParameterSlice slice) => new(At(slice), slice.Length);
@@ -170,13 +211,26 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
         _slices.Find(s => s.Name == name)
             ?? throw new KeyNotFoundException($"There is no parameter '{name}'; there are {string.Join(", ", _slices.Select(s => s.Name))}.");
 
-    /// <summary>A vector of zeros with the same layout.</summary>
-    public ParameterVector<T> CreateLike()
+    /// <summary>A vector of zeros with the same layout, which holds the same slices.</summary>
+    public ParameterVector<T> CreateLike() => CreateLike(null);
+
+    /// <summary>A vector of zeros with the same layout that holds a part of its slices; no gradient is computed of the others.</summary>
+    /// <param name="held">Whether it holds a slice; null for those that this one holds.</param>
+    internal ParameterVector<T> CreateLike(Func<ParameterSlice, bool>? held)
     {
-        using Hold held = Lease.Share();
+        using Hold shared = Lease.Share();
         if (_initial is not null) throw new InvalidOperationException("The parameters are not frozen yet.");
-        return new ParameterVector<T>(_slices) { _initial = null, Length = Length, _buffer = new NativeBuffer<T>(Length) };
+        return new ParameterVector<T>(this, held);
     }
+
+    /// <summary>Elements of a vector that holds these slices, alignment gaps included.</summary>
+    internal long LengthOf(Func<ParameterSlice, bool> held) => _layout.Where(held).Sum(slice => Aligned(slice.Length));
+
+    /// <summary>The slices of the layout, whether they are held or not.</summary>
+    internal IReadOnlyList<ParameterSlice> Layout => _layout;
+
+    /// <summary>Whether it holds a slice of the layout.</summary>
+    internal bool Holds(ParameterSlice slice) => _starts is null || _starts[slice.Index] >= 0;
 
     /// <summary>Sets everything to zero.</summary>
     public void Clear()
@@ -185,21 +239,21 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
         (_buffer ?? throw new InvalidOperationException("The parameters are not frozen yet.")).Clear();
     }
 
-    /// <summary>Checks that a vector was made by <see cref="CreateLike"/> of this one or of one like it.</summary>
+    /// <summary>Checks that a vector was made by <see cref="CreateLike()"/> of this one or of one like it.</summary>
     /// <exception cref="ShapeMismatchException">It has another layout.</exception>
     /// <param name="what">What it is for: the name of the layer, model or optimiser.</param>
     /// <param name="other">The vector.</param>
     public void RequireLayout(string what, ParameterVector<T> other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        if (!ReferenceEquals(other._slices, _slices))
+        if (!ReferenceEquals(other._layout, _layout))
         {
-            throw new ShapeMismatchException($"{what}: parameter vector", $"the layout of these {_slices.Count} parameters, {Length} values",
-                $"another of {other._slices.Count}, {other.Length} values", "Make it with Parameters.CreateLike() of the same model.");
+            throw new ShapeMismatchException($"{what}: parameter vector", $"the layout of these {_layout.Count} parameters, {Length} values",
+                $"another of {other._layout.Count}, {other.Length} values", "Make it with Parameters.CreateLike() of the same model.");
         }
     }
 
-    /// <summary>Copies the values of a vector of the same layout.</summary>
+    /// <summary>Copies the values of a vector of the same layout, of the slices that both hold.</summary>
     public void CopyFrom(ParameterVector<T> other)
     {
         ArgumentNullException.ThrowIfNull(other);
@@ -207,23 +261,30 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
         using Hold from = other.Lease.Share();
         RequireLayout("copy", other);
         if (_buffer is null || other._buffer is null) throw new InvalidOperationException("The parameters are not frozen yet.");
-        _buffer.CopyFrom(other._buffer);
+        foreach (ParameterSlice slice in _slices)
+        {
+            if (other.Holds(slice)) other.Of(slice).CopyTo(Of(slice));
+        }
     }
 
-    /// <summary>Exchanges all values with those of a vector of the same layout.</summary>
+    /// <summary>Exchanges values with those of a vector of the same layout, of the slices that both hold.</summary>
     internal void Exchange(ParameterVector<T> other)
     {
         const int Part = 1024;
         using Hold own = Lease.Share(), theirs = other.Lease.Share();
         RequireLayout("exchange", other);
         Span<T> kept = stackalloc T[Part];
-        for (long start = 0; start < Length; start += Part)
+        foreach (ParameterSlice slice in _slices)
         {
-            int count = (int)Math.Min(Part, Length - start);
-            Span<T> a = new(Pointer + start, count), b = new(other.Pointer + start, count);
-            a.CopyTo(kept);
-            b.CopyTo(a);
-            kept[..count].CopyTo(b);
+            if (!other.Holds(slice)) continue;
+            for (int start = 0; start < slice.Length; start += Part)
+            {
+                int count = Math.Min(Part, slice.Length - start);
+                Span<T> a = Of(slice).Slice(start, count), b = other.Of(slice).Slice(start, count);
+                a.CopyTo(kept);
+                b.CopyTo(a);
+                kept[..count].CopyTo(b);
+            }
         }
     }
 
@@ -238,6 +299,15 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
 
     /// <summary>Lets what a layer holds beside its values be freed with the vector, and live as long as a call holds it.</summary>
     internal void Own(object part) => _owned.Add(part);
+
+    private static long Aligned(long length) => (length + Alignment - 1) / Alignment * Alignment;
+
+    private long StartOf(ParameterSlice slice)
+    {
+        if (_starts is null) return slice.Offset;
+        long start = _starts[slice.Index];
+        return start >= 0 ? start : throw new InvalidOperationException($"'{slice.Name}' is not held.");
+    }
 
     // Slices lie in the order of their offsets.
     private void Require(ParameterSlice slice, int values)
@@ -256,7 +326,7 @@ public sealed unsafe class ParameterVector<T> : IDisposable, ILeased
         if (high < 0 || !ReferenceEquals(_slices[low], slice))
         {
             throw new ShapeMismatchException("parameter slice", $"one of the {_slices.Count} slices of this vector",
-                $"'{slice.Name}' of another", "Take it from the vector's Slices, or find it by its name.");
+                $"'{slice.Name}' of another, or one that it does not hold", "Take it from the vector's Slices, or find it by its name.");
         }
 
         if (values != slice.Length)

@@ -72,6 +72,7 @@ internal sealed unsafe class VectorParameter<T>
     /// <summary>Adds the gradient of the trainable values, given that of the D values.</summary>
     internal void PullBack(T* valueGradient, ParameterVector<T> gradients)
     {
+        if (!gradients.Holds(Slice)) return;
         T* g = gradients.At(Slice);
         for (int k = 0; k < Slice.Length; k++)
         {

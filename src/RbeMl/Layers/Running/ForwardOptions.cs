@@ -17,6 +17,14 @@ public sealed unsafe class ForwardOptions<T>
     /// <summary>[B, 1, T, Tkv]: added to the scaled scores, for all heads. Null adds nothing.</summary>
     public T[]? AdditiveMask { get; init; }
 
+    /// <summary>
+    /// Documents that share the rows, of which attention sees one at a time; null where a row is one. Without cache, masks and weights to return.
+    /// </summary>
+    internal RowDocuments? Documents { get; set; }
+
+    /// <summary>[B, T] place of each token in its document, in native memory; null for its place in the row.</summary>
+    internal int* Positions { get; set; }
+
     /// <summary>Past keys and values; the call's own are appended.</summary>
     internal LayerKvCache<T>? Cache { get; init; }
 

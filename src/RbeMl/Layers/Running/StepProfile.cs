@@ -61,6 +61,9 @@ internal enum ProfileStage
 
     /// <summary>Norm, clipping and the optimiser's own work.</summary>
     Optimizer,
+
+    /// <summary>Adding up the gradients of all ranks, once they are there.</summary>
+    Exchange,
 }
 
 /// <summary>What a stage took.</summary>

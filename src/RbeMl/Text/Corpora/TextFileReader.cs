@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 using RbeMl.Storage;
@@ -74,6 +75,58 @@ public sealed class TextFileReader : TextReader
     {
         ArgumentNullException.ThrowIfNull(buffer);
         return Read(buffer.AsSpan(index, count));
+    }
+
+    /// <inheritdoc/>
+    public override string? ReadLine()
+    {
+        if (!Fill()) return null;
+        StringBuilder? longer = null;
+        while (true)
+        {
+            ReadOnlySpan<char> rest = _characters.AsSpan(_next, _count - _next);
+            int end = rest.IndexOfAny('\r', '\n');
+            if (end < 0)
+            {
+                (longer ??= new StringBuilder()).Append(rest);
+                _next = _count;
+                if (Fill()) continue;
+                return longer.ToString();
+            }
+
+            string? line = longer is null ? rest[..end].ToString() : longer.Append(rest[..end]).ToString();
+            char mark = rest[end];
+            _next += end + 1;
+            if (mark == '\r' && Peek() == '\n') _next++;
+            return line;
+        }
+    }
+
+    /// <summary>Reads the next line as UTF-8, without its end: half the bytes of a string, which matters where lines are long.</summary>
+    /// <param name="line">Receives it, in place of what it holds.</param>
+    /// <returns>False at the end of the text.</returns>
+    internal bool ReadLine(ArrayBufferWriter<byte> line)
+    {
+        line.ResetWrittenCount();
+        if (!Fill()) return false;
+        Encoder encoder = Encoding.UTF8.GetEncoder();
+        while (true)
+        {
+            ReadOnlySpan<char> rest = _characters.AsSpan(_next, _count - _next);
+            int end = rest.IndexOfAny('\r', '\n');
+            encoder.Convert(end < 0 ? rest : rest[..end], line, flush: end >= 0, out _, out _);
+            if (end < 0)
+            {
+                _next = _count;
+                if (Fill()) continue;
+                return true;
+            }
+
+            char mark = rest[end];
+            _next += end + 1;
+            if (mark == '\r' && Peek() == '\n') _next++;
+            return true;
+        }
     }
 
     /// <inheritdoc/>

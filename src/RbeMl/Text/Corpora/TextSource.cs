@@ -26,6 +26,9 @@ public sealed class TextSource
     /// <summary>Bytes of the files without their byte order marks, a line break between two counted as one; known when all has been read.</summary>
     public long TextBytes { get; private set; }
 
+    /// <summary>Told of the beginning of each file, whenever it is read.</summary>
+    private Action<string, ReadOnlyMemory<char>>? Begins { get; init; }
+
     /// <summary>A string.</summary>
     /// <param name="text">The text.</param>
     /// <param name="name">What messages call it.</param>
@@ -34,10 +37,13 @@ public sealed class TextSource
     /// <summary>Files or pipes.</summary>
     /// <param name="paths">At least one.</param>
     /// <param name="options">How their bytes are read; null for strict UTF-8.</param>
-    public static TextSource OfFiles(IReadOnlyList<string> paths, TextOptions? options = null)
+    public static TextSource OfFiles(IReadOnlyList<string> paths, TextOptions? options = null) => OfFiles(paths, options, null);
+
+    /// <summary>Files or pipes, of whose beginnings somebody is told.</summary>
+    internal static TextSource OfFiles(IReadOnlyList<string> paths, TextOptions? options, Action<string, ReadOnlyMemory<char>>? begins)
     {
         Items.Require(paths, nameof(paths));
-        return new TextSource(paths, options ?? TextOptions.Default);
+        return new TextSource(paths, options ?? TextOptions.Default) { Begins = begins };
     }
 
     /// <summary>The text in pieces, each of at least one character and valid until the next.</summary>
@@ -59,9 +65,12 @@ public sealed class TextSource
         {
             if (i > 0) yield return "\n".AsMemory();
             using TextFileReader reader = Open(_paths[i]);
+            bool begins = true;
             for (ReadOnlyMemory<char> piece = reader.ReadPiece(); !piece.IsEmpty; piece = reader.ReadPiece())
             {
                 cancel.ThrowIfCancellationRequested();
+                if (begins) Begins?.Invoke(_paths[i], piece);
+                begins = false;
                 empty = empty && piece.Span.IsWhiteSpace();
                 progress?.Report(new TextProgress(done + reader.BytesRead, total));
                 yield return piece;
@@ -92,7 +101,9 @@ public sealed class TextSource
         }
     }
 
-    private TextFileReader Open(string path)
+    /// <summary>Opens one of the files from its start.</summary>
+    /// <exception cref="RbeFileException">It cannot be read.</exception>
+    internal TextFileReader Open(string path)
     {
         if (_kept.TryGetValue(path, out KeptBytes? kept)) return new TextFileReader(kept.Again(), path, _options);
         if (KeptBytes.LengthOf(path) is not null) return TextFile.Open(path, _options);

@@ -16,21 +16,23 @@ internal static class TokenPieces
     /// <param name="name">What messages call it.</param>
     /// <param name="vocabulary">Ids of the model.</param>
     /// <param name="special">Whether names of special tokens stand for these.</param>
+    /// <param name="list">A list that they are added to; null makes one.</param>
     /// <exception cref="TokenException">The text holds something that has no id, or one that the model does not have.</exception>
     /// <exception cref="RbeFileException">There are more ids, or characters that cannot be cut, than can be held.</exception>
-    public static TokenList Encode(ITokenizer tokenizer, IEnumerable<ReadOnlyMemory<char>> pieces, string name, int vocabulary, bool special = false)
-        => Encode(tokenizer, pieces, name, vocabulary, PieceCharacters, special: special);
+    public static TokenList Encode(ITokenizer tokenizer, IEnumerable<ReadOnlyMemory<char>> pieces, string name, int vocabulary, bool special = false,
+        TokenList? list = null)
+        => Encode(tokenizer, pieces, name, vocabulary, PieceCharacters, special: special, list: list);
 
     /// <summary>
-    /// As <see cref="Encode(ITokenizer, IEnumerable{ReadOnlyMemory{char}}, string, int, bool)"/>, in pieces of about
+    /// As <see cref="Encode(ITokenizer, IEnumerable{ReadOnlyMemory{char}}, string, int, bool, TokenList?)"/>, in pieces of about
     /// <paramref name="size"/> characters.
     /// </summary>
     internal static TokenList Encode(ITokenizer tokenizer, IEnumerable<ReadOnlyMemory<char>> pieces, string name, int vocabulary, int size,
-        long most = long.MaxValue, bool special = false)
+        long most = long.MaxValue, bool special = false, TokenList? list = null)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(pieces);
-        TokenList ids = new();
+        TokenList ids = list ?? new();
         char[] text = new char[Math.Min(size, FirstCharacters)];
         int count = 0, next = size;
         long done = 0;

@@ -22,7 +22,7 @@ public sealed partial class ClassifierTrainer
     public void SaveState(string path)
     {
         using Hold held = _lease.Claim();
-        TrainingStateFile.Save(path, Identity(), StepsDone, Steps, Parts);
+        TrainingStateFile.Save(path, Identity(), StepsDone, Steps, Predict, Parts);
     }
 
     /// <inheritdoc cref="Trainer.Resume(string)"/>
@@ -61,16 +61,24 @@ public sealed partial class ClassifierTrainer
         state.Then(() => (_sum, _best, _last) = (sum, best, last));
     }
 
+    // The first example of the next step's batch.
+    private void Predict()
+    {
+        (int epoch, int batch) = Math.DivRem(StepsDone, _train.Count);
+        _train.Fill(epoch, batch);
+        Classifier.Loss(_train.Tokens[.._train.Lengths[0]], _train.Lengths[..1], _train.Labels[..1], _context, _least, null, null, null);
+    }
+
     private (string Name, ITrainingPart Part)[] Parts
     {
         get
         {
-            ParameterVector<float> head = Classifier.Head, model = Classifier.Model.Parameters;
+            ParameterVector<float> head = Classifier.Head;
             List<(string, ITrainingPart)> parts = [("trainer", this), ("head", new WeightsPart(head)), ("headOptimizer", _headOptimizer)];
             if (_headAverage is not null) parts.Add(("headAverage", _headAverage));
             if (_bestHead is not null) parts.Add(("bestHead", new WeightsPart(_bestHead)));
             if (_modelOptimizer is null) return [.. parts];
-            parts.Add(("weights", new WeightsPart(model)));
+            parts.Add(("weights", new WeightsPart(Classifier.Model.Parameters, Trains)));
             parts.Add(("optimizer", _modelOptimizer));
             if (_modelAverage is not null) parts.Add(("average", _modelAverage));
             if (_bestModel is not null) parts.Add(("best", new WeightsPart(_bestModel)));
@@ -79,7 +87,10 @@ public sealed partial class ClassifierTrainer
     }
 
     private long StateBytes => sizeof(float) * (1 + _headOptimizer.StateVectors.Count + (_headAverage is null ? 0 : 1) + (_bestHead is null ? 0 : 1))
-        * (Classifier.Head.TrainableCount + (_modelOptimizer is null ? 0 : Classifier.Model.Parameters.TrainableCount));
+        * (Classifier.Head.TrainableCount + (_modelGradients?.TrainableCount ?? 0))
+        + Options.Optimizer.CodedStateBytes(Classifier.Head.Slices) + (_modelOptimizer is null ? 0 : Options.CodedStateBytes(Classifier.Model));
+
+    private bool Trains(ParameterSlice slice) => Options.Trains(slice, Classifier.Model.Config);
 
     private RunIdentity Identity() => _identity ??= new RunIdentity()
         .Add("trainer", nameof(ClassifierTrainer))
@@ -89,11 +100,13 @@ public sealed partial class ClassifierTrainer
         .Add(Options.Deciding(_schedule, _least))
         .Add("the best is kept", _bestHead is not null)
         .Add("classifier", FormattableString.Invariant(
-            $"{Amount.Of(Classifier.Config.Classes, "class", "classes")}, {Classifier.Config.Pooling}, dropout {Classifier.Config.Dropout}"))
+            $"{Amount.Of(Classifier.Config.Classes, "class", "classes")}, {Classifier.Config.Pooling}{Unit}, dropout {Classifier.Config.Dropout}"))
         .Add("model", RunIdentity.Describe(Classifier.Model))
         .Add("training data", _data.Train)
         .Add("validation data", _data.Validation)
         .Add(RunIdentity.Start, _start);
+
+    private string Unit => Classifier.Config.Normalize ? " of length 1" : "";
 
     private AveragedWeights Averaged() => new(_modelAverage, _headAverage);
 

@@ -57,6 +57,7 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
         }
 
         TransformerModel<float> model = classifier.Model;
+        options.RequireGroups(model);
         _train = new ExampleBatches(train, options.BatchSize, model.Config.MaxSequenceLength, options.Seed);
         _validation = validation.Count == 0 ? null : new ExampleBatches(validation, options.BatchSize, model.Config.MaxSequenceLength, options.Seed);
         Steps = (int)Math.Min((long)options.Epochs * _train.Count, int.MaxValue - 1);
@@ -74,24 +75,27 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
             GradientVectors = trainsModel ? 1 : 0,
             OptimizerMoments = (trainsModel ? options.Optimizer.StateVectors : 0) + (keepsBest && trainsModel ? 1 : 0)
                 + (options.AverageHorizon > 0 && trainsModel ? 1 : 0),
-            OptimizerScratch = trainsModel ? options.Optimizer.ScratchElements(model.Parameters.Slices) : 0,
-            ExtraBytes = HeadBytes(classifier, batch, longest, options.Optimizer.StateVectors),
+            VectorElements = model.Parameters.LengthOf(Trains),
+            OptimizerBytes = options.Optimizer.CodedStateBytes(classifier.Head.Slices) + (trainsModel ? options.CodedStateBytes(model) : 0),
+            OptimizerScratch = trainsModel ? options.Optimizer.ScratchElements([.. model.Parameters.Slices.Where(Trains)]) : 0,
+            ExtraBytes = HeadBytes(classifier, batch, longest, options.Optimizer.StateVectors + (options.AverageHorizon > 0 ? 1 : 0)),
         });
         _least = settings.PartSequences > 0 ? longest : 0;
         _lease = new Lease(this);
         _workspace = new Workspace<float>(threads);
         _context = new ClassifierContext<float>(classifier, _workspace, settings);
         _headGradients = classifier.Head.CreateLike();
-        _headOptimizer = options.Optimizer.Create(classifier.Head, options.ToTrainer(Steps, options.HeadLearningRate ?? options.LearningRate));
+        _headOptimizer = options.Optimizer.Create(classifier.Head,
+            options.ToTrainer(Steps, options.HeadLearningRate ?? options.LearningRate) with { Groups = [] }); // their names are the model's
         if (keepsBest) _bestHead = classifier.Head.CreateLike();
-        if (options.AverageHorizon > 0) _headAverage = new WeightAverage(classifier.Head, options.AverageHorizon);
+        if (options.AverageHorizon > 0) _headAverage = new WeightAverage(classifier.Head, options.AverageHorizon, null);
         _start = StartOf(classifier);
         _data = (Checksum(train), Checksum(validation));
         if (!trainsModel) return;
-        _modelGradients = model.Parameters.CreateLike();
-        _modelOptimizer = options.Optimizer.Create(model.Parameters, _schedule, slice => options.Trains(slice, model.Config));
-        if (keepsBest) _bestModel = model.Parameters.CreateLike();
-        if (options.AverageHorizon > 0) _modelAverage = new WeightAverage(model.Parameters, options.AverageHorizon);
+        _modelGradients = model.Parameters.CreateLike(Trains);
+        _modelOptimizer = options.Optimizer.Create(model.Parameters, _schedule, Trains);
+        if (keepsBest) _bestModel = model.Parameters.CreateLike(Trains);
+        if (options.AverageHorizon > 0) _modelAverage = new WeightAverage(model.Parameters, options.AverageHorizon, Trains);
     }
 
     /// <summary>The classifier.</summary>
@@ -151,7 +155,7 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
         }
 
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        TrainingTelemetry.EndStep(_train.Tokens.Length, seconds, loss);
+        TrainingTelemetry.EndStep(_train.Tokens.Length, seconds, loss, norm, factor * Options.LearningRate);
         return new ClassifierProgress(epoch + 1, Options.Epochs, StepsDone, Steps, loss, factor * Options.LearningRate, norm,
             _train.Filled / seconds, _resident.Read(), _train.Filled);
     }
@@ -207,7 +211,7 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
                     _last = Validate();
                     report = report with { ValidationLoss = _last.Value.Loss, ValidationAccuracy = _last.Value.Accuracy };
                     Remember(report.Epoch, _last.Value);
-                    stopped |= Options.Patience > 0 && report.Epoch - _best.Epoch >= Options.Patience;
+                    stopped |= EarlyStopping.IsOver(Options.Patience, report.Epoch, _best.Epoch);
                 }
             }
 
@@ -267,7 +271,7 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
         }
     }
 
-    // The normalised panel, the rows, and the head's parameters, gradients, best values and optimiser's state.
+    // The normalised panel, the rows, and the head's parameters, gradients, best values, optimiser's state and average.
     private static long HeadBytes(SequenceClassifier<float> classifier, int batch, int length, int stateVectors)
     {
         TransformerModel<float> model = classifier.Model;

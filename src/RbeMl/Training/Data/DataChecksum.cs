@@ -23,6 +23,12 @@ internal static class DataChecksum
         source.Fill(0, batch, context, inputs, targets);
         Add(hash, inputs);
         Add(hash, targets);
+        if (source.IsolatesDocuments)
+        {
+            source.FillPositions(0, batch, context, inputs);
+            Add(hash, inputs);
+        }
+
         return FormattableString.Invariant($"a first batch of checksum ") + Convert.ToHexStringLower(hash.GetCurrentHash());
     }
 

@@ -7,9 +7,10 @@ namespace RbeMl.Training;
 
 /// <summary>
 /// Token ids to train or measure on: one long stream, from which windows are cut, or separate sequences, of which none runs into the next;
-/// a sequence shorter than the context is padded with targets of -1, a longer one is cut into pieces that cover every prediction once.
+/// a sequence shorter than the context is padded with targets of -1, a longer one is cut into pieces that cover every prediction once. Or
+/// documents, which share sequences unless told otherwise, and whose prompts need not be learnt (<see cref="DocumentPacking"/>).
 /// </summary>
-public sealed class TokenDataset : ITokenSource
+public sealed partial class TokenDataset : ITokenSource
 {
     private readonly TokenList _tokens;
     private readonly long[] _starts;
@@ -36,7 +37,7 @@ public sealed class TokenDataset : ITokenSource
     /// <summary>All tokens.</summary>
     public long Tokens => _tokens.Length;
 
-    /// <summary>Number of sequences; 1 for a stream.</summary>
+    /// <summary>Number of sequences or documents; 1 for a stream.</summary>
     public int Sequences => _starts.Length - 1;
 
     /// <summary>A data set of one stream.</summary>
@@ -131,7 +132,8 @@ public sealed class TokenDataset : ITokenSource
                 + $"validation file."));
 
     /// <summary>The same data in another order.</summary>
-    public TokenDataset Reorder(ulong seed, TokenOrder order) => new(_tokens, _starts, IsStream, Vocabulary, seed, order);
+    public TokenDataset Reorder(ulong seed, TokenOrder order) =>
+        new(_tokens, _starts, IsStream, Vocabulary, seed, order) { _documents = _documents, _packing = _packing };
 
     /// <inheritdoc/>
     public long? EpochSequences(int context) => _order == TokenOrder.Random ? null : PieceCount(context);
@@ -141,7 +143,7 @@ public sealed class TokenDataset : ITokenSource
 
     /// <summary>Pieces an epoch has with a context; a stream's windows do not overlap here.</summary>
     /// <exception cref="TokenException">The stream is shorter than the context.</exception>
-    public long PieceCount(int context) => PiecesFor(context).Count;
+    public long PieceCount(int context) => _documents is null ? PiecesFor(context).Count : RowsFor(context).Count;
 
     /// <summary>Fails where no batch could be made.</summary>
     /// <param name="context">Tokens of a sequence T.</param>
@@ -166,15 +168,13 @@ public sealed class TokenDataset : ITokenSource
     /// <exception cref="InvalidSettingException">The index is so large that sequences could not be counted.</exception>
     public void Fill(long batchIndex, int batch, int context, Span<int> inputs, Span<int> targets)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(batchIndex);
-        ArgumentOutOfRangeException.ThrowIfLessThan(batch, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(context, 1);
+        CheckBatch(batchIndex, batch, context);
         CheckLength("inputs", inputs.Length, batch, context);
         CheckLength("targets", targets.Length, batch, context);
-        if (batchIndex > (long.MaxValue / batch) - 1)
+        if (_documents is not null)
         {
-            throw new InvalidSettingException(nameof(batchIndex), batchIndex,
-                $"with {batch} sequences a batch the last one has index {(long.MaxValue / batch) - 1}; use at most that.");
+            FillRows(batchIndex * batch, context, inputs, targets);
+            return;
         }
 
         Pieces pieces = PiecesFor(context);
@@ -203,18 +203,22 @@ public sealed class TokenDataset : ITokenSource
             _tokens.CopyTo(done, ids);
             DataChecksum.Add(hash, ids);
         }
+
+        _documents?.AddTo(hash, _packing);
     }
 
     private (long Start, int Length) Piece(Pieces pieces, long index, int context)
     {
-        if (_order == TokenOrder.Random)
-        {
-            if (IsStream) return (TokenShuffle.Uniform(_seed, index, _tokens.Length - (long)context), context);
-            return pieces[TokenShuffle.Uniform(_seed, index, pieces.Count)];
-        }
+        if (IsStream && _order == TokenOrder.Random) return (TokenShuffle.Uniform(_seed, index, _tokens.Length - (long)context), context);
 
-        (long epoch, long place) = Math.DivRem(index, pieces.Count);
-        return pieces[_order == TokenOrder.Shuffled ? TokenShuffle.Permute(_seed, (uint)epoch, place, pieces.Count) : place];
+        return pieces[Choose(index, pieces.Count)];
+    }
+
+    private long Choose(long index, long count)
+    {
+        if (_order == TokenOrder.Random) return TokenShuffle.Uniform(_seed, index, count);
+        (long epoch, long place) = Math.DivRem(index, count);
+        return _order == TokenOrder.Shuffled ? TokenShuffle.Permute(_seed, (uint)epoch, place, count) : place;
     }
 
     private Pieces PiecesFor(int context)
@@ -225,14 +229,24 @@ public sealed class TokenDataset : ITokenSource
         return pieces;
     }
 
-    private static void CheckIds(TokenList tokens, int vocabulary, long[] starts)
+    private static void CheckIds(TokenList tokens, int vocabulary, long[] starts, string what = "sequence")
     {
         if (vocabulary < 1) throw new InvalidSettingException(nameof(vocabulary), vocabulary, "use the number of ids, at least 1.");
         if (!tokens.FindOutside(vocabulary, out long place, out int id)) return;
         int sequence = Array.FindLastIndex(starts, start => start <= place);
         throw new TokenException(
-            $"Token id {id} (sequence {sequence + 1}, place {place - starts[sequence] + 1}) is outside the vocabulary 0 .. {vocabulary - 1}. Use a "
+            $"Token id {id} ({what} {sequence + 1}, place {place - starts[sequence] + 1}) is outside the vocabulary 0 .. {vocabulary - 1}. Use a "
                 + $"larger vocabulary or other ids.");
+    }
+
+    private static void CheckBatch(long batchIndex, int batch, int context)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(batchIndex);
+        ArgumentOutOfRangeException.ThrowIfLessThan(batch, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(context, 1);
+        if (batchIndex <= (long.MaxValue / batch) - 1) return;
+        throw new InvalidSettingException(nameof(batchIndex), batchIndex,
+            $"with {batch} sequences a batch the last one has index {(long.MaxValue / batch) - 1}; use at most that.");
     }
 
     private static void CheckLength(string what, int length, int batch, int context)

@@ -24,6 +24,9 @@ public sealed record EvaluationResult
     /// <summary>Mean KL(reference || model), nats a token; null without a reference.</summary>
     public double? Kl { get; init; }
 
+    /// <summary>Mean negative log-likelihood of the reference, nats a predicted token; null without a reference.</summary>
+    public double? ReferenceNll { get; init; }
+
     /// <summary>Share of the tokens for which model and reference hold the same id likeliest; null without a reference.</summary>
     public double? Top1Agreement { get; init; }
 }

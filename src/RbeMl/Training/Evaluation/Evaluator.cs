@@ -10,13 +10,13 @@ namespace RbeMl.Training;
 /// Measures a model on tokens, and against a reference model that has the same vocabulary. Sums are in double and in the order of the data, so the
 /// result is the same, bit for bit, for any number of threads. Logits exist for one chunk of 64 tokens a thread only. One evaluation at a time.
 /// </summary>
-public sealed unsafe class Evaluator : IDisposable, ILeased
+public sealed unsafe partial class Evaluator : IDisposable, ILeased
 {
     private readonly WorkerPool _workers;
     private readonly Side _model;
     private readonly Side? _reference;
     private readonly EvaluationOptions _options;
-    private readonly GrowableBuffer<double> _losses = new(), _divergences = new();
+    private readonly GrowableBuffer<double> _losses = new(), _divergences = new(), _referenceLosses = new();
     private readonly GrowableBuffer<int> _targets = new();
     private readonly Lease _lease;
 
@@ -73,10 +73,12 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
         {
             cancel.ThrowIfCancellationRequested();
             Pass(data, windows, ref sums, cancel);
-            progress?.Report(new EvaluationProgress(Result(data, sums), total));
+            progress?.Report(new EvaluationProgress(Result(BytesOf(sums), sums), total));
         }
 
-        return Result(data, sums);
+        return Result(BytesOf(sums), sums);
+
+        long? BytesOf(in EvaluationSums so) => data.IsText ? data.TextBytes(so.Bytes) : null;
     }
 
     /// <summary>Ends the threads and frees the memory, after the evaluation that is using them.</summary>
@@ -89,15 +91,19 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
         _workers.Dispose();
         _losses.Dispose();
         _divergences.Dispose();
+        _referenceLosses.Dispose();
         _targets.Dispose();
+        _positions.Dispose();
+        _documents.Dispose();
     }
 
-    private EvaluationResult Result(EvaluationData data, in EvaluationSums sums) => new()
+    private EvaluationResult Result(long? bytes, in EvaluationSums sums) => new()
     {
         Tokens = sums.Tokens,
         Nll = sums.Loss / sums.Tokens,
         Top1Accuracy = (double)sums.Correct / sums.Tokens,
-        Bytes = data.IsText ? data.TextBytes(sums.Bytes) : null,
+        Bytes = bytes,
+        ReferenceNll = _reference is null ? null : sums.ReferenceLoss / sums.Tokens,
         Kl = _reference is null ? null : sums.Divergence / sums.Tokens,
         Top1Agreement = _reference is null ? null : (double)sums.Agreed / sums.Tokens,
     };
@@ -117,17 +123,24 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
             sequence.CopyTo(window.Start + window.Skip + 1, new Span<int>(targets + (b * length) + window.Skip, window.Length - window.Skip));
         }
 
-        Panel<float> x = _model.Run(tokens, windows.Length, length, room, cancel);
-        _reference?.Run(tokens, windows.Length, length, room, cancel);
+        Pass(tokens, windows.Length, length, null, room, cancel);
+        Add(data.BytesOf, count, ref sums);
+    }
+
+    // Losses of the tokens that have a target, in a room of whole chunks.
+    private void Pass(int[] tokens, int batch, int length, ForwardOptions<float>? options, int room, CancellationToken cancel)
+    {
+        Panel<float> x = _model.Run(tokens, batch, length, options, room, cancel);
+        _reference?.Run(tokens, batch, length, options, room, cancel);
         _losses.Ensure(room);
+        _referenceLosses.Ensure(room);
         _divergences.Ensure(room);
         ScoreWork work = new(this, cancel);
         _workers.For(x.Chunks, ref work);
         cancel.ThrowIfCancellationRequested();
-        Add(data, count, ref sums);
     }
 
-    private void Add(EvaluationData data, int count, ref EvaluationSums sums)
+    private void Add(Func<int, int> bytesOf, int count, ref EvaluationSums sums)
     {
         int* targets = _targets.Pointer;
         double* losses = _losses.Pointer, divergences = _divergences.Pointer;
@@ -144,10 +157,11 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
 
             sums.Tokens++;
             sums.Loss += losses[i];
-            sums.Bytes += data.BytesOf(targets[i]);
+            sums.Bytes += bytesOf(targets[i]);
             int best = _model.Best.Pointer[i];
             if (best == targets[i]) sums.Correct++;
             if (_reference is null) continue;
+            sums.ReferenceLoss += _referenceLosses.Pointer[i];
             sums.Divergence += divergences[i];
             if (best == _reference.Best.Pointer[i]) sums.Agreed++;
         }
@@ -169,6 +183,12 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
 
         if (_reference is null) return;
         float* expected = _reference.Score(chunk, worker);
+        double* others = _referenceLosses.Pointer + first, otherSums = _reference.LogSums.Pointer + first;
+        for (int lane = 0; lane < lanes; lane++)
+        {
+            if (targets[lane] >= 0) others[lane] = otherSums[lane] - expected[(long)targets[lane] * lanes + lane];
+        }
+
         PredictionKernel.Divergence(expected, _reference.LogSums.Pointer + first, logits, logSums, vocabulary, lanes, _divergences.Pointer + first);
     }
 
@@ -184,7 +204,7 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
     private struct EvaluationSums
     {
         public long Tokens, Correct, Agreed, Bytes;
-        public double Loss, Divergence;
+        public double Loss, ReferenceLoss, Divergence;
     }
 
     /// <summary>A model with its own scratch on the shared threads.</summary>
@@ -202,11 +222,11 @@ public sealed unsafe class Evaluator : IDisposable, ILeased
 
         public GrowableBuffer<int> Best { get; } = new();
 
-        public Panel<float> Run(int[] tokens, int batch, int length, int room, CancellationToken cancel)
+        public Panel<float> Run(int[] tokens, int batch, int length, ForwardOptions<float>? options, int room, CancellationToken cancel)
         {
             try
             {
-                Hidden = Model.Hidden(tokens, batch, length, Workspace, cancel: cancel);
+                Hidden = Model.Hidden(tokens, batch, length, Workspace, cancel: cancel, options: options);
             }
             catch (NonFiniteException error)
             {

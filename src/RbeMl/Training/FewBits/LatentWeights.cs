@@ -15,7 +15,6 @@ internal sealed unsafe class LatentWeights : ITrainingPart, IDisposable
 {
     private const string Key = "values";
     private readonly TransformerModel<float> _model;
-    private readonly int _bits;
     private readonly WorkerPool _workers;
     private readonly Matrix[] _matrices;
     private readonly (int Matrix, int Tile)[] _tiles;
@@ -23,16 +22,15 @@ internal sealed unsafe class LatentWeights : ITrainingPart, IDisposable
 
     /// <summary>Takes the model's weights for the floats, and rounds the model's.</summary>
     /// <param name="model">The model; its weights change.</param>
-    /// <param name="bits">3 .. 8.</param>
+    /// <param name="bits">2 .. 8 of a slice.</param>
     /// <param name="workers">Threads.</param>
     /// <exception cref="InvalidSettingException">A matrix has not all of its coefficients and nothing else.</exception>
-    public LatentWeights(TransformerModel<float> model, int bits, WorkerPool workers)
+    public LatentWeights(TransformerModel<float> model, Func<ParameterSlice, int> bits, WorkerPool workers)
     {
         _model = model;
-        _bits = bits;
         _workers = workers;
         Require(model);
-        _matrices = [.. model.Parameters.Slices.Where(slice => slice.Matrix is not null).Select(slice => new Matrix(slice))];
+        _matrices = [.. model.Parameters.Slices.Where(slice => slice.Matrix is not null).Select(slice => new Matrix(slice, bits(slice)))];
         _tiles = [.. _matrices.SelectMany((matrix, m) => Enumerable.Range(0, matrix.Support.TileCount).Select(t => (m, t)))];
         _others = [.. model.Parameters.Slices.Where(slice => slice.Matrix is null)];
         Values = model.Parameters.CreateLike();
@@ -100,23 +98,23 @@ internal sealed unsafe class LatentWeights : ITrainingPart, IDisposable
     {
         ParameterSlice slice = _model.Blocks[block].Linears[(int)which].Coefficients!;
         Matrix own = _matrices.Single(each => each.Slice == slice);
-        int area = own.Area, groups = area / GridKernel.Group;
+        int area = own.Area, bits = own.Bits, groups = area / GridKernel.Group;
         float[] values = new float[area];
-        byte[] codes = new byte[area], packed = new byte[checked(matrix.TileCount * (area * _bits / 8))];
+        byte[] codes = new byte[area], packed = new byte[checked(matrix.TileCount * (area * bits / 8))];
         for (int t = 0; t < matrix.TileCount; t++)
         {
             for (int i = 0; i < area; i++) values[own.Places[i]] = matrix.Coefficients[(t * area) + i];
             for (int g = 0; g < groups; g++)
             {
                 Range group = (g * GridKernel.Group)..((g + 1) * GridKernel.Group);
-                ReferenceGrid.Assign(values.AsSpan(group), own.Scales[(t * groups) + g], _bits, codes.AsSpan(group));
+                ReferenceGrid.Assign(values.AsSpan(group), own.Scales[(t * groups) + g], bits, codes.AsSpan(group));
             }
 
-            BitPacking.Pack(codes, _bits, packed.AsSpan(t * (area * _bits / 8), area * _bits / 8));
+            BitPacking.Pack(codes, bits, packed.AsSpan(t * (area * bits / 8), area * bits / 8));
         }
 
-        QuantizedTiles tiles = new(matrix.Tile, matrix.TileCount, _bits, own.Scales, packed);
-        return new RbeMatrix(matrix.Rows, matrix.Columns, matrix.Tile, matrix.Transform, [], null, [], tiles, new QuantizedFormat(_bits));
+        QuantizedTiles tiles = new(matrix.Tile, matrix.TileCount, bits, own.Scales, packed);
+        return new RbeMatrix(matrix.Rows, matrix.Columns, matrix.Tile, matrix.Transform, [], null, [], tiles, new QuantizedFormat(bits));
     }
 
     private readonly struct RoundWork(LatentWeights latent) : IParallelWork
@@ -129,14 +127,16 @@ internal sealed unsafe class LatentWeights : ITrainingPart, IDisposable
             float* from = latent.Values.At(matrix.Slice) + ((long)t * area), to = latent._model.Parameters.At(matrix.Slice) + ((long)t * area);
             float* rows = stackalloc float[area]; // at most 64 KiB
             for (int i = 0; i < area; i++) rows[matrix.Places[i]] = from[i];
-            fixed (Half* scales = matrix.Scales) GridKernel.Round(rows, rows, scales + (t * groups), groups, latent._bits);
+            fixed (Half* scales = matrix.Scales) GridKernel.Round(rows, rows, scales + (t * groups), groups, matrix.Bits);
             for (int i = 0; i < area; i++) to[i] = rows[matrix.Places[i]];
         }
     }
 
     /// <summary>A matrix that is rounded.</summary>
-    private sealed class Matrix(ParameterSlice slice)
+    private sealed class Matrix(ParameterSlice slice, int bits)
     {
+        public int Bits { get; } = bits;
+
         public ParameterSlice Slice { get; } = slice;
 
         public CoefficientSupport Support { get; } = slice.Matrix!.Support!;

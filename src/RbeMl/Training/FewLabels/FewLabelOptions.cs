@@ -44,14 +44,17 @@ public sealed record FewLabelOptions
         LossFloor = 0.03,
     };
 
-    /// <summary>Settings of the contrastive stage of an encoder on so many texts.</summary>
-    /// <param name="examples">Texts.</param>
+    /// <summary>
+    /// Settings of the contrastive stage of an encoder on so many texts. Cosines of 1 within a label and 0 across can be met, and there gradients end;
+    /// <see cref="SimilarityLoss.Contrastive"/> goes on pushing labels apart when they are learnt, and so loses what the model knew of other texts.
+    /// </summary>
+    /// <param name="examples">Texts; an epoch has two pairs of each, with one of its label and with one of another.</param>
     public static SimilarityTrainerOptions DefaultContrastive(int examples) => new()
     {
-        Loss = SimilarityLoss.Contrastive,
+        Loss = SimilarityLoss.Cosine,
         Trained = TrainedParts.Blocks,
         BatchSize = 16,
-        Epochs = Epochs(examples, 16, 80, 1, 10),
+        Epochs = Epochs(2L * examples, 16, 20, 1, 10),
         LearningRate = 2e-4,
         WeightDecay = 0,
     };
@@ -72,7 +75,7 @@ public sealed record FewLabelOptions
     }
 
     // Passes of about so many steps.
-    private static int Epochs(int examples, int batch, int steps, int least, int most) =>
+    private static int Epochs(long examples, int batch, int steps, int least, int most) =>
         Math.Clamp((int)Math.Round(steps / Math.Ceiling(Math.Max(1, examples) / (double)batch)), least, most);
 }
 
@@ -97,7 +100,8 @@ public enum FewLabelStage
 public readonly record struct FewLabelProgress(FewLabelStage Stage, int StepsPerEpoch, ClassifierProgress Report);
 
 /// <summary>How a training on few labels ended.</summary>
-/// <param name="Penalty">The head's penalty, at least 1 before fine-tuning; 1 is a prior of variance 1 on its weights over embeddings of length 1.</param>
+/// <param name="Penalty">The head's penalty, at least 1 before fine-tuning and 0.3 after a contrastive stage; 1 is a prior of variance 1 on its weights
+/// over embeddings of length 1.</param>
 /// <param name="CrossValidatedLoss">Mean cross-entropy in nats of a head on the untrained embeddings, each text scored by a head that did not see it;
 /// null where a class has one text only.</param>
 /// <param name="CrossValidatedAccuracy">Share of the texts that such heads got right; null likewise.</param>

@@ -22,7 +22,8 @@ internal sealed unsafe class GradientPass<T>
     private readonly double[]?[] _inverseGrams;
     private readonly double[] _gains; // of a slice: the most that preconditioning makes of the largest gradient
     private readonly double _largestGain;
-    private readonly (int Slice, long Offset, int Length)[] _pieces;
+    private readonly IReadOnlyList<ParameterSlice> _slices;
+    private readonly (int Slice, int First, int Length)[] _pieces;
     private readonly double[] _sums;
     private readonly bool[] _trained;
 
@@ -33,6 +34,7 @@ internal sealed unsafe class GradientPass<T>
     public GradientPass(ParameterVector<T> parameters, TrainerOptions options, Func<ParameterSlice, bool>? trained)
     {
         _clip = options.Clip;
+        _slices = parameters.Slices;
         _trained = [.. parameters.Slices.Select(s => trained?.Invoke(s) ?? true)];
         _inverseGrams = [.. parameters.Slices.Select((s, i) => s.Gram is { } gram && options.PreconditionAlphas && _trained[i] ? Preconditioner(gram) : null)];
         _gains = [.. _inverseGrams.Select(inverse => inverse is null ? 1 : Gain(inverse))];
@@ -40,17 +42,29 @@ internal sealed unsafe class GradientPass<T>
         _pieces = [.. parameters.Slices.SelectMany((s, i) => PiecesOf(s, i))];
         _sums = new double[_pieces.Length];
 
-        IEnumerable<(int Slice, long Offset, int Length)> PiecesOf(ParameterSlice slice, int index)
+        IEnumerable<(int Slice, int First, int Length)> PiecesOf(ParameterSlice slice, int index)
         {
             for (int start = 0; _trained[index] && start < slice.Length; start += Piece)
             {
-                yield return (index, slice.Offset + start, Math.Min(Piece, slice.Length - start));
+                yield return (index, start, Math.Min(Piece, slice.Length - start));
             }
         }
     }
 
-    /// <summary>Pieces of what is trained: slice, first element in the vector, elements.</summary>
-    public ReadOnlySpan<(int Slice, long Offset, int Length)> Pieces => _pieces;
+    /// <summary>Pieces of what is trained: slice, first element in it, elements.</summary>
+    public ReadOnlySpan<(int Slice, int First, int Length)> Pieces => _pieces;
+
+    /// <summary>Requires gradients to have all that is trained.</summary>
+    /// <exception cref="ShapeMismatchException">They leave a slice out.</exception>
+    public void RequireTrained(ParameterVector<T> gradients)
+    {
+        for (int s = 0; s < _trained.Length; s++)
+        {
+            if (!_trained[s] || gradients.Holds(_slices[s])) continue;
+            throw new ShapeMismatchException("optimizer: gradients", $"those of all that is trained, as {_slices[s].Name}",
+                $"those of {Amount.Of(gradients.Slices.Count, "parameter")} without it", "Make them with Parameters.CreateLike() of the same model.");
+        }
+    }
 
     /// <summary>Global norm of the gradients of what is trained.</summary>
     /// <param name="gradients">Gradients, of the parameters' layout.</param>
@@ -86,7 +100,7 @@ internal sealed unsafe class GradientPass<T>
         for (int s = 0; s < _trained.Length; s++)
         {
             if (!_trained[s]) continue;
-            ParameterSlice slice = gradients.Slices[s];
+            ParameterSlice slice = _slices[s];
             Span<T> values = gradients.Of(slice);
             for (int i = 0; i < values.Length; i++)
             {
@@ -101,14 +115,14 @@ internal sealed unsafe class GradientPass<T>
 
     /// <summary>Preconditions a piece, where its slice is.</summary>
     /// <param name="item">Piece.</param>
-    /// <param name="gradients">Gradients of the whole vector, changed.</param>
+    /// <param name="gradients">First of the piece's gradients, changed.</param>
     /// <param name="scale">The factor that clips.</param>
     /// <returns>The factor that the piece must still be multiplied by.</returns>
     public double Precondition(int item, T* gradients, double scale)
     {
-        (int s, long offset, int length) = _pieces[item];
+        (int s, _, int length) = _pieces[item];
         if (_inverseGrams[s] is not { } inverse) return scale;
-        Precondition(gradients + offset, length, inverse, scale);
+        Precondition(gradients, length, inverse, scale);
         return 1;
     }
 
@@ -117,7 +131,7 @@ internal sealed unsafe class GradientPass<T>
         for (int s = 0; s < _trained.Length; s++)
         {
             if (!_trained[s]) continue;
-            ParameterSlice slice = gradients.Slices[s];
+            ParameterSlice slice = _slices[s];
             Span<T> values = gradients.Of(slice);
             for (int i = 0; i < values.Length; i++)
             {
@@ -188,7 +202,10 @@ internal sealed unsafe class GradientPass<T>
 
     private readonly struct NormWork(GradientPass<T> pass, ParameterVector<T> gradients) : IParallelWork
     {
-        public void Execute(int item, int worker) =>
-            pass._sums[item] = OptimizerKernel.SumOfSquares(gradients.Pointer + pass._pieces[item].Offset, pass._pieces[item].Length);
+        public void Execute(int item, int worker)
+        {
+            (int s, int first, int length) = pass._pieces[item];
+            pass._sums[item] = OptimizerKernel.SumOfSquares(gradients.At(pass._slices[s]) + first, length);
+        }
     }
 }

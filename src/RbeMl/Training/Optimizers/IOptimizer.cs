@@ -16,7 +16,8 @@ public interface IOptimizer<T> : IDisposable
     int Steps { get; }
 
     /// <summary>
-    /// What it remembers from step to step, vectors of the parameters' layout: as many as <see cref="OptimizerOptions.StateVectors"/>.
+    /// What it remembers from step to step, vectors of the parameters' layout that hold what is trained: as many as
+    /// <see cref="OptimizerOptions.StateVectors"/>.
     /// </summary>
     IReadOnlyList<ParameterVector<T>> StateVectors { get; }
 
@@ -25,14 +26,14 @@ public interface IOptimizer<T> : IDisposable
     /// <param name="rateFactor">Factor of the highest learning rates, from the schedule.</param>
     /// <param name="workers">Threads.</param>
     /// <returns>Global norm of the gradient (before preconditioning and clipping).</returns>
-    /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
+    /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout, or leave out what is trained.</exception>
     /// <exception cref="NonFiniteException">A gradient is NaN, infinite, or too large to work with; its slice is named, and nothing is changed.</exception>
     double Step(ParameterVector<T> gradients, double rateFactor, WorkerPool workers);
 
     /// <summary>Global norm of the gradients of what is trained.</summary>
     /// <param name="gradients">Gradients.</param>
     /// <param name="workers">Threads; the result is the same for any number.</param>
-    /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
+    /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout, or leave out what is trained.</exception>
     /// <exception cref="NonFiniteException">A gradient is NaN or infinite; its slice is named.</exception>
     /// <exception cref="ConcurrentUseException">Another step is under way.</exception>
     double GradientNorm(ParameterVector<T> gradients, WorkerPool workers);
@@ -42,7 +43,7 @@ public interface IOptimizer<T> : IDisposable
     /// <param name="rateFactor">Factor of the highest learning rates, from the schedule.</param>
     /// <param name="workers">Threads.</param>
     /// <param name="norm">Norm of all parts together: the root of the sum of the squares of their <see cref="GradientNorm"/>.</param>
-    /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout.</exception>
+    /// <exception cref="ShapeMismatchException">The gradients are not of the parameters' layout, or leave out what is trained.</exception>
     /// <exception cref="NonFiniteException">A gradient, clipped and preconditioned, is too large to work with; its slice is named, and
     /// nothing is changed.</exception>
     void Step(ParameterVector<T> gradients, double rateFactor, WorkerPool workers, double norm);

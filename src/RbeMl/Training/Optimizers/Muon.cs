@@ -51,6 +51,7 @@ internal sealed unsafe class Muon<T> : Optimizer<T>
     private const double StepSize = 0.2;
 
     private readonly MuonOptions _own;
+    private readonly IReadOnlyList<ParameterSlice> _slices;
     private readonly MuonMatrix?[] _matrices; // of a slice
     private readonly (int Slice, int Item)[] _items;
     private readonly long _scratchElements;
@@ -65,10 +66,10 @@ internal sealed unsafe class Muon<T> : Optimizer<T>
     public Muon(MuonOptions own, ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained)
         : base(own, parameters, training, trained)
     {
-        _own = own;
+        (_own, _slices) = (own, parameters.Slices);
         _matrices = [.. parameters.Slices.Select(slice => trained?.Invoke(slice) ?? true ? MuonMatrix.Of(slice) : null)];
         _items = [.. _matrices.SelectMany((matrix, slice) => Enumerable.Range(0, matrix?.Items ?? 0).Select(item => (slice, item)))];
-        _scratchElements = own.ScratchElements(parameters.Slices);
+        _scratchElements = own.ScratchElements([.. parameters.Slices.Where(slice => trained?.Invoke(slice) ?? true)]);
     }
 
     /// <inheritdoc/>
@@ -117,11 +118,11 @@ internal sealed unsafe class Muon<T> : Optimizer<T>
             (int s, int part) = muon._items[item];
             MuonMatrix matrix = muon._matrices[s]!;
             (double rate, double decay) = muon.RateAndDecayOf(s);
-            long offset = gradients.Slices[s].Offset + matrix.FirstOf(part), length = matrix.Coefficients;
-            T* direction = gradients.Pointer + offset, scratch = muon._scratch!.Pointer + (worker * muon._scratchElements);
+            long first = matrix.FirstOf(part), length = matrix.Coefficients;
+            T* direction = gradients.At(muon._slices[s]) + first, scratch = muon._scratch!.Pointer + (worker * muon._scratchElements);
             double squares = matrix.Orthogonalise(part, direction, scratch);
             double scale = squares > 0 ? StepSize / Math.Sqrt(squares / length) : 0;
-            SgdKernel.Sgd(muon.Weights + offset, direction, null, length,
+            SgdKernel.Sgd(muon.Weights(s) + first, direction, null, length,
                 T.CreateTruncating(rate * rateFactor), T.CreateTruncating(decay), T.Zero, T.CreateTruncating(scale));
         }
     }

@@ -34,10 +34,10 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
         training.Validate();
         _parameters = parameters;
         _pass = new GradientPass<T>(parameters, training, trained);
-        _slices = [.. parameters.Slices.Select(slice => own.RateAndDecay(slice, training))];
+        _slices = [.. parameters.Slices.Select(slice => ParameterGroup.Apply(training.Groups, slice, own.RateAndDecay(slice, training)))];
         HighestRate = _slices.Select(slice => slice.Rate).DefaultIfEmpty(0).Max();
         Lease = new Lease(this);
-        _state = [.. Enumerable.Range(0, own.StateVectors).Select(_ => parameters.CreateLike())];
+        _state = [.. Enumerable.Range(0, own.StateVectors).Select(_ => parameters.CreateLike(trained))];
         _holds = new Hold[_state.Length];
         StateVectors = Array.AsReadOnly(_state);
     }
@@ -69,7 +69,7 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
     {
         ArgumentNullException.ThrowIfNull(gradients);
         ArgumentNullException.ThrowIfNull(workers);
-        _parameters.RequireLayout("optimizer", gradients);
+        RequireAll(gradients);
         using Hold sums = gradients.Lease.Share(), own = Lease.Claim();
         return _pass.Norm(gradients, workers);
     }
@@ -79,7 +79,7 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
     {
         ArgumentNullException.ThrowIfNull(gradients);
         ArgumentNullException.ThrowIfNull(workers);
-        _parameters.RequireLayout("optimizer", gradients);
+        RequireAll(gradients);
         if (!(rateFactor >= 0 && double.IsFinite(rateFactor)))
         {
             throw new InvalidSettingException(nameof(rateFactor), rateFactor, "use a factor of the learning rate, 0 or more.");
@@ -114,8 +114,11 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
         _pass.Require(gradients, norm, largest, what);
     }
 
+    /// <summary>Counts a step that changes nothing.</summary>
+    internal void Skip() => Steps++;
+
     /// <inheritdoc/>
-    public void Save(StateWriter state)
+    public virtual void Save(StateWriter state)
     {
         using Hold own = Lease.Claim();
         state.Add(StepsKey, Steps);
@@ -123,7 +126,7 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
     }
 
     /// <inheritdoc/>
-    public void Load(StateReader state)
+    public virtual void Load(StateReader state)
     {
         using Hold own = Lease.Claim();
         int steps = state.Fields.Whole(StepsKey, 0, int.MaxValue);
@@ -159,24 +162,30 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
     {
     }
 
-    /// <summary>First of the weights.</summary>
-    protected T* Weights => _parameters.Pointer;
+    /// <summary>First of the weights of a slice.</summary>
+    protected T* Weights(int slice) => _parameters.At(_parameters.Slices[slice]);
 
     /// <summary>Highest learning rate and decay of a slice.</summary>
     protected (double Rate, double Decay) RateAndDecayOf(int slice) => _slices[slice];
 
     /// <summary>The elements of a state vector that belong to a piece.</summary>
-    protected T* State(int vector, in OptimizerPiece<T> piece) => _state[vector].Pointer + piece.Offset;
+    protected T* State(int vector, in OptimizerPiece<T> piece) => _state[vector].At(_parameters.Slices[piece.Slice]) + piece.First;
+
+    private void RequireAll(ParameterVector<T> gradients)
+    {
+        _parameters.RequireLayout("optimizer", gradients);
+        _pass.RequireTrained(gradients);
+    }
 
     private readonly struct StepWork(Optimizer<T> optimizer, ParameterVector<T> gradients, double rateFactor, double scale) : IParallelWork
     {
         public void Execute(int item, int worker)
         {
-            (int s, long offset, int length) = optimizer._pass.Pieces[item];
+            (int s, int first, int length) = optimizer._pass.Pieces[item];
             (double rate, double decay) = optimizer._slices[s];
-            double left = optimizer._pass.Precondition(item, gradients.Pointer, scale);
-            T* weights = optimizer._parameters.Pointer + offset;
-            optimizer.Update(new OptimizerPiece<T>(s, weights, gradients.Pointer + offset, offset, length, rateFactor * rate, decay, left));
+            T* gradient = gradients.At(optimizer._parameters.Slices[s]) + first;
+            double left = optimizer._pass.Precondition(item, gradient, scale);
+            optimizer.Update(new OptimizerPiece<T>(s, optimizer.Weights(s) + first, gradient, first, length, rateFactor * rate, decay, left));
         }
     }
 }
@@ -186,12 +195,12 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
 /// <param name="slice">Its slice's place among the slices.</param>
 /// <param name="weights">First of its weights.</param>
 /// <param name="gradients">First of its gradients.</param>
-/// <param name="offset">Where it begins in the vectors.</param>
+/// <param name="first">Where it begins in its slice.</param>
 /// <param name="length">Elements.</param>
 /// <param name="rate">Learning rate of this step.</param>
 /// <param name="decay">Weight decay; 0 for biases and LayerNorms.</param>
 /// <param name="scale">What the gradients must be multiplied by.</param>
-internal readonly unsafe ref struct OptimizerPiece<T>(int slice, T* weights, T* gradients, long offset, int length, double rate, double decay, double scale)
+internal readonly unsafe ref struct OptimizerPiece<T>(int slice, T* weights, T* gradients, int first, int length, double rate, double decay, double scale)
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     public int Slice { get; } = slice;
@@ -200,7 +209,7 @@ internal readonly unsafe ref struct OptimizerPiece<T>(int slice, T* weights, T* 
 
     public T* Gradients { get; } = gradients;
 
-    public long Offset { get; } = offset;
+    public int First { get; } = first;
 
     public int Length { get; } = length;
 

@@ -14,7 +14,8 @@ public abstract record OptimizerOptions
     }
 
     /// <summary>Every optimiser with its default options; the first is the default.</summary>
-    public static IReadOnlyList<OptimizerOptions> All { get; } = [new AdamWOptions(), new SgdOptions(), new LionOptions(), new MuonOptions()];
+    public static IReadOnlyList<OptimizerOptions> All { get; } = [new AdamWOptions(), new SgdOptions(), new LionOptions(), new MuonOptions(),
+        new AdamW8Options()];
 
     /// <summary>What to give where none is given, in words.</summary>
     internal static string Choices => $"use one of {string.Join(", ", All.Select(options => options.GetType().Name))}.";
@@ -22,7 +23,7 @@ public abstract record OptimizerOptions
     /// <summary>Its word on the command line.</summary>
     public abstract string Name { get; }
 
-    /// <summary>Vectors of the parameters' size that it remembers from step to step.</summary>
+    /// <summary>Vectors of the size of what is trained that it remembers from step to step.</summary>
     public abstract int StateVectors { get; }
 
     /// <summary>The learning rate that suits it where AdamW would have the one given: its default.</summary>
@@ -41,8 +42,12 @@ public abstract record OptimizerOptions
     internal abstract void Validate();
 
     /// <summary>Elements that a thread works in during a step, beside the state.</summary>
-    /// <param name="slices">What it changes.</param>
+    /// <param name="slices">What it trains.</param>
     internal virtual long ScratchElements(IReadOnlyList<ParameterSlice> slices) => 0;
+
+    /// <summary>Bytes that it remembers from step to step beside <see cref="StateVectors"/>.</summary>
+    /// <param name="slices">What it trains.</param>
+    internal virtual long CodedStateBytes(IEnumerable<ParameterSlice> slices) => 0;
 
     /// <summary>Creates the optimiser with a state of zeros.</summary>
     /// <typeparam name="T">Element type.</typeparam>

@@ -44,8 +44,12 @@ public sealed record TrainerOptions
     /// <summary>Schedule after the warm-up.</summary>
     public RateSchedule Schedule { get; init; } = RateSchedule.Cosine;
 
-    /// <summary>Learning rate at the end, as a fraction of the highest.</summary>
+    /// <summary>Learning rate at the end, as a fraction of the highest; 0 falls to nothing.</summary>
     public double FinalFraction { get; init; } = 0.1;
+
+    /// <summary>How often the schedule is run through after the warm-up, at least 1: with more the rate is the highest again after each
+    /// (warm restarts).</summary>
+    public int Cycles { get; init; } = 1;
 
     /// <summary>
     /// Weight decay of matrices (none on biases, LayerNorm), decoupled from the gradient but for <see cref="SgdOptions"/>; unless given 0.1
@@ -54,9 +58,15 @@ public sealed record TrainerOptions
     public double WeightDecay { get => _weightDecay ?? Optimizer.DecayFor(0.1); init => _weightDecay = value; }
 
     /// <summary>
-    /// Bits that matrices are trained at, 3 to 8; null trains floats. The model computes with weights as they are stored and served at these
-    /// bits, those of the trainer's GetWeights, and the optimiser changes floats behind them. It takes a model whose matrices keep all
-    /// coefficients, without alphas.
+    /// What is different for parameters of some names, such as a lower rate or none at all. Of groups that a parameter belongs to the last
+    /// that says something of a setting decides it.
+    /// </summary>
+    public IReadOnlyList<ParameterGroup> Groups { get; init => field = Items.Checked(value, nameof(Groups)); } = [];
+
+    /// <summary>
+    /// Bits that matrices are trained at, 2 to 8, unless <see cref="Groups"/> say others; null trains floats. The model computes with weights
+    /// as they are stored and served at these bits, those of the trainer's GetWeights, and the optimiser changes floats behind them. It takes
+    /// a model whose matrices keep all coefficients, without alphas.
     /// </summary>
     public int? TrainBits { get; init; }
 
@@ -68,15 +78,18 @@ public sealed record TrainerOptions
 
     /// <summary>
     /// Steps that an average of the weights looks back on (exponential moving average, EMA); 0 for none. The average is what is validated, and
-    /// what the model has at the end of <see cref="Trainer.Run"/> or after <see cref="Trainer.ApplyAverage"/>. It takes one more vector of the
-    /// weights' size.
+    /// what the model has at the end of <see cref="Trainer.Run(Action{TrainingProgress}?, CancellationToken)"/>
+    /// or after <see cref="Trainer.ApplyAverage"/>. It takes one more vector of the size of what is
+    /// trained.
     /// </summary>
     public int AverageHorizon { get; init; }
 
     /// <summary>Seed of data order and dropout.</summary>
     public ulong Seed { get; init; } = 1337;
 
-    /// <summary>Steps between validations of <see cref="Trainer.Run"/>; 0 validates only after the last step.</summary>
+    /// <summary>
+    /// Steps between validations of <see cref="Trainer.Run(Action{TrainingProgress}?, CancellationToken)"/>; 0 validates only after the last.
+    /// </summary>
     public int ValidateEvery { get; init; } = 250;
 
     /// <summary>Sequences of a validation, whatever the batch: the first of the validation source, and at most all of them.</summary>
@@ -95,8 +108,9 @@ public sealed record TrainerOptions
     public int? MemoryLimit { get; init; }
 
     /// <summary>
-    /// The file that <see cref="Trainer.Run"/> keeps the run's state in: one that is there is resumed, it is saved every <see cref="StateEvery"/> and
-    /// when the run is cancelled, and deleted when the run is complete: save the model then. Null for none.
+    /// The file that <see cref="Trainer.Run(Action{TrainingProgress}?, CancellationToken)"/> keeps the run's state in: one that is
+    /// there is resumed, it is saved every <see cref="StateEvery"/> and when the run is cancelled, and deleted when the run is
+    /// complete: save the model then. Null for none.
     /// </summary>
     public string? StatePath { get; init; }
 
@@ -114,9 +128,10 @@ public sealed record TrainerOptions
     [
         (nameof(Steps), Steps), (nameof(BatchSize), BatchSize), (nameof(Context), Context), (nameof(Accumulate), Accumulate),
         (nameof(Optimizer), Optimizer.Describe()), (nameof(LearningRate), LearningRate), (nameof(CoefficientLearningRate), CoefficientLearningRate),
-        (nameof(WarmupSteps), WarmupSteps), (nameof(Schedule), Schedule), (nameof(FinalFraction), FinalFraction), (nameof(WeightDecay), WeightDecay),
+        (nameof(WarmupSteps), WarmupSteps), (nameof(Schedule), Schedule), (nameof(FinalFraction), FinalFraction),
+        (nameof(Cycles), Cycles), (nameof(WeightDecay), WeightDecay),
         (nameof(TrainBits), TrainBits), (nameof(Clip), Clip), (nameof(PreconditionAlphas), PreconditionAlphas), (nameof(Seed), Seed),
-        (nameof(AverageHorizon), AverageHorizon),
+        (nameof(AverageHorizon), AverageHorizon), (nameof(Groups), ParameterGroup.Describe(Groups)),
     ];
 
     /// <summary>Checks every value.</summary>
@@ -140,8 +155,13 @@ public sealed record TrainerOptions
         Require(StatePath is not "", nameof(StatePath), "\"\"", "give a file, or null for none.");
         Require(WarmupSteps >= 0, nameof(WarmupSteps), WarmupSteps, "use 0 or more steps.");
         Require(FinalFraction is >= 0 and <= 1, nameof(FinalFraction), FinalFraction, "use a fraction from 0 to 1.");
+        Require(Cycles >= 1, nameof(Cycles), Cycles, "use 1, or more for warm restarts.");
         Require(WeightDecay is >= 0 and < 10, nameof(WeightDecay), WeightDecay, "use 0 or a small positive number such as 0.1.");
-        Require(TrainBits is null or (>= 3 and <= 8), nameof(TrainBits), TrainBits, "use 3 to 8 bits, or leave it out.");
+        foreach (ParameterGroup group in Groups) group.Validate();
+        Require(TrainBits is not null || Groups.All(group => group.TrainBits is null), "TrainBits of a group",
+            Groups.FirstOrDefault(group => group.TrainBits is not null)?.TrainBits,
+            "it takes the place of the options' TrainBits for some matrices: set that too, or leave it out.");
+        Require(TrainBits is null or (>= 2 and <= 8), nameof(TrainBits), TrainBits, "use 2 to 8 bits, or leave it out.");
         Require(Clip >= 0, nameof(Clip), Clip, "use 0 for no clipping, or a positive norm.");
         Require(Enum.IsDefined(Schedule), nameof(Schedule), Schedule, $"use one of {string.Join(", ", Enum.GetNames<RateSchedule>())}.");
         Require(ExtraBytes >= 0, nameof(ExtraBytes), ExtraBytes, "use a number of bytes, 0 for none.");

@@ -1,3 +1,4 @@
+using RbeMl.Layers;
 using RbeMl.Memory;
 
 namespace RbeMl.Training;
@@ -13,7 +14,7 @@ public sealed partial class SimilarityTrainer
     public void SaveState(string path)
     {
         using Hold held = _lease.Claim();
-        TrainingStateFile.Save(path, Identity(), StepsDone, Steps, Parts);
+        TrainingStateFile.Save(path, Identity(), StepsDone, Steps, Predict, Parts);
     }
 
     /// <inheritdoc cref="Trainer.Resume(string)"/>
@@ -40,14 +41,24 @@ public sealed partial class SimilarityTrainer
         state.Then(() => (_last, _sum) = (last, (sum, pairs)));
     }
 
+    // The next step's batch: pairs depend on each other.
+    private void Predict()
+    {
+        (int epoch, int batch) = Math.DivRem(StepsDone, _pairs.Count);
+        _pairs.Fill(epoch, batch);
+        _step.Loss(_pairs.Tokens, _pairs.Lengths, _pairs.Groups, _pairs.Targets, _least);
+    }
+
     private long StateBytes =>
-        Model.Parameters.TrainableCount * sizeof(float) * (1 + _optimizer.StateVectors.Count + (_average is null ? 0 : 1));
+        (_gradients.TrainableCount * sizeof(float) * (1 + _optimizer.StateVectors.Count + (_average is null ? 0 : 1))) + Options.CodedStateBytes(Model);
 
     private (string Name, ITrainingPart Part)[] Parts =>
     [
-        ("trainer", this), ("weights", new WeightsPart(Model.Parameters)), ("optimizer", _optimizer),
+        ("trainer", this), ("weights", new WeightsPart(Model.Parameters, Trains)), ("optimizer", _optimizer),
         .. _average is { } average ? [("average", average)] : Array.Empty<(string, ITrainingPart)>(),
     ];
+
+    private bool Trains(ParameterSlice slice) => Options.Trains(slice, Model.Config);
 
     private RunIdentity Identity() => _identity ??= new RunIdentity()
         .Add("trainer", nameof(SimilarityTrainer))

@@ -56,6 +56,7 @@ public sealed partial class SimilarityTrainer : IDisposable, ITrainingPart, ILea
 
     private SimilarityTrainer(TransformerModel<float> model, PairSource pairs, SimilarityTrainerOptions options, int threads)
     {
+        options.RequireGroups(model);
         Options = options;
         Model = model;
         _source = pairs;
@@ -72,16 +73,18 @@ public sealed partial class SimilarityTrainer : IDisposable, ITrainingPart, ILea
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
             GradientVectors = 1,
             OptimizerMoments = options.Optimizer.StateVectors + (options.AverageHorizon > 0 ? 1 : 0),
-            OptimizerScratch = options.Optimizer.ScratchElements(model.Parameters.Slices),
+            VectorElements = model.Parameters.LengthOf(Trains),
+            OptimizerBytes = options.CodedStateBytes(model),
+            OptimizerScratch = options.Optimizer.ScratchElements([.. model.Parameters.Slices.Where(Trains)]),
             ExtraBytes = SimilarityStep<float>.RowBytes(2L * _pairs.Batch, longest, model.Config.Width),
         });
         _least = settings.PartSequences > 0 ? longest : 0;
         _lease = new Lease(this);
         _workspace = new Workspace<float>(threads);
         _step = new SimilarityStep<float>(model, options.Pooling, options.Loss, options.Temperature, _workspace, settings);
-        _gradients = model.Parameters.CreateLike();
-        _optimizer = options.Optimizer.Create(model.Parameters, _schedule, slice => options.Trains(slice, model.Config));
-        if (options.AverageHorizon > 0) _average = new WeightAverage(model.Parameters, options.AverageHorizon);
+        _gradients = model.Parameters.CreateLike(Trains);
+        _optimizer = options.Optimizer.Create(model.Parameters, _schedule, Trains);
+        if (options.AverageHorizon > 0) _average = new WeightAverage(model.Parameters, options.AverageHorizon, Trains);
         _start = RunMark.HashOf(model);
     }
 
@@ -129,7 +132,7 @@ public sealed partial class SimilarityTrainer : IDisposable, ITrainingPart, ILea
         }
 
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        TrainingTelemetry.EndStep(_pairs.Tokens.Length, seconds, loss);
+        TrainingTelemetry.EndStep(_pairs.Tokens.Length, seconds, loss, norm, factor * Options.LearningRate);
         return new SimilarityProgress(epoch + 1, Options.Epochs, StepsDone, Steps, loss, factor * Options.LearningRate, norm,
             _pairs.Filled / seconds, _resident.Read(), _pairs.Filled);
     }

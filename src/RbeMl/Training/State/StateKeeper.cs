@@ -9,7 +9,8 @@ namespace RbeMl.Training;
 /// </summary>
 /// <param name="path">The file; null for none.</param>
 /// <param name="every">How often it is saved.</param>
-internal sealed class StateKeeper(string? path, SaveInterval every)
+/// <param name="writes">Whether this rank writes it. All ranks go on from it.</param>
+internal sealed class StateKeeper(string? path, SaveInterval every, bool writes = true)
 {
     private long _saved = Stopwatch.GetTimestamp();
 
@@ -20,8 +21,12 @@ internal sealed class StateKeeper(string? path, SaveInterval every)
     public void Begin(long bytes, Action<string> resume)
     {
         if (path is null) return;
-        AtomicFile.CheckFile(path);
-        AtomicFile.CheckSpace(Path.GetDirectoryName(Path.GetFullPath(path))!, bytes, "the training state");
+        if (writes)
+        {
+            AtomicFile.CheckFile(path);
+            AtomicFile.CheckSpace(Path.GetDirectoryName(Path.GetFullPath(path))!, bytes, "the training state");
+        }
+
         if (File.Exists(path)) resume(path);
         _saved = Stopwatch.GetTimestamp();
     }
@@ -34,17 +39,23 @@ internal sealed class StateKeeper(string? path, SaveInterval every)
         if (path is not null && every.IsDue(step, Stopwatch.GetElapsedTime(_saved))) Save(step, save);
     }
 
-    /// <summary>Saves when the run is cancelled.</summary>
+    /// <summary>Saves when the run is cancelled. A state that nobody could go on from leaves the earlier one: the next step says what is wrong.</summary>
     public void Save(int step, Action<string> save)
     {
-        if (path is null || step == 0) return;
-        save(path);
+        if (path is null || !writes || step == 0) return;
         _saved = Stopwatch.GetTimestamp();
+        try
+        {
+            save(path);
+        }
+        catch (NonFiniteException)
+        {
+        }
     }
 
     /// <summary>Deletes the state of a run that is complete.</summary>
     public void Complete()
     {
-        if (path is not null) TemporaryNames.Delete(path);
+        if (path is not null && writes) TemporaryNames.Delete(path);
     }
 }

@@ -25,15 +25,24 @@ internal sealed class StateReader(RbeContainer file, string name, JsonFields fie
     /// <summary>Does this once every part is known to be sound.</summary>
     public void Then(Action change) => _changes.Add(change);
 
-    /// <summary>Checks a vector, and sets this one to it with the other changes.</summary>
+    /// <summary>
+    /// Checks a vector, and sets this one to it with the other changes. Earlier versions kept all slices of its layout, frozen ones too: of
+    /// such a state those that are wanted are taken.
+    /// </summary>
+    /// <param name="key">Its name in the part.</param>
+    /// <param name="vector">The vector.</param>
+    /// <param name="kept">Whether a slice that it holds was kept; null for all.</param>
     /// <exception cref="RbeFileException">It is missing, of another length or damaged.</exception>
     /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
-    public void Read<T>(string key, ParameterVector<T> vector)
+    public void Read<T>(string key, ParameterVector<T> vector, Func<ParameterSlice, bool>? kept = null)
         where T : unmanaged, System.Numerics.IFloatingPointIeee754<T>
     {
         ParameterVector<float> values = vector as ParameterVector<float> ?? throw new NotSupportedException("Training states hold floats.");
         string tensor = $"{name}.{key}";
-        file.Require<float>(tensor, values.TrainableCount);
+        ParameterSlice[] wanted = [.. values.Slices.Where(slice => kept?.Invoke(slice) ?? true)];
+        long all = values.Layout.Sum(slice => (long)slice.Length);
+        bool whole = file.Find(tensor).Count == all;
+        file.Require<float>(tensor, whole ? all : wanted.Sum(slice => (long)slice.Length));
         long done = 0;
         file.Read(tensor, part =>
         {
@@ -46,7 +55,7 @@ internal sealed class StateReader(RbeContainer file, string name, JsonFields fie
         Then(() =>
         {
             using Hold held = values.Lease.Share();
-            VectorFill fill = new(values);
+            VectorFill fill = new(values, whole ? values.Layout : wanted, [.. wanted]);
             file.Read(tensor, part => fill.Write(MemoryMarshal.Cast<byte, float>(part)));
         });
     }
@@ -58,14 +67,21 @@ internal sealed class StateReader(RbeContainer file, string name, JsonFields fie
         return file.Read<byte>($"{name}.{key}");
     }
 
+    /// <summary>The same, of a length that is known and compared before anything is allocated.</summary>
+    public byte[] Bytes(string key, long length)
+    {
+        read.Add($"{name}.{key}");
+        return file.Read<byte>($"{name}.{key}", length);
+    }
+
     /// <summary>Does what was put off.</summary>
     public void Commit()
     {
         foreach (Action change in _changes) change();
     }
 
-    // Fills slice after slice with values that come in pieces.
-    private sealed class VectorFill(ParameterVector<float> vector)
+    // Fills slice after slice with values that come in pieces; those that are not wanted are passed over.
+    private sealed class VectorFill(ParameterVector<float> vector, IReadOnlyList<ParameterSlice> slices, HashSet<ParameterSlice> wanted)
     {
         private int _slice, _place;
 
@@ -73,9 +89,9 @@ internal sealed class StateReader(RbeContainer file, string name, JsonFields fie
         {
             while (!values.IsEmpty)
             {
-                ParameterSlice slice = vector.Slices[_slice];
+                ParameterSlice slice = slices[_slice];
                 int some = Math.Min(values.Length, slice.Length - _place);
-                values[..some].CopyTo(vector.Of(slice)[_place..]);
+                if (wanted.Contains(slice)) values[..some].CopyTo(vector.Of(slice)[_place..]);
                 values = values[some..];
                 _place += some;
                 if (_place == slice.Length) (_slice, _place) = (_slice + 1, 0);

@@ -18,13 +18,16 @@ internal sealed class StateWriter(string name)
     public void Add(string key, JsonNode? value) => Fields[key] = value;
 
     /// <summary>Keeps a vector.</summary>
+    /// <param name="key">Its name in the part.</param>
+    /// <param name="vector">The vector.</param>
+    /// <param name="kept">Whether a slice that it holds is kept; null keeps all.</param>
     /// <exception cref="NonFiniteException">A value is NaN or infinite: nobody goes on from there.</exception>
-    public void Add<T>(string key, ParameterVector<T> vector)
+    public void Add<T>(string key, ParameterVector<T> vector, Func<ParameterSlice, bool>? kept = null)
         where T : unmanaged, System.Numerics.IFloatingPointIeee754<T>
     {
         ParameterVector<float> values = vector as ParameterVector<float> ?? throw new NotSupportedException("Training states hold floats.");
         FiniteWeights.Check(values);
-        Tensors.Add(RbeTensor.From($"{name}.{key}", values));
+        Tensors.Add(RbeTensor.From($"{name}.{key}", values, [.. values.Slices.Where(slice => kept?.Invoke(slice) ?? true)]));
     }
 
     /// <summary>Keeps bytes, which are handed over when the file is written.</summary>

@@ -39,11 +39,23 @@ internal sealed class TrainingStateFile : IDisposable
     /// <param name="identity">Whose state it is.</param>
     /// <param name="step">Steps done.</param>
     /// <param name="steps">Steps in all.</param>
+    /// <param name="predict">Predicts something by the weights of the state: finite ones may give NaN all the same.</param>
     /// <param name="parts">What keeps something, by name.</param>
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
-    /// <exception cref="NonFiniteException">A value is NaN or infinite; nothing is written.</exception>
-    public static void Save(string path, RunIdentity identity, int step, int steps, params IReadOnlyList<(string Name, ITrainingPart Part)> parts)
+    /// <exception cref="NonFiniteException">A value is NaN or infinite, or what is predicted: nobody goes on from there, and nothing is
+    /// written.</exception>
+    public static void Save(
+        string path, RunIdentity identity, int step, int steps, Action predict, params IReadOnlyList<(string Name, ITrainingPart Part)> parts)
     {
+        try
+        {
+            predict();
+        }
+        catch (NonFiniteException error)
+        {
+            throw error.Within(FormattableString.Invariant($"the state after step {step}"));
+        }
+
         JsonObject kept = [];
         List<RbeTensor> tensors = [];
         foreach ((string name, ITrainingPart part) in parts)

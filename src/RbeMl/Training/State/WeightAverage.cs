@@ -14,16 +14,20 @@ internal sealed unsafe class WeightAverage : ITrainingPart, IDisposable
     private const int Piece = 1 << 16, Share = 10;
     private const string Key = "values";
     private readonly ParameterVector<float> _weights, _average;
+    private readonly (ParameterSlice Slice, int First, int Length)[] _pieces;
     private readonly int _horizon;
     private readonly Action? _changed;
 
     /// <summary>Begins at the weights.</summary>
     /// <param name="weights">What is averaged.</param>
     /// <param name="horizon">Steps that the average looks back on, at least 1.</param>
+    /// <param name="trained">Whether a slice is trained: others stay as they are, and need no average. Null for all.</param>
     /// <param name="changed">Called when the weights were set to the average or back: what follows from them is made anew.</param>
-    public WeightAverage(ParameterVector<float> weights, int horizon, Action? changed = null)
+    public WeightAverage(ParameterVector<float> weights, int horizon, Func<ParameterSlice, bool>? trained, Action? changed = null)
     {
-        (_weights, _average, _horizon, _changed) = (weights, weights.CreateLike(), horizon, changed);
+        (_weights, _average, _horizon, _changed) = (weights, weights.CreateLike(trained), horizon, changed);
+        _pieces = [.. _average.Slices.SelectMany(slice => Enumerable.Range(0, (slice.Length + Piece - 1) / Piece)
+            .Select(piece => (slice, piece * Piece, Math.Min(Piece, slice.Length - (piece * Piece)))))];
         _average.CopyFrom(weights);
     }
 
@@ -38,8 +42,8 @@ internal sealed unsafe class WeightAverage : ITrainingPart, IDisposable
     public void Add(int step, WorkerPool workers)
     {
         using Hold from = _weights.Lease.Share(), to = _average.Lease.Share();
-        Work work = new(_weights.Pointer, _average.Pointer, _weights.Length, (float)RateOf(step, _horizon));
-        workers.For(checked((int)((_weights.Length + Piece - 1) / Piece)), ref work);
+        Work work = new(this, (float)RateOf(step, _horizon));
+        workers.For(_pieces.Length, ref work);
     }
 
     /// <summary>Sets the weights to the average.</summary>
@@ -48,6 +52,9 @@ internal sealed unsafe class WeightAverage : ITrainingPart, IDisposable
         _weights.CopyFrom(_average);
         _changed?.Invoke();
     }
+
+    /// <summary>Begins again at the weights.</summary>
+    public void Restart() => _average.CopyFrom(_weights);
 
     /// <summary>Exchanges weights and average.</summary>
     public void Exchange()
@@ -65,12 +72,12 @@ internal sealed unsafe class WeightAverage : ITrainingPart, IDisposable
     /// <inheritdoc/>
     public void Dispose() => _average.Dispose();
 
-    private readonly struct Work(float* weights, float* average, long length, float rate) : IParallelWork
+    private readonly struct Work(WeightAverage own, float rate) : IParallelWork
     {
         public void Execute(int item, int worker)
         {
-            long start = (long)item * Piece;
-            AverageKernel.Average(weights + start, average + start, Math.Min(Piece, length - start), rate);
+            (ParameterSlice slice, int first, int length) = own._pieces[item];
+            AverageKernel.Average(own._weights.At(slice) + first, own._average.At(slice) + first, length, rate);
         }
     }
 }
