@@ -140,4 +140,42 @@ internal static class BlockRunner
 
         return output;
     }
+
+    /// <summary>Forward and backward of the block over activations, some sequences at a time.</summary>
+    /// <param name="weights">The block.</param>
+    /// <param name="config">Shapes.</param>
+    /// <param name="x">Its input.</param>
+    /// <param name="gradient">The gradient of its output, of the same shape.</param>
+    /// <param name="workspace">Threads and scratch.</param>
+    /// <param name="output">[B, T, D], its output, written; null where it is not wanted.</param>
+    /// <param name="below">[B, T, D], the gradient of its input, written; null where it is not wanted.</param>
+    /// <param name="observe">Sees each pass: what the forward leaves and, in the state of a call, the gradients.</param>
+    /// <param name="cancel">Ends the work.</param>
+    /// <exception cref="ShapeMismatchException">A shape does not fit.</exception>
+    public static void RunBack(
+        BlockWeights weights, TransformerConfig config, BlockActivationData x, BlockActivationData gradient, Workspace<float> workspace, float[]? output,
+        float[]? below, Action<BlockActivations<float>, BlockState<float>>? observe, CancellationToken cancel = default)
+    {
+        if (x.Width != config.Width || (gradient.Batch, gradient.Length, gradient.Width) != (x.Batch, x.Length, x.Width))
+        {
+            throw new ShapeMismatchException("activations", $"input and output gradient of [{x.Batch}, {x.Length}, {config.Width}]",
+                $"an input of {x.Width} features and a gradient of [{gradient.Batch}, {gradient.Length}, {gradient.Width}]",
+                "Pass input and output gradient of a block of this configuration.");
+        }
+
+        using RbeTransformerBlock<float> block = new(config, weights);
+        using BlockContext<float> context = new();
+        using ParameterVector<float> unused = block.Parameters.CreateLike(_ => false);
+        int sequences = Math.Max(1, TokensPerPass / x.Length);
+        for (int first = 0; first < x.Batch; first += sequences)
+        {
+            cancel.ThrowIfCancellationRequested();
+            int count = Math.Min(sequences, x.Batch - first), at = first * x.Length * x.Width;
+            float[] y = block.Forward(x.Sequences(first, count), count, x.Length, null, context, workspace).Output;
+            if (output is not null) y.CopyTo(output, at);
+            float[] dx = block.Backward(gradient.Sequences(first, count), context, unused, workspace);
+            if (below is not null) dx.CopyTo(below, at);
+            observe?.Invoke(context.Saved, workspace.State<BlockState<float>>());
+        }
+    }
 }

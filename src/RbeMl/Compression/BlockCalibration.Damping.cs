@@ -15,7 +15,11 @@ public sealed partial class BlockCalibration
     /// <param name="damping">See <see cref="Calibration"/>.</param>
     /// <exception cref="InvalidSettingException">It is not a positive finite number.</exception>
     public BlockCalibration WithDamping(double? damping) =>
-        new(Example, Again(_normalized, damping), Again(_attended, damping), Again(_expanded, damping), Again(_contracted, damping)) { Damping = damping };
+        new(Example, Again(_normalized, damping), Again(_attended, damping), Again(_expanded, damping), Again(_contracted, damping))
+        {
+            Damping = damping,
+            Outputs = Outputs is { } outputs ? new PerMatrix<Calibration>(m => Again(outputs[m], damping)) : null,
+        };
 
     /// <summary>
     /// The same tokens with the damping that serves others best: the estimate takes tokens as independent, which neighbours in speech or

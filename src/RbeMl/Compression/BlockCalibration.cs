@@ -21,6 +21,9 @@ public sealed partial class BlockCalibration
         (_normalized, _attended, _expanded, _contracted) = (normalized, attended, expanded, contracted);
     }
 
+    /// <summary>What each matrix's output is worth; null where all outputs count alike.</summary>
+    internal PerMatrix<Calibration>? Outputs { get; private init; }
+
     /// <summary>What went into the dense block and what came out.</summary>
     internal BlockExample Example { get; }
 
@@ -43,13 +46,17 @@ public sealed partial class BlockCalibration
     /// <param name="workspace">Threads and scratch; null makes one for this call.</param>
     /// <param name="damping">See <see cref="Calibration"/>.</param>
     /// <param name="cancel">Ends the work.</param>
+    /// <param name="outputGradient">
+    /// The gradient of the block's output, [B, T, D], of what shall err least: collects what the matrices' outputs are worth too. Null
+    /// counts all alike.
+    /// </param>
     /// <exception cref="ShapeMismatchException">A shape does not fit.</exception>
     /// <exception cref="TokenException">A sequence is longer than the configuration's maximum.</exception>
     /// <exception cref="NonFiniteException">A weight or an activation is NaN or infinite.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static BlockCalibration Run(
         DenseBlockWeights dense, TransformerConfig config, BlockActivationData input, Workspace<float>? workspace = null, double? damping = null,
-        CancellationToken cancel = default)
+        CancellationToken cancel = default, BlockActivationData? outputGradient = null)
     {
         ArgumentNullException.ThrowIfNull(dense);
         ArgumentNullException.ThrowIfNull(config);
@@ -58,28 +65,58 @@ public sealed partial class BlockCalibration
         workspace ??= own!;
         SecondMoment normalized = new(config.Width), attended = new(config.Width), expanded = new(config.Width), contracted = new(config.HiddenWidth);
         int threads = workspace.Workers.Threads;
-        float[] output = BlockRunner.Run(BlockWeights.Compress(dense, config, RbeOptions.Dense), config, input, workspace, (saved, _) =>
+        BlockWeights weights = BlockWeights.Compress(dense, config, RbeOptions.Dense);
+        float[] output;
+        PerMatrix<Calibration>? outputs = null;
+        if (outputGradient is null)
         {
-            // Without a transform the coefficient domain is the plain one.
-            Add(normalized, saved[BlockPanel.X1Coefficients], input, threads, cancel);
-            Add(attended, saved[BlockPanel.AttCoefficients], input, threads, cancel);
-            Add(expanded, saved[BlockPanel.X2Coefficients], input, threads, cancel);
-            Add(contracted, saved[BlockPanel.HiddenCoefficients], input, threads, cancel);
-        }, cancel);
+            output = BlockRunner.Run(weights, config, input, workspace, (saved, _) => AddInputs(saved), cancel);
+        }
+        else
+        {
+            PerMatrix<SecondMoment> moments = new(m => new SecondMoment(PerMatrix.ShapeOf(config, m).Rows));
+            output = new float[input.Values.Length];
+            BlockRunner.RunBack(weights, config, input, outputGradient, workspace, output, below: null, (saved, call) =>
+            {
+                AddInputs(saved);
+                foreach (BlockMatrix m in PerMatrix.All)
+                {
+                    Add(moments[m], call.Shared[BlockLayout.GradientOf(m)], call.Layout.GradientRowOf(m), input, threads, cancel);
+                }
+            }, cancel);
+            outputs = new PerMatrix<Calibration>(m => new Calibration(moments[m], damping, centered: false));
+        }
+
         return new BlockCalibration(
             new BlockExample(input, input.With(output)),
             new Calibration(normalized, damping),
             new Calibration(attended, damping),
             new Calibration(expanded, damping),
             new Calibration(contracted, damping))
-        { Damping = damping };
+        { Damping = damping, Outputs = outputs };
+
+        // Without a transform the coefficient domain is the plain one.
+        void AddInputs(BlockActivations<float> saved)
+        {
+            Add(normalized, saved[BlockPanel.X1Coefficients], 0, input, threads, cancel);
+            Add(attended, saved[BlockPanel.AttCoefficients], 0, input, threads, cancel);
+            Add(expanded, saved[BlockPanel.X2Coefficients], 0, input, threads, cancel);
+            Add(contracted, saved[BlockPanel.HiddenCoefficients], 0, input, threads, cancel);
+        }
     }
 
-    private static void Add(SecondMoment moment, Panel<float> panel, BlockActivationData input, int threads, CancellationToken cancel)
+    // Features of the moment, from one of the panel on.
+    private static void Add(SecondMoment moment, Panel<float> panel, int first, BlockActivationData input, int threads, CancellationToken cancel)
     {
-        float[] rows = new float[checked(panel.Tokens * panel.Features)];
-        panel.ToRowMajor(rows);
-        ReadOnlySpan<float> counted = input.Counted(rows, panel.Features);
-        moment.Add(counted, counted.Length / panel.Features, panel.Features, threads, cancel);
+        int features = moment.Features;
+        float[] rows = new float[checked(panel.Tokens * features)];
+        if (features == panel.Features) panel.ToRowMajor(rows);
+        for (int t = 0; t < panel.Tokens && features < panel.Features; t++)
+        {
+            for (int f = 0; f < features; f++) rows[(t * features) + f] = panel[t, first + f];
+        }
+
+        ReadOnlySpan<float> counted = input.Counted(rows, features);
+        moment.Add(counted, counted.Length / features, features, threads, cancel);
     }
 }

@@ -56,7 +56,7 @@ public sealed record CalibratedBlock(BlockWeights Weights, PerMatrix<Compression
             float[] weights = PerMatrix.WeightsOf(dense, m);
             (RbeMatrix, CompressionReport) compressed = WeightRange.Named(PerMatrix.NameOf(m), () => calibration is null
                 ? (RbeCompressor.Compress(weights, rows, columns, options[m], parallel, out CompressionReport report), report)
-                : (RbeCompressor.Compress(weights, rows, columns, options[m], calibration[m], parallel, out report), report));
+                : (RbeCompressor.Compress(weights, rows, columns, options[m], calibration[m], calibration.Outputs?[m], parallel, out report), report));
             done?.Invoke(m);
             return compressed;
         });

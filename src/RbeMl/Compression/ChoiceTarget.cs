@@ -65,6 +65,9 @@ public sealed record ChoiceSettings
     /// <summary>Threads and cancellation of what is compressed on the way.</summary>
     public ParallelOptions Parallel { get; init; } = new();
 
+    /// <summary>Of what shall err least, the gradient of each block's output on the activations; null counts all outputs of a matrix alike.</summary>
+    internal IReadOnlyList<BlockActivationData>? OutputGradients { get; init; }
+
     /// <summary>Most blocks that are compressed and measured on the way to an error.</summary>
     public int Rounds { get; init; } = 6;
 

@@ -11,11 +11,14 @@ namespace RbeMl.Compression;
 /// <param name="RelativeError">Relative error of their weights, without a calibration; null where formats are chosen by the error of a model's
 /// outputs, which a few tiles do not know.</param>
 /// <param name="Bytes">Bytes of the file.</param>
-/// <param name="Seconds">Time, reading included; that of a calibration's passes comes on top.</param>
+/// <param name="Seconds">Time, reading and tuning included; that of a calibration's passes comes on top.</param>
 /// <param name="PeakBytes">Most memory of the process.</param>
 internal sealed record CompressionForecast(int Matrices, double BitsPerWeight, double? RelativeError, long Bytes, double Seconds, long PeakBytes)
 {
     private const int MomentBytes = 8 + 4 + 4; // of a calibration, for each pair of features: the sums in double, a factor, and its groups
+
+    /// <summary>The part of <see cref="Seconds"/> that tuning takes; null without.</summary>
+    public double? TuningSeconds { get; init; }
 
     /// <summary>Of a model: the tiles are of its middle block, and of the embedding where that is compressed.</summary>
     /// <param name="source">The model.</param>
@@ -70,6 +73,21 @@ internal sealed record CompressionForecast(int Matrices, double BitsPerWeight, d
             double widths = (2.0 * config.Width * config.Width) + ((double)config.HiddenWidth * config.HiddenWidth);
             working += (MomentBytes * widths) + (4.0 * tokens * ((4 * config.Width) + config.HiddenWidth));
 
+            // Of what outputs are worth: their moments, a gradient a token and layer, one block's gradients, and the head with its own.
+            if (calibrationTokens > 0 && request.WeighOutputs)
+            {
+                working += (MomentBytes * (widths + (2.0 * config.Width * config.Width))) + (4.0 * tokens * config.Width * config.Layers);
+                working += (4.0 * blockValues) + (source.Encoder is null ? 8.0 * table : 0);
+            }
+
+            // Of tuning: copies of the model, what the dense one gives, and the activations of a step.
+            if (calibrationTokens > 0 && request.Tuning is not null)
+            {
+                double step = Math.Max(ModelTuner.TokensPerStep, config.MaxSequenceLength);
+                working += (4.0 * ModelTuner.Copies * source.ValueCount) + (4.0 * tokens * config.Width);
+                working += 4.0 * step * config.Layers * ((8.0 * config.Width) + (2.0 * config.HiddenWidth));
+            }
+
             // What a rounded matrix does to the vectors: activations for each of them, all kept until the last block.
             if (request.Target is not null && source.Encoder is not null)
             {
@@ -77,8 +95,12 @@ internal sealed record CompressionForecast(int Matrices, double BitsPerWeight, d
             }
         }
 
+        double? tuning = calibrationTokens > 0 && request.Tuning is not null ? TuningForecast.Seconds(source, block, request, calibrationTokens) : null;
         return new CompressionForecast(all.Sum(m => m.Times), sums.BitsPerWeight, request.Target is null ? sums.Error : null, (long)bytes,
-            sums.Seconds + (read * config.Layers), Environment.WorkingSet + (long)(bytes + working));
+            sums.Seconds + (read * config.Layers) + (tuning ?? 0), Environment.WorkingSet + (long)(bytes + working))
+        {
+            TuningSeconds = tuning,
+        };
     }
 
     /// <summary>Of a file of tensors.</summary>

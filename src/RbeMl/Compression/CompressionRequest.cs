@@ -22,6 +22,19 @@ public sealed record CompressionRequest
     /// </summary>
     public IReadOnlyList<int[]>? Calibration { get; init; }
 
+    /// <summary>
+    /// Whether a calibration also weighs what each matrix's outputs are worth to what the model is asked for, by gradients on the windows. Else all
+    /// outputs of a matrix count alike.
+    /// </summary>
+    public bool WeighOutputs { get; init; } = true;
+
+    /// <summary>
+    /// Tunes the model on the calibration windows while its matrices are rounded one after the other; null rounds them for what each says of itself. Needs a
+    /// <see cref="Calibration"/>, an orthonormal transform, and memory for the whole model as floats six times over. Matrices that <see cref="Names"/> leave
+    /// out are not trained.
+    /// </summary>
+    public TuningOptions? Tuning { get; init; }
+
     /// <summary>Matrices to compress; the others keep every weight.</summary>
     public NamePatterns Names { get; init; } = NamePatterns.All;
 
@@ -97,6 +110,9 @@ public sealed record CompressedModel(
 {
     /// <summary>How near an encoder's vectors are to the dense ones on the calibration windows; null without these, and for language models.</summary>
     public EmbeddingFigures? Vectors { get; init; }
+
+    /// <summary>What tuning came to; null without.</summary>
+    public TuningFigures? Tuned { get; init; }
 
     /// <summary>The reports by name, for <see cref="RbeMl.Files.ModelFile"/>.</summary>
     public IReadOnlyDictionary<string, CompressionReport> Reports => Matrices.ToDictionary(m => m.Name, m => m.Report);

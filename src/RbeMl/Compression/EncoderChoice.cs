@@ -126,7 +126,7 @@ internal sealed class EncoderChoice(
         {
             DenseBlockWeights dense = blockAt(layer);
             TransformerConfig own = config.OfBlock(layer);
-            BlockCalibration calibration = BlockCalibration.Run(dense, own, x, workspace, cancel: Cancel);
+            BlockCalibration calibration = BlockCalibration.Run(dense, own, x, workspace, cancel: Cancel, outputGradient: settings.OutputGradients?[layer]);
             int at = layer;
             WeightRange.Named(ModelCompressor.NameOf(layer), () =>
             {

@@ -59,7 +59,8 @@ public static partial class FormatChoice
             {
                 DenseBlockWeights dense = blockAt(layer);
                 TransformerConfig own = config.OfBlock(layer);
-                BlockCalibration calibration = BlockCalibration.Run(dense, own, x, workspace, cancel: settings.Parallel.CancellationToken);
+                BlockCalibration calibration = BlockCalibration.Run(dense, own, x, workspace, cancel: settings.Parallel.CancellationToken,
+                    outputGradient: settings.OutputGradients?[layer]);
                 BlockExample example = other is null ? calibration.Example
                     : BlockExample.Run(dense, own, other, workspace, settings.Parallel.CancellationToken);
                 use(layer, new BlockWork(dense, own, calibration, example, settings, workspace));

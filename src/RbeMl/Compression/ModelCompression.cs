@@ -6,7 +6,7 @@ using RbeMl.Models;
 namespace RbeMl.Compression;
 
 /// <summary>One compression of a model: its state from the first block to the last table.</summary>
-internal sealed class ModelCompression(IModelFolder source, CompressionRequest request, Workspace<float> workspace,
+internal sealed partial class ModelCompression(IModelFolder source, CompressionRequest request, Workspace<float> workspace,
     IProgress<CompressionProgress>? progress, CancellationToken cancel)
 {
     private const long LeastToCollect = 1 << 20;
@@ -32,16 +32,21 @@ internal sealed class ModelCompression(IModelFolder source, CompressionRequest r
     {
         _total = (BlockWeightCount * _config.Layers) + TableWeightCount;
         BlockActivationData? input = request.Calibration is null ? null : CalibrationWindows.Embed(source, request.Calibration);
+        if (request.Tuning is { } tuning)
+        {
+            CompressTuned(tuning, OptionsOf, input!);
+            return;
+        }
+
+        IReadOnlyList<BlockActivationData>? gradients = Gradients(input);
         for (int layer = 0; layer < _config.Layers; layer++)
         {
             Tell($"block {layer}");
             DenseBlockWeights dense = Read(layer);
-            BlockCalibration? calibration = input is null ? null : BlockCalibration.Run(dense, _config.OfBlock(layer), input, workspace, cancel: cancel);
+            BlockCalibration? calibration = input is null ? null
+                : BlockCalibration.Run(dense, _config.OfBlock(layer), input, workspace, cancel: cancel, outputGradient: gradients?[layer]);
             int at = layer;
-            RbeOptions options = request.MeasureTransform
-                ? request.Options with { Transform = TransformOf(layer, dense, calibration is not null) } : request.Options;
-            RbeOptions exact = options with { Format = RbeFormat.Sparse(options.Tile * options.Tile), Alphas = false };
-            PerMatrix<RbeOptions> each = new(m => request.Names.Selects(ModelCompressor.NameOf(at, m)) ? options : exact);
+            PerMatrix<RbeOptions> each = OptionsOf(layer, dense);
             CalibratedBlock block =
                 WeightRange.Named(ModelCompressor.NameOf(layer), () => CalibratedBlock.Compress(dense, _config, each, calibration, _parallel, m =>
             {
@@ -64,12 +69,25 @@ internal sealed class ModelCompression(IModelFolder source, CompressionRequest r
         RbeOptions options = request.Options;
         if (request.MeasureTransform) options = options with { Transform = TransformOf(0, source.ReadBlock(0), orthonormal: true) };
         ChoiceSettings settings =
-            new() { Candidates = ChoiceSettings.CandidatesFor(options.Tile, options.Transform), Seed = request.Seed, Parallel = _parallel };
+            new()
+            {
+                Candidates = ChoiceSettings.CandidatesFor(options.Tile, options.Transform),
+                Seed = request.Seed,
+                Parallel = _parallel,
+                OutputGradients = Gradients(input),
+            };
         int read = 0;
         IReadOnlyList<BlockChoice> choices = Yardstick() is { } yardstick
             ? new EncoderChoice(_config, BlockAt, input, yardstick, settings, workspace).Choose(target)
             : FormatChoice.ForModel(_config, BlockAt, input, target, settings, workspace: workspace);
         _done = BlockWeightCount * _config.Layers * passes;
+        if (request.Tuning is { } tuning)
+        {
+            _done = 0;
+            CompressTuned(tuning, (layer, _) => choices[layer].Options, input);
+            return;
+        }
+
         for (int layer = 0; layer < choices.Count; layer++) Add(layer, choices[layer].Block);
         MeasureAll(input);
 
@@ -85,7 +103,7 @@ internal sealed class ModelCompression(IModelFolder source, CompressionRequest r
     /// <summary>Tables, LayerNorms and the figures.</summary>
     public CompressedModel Finish()
     {
-        (float[] gamma, float[] beta) = source.ReadFinalNorm();
+        (float[] gamma, float[] beta) = _finalNorm ?? source.ReadFinalNorm();
         PartOutcome norms = Norms(gamma, beta);
         float[] positions = source.ReadPositionEmbedding();
         TableWeights tokens = Table("embedding.tokens", source.ReadTokenEmbedding), head = _config.TiedHead ? tokens : Table("head", () => source.ReadHead()!);
@@ -96,8 +114,19 @@ internal sealed class ModelCompression(IModelFolder source, CompressionRequest r
                 : MatrixOutcome.RelativeError(tables));
         _done = _total;
         Tell("done");
-        TransformerWeights weights = source.Complete(tokens, _blocks, _config.TiedHead ? null : head) with { Config = _stored };
-        return new CompressedModel(weights, _outcomes, norms, embeddings, _errors, _errorsDenseNorms) { Vectors = Vectors(weights) };
+        TransformerWeights weights = source.Complete(tokens, _blocks, _config.TiedHead ? null : head)
+            with
+        { Config = _stored, FinalGamma = gamma, FinalBeta = beta };
+        return new CompressedModel(weights, _outcomes, norms, embeddings, _errors, _errorsDenseNorms) { Vectors = Vectors(weights), Tuned = _tuned };
+    }
+
+    // Of random windows nothing is learnt of what outputs are worth on text.
+    private IReadOnlyList<BlockActivationData>? Gradients(BlockActivationData? input)
+    {
+        if (input is null || request.Calibration is null || !request.WeighOutputs) return null;
+        Tell("gradients of outputs");
+        LetGo(BlockWeightCount);
+        return OutputGradients.Of(source, input, workspace, request.Seed, cancel);
     }
 
     private EmbeddingYardstick? Yardstick()
@@ -183,6 +212,15 @@ internal sealed class ModelCompression(IModelFolder source, CompressionRequest r
                 new PerMatrix<CompressionReport>(m => _outcomes[(layer * PerMatrix.All.Count) + (int)m].Report)), example);
             input = _last = example.Expected;
         }
+    }
+
+    // How each matrix of a block is stored; those left out by name keep every weight.
+    private PerMatrix<RbeOptions> OptionsOf(int layer, DenseBlockWeights dense)
+    {
+        RbeOptions options = request.MeasureTransform
+            ? request.Options with { Transform = TransformOf(layer, dense, request.Calibration is not null) } : request.Options;
+        RbeOptions exact = options with { Format = RbeFormat.Sparse(options.Tile * options.Tile), Alphas = false };
+        return new PerMatrix<RbeOptions>(m => request.Names.Selects(ModelCompressor.NameOf(layer, m)) ? options : exact);
     }
 
     // The transform that wins for most of a block's weights; a block has one.

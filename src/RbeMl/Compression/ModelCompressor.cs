@@ -6,7 +6,7 @@ namespace RbeMl.Compression;
 
 /// <summary>
 /// Compresses a model block by block. Memory holds the result, one dense block and, when calibrated, the second moments of its matrices' inputs
-/// and the activations of the calibration windows; embeddings are read last.
+/// and the activations of the calibration windows; embeddings are read last. Tuning holds the whole model besides.
 /// </summary>
 public static class ModelCompressor
 {
@@ -25,7 +25,7 @@ public static class ModelCompressor
     /// <exception cref="TokenException">A calibration token is outside the vocabulary, or a window too long.</exception>
     /// <exception cref="UnreachableTargetException">No choice of formats meets the target.</exception>
     /// <exception cref="CodecDefectException">A matrix has less error than its bits can give.</exception>
-    /// <exception cref="NonFiniteException">A weight is NaN or infinite.</exception>
+    /// <exception cref="NonFiniteException">A weight is NaN or infinite, or became so while the model was tuned.</exception>
     /// <exception cref="WeightRangeException">A format cannot hold numbers as large or as small as a matrix has.</exception>
     /// <exception cref="RbeFileException">A file cannot be read.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
@@ -45,6 +45,13 @@ public static class ModelCompressor
         if (!names.Any(request.Names.Selects))
         {
             throw new InvalidSettingException("matrices", source.Path, "no matrix is left to compress. Include some that are not excluded.");
+        }
+
+        if (request.Tuning is { } tuning)
+        {
+            if (tuning.Steps < 1) throw new InvalidSettingException("tuning steps", tuning.Steps, "use at least 1, or no tuning.");
+            if (!(tuning.Rate is > 0 and < 1)) throw new InvalidSettingException("tuning rate", tuning.Rate, "use a small positive number such as 0.002.");
+            if (request.Calibration is null) throw new InvalidSettingException("tuning", "given", "it needs calibration windows. Give some, or leave it out.");
         }
 
         new LeastSize(request.Options).Require(request.Target, "",

@@ -60,7 +60,8 @@ internal sealed record BlockSensitivity(PerMatrix<RateCurve> Curves, PerMatrix<d
         (int rows, int columns) = PerMatrix.ShapeOf(work.Config, m);
         float[] weights = PerMatrix.WeightsOf(work.Dense, m);
         Calibration calibration = work.Calibration[m];
-        RbeMatrix compressed = RbeCompressor.Compress(weights, rows, columns, probe, calibration, work.Settings.Parallel, out CompressionReport report);
+        RbeMatrix compressed = RbeCompressor.Compress(weights, rows, columns, probe, calibration, work.Calibration.Outputs?[m], work.Settings.Parallel,
+            out CompressionReport report);
         if (report.RelativeError == 0) return (null, 0);
         RbeMatrix perturbed = RbeCompressor.Compress(compressed.ToDense(), rows, columns, RbeOptions.Dense);
         PerMatrix<float[]> corrections =

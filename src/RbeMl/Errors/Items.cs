@@ -25,9 +25,19 @@ internal static class Items
         }
     }
 
-    /// <summary>As <see cref="Require"/>, and gives the list back.</summary>
+    /// <summary>Fails where an item is null of those that come one by one, so that nobody knows how many.</summary>
     /// <typeparam name="T">Kind of item.</typeparam>
-    /// <inheritdoc cref="Require"/>
+    /// <param name="item">The item.</param>
+    /// <param name="place">Its place, from 1.</param>
+    /// <param name="name">The parameter.</param>
+    /// <exception cref="ArgumentException">It is null.</exception>
+    public static T Require<T>(T? item, int place, string name)
+        where T : class =>
+        item ?? throw new ArgumentException(FormattableString.Invariant($"Item {place} is null. Leave it out, or give what belongs there."), name);
+
+    /// <summary>As <see cref="Require{T}(IReadOnlyCollection{T}, string)"/>, and gives the list back.</summary>
+    /// <typeparam name="T">Kind of item.</typeparam>
+    /// <inheritdoc cref="Require{T}(IReadOnlyCollection{T}, string)"/>
     public static IReadOnlyList<T> Checked<T>(IReadOnlyList<T> items, string name)
         where T : class
     {

@@ -122,6 +122,9 @@ public sealed class NonFiniteException : RbeException
     /// <summary>The layer or tensor that holds the value.</summary>
     public string Where { get; }
 
+    /// <summary>Value, index, step, and the mend.</summary>
+    internal string Detail => _detail;
+
     /// <summary>The same error, with what it happened in before its place.</summary>
     /// <param name="outer">Such as <c>step 7</c>.</param>
     internal NonFiniteException Within(string outer) => new($"{outer}, {Where}", _detail);
@@ -190,6 +193,9 @@ public sealed class StateMismatchException : RbeException
     {
         Path = path;
         What = what;
+        Saved = saved;
+        Asked = asked;
+        Mend = mend;
     }
 
     /// <summary>The state's file.</summary>
@@ -197,6 +203,32 @@ public sealed class StateMismatchException : RbeException
 
     /// <summary>What differs.</summary>
     public string What { get; }
+
+    /// <summary>What the state says of it.</summary>
+    public string Saved { get; }
+
+    /// <summary>What the run has that is to resume it.</summary>
+    public string Asked { get; }
+
+    /// <summary>What the caller can do about it.</summary>
+    public string Mend { get; }
+}
+
+/// <summary>A delta is of another model than the one that it is to be used on.</summary>
+public sealed class DeltaMismatchException : RbeException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="path">The delta's file.</param>
+    /// <param name="saved">The model that the delta is of, in words.</param>
+    /// <param name="given">The model that is there.</param>
+    public DeltaMismatchException(string path, string saved, string given)
+        : base($"{path}: the delta belongs to a model of {saved}; this one has {given}. Give the model that it was trained on.")
+    {
+        Path = path;
+    }
+
+    /// <summary>The delta's file.</summary>
+    public string Path { get; }
 }
 
 /// <summary>No choice of formats meets a target of size or error.</summary>
@@ -211,4 +243,21 @@ public sealed class UnreachableTargetException : RbeException
 
     /// <summary>The best that can be reached, in the target's unit.</summary>
     public double Best { get; }
+}
+
+/// <summary>A training of several ranks cannot go on: one failed, or they differ in what they must share, or there is no way from one to another.</summary>
+public sealed class DistributedException : RbeException
+{
+    /// <summary>Creates the error.</summary>
+    /// <param name="rank">The rank that it is about; null where it is about all.</param>
+    /// <param name="problem">What is wrong and what to do about it.</param>
+    /// <param name="inner">The cause, if it happened in this rank.</param>
+    public DistributedException(int? rank, string problem, Exception? inner = null)
+        : base(rank is { } number ? string.Create(CultureInfo.InvariantCulture, $"rank {number}: {problem}") : problem, inner)
+    {
+        Rank = rank;
+    }
+
+    /// <summary>The rank that it is about; null where it is about all.</summary>
+    public int? Rank { get; }
 }

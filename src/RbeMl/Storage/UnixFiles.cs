@@ -16,7 +16,15 @@ internal static class UnixFiles
 
     public static void Close(int descriptor) => _ = CloseFile(descriptor);
 
-    public static bool TryLock(int descriptor) => LockFile(descriptor, LockExclusiveNow) == 0;
+    /// <summary>Locks an open folder without waiting.</summary>
+    /// <param name="descriptor">The folder.</param>
+    /// <param name="taken">Whether another has the lock; when it is not given otherwise, the file system has none.</param>
+    public static bool TryLock(int descriptor, out bool taken)
+    {
+        bool locked = LockFile(descriptor, LockExclusiveNow) == 0;
+        taken = !locked && Marshal.GetLastPInvokeError() == (OperatingSystem.IsMacOS() ? 35 : 11); // EWOULDBLOCK
+        return locked;
+    }
 
     /// <summary>Waits until a file or folder is on the disk.</summary>
     /// <returns>Whether the system could; some file systems refuse it for folders.</returns>
@@ -62,7 +70,7 @@ internal static class UnixFiles
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static extern int SyncFile(int descriptor);
 
-    [DllImport("libc", EntryPoint = "flock")]
+    [DllImport("libc", EntryPoint = "flock", SetLastError = true)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static extern int LockFile(int descriptor, int operation);
 

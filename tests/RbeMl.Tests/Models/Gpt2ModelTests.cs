@@ -19,7 +19,8 @@ public class Gpt2ModelTests
     [InlineData(false, false, 0.1f)]
     [InlineData(true, true, 0.1f)]
     [InlineData(false, true, 0)]
-    public void Gradients_match_central_differences(bool tied, bool compressedTables, float dropout)
+    [InlineData(true, false, 0.1f, true)]
+    public void Gradients_match_central_differences(bool tied, bool compressedTables, float dropout, bool documents = false)
     {
         TransformerConfig config = s_config with { TiedHead = tied, Dropout = dropout };
         TransformerModel<double> model = TransformerModel<double>.Create(config, s_options, 3, compressedTables ? s_options : null);
@@ -37,9 +38,10 @@ public class Gpt2ModelTests
         int[] tokens = [.. Enumerable.Range(0, 3 * 24).Select(_ => random.Next(45))],
             targets = [.. Enumerable.Range(0, 3 * 24).Select(i => i % 7 == 0 ? -1 : random.Next(45))];
         DropoutStep? step = dropout > 0 ? new DropoutStep(3, 9) : null;
+        int[] positions = documents ? [.. ((int[])[9, 15, 24, 1, 1, 22]).SelectMany(count => Enumerable.Range(0, count))] : []; // of documents in rows of 24
         ParameterVector<double> gradients = model.Parameters.CreateLike();
-        double loss = model.Loss(tokens, targets, 3, 24, context, step, gradients);
-        Assert.Equal(loss, model.Loss(tokens, targets, 3, 24, context, step), 1e-12);
+        double loss = model.Loss(tokens, targets, 3, 24, context, step, gradients, positions: positions);
+        Assert.Equal(loss, model.Loss(tokens, targets, 3, 24, context, step, positions: positions), 1e-12);
         foreach (ParameterSlice slice in model.Parameters.Slices)
         {
             double[] direction = [.. Enumerable.Range(0, slice.Length).Select(_ => (random.NextDouble() * 2) - 1)];
@@ -47,7 +49,7 @@ public class Gpt2ModelTests
             double At(double offset)
             {
                 Move(model.Parameters.Of(slice), direction, offset);
-                double value = model.Loss(tokens, targets, 3, 24, context, step);
+                double value = model.Loss(tokens, targets, 3, 24, context, step, positions: positions);
                 Move(model.Parameters.Of(slice), direction, -offset);
                 return value;
             }

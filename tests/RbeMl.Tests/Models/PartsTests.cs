@@ -30,6 +30,11 @@ public sealed class PartsTests
                 Run(model, new ActivationSettings { Checkpointing = policy, Offload = offload, PartSequences = part, HeadChunks = headChunks }, threads, 20);
             Assert.Equal(BitConverter.DoubleToInt64Bits(whole.Loss), BitConverter.DoubleToInt64Bits(parts.Loss));
             Assert.Equal(whole.Gradients, parts.Gradients);
+            whole = Run(model, new ActivationSettings(), 1, 20, documents: true);
+            parts = Run(model, new ActivationSettings { Checkpointing = policy, Offload = offload, PartSequences = part, HeadChunks = headChunks }, threads, 20,
+                documents: true);
+            Assert.Equal(BitConverter.DoubleToInt64Bits(whole.Loss), BitConverter.DoubleToInt64Bits(parts.Loss));
+            Assert.Equal(whole.Gradients, parts.Gradients);
         }
     }
 
@@ -98,7 +103,8 @@ public sealed class PartsTests
             Assert.Throws<InvalidSettingException>(() => new TransformerContext<float>(model, workspace, settings)).Setting;
     }
 
-    private static (double Loss, int[] Gradients) Run(TransformerModel<float> model, ActivationSettings settings, int threads, int batch)
+    private static (double Loss, int[] Gradients) Run(TransformerModel<float> model, ActivationSettings settings, int threads, int batch,
+        bool documents = false)
     {
         int length = model.Config.MaxSequenceLength;
         using Workspace<float> workspace = new(threads);
@@ -107,7 +113,10 @@ public sealed class PartsTests
         int[] inputs = new int[batch * length], targets = new int[batch * length];
         new CountingTokens(11).Fill(3, batch, length, inputs, targets);
         targets[5] = -1;
-        double loss = model.Loss(inputs, targets, batch, length, context, new DropoutStep(5, 2), gradients);
+
+        // Documents of 23 tokens, and what is left of a row; others in each third row.
+        int[] positions = documents ? [.. Enumerable.Range(0, batch * length).Select(i => i % length % (i / length % 3 == 0 ? 7 : 23))] : [];
+        double loss = model.Loss(inputs, targets, batch, length, context, new DropoutStep(5, 2), gradients, positions: positions);
         return (loss, [.. model.Parameters.Slices.SelectMany(s => gradients.Of(s).ToArray()).Select(BitConverter.SingleToInt32Bits)]);
     }
 }

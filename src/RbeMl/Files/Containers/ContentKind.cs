@@ -8,7 +8,8 @@ namespace RbeMl.Files;
 /// </summary>
 internal static class ContentKind
 {
-    public const string Model = "rbeml-gpt2", Classifier = "rbeml-classifier", Matrices = "rbeml-matrices", Block = "rbeml-block";
+    public const string Model = "rbeml-gpt2", Classifier = "rbeml-classifier", Matrices = "rbeml-matrices", Block = "rbeml-block",
+        Delta = "rbeml-delta";
 
     private static readonly Dictionary<string, (string Word, string Phrase)> s_kinds = new(StringComparer.Ordinal)
     {
@@ -16,6 +17,7 @@ internal static class ContentKind
         [Classifier] = ("classifier", "a classifier"),
         [Matrices] = ("matrices", "a set of matrices"),
         [Block] = ("block", "a block"),
+        [Delta] = ("delta", "a delta"),
     };
 
     /// <summary>The word of a kind in results; one that this version does not know stays as it is.</summary>
@@ -23,6 +25,20 @@ internal static class ContentKind
 
     /// <summary>A kind in a message; one that this version does not know is quoted.</summary>
     public static string Describe(string kind) => s_kinds.TryGetValue(kind, out var known) ? known.Phrase : $"\"{kind}\"";
+
+    /// <summary>Whether a file is whole and holds this kind; false for any other file.</summary>
+    public static bool IsIn(string file, string kind)
+    {
+        try
+        {
+            using RbeContainer container = RbeContainer.Open(file);
+            return new JsonFields(file, "metadata", container.Metadata).Text("kind") == kind;
+        }
+        catch (RbeFileException)
+        {
+            return false;
+        }
+    }
 
     /// <summary>Refuses a file of another kind.</summary>
     /// <param name="metadata">The file's.</param>

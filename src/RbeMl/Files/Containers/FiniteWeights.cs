@@ -47,7 +47,7 @@ internal static class FiniteWeights
 
     /// <summary>Checks a tensor.</summary>
     /// <inheritdoc cref="Check(ParameterVector{float})"/>
-    public static void Check(string tensor, float[] values)
+    public static void Check(string tensor, ReadOnlySpan<float> values)
     {
         int bad = FiniteSearch.IndexOfNonFinite(values);
         if (bad >= 0) throw NotFinite(tensor, values[bad], bad);

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using System.Text.Json;
@@ -88,6 +89,9 @@ internal sealed partial class RbeContainer : IDisposable
         }
     }
 
+    /// <summary>Whether several threads may read at once: a file's parts, not those of a stream, which come one after the other.</summary>
+    public bool ReadsAnywhere => _source is FileSource;
+
     /// <summary>Whether there is a tensor of that name.</summary>
     public bool Contains(string name) => _byName.ContainsKey(name);
 
@@ -116,6 +120,17 @@ internal sealed partial class RbeContainer : IDisposable
         using MemoryHandleOf<T> pin = new(data);
         Load(info, pin.Address);
         return data;
+    }
+
+    /// <summary>Reads and checks a tensor to where it will be used.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="values">As many as the tensor has, written.</param>
+    /// <exception cref="RbeFileException">Missing, of another type or length, or damaged.</exception>
+    public unsafe void ReadTo(string name, Span<float> values)
+    {
+        RbeTensorInfo info = Find(name);
+        Require<float>(info, [values.Length]);
+        fixed (float* target = values) Load(info, (nint)target);
     }
 
     /// <summary>
@@ -210,8 +225,19 @@ internal sealed partial class RbeContainer : IDisposable
         CheckHash(info, hash);
     }
 
-    // A small tensor needs no large buffer.
-    private void Scan(RbeTensorInfo info, BytesSink? sink) => Scan(info, new byte[Math.Min(PartBytes, info.ByteLength)], sink);
+    // A buffer for each tensor would be garbage of the kind that makes the collector look at everything.
+    private void Scan(RbeTensorInfo info, BytesSink? sink)
+    {
+        byte[] part = ArrayPool<byte>.Shared.Rent((int)Math.Min(PartBytes, info.ByteLength));
+        try
+        {
+            Scan(info, part, sink);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(part);
+        }
+    }
 
     private void Scan(RbeTensorInfo info, byte[] part, BytesSink? sink)
     {

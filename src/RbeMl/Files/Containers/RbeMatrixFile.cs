@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using RbeMl.Codec;
@@ -135,14 +136,34 @@ internal static class RbeMatrixFile
     /// <inheritdoc cref="Read"/>
     public static Dictionary<string, RbeMatrix> ReadAll(RbeContainer file, JsonFields metadata, ISet<string> read, RbeLoadOptions options)
     {
-        Dictionary<string, RbeMatrix> matrices = [];
-        foreach (JsonFields entry in metadata.Objects("matrices"))
+        JsonFields[] entries = [.. metadata.Objects("matrices")];
+        HashSet<string> names = [];
+        foreach (JsonFields entry in entries)
         {
-            (string name, RbeMatrix matrix) = Read(file, entry, read, options);
-            if (!matrices.TryAdd(name, matrix)) throw new RbeFileException(file.Path, $"matrix \"{name}\" is listed twice. Write the file again.");
+            string name = entry.Text("name");
+            if (!names.Add(name)) throw new RbeFileException(file.Path, $"matrix \"{name}\" is listed twice. Write the file again.");
         }
 
-        return matrices;
+        // The first error in the order of the file is told, whichever thread meets one first.
+        RbeMatrix[] matrices = new RbeMatrix[entries.Length];
+        HashSet<string>[] tensors = [.. entries.Select(_ => new HashSet<string>())];
+        ExceptionDispatchInfo?[] errors = new ExceptionDispatchInfo?[entries.Length];
+        ParallelOptions threads = new() { MaxDegreeOfParallelism = file.ReadsAnywhere ? Environment.ProcessorCount : 1 };
+        Parallel.For(0, entries.Length, threads, (i, loop) =>
+        {
+            try
+            {
+                if (!loop.ShouldExitCurrentIteration) (_, matrices[i]) = Read(file, entries[i], tensors[i], options);
+            }
+            catch (Exception error)
+            {
+                errors[i] = ExceptionDispatchInfo.Capture(error);
+                loop.Break(); // those before it are still read
+            }
+        });
+        Array.Find(errors, error => error is not null)?.Throw();
+        foreach (HashSet<string> each in tensors) read.UnionWith(each);
+        return entries.Zip(matrices).ToDictionary(pair => pair.First.Text("name"), pair => pair.Second);
     }
 
     /// <summary>Takes a matrix of that shape out of those of a file.</summary>

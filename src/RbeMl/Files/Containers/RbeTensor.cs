@@ -168,12 +168,15 @@ internal sealed class RbeTensor
     /// <summary>A tensor of bytes that are handed over while the file is written: twice, from the start each time.</summary>
     internal static RbeTensor From(string name, long byteLength, Action<BytesSink> read) => new(name, RbeElement.U8, [byteLength], byteLength, read);
 
-    /// <summary>A tensor of all trained values of a vector in their order, without the gaps between them; read when the file is written.</summary>
-    internal static RbeTensor From(string name, ParameterVector<float> parameters) =>
-        new(name, RbeElement.F32, [parameters.TrainableCount], parameters.TrainableCount, sink =>
+    /// <summary>A tensor of the values of slices one after the other, without the gaps between them; read when the file is written.</summary>
+    internal static RbeTensor From(string name, ParameterVector<float> parameters, IReadOnlyList<ParameterSlice> slices)
+    {
+        long count = slices.Sum(slice => (long)slice.Length);
+        return new(name, RbeElement.F32, [count], count, sink =>
         {
-            foreach (ParameterSlice slice in parameters.Slices) From(parameters, slice).Read(sink);
+            foreach (ParameterSlice slice in slices) From(parameters, slice).Read(sink);
         });
+    }
 
     /// <summary>A tensor of a slice of parameters, read when the file is written.</summary>
     internal static RbeTensor From(ParameterVector<float> parameters, ParameterSlice slice) =>

@@ -105,7 +105,7 @@ public static partial class ModelFile
     /// <summary>The model of an open container; <paramref name="read"/> are the tensors that belong to something else, and then all.</summary>
     internal static ModelBundle Read(RbeContainer file, RbeLoadOptions options, HashSet<string> read)
     {
-        (TransformerWeights weights, ITokenizer? tokenizer, string? problem) = ReadWeights(file, options, read);
+        (TransformerWeights weights, ITokenizer? tokenizer, string? problem) = ReadWeights(file, options, read, storesTables: true);
         return new ModelBundle(new TransformerModel<float>(weights), tokenizer) { TokenizerProblem = problem, Run = RunMark.Of(file.Metadata) };
     }
 
@@ -113,7 +113,7 @@ public static partial class ModelFile
     internal static (TransformerWeights Weights, ITokenizer? Tokenizer, string? TokenizerProblem) LoadWeights(RbeContainer file, RbeLoadOptions options)
     {
         RequireKind(file);
-        return ReadWeights(file, options, []);
+        return ReadWeights(file, options, [], storesTables: false);
     }
 
     /// <summary>Metadata and tensors of a model's file. Its vectors are read where they lie when the file is written.</summary>

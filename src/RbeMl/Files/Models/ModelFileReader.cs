@@ -61,9 +61,12 @@ public static partial class ModelFile
     private static ModelTokens ReadTokens(JsonFields metadata, ITokenizer? tokenizer, int vocabulary) =>
         new ModelTokens { EndTokens = metadata.OptionalIds(EndTokensKey, vocabulary, MostEndTokens) }.With(tokenizer, vocabulary);
 
-    /// <summary>The weights, each value read once; <paramref name="read"/> takes the names of the tensors, and no other may be left.</summary>
+    /// <summary>
+    /// The weights, each value read once; <paramref name="read"/> takes the names of the tensors, and no other may be left. Dense tables may be left in the
+    /// file, which then must stay open until a model is made of them.
+    /// </summary>
     private static (TransformerWeights Weights, ITokenizer? Tokenizer, string? TokenizerProblem) ReadWeights(RbeContainer file,
-        RbeLoadOptions options, HashSet<string> read)
+        RbeLoadOptions options, HashSet<string> read, bool storesTables)
     {
         JsonFields metadata = new(file.Path, "metadata", file.Metadata);
         TransformerConfig config = ReadConfig(metadata.Object("config"));
@@ -111,8 +114,28 @@ public static partial class ModelFile
 
         TableWeights Table(string name) => matrices.ContainsKey(name)
             ? RbeMatrixFile.Take(file, matrices, name, config.Vocabulary, config.Width)
+            : storesTables ? Stored(name, (long)config.Vocabulary * config.Width)
             : Values(name, (long)config.Vocabulary * config.Width);
 
+        TableWeights Stored(string name, long length)
+        {
+            if (length > Array.MaxLength) return Values(name, length); // says what is wrong
+            file.Require<float>(name, length);
+            read.Add(name);
+            return new TableWeights(null, null) { Stored = new StoredTensor(file, name, (int)length) };
+        }
+
         float[] Values(string name, long length) => RbeMatrixFile.ReadVector(file, name, length, read);
+    }
+
+    private sealed class StoredTensor(RbeContainer file, string name, int length) : StoredValues
+    {
+        public override int Length => length;
+
+        public override void Read(Span<float> values)
+        {
+            file.ReadTo(name, values);
+            FiniteWeights.Check(name, values);
+        }
     }
 }

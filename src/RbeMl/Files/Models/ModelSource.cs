@@ -41,7 +41,12 @@ public static class ModelSource
     /// <exception cref="InvalidSettingException">The threads are out of range.</exception>
     public static SentenceEncoder LoadEncoder(string path, int threads = 0)
     {
-        ModelBundle bundle = Load(path);
+        return EncoderOf(path, Load(path), threads);
+    }
+
+    /// <summary>The encoder of what was loaded, which is freed where it is none.</summary>
+    internal static SentenceEncoder EncoderOf(string path, ModelBundle bundle, int threads)
+    {
         try
         {
             if (bundle.Encoder is null)
@@ -53,8 +58,9 @@ public static class ModelSource
 
             if (bundle.Tokenizer is null)
             {
-                throw new RbeFileException(path, $"is an encoder {(bundle.TokenizerProblem is { } problem
-                    ? $"whose tokenizer cannot be read. {problem}" : "without a tokenizer. Put its vocab.txt or tokenizer.json beside the weights.")}");
+                throw new RbeFileException(path, bundle.TokenizerProblem is { } problem ? $"is an encoder whose tokenizer cannot be read. {problem}"
+                    : "is an encoder without a tokenizer. Put its vocab.txt or tokenizer.json beside the weights; of a .rbe file those that it is "
+                        + "compressed from.");
             }
 
             return new SentenceEncoder(bundle, threads);

@@ -36,7 +36,9 @@ internal sealed unsafe class Embedding<T>
     /// <summary>The rows of the positions now, [max T, D].</summary>
     public float[] Positions => _parameters.ToFloats(_positions);
 
-    /// <summary>x [N, Dp] = the rows of tokens, of sequences of a length after <paramref name="past"/> tokens.</summary>
+    /// <summary>
+    /// x [N, Dp] = the rows of tokens, of sequences of a length after <paramref name="past"/> tokens, or at the positions of the options.
+    /// </summary>
     /// <exception cref="NonFiniteException">They add up to what is not finite.</exception>
     public void Forward(ReadOnlySpan<int> tokens, int length, int past, Panel<T> x, Workspace<T> workspace, ForwardOptions<T>? options)
     {
@@ -61,14 +63,14 @@ internal sealed unsafe class Embedding<T>
         workspace.Workers.For(dx.Chunks, ref work);
     }
 
-    /// <summary>Adds the gradients of both tables.</summary>
-    public void AddGradients(ReadOnlySpan<int> tokens, Panel<T> dx, int length, Workspace<T> workspace, ParameterVector<T> gradients)
+    /// <summary>Adds the gradients of both tables; null for the positions of whole sequences.</summary>
+    public void AddGradients(ReadOnlySpan<int> tokens, int* positions, Panel<T> dx, int length, Workspace<T> workspace, ParameterVector<T> gradients)
     {
         long started = StepProfile.Now(workspace.Profile);
         workspace.EnsureScratch(Tokens.ScratchElements);
         fixed (int* ids = tokens)
         {
-            GradientWork work = new(this, ids, tokens.Length, dx, length, gradients, workspace);
+            GradientWork work = new(this, ids, positions, tokens.Length, dx, length, gradients, workspace);
             workspace.Workers.For(Tokens.GradientItems, ref work);
         }
 
@@ -81,9 +83,10 @@ internal sealed unsafe class Embedding<T>
         T* block = x.Chunk(chunk);
         Tokens.LookupChunk(new ReadOnlySpan<int>(ids + first, lanes), lanes, block, _paddedWidth, x.Lanes, scratch);
         T* positions = _parameters.At(_positions);
+        int* places = options is null ? null : options.Positions;
         for (int lane = 0; lane < lanes; lane++)
         {
-            T* row = positions + ((long)(past + ((first + lane) % length)) * _width);
+            T* row = positions + ((long)(places == null ? past + ((first + lane) % length) : places[first + lane]) * _width);
             for (int f = 0; f < _width; f++) block[((long)f * x.Lanes) + lane] += row[f];
         }
 
@@ -94,16 +97,17 @@ internal sealed unsafe class Embedding<T>
         DropoutKernel.Apply(stream.Key(0, DropoutSite.Embedding), _dropout, x.Chunk(chunk), 0, _width, firstToken + ((long)chunk * x.Lanes), x.Lanes);
 
     // Items are the token table's; each also takes its share of the features of the positions.
-    private void GradientItem(int item, int* ids, int count, Panel<T> dx, int length, ParameterVector<T> gradients, ScratchArea<T> scratch)
+    private void GradientItem(int item, int* ids, int* places, int count, Panel<T> dx, int length, ParameterVector<T> gradients, ScratchArea<T> scratch)
     {
         Tokens.LookupGradientItem(item, new ReadOnlySpan<int>(ids, count), dx, gradients, scratch);
+        if (!gradients.Holds(_positions)) return;
         T* g = gradients.At(_positions);
         int items = Tokens.GradientItems, d = _width;
         int first = (int)((long)d * item / items), last = (int)((long)d * (item + 1) / items);
         for (int t = 0; t < count && first < last; t++)
         {
             T* lane = dx.Chunk(t / dx.Lanes) + (t % dx.Lanes);
-            T* row = g + ((long)(t % length) * d);
+            T* row = g + ((long)(places == null ? t % length : places[t]) * d);
             for (int f = first; f < last; f++) row[f] += lane[(long)f * dx.Lanes];
         }
     }
@@ -119,9 +123,9 @@ internal sealed unsafe class Embedding<T>
         public void Execute(int item, int worker) => embedding.Drop(stream, x, item, firstToken);
     }
 
-    private readonly struct GradientWork(Embedding<T> embedding, int* ids, int count, Panel<T> dx, int length, ParameterVector<T> gradients,
+    private readonly struct GradientWork(Embedding<T> embedding, int* ids, int* places, int count, Panel<T> dx, int length, ParameterVector<T> gradients,
         Workspace<T> workspace) : IParallelWork
     {
-        public void Execute(int item, int worker) => embedding.GradientItem(item, ids, count, dx, length, gradients, workspace.Scratch(worker));
+        public void Execute(int item, int worker) => embedding.GradientItem(item, ids, places, count, dx, length, gradients, workspace.Scratch(worker));
     }
 }

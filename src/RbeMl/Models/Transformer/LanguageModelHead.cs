@@ -109,14 +109,26 @@ internal sealed unsafe class LanguageModelHead<T>(TokenTable<T> table, FinalNorm
     /// <param name="gradients">Added to; null for the loss only.</param>
     /// <param name="scale">Factor of the gradients.</param>
     /// <param name="sum">Losses so far.</param>
-    public double Loss(Panel<T> x, ReadOnlySpan<int> targets, TransformerContext<T> context, ParameterVector<T>? gradients, double scale, double sum)
+    public double Loss(Panel<T> x, ReadOnlySpan<int> targets, TransformerContext<T> context, ParameterVector<T>? gradients, double scale, double sum) =>
+        LossFrom(x, targets, default, context, gradients, scale, sum);
+
+    /// <summary>The same of the divergence of the predictions from those that this head makes of another panel.</summary>
+    /// <param name="x">The last block's output.</param>
+    /// <param name="targets">[N]; negative where nothing counts, else any id.</param>
+    /// <param name="expected">What the predictions should be.</param>
+    /// <param name="context">The step's.</param>
+    /// <param name="gradients">Added to; null for the loss only.</param>
+    /// <param name="scale">Factor of the gradients.</param>
+    /// <param name="sum">Losses so far.</param>
+    public double LossFrom(Panel<T> x, ReadOnlySpan<int> targets, ExpectedPredictions<T> expected, TransformerContext<T> context,
+        ParameterVector<T>? gradients, double scale, double sum)
     {
         int lanes = x.Chunks * x.Lanes;
         int* target = context.Targets.Ensure(lanes);
         for (int i = 0; i < lanes; i++) target[i] = i < targets.Length ? targets[i] : -1;
         T* losses = context.Losses.Ensure(lanes);
         norm.Prepare(x, context, gradients is not null);
-        context.Workspace.EnsureScratch(LossScratch);
+        context.Workspace.EnsureScratch(expected.Hidden is null ? LossScratch : LossScratch + LogitsScratch);
         int group = Group(x.Chunks, x.Lanes, context.Settings);
         for (int first = 0; first < x.Chunks; first += group)
         {
@@ -128,7 +140,7 @@ internal sealed unsafe class LanguageModelHead<T>(TokenTable<T> table, FinalNorm
             context.HeadInputCoefficients.Reshape(whole, norm.PaddedWidth, norm.PaddedWidth);
             context.Logits.Reshape(whole, table.PaddedVocabulary, table.PaddedVocabulary);
 
-            LossWork work = new(this, x, context, first, gradients, T.CreateTruncating(scale), Stage.Loss);
+            LossWork work = new(this, x, expected, context, first, gradients, T.CreateTruncating(scale), Stage.Loss);
             context.Workspace.Workers.For(count, ref work);
             if (gradients is null) continue;
             LossWork weights = work with { Stage = Stage.Gradients };
@@ -157,7 +169,8 @@ internal sealed unsafe class LanguageModelHead<T>(TokenTable<T> table, FinalNorm
         return settings.HeadChunks > 0 ? Math.Min(settings.HeadChunks, most) : (int)Math.Clamp(GroupElements / ((long)table.PaddedVocabulary * width), 2, most);
     }
 
-    private void LossChunk(Panel<T> x, TransformerContext<T> context, int first, int item, bool gradient, T scale, ScratchArea<T> scratch)
+    private void LossChunk(Panel<T> x, ExpectedPredictions<T> expected, TransformerContext<T> context, int first, int item, bool gradient, T scale,
+        ScratchArea<T> scratch)
     {
         int chunk = first + item, lanes = x.Lanes, vocabulary = table.Vocabulary;
         T* statistics = scratch.Take(2L * lanes);
@@ -165,8 +178,10 @@ internal sealed unsafe class LanguageModelHead<T>(TokenTable<T> table, FinalNorm
         T* logits = context.Logits.Chunk(item);
         norm.Forward(x, chunk, context.HeadVectors.Pointer, normalized, statistics);
         table.LogitsChunk(normalized, gradient ? context.HeadInputCoefficients.Chunk(item) : null, logits, lanes, scratch);
-        CrossEntropyKernel.Loss(logits, vocabulary, lanes, context.Targets.Pointer + ((long)chunk * lanes),
-            context.Losses.Pointer + ((long)chunk * lanes), gradient, scale);
+        int* targets = context.Targets.Pointer + ((long)chunk * lanes);
+        T* losses = context.Losses.Pointer + ((long)chunk * lanes);
+        if (expected.Hidden is null) CrossEntropyKernel.Loss(logits, vocabulary, lanes, targets, losses, gradient, scale);
+        else DivergenceKernel.Loss(logits, ChunkLogits(expected.Hidden, chunk, expected.Vectors, scratch), vocabulary, lanes, targets, losses, gradient, scale);
         if (!gradient) return;
         new Span<T>(logits + ((long)vocabulary * lanes), (table.PaddedVocabulary - vocabulary) * lanes).Clear();
         table.LogitsBackwardChunk(logits, normalized, norm.PaddedWidth, lanes, scratch);
@@ -207,16 +222,30 @@ internal sealed unsafe class LanguageModelHead<T>(TokenTable<T> table, FinalNorm
         public void Execute(int item, int worker) => table.LogitsItem(item, x, logits, workspace.Scratch(worker));
     }
 
-    private readonly record struct LossWork(LanguageModelHead<T> Head, Panel<T> X, TransformerContext<T> Context, int First,
+    private readonly record struct LossWork(LanguageModelHead<T> Head, Panel<T> X, ExpectedPredictions<T> Expected, TransformerContext<T> Context, int First,
         ParameterVector<T>? Gradients, T Scale, Stage Stage) : IParallelWork
     {
         public void Execute(int item, int worker)
         {
             ScratchArea<T> scratch = Context.Workspace.Scratch(worker);
             if (Stage == Stage.Gradients) Head.Table.HeadGradientItem(item, Context.HeadInputCoefficients, Context.Logits, Gradients!, scratch);
-            else Head.LossChunk(X, Context, First, item, Gradients is not null, Scale, scratch);
+            else Head.LossChunk(X, Expected, Context, First, item, Gradients is not null, Scale, scratch);
         }
     }
+}
+
+/// <summary>Predictions to come near: what a head makes of a panel.</summary>
+/// <param name="hidden">Output of a last block, of the shape of the one that is compared; null for none.</param>
+/// <param name="vectors">Decoded gamma and beta of the final LayerNorm for it, [2][Dp].</param>
+/// <typeparam name="T">Element type.</typeparam>
+internal readonly unsafe struct ExpectedPredictions<T>(Panel<T>? hidden, T* vectors)
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    /// <summary>The output.</summary>
+    public Panel<T>? Hidden { get; } = hidden;
+
+    /// <summary>The vectors.</summary>
+    public T* Vectors => vectors;
 }
 
 /// <summary>Cross-entropy of the next token at every place with a target.</summary>
@@ -225,13 +254,19 @@ internal sealed unsafe class LanguageModelHead<T>(TokenTable<T> table, FinalNorm
 /// <param name="length">T.</param>
 /// <param name="gradients">Added to; null for the loss only.</param>
 /// <param name="scale">Factor of the gradients.</param>
+/// <param name="losses">[B, T] written with the losses; empty where they are not wanted one by one.</param>
 /// <typeparam name="T">Element type.</typeparam>
-internal readonly ref struct NextToken<T>(LanguageModelHead<T> head, ReadOnlySpan<int> targets, int length, ParameterVector<T>? gradients,
-    double scale) : IHiddenObjective<T>
+internal readonly unsafe ref struct NextToken<T>(LanguageModelHead<T> head, ReadOnlySpan<int> targets, int length, ParameterVector<T>? gradients,
+    double scale, Span<T> losses) : IHiddenObjective<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly ReadOnlySpan<int> _targets = targets;
+    private readonly Span<T> _losses = losses;
 
-    public double LossAndGradient(Panel<T> hidden, int first, int count, TransformerContext<T> context, double sum) =>
-        head.Loss(hidden, _targets.Slice(first * length, count * length), context, gradients, scale, sum);
+    public double LossAndGradient(Panel<T> hidden, int first, int count, TransformerContext<T> context, double sum)
+    {
+        double added = head.Loss(hidden, _targets.Slice(first * length, count * length), context, gradients, scale, sum);
+        if (!_losses.IsEmpty) new ReadOnlySpan<T>(context.Losses.Pointer, count * length).CopyTo(_losses[(first * length)..]);
+        return added;
+    }
 }

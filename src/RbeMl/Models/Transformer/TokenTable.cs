@@ -1,5 +1,4 @@
 using System.Numerics;
-using System.Runtime.InteropServices;
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
@@ -45,11 +44,14 @@ internal abstract unsafe class TokenTable<T>
     /// <summary>The values now.</summary>
     public abstract TableWeights ToWeights();
 
+    /// <summary>The values for a copy of the model, which reads them out of this one's parameters.</summary>
+    public virtual TableWeights ToCopy() => ToWeights();
+
     /// <summary>The table of weights that were checked.</summary>
     public static TokenTable<T> Create(ParameterVector<T> parameters, string name, TableWeights weights, int vocabulary, int width) =>
-        weights.Dense is { } dense
-        ? new DenseTokenTable<T>(parameters, name, dense, vocabulary, width)
-        : new RbeTokenTable<T>(parameters, name, weights.Compressed!);
+        weights.Compressed is { } matrix
+        ? new RbeTokenTable<T>(parameters, name, matrix)
+        : new DenseTokenTable<T>(parameters, name, weights, vocabulary, width);
 
     /// <summary>x[., lane] = row of tokens[lane] (padded rows and lanes zero); tokens holds <paramref name="lanes"/> ids.</summary>
     public abstract void LookupChunk(ReadOnlySpan<int> tokens, int lanes, T* x, int paddedWidth, int width, ScratchArea<T> scratch);
@@ -103,11 +105,12 @@ internal sealed unsafe class DenseTokenTable<T> : TokenTable<T>
     private readonly ParameterVector<T> _parameters;
     private readonly ParameterSlice _slice;
 
-    public DenseTokenTable(ParameterVector<T> parameters, string name, float[] values, int vocabulary, int width)
+    public DenseTokenTable(ParameterVector<T> parameters, string name, TableWeights weights, int vocabulary, int width)
         : base(vocabulary, width)
     {
         _parameters = parameters;
-        _slice = parameters.Add(name, ParameterKind.Embedding, values);
+        _slice = weights.Stored is { } stored ? parameters.Add(name, ParameterKind.Embedding, stored)
+            : parameters.Add(name, ParameterKind.Embedding, weights.Dense!);
     }
 
     public override bool IsCompressed => false;
@@ -121,6 +124,9 @@ internal sealed unsafe class DenseTokenTable<T> : TokenTable<T>
     public override int GradientItems => Math.Max((Vocabulary + ItemRows - 1) / ItemRows, (Width + ItemFeatures - 1) / ItemFeatures);
 
     public override TableWeights ToWeights() => _parameters.ToFloats(_slice);
+
+    public override TableWeights ToCopy() =>
+        _parameters is ParameterVector<float> values ? new TableWeights(null, null) { Stored = new TableCopy(values, _slice) } : ToWeights();
 
     public override void LookupChunk(ReadOnlySpan<int> tokens, int lanes, T* x, int paddedWidth, int width, ScratchArea<T> scratch)
     {
@@ -167,7 +173,7 @@ internal sealed unsafe class DenseTokenTable<T> : TokenTable<T>
     public override void HeadGradientItem(int item, Panel<T> xCoefficients, Panel<T> dlogits, ParameterVector<T> gradients, ScratchArea<T> scratch)
     {
         int first = item * ItemRows, rows = Math.Min(ItemRows, Vocabulary - first), lanes = xCoefficients.Lanes;
-        if (rows <= 0) return;
+        if (rows <= 0 || !gradients.Holds(_slice)) return;
         int ld = Panel<T>.RoundUp(Width, 16);
         T* transposed = scratch.Take((long)lanes * ld);
         for (int chunk = 0; chunk < xCoefficients.Chunks; chunk++)
@@ -180,6 +186,7 @@ internal sealed unsafe class DenseTokenTable<T> : TokenTable<T>
 
     public override void LookupGradientItem(int item, ReadOnlySpan<int> tokens, Panel<T> dx, ParameterVector<T> gradients, ScratchArea<T> scratch)
     {
+        if (!gradients.Holds(_slice)) return;
         int first = item * ItemFeatures, last = Math.Min(first + ItemFeatures, Width);
         T* g = gradients.At(_slice);
         for (int t = 0; t < tokens.Length && first < last; t++)
@@ -191,27 +198,45 @@ internal sealed unsafe class DenseTokenTable<T> : TokenTable<T>
     }
 }
 
-/// <summary>A compressed table: a lookup is the transposed product with a one-hot vector.</summary>
+/// <summary>The values of another model's table.</summary>
+internal sealed class TableCopy(ParameterVector<float> parameters, ParameterSlice slice) : StoredValues
+{
+    public override int Length => slice.Length;
+
+    public override void Read(Span<float> values)
+    {
+        parameters.Read(slice, values);
+        int bad = FiniteSearch.IndexOfNonFinite(values);
+        if (bad >= 0) throw new NonFiniteException(slice.Name, $"value {values[bad]} at element {bad}. Go back to an earlier file of the model.");
+    }
+}
+
+/// <summary>A compressed table: a lookup decodes the tiles that hold a token's row.</summary>
 /// <typeparam name="T">Element type.</typeparam>
 internal sealed unsafe class RbeTokenTable<T> : TokenTable<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private const int Moments = BasisFunctions.FactorCount;
     private readonly RbeLinear<T> _linear;
+    private readonly MatrixRows<T> _rows;
 
     public RbeTokenTable(ParameterVector<T> parameters, string name, RbeMatrix matrix)
-        : base(matrix.Rows, matrix.Columns) => _linear = new RbeLinear<T>(parameters, name, matrix, [], isTable: true);
+        : base(matrix.Rows, matrix.Columns)
+    {
+        _linear = new RbeLinear<T>(parameters, name, matrix, [], isTable: true);
+        _rows = _linear.Rows();
+    }
 
     public override bool IsCompressed => true;
 
     public override int PaddedVocabulary => _linear.TileRows * _linear.Tile;
 
-    public override long FixedBytes => _linear.FixedBytes;
+    public override long FixedBytes => _linear.FixedBytes + _rows.NativeBytes;
 
-    public override long NativeBytes => _linear.NativeBytes;
+    public override long NativeBytes => _linear.NativeBytes + _rows.NativeBytes;
 
-    public override long ScratchElements => _linear.ScratchElements
-        + ScratchArea<T>.Size((long)Panel<T>.WideLanes * (PaddedVocabulary + PaddedWidth + (Moments * (_linear.TileRows + _linear.TileColumns)))) + 64;
+    public override long ScratchElements => Math.Max(_rows.ScratchElements, _linear.ScratchElements
+        + ScratchArea<T>.Size((long)Panel<T>.WideLanes * (_linear.Tile + PaddedWidth + (Moments * (_linear.TileRows + _linear.TileColumns)))) + 64);
 
     public override int GradientItems => _linear.TileRows;
 
@@ -219,13 +244,14 @@ internal sealed unsafe class RbeTokenTable<T> : TokenTable<T>
 
     public override TableWeights ToWeights() => _linear.ToMatrix();
 
+    // Lanes in the order of their tokens: those of one tile row meet its tiles decoded once.
     public override void LookupChunk(ReadOnlySpan<int> tokens, int lanes, T* x, int paddedWidth, int width, ScratchArea<T> scratch)
     {
-        T* hot = scratch.Take((long)PaddedVocabulary * width);
-        T* moments = scratch.Take((long)_linear.TileRows * Moments * width);
-        OneHot(tokens[..lanes], hot, width);
-        _linear.Moments(_linear.TileRows, hot, moments, width);
-        Columns(hot, moments, x, paddedWidth, width, scratch);
+        if (lanes < width || paddedWidth > PaddedWidth) new Span<T>(x, paddedWidth * width).Clear();
+        Span<int> ids = stackalloc int[lanes], order = stackalloc int[lanes];
+        for (int lane = 0; lane < lanes; lane++) (ids[lane], order[lane]) = (tokens[lane], lane);
+        ids.Sort(order);
+        _rows.Read(tokens[..lanes], order, x, width, scratch);
     }
 
     public override void LogitsChunk(T* x, T* xCoefficients, T* logits, int width, ScratchArea<T> scratch)
@@ -287,29 +313,27 @@ internal sealed unsafe class RbeTokenTable<T> : TokenTable<T>
         for (int chunk = 0; chunk < dx.Chunks; chunk++)
         {
             ReadOnlySpan<int> ids = tokens.Slice(chunk * lanes, dx.TokensIn(chunk));
-            bool any = false;
-            new Span<T>(hot, _linear.Tile * lanes).Clear();
-            for (int lane = 0; lane < ids.Length; lane++)
-            {
-                int row = ids[lane] - item * _linear.Tile;
-                if (row < 0 || row >= _linear.Tile) continue;
-                hot[(long)row * lanes + lane] = T.One;
-                any = true;
-            }
-
-            if (!any) continue;
+            if (!OneHot(ids, item, hot, lanes)) continue;
             _linear.TransformBlocks(1, hot, hot, lanes);
             _linear.TransformBlocks(_linear.TileColumns, dx.Chunk(chunk), coefficients, lanes);
             _linear.GradientRow(item, coefficients, hot, lanes, gradients, scratch);
         }
     }
 
-    // T(one-hot of the tokens), [Vp][w].
-    private void OneHot(ReadOnlySpan<int> tokens, T* hot, int width)
+    // [B][w]: one at the rows of a tile row that lanes' tokens are, else zero. Says whether there is any.
+    private bool OneHot(ReadOnlySpan<int> tokens, int tileRow, T* hot, int width)
     {
-        NativeMemory.Clear(hot, checked((nuint)((long)PaddedVocabulary * width * sizeof(T))));
-        for (int lane = 0; lane < tokens.Length; lane++) hot[(long)tokens[lane] * width + lane] = T.One;
-        _linear.TransformBlocks(_linear.TileRows, hot, hot, width);
+        bool any = false;
+        new Span<T>(hot, _linear.Tile * width).Clear();
+        for (int lane = 0; lane < tokens.Length; lane++)
+        {
+            int row = tokens[lane] - (tileRow * _linear.Tile);
+            if (row < 0 || row >= _linear.Tile) continue;
+            hot[((long)row * width) + lane] = T.One;
+            any = true;
+        }
+
+        return any;
     }
 
     private void Columns(T* gCoefficients, T* moments, T* x, int paddedWidth, int width, ScratchArea<T> scratch)

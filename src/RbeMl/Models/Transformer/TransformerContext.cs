@@ -63,7 +63,7 @@ public sealed unsafe class TransformerContext<T> : IDisposable, ILeased
     /// <summary>Bytes of native memory of the head: logits and loss of a group of chunks.</summary>
     public long HeadBytes =>
         HeadInputCoefficients.AllocatedBytes + Logits.AllocatedBytes + HeadVectors.AllocatedBytes + HeadSums.AllocatedBytes
-            + Losses.AllocatedBytes + Targets.AllocatedBytes + Ids.AllocatedBytes + Padding.AllocatedBytes;
+            + Losses.AllocatedBytes + Targets.AllocatedBytes + Ids.AllocatedBytes + Padding.AllocatedBytes + Documents.AllocatedBytes;
 
     /// <summary>Bytes of the gradients that go from block to block.</summary>
     public long GradientBytes => GradientA.AllocatedBytes + GradientB.AllocatedBytes;
@@ -100,8 +100,11 @@ public sealed unsafe class TransformerContext<T> : IDisposable, ILeased
 
     internal GrowableBuffer<int> Targets { get; } = new();
 
-    /// <summary>The caller's tokens and targets.</summary>
+    /// <summary>The caller's tokens, targets and positions.</summary>
     internal GrowableBuffer<int> Ids { get; } = new();
+
+    /// <summary>Documents that share rows.</summary>
+    internal RowDocuments Documents { get; } = new();
 
     /// <summary>Hides the padding from tokens that would see it.</summary>
     internal PaddingMask<T> Padding { get; } = new();
@@ -130,16 +133,18 @@ public sealed unsafe class TransformerContext<T> : IDisposable, ILeased
         }
     }
 
-    /// <summary>Copies of a caller's tokens and targets: what is checked must not change before it is used.</summary>
-    internal void Own(ref ReadOnlySpan<int> tokens, ref ReadOnlySpan<int> targets)
+    /// <summary>Copies of a caller's tokens, targets and positions: what is checked must not change before it is used.</summary>
+    internal void Own(ref ReadOnlySpan<int> tokens, ref ReadOnlySpan<int> targets, ref ReadOnlySpan<int> positions)
     {
         long count = (long)tokens.Length + targets.Length;
-        int* ids = Ids.Ensure(count);
-        Span<int> first = new(ids, tokens.Length), second = new(ids + tokens.Length, targets.Length);
+        int* ids = Ids.Ensure(count + positions.Length);
+        Span<int> first = new(ids, tokens.Length), second = new(ids + tokens.Length, targets.Length), third = new(ids + count, positions.Length);
         tokens.CopyTo(first);
         targets.CopyTo(second);
+        positions.CopyTo(third);
         tokens = first;
         targets = second;
+        positions = third;
     }
 
     /// <summary>Frees the memory and deletes the spill file, after the call that is using them.</summary>
@@ -154,6 +159,7 @@ public sealed unsafe class TransformerContext<T> : IDisposable, ILeased
         Targets.Dispose();
         Ids.Dispose();
         Padding.Dispose();
+        Documents.Dispose();
         _spill?.Dispose();
     }
 }

@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using RbeMl.Layers;
 using RbeMl.Memory;
 
@@ -21,17 +23,23 @@ public sealed unsafe partial class TransformerModel<T>
     /// <param name="gradients">Vector of the parameters' layout, added to; null for the loss only.</param>
     /// <param name="scale">Factor of the gradient; when accumulating, the targets of this micro-batch over those of all of the step, so
     /// that their sum is that of the mean.</param>
-    /// <exception cref="TokenException">An id is outside the vocabulary, the sequence is too long, or nothing is to be predicted.</exception>
+    /// <param name="positions">
+    /// [B, T] place of each token in its document, 0, 1, 2 ..., for rows that hold several: 0 begins one, and attention sees nothing of those before, so
+    /// that its tokens are predicted as if it stood alone. Empty where each row is one.
+    /// </param>
+    /// <exception cref="TokenException">
+    /// An id is outside the vocabulary, the sequence is too long, positions do not count from 0 in each row, or nothing is to be predicted.
+    /// </exception>
     /// <exception cref="ShapeMismatchException">Shapes do not fit together, or context or gradients are of another model.</exception>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named.</exception>
     /// <exception cref="ConcurrentUseException">The context or its workspace is in use by another call.</exception>
     public double Loss(
         ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, TransformerContext<T> context, DropoutStep? dropout = null,
-        ParameterVector<T>? gradients = null, double scale = 1)
+        ParameterVector<T>? gradients = null, double scale = 1, ReadOnlySpan<int> positions = default)
     {
         int predicted = TokenTargets.Count(targets);
         if (predicted == 0 && targets.Length == tokens.Length) throw TokenTargets.None("the batch");
-        return LossSum(tokens, targets, batch, length, context, dropout, gradients, scale / predicted) / predicted;
+        return LossSum(tokens, targets, positions, batch, length, context, dropout, gradients, scale / predicted) / predicted;
     }
 
     /// <summary>
@@ -39,19 +47,21 @@ public sealed unsafe partial class TransformerModel<T>
     /// validation.
     /// </summary>
     /// <inheritdoc cref="Loss"/>
-    /// <remarks>They are added token by token to those of earlier batches, if any, so that the sum is the same however the tokens are divided.</remarks>
+    /// <remarks><c>losses</c>, [B, T] unless it is empty, is written with the loss of each token, which whoever adds those of several batches adds one by
+    /// one, so that the sum is the same however the tokens are divided.</remarks>
     internal double LossSum(
-        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, int batch, int length, TransformerContext<T> context, DropoutStep? dropout,
-        ParameterVector<T>? gradients, double scale, double sum = 0)
+        ReadOnlySpan<int> tokens, ReadOnlySpan<int> targets, ReadOnlySpan<int> positions, int batch, int length, TransformerContext<T> context,
+        DropoutStep? dropout, ParameterVector<T>? gradients, double scale, Span<T> losses = default)
     {
         ArgumentNullException.ThrowIfNull(context);
         context.Require(this);
         using Hold weights = Parameters.Lease.Share(), kept = context.Lease.Claim(), scratch = context.Workspace.Lease.Claim(), sums = Share(gradients);
-        context.Own(ref tokens, ref targets);
+        context.Own(ref tokens, ref targets, ref positions);
         CheckTokens(tokens, batch, length, 0);
         CheckTargets(targets, tokens.Length);
-        NextToken<T> objective = new(Head, targets, length, gradients, scale);
-        return Step(tokens, batch, length, context, dropout, gradients, ref objective, sum);
+        if (!positions.IsEmpty) CheckPositions(positions, tokens.Length, length);
+        NextToken<T> objective = new(Head, targets, length, gradients, scale, losses);
+        return Step(tokens, batch, length, context, dropout, gradients, ref objective, positions: positions);
     }
 
     /// <summary>
@@ -66,18 +76,19 @@ public sealed unsafe partial class TransformerModel<T>
     /// <param name="dropout">Random stream of the dropout; null for evaluation.</param>
     /// <param name="gradients">Vector of the parameters' layout, added to; null for no backward.</param>
     /// <param name="objective">The objective.</param>
-    /// <param name="sum">Losses of earlier batches, to which these are added.</param>
     /// <param name="lengths">[B] tokens of each sequence without padding; empty where there is none.</param>
+    /// <param name="positions">[B, T] place of each token in its document, checked and in native memory; empty where each row is one.</param>
     /// <returns>The sum of the losses.</returns>
     /// <exception cref="NonFiniteException">A layer made a NaN or infinity; it is named.</exception>
     internal double Step<TObjective>(
         ReadOnlySpan<int> tokens, int batch, int length, TransformerContext<T> context, DropoutStep? dropout, ParameterVector<T>? gradients,
-        ref TObjective objective, double sum = 0, ReadOnlySpan<int> lengths = default)
+        ref TObjective objective, ReadOnlySpan<int> lengths = default, ReadOnlySpan<int> positions = default)
         where TObjective : IHiddenObjective<T>, allows ref struct
     {
         context.Require(this);
         if (gradients is not null) Parameters.RequireLayout("loss", gradients);
         int part = context.Settings.PartOf(batch, length);
+        double sum = 0;
         if (gradients is not null)
         {
             context.PrepareOffload(part, length);
@@ -86,11 +97,15 @@ public sealed unsafe partial class TransformerModel<T>
 
         byte* padding = Config.Causal || lengths.IsEmpty ? null : context.Padding.Fill(lengths, length);
         context.Options.Dropout = dropout;
+        int* places = positions.IsEmpty ? null : (int*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(positions));
+        context.Options.Documents = places == null ? null : context.Documents;
         for (int first = 0; first < batch; first += part)
         {
             int count = Math.Min(part, batch - first);
             context.Options.FirstSequence = first;
             context.Options.Padding = padding == null ? null : padding + ((long)first * length);
+            context.Options.Positions = places == null ? null : places + ((long)first * length);
+            if (places != null) context.Documents.Fill(positions.Slice(first * length, count * length));
             Panel<T> hidden = PartForward(tokens.Slice(first * length, count * length), count, length, context, gradients is not null);
             long started = StepProfile.Now(context.Workspace.Profile);
             sum = objective.LossAndGradient(hidden, first, count, context, sum);
@@ -107,12 +122,14 @@ public sealed unsafe partial class TransformerModel<T>
             Panel<T> dx = Backward(count * length, context, gradients);
             if (part < batch) Buffer.MemoryCopy(dx.Pointer, context.EmbeddingGradient.Chunk(first * length / dx.Lanes), dx.Length * sizeof(T),
                 dx.Length * sizeof(T));
-            else _embedding.AddGradients(tokens, dx, length, context.Workspace, gradients);
+            else _embedding.AddGradients(tokens, places, dx, length, context.Workspace, gradients);
         }
 
-        if (gradients is not null && part < batch) _embedding.AddGradients(tokens, context.EmbeddingGradient, length, context.Workspace, gradients);
+        if (gradients is not null && part < batch) _embedding.AddGradients(tokens, places, context.EmbeddingGradient, length, context.Workspace, gradients);
         context.Options.FirstSequence = 0;
         context.Options.Padding = null;
+        context.Options.Positions = null;
+        context.Options.Documents = null;
         return sum;
     }
 
@@ -176,13 +193,32 @@ public sealed unsafe partial class TransformerModel<T>
         }
     }
 
+    // In each row from 0 on, one by one, or from 0 again.
+    private static void CheckPositions(ReadOnlySpan<int> positions, int count, int length)
+    {
+        if (positions.Length != count)
+        {
+            throw new ShapeMismatchException("positions", $"{count} places like the tokens", $"{positions.Length}", "Give one for each token, or none.");
+        }
+
+        for (int i = 0; i < count; i++)
+        {
+            int expected = i % length == 0 ? 0 : positions[i - 1] + 1;
+            if (positions[i] == 0 || positions[i] == expected) continue;
+            throw new TokenException(
+                $"position {positions[i]} at sequence {i / length}, token {i % length} is neither {expected} nor the 0 that begins a document. Count "
+                    + $"the tokens of each document from 0, also where a row begins within one.");
+        }
+    }
+
     /// <summary>Bytes that <see cref="Loss"/> with gradients will have allocated in a context of these settings and its workspace.</summary>
     /// <param name="settings">What is kept, where, and how much of a batch is done at a time.</param>
     /// <param name="batch">B.</param>
     /// <param name="length">T.</param>
     /// <param name="threads">Threads of the workspace.</param>
+    /// <param name="documents">Whether it is given positions, for documents that share rows.</param>
     /// <exception cref="InvalidSettingException">Batch x length is more than an array holds.</exception>
-    public StepMemory PredictStep(ActivationSettings settings, int batch, int length, int threads)
+    public StepMemory PredictStep(ActivationSettings settings, int batch, int length, int threads, bool documents = false)
     {
         ArgumentNullException.ThrowIfNull(settings);
         ArgumentOutOfRangeException.ThrowIfLessThan(batch, 1);
@@ -204,14 +240,15 @@ public sealed unsafe partial class TransformerModel<T>
             long bytes = block.Layout.StoreBytes<T>(policy, offload, part, length);
             (stored, store) = (stored + bytes, Math.Max(store, bytes));
             shared = Math.Max(shared, block.Layout.SharedElements(policy, offload, part, length));
-            scratch = Math.Max(scratch, block.ThreadScratchElements(part, length, threads));
+            scratch = Math.Max(scratch, block.ThreadScratchElements(part, length, threads, documents));
         }
 
         long residual = panel * (offload is ActivationOffload.None ? Blocks.Count + 1 : 2);
         long whole = part < batch ? Panel<T>.Elements(checked(batch * length), PaddedWidth) : 0;
         return new StepMemory(
             ((saved + residual + whole) * sizeof(T)) + (offload is ActivationOffload.BFloat16 ? stored : 0),
-            (shared + (2 * panel)) * sizeof(T), scratch * threads * sizeof(T), Head.Bytes(settings, tokens) + IdBytes(batch, length) + MaskBytes(batch, length),
+            (shared + (2 * panel)) * sizeof(T), scratch * threads * sizeof(T), Head.Bytes(settings, tokens) + IdBytes(batch, length, documents)
+                + MaskBytes(batch, length) + (documents ? Whole(RowDocuments.Elements(tokens)) : 0),
             offload is ActivationOffload.Spill ? store * Blocks.Count : 0);
     }
 
@@ -228,6 +265,9 @@ public sealed unsafe partial class TransformerModel<T>
     // Which tokens are padding, for those that would see it; sequences of one length need none.
     private long MaskBytes(int batch, int length) => Config.Causal ? 0 : (((long)batch * length) + 63) / 64 * 64;
 
-    // The context's copies of tokens and targets.
-    private static long IdBytes(int batch, int length) => ((2L * batch * length * sizeof(int)) + 63) / 64 * 64;
+    // The context's copies of tokens and targets, and of positions where there are.
+    private static long IdBytes(int batch, int length, bool documents) => Whole((documents ? 3L : 2L) * batch * length);
+
+    // Bytes of so many ids.
+    private static long Whole(long ids) => ((ids * sizeof(int)) + 63) / 64 * 64;
 }

@@ -32,7 +32,15 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
         LayerNorm<T> norm = new(Parameters, "final", Config, weights.FinalGamma, weights.FinalBeta, weights.Norms);
         TokenTable<T> table = weights.Head is null ? _embedding.Tokens : TokenTable<T>.Create(Parameters, "head", weights.Head, Config.Vocabulary, Width);
         Head = new LanguageModelHead<T>(table, new FinalNorm<T>(norm, weights.PaddedWidth));
-        Parameters.Freeze();
+        try
+        {
+            Parameters.Freeze();
+        }
+        catch
+        {
+            Parameters.Dispose(); // values that are read only now may be damaged
+            throw;
+        }
     }
 
     /// <summary>Shapes.</summary>
@@ -57,7 +65,8 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
 
     private int Width => Config.Width;
 
-    private int PaddedWidth => Head.Norm.PaddedWidth;
+    /// <summary>D in whole tiles.</summary>
+    internal int PaddedWidth => Head.Norm.PaddedWidth;
 
     /// <summary>The compressed matrices with their names: those of the blocks, and a compressed table's.</summary>
     public IEnumerable<(string Name, RbeMatrix Matrix)> Matrices => Blocks.SelectMany(b => b.Linears).Select(l => (l.Name, l.ToMatrix()))
@@ -78,15 +87,17 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
         new(TransformerWeights.CreateRandom(config, options, seed, tables));
 
     /// <summary>The weights with the current values of the parameters.</summary>
-    public TransformerWeights GetWeights() => new()
+    public TransformerWeights GetWeights() => Weights(table => table.ToWeights());
+
+    private TransformerWeights Weights(Func<TokenTable<T>, TableWeights> values) => new()
     {
         Config = Config,
-        TokenEmbedding = _embedding.Tokens.ToWeights(),
+        TokenEmbedding = values(_embedding.Tokens),
         PositionEmbedding = _embedding.Positions,
         Blocks = [.. Blocks.Select(b => b.GetCompressedWeights())],
         FinalGamma = Head.Norm.Layer.Gamma.ToFloats(),
         FinalBeta = Head.Norm.Layer.Beta.ToFloats(),
-        Head = Config.TiedHead ? null : Head.Table.ToWeights(),
+        Head = Config.TiedHead ? null : values(Head.Table),
         Tokens = Tokens,
         Encoder = Encoder,
         TokenTypes = TokenTypes,
@@ -102,7 +113,7 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
     /// <exception cref="InvalidSettingException">Int8 activations where no weights are codes, or of elements other than float.</exception>
     public TransformerModel<T> ToInference(WeightPrecision precision = WeightPrecision.Float32, ActivationPrecision activations = ActivationPrecision.Float32)
     {
-        TransformerWeights weights = GetWeights();
+        TransformerWeights weights = Weights(table => table.ToCopy());
         RbeTransformerBlock<T>.RequireCodes(activations, weights.Blocks);
         TransformerModel<T> copy = new(weights with { Blocks = [.. weights.Blocks.Select(block => block.Rounded(precision))] });
         foreach (RbeTransformerBlock<T> block in copy.Blocks) block.PackForInference(precision, activations);
@@ -242,7 +253,7 @@ public sealed unsafe partial class TransformerModel<T> : IDisposable
         CheckTokens(tokens, batch, length, past);
         cache?.Check(this, batch, length);
         Panel<T> x = workspace.Panel("model.a"), y = workspace.Panel("model.b");
-        _embedding.Forward(tokens, length, past, x, workspace, null);
+        _embedding.Forward(tokens, length, past, x, workspace, options);
         try
         {
             for (int l = 0; l < (blocks ?? Blocks.Count); l++, (x, y) = (y, x))

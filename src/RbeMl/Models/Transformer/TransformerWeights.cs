@@ -9,6 +9,9 @@ namespace RbeMl.Models;
 /// <param name="Compressed">The compressed matrix, or null.</param>
 public sealed record TableWeights(float[]? Dense, RbeMatrix? Compressed)
 {
+    /// <summary>Dense values that are read to where they will be used; then neither of the others is there, and only a model can be made of them.</summary>
+    internal StoredValues? Stored { get; init; }
+
     /// <summary>A dense table.</summary>
     public static implicit operator TableWeights(float[] dense) => new(dense, null);
 
@@ -18,13 +21,14 @@ public sealed record TableWeights(float[]? Dense, RbeMatrix? Compressed)
     /// <summary>Checks that there is a table, of one kind, and of that size.</summary>
     internal void Check(string name, int vocabulary, int width)
     {
-        if (Dense is null == Compressed is null)
+        int? values = Dense?.Length ?? Stored?.Length;
+        if (values is null == Compressed is null)
         {
-            throw new InvalidSettingException(name, Dense is null ? "nothing" : "both", "give dense values or a compressed matrix.");
+            throw new InvalidSettingException(name, values is null ? "nothing" : "both", "give dense values or a compressed matrix.");
         }
 
-        string? found = Dense is { } dense
-            ? Shape.Holds(dense.Length, vocabulary, width) ? null : $"{dense.Length} values"
+        string? found = values is { } length
+            ? Shape.Holds(length, vocabulary, width) ? null : $"{length} values"
             : Compressed!.Rows == vocabulary && Compressed.Columns == width ? null : $"[{Compressed.Rows}, {Compressed.Columns}]";
         if (found is not null)
         {
@@ -203,13 +207,17 @@ public sealed record TransformerWeights
     public TransformerWeights Recompress(RbeOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        return this with
-        {
-            Blocks = [.. Blocks.Select((block, layer) => BlockWeights.From(
-                m => Again($"blocks.{layer}.{BlockLayout.NameOf(m)}", block.MatrixAt(m)), block.Vectors))],
-        };
+        return WithMatrices(Again);
 
         RbeMatrix Again(string name, RbeMatrix matrix) =>
             WeightRange.Named(name, () => RbeCompressor.Compress(matrix.ToDense(), matrix.Rows, matrix.Columns, options));
     }
+
+    /// <summary>The same weights with other matrices of the blocks.</summary>
+    /// <param name="matrix">Gives a matrix for the name and matrix that it has now.</param>
+    internal TransformerWeights WithMatrices(Func<string, RbeMatrix, RbeMatrix> matrix) => this with
+    {
+        Blocks = [.. Blocks.Select((block, layer) => BlockWeights.From(
+            m => matrix($"blocks.{layer}.{BlockLayout.NameOf(m)}", block.MatrixAt(m)), block.Vectors))],
+    };
 }
