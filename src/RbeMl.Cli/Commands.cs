@@ -11,15 +11,13 @@ using RbeMl.Cli.Finetune;
 using RbeMl.Cli.Generate;
 using RbeMl.Cli.Help;
 using RbeMl.Cli.Inspect;
+using RbeMl.Mpi;
 
 namespace RbeMl.Cli;
 
 /// <summary>The verbs and what they have in common: exit codes and one-line errors.</summary>
 internal static partial class Commands
 {
-    // A word that starts with @ is that word, such as a prompt's, and no name of a file with more of them.
-    private static readonly ParserConfiguration s_asTheyStand = new() { ResponseFileTokenReplacer = null };
-
     /// <summary>Runs a command line.</summary>
     /// <param name="args">Its words.</param>
     /// <param name="host">Output, errors and cancellation.</param>
@@ -28,7 +26,7 @@ internal static partial class Commands
     {
         host = host.Plain();
         RootCommand root = Root(host);
-        ParseResult parsed = root.Parse(args, s_asTheyStand);
+        ParseResult parsed = root.Parse(args, CommandLine.AsTheyStand);
         if (parsed.Errors.Count > 0 && parsed.Action is not HelpPage)
         {
             string verb = Words(parsed.CommandResult.Command);
@@ -37,6 +35,12 @@ internal static partial class Commands
             string mend = DidYouMean(root, parsed.CommandResult.Command, message);
             if (mend.Length == 0 && verb.Length == 0) mend = $" The commands are {string.Join(", ", root.Subcommands.Select(c => c.Name))}.";
             return Fail(host, ExitCode.Usage, $"{message}{mend} See '{host.Program}{verb} --help'.");
+        }
+
+        if (MpiCollective.IsLaunched && parsed.Action is not HelpPage && parsed.CommandResult.Command is not RootCommand and not { Name: FinetuneCommand.Name })
+        {
+            return Fail(host, ExitCode.Usage, $"{Words(parsed.CommandResult.Command).TrimStart()} runs in one process, and this is one of several that would "
+                + "each do the same and write the same files. Start it without mpirun.");
         }
 
         try
@@ -58,7 +62,7 @@ internal static partial class Commands
     }
 
     /// <summary>What a command line says, of which nothing is done.</summary>
-    internal static ParseResult Parse(string[] args, CommandHost host) => Root(host).Parse(args, s_asTheyStand);
+    internal static ParseResult Parse(string[] args, CommandHost host) => Root(host).Parse(args, CommandLine.AsTheyStand);
 
     private static RootCommand Root(CommandHost host)
     {
@@ -124,7 +128,7 @@ internal static partial class Commands
     {
         if (Unrecognized().Match(message) is not { Success: true } match) return "";
         string word = match.Groups[1].Value.Split('=')[0];
-        ParseResult alone = root.Parse(command == root ? [word] : [.. CommandLine.PathOf(command), "argument", word], s_asTheyStand);
+        ParseResult alone = root.Parse(command == root ? [word] : [.. CommandLine.PathOf(command), "argument", word], CommandLine.AsTheyStand);
         if (alone.Action is not ParseErrorAction action) return "";
         (action.ShowHelp, action.ShowTypoCorrections) = (false, true);
         using StringWriter text = new();

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Text.Json;
+using RbeMl.Cli.Finetune;
 using RbeMl.Cli.Help;
 using RbeMl.Cli.Output;
 using RbeMl.Files;
@@ -16,6 +17,7 @@ internal sealed class TrainVerb
     private readonly Option<string> _model = FileOptions.Model(
         "Pretrained model: an encoder (the folder or .onnx file of a BERT, or a .rbe file of one), or a GPT-2. What is compressed stays so; "
         + "dense weights make a large file.");
+    private readonly DeltaArguments _delta = new(predicts: false);
     private readonly LabelledData _data = new();
     private readonly Option<int?> _perClass =
         Options.OptionalWhole("--per-class", 1, "Learn from so many texts of each class, drawn by --seed; all unless given.");
@@ -49,10 +51,12 @@ internal sealed class TrainVerb
             Examples:
               rbeml classify train -m minilm.rbe --data train.tsv -o tickets.rbe
               rbeml classify train -m minilm.rbe --data all.csv --text-column Body --label-column Topic --test-fraction 0.2 -o topics.rbe
+              rbeml classify train -m minilm.rbe --data train.tsv --delta 2% --save-delta words.rbe -o topics.rbe
               rbeml classify train -m minilm.rbe --data train.jsonl --per-class 16 --method head --test test.jsonl -o spam.rbe --json figures.json
             """);
         command.Add("Data", [.. verb._data.All, verb._perClass, verb._test, verb._testFraction]);
         command.Add("Model and training", verb._model, verb._method, verb._seed, verb._threads);
+        command.Add("A delta on a frozen model", [.. verb._delta.All]);
         command.Add("Output", verb._output, verb._json);
         command.SetAction(result => verb.Run(result, host));
         return command;
@@ -64,15 +68,23 @@ internal sealed class TrainVerb
         string path = result.GetValue(_model)!, output = result.GetValue(_output)!, file = _data.File(result);
         string? testFile = result.GetValue(_test);
         if (testFile is not null && result.Given(_testFraction)) throw new UsageException("--test and --test-fraction are two tests. Leave out one of them.");
-        List<string> others = [path, file, .. new[] { testFile }.OfType<string>()];
-        foreach (string written in new[] { output, json.File }.OfType<string>())
+        _delta.Check(result, model: true, format: null);
+        bool trains = result.GetValue(_method) != "head";
+        if (!trains && (_delta.Read(result, 0) is not null || _delta.Save(result) is not null))
+        {
+            throw new UsageException("--method head trains nothing of the model, so that it has no delta to train or to save. Leave one of them out.");
+        }
+
+        List<string> others = [path, file, .. new[] { testFile, _delta.Apply(result) }.OfType<string>()];
+        foreach (string written in new[] { output, json.File, _delta.Save(result) }.OfType<string>())
         {
             Options.RequireDistinct(written, others);
             AtomicFile.CheckFile(written);
             others.Add(written);
         }
 
-        bool replaces = ReplacesClassifier(output);
+        bool replaces = Replaces(output, ContentKind.Classifier);
+        if (_delta.Save(result) is { } target) Replaces(target, ContentKind.Delta);
         Stopwatch watch = Stopwatch.StartNew();
         ulong seed = result.GetValue(_seed);
         List<LabelledText> texts = _data.Read(result, host);
@@ -82,14 +94,17 @@ internal sealed class TrainVerb
         if (result.GetValue(_perClass) is { } most) shares.Keep(most);
 
         using ModelBundle bundle = ModelSource.Load(path);
-        ClassifierTexts tokens = new(bundle.Model, bundle.RequireTokenizer("--data", file, path, "give a model with one."));
+        using DeltaModel? delta = WithDelta(result, bundle.Model, seed);
+        TransformerModel<float> model = delta?.Model ?? bundle.Model;
+        ClassifierTexts tokens = new(model, bundle.RequireTokenizer("--data", file, path, "give a model with one."));
         ClassifierExample[] examples = Examples(tokens, file, shares.Learnt, labels);
         ClassifierExample[] tested = Examples(tokens, testFile ?? file, shares.Measured ?? [], labels);
         if (!json.OnOutput) shares.Write(host);
         ClassifierConfig config = ClassifierConfig.For(labels.Length, bundle.Encoder) with { Labels = labels };
-        SequenceClassifier<float> classifier = new(bundle.Model, config, seed); // the bundle frees the model
-        FewLabelResult learnt = Learn(result, host, json, classifier, examples, seed, watch);
+        SequenceClassifier<float> classifier = new(model, config, seed); // the bundle or the delta frees the model
+        FewLabelResult learnt = Learn(result, host, json, classifier, examples, seed, delta?.Groups ?? [], watch);
         ClassifierFile.Save(output, classifier, bundle.Tokenizer);
+        if (_delta.Save(result) is { } small) DeltaFile.Save(small, delta!);
         double seconds = watch.Elapsed.TotalSeconds;
         LaterWork later = new();
         ClassifierFigures? figures = null;
@@ -113,6 +128,8 @@ internal sealed class TrainVerb
                 Model = path,
                 Data = file,
                 Output = output,
+                Delta = _delta.Save(result),
+                TrainedValues = delta?.TrainableCount,
                 Replaced = replaces,
                 Classes = labels,
                 ClassExamples = shares.LearntOfClass,
@@ -140,7 +157,7 @@ internal sealed class TrainVerb
     }
 
     private FewLabelResult Learn(ParseResult result, CommandHost host, JsonTarget json, SequenceClassifier<float> classifier, ClassifierExample[] examples,
-        ulong seed, Stopwatch watch)
+        ulong seed, IReadOnlyList<ParameterGroup> groups, Stopwatch watch)
     {
         FewLabelMethod method = result.GetValue(_method) switch
         {
@@ -154,8 +171,8 @@ internal sealed class TrainVerb
         {
             Method = method,
             Seed = seed,
-            FineTuning = FewLabelOptions.DefaultFineTuning(examples.Length) with { OnCancel = WhenCancelled.ReturnBest },
-            Contrastive = FewLabelOptions.DefaultContrastive(examples.Length) with { OnCancel = WhenCancelled.ReturnBest },
+            FineTuning = FewLabelOptions.DefaultFineTuning(examples.Length) with { OnCancel = WhenCancelled.ReturnBest, Groups = groups },
+            Contrastive = FewLabelOptions.DefaultContrastive(examples.Length) with { OnCancel = WhenCancelled.ReturnBest, Groups = groups },
         };
         FewLabelTrainer trainer = new(classifier, examples, options, result.GetValue(_threads));
         ProgressView view = ProgressView.For(host, json.OnOutput);
@@ -174,6 +191,10 @@ internal sealed class TrainVerb
             [.. tested.Select(example => example.Label)], classifier.Config.Classes));
         return figures!;
     }
+
+    private DeltaModel? WithDelta(ParseResult result, TransformerModel<float> model, ulong seed) =>
+        DeltaArguments.InWords(() => _delta.Apply(result) is { } file ? DeltaFile.Apply(file, model)
+            : _delta.Read(result, unchecked((int)seed)) is { } options ? DeltaModel.Attach(model, options) : null);
 
     private static string[] Labels(string file, List<LabelledText> texts)
     {
@@ -198,21 +219,13 @@ internal sealed class TrainVerb
         return string.Join(", ", labels.Take(Shown).Select(label => $"\"{label}\"")) + (labels.Count > Shown ? $" and {labels.Count - Shown} others" : "");
     }
 
-    // Whether there is a classifier that would be replaced; what is none is not.
-    private static bool ReplacesClassifier(string output)
+    // Whether there is a file of this kind that would be replaced; what is none is not.
+    private static bool Replaces(string output, string kind)
     {
         if (!File.Exists(output) || new FileInfo(output).Length == 0) return false; // an empty file holds nothing to lose, and a device has no length
-        try
-        {
-            using RbeContainer file = RbeContainer.Open(output);
-            if (new JsonFields(output, "metadata", file.Metadata).Text("kind") == ContentKind.Classifier) return true;
-        }
-        catch (RbeFileException)
-        {
-            // Whatever it is, it is no classifier.
-        }
-
-        throw new RbeFileException(output, "is there already and is no classifier, so it is not replaced. Choose another name, or remove it.");
+        return ContentKind.IsIn(output, kind) ? true
+            : throw new RbeFileException(output, $"is there already and is no {ContentKind.Word(kind)}, so it is not replaced. Choose another name, or "
+                + "remove it.");
     }
 
     private sealed class Reporter(ProgressView view, CommandHost host, Stopwatch watch) : IProgress<FewLabelProgress>

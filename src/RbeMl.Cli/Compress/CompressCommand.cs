@@ -1,11 +1,13 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Text.Json;
+using RbeMl.Cli.Data;
 using RbeMl.Cli.Help;
 using RbeMl.Cli.Output;
 using RbeMl.Compression;
 using RbeMl.Files;
 using RbeMl.Layers;
+using RbeMl.Models;
 using RbeMl.Storage;
 using RbeMl.Text;
 using RbeMl.Training;
@@ -30,13 +32,16 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
             at the same size.
             --format auto measures what suits each matrix: on the calibration, on random tokens of the model without one, or by the error of the
             weights of a file.
-            Ctrl-C ends without a file.
+            --tune also trains what is not rounded yet, and gains most at few bits. Ctrl-C ends without a file; a training is ended, and what it came
+            to is written.
 
             Examples:
               rbeml compress gpt2 -o gpt2.rbe
               rbeml compress gpt2 -o gpt2.rbe --format trellis --bits 4 --calibration wiki.txt
               rbeml compress gpt2 -o gpt2.rbe --format auto --target-bits 5 --calibration wiki.txt
               rbeml compress gpt2 -o gpt2.rbe --preset small --dry-run
+              rbeml compress gpt2 -o gpt2.rbe --bits 4 --calibration wiki.txt --measure held-out.txt
+              rbeml compress gpt2 -o gpt2.rbe --format trellis --bits 3 --calibration wiki.txt --calibration-tokens 65536 --tune 500
               rbeml compress whisper.safetensors -o whisper.rbe --bits 8 --exclude "*embed*"
               rbeml compress gpt2 -o gpt2.rbe --embeddings quantized --embedding-bits 8 --json figures.json
               rbeml compress all-MiniLM-L6-v2 -o minilm.rbe --format trellis --bits 4 --embeddings trellis --embedding-bits 4 --calibration texts.txt
@@ -61,7 +66,8 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         });
         later.Do(() => json.Write(host, record.ToJson()));
         later.ThrowFirst($"The compressed file is saved, {settings.Output}.");
-        return ExitCode.Done;
+        bool ended = (settings.Request.Tuning is not null || settings.Measure is not null) && host.Cancel.IsCancellationRequested;
+        return ended ? ExitCode.Cancelled : ExitCode.Done;
     }
 
     private int DryRun()
@@ -77,6 +83,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
             if (forecast.RelativeError is { } error) table.Row("relative error of the weights", Format.Figure(error));
             table.Row("memory of the process", Format.Bytes(forecast.PeakBytes));
             table.Row(settings.Calibration is null ? "time" : "time, calibration not counted", Format.Seconds(forecast.Seconds));
+            if (forecast.TuningSeconds is { } tuning) table.Row("of it, tuning", Format.Seconds(tuning));
             table.Write(host);
         }
 
@@ -92,6 +99,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
                 forecast.Bytes,
                 forecast.PeakBytes,
                 forecast.Seconds,
+                forecast.TuningSeconds,
             }, JsonStyle.Indented));
         return ExitCode.Done;
     }
@@ -113,6 +121,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
     {
         List<string> read = [settings.Input];
         if (settings.Calibration is { } calibration) read.Add(calibration);
+        if (settings.Measure is { } measured) read.Add(measured);
         if (settings.Input.EndsWith(".rbe", StringComparison.OrdinalIgnoreCase) || ModelSource.InFolder(settings.Input) is not null)
         {
             throw new UsageException($"{settings.Input} is compressed already, and compressing its errors would add to them. Give the "
@@ -139,20 +148,70 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
     private CompressRecord CompressModel()
     {
         using IModelFolder source = ModelFolders.Open(settings.Input);
+        EvaluationData? text = settings.Measure is { } measure ? Measured(measure, source) : null; // what is wrong with it is said before any work
         IReadOnlyList<int[]>? windows = settings.Calibration is { } file ? Windows(file, source) : null;
-        CompressedModel compressed = Show(progress => ModelCompressor.Compress(source, settings.Request with { Calibration = windows }, progress, host.Cancel));
+        host.Cancel.ThrowIfCancellationRequested();
+        TuningOptions? tuning = settings.Request.Tuning is { } asked ? asked with { Enough = host.Cancel } : null;
+        CompressionRequest request = settings.Request with { Calibration = windows, Tuning = tuning };
+        CompressedModel compressed = Show(progress => ModelCompressor.Compress(source, request, progress, tuning is null ? host.Cancel : default));
         ModelFile.Save(settings.Output, compressed.Weights, source.Tokenizer, compressed.Reports);
         long dense = source.ValueCount * sizeof(float);
         bool measured = windows is not null;
-        return Record(compressed.Matrices, dense) with
+        CompressRecord record = Record(compressed.Matrices, dense) with
         {
-            TokenizerProblem = source.TokenizerProblem,
+            Quality = text is null ? null : Measure(compressed.Weights, text),
+            TokenizerProblem = source.TokenizerProblem ?? (source.Tokenizer is null && compressed.Weights.Encoder is not null
+                ? "there is none: put its vocab.txt or tokenizer.json beside it and compress again, for embed and classify" : null),
             CalibrationTokens = windows?.Sum(w => w.Length),
+            Tuning = compressed.Tuned,
+            OutputsWeighed = measured ? settings.Request.WeighOutputs : null,
             LayerNorms = Part(settings.Request.LayerNorm.ToString().ToLowerInvariant(), compressed.LayerNorms, dense),
             Embeddings = Part(settings.Request.Embeddings is { } e ? CompressRecord.FormatName(e.Format) : "dense", compressed.Embeddings, dense),
             Vectors = compressed.Vectors,
             BlockErrors = measured ? new BlockErrors(compressed.BlockErrors, compressed.BlockErrorsDenseNorms) : null,
         };
+        return record with { Verdict = CompressVerdict.Of(record), Seconds = _watch.Elapsed.TotalSeconds, PeakBytes = PeakMemory.Bytes() };
+    }
+
+    private EvaluationData Measured(string file, IModelFolder source)
+    {
+        if (!source.Config.Causal)
+        {
+            throw new InvalidSettingException("--measure", file,
+                "the model makes vectors of texts and predicts no tokens. Leave it out: with a --calibration its vectors are compared with the dense ones.");
+        }
+
+        if (file.EndsWith(".ids", StringComparison.OrdinalIgnoreCase))
+        {
+            return EvaluationData.FromSequences(TokenFile.ReadSequences(file, source.Config.Vocabulary, settings.TextOptions));
+        }
+
+        TextSource text = Text(file);
+        ITokenizer tokenizer = source.RequireTokenizer("--measure", file, "give token ids, in a file that ends in .ids.");
+        return ReadingView.Read(host, json.OnOutput, view => EvaluationData.FromText(text, tokenizer, source.Config.Vocabulary, view, host.Cancel));
+    }
+
+    // After the file is saved: who stops this has that.
+    private QualityRecord? Measure(TransformerWeights weights, EvaluationData text)
+    {
+        try
+        {
+            using ModelBundle dense = ModelSource.Load(settings.Input);
+            using TransformerModel<float> model = new(weights);
+            using Evaluator evaluator = new(model, dense.Model, null, settings.Request.Threads);
+            ProgressView view = ProgressView.For(host, json.OnOutput);
+            EvaluationResult? found = null;
+            view.Run(() => found = evaluator.Evaluate(text, new MeasuringReporter(view), host.Cancel));
+            return QualityRecord.Of(Path.GetFileName(settings.Measure!), found!, found!.Bytes is { } bytes ? (double)bytes / found.Tokens : null);
+        }
+        catch (OperationCanceledException)
+        {
+            return null;
+        }
+        catch (RbeException error)
+        {
+            throw new SavedWorkException(error, $"The compressed file is saved, {settings.Output}.");
+        }
     }
 
     private CompressRecord CompressFile()
@@ -169,7 +228,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         bool ids = settings.CalibrationIds || file.EndsWith(".ids", StringComparison.OrdinalIgnoreCase);
         List<int[]> sequences = ids
             ? TokenFile.ReadSequences(file, config.Vocabulary, settings.TextOptions)
-            : [Read(file, source.RequireTokenizer("--calibration", file, "give token ids, with --calibration-ids."), config.Vocabulary)];
+            : [Read(file, source)];
         if (source.Encoder is { } encoder)
         {
             ITokenizer tokenizer = source.RequireTokenizer("--calibration", file, "an encoder's sequences begin and end with tokens of it.");
@@ -180,10 +239,19 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         return CalibrationWindows.Cut(sequences, config.MaxSequenceLength, settings.CalibrationTokens);
     }
 
-    private int[] Read(string file, ITokenizer tokenizer, int vocabulary)
+    private int[] Read(string file, IModelFolder source)
     {
-        TextSource text = TextSource.OfFiles([file], settings.TextOptions);
-        return ReadingView.Read(host, json.OnOutput, view => TokenPieces.Encode(tokenizer, text.Pieces(view, host.Cancel), file, vocabulary).ToArray());
+        TextSource text = Text(file);
+        ITokenizer tokenizer = source.RequireTokenizer("--calibration", file, "give token ids, with --calibration-ids.");
+        return ReadingView.Read(host, json.OnOutput,
+            view => TokenPieces.Encode(tokenizer, text.Pieces(view, host.Cancel), file, source.Config.Vocabulary).ToArray());
+    }
+
+    // What is no file is said before what the model lacks.
+    private TextSource Text(string file)
+    {
+        KeptBytes.LengthOf(file);
+        return TextSource.OfFiles([file], settings.TextOptions, DataFiles.RefuseJsonLines);
     }
 
     private CompressRecord Record(IReadOnlyList<MatrixOutcome> matrices, long denseBytes)
@@ -213,6 +281,12 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
         T? result = default;
         view.Run(() => result = work(new Reporter(view, _watch)));
         return result!;
+    }
+
+    private sealed class MeasuringReporter(ProgressView view) : IProgress<EvaluationProgress>
+    {
+        public void Report(EvaluationProgress value) => view.Show((double)value.SoFar.Tokens / value.Total,
+            $"measuring, {Format.Count(value.SoFar.Tokens)}/{Format.Count(value.Total)} tokens", $"KL {Format.Figure(value.SoFar.Kl ?? 0)}");
     }
 
     private sealed class Reporter(ProgressView view, Stopwatch watch) : IProgress<CompressionProgress>

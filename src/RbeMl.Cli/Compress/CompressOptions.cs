@@ -16,10 +16,11 @@ namespace RbeMl.Cli.Compress;
 /// <param name="CalibrationTokens">Tokens of it to use.</param>
 /// <param name="TextOptions">How its bytes are read.</param>
 /// <param name="ModelOnly">The first option given that needs a model's folder, or null.</param>
+/// <param name="Measure">Text or ids to measure the model on, or null.</param>
 /// <param name="DryRun">Whether only to tell what it would take.</param>
 /// <param name="Request">The rest.</param>
 internal sealed record CompressSettings(string Input, string Output, string? Calibration, bool CalibrationIds, int CalibrationTokens,
-    TextOptions TextOptions, string? ModelOnly, bool DryRun, CompressionRequest Request);
+    TextOptions TextOptions, string? ModelOnly, string? Measure, bool DryRun, CompressionRequest Request);
 
 /// <summary>The options of <c>rbeml compress</c>.</summary>
 internal sealed class CompressOptions
@@ -40,6 +41,14 @@ internal sealed class CompressOptions
     private readonly Option<bool> _calibrationIds = new("--calibration-ids") { Description = "The --calibration file holds token ids, a line a sequence." };
     private readonly TextInput _text = new();
     private readonly Option<int> _calibrationTokens = Options.Whole("--calibration-tokens", 8192, 1, "Tokens of the calibration to use.", 1 << 24);
+    private readonly Option<string> _weighOutputs =
+        Options.Word("--weigh-outputs", "on",
+            "With --calibration: whether rounding also weighs what each matrix's outputs are worth to predictions or vectors, by gradients on the text; "
+            + "takes about twice the time of the calibration.", "on", "off");
+    private readonly Option<int?> _tune = Options.OptionalWhole("--tune", 1,
+        "With --calibration: rounds one matrix after the other and trains the others in between, so many steps in all, towards the dense model's predictions "
+        + "or vectors on the text; the more text, --calibration-tokens, the better. Ctrl-C ends the training, and the rest is rounded without it. "
+        + "Of the states between two roundings, the best on text that is held out is kept. Needs memory for the whole model as fp32 six times over.");
     private readonly Option<double?> _targetError =
         Options.OptionalReal("--target-error", 0, 1,
             "With --format auto: fewest bits with at most this relative error, of each block's output for a model, of each matrix for a file.", above: true);
@@ -74,6 +83,10 @@ internal sealed class CompressOptions
         Options.OptionalWhole("--embedding-bits", FormatWords.LeastBits,
             $"Bits a weight of --embeddings; {string.Join(", ", FormatWords.Frozen.Select(format => $"{format.MostBits} for {format.Name}"))}, "
             + $"{SparseEmbeddingBits} for sparse.", FormatWords.MostBits);
+    private readonly Option<string?> _measure =
+        Options.File("--measure", "file",
+            "Text, or token ids (a file that ends in .ids), that the compressed language model is measured on beside the dense one: loss, perplexity, bits a "
+            + "byte, KL divergence, top-1 agreement. Best one that is no part of the --calibration. Holds both models in memory.");
     private readonly Option<ulong> _seed = Options.Seed("Seed of random places and of samples.");
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. The file does not depend on it.", 1024);
 
@@ -90,7 +103,8 @@ internal sealed class CompressOptions
         verb.Add("Output", _output, Json);
         verb.Add("How matrices are stored", [.. _compression.All, _alphas]);
         verb.Add("Measured choice, --format auto", _targetBits, _targetError);
-        verb.Add("Calibration", [_calibration, _calibrationIds, _calibrationTokens, .. _text.All]);
+        verb.Add("Calibration", [_calibration, _calibrationIds, _calibrationTokens, _weighOutputs, _tune, .. _text.All]);
+        verb.Add("Report", _measure);
         verb.Add("What is compressed", _include, _exclude, _layerNorm, _embeddings, _embeddingBits);
         verb.Add("Run", _dryRun, _seed, _threads);
     }
@@ -105,15 +119,18 @@ internal sealed class CompressOptions
             with
         { Alphas = result.GetValue(_alphas) == "on" };
         if (auto) options = options with { Format = new ChoiceSettings().Probe };
-        string? modelOnly = new Option[] { _calibration, _layerNorm, _embeddings }.FirstOrDefault(result.Given)?.Name;
+        string? modelOnly = new Option[] { _calibration, _measure, _layerNorm, _embeddings }.FirstOrDefault(result.Given)?.Name;
         return new CompressSettings(result.GetValue(_input)!, result.GetValue(_output)!, result.GetValue(_calibration),
-            result.GetValue(_calibrationIds), result.GetValue(_calibrationTokens), _text.Read(result), modelOnly, result.GetValue(_dryRun),
+            result.GetValue(_calibrationIds), result.GetValue(_calibrationTokens), _text.Read(result), modelOnly, result.GetValue(_measure),
+            result.GetValue(_dryRun),
             new CompressionRequest
             {
                 Options = options,
                 Target = !auto ? null : result.GetValue(_targetError) is { } error ? ChoiceTarget.MostError(error)
                 : ChoiceTarget.Bits(result.GetValue(_targetBits) ?? DefaultTargetBits),
                 MeasureTransform = result.GetValue(_compression.Transform) == "auto",
+                Tuning = result.GetValue(_tune) is { } steps ? new TuningOptions { Steps = steps, Seed = result.GetValue(_seed) } : null,
+                WeighOutputs = result.GetValue(_weighOutputs) == "on",
                 Names = new NamePatterns(result.GetValue(_include) ?? [], result.GetValue(_exclude) ?? []),
                 LayerNorm = Enum.Parse<LayerNormStorage>(result.GetValue(_layerNorm)!, ignoreCase: true),
                 Embeddings = Embeddings(result),
@@ -139,10 +156,17 @@ internal sealed class CompressOptions
             throw new UsageException($"--alphas: --format {format} settles that itself. Leave out one of them.");
         }
 
-        Option? calibrating = ((Option[])[_calibrationIds, _calibrationTokens, .. _text.All]).FirstOrDefault(result.Given);
+        Option? calibrating = ((Option[])[_calibrationIds, _calibrationTokens, _weighOutputs, _tune, .. _text.All]).FirstOrDefault(result.Given);
         if (calibrating is not null && !result.Given(_calibration))
         {
-            throw new UsageException($"{calibrating.Name} says how to read the --calibration file. Give one, or leave it out.");
+            string verb = calibrating == _weighOutputs || calibrating == _tune ? "use" : "read";
+            throw new UsageException($"{calibrating.Name} says how to {verb} the --calibration file. "
+                + "Give one, or leave it out.");
+        }
+
+        if (result.Given(_measure) && result.GetValue(_dryRun))
+        {
+            throw new UsageException("--dry-run makes no model that --measure could measure. Leave out one of them.");
         }
 
         bool calibrated = result.Given(_calibration);

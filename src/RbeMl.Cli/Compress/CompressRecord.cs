@@ -50,6 +50,12 @@ internal sealed record CompressRecord
     /// <summary>Tokens that calibrated; null without.</summary>
     public int? CalibrationTokens { get; init; }
 
+    /// <summary>Whether rounding weighed what outputs are worth; null without calibration.</summary>
+    public bool? OutputsWeighed { get; init; }
+
+    /// <summary>Steps of tuning, and the divergence or one less the cosine after them, on windows held out; null without.</summary>
+    public TuningFigures? Tuning { get; init; }
+
     /// <summary>Null for a file of tensors.</summary>
     public PartFigures? LayerNorms { get; init; }
 
@@ -61,6 +67,12 @@ internal sealed record CompressRecord
 
     /// <summary>How near an encoder's vectors are to the dense ones; null without calibration, and for language models.</summary>
     public EmbeddingFigures? Vectors { get; init; }
+
+    /// <summary>How the model predicts a text beside the dense one; null without <c>--measure</c>.</summary>
+    public QualityRecord? Quality { get; init; }
+
+    /// <summary>What was done to the model, in words, and what to try next; null for a file of tensors.</summary>
+    public string? Verdict { get; init; }
 
     /// <summary>Wall-clock time.</summary>
     public required double Seconds { get; init; }

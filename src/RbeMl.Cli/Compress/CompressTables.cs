@@ -30,10 +30,24 @@ internal static class CompressTables
                 + $"{Format.Figure(blocks.Errors.Average())}, worst {Format.Figure(blocks.Errors.Max())}{norms}");
         }
 
+        Blocks(host, record);
+        if (record.Tuning is { } tuning && record.Vectors is null)
+        {
+            host.Say($"Tuned in {Format.Count(tuning.Steps, "step")}: divergence (KL) from the dense model on held-out windows {Format.Figure(tuning.Loss)}");
+        }
+
         if (record.Vectors is { } vectors)
         {
             host.Say(FormattableString.Invariant($"Vectors of {vectors.Sequences} sequences of the calibration, beside the dense model's: ")
                 + FormattableString.Invariant($"cosine {vectors.MeanCosine:F5} in the mean, {vectors.LeastCosine:F5} at least"));
+        }
+
+        if (record.Quality is { } quality)
+        {
+            host.Out.WriteLine();
+            quality.Table("dense", "compressed").Write(host);
+            host.Say($"Measured on all {Format.Count(quality.Tokens, "predicted token")} of {quality.Text}", 0);
+            host.Out.WriteLine();
         }
 
         if (record.TokenizerProblem is { } problem) host.Say($"Without a tokenizer: the model's cannot be read ({problem})");
@@ -41,6 +55,28 @@ internal static class CompressTables
             + $"error {Format.Figure(record.RelativeError)}");
         host.Say($"{record.Output}: {Format.Bytes(record.Bytes)} for {Format.Bytes(record.DenseBytes)} dense, in {Format.Seconds(record.Seconds)}, "
             + $"peak memory {Format.Bytes(record.PeakBytes)}");
+        if (record.Verdict is { } verdict) host.Say(verdict, 0);
+    }
+
+    // What is lost where: of a model a line a block.
+    private static void Blocks(CommandHost host, CompressRecord record)
+    {
+        var blocks = record.Tensors.Where(t => t.Name.StartsWith("blocks.", StringComparison.Ordinal)).GroupBy(t => t.Name.Split('.')[1]).ToList();
+        if (record.Embeddings is null || blocks.Count == 0) return;
+        FigureTable table = new FigureTable("block").Column("bits/weight", 1).Column("error of weights", 2);
+        if (record.BlockErrors is not null) table.Column("error of outputs", 3, "of the block's output on the calibration, beside the dense model's.");
+        foreach (var block in blocks)
+        {
+            double weights = block.Sum(Size), bits = block.Sum(t => t.BitsPerWeight * Size(t)) / weights;
+            double error = Math.Sqrt(block.Sum(t => t.RelativeError * t.RelativeError * Size(t)) / weights);
+            int layer = int.Parse(block.Key, System.Globalization.CultureInfo.InvariantCulture);
+            string[] outputs = record.BlockErrors is { } errors ? [Format.Figure(errors.Errors[layer])] : [];
+            table.Row(block.Key, [Format.Figure(bits), Format.Figure(error), .. outputs]);
+        }
+
+        table.Write(host);
+
+        static double Size(TensorRecord tensor) => (double)tensor.Rows * tensor.Columns;
     }
 
     private static void Part(CommandHost host, string name, PartFigures? part)

@@ -4,7 +4,6 @@ using System.Globalization;
 using System.Text.Json;
 using RbeMl.Cli.Help;
 using RbeMl.Cli.Output;
-using RbeMl.Files;
 using RbeMl.Models;
 using RbeMl.Storage;
 
@@ -18,6 +17,7 @@ internal sealed class EmbedCommand
 
     private readonly Option<string> _model =
         FileOptions.Model("Encoder: the folder or .onnx file of a BERT (MiniLM, E5, BGE, GTE, Arctic), or a .rbe file of one.");
+    private readonly Option<string?> _delta = ModelInput.Delta();
     private readonly Option<string[]> _text =
         new Option<string[]>("--text")
         {
@@ -74,7 +74,7 @@ internal sealed class EmbedCommand
               rbeml embed -m e5.rbe --text faq.txt --prompt passage --query "How do I get my money back?" --top 3
               cat titles.txt | rbeml embed -m minilm.rbe --out-format tsv > vectors.tsv
             """);
-        command.Add("Model and texts", [verb._model, verb._text, verb._column, verb._field, verb._dataFormat, .. verb._input.All, verb._prompt]);
+        command.Add("Model and texts", [verb._model, verb._delta, verb._text, verb._column, verb._field, verb._dataFormat, .. verb._input.All, verb._prompt]);
         command.Add("Search", verb._query, verb._top);
         command.Add("Run and output", verb._out, verb._outFormat, verb._threads, verb._json);
         command.SetAction(result => verb.Run(result, host));
@@ -89,7 +89,7 @@ internal sealed class EmbedCommand
         string? output = result.GetValue(_out), query = result.GetValue(_query);
         string format = Check(result, json, path, files);
         Stopwatch watch = Stopwatch.StartNew();
-        using SentenceEncoder encoder = ModelSource.LoadEncoder(path, result.GetValue(_threads));
+        using SentenceEncoder encoder = ModelInput.LoadEncoder(path, result.GetValue(_delta), result.GetValue(_threads));
         string? prompt = result.GetValue(_prompt);
         encoder.Settings.Prompt(prompt); // a wrong name before any work
         List<(string File, DataRow Row)> rows = [.. files.SelectMany(file => Rows(result, host, file).Select(row => (TextInput.NameOf(file), row)))];
@@ -120,6 +120,7 @@ internal sealed class EmbedCommand
             throw new UsageException("--json and the vectors would both go to standard output. Give --output, or --json a file.");
         }
 
+        if (output is not null && result.GetValue(_delta) is { } delta) Options.RequireDistinct(output, [delta]);
         string end = Path.GetExtension(output ?? "").ToLowerInvariant();
         string format = result.GetValue(_outFormat) ?? (end is ".npy" or ".tsv" ? end[1..] : VectorWriter.JsonLines);
         if (format == VectorWriter.Npy && output is null) throw new UsageException("--out-format npy is no text for standard output. Add --output.");

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using RbeMl.Cli.Data;
 using RbeMl.Cli.Help;
 using RbeMl.Cli.Output;
 using RbeMl.Models;
@@ -15,14 +16,17 @@ internal sealed class EvalCommand
     private const int PatienceMilliseconds = 300; // less than that of Stopping
     private readonly Option<string> _model =
         FileOptions.Model("Model to measure: a .rbe file, the folder that finetune wrote, or the folder of a Hugging Face GPT-2.");
+    private readonly Option<string?> _delta = ModelInput.Delta();
     private readonly Option<string[]> _text =
         new Option<string[]>("--text")
         {
-            Description = "Text files to predict, read as one stream.",
+            Description = "Text files to predict, read as one stream; or files of rows (.jsonl, .ndjson, .csv, .tsv), documents as finetune reads them, "
+                + "of which completions and the answers of the assistant are measured.",
             HelpName = "files",
             AllowMultipleArgumentsPerToken = true
         }.Named();
     private readonly TextInput _input = new();
+    private readonly DocumentOptions _documents = new();
     private readonly Option<string?> _tokens =
         Options.File("--tokens", "file",
             "Token ids to predict instead of text: a line is a sequence of its own, whose first id is context only; a single line is a stream.");
@@ -47,16 +51,19 @@ internal sealed class EvalCommand
             """
             Measures how well a model predicts a text: loss in nats a token, perplexity, bits a byte, and its distance from a reference model.
 
-            The text is cut into windows of --context tokens; every token but the first is predicted once. Ctrl-C prints the figures so far.
+            The text is cut into windows of --context tokens; every token but the first is predicted once. Documents are laid into sequences, and
+            what is only read is not measured, as in a validation of finetune: with its --context, --pack and usual seed the loss is the same.
+            Ctrl-C prints the figures so far.
 
             Examples:
               rbeml eval --model rbeml-out/model.rbe --text held-out.txt
               rbeml eval --model small.rbe --reference gpt2 --text held-out.txt
+              rbeml eval --model chat/model.rbe --text held-out.jsonl --pack isolated
               rbeml eval --model ids.rbe --tokens ids.txt --stride 64 --json figures.json
               rbeml eval --model rbeml-out/model.rbe --text book.txt --limit 20000 --json
             """);
-        command.Add("Models", verb._model, verb._reference);
-        command.Add("Data", [verb._text, verb._tokens, .. verb._input.All, verb._special]);
+        command.Add("Models", verb._model, verb._delta, verb._reference);
+        command.Add("Data", [verb._text, verb._tokens, .. verb._documents.All, .. verb._input.All, verb._special]);
         command.Add("Windows", verb._context, verb._stride, verb._batch, verb._limit);
         command.Add("Run and output", verb._threads, verb._json);
         command.SetAction(result => verb.Run(result, host));
@@ -85,21 +92,44 @@ internal sealed class EvalCommand
 
         if (json.File is { } file)
         {
-            Options.RequireDistinct(file, [path, .. texts, .. new[] { tokens, reference }.OfType<string>()]);
+            Options.RequireDistinct(file, [path, .. texts, .. new[] { tokens, reference, result.GetValue(_delta) }.OfType<string>()]);
             AtomicFile.CheckFile(file);
         }
 
+        (string? format, string? column, DocumentPacking packing) = _documents.Read(result);
+        bool rows = texts.Any(text => DocumentFiles.RowsOf(text, format) is not null);
+        _documents.Check(result, rows ? texts : [.. texts.Take(1)]); // however many, texts are one stream
+        if (rows && result.Given(_stride))
+        {
+            throw new UsageException("--stride is for texts and ids, and documents are laid into sequences as finetune does. Leave it out, or read the text as "
+                + "it is with --data-format text.");
+        }
+
         TextOptions input = _input.Read(result);
-        using ModelBundle bundle = ModelInput.LoadLanguageModel(host, path);
+        using ModelBundle bundle = ModelInput.LoadLanguageModel(host, path, result.GetValue(_delta));
         using ModelBundle? compared = reference is null ? null : ModelInput.LoadLanguageModel(host, reference);
-        EvaluationData data = tokens is not null
-            ? EvaluationData.FromSequences(TokenFile.ReadSequences(tokens, bundle.Model.Config.Vocabulary, input))
-            : Read(host, json.OnOutput, texts, input, bundle.RequireTokenizer("--text", texts[0], path, "give token ids with --tokens."),
-                bundle.Model.Config.Vocabulary, result.GetValue(_special));
+        ITokenizer? tokenizer = tokens is not null ? null : bundle.RequireTokenizer("--text", texts[0], path, "give token ids with --tokens.");
+        int vocabulary = bundle.Model.Config.Vocabulary;
+        bool special = tokenizer is not null && Options.FindsSpecial(tokenizer, result.GetValue(_special));
         EvaluationOptions options = Windows(result, bundle.Model, compared?.Model);
         using Evaluator evaluator = new(bundle.Model, compared?.Model, options, result.GetValue(_threads));
+        Func<IProgress<EvaluationProgress>, EvaluationResult> measure;
+        if (rows)
+        {
+            DocumentFiles files = new(texts, format, column, input);
+            TokenDataset data = ReadingView.Read(host, json.OnOutput, view => new DocumentEncoder(tokenizer!, vocabulary, special)
+                .Encode(files.Read(view, host.Cancel), DocumentEncoder.ValidationSeed(Options.DefaultSeed), packing));
+            measure = progress => evaluator.Evaluate(data, tokenizer, progress, host.Cancel);
+        }
+        else
+        {
+            EvaluationData data = tokenizer is null ? EvaluationData.FromSequences(TokenFile.ReadSequences(tokens!, vocabulary, input))
+                : Read(host, json.OnOutput, texts, format, input, tokenizer, vocabulary, special);
+            measure = progress => evaluator.Evaluate(data, progress, host.Cancel);
+        }
+
         Stopwatch watch = Stopwatch.StartNew();
-        (EvaluationResult figures, bool cancelled) = Measure(evaluator, data, ProgressView.For(host, json.OnOutput), watch, host.Cancel);
+        (EvaluationResult figures, bool cancelled) = Measure(measure, ProgressView.For(host, json.OnOutput), watch, host.Cancel);
         if (cancelled && host.Stopping is { } stopping) stopping.HasWork = true; // what there is takes the time it takes
         EvalRecord record =
             new(path, reference, tokens ?? string.Join(", ", texts), figures, options, watch.Elapsed.TotalSeconds, ModelSize.Of(bundle.Model), cancelled);
@@ -108,12 +138,9 @@ internal sealed class EvalCommand
         return cancelled ? ExitCode.Cancelled : ExitCode.Done;
     }
 
-    private static EvaluationData Read(CommandHost host, bool quiet, string[] texts, TextOptions input, ITokenizer tokenizer, int vocabulary, bool special)
-    {
-        bool finds = Options.FindsSpecial(tokenizer, special);
-        return ReadingView.Read(host, quiet,
-            view => EvaluationData.FromText(TextSource.OfFiles(texts, input), tokenizer, vocabulary, view, host.Cancel, finds));
-    }
+    private static EvaluationData Read(CommandHost host, bool quiet, string[] texts, string? format, TextOptions input, ITokenizer tokenizer, int vocabulary,
+        bool special) => ReadingView.Read(host, quiet, view => EvaluationData.FromText(
+            TextSource.OfFiles(texts, input, format is null ? DataFiles.RefuseJson : null), tokenizer, vocabulary, view, host.Cancel, special));
 
     private EvaluationOptions Windows(ParseResult result, TransformerModel<float> model, TransformerModel<float>? reference)
     {
@@ -131,13 +158,12 @@ internal sealed class EvalCommand
     }
 
     // Cancelled after the first pass, the figures so far are the result; a pass that does not end within a moment is left behind.
-    private static (EvaluationResult Figures, bool Cancelled) Measure(Evaluator evaluator, EvaluationData data, ProgressView view,
+    private static (EvaluationResult Figures, bool Cancelled) Measure(Func<IProgress<EvaluationProgress>, EvaluationResult> measure, ProgressView view,
         Stopwatch watch, CancellationToken cancel)
     {
         Reporter reporter = new(view, watch);
         Task<EvaluationResult> work =
-            Task.Factory.StartNew(() => evaluator.Evaluate(data, reporter, cancel), CancellationToken.None, TaskCreationOptions.LongRunning,
-                TaskScheduler.Default);
+            Task.Factory.StartNew(() => measure(reporter), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         view.Run(() =>
         {
             WaitHandle.WaitAny([((IAsyncResult)work).AsyncWaitHandle, cancel.WaitHandle]);

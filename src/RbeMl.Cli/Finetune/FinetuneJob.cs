@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Text.Json;
 using RbeMl.Cli.Output;
 using RbeMl.Codec;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Models;
 using RbeMl.Storage;
@@ -12,10 +12,11 @@ using RbeMl.Training;
 namespace RbeMl.Cli.Finetune;
 
 /// <summary>One run of <c>rbeml finetune</c>: check, load, train, measure, save.</summary>
-internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget json, CommandHost host)
+internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget json, CommandHost host, RunRanks ranks)
 {
-    private const int DefaultContext = 128, SampleTokens = 48, ValidationSequences = 800, InterimSequences = 160;
+    private const int DefaultContext = 128, SampleTokens = 48, ValidationSequences = int.MaxValue, InterimSequences = 160;
     private const double ValidateEvery = 0.1, InterimShare = 0.02;
+    private RunGuard _guard = null!;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
     private readonly RunRecord _run = new()
     {
@@ -28,55 +29,64 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
 
     private RunFiles _files = null!; // once it is known which run this is
     private RunStates _states = null!;
+    private DeltaModel? _delta; // what is trained of the model; null for all
     private TimeSpan _earlier; // of training, before a resumed run was stopped
 
     /// <summary>Does it all.</summary>
     /// <returns>An <see cref="ExitCode"/>.</returns>
     public int Run()
     {
-        using RunStates states = _states = new RunStates(settings, _run);
+        try
+        {
+            return RunAll();
+        }
+        catch (InvalidSettingException error) when (GroupArguments.InWords(error) is { } told)
+        {
+            throw told;
+        }
+        finally
+        {
+            _log?.Dispose();
+        }
+    }
+
+    private int RunAll()
+    {
+        ranks.RequireSame(settings.Options, "--threads");
+        if (settings.OnlyTells && !ranks.IsFirst) return ExitCode.Done;
+        using RunStates states = _states = new RunStates(settings, _run, ranks);
         _files = new RunFiles(settings.Out, settings.Overwrite, states.RunId);
-        CheckFiles();
+        if (ranks.IsFirst) CheckFiles();
+        using FolderLock? folder = settings.OnlyTells || !ranks.IsFirst ? null : FolderLock.Take(settings.Out);
+        if (!settings.OnlyTells && _files.Earlier is { } earlier) Say(earlier);
         using ModelBundle? loaded = settings.Model is { } file ? ModelInput.LoadLanguageModel(host, file) : null;
         int context = Context(loaded?.Model.Config);
         Say($"Loading {(settings.Tokens ?? (settings.Text.Count > 0 ? string.Join(", ", settings.Text) : "the SDK's documentation"))}");
         TrainingData data = ReadingView.Read(host, json.OnOutput, view => TrainingData.Load(settings, loaded, context, view, host.Cancel));
         // A model that this very run saved in the place of the one it began with has the formats asked for.
         bool own = states.RunId is { } id && loaded?.Run?.RunId == id;
+        ModelMove move = new(settings, _files, own ? null : loaded?.Model);
         TransformerModel<float> model =
             TrainingModel.Create(own ? settings with { Compression = null } : settings, loaded?.Model, data.Vocabulary, context);
+        _delta = DeltaArguments.InWords(() => TrainingModel.WithDelta(settings, model, data, context, own, host.Cancel));
+        model = _delta?.Model ?? model;
+
         Describe(model, data, context);
         host.Cancel.ThrowIfCancellationRequested();
-        if (settings.DryRun) return DryRun(model, data, context);
+        RunForecast forecast = new(settings, _delta, json, host);
+        if (settings.DryRun) return forecast.DryRun(model, data, context, BestBytes(model, context));
+        if (settings.FindRate is { } most) return forecast.FindRate(most, model, data, context);
 
-        List<string> before = [.. data.Prompts.Select(prompt => Sample(model, data, prompt))];
+        states.Before = [.. data.Prompts.Select(prompt => ranks.IsFirst ? Sample(model, data, prompt) : "")];
         LaterWork later = new();
         model = Train(model, data, context, later, loaded?.Run);
+        if (!ranks.IsFirst) return _run.Cancelled ? ExitCode.Cancelled : ExitCode.Done;
+        Measure(later, () => _run.Quality = move.Measure(model, data, context, Say, host.Cancel));
         Measure(later, () => _run.Samples =
-            [.. data.Prompts.Select((prompt, i) => new SampleRecord(Decode(data, prompt), before[i], Sample(model, data, prompt)))]);
+            [.. data.Prompts.Select((prompt, i) => new SampleRecord(Decode(data, prompt), states.Before[i], Sample(model, data, prompt)))]);
         Finish(model, data, later);
         later.ThrowFirst(Saved);
         return _run.Cancelled ? ExitCode.Cancelled : ExitCode.Done;
-    }
-
-    // Two steps of the model in memory: one to begin with, one to measure.
-    private int DryRun(TransformerModel<float> model, TrainingData data, int context)
-    {
-        TrainerOptions options = settings.ToTrainer(context, ValidationSequences, 0) with { SpillFolder = null }; // writes nothing to --out
-        using Trainer trainer = new(model, data.Train, null, options, settings.Threads);
-        long memory = (trainer.Plan?.Estimate ?? trainer.Estimate).Total, bytes = ModelSize.Of(model).Bytes;
-        trainer.Step(0, host.Cancel);
-        long started = Stopwatch.GetTimestamp();
-        trainer.Step(0, host.Cancel);
-        double step = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        double limit = settings.Seconds ?? double.PositiveInfinity, asked = settings.Steps ?? double.PositiveInfinity;
-        double seconds = Math.Min(step * asked, limit), steps = Math.Min(asked, Math.Max(1, Math.Floor(limit / step)));
-        Say($"About {Format.Bytes(bytes)} of weights, {Format.Bytes(memory)} of memory, {step.ToString("G3", CultureInfo.InvariantCulture)} s a step: "
-            + $"{Format.Count(steps, "step")} in {Format.Seconds(seconds)}, and what measuring and saving take. Nothing was written.");
-        json.Write(host, JsonSerializer.Serialize(
-            new { DryRun = true, settings.Out, Bytes = bytes, PeakBytes = memory, SecondsPerStep = step, Steps = steps, Seconds = seconds },
-            JsonStyle.Indented));
-        return ExitCode.Done;
     }
 
     // Before any work: every file can be written, and none would take the place of another or of the data.
@@ -84,20 +94,28 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
     {
         List<string> written = [.. _files.All];
         if (json.File is { } document) written.Add(document);
-        List<string> kept = [.. settings.Text];
+        if (settings.Csv is { } table) written.Add(table);
+        if (settings.SaveDelta is { } delta) written.Add(delta);
+        List<string> kept = [.. settings.TextFiles, .. settings.ValidationFiles];
         if (settings.Tokens is { } tokens) kept.Add(tokens);
         if (settings.Validation is { } validation) kept.Add(validation);
+        if (settings.ApplyDelta is { } begun) kept.Add(begun);
         for (int i = 0; i < written.Count; i++)
         {
             Options.RequireDistinct(written[i], [.. written[..i], .. kept]);
 
-            // The model itself may be continued in its place.
-            if (i > 0 && settings.Model is { } model) Options.RequireDistinct(written[i], [model]);
+            // The model itself may be continued in its place, but not where a delta needs it later.
+            if ((i > 0 || settings.SaveDelta is not null) && settings.Model is { } model)
+            {
+                Options.RequireDistinct(written[i], [ModelSource.InFolder(model) ?? model]);
+            }
         }
 
-        foreach (string file in settings.DryRun ? written.Where(file => file == json.File) : written) AtomicFile.CheckFile(file);
+        CheckNew(settings.Csv, "--csv", IsTable);
+        CheckNew(settings.SaveDelta, "--save-delta", file => ContentKind.IsIn(file, ContentKind.Delta));
+        if (settings is { TensorBoard: { } events, OnlyTells: false }) AtomicFile.CheckFolder(events);
+        foreach (string file in settings.OnlyTells ? written.Where(file => file == json.File) : written) AtomicFile.CheckFile(file);
         _run.Kept = _files.Kept;
-        if (!settings.DryRun && _files.Earlier is { } earlier) Say(earlier);
     }
 
     private int Context(TransformerConfig? model)
@@ -111,9 +129,13 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
     // Gives the model as it is served.
     private TransformerModel<float> Train(TransformerModel<float> model, TrainingData data, int context, LaterWork later, RunMark? loaded)
     {
-        TrainerOptions options = settings.ToTrainer(context, ValidationSequences, settings.MemoryLimit is null ? 0 : RehearseSaving(model, data));
-        using Trainer trainer = new(model, data.Train, data.Validation, options, settings.Threads);
-        _run.Settings = Listed(model, options, trainer.Activations);
+        TrainerOptions options = settings.ToTrainer(context, ValidationSequences, BestBytes(model, context) + (settings.MemoryLimit is null ? 0
+            : RehearseSaving(model, data) + (settings.TrainBits is null ? 0 : 2 * sizeof(float) * model.Parameters.Length)), _delta); // saved in another format
+        using Trainer trainer = new(model, data.Train, data.Validation, options, settings.Threads, ranks.Collective);
+        using BestWeights? best = _states.Best = settings.Patience > 0 ? trainer.KeepBest() : null;
+        _guard = new RunGuard(settings, _run, _states, happened => host.Complain($"rbeml: note: {happened}"));
+        _run.Settings = settings.ListedWith(model, options, trainer.Activations, _run.Threads);
+        if ((_run.Ranks = ranks.Record(trainer)) is { } shared) Say(shared.Describe());
         Say(trainer.Plan is { } plan
             ? $"Memory: at most {plan.Estimate.Total >> 20} of {plan.LimitBytes >> 20} MiB; {plan.Describe()}"
             : $"Memory: about {trainer.Estimate.Total >> 20} MiB of the machine's {RuntimeFootprint.MachineBytes >> 20} MiB");
@@ -127,28 +149,34 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         {
             // The step under way is given up; the weights are those of the last one that was done.
         }
-        catch (Exception error) when (trainer.StepsDone > 0)
+        catch (Exception error) when (ranks.Knows(error) && (trainer.StepsDone > 0 || _guard.GaveUp is not null))
         {
-            if (trainer.Diverged || Fault(trainer) is not null) throw new SavedWorkException(error, NotSaved);
+            if (trainer.StepsDone == 0) throw new SavedWorkException(error, _guard.GaveUp!);
+            if (trainer.Diverged || RunGuard.Fault(trainer) is not null) throw new SavedWorkException(error, NotSaved);
             trainer.ApplyAverage();
             SaveAfter(error, Served(trainer), data); // the weights are those of the last step that was done
         }
 
-        _run.Cancelled = host.Cancel.IsCancellationRequested && !clock.IsOver(trainer.StepsDone);
+        _run.Cancelled = ranks.Any(host.Cancel.IsCancellationRequested) && !clock.IsOver(trainer.StepsDone);
         _run.ByTime = trainer.StepsDone < options.Steps;
         _run.TrainingSeconds = clock.Elapsed.TotalSeconds;
-        if (Fault(trainer) is { } fault) throw new SavedWorkException(fault, NotSaved);
-        if (_run.Cancelled) Meanwhile(() => _states.Save(trainer, _files.KeepEarlier)); // before the weights become their average
-        trainer.ApplyAverage();
+        if (RunGuard.Fault(trainer) is { } fault) throw new SavedWorkException(fault, NotSaved);
+        if (_run.Cancelled) SaveState(trainer); // before the weights become their average
+        if (!ApplyBest(trainer)) trainer.ApplyAverage();
         TransformerModel<float> served = Served(trainer);
         SaveLast(served, data);
         if (_run.Cancelled)
         {
-            later.Do(() => Say($"Stopping: the model after {StepsDone} is saved in {_files.Model}. The figures so far and the report "
+            string more = _states.CanGoBack ? " The same command with --resume goes on." : "";
+            later.Do(() => Say($"Stopping: the model after {StepsDone} is saved in {_files.Model}.{more} The figures so far and the report "
                 + $"follow; a second Ctrl-C leaves them out."));
         }
 
-        Measure(later, () => Validate(trainer, view, ValidationSequences));
+        Measure(later, () =>
+        {
+            Validate(trainer, view, ValidationSequences);
+            _run.BitsPerByte = _run.Validation[^1].Loss / Math.Log(2) / data.BytesPerToken(context, ValidationSequences);
+        });
         _run.Profile = ProfileRecord.Of(trainer.Profile);
         TrainingBytes bytes = trainer.Bytes;
         _run.Bytes = new ByteRecord(bytes.Weights, bytes.Gradients, bytes.Optimizer, bytes.Activations);
@@ -158,7 +186,12 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
     }
 
     // What is trained at few bits is saved and used in the format that holds them.
-    private TransformerModel<float> Served(Trainer trainer) =>
+    private TransformerModel<float> Served(Trainer trainer) => Served(settings, trainer);
+
+    /// <summary>What a run saves.</summary>
+    /// <param name="settings">What was asked for.</param>
+    /// <param name="trainer">The trainer.</param>
+    internal static TransformerModel<float> Served(FinetuneSettings settings, Trainer trainer) =>
         settings.TrainBits is null ? trainer.Model : new TransformerModel<float>(trainer.GetWeights());
 
     // A new run, or one that goes on.
@@ -168,68 +201,84 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         if (_states.Path is { } state)
         {
             clock = _states.Resume(trainer, loaded);
+            trainer.RequireSameWeights();
             _earlier = clock.Elapsed;
             Say($"Resuming after {StepsDone} from {state}");
         }
         else
         {
             Validate(trainer, view, ValidationSequences);
-            host.Cancel.ThrowIfCancellationRequested();
-            _run.RunId = RunId.Of(settings, trainer.Model, data, trainer.Options.Context);
-            clock = new RunClock(settings.Steps, settings.Seconds);
+            if (ranks.Any(host.Cancel.IsCancellationRequested)) throw new OperationCanceledException(host.Cancel);
+            _run.RunId = RunId.Of(settings, trainer.Model, data, trainer.Options.Context, _delta);
+            clock = new RunClock(settings.Steps, settings.Seconds, ranks: ranks);
+            if (settings.ConfigRun is { } other && other != _run.RunId)
+            {
+                host.Complain($"rbeml: note: the file of --config is of run {other}, and this is {_run.RunId}: an option, or a file it names, has changed.");
+            }
         }
 
         _states.Begin(trainer, clock);
+        if (settings.OnDivergence == OnDivergence.Rollback && !_states.CanGoBack) SaveState(trainer); // the earliest to go back to
         return clock;
-    }
-
-    // The settings with what the run has found of them.
-    private Dictionary<string, string> Listed(TransformerModel<float> model, TrainerOptions options, ActivationSettings kept)
-    {
-        Dictionary<string, IFormattable> found = new()
-        {
-            ["--vocabulary"] = model.Config.Vocabulary,
-            ["--context"] = options.Context,
-            ["--learning-rate"] = options.LearningRate,
-            ["--weight-decay"] = options.WeightDecay,
-            ["--warmup"] = options.WarmupSteps,
-            ["--dropout"] = model.Config.Dropout,
-            ["--threads"] = _run.Threads,
-            ["--checkpointing"] = kept.Checkpointing,
-            ["--offload"] = kept.Offload,
-        };
-        if (options.Optimizer is SgdOptions sgd) found["--momentum"] = sgd.Momentum;
-        return settings.Listed.ToDictionary(
-            option => option.Key,
-            option => option.Value
-            ?? (found[option.Key] is Enum way ? MemoryRecord.Word(way) : found[option.Key].ToString(null, CultureInfo.InvariantCulture)));
     }
 
     private void Steps(Trainer trainer, TrainingData data, TrainingView view, RunClock clock)
     {
         double nextValidation = NextValidation(clock.Fraction(trainer.StepsDone)), cost = 0;
         TimeSpan saveEvery = settings.SaveMinutes > 0 ? TimeSpan.FromMinutes(settings.SaveMinutes) : TimeSpan.MaxValue, saved = clock.Elapsed;
-        while (!clock.IsOver(trainer.StepsDone))
+        while (!clock.IsOver(trainer.StepsDone) || IsBack(RunGuard.Fault(trainer)))
         {
-            host.Cancel.ThrowIfCancellationRequested();
-            TrainingProgress progress = trainer.Step(clock.Fraction(trainer.StepsDone), host.Cancel);
+            if (_guard.Step(trainer, clock.Fraction(trainer.StepsDone), host.Cancel) is not { } progress)
+            {
+                Restart();
+                continue;
+            }
+
             _run.Add(progress);
+            _guard.Look();
+            Log(_run.Steps[^1]);
             if (host.Stopping is { } stopping) stopping.HasWork = true;
+            clock.Look();
             double done = clock.Fraction(trainer.StepsDone);
             if (done >= nextValidation && done < 1)
             {
                 // A look in between is a small one, and left out where even that would eat up the time to train in.
                 double before = clock.Elapsed.TotalSeconds;
-                if (settings.Seconds is not { } limit || cost <= InterimShare * limit) Validate(trainer, view, InterimSequences);
+                try
+                {
+                    if (settings.Patience > 0 || settings.Seconds is not { } limit || cost <= InterimShare * limit) Validate(trainer, view, InterimSequences);
+                }
+                catch (NonFiniteException error)
+                {
+                    if (IsBack(error)) continue;
+                    throw;
+                }
+                clock.Look();
                 cost = Math.Max(cost, clock.Elapsed.TotalSeconds - before);
                 nextValidation = NextValidation(done);
+                if (settings.OnDivergence == OnDivergence.Rollback) SaveState(trainer);
+                if (GotNoBetter(trainer)) return;
             }
 
             view.Report(progress, done, clock.Elapsed);
-            if (done < 1 && _states.IsDue(trainer) && Fault(trainer) is null) Meanwhile(() => _states.Save(trainer, _files.KeepEarlier));
+            if (done < 1 && _states.IsDue(trainer)) SaveState(trainer);
             if (clock.Elapsed - saved < saveEvery || done >= 1) continue;
-            if (Fault(trainer) is null) SaveMeanwhile(trainer, data); // what is wrong ends the next step
+            if (RunGuard.Fault(trainer) is null) SaveMeanwhile(trainer, data); // what is wrong ends the next step
             saved = clock.Elapsed;
+        }
+
+        // Whether the run went back from weights that a look found to predict nothing.
+        bool IsBack(NonFiniteException? ruined)
+        {
+            if (ruined is null || !_guard.GoesBack(trainer, ruined)) return false;
+            Restart();
+            return true;
+        }
+
+        void Restart()
+        {
+            _log?.Restart(_run);
+            nextValidation = NextValidation(clock.Fraction(trainer.StepsDone));
         }
     }
 
@@ -237,24 +286,19 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
 
     private void Validate(Trainer trainer, TrainingView view, int sequences)
     {
-        if (_run.Validation.Count > 0 && _run.Validation[^1].Step == trainer.StepsDone) return;
+        bool again = _run.Validation.Count > 0 && _run.Validation[^1].Step == trainer.StepsDone;
+        if (again && _run.BestStep is null) return;
         double loss = trainer.Validate(sequences, host.Cancel);
         view.Validation = new ValidationRecord(trainer.StepsDone, loss);
-        _run.Validation.Add(view.Validation);
-    }
+        if (again) // of the best weights, in place of the last
+        {
+            _run.Validation[^1] = view.Validation;
+            _log?.Restart(_run);
+            return;
+        }
 
-    // Why the weights predict nothing any more; null while they do. A gradient that overflows leaves them as they were, a step too long does not.
-    private static NonFiniteException? Fault(Trainer trainer)
-    {
-        try
-        {
-            trainer.Validate(1);
-            return null;
-        }
-        catch (NonFiniteException error)
-        {
-            return error;
-        }
+        _run.Validation.Add(view.Validation);
+        _log?.Write(view.Validation);
     }
 
     // A figure of the trained model. Who asks to stop waits for none: of a large model each takes minutes.
@@ -278,8 +322,9 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
     {
         TransformerConfig config = model.Config;
         List<RbeMatrix> matrices = [.. model.Matrices.Select(m => m.Matrix)];
-        long trainable = model.Parameters.TrainableCount;
-        long dense = trainable + matrices.Sum(m => (long)m.Rows * m.Columns - m.TrainableCount);
+        IReadOnlyList<ParameterGroup> groups = [.. _delta?.Groups ?? [], .. settings.Groups];
+        long trainable = model.Parameters.Slices.Where(slice => ParameterGroup.Trains(groups, slice)).Sum(slice => (long)slice.Length);
+        long dense = model.Parameters.TrainableCount + matrices.Sum(m => (long)m.Rows * m.Columns - m.TrainableCount);
         _run.Data = data.Source;
         _run.TrainTokens = data.Train.Tokens;
         _run.ValidationTokens = data.Validation.Tokens;
@@ -306,16 +351,15 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
 
     private static string Decode(TrainingData data, int[] ids) => data.Tokenizer?.Decode(ids) ?? string.Join(' ', ids);
 
-    private string StepsDone => Format.Count(_run.Steps.Count, "step");
-
-    private string Saved => $"The model after {StepsDone} is saved in {_files.Model}.{(_files.Earlier is { } earlier ? " " + earlier : "")}";
-
     // Each on its own: one that fails leaves the others.
     private void Finish(TransformerModel<float> model, TrainingData data, LaterWork later)
     {
         later.Do(() => SaveZip(model, data));
+        later.Do(() => _log?.Finish(_run));
         _run.Files["metrics"] = _files.Metrics;
         _run.Files["report"] = _files.Report;
+        _run.Files["steps"] = _files.Lines;
+        _run.Files["options"] = _files.Config;
         _run.Seconds = (_earlier + _watch.Elapsed).TotalSeconds;
         string document = _run.ToJson();
         later.Do(() => AtomicFile.WriteText(_files.Metrics, document + "\n"));

@@ -1,6 +1,9 @@
+using System.CommandLine;
+using System.Globalization;
 using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Memory;
+using RbeMl.Models;
 using RbeMl.Text;
 using RbeMl.Training;
 
@@ -32,11 +35,35 @@ internal sealed record FinetuneSettings
     /// <summary>How matrices are stored; null keeps the model's way.</summary>
     public RbeOptions? Compression { get; init; }
 
+    /// <summary>A delta to train on the model, which stays as it is; null trains the model itself.</summary>
+    public DeltaOptions? Delta { get; init; }
+
+    /// <summary>The file of a delta to go on with; null for none.</summary>
+    public string? ApplyDelta { get; init; }
+
+    /// <summary>Where the delta is saved alone; null for nowhere.</summary>
+    public string? SaveDelta { get; init; }
+
     /// <summary>Whether names of special tokens in texts stand for these.</summary>
     public bool Special { get; init; }
 
-    /// <summary>Text files; none and no tokens means the SDK's documentation.</summary>
+    /// <summary>Texts as they were named; none and no tokens means the SDK's documentation.</summary>
     public IReadOnlyList<string> Text { get; init; } = [];
+
+    /// <summary>The files that these are.</summary>
+    public IReadOnlyList<string> TextFiles { get; init; } = [];
+
+    /// <summary>The files of texts to validate on.</summary>
+    public IReadOnlyList<string> ValidationFiles { get; init; } = [];
+
+    /// <summary>How all files are read; null goes by their names.</summary>
+    public string? DataFormat { get; init; }
+
+    /// <summary>The field or column of texts; null for those that are known.</summary>
+    public string? TextColumn { get; init; }
+
+    /// <summary>Whether documents share sequences.</summary>
+    public DocumentPacking Packing { get; init; }
 
     /// <summary>File of token ids.</summary>
     public string? Tokens { get; init; }
@@ -71,6 +98,15 @@ internal sealed record FinetuneSettings
     /// <summary>Highest learning rate of coefficients; null derives it from the dense one.</summary>
     public double? CoefficientLearningRate { get; init; }
 
+    /// <summary>How the learning rate falls.</summary>
+    public (RateSchedule Schedule, double Final, int Cycles) Course { get; init; } = (RateSchedule.Cosine, 0.1, 1);
+
+    /// <summary>The run that the file of <c>--config</c> is of; null without one.</summary>
+    public string? ConfigRun { get; init; }
+
+    /// <summary>Parameters that are trained in another way.</summary>
+    public IReadOnlyList<ParameterGroup> Groups { get; init; } = [];
+
     /// <summary>Whether alpha gradients are preconditioned.</summary>
     public bool PreconditionAlphas { get; init; } = true;
 
@@ -95,6 +131,9 @@ internal sealed record FinetuneSettings
     /// <summary>Seed of everything random.</summary>
     public ulong Seed { get; init; }
 
+    /// <summary>mpi or none; null for mpi where a launcher is seen.</summary>
+    public string? Distributed { get; init; }
+
     /// <summary>Threads; 0 for one a processor.</summary>
     public int Threads { get; init; }
 
@@ -115,6 +154,27 @@ internal sealed record FinetuneSettings
 
     /// <summary>The options that have an effect on the run, as given or by default, for the report; null for a value that the run finds.</summary>
     public IReadOnlyDictionary<string, string?> Listed { get; init; } = new Dictionary<string, string?>();
+
+    /// <summary>The options that a run is made again by.</summary>
+    public IReadOnlyList<Option> Declared { get; init; } = [];
+
+    /// <summary>What was given to them; null for what was left out.</summary>
+    public IReadOnlyDictionary<string, string[]?> Options { get; init; } = new Dictionary<string, string[]?>();
+
+    /// <summary>Names of the options that were not given.</summary>
+    public IReadOnlyCollection<string> Usual { get; init; } = [];
+
+    /// <summary>A table of the steps; null for none.</summary>
+    public string? Csv { get; init; }
+
+    /// <summary>Folder of TensorBoard's events; null for none.</summary>
+    public string? TensorBoard { get; init; }
+
+    /// <summary>What to do where a loss or gradient is no number.</summary>
+    public OnDivergence OnDivergence { get; init; }
+
+    /// <summary>Validations in a row without a better one that end the run; 0 for none.</summary>
+    public int Patience { get; init; }
 
     /// <summary>Folder of the results.</summary>
     public string Out { get; init; } = "rbeml-out";
@@ -137,12 +197,56 @@ internal sealed record FinetuneSettings
     /// <summary>Whether only to tell what the run would take.</summary>
     public bool DryRun { get; init; }
 
+    /// <summary>Steps of a search for the learning rate; null for a training.</summary>
+    public int? FindRate { get; init; }
+
+    /// <summary>Whether no file of a run is written.</summary>
+    public bool OnlyTells => DryRun || FindRate is not null;
+
+    /// <summary>The words of the command line without its rates and where it writes JSON to, for one that follows.</summary>
+    public IReadOnlyList<string> Words { get; init; } = [];
+
+    /// <summary>The options that have an effect, with what the run has found of those that were left out.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="options">The settings of training.</param>
+    /// <param name="kept">What is kept for the backward.</param>
+    /// <param name="threads">Threads.</param>
+    public Dictionary<string, string> ListedWith(TransformerModel<float> model, TrainerOptions options, ActivationSettings kept, int threads)
+    {
+        Dictionary<string, IFormattable> found = new()
+        {
+            ["--vocabulary"] = model.Config.Vocabulary,
+            ["--context"] = options.Context,
+            ["--learning-rate"] = options.LearningRate,
+            ["--weight-decay"] = options.WeightDecay,
+            ["--warmup"] = options.WarmupSteps,
+            ["--dropout"] = model.Config.Dropout,
+            ["--threads"] = threads,
+            ["--checkpointing"] = kept.Checkpointing,
+            ["--offload"] = kept.Offload,
+        };
+        if (options.Optimizer is SgdOptions or MuonOptions)
+        {
+            found["--momentum"] = options.Optimizer is SgdOptions sgd ? sgd.Momentum : ((MuonOptions)options.Optimizer).Momentum;
+        }
+
+        return Listed.ToDictionary(
+            option => option.Key,
+            option => option.Value
+            ?? (found[option.Key] is Enum way ? MemoryRecord.Word(way) : found[option.Key].ToString(null, CultureInfo.InvariantCulture)));
+    }
+
     /// <summary>The settings of training.</summary>
     /// <param name="context">Tokens of a sequence.</param>
     /// <param name="validationSequences">Sequences of a validation, if there are as many.</param>
     /// <param name="extraBytes">Bytes that saving takes meanwhile.</param>
-    public TrainerOptions ToTrainer(int context, int validationSequences, long extraBytes) => new()
+    /// <param name="delta">What is trained alone; null for all.</param>
+    public TrainerOptions ToTrainer(int context, int validationSequences, long extraBytes, DeltaModel? delta = null) => new()
     {
+        Groups = [.. delta?.Groups ?? [], .. Groups],
+        Schedule = Course.Schedule,
+        FinalFraction = Course.Final,
+        Cycles = Course.Cycles,
         BatchSize = Batch,
         Context = context,
         Accumulate = Accumulate,

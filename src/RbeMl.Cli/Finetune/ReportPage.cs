@@ -65,6 +65,14 @@ internal static class ReportPage
                 + "<span><i style=\"background:var(--valid)\"></i>validation, at the step it was measured</span></div>");
         page.Append("<p class=\"settings losses\"><span>Validation loss by step:</span> ")
             .AppendJoin(" ", run.Validation.Select(v => $"<span><b>{Format.Count(v.Step)}:</b> {Format.Loss(v.Loss)}</span>")).Append("</p></section>\n");
+        if (run.Quality is { } quality)
+        {
+            page.Append("<section><h2>How far the model moved</h2>");
+            quality.Table("before", "after").Html(page);
+            page.Append(CultureInfo.InvariantCulture,
+                $"<p class=\"key\">On all {Format.Count(quality.Tokens, "token")} of the {Text(quality.Text)}.</p></section>\n");
+        }
+
         page.Append("<section><h2>Memory</h2><table><tr><th></th><th>this run</th><th>dense fp32</th><th>saved</th></tr>");
         foreach (ByteRow row in ByteRow.Of(run))
         {

@@ -18,7 +18,8 @@ internal static class RunId
     /// <param name="model">The model before the first step.</param>
     /// <param name="data">The data, all of it.</param>
     /// <param name="context">Tokens of a sequence.</param>
-    public static string Of(FinetuneSettings settings, TransformerModel<float> model, TrainingData data, int context)
+    /// <param name="delta">What is trained of the model; null for all.</param>
+    public static string Of(FinetuneSettings settings, TransformerModel<float> model, TrainingData data, int context, DeltaModel? delta)
     {
         XxHash128 hash = new();
         object?[] values =
@@ -28,7 +29,10 @@ internal static class RunId
             settings.Warmup, settings.WeightDecay, settings.Clip, settings.TrainBits, settings.Average, settings.Dropout, settings.Seed,
                 settings.Offload is ActivationOffload.BFloat16, DataChecksum.Of(data.Train, 1, context),
                 DataChecksum.Of(data.Validation, 1, context), data.Vocabulary,
+            settings.Course.Schedule, settings.Course.Final, settings.Course.Cycles, ParameterGroup.Describe(settings.Groups),
+            .. delta is null ? [] : (object?[])[ParameterGroup.Describe(delta.Groups), RunIdentity.Describe(model)],
         ];
+        if (settings is not { Patience: 0, OnDivergence: OnDivergence.Stop }) values = [.. values, settings.Patience, settings.OnDivergence];
         foreach (object? value in values) hash.Append(Encoding.UTF8.GetBytes(Convert.ToString(value, CultureInfo.InvariantCulture) + "\n"));
         return Convert.ToHexStringLower(hash.GetCurrentHash());
     }

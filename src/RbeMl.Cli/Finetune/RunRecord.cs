@@ -72,6 +72,21 @@ internal sealed record RunRecord
     /// <summary>The validations; the first is of step 0.</summary>
     public List<ValidationRecord> Validation { get; } = [];
 
+    /// <summary>What happened besides: steps that were skipped, ways back, losses that jumped.</summary>
+    public List<RunEvent> Events { get; } = [];
+
+    /// <summary>The step whose weights were kept as the best; null for those of the last step.</summary>
+    public int? BestStep { get; set; }
+
+    /// <summary>Whether it ended since it got no better.</summary>
+    public bool StoppedEarly { get; set; }
+
+    /// <summary>Bits a byte of the held-out text by the last validation; null where it is no text.</summary>
+    public double? BitsPerByte { get; set; }
+
+    /// <summary>How far a model that was given has moved, on the whole of the held-out data; null for a new model.</summary>
+    public QualityRecord? Quality { get; set; }
+
     /// <summary>Memory.</summary>
     public ByteRecord? Bytes { get; set; }
 
@@ -96,13 +111,16 @@ internal sealed record RunRecord
     /// <summary>Training tokens.</summary>
     public long TrainTokens { get; set; }
 
-    /// <summary>Validation tokens.</summary>
+    /// <summary>Tokens of the held-out data; a validation predicts those of them that have one before them and are no prompt.</summary>
     public long ValidationTokens { get; set; }
 
     /// <summary>Seed.</summary>
     public ulong Seed { get; set; }
 
-    /// <summary>Threads.</summary>
+    /// <summary>The ranks that shared the steps; null for one process.</summary>
+    public RanksRecord? Ranks { get; set; }
+
+    /// <summary>Threads, of each rank.</summary>
     public int Threads { get; set; }
 
     /// <summary>Sequences, tokens a sequence and micro-batches of a step.</summary>
@@ -145,11 +163,12 @@ internal sealed record RunRecord
 
     /// <summary>The loss of each step with its weight in a mean over steps, for charts.</summary>
     [JsonIgnore]
-    public IEnumerable<(double Loss, long Tokens)> Losses => Steps.Select(step => (step.Loss, step.Tokens));
+    public IEnumerable<(double Loss, long Tokens)> Losses => Steps.Select(step => (step.Loss, Math.Max(1, step.Tokens)));
 
     /// <summary>The step of the last validation; and that it was not the last step, where the user did not wait for another.</summary>
     [JsonIgnore]
-    public string Measured => Validation[^1].Step == Steps.Count ? $"after {Output.Format.Count(Steps.Count, "step")}"
+    public string Measured => BestStep is { } best ? $"after {Output.Format.Count(best)} of {Output.Format.Count(Steps.Count, "step")}, the best,"
+        : Validation[^1].Step == Steps.Count ? $"after {Output.Format.Count(Steps.Count, "step")}"
         : $"after {Output.Format.Count(Validation[^1].Step)} of {Output.Format.Count(Steps.Count, "step")}";
 
     /// <summary>Adds what the trainer reports.</summary>

@@ -16,6 +16,14 @@ internal static class Summary
             + $"(nats a token; perplexity {Format.Perplexity(first.Loss)} -> {Format.Perplexity(last.Loss)})");
         host.Say(Verdict.Of(run), 0);
         host.Out.WriteLine();
+        if (run.Quality is { } quality)
+        {
+            quality.Table("before", "after").Write(host);
+            host.Say($"Measured on all {Format.Count(quality.Tokens, "token")} of the {quality.Text}. KL: what the model before would lose by predicting as "
+                + "the one after, a measure of how far it moved.", 0);
+            host.Out.WriteLine();
+        }
+
         int chart = Math.Clamp((host.Columns ?? int.MaxValue) - ChartMargin, LeastChart, ChartWidth);
         if (run.Steps.Count > 1)
         {

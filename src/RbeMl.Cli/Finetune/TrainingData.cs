@@ -1,3 +1,5 @@
+using System.Text;
+using RbeMl.Cli.Data;
 using RbeMl.Cli.Output;
 using RbeMl.Models;
 using RbeMl.Text;
@@ -12,10 +14,11 @@ namespace RbeMl.Cli.Finetune;
 /// <param name="Vocabulary">Number of ids.</param>
 /// <param name="Source">Where the data comes from, for people: names of files without their folders.</param>
 /// <param name="Prompts">Beginnings to generate from, as ids.</param>
-internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation, ITokenizer? Tokenizer, int Vocabulary, string Source,
+internal sealed partial record TrainingData(TokenDataset Train, TokenDataset Validation, ITokenizer? Tokenizer, int Vocabulary, string Source,
     IReadOnlyList<int[]> Prompts)
 {
-    private const int DocumentationCharacters = 5_000_000, LearningCharacters = 1_000_000, DefaultVocabulary = 1024, PromptCharacters = 1 << 20, PromptIds = 4;
+    private const int DocumentationCharacters = 5_000_000, LearningCharacters = 1_000_000, DefaultVocabulary = 1024, PromptCharacters = 1 << 20,
+        PromptIds = 4, MostPrompts = 3;
     private const double TrainFraction = 0.9;
     private static readonly string[] DocumentationPrompts = ["Gets or sets the", "Returns a new", "Initializes a new instance of"];
 
@@ -27,7 +30,7 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
     /// <param name="cancel">Ends the reading.</param>
     public static TrainingData Load(FinetuneSettings settings, ModelBundle? model, int context, ReadingView view, CancellationToken cancel)
     {
-        TrainingData data = settings.Tokens is { } file ? FromTokens(settings, file, model) : FromText(settings, model, view, cancel);
+        TrainingData data = settings.Tokens is { } file ? FromTokens(settings, file, model) : FromText(settings, model, context, view, cancel);
         if (model is null && (long)data.Vocabulary * settings.Width > Array.MaxLength)
         {
             throw new InvalidSettingException("--width", settings.Width,
@@ -37,6 +40,24 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
 
         data.Train.Require(context, settings.Tokens is null ? "The training text" : "The training data");
         return data with { Validation = data.Validation.ForValidation(context) };
+    }
+
+    /// <summary>Bytes of text that a predicted token of a validation stands for, on average; null for ids of which nobody knows the text.</summary>
+    /// <param name="context">Tokens of a sequence.</param>
+    /// <param name="sequences">Sequences of the validation, if there are as many.</param>
+    public double? BytesPerToken(int context, int sequences)
+    {
+        if (Tokenizer is null) return null;
+        TokenDataset held = Validation.WithoutRepeats();
+        int[] inputs = new int[context], targets = new int[context];
+        long bytes = 0, tokens = 0, all = Math.Min(sequences, held.EpochSequences(context) ?? sequences);
+        for (long sequence = 0; sequence < all; sequence++)
+        {
+            held.Fill(sequence, 1, context, inputs, targets);
+            foreach (int id in targets.Where(id => id >= 0)) (bytes, tokens) = (bytes + Tokenizer.BytesOf(id).Length, tokens + 1);
+        }
+
+        return bytes > 0 ? (double)bytes / tokens : null;
     }
 
     private static TrainingData FromTokens(FinetuneSettings settings, string file, ModelBundle? model)
@@ -55,7 +76,7 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
         }
 
         int ids = vocabulary ?? settings.Vocabulary ?? train.Concat(validation).Max(sequence => sequence.Max()) + 1;
-        int[][] prompts = [.. validation.Take(3).Select(sequence => sequence[..Math.Min(PromptIds, sequence.Length)])];
+        int[][] prompts = [.. validation.Take(MostPrompts).Select(sequence => sequence[..Math.Min(PromptIds, sequence.Length)])];
         TokenDataset trainSet = stream ? TokenDataset.FromStream(train[0], ids, settings.Seed) : TokenDataset.FromSequences(train, ids, settings.Seed);
         TokenDataset validationSet = stream && validation.Count == 1 ? TokenDataset.FromStream(validation[0], ids, settings.Seed + 1)
             : TokenDataset.FromSequences(validation, ids, settings.Seed + 1);
@@ -80,22 +101,25 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
                 + $"validation. Give more, or a --validation file.");
     }
 
-    private static TrainingData FromText(FinetuneSettings settings, ModelBundle? model, ReadingView view, CancellationToken cancel)
+    private static TrainingData FromText(FinetuneSettings settings, ModelBundle? model, int context, ReadingView view,
+        CancellationToken cancel)
     {
         ITokenizer? own = model?.RequireTokenizer("--model", settings.Model, "it", "give its token ids with --tokens.");
+        if (DocumentOptions.AreDocuments([.. settings.TextFiles, .. settings.ValidationFiles], settings.DataFormat))
+        {
+            return FromDocuments(settings, model, own, context, view, cancel);
+        }
+
         bool documentation = settings.Text.Count == 0;
+        Action<string, ReadOnlyMemory<char>>? check = settings.DataFormat is null ? DataFiles.RefuseJson : null;
         SplitText? sentences = documentation ? SdkDocumentation.Load(DocumentationCharacters, seed: settings.Seed) : null;
-        TextSource source = sentences is null ? TextSource.OfFiles(settings.Text, settings.TextOptions) : TextSource.Of(sentences.Train, sentences.Source);
-        TextSource? held = sentences is not null ? TextSource.Of(sentences.Validation, sentences.Source) : settings.Validation is { } file
-            ? TextSource.OfFiles([file], settings.TextOptions) : null;
+        TextSource source = sentences is null ? TextSource.OfFiles(settings.TextFiles, settings.TextOptions, check)
+            : TextSource.Of(sentences.Train, sentences.Source);
+        TextSource? held = sentences is not null ? TextSource.Of(sentences.Validation, sentences.Source) : settings.ValidationFiles.Count > 0
+            ? TextSource.OfFiles(settings.ValidationFiles, settings.TextOptions, check) : null;
         bool learns = own is null && settings.Tokenizer is not ("bytes" or "characters");
         TrainingText text = new(source, held, learns ? LearningCharacters : 0, own is null && settings.Tokenizer == "characters", view, cancel);
-        ITokenizer tokenizer = own ?? settings.Tokenizer switch
-        {
-            "bytes" => new ByteTokenizer(),
-            "characters" => new CharacterTokenizer(text.Alphabet),
-            _ => Learn(text.Head, settings.Vocabulary ?? DefaultVocabulary, view),
-        };
+        ITokenizer tokenizer = own ?? New(settings, () => text.Head, () => text.Alphabet, view);
         int vocabulary = model?.Model.Config.Vocabulary ?? tokenizer.Vocabulary;
         bool special = Options.FindsSpecial(tokenizer, settings.Special);
         TokenDataset train =
@@ -107,8 +131,17 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
         IEnumerable<string> beginnings = documentation && model is null ? DocumentationPrompts : Beginnings(text.ValidationLines(PromptCharacters));
         int[][] prompts = [.. beginnings.Select(prompt => tokenizer.EncodeFor(prompt, vocabulary, special)).Where(ids => ids.Length > 0)];
         return new TrainingData(train, validation, tokenizer, vocabulary, sentences?.Source
-            ?? string.Join(", ", settings.Text.Select(Path.GetFileName)), prompts);
+            ?? Named(settings.Text, settings.TextFiles), prompts);
     }
+
+    // The tokenizer of a new model.
+    private static ITokenizer New(FinetuneSettings settings, Func<string> head, Func<IReadOnlyList<Rune>> alphabet, ReadingView view) =>
+        settings.Tokenizer switch
+        {
+            "bytes" => new ByteTokenizer(),
+            "characters" => new CharacterTokenizer(alphabet()),
+            _ => Learn(head(), settings.Vocabulary ?? DefaultVocabulary, view),
+        };
 
     private static BytePairTokenizer Learn(string head, int vocabulary, ReadingView view)
     {
@@ -119,5 +152,5 @@ internal sealed record TrainingData(TokenDataset Train, TokenDataset Validation,
     // The first words of a few held-out lines.
     private static IEnumerable<string> Beginnings(IEnumerable<string> lines) => lines
         .Select(line => string.Join(' ', line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Take(3)))
-        .Where(words => words.Length is > 3 and < 60).Distinct().Take(3);
+        .Where(words => words.Length is > 3 and < 60).Distinct().Take(MostPrompts);
 }

@@ -42,6 +42,24 @@ internal static class TrainingModel
         return new TransformerModel<float>(weights);
     }
 
+    /// <summary>A model with the delta asked for, or with the one that it has where the run saved it itself; null where none is asked for.</summary>
+    public static DeltaModel? WithDelta(FinetuneSettings settings, TransformerModel<float> model, TrainingData data, int context, bool own,
+        CancellationToken cancel) => (settings.Delta, settings.ApplyDelta) switch
+        {
+            _ when own && settings.SaveDelta is { } file => throw new InvalidSettingException("--save-delta", file,
+                "the --model has this run's delta in it already, and without it is not known any more. Give the model that the run began with."),
+            ({ } delta, _) when own => DeltaModel.GoOn(model, delta),
+            ({ } delta, _) => DeltaModel.Attach(model, delta, new DeltaCalibration(data.Train, settings.Batch, context)
+            {
+                Threads = settings.Threads,
+                MemoryLimit = settings.MemoryLimit,
+                Cancel = cancel,
+            }),
+            (_, { } file) when own => new DeltaModel(model, null, DeltaFile.TrainedIn(file)),
+            (_, { } file) => DeltaFile.Apply(file, model),
+            _ => null,
+        };
+
     /// <summary>A short description of how a matrix is stored.</summary>
     public static string Describe(RbeMatrix matrix)
     {

@@ -17,6 +17,7 @@ internal sealed class GenerateCommand
     private static readonly JsonSerializerOptions JsonStyle =
         new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = true };
 
+    private readonly Option<string?> _delta = ModelInput.Delta();
     private readonly Option<string> _model = FileOptions.Model("Model: a .rbe file, the folder that finetune wrote, or the folder of a Hugging Face GPT-2.");
     private readonly Option<string> _prompt =
         new("--prompt",
@@ -68,7 +69,7 @@ internal sealed class GenerateCommand
               rbeml generate --model ids.rbe --tokens --prompt "1 5 9" --top-k 20 --seed 7
               rbeml generate -m rbeml-out/model.rbe -p - --stop "." --repetition-penalty 1.2 < beginning.txt
             """);
-        command.Add("Model and prompt", [verb._model, verb._prompt, verb._tokens, verb._special, .. verb._input.All]);
+        command.Add("Model and prompt", [verb._model, verb._delta, verb._prompt, verb._tokens, verb._special, .. verb._input.All]);
         command.Add("Choice of tokens", verb._temperature, verb._topK, verb._topP, verb._minP, verb._penalty, verb._seed);
         command.Add("Where it ends", verb._maxTokens, verb._stop, verb._ignoreEnd);
         command.Add("Run and output", verb._kvCache, verb._threads, verb._json);
@@ -92,12 +93,12 @@ internal sealed class GenerateCommand
         if (ids && result.GetValue(_special)) throw new UsageException("--special is for texts, and --tokens are ids. Leave out one of them.");
         if (json.File is { } file)
         {
-            Options.RequireDistinct(file, [path]);
+            Options.RequireDistinct(file, result.GetValue(_delta) is { } delta ? [path, delta] : [path]);
             AtomicFile.CheckFile(file);
         }
 
         string prompt = PromptText.Of(result.GetValue(_prompt)!, host, _input.Read(result));
-        using ModelBundle bundle = ModelInput.LoadLanguageModel(host, path);
+        using ModelBundle bundle = ModelInput.LoadLanguageModel(host, path, result.GetValue(_delta));
         ITokenizer? tokenizer = ids ? bundle.Tokenizer : bundle.RequireTokenizer("--prompt", prompt, path, "give token ids with --tokens.");
         int vocabulary = bundle.Model.Config.Vocabulary;
         int[] start = ids ? ParseIds(prompt, vocabulary)

@@ -15,7 +15,9 @@ internal static class LossChart
     /// </param>
     /// <param name="width">Characters across.</param>
     /// <param name="height">Characters up.</param>
-    public static string Draw(IReadOnlyList<(double Loss, long Tokens)> losses, int width = 64, int height = 12)
+    /// <param name="axis">What stands below its left end, middle and right end; null for the steps.</param>
+    public static string Draw(IReadOnlyList<(double Loss, long Tokens)> losses, int width = 64, int height = 12,
+        (string Left, string Middle, string Right)? axis = null)
     {
         double[] columns = losses.Count > width * 2 ? Columns(losses, width * 2) : Between(losses, width * 2);
         double low = columns.Min(), high = columns.Max();
@@ -39,9 +41,10 @@ internal static class LossChart
             text.Append('\n');
         }
 
-        string last = losses.Count.ToString(CultureInfo.InvariantCulture);
-        text.Append("        └").Append('─', width).Append('\n').Append("         1").Append("step".PadLeft(width / 2))
-            .Append(last.PadLeft(width - 1 - width / 2)).Append('\n');
+        (string left, string middle, string right) = axis ?? ("1", "step", losses.Count.ToString(CultureInfo.InvariantCulture));
+        int half = left.Length + Math.Max(middle.Length, width / 2);
+        text.Append("        └").Append('─', width).Append('\n').Append("         ").Append(left).Append(middle.PadLeft(half - left.Length))
+            .Append(right.PadLeft(Math.Max(0, width - half))).Append('\n');
         return text.ToString();
     }
 

@@ -1,3 +1,4 @@
+using RbeMl.Training;
 
 namespace RbeMl.Cli;
 
@@ -66,6 +67,9 @@ internal sealed record CommandHost(TextWriter Out, TextWriter Error)
 
     /// <summary>What else is known about stopping; null in tests.</summary>
     public Stopping? Stopping { get; init; }
+
+    /// <summary>The ranks that a test gives this one; null for those that a launcher started.</summary>
+    public ICollective? Collective { get; init; }
 
     /// <summary>Whether errors show their stack trace.</summary>
     public bool Debug { get; init; }

@@ -5,6 +5,9 @@ namespace RbeMl.Cli;
 /// <summary>Command lines as people type them.</summary>
 internal static class CommandLine
 {
+    /// <summary>A word that starts with @ is that word, such as a prompt's, and no name of a file with more of them.</summary>
+    public static readonly ParserConfiguration AsTheyStand = new() { ResponseFileTokenReplacer = null };
+
     private const string Plain = "-_./\\:=,+@%";
 
     /// <summary>A command with its words.</summary>

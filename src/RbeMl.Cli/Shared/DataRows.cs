@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using RbeMl.Text;
@@ -34,6 +35,8 @@ internal readonly record struct DataRow(int Line, string[] Values);
 /// <summary>Reads rows of texts: lines, JSON lines or tables.</summary>
 internal static class DataRows
 {
+    private const int KeptBytes = 1 << 20;
+
     /// <summary>What the name of a file says about its rows.</summary>
     public static RowFormat FormatOf(string path) => Path.GetExtension(path).ToLowerInvariant() switch
     {
@@ -76,33 +79,54 @@ internal static class DataRows
     {
         RowFormat.Lines => Lines(reader),
         RowFormat.Json => JsonLines(reader, columns),
-        _ => Table(reader, format, columns),
+        _ => Table(reader, format, _ => columns),
     };
 
-    private static IEnumerable<DataRow> Lines(TextFileReader reader)
+    /// <summary>Each line as a row.</summary>
+    public static IEnumerable<DataRow> Lines(TextFileReader reader)
     {
         int line = 0;
         while (reader.ReadLine() is { } text) yield return new DataRow(++line, [text]);
     }
 
-    private static IEnumerable<DataRow> JsonLines(TextFileReader reader, IReadOnlyList<RowColumn> columns)
+    private static IEnumerable<DataRow> JsonLines(TextFileReader reader, IReadOnlyList<RowColumn> columns) =>
+        Objects(reader, (line, row) => new DataRow(line, [.. columns.Select(column => Value(reader.Name, line, row, column))]));
+
+    /// <summary>What is read of the object of each line that is not blank.</summary>
+    /// <param name="reader">The text.</param>
+    /// <param name="read">Reads the object of a line.</param>
+    /// <exception cref="RbeFileException">A line is no JSON object.</exception>
+    public static IEnumerable<T> Objects<T>(TextFileReader reader, Func<int, JsonElement, T> read)
     {
         int line = 0;
-        while (reader.ReadLine() is { } text)
+        ArrayBufferWriter<byte> text = new();
+        while (reader.ReadLine(text))
         {
             line++;
-            if (!string.IsNullOrWhiteSpace(text)) yield return new DataRow(line, Object(reader.Name, line, text, columns));
+            if (!IsBlank(text.WrittenSpan)) yield return Object(reader.Name, line, text.WrittenMemory, read);
+            if (text.Capacity > KeptBytes) text = new(); // a long line is not kept for short ones
         }
     }
 
-    private static string[] Object(string path, int line, string text, IReadOnlyList<RowColumn> columns)
+    private static bool IsBlank(ReadOnlySpan<byte> text)
+    {
+        while (!text.IsEmpty)
+        {
+            Rune.DecodeFromUtf8(text, out Rune rune, out int bytes);
+            if (!Rune.IsWhiteSpace(rune)) return false;
+            text = text[bytes..];
+        }
+
+        return true;
+    }
+
+    private static T Object<T>(string path, int line, ReadOnlyMemory<byte> text, Func<int, JsonElement, T> read)
     {
         try
         {
             using JsonDocument document = JsonDocument.Parse(text);
             JsonElement row = document.RootElement;
-            if (row.ValueKind != JsonValueKind.Object) throw Damaged(path, line, "is no JSON object", "Write one object a line.");
-            return [.. columns.Select(column => Value(path, line, row, column))];
+            return row.ValueKind == JsonValueKind.Object ? read(line, row) : throw Damaged(path, line, "is no JSON object", "Write one object a line.");
         }
         catch (JsonException error)
         {
@@ -114,7 +138,9 @@ internal static class DataRows
         }
     }
 
-    private static string Value(string path, int line, JsonElement row, RowColumn column)
+    /// <summary>The text of an object's field.</summary>
+    /// <exception cref="RbeFileException">There is none.</exception>
+    public static string Value(string path, int line, JsonElement row, RowColumn column)
     {
         if (!row.TryGetProperty(column.Name, out JsonElement value))
         {
@@ -128,10 +154,16 @@ internal static class DataRows
             $"Name another field with {column.Option}, or mend the line.");
     }
 
-    private static IEnumerable<DataRow> Table(TextFileReader reader, RowFormat format, IReadOnlyList<RowColumn> columns)
+    /// <summary>The rows of a table.</summary>
+    /// <param name="reader">The text.</param>
+    /// <param name="format">What stands between its columns.</param>
+    /// <param name="choose">Which columns are wanted, of those that the first line names.</param>
+    /// <exception cref="RbeFileException">A row is damaged, or a column is missing or there twice.</exception>
+    public static IEnumerable<DataRow> Table(TextFileReader reader, RowFormat format, Func<List<string>, IReadOnlyList<RowColumn>> choose)
     {
         int line = 1;
         if (Cells(reader, format, ref line) is not { } header) throw new RbeFileException(reader.Name, "is empty. Give rows below a line of names.");
+        IReadOnlyList<RowColumn> columns = choose(header);
         int[] places = [.. columns.Select(column => header.IndexOf(column.Name) is >= 0 and int place ? place
             : throw NoColumn(reader.Name, format, header, column, columns))];
         if (header.Where(name => name.Length > 0).CountBy(name => name).FirstOrDefault(pair => pair.Value > 1).Key is { } twice)
@@ -200,14 +232,16 @@ internal static class DataRows
         return cells;
     }
 
-    // In quotes; of what is rather a text than a name, the beginning.
-    private static string Quoted(string name)
+    /// <summary>In quotes; of what is rather a text than a name, the beginning.</summary>
+    public static string Quoted(string name)
     {
         const int Most = 40;
         return name.Length <= Most ? $"\"{name}\"" : $"\"{name[..Most]}...\"";
     }
 
-    private static string Names(IEnumerable<string> names) => names.Select(Quoted).ToArray() is { Length: > 0 } all ? string.Join(", ", all) : "none";
+    /// <summary>Several, or that there are none.</summary>
+    public static string Names(IEnumerable<string> names) => names.Select(Quoted).ToArray() is { Length: > 0 } all ? string.Join(", ", all) : "none";
 
-    private static RbeFileException Damaged(string path, int line, string what, string mend) => new(path, $"line {line} {what}. {mend}");
+    /// <summary>The error of a line.</summary>
+    public static RbeFileException Damaged(string path, int line, string what, string mend) => new(path, $"line {line} {what}. {mend}");
 }

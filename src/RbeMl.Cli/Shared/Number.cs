@@ -47,6 +47,19 @@ internal static class Number
         ? SaveInterval.EveryMinutes(Real(result, minutes, name, 0, 1e6, above: false))
         : SaveInterval.EverySteps(Whole(result, name, 0, int.MaxValue));
 
+    /// <summary>Reads a share below 1, also in per cent, or a whole number.</summary>
+    /// <param name="result">The words of the option; the last one counts.</param>
+    /// <param name="name">Name of the option.</param>
+    /// <param name="most">Greatest whole number.</param>
+    public static double Share(ArgumentResult result, string name, int most)
+    {
+        string text = result.Tokens[^1].Value;
+        if (text is [.. var percent, '%']) return Real(result, percent, name, 0, 99.99, above: true) / 100;
+        double value = Real(result, text, name, 0, most, above: true);
+        if (value > 1 && value != Math.Floor(value)) result.AddError($"{name} {Shown(text)}: use a share below 1, such as 0.02 or 2%, or a whole number.");
+        return value;
+    }
+
     /// <summary>Reads a real number; 1e-3 is one.</summary>
     /// <param name="result">The words of the option; the last one counts.</param>
     /// <param name="name">Name of the option.</param>

@@ -45,12 +45,15 @@ internal static class Options
         HelpName = "n|minutes",
     };
 
+    /// <summary>What <c>--seed</c> is unless given.</summary>
+    public const ulong DefaultSeed = 1337;
+
     /// <summary><c>--seed</c>.</summary>
     public static Option<ulong> Seed(string description)
         => new("--seed")
         {
             Description = description,
-            DefaultValueFactory = _ => 1337,
+            DefaultValueFactory = _ => DefaultSeed,
             CustomParser = result => Number.Whole(result, "--seed", 0UL, ulong.MaxValue),
             HelpName = "n"
         };

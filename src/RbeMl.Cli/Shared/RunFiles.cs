@@ -7,7 +7,7 @@ namespace RbeMl.Cli;
 /// <summary>
 /// The files of a run in its folder. Those of an earlier run are kept when the first of this run is written: <c>model.rbe</c> becomes <c>model-1.rbe</c>,
 /// <c>metrics.json</c> becomes <c>metrics-1.json</c> and so on, with the first number that none of them has yet; training states that it left
-/// likewise.
+/// likewise. Where a run was stopped before it replaced all files of the one before, those of each have a number of their own.
 /// </summary>
 internal sealed class RunFiles
 {
@@ -17,6 +17,7 @@ internal sealed class RunFiles
     private readonly string _folder;
     private readonly string[] _earlier, _states;
     private readonly HashSet<string> _kept = [];
+    private readonly Dictionary<string, int> _numbers = []; // of the earlier files, the same for those of one run
 
     /// <summary>Looks at a folder, and changes nothing there.</summary>
     /// <param name="folder">The folder.</param>
@@ -26,7 +27,7 @@ internal sealed class RunFiles
     public RunFiles(string folder, bool overwrite, string? resumed = null)
     {
         _folder = folder;
-        string[] present = [.. All.Where(file => Path.Exists(file) && (resumed is null || RunMixture.MarkOf(file)?.RunId != resumed))];
+        string[] present = [.. All.Where(file => Path.Exists(file) && (resumed is null || RunOf(file) != resumed))];
         _states = [.. StateFiles.StepsIn(folder).Select(step => StateFiles.Of(folder, step)).Where(file => resumed is null || !StateFiles.IsOf(file, resumed))];
         if (overwrite && present.FirstOrDefault(file => !IsOurs(file)) is { } other)
         {
@@ -34,9 +35,14 @@ internal sealed class RunFiles
         }
 
         _earlier = overwrite ? [] : [.. present, .. _states];
-        if (_earlier.Length == 0) return;
-        Number = 1;
-        while (_earlier.Concat(All).Any(file => Path.Exists(Numbered(file)))) Number++;
+        string[] runs = [.. present.Select(RunOf).OfType<string>().Distinct()];
+        foreach (IGrouping<string?, string> files in _earlier.GroupBy(file =>
+            _states.Contains(file) ? runs.FirstOrDefault(run => StateFiles.IsOf(file, run)) ?? RunOf(Model) : RunOf(file)))
+        {
+            int number = 1;
+            while (_numbers.ContainsValue(number) || !IsFree(number, files.Key, [.. files])) number++;
+            foreach (string file in files) _numbers[file] = number;
+        }
     }
 
     public string Model => Path.Combine(_folder, ModelName);
@@ -47,11 +53,14 @@ internal sealed class RunFiles
 
     public string Report => Path.Combine(_folder, "report.html");
 
-    /// <summary>Every file that a run may write.</summary>
-    public string[] All => [Model, Zip, Metrics, Report];
+    /// <summary>A line a step.</summary>
+    public string Lines => Path.Combine(_folder, "metrics.jsonl");
 
-    /// <summary>Number in the names that the files of the earlier run get; null when there is none to keep.</summary>
-    public int? Number { get; }
+    /// <summary>Every option.</summary>
+    public string Config => Path.Combine(_folder, "run.json");
+
+    /// <summary>Every file that a run writes to its folder.</summary>
+    public string[] All => [Model, Zip, Metrics, Report, Lines, Config];
 
     /// <summary>Where the files of the earlier run are once this one has written, by their kind.</summary>
     public IReadOnlyDictionary<string, string>? Kept => _earlier.Length == 0 ? null : _earlier.ToDictionary(file => Path.GetFileName(file)!, Numbered);
@@ -79,8 +88,31 @@ internal sealed class RunFiles
         foreach (string state in _states) TemporaryNames.Delete(state);
     }
 
-    private string Numbered(string file) =>
-        Path.Combine(_folder, string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileNameWithoutExtension(file)}-{Number}{Path.GetExtension(file)}"));
+    /// <summary>Renames one file of the earlier run, before this one writes its own of that name.</summary>
+    /// <exception cref="RbeFileException">It cannot be renamed.</exception>
+    public void Keep(string file)
+    {
+        if (!_earlier.Contains(file) || _kept.Contains(file)) return;
+        AtomicFile.Move(file, Numbered(file));
+        _kept.Add(file);
+    }
+
+    // The lines of the steps say nothing of their run, and are of that whose options stand beside them.
+    private string? RunOf(string file) => file == Config || file == Lines ? RunMixture.RunIdOf(Config) : RunMixture.MarkOf(file)?.RunId;
+
+    private string Numbered(string file) => Numbered(file, _numbers[file]);
+
+    private string Numbered(string file, int number) =>
+        Path.Combine(_folder, string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileNameWithoutExtension(file)}-{number}{Path.GetExtension(file)}"));
+
+    // No file has the number yet, or others of the same run alone.
+    private bool IsFree(int number, string? run, string[] files)
+    {
+        if (files.Any(file => Path.Exists(Numbered(file, number)))) return false;
+        if (!All.Any(file => Path.Exists(Numbered(file, number)))) return true;
+        string? kept = RunMixture.RunIdOf(Numbered(Config, number)) ?? RunMixture.MarkOf(Numbered(Model, number))?.RunId;
+        return run is not null && kept == run;
+    }
 
     // By how it begins.
     private static bool IsOurs(string file)
@@ -91,6 +123,7 @@ internal sealed class RunFiles
         {
             ".rbe" => start.AsSpan().StartsWith((ReadOnlySpan<byte>)[0x89, (byte)'R', (byte)'B', (byte)'E']),
             ".zip" => start.AsSpan().StartsWith("PK"u8),
+            ".jsonl" => start.Length == 0 || start.AsSpan().StartsWith("{\"step\":"u8),
             ".json" => start.AsSpan().IndexOf("\"steps\""u8) >= 0 || start.AsSpan().IndexOf("\"runId\""u8) >= 0,
             _ => start.AsSpan().IndexOf("RbeMl"u8) >= 0,
         };

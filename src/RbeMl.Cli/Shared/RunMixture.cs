@@ -57,6 +57,19 @@ internal static class RunMixture
         }
     }
 
+    /// <summary>The run that a JSON document says it is of; null for one that does not, or cannot be read.</summary>
+    public static string? RunIdOf(string file)
+    {
+        try
+        {
+            return File.Exists(file) ? Keys(FileBeginning.Read(file)).Id : null;
+        }
+        catch (Exception error) when (error is JsonException or RbeFileException)
+        {
+            return null;
+        }
+    }
+
     private static RunMark? OfModel(string file)
     {
         using RbeContainer model = RbeContainer.Open(file);
@@ -69,8 +82,11 @@ internal static class RunMixture
         return zip.Comment.StartsWith(ZipPrefix, StringComparison.Ordinal) ? OfWords(zip.Comment[ZipPrefix.Length..]) : null;
     }
 
+    private static RunMark? OfJson(byte[] beginning) =>
+        Keys(beginning) is ({ } id, { } weights) ? new RunMark(id, weights) : null;
+
     // The first keys of the document, which goes on with all steps.
-    private static RunMark? OfJson(byte[] beginning)
+    private static (string? Id, string? Weights) Keys(byte[] beginning)
     {
         Utf8JsonReader reader = new(beginning, isFinalBlock: false, default);
         string? id = null, weights = null;
@@ -83,7 +99,7 @@ internal static class RunMixture
             if (key == "weightsHash") weights = reader.GetString();
         }
 
-        return id is null || weights is null ? null : new RunMark(id, weights);
+        return (id, weights);
     }
 
     private static RunMark? OfPage(string beginning)

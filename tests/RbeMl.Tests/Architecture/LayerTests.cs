@@ -10,7 +10,7 @@ public sealed class LayerTests
     private static readonly string[][] s_layers =
     [
         ["Errors"], ["Numerics"], ["Storage"], ["Memory"], ["Codec"], ["Kernels"], ["Layers"], ["Models", "Text"], ["Files"], ["Compression"],
-            ["Training"], ["RbeMl.MLNet", "RbeMl.Extensions.AI", "RbeMl.Models.MiniLM", "RbeMl.Packing"], ["RbeMl.Cli"],
+            ["Training"], ["RbeMl.MLNet", "RbeMl.Extensions.AI", "RbeMl.Models.MiniLM", "RbeMl.Mpi", "RbeMl.Packing"], ["RbeMl.Cli"],
     ];
 
     [Fact]

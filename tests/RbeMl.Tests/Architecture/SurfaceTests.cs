@@ -2,6 +2,7 @@ using System.Text;
 using RbeMl.Extensions.AI;
 using RbeMl.Layers;
 using RbeMl.MLNet.LanguageModels;
+using RbeMl.Mpi;
 using RbeMl.Tests.Files;
 
 namespace RbeMl.Tests.Architecture;
@@ -15,7 +16,8 @@ public sealed class SurfaceTests
     {
         string[] now =
         [
-            .. new[] { typeof(TransformerConfig).Assembly, typeof(LanguageModelOptions).Assembly, typeof(RbeChatClient).Assembly }
+            .. new[] { typeof(TransformerConfig).Assembly, typeof(LanguageModelOptions).Assembly, typeof(RbeChatClient).Assembly,
+                typeof(MpiCollective).Assembly }
                 .SelectMany(assembly => assembly.GetExportedTypes()).Where(type => !type.IsNested)
                 .Select(type => type.FullName!).Order(StringComparer.Ordinal),
         ];

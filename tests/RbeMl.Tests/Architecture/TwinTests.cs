@@ -36,6 +36,5 @@ public sealed class TwinTests
         ("LionKernel has no ReferenceLion", "its twin is ReferenceOptimizer.Lion, held by OptimizerKernelTests"),
         ("MomentumKernel has no ReferenceMomentum", "its twin is ReferenceOptimizer.Nesterov, held by OptimizerKernelTests"),
         ("SgdKernel has no ReferenceSgd", "its twin is ReferenceOptimizer.Sgd, held by OptimizerKernelTests"),
-        ("VectorKernel has no ReferenceVector", "its definitions are short and stand in its tests"),
     ];
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using RbeMl.Codec;
 using RbeMl.Files;
 using RbeMl.Models;
@@ -12,7 +11,7 @@ namespace RbeMl.Tests.Cli;
 /// <summary>Verbs stopped in the middle of work that takes long, as processes: nothing half written, nothing left.</summary>
 public sealed class CancelledTests : IDisposable
 {
-    private const int Side = 2048, Matrices = 200, Interrupt = 2, Hangup = 1;
+    private const int Side = 2048, Matrices = 200;
     private readonly TemporaryFolder _folder = new();
 
     private string Out => _folder.File("new");
@@ -67,7 +66,7 @@ public sealed class CancelledTests : IDisposable
         using Process process = ProcessTests.Start([.. Long(verb), "--json", Path.Combine(Out, "figures.json")]);
         Task<string> error = process.StandardError.ReadToEndAsync(patience.Token), output = process.StandardOutput.ReadToEndAsync(patience.Token);
         while (!Directory.Exists(Out) && !process.HasExited) await Task.Delay(1, patience.Token);
-        Assert.Equal(0, Send(process.Id, Interrupt));
+        Assert.Equal(0, Signals.Send(process.Id, Signals.Interrupt));
         await process.WaitForExitAsync(patience.Token);
         Assert.Equal("rbeml: cancelled before there was anything to save.\n", await error);
         Assert.Equal(130, process.ExitCode);
@@ -82,6 +81,7 @@ public sealed class CancelledTests : IDisposable
     public async Task Errors_that_nobody_takes_change_no_exit_code(string verb)
     {
         if (!File.Exists("/dev/full")) return; // Linux
+        Assert.False(Signals.Ignored(Signals.Hangup));
         using CancellationTokenSource patience = Patience.Start();
         string command =
             string.Join(' ',
@@ -89,7 +89,7 @@ public sealed class CancelledTests : IDisposable
                 .Append(Path.Combine(Out, "figures.json")).Select(word => $"'{word}'"));
         using Process process = Process.Start("/bin/sh", ["-c", $"exec {command} > /dev/full 2> /dev/full"]);
         while (!Directory.Exists(Out) && !process.HasExited) await Task.Delay(1, patience.Token);
-        Assert.Equal(0, Send(process.Id, Hangup));
+        Assert.Equal(0, Signals.Send(process.Id, Signals.Hangup));
         await process.WaitForExitAsync(patience.Token);
         Assert.Equal(130, process.ExitCode);
         Assert.Empty(Directory.GetFileSystemEntries(Out));
@@ -120,7 +120,4 @@ public sealed class CancelledTests : IDisposable
         Directory.CreateDirectory(Out);
         return _folder.File("out/model.rbe");
     }
-
-    [DllImport("libc", EntryPoint = "kill")]
-    private static extern int Send(int process, int signal);
 }

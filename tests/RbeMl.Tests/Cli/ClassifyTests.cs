@@ -3,6 +3,9 @@ using System.Text;
 using System.Text.Json;
 using RbeMl.Cli;
 using RbeMl.Cli.Classify;
+using RbeMl.Files;
+using RbeMl.Layers;
+using RbeMl.Models;
 using RbeMl.Tests.Files;
 using RbeMl.Training;
 
@@ -49,6 +52,62 @@ public sealed class ClassifyTests : IDisposable
             json.GetProperty("classes").GetInt32(), json.GetProperty("tensors").GetArrayLength()));
         CommandRun.Of("embed", "-m", file, "--text", _data, "--text-column", "Text").Fails(1, "holds a classifier, a model is needed.");
         CommandRun.Of("decompress", file, "-o", _folder.File("dense")).Fails(1, "holds a classifier, a model is needed.");
+    }
+
+    /// <summary>An encoder's delta is trained alone, saved alone, and gives the vectors that it was trained to.</summary>
+    [Theory]
+    [InlineData("finetune")]
+    [InlineData("contrastive")]
+    public void A_delta_of_an_encoder_is_trained_and_used(string method)
+    {
+        string basis = _folder.File("base.rbe"), delta = _folder.File("delta.rbe"), output = _folder.File("c.rbe"), more = _folder.File("more.rbe");
+        CommandRun.Of("compress", _model, "-o", basis, "--format", "quantized", "--bits", "8", "--tile", "32").Succeeds();
+        JsonElement trained = On("--method", method, "--delta", "64", "--delta-with", "biases", "--save-delta", delta);
+        Assert.Equal(delta, trained.GetProperty("delta").GetString());
+        using (ModelBundle plain = ModelFile.Load(basis))
+        using (ClassifierBundle classifier = ClassifierFile.Load(output))
+        using (DeltaModel applied = DeltaFile.Apply(delta, plain.Model))
+        {
+            Assert.Equal(trained.GetProperty("trainedValues").GetInt64(), applied.TrainableCount);
+            Assert.Equal(RunMark.HashOf(classifier.Classifier.Model), RunMark.HashOf(applied.Model));
+            Assert.Equal(64, applied.Model.Blocks[0].Attention.Query.Coefficients!.Length);
+            foreach (ParameterSlice slice in plain.Model.Parameters.Slices)
+            {
+                bool same = plain.Model.Parameters.ToFloats(slice).AsSpan().SequenceEqual(
+                    applied.Model.Parameters.ToFloats(applied.Model.Parameters.Find(slice.Name)));
+                Assert.True(same || applied.Trained.Contains(slice.Name), slice.Name);
+            }
+        }
+
+        string[] embed = ["embed", "-m", basis, "--text", _data, "--text-column", "Text"];
+        CommandRun before = CommandRun.Of(embed), after = CommandRun.Of([.. embed, "--apply-delta", delta]);
+        after.Succeeds();
+        Assert.NotEqual(before.Out, after.Out);
+        On("--method", method, "--apply-delta", delta, "--save-delta", more);
+        Assert.NotEqual(File.ReadAllBytes(delta), File.ReadAllBytes(more));
+        On("--method", "head", "--apply-delta", delta);
+        foreach (string[] wrong in (string[][])[["--method", "head", "--delta", "2%"], ["--method", "head", "--apply-delta", delta, "--save-delta", more]])
+        {
+            CommandRun.Of(["classify", "train", "-m", basis, "--data", _data, .. Columns, "-o", output, .. wrong]).Fails(2, "--method head trains nothing");
+        }
+
+        foreach ((int code, string says, string[] wrong) in ((int, string, string[])[])
+            [(2, "--save-delta needs a delta", ["--save-delta", more]), (2, "--delta-with is for a --delta", ["--delta-with", "both"]),
+                (2, "another file of this command", ["--delta", "2%", "--save-delta", output]), (1, "is no delta, so it is not replaced",
+                    ["--delta", "2%", "--save-delta", _folder.Write("notes.txt", "mine")])])
+        {
+            CommandRun.Of(["classify", "train", "-m", basis, "--data", _data, .. Columns, "-o", output, .. wrong]).Fails(code, says);
+        }
+
+        string[] dense = ["classify", "train", "-m", _model, "--data", _data, .. Columns, "-o", output, "--delta", "2%"];
+        CommandRun.Of(dense).Fails(1, "the matrix is dense: all of its values are floats");
+
+        JsonElement On(params string[] words)
+        {
+            CommandRun run = CommandRun.Of(["classify", "train", "-m", basis, "--data", _data, .. Columns, "-o", output, "--json", .. words]);
+            run.Succeeds();
+            return JsonDocument.Parse(run.Out).RootElement;
+        }
     }
 
     [Theory]

@@ -170,6 +170,11 @@ public sealed class CompressTests : IDisposable
         Assert.True(json.GetProperty("relativeError").GetDouble() > plain.GetProperty("relativeError").GetDouble());
         Assert.True(Divergence(Output) < Divergence(_folder.File("plain.rbe")));
 
+        Assert.True(json.GetProperty("outputsWeighed").GetBoolean());
+        JsonElement alike = Compress(model, "-o", _folder.File("alike.rbe"), "--bits", "3", "--calibration", ids, "--weigh-outputs", "off");
+        Assert.False(alike.GetProperty("outputsWeighed").GetBoolean());
+        Assert.True(Divergence(Output) < Divergence(_folder.File("alike.rbe")));
+
         JsonElement few = Compress(model, "-o", _folder.File("few.rbe"), "--bits", "3", "--calibration", ids, "--calibration-tokens", "90");
         Assert.Equal(90, few.GetProperty("calibrationTokens").GetInt32());
         File.Copy(ids, _folder.File("numbers.txt"));
@@ -187,7 +192,8 @@ public sealed class CompressTests : IDisposable
     {
         string model = Model(), ids = Ids(), tensors = Tensors();
         foreach (string[] args in new string[][] { [tensors, "--format", "trellis", "--bits", "3"], [model, "--bits", "4", "--calibration", ids],
-            [model, "--format", "auto", "--target-bits", "6", "--embeddings", "quantized"] })
+            [model, "--format", "auto", "--target-bits", "6", "--embeddings", "quantized"],
+            [model, "--bits", "4", "--calibration", ids, "--tune", "5"] })
         {
             Compress([.. args, "-o", _folder.File("1.rbe"), "--threads", "1"]);
             Compress([.. args, "-o", _folder.File("3.rbe"), "--threads", "3"]);
@@ -231,7 +237,6 @@ public sealed class CompressTests : IDisposable
     [Theory]
     [InlineData("--bits is for", "--format", "sparse", "--bits", "4")]
     [InlineData("--outliers is for", "--format", "seed", "--outliers", "4")]
-    [InlineData("--bits 2: --format quantized", "--bits", "2")]
     [InlineData("--bits 7: --format trellis", "--format", "trellis", "--bits", "7")]
     [InlineData("--target-bits is for --format auto", "--target-bits", "4")]
     [InlineData("two targets", "--format", "auto", "--target-bits", "4", "--target-error", "0.1")]
@@ -240,11 +245,13 @@ public sealed class CompressTests : IDisposable
     [InlineData("--support says where", "--format", "trellis", "--bits", "4", "--support", "random")]
     [InlineData("--coefficients 2000", "--format", "sparse", "--tile", "32", "--coefficients", "2000")]
     [InlineData("--calibration-tokens says how", "--calibration-tokens", "5")]
+    [InlineData("--weigh-outputs says how to use", "--weigh-outputs", "off")]
+    [InlineData("--tune says how to use", "--tune", "5")]
     [InlineData("--preset small settles --bits too", "--preset", "small", "--bits", "4")]
     [InlineData("--preset small settles --format too", "--preset", "small", "--format", "trellis")]
     [InlineData("--preset tiny: use one of small, balanced, exact", "--preset", "tiny")]
     [InlineData("--embedding-bits is for", "--embedding-bits", "5")]
-    [InlineData("--embedding-bits 2: quantized", "--embeddings", "quantized", "--embedding-bits", "2")]
+    [InlineData("--embedding-bits 7: trellis", "--embeddings", "trellis", "--embedding-bits", "7")]
     public void Options_that_contradict_are_usage_errors(string message, params string[] options) =>
         CommandRun.Of(["compress", "x", "-o", Output, .. options]).Fails(2, message);
 

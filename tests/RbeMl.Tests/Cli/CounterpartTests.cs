@@ -29,6 +29,9 @@ public sealed class CounterpartTests
             ["LearningRate"] = 0.02,
             ["CoefficientLearningRate"] = 0.03,
             ["WarmupSteps"] = 4,
+            ["Schedule"] = RateSchedule.Linear,
+            ["FinalFraction"] = 0.25,
+            ["Cycles"] = 3,
             ["WeightDecay"] = 0.3,
             ["Clip"] = 0.5,
             ["AverageHorizon"] = 7,
@@ -43,7 +46,7 @@ public sealed class CounterpartTests
             ["ValidationSequences"] = 9,
             ["ExtraBytes"] = 99L,
         };
-        string[] unsaid = ["Schedule", "FinalFraction", "ValidateEvery", "StatePath", "StateEvery"];
+        string[] unsaid = ["ValidateEvery", "StatePath", "StateEvery", "Groups"]; // ParameterGroupTests
         Counterparts.AllArrive(values, unsaid, (name, value) =>
         {
             Dictionary<string, string> words =
@@ -56,6 +59,7 @@ public sealed class CounterpartTests
                         "SpillFolder" => "--out",
                         "BatchSize" => "--batch",
                         "WarmupSteps" => "--warmup",
+                        "FinalFraction" => "--final-rate",
                         _ => "--" + Regex.Replace(name, "(?<=.)[A-Z]", m => "-" + m.Value).ToLowerInvariant()
                     };
                 words[option] =
@@ -104,7 +108,8 @@ public sealed class CounterpartTests
         };
         string[] without =
         [
-            "Accumulate", "BatchSize", "Context", "PreconditionAlphas", "TrainBits", "ValidateEvery", "ValidationSequences", "ExtraBytes", "Profile",
+            "Accumulate", "BatchSize", "Context", "PreconditionAlphas", "TrainBits", "ValidateEvery", "ValidationSequences", "ExtraBytes",
+            "Profile", "Groups", "Cycles",
         ];
         Counterparts.AllArrive(values, without, (name, value) =>
         {

@@ -135,6 +135,6 @@ public sealed class EarlySaveTests : IDisposable
         Assert.Equal(130, Commands.Run(TinyJob.Args(_folder), new CommandHost(output, error) { Cancel = cancel.Token }));
         Assert.Equal("rbeml: cancelled before there was anything to save." + Environment.NewLine, error.ToString());
         Assert.Equal(before, File.ReadAllBytes(Out("model.rbe")));
-        Assert.Equal(4, Directory.GetFileSystemEntries(_folder.File("out")).Length);
+        Assert.Equal(6, Directory.GetFileSystemEntries(_folder.File("out")).Length);
     }
 }

@@ -101,6 +101,17 @@ public sealed class EmbedTests : IDisposable
         }
     }
 
+    [Fact]
+    public void An_encoder_without_a_tokenizer_is_told_when_it_is_made()
+    {
+        string folder = new BertModel().Write(_folder.File("bare")), file = _folder.File("bare.rbe");
+        foreach (string name in (string[])["vocab.txt", "tokenizer.json", "tokenizer_config.json"]) File.Delete(Path.Combine(folder, name));
+        CommandRun made = CommandRun.Of("compress", folder, "-o", file);
+        made.Succeeds();
+        Assert.Contains("compress again, for embed and classify", made.Out, StringComparison.Ordinal);
+        CommandRun.Of("embed", "-m", file, "--text", _texts).Fails(1, "of a .rbe file those that it is compressed from.");
+    }
+
     [Theory]
     [InlineData("v", "JSON lines")]
     [InlineData("v.ndjson", "JSON lines")]

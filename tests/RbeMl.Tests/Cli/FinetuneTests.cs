@@ -26,7 +26,7 @@ public sealed class FinetuneTests : IDisposable
         using ModelBundle bundle = ModelFile.Load(Out("model.rbe"));
         Assert.Equal((1, 32, 2, 16), (bundle.Model.Config.Layers, bundle.Model.Config.Width, bundle.Model.Config.Heads, bundle.Model.Config.MaxSequenceLength));
         Assert.IsType<CharacterTokenizer>(bundle.Tokenizer);
-        Assert.Equal(4, Directory.GetFiles(_folder.File("out")).Length);
+        Assert.Equal(6, Directory.GetFiles(_folder.File("out")).Length);
 
         JsonElement metrics = Metrics();
         Assert.Equal(Enumerable.Range(1, 20), metrics.GetProperty("steps").EnumerateArray().Select(s => s.GetProperty("step").GetInt32()));

@@ -11,6 +11,7 @@ public sealed class ListedSettingsTests : IDisposable
         "--batch", "--context", "--accumulate", "--learning-rate", "--warmup", "--weight-decay", "--clip", "--dropout", "--precondition-alphas",
             "--seed", "--threads",
         "--checkpointing", "--offload", "--optimizer", "--out", "--save-minutes", "--average-horizon", "--state-every", "--keep-states",
+        "--schedule", "--final-rate", "--cycles", "--on-divergence", "--patience",
     ];
 
     private static readonly string[] s_shape = ["--layers", "--heads", "--width", "--tokenizer"],

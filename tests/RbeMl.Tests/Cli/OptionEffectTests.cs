@@ -30,7 +30,15 @@ public sealed class OptionEffectTests : IDisposable
     [InlineData("--optimizer", "sgd")]
     [InlineData("--optimizer", "lion")]
     [InlineData("--optimizer", "muon")]
+    [InlineData("--optimizer", "adamw8")]
     [InlineData("--warmup", "4")]
+    [InlineData("--schedule", "linear")]
+    [InlineData("--schedule", "constant")]
+    [InlineData("--final-rate", "0")]
+    [InlineData("--cycles", "2")]
+    [InlineData("--group", "embedding.*:rate=0.5")]
+    [InlineData("--group", "*.coefficients:decay=2")]
+    [InlineData("--group", "*.coefficients:frozen")]
     [InlineData("--weight-decay", "0.5")]
     [InlineData("--clip", "0.01")]
     [InlineData("--average-horizon", "0")]
@@ -73,9 +81,10 @@ public sealed class OptionEffectTests : IDisposable
 
     /// <summary>The report says what the optimiser took by default, and the momentum only where there is one.</summary>
     [Fact]
-    public void Momentum_is_of_sgd_and_what_an_optimizer_takes_is_reported()
+    public void Momentum_is_of_two_and_what_an_optimizer_takes_is_reported()
     {
         Assert.NotEqual(Train("--optimizer", "sgd"), Train("--optimizer", "sgd", "--momentum", "0.5"));
+        Assert.NotEqual(Train("--optimizer", "muon"), Train("--optimizer", "muon", "--momentum", "0.5"));
         (string Optimizer, string Rate, string Decay, string? Momentum, double Vectors)[] runs =
         [
             .. new[] { "adamw", "sgd", "lion", "muon", "sgd --momentum 0" }.Select(words =>
@@ -93,10 +102,10 @@ public sealed class OptionEffectTests : IDisposable
         ];
         // with one vector more for the average
         Assert.Equal([("adamw", "0.003", "0.1", null, 3), ("sgd", "0.09", "0.00", "0.9", 2), ("lion", "0.00075", "0.4", null, 2),
-            ("muon", "0.003", "0.1", null, 3),
+            ("muon", "0.003", "0.1", "0.95", 3),
             ("sgd", "0.09", "0.00", "0", 1)], runs);
-        CommandRun.Of("finetune", "--optimizer", "lion", "--momentum", "0.5").Fails(2, "--momentum is for sgd");
-        CommandRun.Of("finetune", "--optimizer", "adam").Fails(2, "use one of adamw, sgd, lion, muon");
+        CommandRun.Of("finetune", "--optimizer", "lion", "--momentum", "0.5").Fails(2, "--momentum is for sgd and muon");
+        CommandRun.Of("finetune", "--optimizer", "adam").Fails(2, "use one of adamw, sgd, lion, muon, adamw8");
     }
 
     /// <summary>What is trained is saved at its bits, and goes on from there.</summary>
@@ -117,7 +126,19 @@ public sealed class OptionEffectTests : IDisposable
         Assert.Equal("4", metrics.GetProperty("settings").GetProperty("--train-bits").GetString());
         Assert.False(metrics.GetProperty("settings").TryGetProperty("--format", out _));
         CommandRun.Of("finetune", "--train-bits", "4", "--format", "trellis").Fails(2, "--format is for other formats");
-        CommandRun.Of("finetune", "--train-bits", "2").Fails(2, "--train-bits");
+        CommandRun.Of("finetune", "--group", "*:bits=3").Fails(2, "--group *:bits=3 is for --train-bits");
+        CommandRun.Of("finetune", "--train-bits", "2", "--group", "*:bits=9").Fails(2, "bits=3");
+        CommandRun.Of("finetune", "--train-bits", "1").Fails(2, "--train-bits");
+        Assert.Equal(12 * 64 * 64 * (8 - 3) / 8, Bytes("8") - Bytes("3")); // of the block's matrices
+        Assert.Equal(4 * 64 * 64 * (3 - 2) / 8, Bytes("2", "--group", "*.attention.*:bits=3") - Bytes("2")); // four of them are the attention's
+        double Bytes(string bits, params string[] more)
+        {
+            CommandRun told = CommandRun.Of(["finetune", .. data, "--layers", "1", "--width", "64", "--heads", "2", "--tokenizer", "characters",
+                "--context", "16", "--batch", "4", "--threads", "1", "--steps", "6", "--train-bits", bits, "--dry-run", "--json", .. more]);
+            told.Succeeds();
+            return JsonDocument.Parse(told.Out).RootElement.GetProperty("bytes").GetDouble();
+        }
+
         CommandRun.Of(["finetune", .. all, "--model", file, "--train-bits", "6", "--steps", "1"]).Succeeds();
         using ModelBundle again = ModelFile.Load(file);
         Assert.Equal(new QuantizedFormat(6), again.Model.GetWeights().Blocks[0].Query.Format);

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using RbeMl.Files;
 using RbeMl.Tests.Files;
 using RbeMl.Tests.Support;
@@ -60,11 +59,5 @@ public sealed class ProcessTests : IDisposable
         Assert.Contains("the work so far is saved", rest);
         ModelFile.Load(_folder.File("out/model.rbe")).Dispose();
         Assert.Contains("\"cancelled\": true", await File.ReadAllTextAsync(_folder.File("out/metrics.json")));
-    }
-
-    private static class Signals
-    {
-        [DllImport("libc", EntryPoint = "kill", SetLastError = true)]
-        public static extern int Send(int process, int signal);
     }
 }

@@ -18,7 +18,8 @@ public sealed class ProfileTests : IDisposable
         CommandRun run = TinyJob.Run(_folder, "--profile", "--checkpointing", "full");
         JsonElement profile = Metrics().GetProperty("profile");
         JsonElement[] stages = [.. profile.GetProperty("stages").EnumerateArray()];
-        string[] names = [.. Enum.GetNames<ProfileStage>().Select(JsonNamingPolicy.CamelCase.ConvertName), "rest"];
+        string[] names = [.. Enum.GetValues<ProfileStage>().Where(stage => stage != ProfileStage.Exchange) // one process has nothing to exchange
+            .Select(stage => JsonNamingPolicy.CamelCase.ConvertName($"{stage}")), "rest"];
         Assert.Equal(names, stages.Select(s => s.GetProperty("name").GetString()));
         Assert.Equal(6, profile.GetProperty("steps").GetInt32());
         double Sum(string key) => stages.Sum(s => s.GetProperty(key).GetDouble());

@@ -2,10 +2,13 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using RbeMl.Cli;
+using RbeMl.Cli.Finetune;
 using RbeMl.Files;
 using RbeMl.Models;
+using RbeMl.Storage;
 using RbeMl.Tests.Files;
 using RbeMl.Tests.Support;
+using RbeMl.Training;
 
 namespace RbeMl.Tests.Cli;
 
@@ -63,7 +66,7 @@ public sealed class ResumeTests : IDisposable
         Assert.Contains("Resuming after ", resumed.Out);
         Assert.Equal(whole, Result());
         Assert.Empty(States);
-        Assert.Equal(4, Directory.GetFiles(_folder.File("out")).Length); // those of the part before were replaced, not kept as another run's
+        Assert.Equal(6, Directory.GetFiles(_folder.File("out")).Length); // those of the part before were replaced, not kept as another run's
     }
 
     /// <summary>The model that the run saved has taken the place of the one that it began with, in the format asked for.</summary>
@@ -82,7 +85,21 @@ public sealed class ResumeTests : IDisposable
         File.WriteAllBytes(Out("model.rbe"), begun);
         Assert.Equal(130, StoppedOf(5, [.. line, "--overwrite"]).Code);
         CommandRun.Of([.. line, "--resume"]).Succeeds();
-        Assert.Equal((whole.Model, whole.Steps, whole.Validation), (Result().Model, Result().Steps, Result().Validation));
+        Assert.Equal(whole, Result());
+    }
+
+    [Fact]
+    public void Where_the_latest_state_is_damaged_the_one_before_is_named()
+    {
+        string[] line = ["--steps", "12", "--state-every", "1", "--keep-states", "2"];
+        CommandRun stopped = Stopped(5, line);
+        Assert.Equal(130, stopped.Code);
+        Assert.Contains("The same command with --resume goes on.", stopped.Out, StringComparison.Ordinal);
+        string[] states = [.. States.Select(Out).OrderBy(file => file.Length).ThenBy(file => file)];
+        Assert.Equal(2, states.Length);
+        using (FileStream latest = File.OpenWrite(states[1])) latest.SetLength(latest.Length / 2);
+        CommandRun.Of(TinyJob.Args(_folder, [.. line, "--resume"])).Fails(1, $"Or go on from an earlier one: --resume {states[0]}.");
+        CommandRun.Of(TinyJob.Args(_folder, [.. line, "--resume", states[0]])).Succeeds();
     }
 
     [Fact]
@@ -131,6 +148,27 @@ public sealed class ResumeTests : IDisposable
         CommandRun.Of(TinyJob.Args(_folder, "--resume")).Fails(1, "has no training state to resume");
     }
 
+    /// <summary>What the library calls otherwise has the name of its option in messages.</summary>
+    [Fact]
+    public void Settings_are_told_by_their_options()
+    {
+        HashSet<string> options = [.. FinetuneCommand.Create(new CommandHost(TextWriter.Null, TextWriter.Null)).Options.Select(option => option.Name)];
+        foreach ((string name, _) in new TrainerOptions().Deciding()) Assert.Contains(RunStates.OptionOf(name), options);
+    }
+
+    [Fact]
+    public void A_folder_takes_one_run_at_a_time()
+    {
+        string folder = Directory.CreateDirectory(_folder.File("out")).FullName;
+        using (FolderLock.Take(folder))
+        {
+            if (!OperatingSystem.IsWindows()) CommandRun.Of(TinyJob.Args(_folder)).Fails(1, "another run is writing to. Wait for it");
+            Assert.Empty(Directory.GetFiles(folder));
+        }
+
+        CommandRun.Of(TinyJob.Args(_folder)).Succeeds();
+    }
+
     [Fact]
     public void A_run_of_other_options_data_or_seconds_is_refused_and_nothing_changes()
     {
@@ -139,12 +177,13 @@ public sealed class ResumeTests : IDisposable
         string other = _folder.Write("other.txt", string.Concat(Enumerable.Repeat(TinyJob.Text, 39)));
         foreach ((string[] options, string said) in new (string[], string)[]
         {
-            (["--seed", "6"], "Seed: the training state has 5, this run has 6."),
-            (["--seed", "5", "--learning-rate", "1e-3"], "LearningRate: the training state has 0.003, this run has 0.001."),
+            (["--seed", "6"], "--seed: the training state has 5, this run has 6. Resume with what the run was begun with, or begin a new run without this "
+                + "state. It was begun with: "),
+            (["--seed", "5", "--learning-rate", "1e-3"], "--learning-rate: the training state has 0.003, this run has 0.001."),
             (["--seed", "5", "--text", other], "training data: the training state has 1836 tokens, checksum"),
             (["--seed", "5", "--seconds", "500"], "--seconds: the training state has none, this run has 500 s."),
             (["--seed", "5", "--layers", "2"], "model: the training state has 1 block of width 32"),
-            (["--seed", "5", "--steps", "13"], "Steps: the training state has 12, this run has 13."),
+            (["--seed", "5", "--steps", "13"], "--steps: the training state has 12, this run has 13."),
         })
         {
             CommandRun.Of(TinyJob.Args(_folder, [.. TinyJob.Override(["--steps", "12"], options), .. options, "--resume"])).Fails(1, said);

@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Text.Json;
+using RbeMl.Cli;
 using RbeMl.Files;
 using RbeMl.Models;
 using RbeMl.Tests.Files;
@@ -9,7 +10,7 @@ namespace RbeMl.Tests.Cli;
 /// <summary>What belongs together says so, and what was there is kept.</summary>
 public sealed class RunFilesTests : IDisposable
 {
-    private static readonly string[] s_names = ["metrics", "model", "model", "report"];
+    private static readonly string[] s_names = ["metrics", "metrics", "model", "model", "report", "run"];
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
@@ -49,6 +50,30 @@ public sealed class RunFilesTests : IDisposable
         }
     }
 
+    /// <summary>A run that was killed before it saved leaves its options beside the files of the one before.</summary>
+    [Fact]
+    public void Files_of_one_run_have_one_number()
+    {
+        TinyJob.Run(_folder, "--seed", "1");
+        byte[] model = File.ReadAllBytes(Out("model.rbe"));
+        string first = RunMixture.RunIdOf(Out("run.json"))!;
+        foreach (string name in (string[])["run", "metrics"]) // as the second run renames them at its first step
+        {
+            string extension = name == "run" ? ".json" : ".jsonl";
+            File.Move(Out(name + extension), Out($"{name}-1{extension}"));
+        }
+
+        File.WriteAllText(Out("run.json"), File.ReadAllText(Out("run-1.json")).Replace(first, new string('0', 32), StringComparison.Ordinal));
+        File.WriteAllText(Out("metrics.jsonl"), "");
+        TinyJob.Run(_folder, "--seed", "3");
+        Assert.Equal(model, File.ReadAllBytes(Out("model-1.rbe")));
+        Assert.Equal(first, RunMixture.RunIdOf(Out("run-1.json")));
+        Assert.Equal(first, RunMixture.MarkOf(Out("metrics-1.json"))!.RunId);
+        Assert.Equal(new string('0', 32), RunMixture.RunIdOf(Out("run-2.json")));
+        Assert.Equal("", File.ReadAllText(Out("metrics-2.jsonl")));
+        Assert.False(File.Exists(Out("model-2.rbe")));
+    }
+
     [Fact]
     public void The_files_of_an_earlier_run_are_kept_under_names_that_are_said()
     {
@@ -79,7 +104,7 @@ public sealed class RunFilesTests : IDisposable
         TinyJob.Run(_folder);
         CommandRun run = TinyJob.Run(_folder, "--overwrite", "--seed", "2");
         Assert.DoesNotContain("kept", run.Out);
-        Assert.Equal(4, Directory.GetFiles(_folder.File("out")).Length);
+        Assert.Equal(6, Directory.GetFiles(_folder.File("out")).Length);
     }
 
     [Theory]

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using RbeMl.Files;
 using RbeMl.Tests.Files;
 using RbeMl.Tests.Support;
@@ -9,7 +8,6 @@ namespace RbeMl.Tests.Cli;
 /// <summary>Verbs as processes that are stopped, or whose output nobody takes. Linux and macOS: needs a shell and signals.</summary>
 public sealed class StoppingTests : IDisposable
 {
-    private const int Interrupt = 2, Quit = 3, Terminate = 15;
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
@@ -32,16 +30,16 @@ public sealed class StoppingTests : IDisposable
     };
 
     [Theory]
-    [InlineData("generate", Interrupt)]
-    [InlineData("generate", Terminate)]
-    [InlineData("eval", Interrupt)]
-    [InlineData("embed", Interrupt)]
-    [InlineData("classify train", Interrupt)]
-    [InlineData("classify predict", Interrupt)]
-    [InlineData("classify eval", Interrupt)]
-    [InlineData("eval", Terminate)]
-    [InlineData("generate", Quit)]
-    [InlineData("eval", Quit)]
+    [InlineData("generate", Signals.Interrupt)]
+    [InlineData("generate", Signals.Terminate)]
+    [InlineData("eval", Signals.Interrupt)]
+    [InlineData("embed", Signals.Interrupt)]
+    [InlineData("classify train", Signals.Interrupt)]
+    [InlineData("classify predict", Signals.Interrupt)]
+    [InlineData("classify eval", Signals.Interrupt)]
+    [InlineData("eval", Signals.Terminate)]
+    [InlineData("generate", Signals.Quit)]
+    [InlineData("eval", Signals.Quit)]
     public async Task A_signal_ends_a_verb_with_130(string verb, int signal)
     {
         if (OperatingSystem.IsWindows()) return; // a console signal would reach the test runner too
@@ -50,7 +48,7 @@ public sealed class StoppingTests : IDisposable
         Task<string> error = process.StandardError.ReadToEndAsync(patience.Token);
         Assert.Equal(1, await process.StandardOutput.ReadAsync(new char[1], patience.Token)); // it works
         Task<string> rest = process.StandardOutput.ReadToEndAsync(patience.Token);
-        Assert.Equal(0, Send(process.Id, signal));
+        Assert.Equal(0, Signals.Send(process.Id, signal));
         await process.WaitForExitAsync(patience.Token);
         Assert.Equal(130, process.ExitCode);
         await rest;
@@ -113,7 +111,4 @@ public sealed class StoppingTests : IDisposable
         await shell.WaitForExitAsync(patience.Token);
         return error;
     }
-
-    [DllImport("libc", EntryPoint = "kill")]
-    private static extern int Send(int process, int signal);
 }

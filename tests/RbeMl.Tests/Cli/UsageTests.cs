@@ -93,7 +93,8 @@ public sealed class UsageTests
         }
 
         string[] titles = [.. CommandRun.Of("finetune", "--help").Out.Split('\n').Where(line => line.EndsWith(':') && line[0] != ' ')];
-        Assert.Equal(["Examples:", "Data:", "Model:", "How long:", "Training:", "Compressed weights:", "Memory:", "Output:"], titles);
+        Assert.Equal(["Examples:", "Data:", "Model:", "How long:", "Training:", "Compressed weights:", "A delta on a frozen model:",
+            "Memory:", "Output:"], titles);
     }
 
     [Theory]
@@ -177,7 +178,7 @@ public sealed class UsageTests
     [InlineData("finetune --dropout 1", "--dropout 1: use 0 or more, at most 0.99")]
     [InlineData("finetune --batch -4", "--batch -4: use 1 or more")]
     [InlineData("finetune --bits 9 --format quantized", "--bits 9: use 2 or more, at most 8")]
-    [InlineData("finetune --bits 2 --format quantized", "--bits 2: --format quantized has 3 to 8")]
+    [InlineData("finetune --model a --delta 2% --group *.bias:trained", "--group *.bias:trained would train what a delta leaves as it is")]
     [InlineData("finetune --bits 7 --format trellis", "--bits 7: --format trellis has 2 to 6, or 8")]
     [InlineData("finetune --bits 4", "--bits is for --format quantized or trellis")]
     [InlineData("finetune --outliers 4", "--outliers is for --format quantized or trellis")]

@@ -1,0 +1,147 @@
+using System.Text.Json;
+using RbeMl.Cli;
+using RbeMl.Storage;
+using RbeMl.Tests.Files;
+using RbeMl.Training;
+
+namespace RbeMl.Tests.Cli;
+
+/// <summary><c>finetune</c> on several ranks, here threads: the run of one process, of which the first rank speaks and writes.</summary>
+public sealed class DistributedRunTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    private JsonElement Metrics => JsonDocument.Parse(File.ReadAllText(_folder.File("out/metrics.json"))).RootElement;
+
+    private string Hash => Metrics.GetProperty("weightsHash").GetString()!;
+
+    private string[] Args(params string[] more) =>
+        TinyJob.Args(_folder, [.. TinyJob.Override(["--accumulate", "4", "--batch", "2"], more), "--overwrite", .. more]);
+
+    private static CommandRun[] RunRanks(int size, Func<int, string[]> args, (string Seen, CancellationTokenSource Cancel)? until = null)
+    {
+        CommandRun[] runs = new CommandRun[size];
+        new ThreadCollective(size).Run(ranks =>
+        {
+            StringWriter output = until is { } one ? new WatchedOutput(one.Seen, one.Cancel.Cancel) : new StringWriter(), error = new();
+            int code = Commands.Run(args(ranks.Rank), new CommandHost(output, error)
+            {
+                Collective = ranks,
+                Cancel = ranks.Rank == 0 && until is { } cancelled ? cancelled.Cancel.Token : default,
+            });
+            runs[ranks.Rank] = new CommandRun(code, output.ToString(), error.ToString());
+        });
+        return runs;
+    }
+
+    // All ranks end, and the first says why.
+    private static void Fail(CommandRun[] runs, int code, string message)
+    {
+        runs[0].Fails(code, message);
+        Assert.All(runs[1..], run => Assert.Equal((0, "", ""), (run.Code, run.Out, run.Error)));
+    }
+
+    [Fact]
+    public void Its_model_and_figures_are_those_of_one_process_and_the_first_rank_alone_speaks()
+    {
+        CommandRun.Of(Args()).Succeeds();
+        (string model, JsonElement alone) = (Hash, Metrics);
+        Assert.Equal(JsonValueKind.Undefined, alone.TryGetProperty("ranks", out JsonElement none) ? none.ValueKind : JsonValueKind.Undefined);
+        for (int size = 2; size <= 4; size++)
+        {
+            CommandRun[] runs = RunRanks(size, _ => Args());
+            Assert.All(runs, run => run.Succeeds());
+            Assert.Equal(model, Hash);
+            Assert.Equal(alone.GetProperty("runId").GetString(), Metrics.GetProperty("runId").GetString());
+            Assert.Equal(Numbers(alone, "steps", "loss"), Numbers(Metrics, "steps", "loss"));
+            Assert.Equal(Numbers(alone, "validation", "loss"), Numbers(Metrics, "validation", "loss"));
+            Assert.Contains($"Ranks: {size} over threads of one process; a step sends ", runs[0].Out.ReplaceLineEndings(" "));
+            Assert.All(runs[1..], run => Assert.Equal(("", ""), (run.Out, run.Error)));
+            JsonElement ranks = Metrics.GetProperty("ranks");
+            Assert.Equal(size, ranks.GetProperty("ranks").GetInt32());
+            Assert.InRange(ranks.GetProperty("bytesPerStep").GetInt64(), 1, ranks.GetProperty("denseBytesPerStep").GetInt64() - 1);
+        }
+    }
+
+    [Fact]
+    public void An_option_that_differs_is_named_before_anything_is_written()
+    {
+        Fail(RunRanks(3, rank => Args(rank == 2 ? ["--seed", "7"] : [])), 1, "rank 2: --seed: it has 7, rank 0 has 1337. Start all ranks with");
+        Assert.False(Directory.Exists(_folder.File("out")));
+    }
+
+    [Fact]
+    public void A_file_that_is_missing_is_told_once()
+    {
+        Fail(RunRanks(2, _ => Args("--text", _folder.File("none.txt"))), 1, "none.txt");
+    }
+
+    [Fact]
+    public void A_folder_that_the_first_rank_cannot_write_ends_all()
+    {
+        string held = _folder.File("out");
+        Directory.CreateDirectory(held);
+        using FolderLock? taken = FolderLock.TryTake(held);
+        Fail(RunRanks(3, _ => Args()), 1, "is a folder that another run is writing to");
+    }
+
+    [Fact]
+    public void More_ranks_than_micro_batches_are_refused()
+    {
+        Fail(RunRanks(3, _ => Args("--accumulate", "2")), 1, "Accumulate = 2: 3 ranks share the micro-batches of a step: use at least 3");
+        Assert.False(File.Exists(_folder.File("out/model.rbe")));
+    }
+
+    [Fact]
+    public void Stopped_on_one_rank_it_saves_and_goes_on_with_another_number_of_ranks()
+    {
+        string[] all = ["--steps", "20", "--state-every", "1"];
+        CommandRun.Of(Args(all)).Succeeds();
+        string whole = Hash;
+        foreach (int after in (int[])[3, 1])
+        {
+            using CancellationTokenSource cancel = new();
+            CommandRun[] stopped = RunRanks(2, _ => Args(all), ("step 8/", cancel));
+            Assert.Equal([ExitCode.Cancelled, ExitCode.Done], stopped.Select(run => run.Code));
+            Assert.InRange(Metrics.GetProperty("steps").GetArrayLength(), 8, 9);
+            Assert.All(RunRanks(after, _ => Args([.. all, "--resume"])), run => run.Succeeds());
+            Assert.Equal(whole, Hash);
+            Assert.Empty(Directory.GetFiles(_folder.File("out"), "state-*"));
+        }
+    }
+
+    [Fact]
+    public void A_run_that_goes_back_goes_back_on_all_ranks()
+    {
+        string[] args = ["--learning-rate", "10", "--clip", "0", "--warmup", "0", "--weight-decay", "9.9", "--steps", "400", "--on-divergence", "rollback",
+            "--state-every", "5"];
+        CommandRun alone = CommandRun.Of(Args(args));
+        CommandRun[] runs = RunRanks(2, _ => Args(args));
+        Assert.Equal(alone.Code, runs[0].Code);
+        Assert.Contains("rbeml: note: rollback at step ", runs[0].Error);
+        Assert.Equal(alone.Error, runs[0].Error);
+        Assert.Equal("", runs[1].Error);
+    }
+
+    [Fact]
+    public void A_run_limited_by_time_ends_on_all_ranks_at_the_same_step()
+    {
+        CommandRun[] runs = RunRanks(2, _ => Args("--seconds", "0.5", "--steps", "1000000"));
+        Assert.All(runs, run => run.Succeeds());
+        Assert.InRange(Metrics.GetProperty("steps").GetArrayLength(), 1, 999_999);
+    }
+
+    private static double[] Numbers(JsonElement metrics, string list, string name) =>
+        [.. metrics.GetProperty(list).EnumerateArray().Select(each => each.GetProperty(name).GetDouble())];
+
+    private sealed class WatchedOutput(string seen, Action act) : StringWriter
+    {
+        public override void WriteLine(string? value)
+        {
+            base.WriteLine(value);
+            if (value?.Contains(seen, StringComparison.Ordinal) == true) act();
+        }
+    }
+}
