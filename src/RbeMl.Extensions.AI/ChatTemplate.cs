@@ -5,22 +5,22 @@ using RbeMl.Text;
 namespace RbeMl.Extensions.AI;
 
 /// <summary>
-/// From messages to the ids of a prompt: ChatML where the tokenizer has its two tokens, else the texts joined by line feeds. Special tokens
-/// are put in as ids, so that no text of a message becomes one.
+/// From messages to the ids of a prompt: <see cref="ChatMl"/> where the tokenizer has its two tokens, else the texts joined by line
+/// feeds.
 /// </summary>
 internal sealed class ChatTemplate
 {
-    private const string Start = "<|im_start|>", End = "<|im_end|>", LineFeed = "\n";
+    private const string LineFeed = "\n";
     private readonly ITokenizer _tokenizer;
-    private readonly (int Start, int End)? _marks;
+    private readonly ChatMl? _format;
 
     public ChatTemplate(ITokenizer tokenizer, TransformerModel<float> model)
     {
         _tokenizer = tokenizer;
         int vocabulary = model.Config.Vocabulary;
-        if (Mark(Start, vocabulary) is not { } start || Mark(End, vocabulary) is not { } end) return;
-        _marks = (start, end);
-        EndTokens = [.. (model.Tokens.With(tokenizer, vocabulary).EndTokens ?? []).Where(id => id != end), end];
+        if (ChatMl.Of(tokenizer, vocabulary) is not { } format) return;
+        _format = format;
+        EndTokens = [.. (model.Tokens.With(tokenizer, vocabulary).EndTokens ?? []).Where(id => id != format.End), format.End];
     }
 
     /// <summary>Ids that end an answer; null for the model's own.</summary>
@@ -35,18 +35,15 @@ internal sealed class ChatTemplate
         if (!string.IsNullOrEmpty(instructions)) turns.Add((ChatRole.System.Value, instructions));
         for (int i = 0; i < messages.Count; i++) turns.Add((messages[i].Role.Value, TextOf(messages[i], i)));
         if (turns.All(turn => turn.Text.Length == 0)) throw new TokenException("The messages hold no text. Give at least one with a text to answer.");
-        if (_marks is not { } marks) return _tokenizer.Encode(string.Join(LineFeed, turns.Select(turn => turn.Text)));
+        if (_format is not { } format) return _tokenizer.Encode(string.Join(LineFeed, turns.Select(turn => turn.Text)));
         List<int> ids = [];
         foreach ((string role, string text) in turns)
         {
-            ids.Add(marks.Start);
-            ids.AddRange(_tokenizer.Encode(role + LineFeed + text));
-            ids.Add(marks.End);
-            ids.AddRange(_tokenizer.Encode(LineFeed));
+            ids.AddRange(format.Message(role, text));
+            ids.AddRange(format.Between());
         }
 
-        ids.Add(marks.Start);
-        ids.AddRange(_tokenizer.Encode(ChatRole.Assistant.Value + LineFeed));
+        ids.AddRange(format.Opening(ChatRole.Assistant.Value));
         return [.. ids];
     }
 
@@ -59,18 +56,5 @@ internal sealed class ChatTemplate
         }
 
         return message.Text;
-    }
-
-    // The one id that a name stands for; null where it stands for none.
-    private int? Mark(string name, int vocabulary)
-    {
-        try
-        {
-            return _tokenizer.EncodeWithSpecial(name) is [var id] && id < vocabulary ? id : null;
-        }
-        catch (TokenException)
-        {
-            return null; // a tokenizer without some of these characters
-        }
     }
 }

@@ -33,7 +33,15 @@ internal static class EncoderPacker
             using OnnxModelFile file = OnnxModelFile.Open(onnx);
             WordPieceTokenizer tokenizer = file.Tokenizer ?? throw new RbeFileException(onnx,
                 file.TokenizerProblem ?? "has no vocabulary beside it.");
-            CompressionRequest request = new() { Options = Options, Embeddings = Options, Calibration = CalibrationOf(tokenizer) };
+
+            // What outputs are worth would double the time of the build for vectors that are hardly nearer.
+            CompressionRequest request = new()
+            {
+                Options = Options,
+                Embeddings = Options,
+                Calibration = CalibrationOf(tokenizer),
+                WeighOutputs = false,
+            };
             CompressedModel model = ModelCompressor.Compress(file, request);
 
             // all-MiniLM-L6-v2 is published with the mean over the tokens, vectors of length 1, and 256 tokens.

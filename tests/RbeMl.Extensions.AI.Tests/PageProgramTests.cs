@@ -24,8 +24,9 @@ public sealed class PageProgramTests
             .. Page.Blocks("src/RbeMl.Extensions.AI/README.md").Where(block => block.Language == "csharp")
                 .Select(block => Run(Compile(block.Text), folder.Path)),
         ];
-        Assert.Equal(2, printed.Length);
+        Assert.Equal(3, printed.Length);
         Assert.Equal(SmallChat.Expected(bundle, "the cat", new GenerationOptions { MaxTokens = 24, Temperature = 0 }), printed[0]);
+        Assert.Equal("3", printed[2].Trim());
         Assert.EndsWith(".", Assert.Single(printed[1].Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
     }
 

@@ -81,6 +81,11 @@ public sealed class TextClassificationOptions : FineTuningOptions
             $"use one of {string.Join(", ", Enum.GetNames<FewLabelMethod>())}.");
         Require(Method is null || !BeginsNew, nameof(Method), Method, $"a new model knows nothing yet: give {nameof(ModelPath)} or {nameof(Model)}.");
         Require(Method is null || WarmStart is null, nameof(Method), Method, $"a {nameof(WarmStart)} goes on where it is: leave one of them out.");
+        Require(Delta is null || Method is not FewLabelMethod.Frozen, nameof(Delta), "given",
+            $"{nameof(FewLabelMethod.Frozen)} trains nothing of the model: use another {nameof(Method)}, or leave it out.");
+        Require(Delta?.Support is not DeltaSupport.Gradient, nameof(Delta), DeltaSupport.Gradient,
+            $"gradients of the next tokens choose such places, and a classification has none: use {DeltaSupport.Runs} or {DeltaSupport.Random}.");
+        Require((Delta is null && DeltaPath is null) || Trained is null, nameof(Trained), Trained, "a delta is what is trained: leave it out.");
         Require(Method is not FewLabelMethod.Frozen || (Given == default && Trained is null), nameof(Method), Method,
             "a frozen model has no epochs, batch, rate, decay or trained parts: leave them out.");
         Require(Method is not FewLabelMethod.Contrastive || Trained is not TrainedParts.Head, nameof(Trained), Trained,
@@ -100,7 +105,8 @@ public sealed class TextClassificationOptions : FineTuningOptions
     /// <param name="method">How.</param>
     /// <param name="examples">Texts.</param>
     /// <param name="seed">Seed.</param>
-    internal FewLabelOptions ToFewLabels(FewLabelMethod method, int examples, ulong seed)
+    /// <param name="groups">What trains a delta alone; null for none.</param>
+    internal FewLabelOptions ToFewLabels(FewLabelMethod method, int examples, ulong seed, IReadOnlyList<ParameterGroup>? groups = null)
     {
         ClassifierTrainerOptions tuning = FewLabelOptions.DefaultFineTuning(examples);
         SimilarityTrainerOptions contrast = FewLabelOptions.DefaultContrastive(examples);
@@ -109,7 +115,7 @@ public sealed class TextClassificationOptions : FineTuningOptions
         {
             Method = method,
             Seed = seed,
-            FineTuning = ToTrainer(seed) with
+            FineTuning = ToTrainer(seed, groups) with
             {
                 Epochs = epochs ?? tuning.Epochs,
                 BatchSize = batch ?? tuning.BatchSize,
@@ -128,6 +134,7 @@ public sealed class TextClassificationOptions : FineTuningOptions
                 WeightDecay = decay ?? contrast.WeightDecay,
                 Clip = Clip,
                 Trained = Trained ?? contrast.Trained,
+                Groups = groups ?? [],
                 OnCancel = OnCancel,
                 AverageHorizon = AverageHorizon,
                 StatePath = StatePath,
@@ -139,8 +146,9 @@ public sealed class TextClassificationOptions : FineTuningOptions
     }
 
     /// <summary>These settings for the trainer.</summary>
-    internal ClassifierTrainerOptions ToTrainer(ulong seed) => new()
+    internal ClassifierTrainerOptions ToTrainer(ulong seed, IReadOnlyList<ParameterGroup>? groups = null) => new()
     {
+        Groups = groups ?? [],
         Epochs = Epochs,
         BatchSize = BatchSize,
         Optimizer = Optimizer,

@@ -48,7 +48,8 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or of another type.</exception>
     /// <exception cref="InvalidOperationException">The data has no row to train on, or rows of one class only.</exception>
     /// <exception cref="InvalidSettingException">An option does not fit the model or the data.</exception>
-    /// <exception cref="RbeFileException">The model cannot be read.</exception>
+    /// <exception cref="RbeFileException">The model or the delta cannot be read.</exception>
+    /// <exception cref="DeltaMismatchException">The delta is of another model.</exception>
     /// <exception cref="MemoryLimitException">The training does not fit into the limit; it says the least that would do.</exception>
     /// <exception cref="NonFiniteException">The loss became NaN or infinite; the step is named.</exception>
     /// <exception cref="OperationCanceledException">Cancelled, and <see cref="FineTuningOptions.OnCancel"/> says so or nothing was trained yet.</exception>
@@ -64,16 +65,18 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         using StartingModel start = new(_options, _options.WarmStart is { } w ? new ModelBundle(w.Classifier.Model, w.Tokenizer) : null);
         FewLabelMethod? method = _options.Method ?? (start.Encoder is not null && _options.WarmStart is null ? FewLabelMethod.FineTuned : null);
         TextData data = TextData.Read(_options, input, labels, start, log);
-        TextClassificationModel model = new(_options.TextColumnName, _names, labels, Create(start, data.Vocabulary, labels), start.Tokenizer, data.Limits);
+        SequenceClassifier<float> classifier = Create(start, data.Vocabulary, labels, out DeltaModel? delta);
+        TextClassificationModel model = new(_options.TextColumnName, _names, labels, classifier, start.Tokenizer, data.Limits);
         if (!Tokens.SavedTokenizer.HasForm(model.Tokenizer)) log.Warn($"The tokenizer has no saved form: the result can be used, but not saved");
         try
         {
-            TrainingSummary summary = method is { } few ? TrainFew(few, model.Classifier, data, log, started) : Train(model.Classifier, data, log, started);
-            return new TextClassificationTransformer(_host, model, summary, _options.Scoring);
+            TrainingSummary summary = method is { } few ? TrainFew(few, classifier, data, log, started, delta?.Groups)
+                : Train(classifier, data, log, started, delta?.Groups);
+            return new TextClassificationTransformer(_host, model, summary, _options.Scoring) { Delta = delta };
         }
         catch
         {
-            model.Classifier.Dispose();
+            classifier.Dispose();
             throw;
         }
     }
@@ -96,11 +99,18 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         }
     }
 
-    private SequenceClassifier<float> Create(StartingModel start, int vocabulary, ClassLabels labels)
+    private SequenceClassifier<float> Create(StartingModel start, int vocabulary, ClassLabels labels, out DeltaModel? delta)
     {
         TransformerModel<float> model = start.Create(vocabulary, _seed);
         try
         {
+            delta = _options.WithDelta(model, null);
+            if (delta is not null)
+            {
+                model.Dispose();
+                model = delta.Model;
+            }
+
             ClassifierConfig config = ClassifierConfig.For(labels.Count, start.Encoder) with { Dropout = (float)_options.HeadDropout };
             if (_options.Pooling is { } pooling) config = config with { Pooling = pooling };
             return _options.WarmStart is { } earlier ? earlier.Copied(model, config.Dropout) : new SequenceClassifier<float>(model, config, _seed);
@@ -112,9 +122,10 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         }
     }
 
-    private TrainingSummary TrainFew(FewLabelMethod method, SequenceClassifier<float> classifier, TextData data, TrainingLog log, long started)
+    private TrainingSummary TrainFew(FewLabelMethod method, SequenceClassifier<float> classifier, TextData data, TrainingLog log, long started,
+        IReadOnlyList<ParameterGroup>? groups)
     {
-        FewLabelOptions options = _options.ToFewLabels(method, data.Examples.Count, _seed);
+        FewLabelOptions options = _options.ToFewLabels(method, data.Examples.Count, _seed, groups);
         FewLabelTrainer trainer = new(classifier, data.Examples, options, _options.Threads, data.Validation);
         log.Say($"Learning from {data.Examples.Count} texts, {method}, seed {_seed}");
         FewLabelLog progress = new(log, _options.Progress);
@@ -138,9 +149,9 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         };
     }
 
-    private TrainingSummary Train(SequenceClassifier<float> classifier, TextData data, TrainingLog log, long started)
+    private TrainingSummary Train(SequenceClassifier<float> classifier, TextData data, TrainingLog log, long started, IReadOnlyList<ParameterGroup>? groups)
     {
-        using ClassifierTrainer trainer = new(classifier, data.Examples, data.Validation, _options.ToTrainer(_seed), _options.Threads);
+        using ClassifierTrainer trainer = new(classifier, data.Examples, data.Validation, _options.ToTrainer(_seed, groups), _options.Threads);
         log.Say($"Training on {trainer.TrainingExamples} texts, validating on {trainer.ValidationExamples}: {trainer.Steps} steps, seed {_seed}");
         if (trainer.Plan is { } plan) log.Say($"Memory: {plan.Describe()}");
         ClassificationProgress progress = new(log, trainer.StepsPerEpoch, _options.Progress);

@@ -51,6 +51,8 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
 
     internal static string Name => "RbeTextClassification";
 
+    internal DeltaModel? Delta { get; init; }
+
     internal SequenceClassifier<float> Classifier => _model.Classifier;
 
     internal ClassLabels Labels => _model.Labels;
@@ -66,6 +68,15 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
     /// weights are freed with it.)
     /// </summary>
     public SequenceClassifier<float> CopyClassifier() => Copied(new TransformerModel<float>(Classifier.Model.GetWeights()));
+
+    /// <summary>
+    /// Saves the delta that was trained, without model and head: a small file for <see cref="FineTuningOptions.DeltaPath"/>, and for
+    /// <c>--apply-delta</c> of the command. A result that was saved and loaded has the delta in its model, and cannot save it alone any more.
+    /// </summary>
+    /// <param name="path">The file; one that is there is replaced.</param>
+    /// <exception cref="InvalidOperationException">There is no delta, or the result was loaded.</exception>
+    /// <exception cref="RbeFileException">The file cannot be written.</exception>
+    public void SaveDelta(string path) => SavedDelta.Save(path, Delta);
 
     /// <summary>The head, copied to a model that begins with this one's weights.</summary>
     internal SequenceClassifier<float> Copied(TransformerModel<float> model, float? dropout = null)

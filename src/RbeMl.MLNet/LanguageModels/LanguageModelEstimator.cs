@@ -5,6 +5,7 @@ using Microsoft.ML.Runtime;
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.LanguageModels;
 
@@ -45,7 +46,8 @@ public sealed class LanguageModelEstimator : IEstimator<LanguageModelTransformer
     /// <exception cref="ArgumentOutOfRangeException">A column is missing or of another type.</exception>
     /// <exception cref="InvalidOperationException">The data has no row to train or validate on.</exception>
     /// <exception cref="InvalidSettingException">An option does not fit the model or the data.</exception>
-    /// <exception cref="RbeFileException">The model cannot be read.</exception>
+    /// <exception cref="RbeFileException">The model or the delta cannot be read.</exception>
+    /// <exception cref="DeltaMismatchException">The delta is of another model.</exception>
     /// <exception cref="MemoryLimitException">The training does not fit into the limit; it says the least that would do.</exception>
     /// <exception cref="NonFiniteException">The loss became NaN or infinite; the step is named.</exception>
     /// <exception cref="OperationCanceledException">Cancelled, and <see cref="FineTuningOptions.OnCancel"/> says so or nothing was trained yet.</exception>
@@ -77,11 +79,18 @@ public sealed class LanguageModelEstimator : IEstimator<LanguageModelTransformer
         try
         {
             model.Config.RequireLanguageModel("the component needs");
+            DeltaModel? delta = _options.WithDelta(model,
+                data is null ? null : () => LanguageModelTraining.Calibration(data, _options, start.Context, _seed));
+            if (delta is not null)
+            {
+                model.Dispose();
+                model = delta.Model;
+            }
 
             TrainingSummary summary = data is null
                 ? TrainingSummary.Untrained(_seed, Stopwatch.GetElapsedTime(started).TotalSeconds)
-                : LanguageModelTraining.Run(model, data, _options, start.Context, _seed, log, started);
-            return new LanguageModelTransformer(_host, settings, model, start.Tokenizer, summary, _options.Scoring);
+                : LanguageModelTraining.Run(model, data, _options, start.Context, _seed, log, started, delta?.Groups);
+            return new LanguageModelTransformer(_host, settings, model, start.Tokenizer, summary, _options.Scoring) { Delta = delta };
         }
         catch
         {

@@ -20,22 +20,19 @@ internal sealed partial class LanguageModelTraining : IDisposable, ITrainingPart
     private long _since; // predicted tokens that the sum is of
     private int _bestEpoch;
 
-    private LanguageModelTraining(TransformerModel<float> model, LanguageModelData data, LanguageModelOptions options, int context, ulong seed, TrainingLog log)
+    private LanguageModelTraining(TransformerModel<float> model, LanguageModelData data, LanguageModelOptions options, int context, ulong seed,
+        TrainingLog log, IReadOnlyList<ParameterGroup> groups)
     {
         (_data, _options, _context, _log) = (data, options, context, log);
-
-        // Rows are padded to the context, so it is no longer than the longest of them.
-        int length = Math.Min(context, data.Train.Max(t => t.Length) - 1);
-        TokenDataset train = TokenDataset.FromSequences(data.Train, data.Vocabulary, seed, TokenOrder.Shuffled);
+        (TokenDataset train, int length, int batch) = Source(data, options, context, seed);
         _pieces = train.PieceCount(length);
-        int batch = (int)Math.Min(options.BatchSize, Math.Min(_pieces, Math.Max(1, Array.MaxLength / 2 / length)));
         Steps = options.Steps ?? EndOf(options.Epochs, batch);
         Epochs = options.Steps is { } steps ? (int)(((steps * (long)batch) + _pieces - 1) / _pieces) : options.Epochs;
-        TrainerOptions settings = options.ToTrainer(seed, Steps, batch, length);
+        TrainerOptions settings = options.ToTrainer(seed, Steps, batch, length) with { Groups = groups };
         bool keepsBest = data.Validation.Count > 0 && (options.Patience > 0 || options.OnCancel == WhenCancelled.ReturnBest);
 
         // The best weights so far are kept beside what the trainer counts.
-        int copy = keepsBest ? (int)((model.Parameters.Length * sizeof(float)) >> 20) + 1 : 0;
+        int copy = keepsBest ? (int)((model.Parameters.LengthOf(slice => ParameterGroup.Trains(settings.Groups, slice)) * sizeof(float)) >> 20) + 1 : 0;
         try
         {
             if (settings.MemoryLimit is { } limit) settings = settings with { MemoryLimit = Math.Max(1, limit - copy) };
@@ -47,7 +44,19 @@ internal sealed partial class LanguageModelTraining : IDisposable, ITrainingPart
                 $"{copy} MiB of it for a copy of the best weights");
         }
 
-        if (keepsBest) _best = model.Parameters.CreateLike();
+        if (keepsBest) _best = model.Parameters.CreateLike(_trainer.Trains);
+    }
+
+    /// <summary>The training's first batches, whose gradients choose the places of a delta.</summary>
+    public static DeltaCalibration Calibration(LanguageModelData data, LanguageModelOptions options, int context, ulong seed)
+    {
+        (TokenDataset train, int length, int batch) = Source(data, options, context, seed);
+        return new DeltaCalibration(train, batch, length)
+        {
+            Threads = options.Threads,
+            MemoryLimit = options.MemoryLimit,
+            Cancel = options.Cancellation,
+        };
     }
 
     private int Steps { get; }
@@ -64,10 +73,11 @@ internal sealed partial class LanguageModelTraining : IDisposable, ITrainingPart
     /// <param name="seed">Seed of order and dropout.</param>
     /// <param name="log">Told how it goes.</param>
     /// <param name="started">When it began, for the summary.</param>
+    /// <param name="groups">What trains a delta alone; null trains all.</param>
     public static TrainingSummary Run(TransformerModel<float> model, LanguageModelData data, LanguageModelOptions options, int context,
-        ulong seed, TrainingLog log, long started)
+        ulong seed, TrainingLog log, long started, IReadOnlyList<ParameterGroup>? groups = null)
     {
-        using LanguageModelTraining training = new(model, data, options, context, seed, log);
+        using LanguageModelTraining training = new(model, data, options, context, seed, log, groups ?? []);
         log.Say($"Training on {data.Train.Count} texts, validating on {data.Validation.Count}: {training.Steps} steps, seed {seed}");
         if (training._trainer.Plan is { } plan) log.Say($"Memory: {plan.Describe()}");
         (bool stopped, bool cancelled) = training.Loop();
@@ -98,7 +108,7 @@ internal sealed partial class LanguageModelTraining : IDisposable, ITrainingPart
     private (bool Stopped, bool Cancelled) Loop()
     {
         StateKeeper keeper = new(_options.StatePath, _options.StateEvery);
-        keeper.Begin(_trainer.StateBytes + (_best is null ? 0 : _trainer.StateBytes / (1 + _trainer.StateVectors)), Resume);
+        keeper.Begin(_trainer.StateBytes + (_best is null ? 0 : _trainer.VectorBytes), Resume);
         int epoch = _epochs.Count + 1;
         while (_trainer.StepsDone < Steps)
         {
@@ -125,7 +135,7 @@ internal sealed partial class LanguageModelTraining : IDisposable, ITrainingPart
             }
 
             _options.Progress?.Report(report);
-            if (ends && _options.Patience > 0 && epoch - 1 - _bestEpoch >= _options.Patience)
+            if (ends && EarlyStopping.IsOver(_options.Patience, epoch - 1, _bestEpoch))
             {
                 keeper.Complete();
                 return (report.Step < Steps, false);
@@ -153,5 +163,13 @@ internal sealed partial class LanguageModelTraining : IDisposable, ITrainingPart
     }
 
     // The step that holds the last piece of an epoch; batches run on from one epoch into the next.
+    // Rows are padded to the context, so it is no longer than the longest of them.
+    private static (TokenDataset Train, int Length, int Batch) Source(LanguageModelData data, LanguageModelOptions options, int context, ulong seed)
+    {
+        int length = Math.Min(context, data.Train.Max(t => t.Length) - 1);
+        TokenDataset train = TokenDataset.FromSequences(data.Train, data.Vocabulary, seed, TokenOrder.Shuffled);
+        return (train, length, (int)Math.Min(options.BatchSize, Math.Min(train.PieceCount(length), Math.Max(1, Array.MaxLength / 2 / length))));
+    }
+
     private int EndOf(int epoch, int batch) => (int)Math.Min(int.MaxValue - 1, (((long)epoch * _pieces) + batch - 1) / batch);
 }

@@ -10,6 +10,7 @@ using RbeMl.MLNet.Tokens;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
 using RbeMl.Text;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.LanguageModels;
 
@@ -48,6 +49,8 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
 
     internal static string Name => "RbeLanguageModel";
 
+    internal DeltaModel? Delta { get; init; }
+
     internal LanguageModelSettings Settings { get; }
 
     internal TransformerModel<float> Model { get; }
@@ -62,6 +65,15 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
     /// A copy of the model, the caller's to train and to dispose. (The transformer itself is immutable and needs no disposing: its weights are freed with it.)
     /// </summary>
     public TransformerModel<float> CopyModel() => new(Model.GetWeights());
+
+    /// <summary>
+    /// Saves the delta that was trained, without its model: a small file for <see cref="FineTuningOptions.DeltaPath"/>, and for
+    /// <c>--apply-delta</c> of the command. A result that was saved and loaded has the delta in its model, and cannot save it alone any more.
+    /// </summary>
+    /// <param name="path">The file; one that is there is replaced.</param>
+    /// <exception cref="InvalidOperationException">There is no delta, or the result was loaded.</exception>
+    /// <exception cref="RbeFileException">The file cannot be written.</exception>
+    public void SaveDelta(string path) => SavedDelta.Save(path, Delta);
 
     static LanguageModelTransformer ILoadable<LanguageModelTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {

@@ -56,6 +56,19 @@ public abstract class FineTuningOptions
     /// </summary>
     public RbeOptions? Compression { get; set; }
 
+    /// <summary>
+    /// Freezes the model and trains a sparse delta on its matrices alone, which begins at zero: its share of the coefficients, its layers by
+    /// name, its places. The model keeps its matrices in codes, as <c>rbeml compress</c> or a <see cref="Compression"/> of such a format
+    /// makes them. Null trains the model itself.
+    /// </summary>
+    public DeltaOptions? Delta { get; set; }
+
+    /// <summary>
+    /// The file of a delta that was saved of this model, by the result's <c>SaveDelta</c> or by <c>rbeml finetune --save-delta</c>: it is
+    /// put on the model and trained on, in place of a new <see cref="Delta"/>. Null for none.
+    /// </summary>
+    public string? DeltaPath { get; set; }
+
     /// <summary>Dropout probability while training, 0 up to but not 1; null keeps the model's, 0 for a new one.</summary>
     public double? Dropout { get; set; }
 
@@ -161,6 +174,10 @@ public abstract class FineTuningOptions
         Require(VocabularySize is null or >= 1, nameof(VocabularySize), VocabularySize, "use 256 for bytes, or more.");
         Require(Context is null or >= 1, nameof(Context), Context, "use at least 1 token.");
         if (BeginsNew) CheckShape();
+        string? delta = Delta is not null ? nameof(Delta) : DeltaPath is not null ? nameof(DeltaPath) : null;
+        Require(delta is null || !BeginsNew, delta!, "given", $"a new model has nothing frozen: give {nameof(ModelPath)} or {nameof(Model)}.");
+        Require(Delta is null || DeltaPath is null, nameof(DeltaPath), DeltaPath, $"{nameof(Delta)} begins a new one. Give one of them.");
+        Delta?.Validate();
         Require(BatchSize >= 1, nameof(BatchSize), BatchSize, "use at least 1.");
         RunLimits.CheckThreads(Threads);
         RunLimits.CheckRows(nameof(BatchRows), BatchRows);
@@ -176,6 +193,19 @@ public abstract class FineTuningOptions
 
     /// <summary>What was set, for trainings whose defaults follow from the data; null for what was not.</summary>
     internal (int? Epochs, int? BatchSize, double? LearningRate, double? WeightDecay) Given => (_epochs, _batchSize, _learningRate, _weightDecay);
+
+    /// <summary>The model with its delta; null without one. The model that is given stays as it is.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="calibration">The data whose gradients choose places; null where nothing predicts tokens.</param>
+    /// <exception cref="InvalidSettingException">The model can have no such delta.</exception>
+    /// <exception cref="DeltaMismatchException">The file's delta is of another model.</exception>
+    /// <exception cref="RbeFileException">The file is missing, no delta, or damaged.</exception>
+    internal DeltaModel? WithDelta(TransformerModel<float> model, Func<DeltaCalibration>? calibration) => (Delta, DeltaPath) switch
+    {
+        ({ } delta, _) => DeltaModel.Attach(model, delta, delta.Support == DeltaSupport.Gradient ? calibration?.Invoke() : null),
+        (_, { } file) => DeltaFile.Apply(file, model),
+        _ => null,
+    };
 
     /// <summary>How the result computes rows.</summary>
     internal ScoringSettings Scoring => new(BatchRows, Threads);
