@@ -55,7 +55,7 @@ public sealed class FinetuneZipTests : IDisposable
         StringWriter output = new(), error = new();
         int code = Commands.Run(["finetune", .. data, "--out", _folder.File("out"), .. s_shape], new CommandHost(output, error));
         Assert.True(code == 0, error.ToString());
-        Assert.Equal(["metrics.json", "model.rbe", "model.zip", "report.html"],
+        Assert.Equal(["metrics.json", "metrics.jsonl", "model.rbe", "model.zip", "report.html", "run.json"],
             Directory.GetFiles(_folder.File("out")).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         return output.ToString();
     }

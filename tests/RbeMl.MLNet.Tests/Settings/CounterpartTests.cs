@@ -7,6 +7,7 @@ using RbeMl.MLNet.LanguageModels;
 using RbeMl.MLNet.Tests.Classification;
 using RbeMl.MLNet.Tests.Features;
 using RbeMl.MLNet.Tests.LanguageModels;
+using RbeMl.MLNet.Training;
 using RbeMl.Models;
 using RbeMl.Tests.Files;
 using RbeMl.Text;
@@ -103,7 +104,7 @@ public sealed class CounterpartTests : IDisposable
         string[] without =
         [
             "Accumulate", "CoefficientLearningRate", "Schedule", "FinalFraction", "PreconditionAlphas", "TrainBits", "ValidateEvery",
-            "ValidationSequences", "Offload", "SpillFolder", "ExtraBytes", "Profile",
+            "ValidationSequences", "Offload", "SpillFolder", "ExtraBytes", "Profile", "Groups", "Cycles",
         ];
         Assert.DoesNotContain(without, name => typeof(LanguageModelOptions).GetProperty(name) is not null);
         Counterparts.AllArrive(values, without, (name, value) =>
@@ -137,6 +138,43 @@ public sealed class CounterpartTests : IDisposable
         });
     }
 
+    /// <summary>A delta is given as the library's own options, which reach what is attached; its groups, what is trained.</summary>
+    [Fact]
+    public void OfADelta()
+    {
+        Dictionary<string, object?> values = new()
+        {
+            ["Share"] = 0.5,
+            ["Coefficients"] = 80,
+            ["Layers"] = new[] { "*.query" },
+            ["Support"] = DeltaSupport.Random,
+            ["CalibrationSteps"] = 3,
+            ["Biases"] = true,
+            ["LayerNorms"] = true,
+            ["Seed"] = 7,
+        };
+        foreach ((string name, object? value) in values)
+        {
+            foreach (FineTuningOptions options in (FineTuningOptions[])
+                [new LanguageModelOptions { Model = _bundle }, new TextClassificationOptions { Model = _bundle }])
+            {
+                DeltaOptions delta = new();
+                Set(delta, name, value);
+                options.Delta = delta;
+                options.Check();
+                Assert.Equivalent(delta, options.Copy<FineTuningOptions>().Delta, strict: true);
+            }
+        }
+
+        Assert.Equal(values.Keys.Order(), typeof(DeltaOptions).GetProperties().Select(property => property.Name).Order());
+        ParameterGroup[] groups = [new("*") { Frozen = true }];
+        TextClassificationOptions classes = new();
+        Assert.Equal(groups, classes.ToTrainer(1, groups).Groups);
+        FewLabelOptions few = classes.ToFewLabels(FewLabelMethod.Contrastive, 8, 1, groups);
+        Assert.Equal(groups, few.FineTuning!.Groups);
+        Assert.Equal(groups, few.Contrastive!.Groups);
+    }
+
     [Fact]
     public void OfAClassifiersTraining()
     {
@@ -161,7 +199,7 @@ public sealed class CounterpartTests : IDisposable
             ["Checkpointing"] = CheckpointPolicy.Full,
             ["MemoryLimit"] = 999,
         };
-        string[] without = ["CoefficientLearningRate", "LossFloor", "Schedule", "FinalFraction", "Offload", "SpillFolder"];
+        string[] without = ["CoefficientLearningRate", "LossFloor", "Schedule", "FinalFraction", "Offload", "SpillFolder", "Groups"];
         Assert.DoesNotContain(without, name => typeof(TextClassificationOptions).GetProperty(name) is not null);
         Counterparts.AllArrive(values, without, (name, value) =>
         {
