@@ -48,8 +48,8 @@ internal sealed class Comparison(int threads, int rounds, string? only, Action<T
         }
 
         Timing timing =
-            new(name, setting, threads, 1e3 * Median(times[0]), 1e3 * Median(times[1]),
-                Median([.. times[0].Zip(times[1], (t, r) => t / r)]))
+            new(name, setting, threads, 1e3 * Medians.Of(times[0]), 1e3 * Medians.Of(times[1]),
+                Medians.Of([.. times[0].Zip(times[1], (t, r) => t / r)]))
             { RbePeakBytes = rbePeakBytes, Least = (1e3 * times[0].Min(), 1e3 * times[1].Min()) };
         finished(timing);
         return timing;
@@ -78,12 +78,5 @@ internal sealed class Comparison(int threads, int rounds, string? only, Action<T
         long started = Stopwatch.GetTimestamp();
         for (int i = 0; i < count; i++) side();
         return Stopwatch.GetElapsedTime(started).TotalSeconds / count;
-    }
-
-    private static double Median(double[] values)
-    {
-        double[] sorted = [.. values.Order()];
-        int middle = sorted.Length / 2;
-        return sorted.Length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
     }
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using RbeMl.Codec;
@@ -139,18 +138,8 @@ internal sealed class MemoryBenchmark(int threads, TextWriter writer)
         }
     }
 
-    private static MemoryMeasurement Child(params object[] args)
-    {
-        ProcessStartInfo start = new(Environment.ProcessPath!) { RedirectStandardOutput = true };
-        if (Path.GetFileNameWithoutExtension(start.FileName) == "dotnet") start.ArgumentList.Add(typeof(MemoryBenchmark).Assembly.Location);
-        start.ArgumentList.Add(MemoryChild.Verb);
-        foreach (object arg in args) start.ArgumentList.Add(Convert.ToString(arg, CultureInfo.InvariantCulture)!);
-        using Process process = Process.Start(start)!;
-        string output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        if (process.ExitCode != 0) throw new InvalidDataException($"the measured process ended with exit code {process.ExitCode}.");
-        return JsonSerializer.Deserialize<MemoryMeasurement>(output)!;
-    }
+    private static MemoryMeasurement Child(params object[] args) => JsonSerializer.Deserialize<MemoryMeasurement>(ChildProcess.Output(
+        "the measurement", [MemoryChild.Verb, .. args.Select(arg => Convert.ToString(arg, CultureInfo.InvariantCulture)!)]))!;
 
     private static string Setting() => $"D={Config.Width} F={Config.HiddenWidth} H={Config.Heads} B={Batch} T={Length}";
 

@@ -5,12 +5,14 @@ using RbeMl.Benchmarks.Encoders;
 using RbeMl.Benchmarks.FewLabels;
 using RbeMl.Benchmarks.Kernels;
 using RbeMl.Benchmarks.MlNet;
+using RbeMl.Benchmarks.Peers;
 using RbeMl.Benchmarks.Training;
 using RbeMl.Oracle.Tests.Native;
 using TorchSharp;
 
 if (args is [MemoryChild.Verb, .. string[] rest]) return MemoryChild.Run(rest);
 if (args is [TextContest.Verb, .. string[] contest]) return TextContest.Run(contest);
+if (args is [PeersCommand.ChildVerb, .. string[] peer]) return PeersCommand.Child(peer);
 if (args is [FewLabelsRun.Verb, .. string[] few]) return FewLabelsRun.Run(few);
 Argument<string> which =
     new("what")
@@ -88,11 +90,14 @@ root.SetAction(parsed =>
 root.Subcommands.Add(CodecCommand.Create());
 root.Subcommands.Add(KernelCommand.Create());
 root.Subcommands.Add(Int8Command.Create());
+root.Subcommands.Add(ModelCommand.Create());
 root.Subcommands.Add(MlNetCommand.Create());
 root.Subcommands.Add(EncoderCommand.Create());
 root.Subcommands.Add(FewLabelsCommand.Create());
 root.Subcommands.Add(RetrievalCommand.Create());
 root.Subcommands.Add(TrainingCommand.Create());
+root.Subcommands.Add(DeltaCommand.Create());
+root.Subcommands.Add(PeersCommand.Create());
 ParseResult result = root.Parse(args);
 return result.Errors.Count > 0 ? Wrong(result) : result.Invoke();
 

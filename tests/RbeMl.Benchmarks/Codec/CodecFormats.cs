@@ -18,7 +18,7 @@ internal static class CodecFormats
         yield return ("seed K=300", new RbeOptions { Format = RbeFormat.Seed(300) });
         yield return ("sparse K=300 runs of 16", new RbeOptions { Format = RbeFormat.Sparse(300, SupportRule.Runs(16)) });
         yield return ("sparse K=690 largest", new RbeOptions { Format = RbeFormat.Sparse(690, SupportRule.TopK) });
-        foreach (int bits in quick ? [4, 8] : Enumerable.Range(3, 6))
+        foreach (int bits in quick ? [4, 8] : Enumerable.Range(2, 7))
         {
             yield return (Name("quantized", bits), new RbeOptions { Format = RbeFormat.Quantized(bits), Alphas = false });
             if (bits == 4)

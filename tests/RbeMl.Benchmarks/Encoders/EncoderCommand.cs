@@ -31,14 +31,15 @@ internal static class EncoderCommand
         { Description = "Sentences of a call.", DefaultValueFactory = _ => [1, 32], AllowMultipleArgumentsPerToken = true };
         Option<int> tokens = new("--tokens") { Description = "Tokens of a sentence.", DefaultValueFactory = _ => 35 };
         Option<int> rounds = new("--rounds") { Description = "Measurements of each side, taken by turns.", DefaultValueFactory = _ => 11 };
+        Option<bool> alphas = new("--alphas") { Description = "Whether tiles have the weights of their basis functions.", DefaultValueFactory = _ => true };
         Command command = new("encoder", "Times MiniLM beside ONNX Runtime: sentences a second, tokenising not counted.") { threads,
-            batches, tokens, rounds };
-        command.SetAction(parsed =>
-            Run(parsed.GetValue(threads)!, parsed.GetValue(batches)!, parsed.GetValue(tokens), parsed.GetValue(rounds)));
+            batches, tokens, rounds, alphas };
+        command.SetAction(parsed => Run(
+            parsed.GetValue(threads)!, parsed.GetValue(batches)!, parsed.GetValue(tokens), parsed.GetValue(rounds), parsed.GetValue(alphas)));
         return command;
     }
 
-    private static int Run(int[] threads, int[] batches, int tokens, int rounds)
+    private static int Run(int[] threads, int[] batches, int tokens, int rounds, bool alphas)
     {
         string folder = Directory.CreateTempSubdirectory("rbeml-encoder-").FullName;
         try
@@ -48,7 +49,7 @@ internal static class EncoderCommand
             PackageResources.Extract(Library, "Resources.vocab.txt", Path.Combine(folder, "vocab.txt"));
             OnnxInt8.Write(onnx, rounded);
             using OnnxModelFile file = OnnxModelFile.Open(onnx);
-            using TransformerModel<float> floats = new(file.ReadWeights(new RbeOptions { Format = RbeFormat.Quantized(4) }));
+            using TransformerModel<float> floats = new(file.ReadWeights(new RbeOptions { Format = RbeFormat.Quantized(4), Alphas = alphas }));
             using TransformerModel<float> integers = floats.ToInference(activations: ActivationPrecision.Int8);
             string[] texts = ["ONNX Runtime fp32", "ONNX Runtime int8", "RbeMl 4 bits", "RbeMl 4 bits, int8 activations"];
             string machine = $"{MachineRecord.Here.Processor}, {Environment.ProcessorCount} processors";
@@ -73,7 +74,7 @@ internal static class EncoderCommand
                         new(texts[3], () => integers.Features(ids, lengths, new FeatureOptions(), workspace, output)),
                     ];
                     double[][] rates = Measure(sides, batch, rounds);
-                    string cells = string.Join(" | ", rates.Select(rate => Median(rate).ToString("F0", CultureInfo.InvariantCulture)));
+                    string cells = string.Join(" | ", rates.Select(rate => Medians.Of(rate).ToString("F0", CultureInfo.InvariantCulture)));
                     Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
                         $"{count} | {batch} | {cells} | {Ratio(rates[2], rates[0]):F2} | {Ratio(rates[3], rates[1]):F2}"));
                 }
@@ -123,9 +124,7 @@ internal static class EncoderCommand
         return sentences / elapsed;
     }
 
-    private static double Ratio(double[] ours, double[] theirs) => Median([.. ours.Zip(theirs, (a, b) => a / b)]);
-
-    private static double Median(double[] values) => values.Order().ElementAt(values.Length / 2);
+    private static double Ratio(double[] ours, double[] theirs) => Medians.Of([.. ours.Zip(theirs, (a, b) => a / b)]);
 
     /// <summary>The inputs of a call of ONNX Runtime.</summary>
     private sealed class OnnxCall(int[] ids, int batch, int tokens) : IDisposable

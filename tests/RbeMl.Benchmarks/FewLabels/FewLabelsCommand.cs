@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 
@@ -101,20 +100,7 @@ internal static class FewLabelsCommand
         private FewLabelsRow[] Rows(string file, string labels, string way, string model) =>
             Child(Path.Combine(Folder, file), labels == "all" ? "0" : labels, Seeds, way, model);
 
-        private static FewLabelsRow[] Child(string file, string labels, int seeds, string way, string model)
-        {
-            ProcessStartInfo start = new(Environment.ProcessPath!) { RedirectStandardOutput = true };
-            if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet") start.ArgumentList.Add(typeof(FewLabelsCommand).Assembly.Location);
-            foreach (string argument in (string[])[FewLabelsRun.Verb, file, labels, seeds.ToString(CultureInfo.InvariantCulture), way, model])
-            {
-                start.ArgumentList.Add(argument);
-            }
-
-            using Process process = Process.Start(start)!;
-            string output = process.StandardOutput.ReadToEnd();
-            process.WaitForExit();
-            return process.ExitCode == 0 ? JsonSerializer.Deserialize<FewLabelsRow[]>(output)!
-                : throw new InvalidDataException($"{way} ended with {process.ExitCode}.");
-        }
+        private static FewLabelsRow[] Child(string file, string labels, int seeds, string way, string model) => JsonSerializer.Deserialize<FewLabelsRow[]>(
+            ChildProcess.Output(way, FewLabelsRun.Verb, file, labels, seeds.ToString(CultureInfo.InvariantCulture), way, model))!;
     }
 }

@@ -4,7 +4,7 @@ using RbeMl.Kernels;
 
 namespace RbeMl.Benchmarks.Kernels;
 
-/// <summary>A frozen 768 x 768 matrix: decoding all of its tiles, and decoding and multiplying with one chunk of 64 tokens.</summary>
+/// <summary>A frozen 768 x 768 matrix: decoding all of its tiles, decoding and multiplying with one chunk of 64 tokens, and products with a vector.</summary>
 [MemoryDiagnoser]
 public unsafe class FrozenBenchmarks : KernelData
 {
@@ -15,8 +15,8 @@ public unsafe class FrozenBenchmarks : KernelData
     private float* _y;
     private float* _scratch;
 
-    /// <summary>Quantised or trellis-coded.</summary>
-    [Params("quantized4", "quantized5", "trellis4")]
+    /// <summary>Quantised or trellis-coded, the latter by rows or, as where it is calibrated, by columns.</summary>
+    [Params("quantized4", "quantized5", "trellis4", "trellis4-columns")]
     public string Format { get; set; } = "";
 
     /// <summary>Compresses.</summary>
@@ -25,6 +25,12 @@ public unsafe class FrozenBenchmarks : KernelData
     {
         RbeFormat format = Format switch { "quantized4" => RbeFormat.Quantized(4), "quantized5" => RbeFormat.Quantized(5), _ => RbeFormat.Trellis(4) };
         _frozen = RbeCompressor.Compress(new ReadOnlySpan<float>(Values(Width * Width), Width * Width), Width, Width, new RbeOptions { Format = format }).Base!;
+        if (Format == "trellis4-columns")
+        {
+            _frozen = new TrellisTiles(Tile, _frozen.TileCount, 4, TrellisScan.ColumnMajor, _frozen.Scales.AsSpan(), _frozen.Codes);
+        }
+
+        _frozen.PrepareVectors();
         _x = Values(Width * Lanes, 2);
         _y = Zeros(Width * Lanes);
         _scratch = Zeros(Tile * Tile);
@@ -39,6 +45,13 @@ public unsafe class FrozenBenchmarks : KernelData
     public void Decode()
     {
         for (int tile = 0; tile < _frozen.TileCount; tile++) _frozen.Dequantize(tile, _coefficients);
+    }
+
+    /// <summary>y += Q x of one token.</summary>
+    [Benchmark]
+    public void MultiplyVector()
+    {
+        for (int row = 0; row < Tiles; row++) _frozen.MultiplyVector(row * Tiles, Tiles, _x, _y + (row * Tile), _scratch);
     }
 
     /// <summary>y += Q x.</summary>

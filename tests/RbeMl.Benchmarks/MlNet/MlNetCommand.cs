@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 
@@ -69,19 +68,6 @@ internal static class MlNetCommand
         return rows;
     }
 
-    private static ContestRow Child(string data, string way, int seed, string model)
-    {
-        ProcessStartInfo start = new(Environment.ProcessPath!) { RedirectStandardOutput = true };
-        if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet") start.ArgumentList.Add(typeof(MlNetCommand).Assembly.Location);
-        foreach (string argument in (string[])[TextContest.Verb, data, way, seed.ToString(CultureInfo.InvariantCulture), model])
-        {
-            start.ArgumentList.Add(argument);
-        }
-
-        using Process process = Process.Start(start)!;
-        string output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return process.ExitCode == 0 ? JsonSerializer.Deserialize<ContestRow>(output)!
-            : throw new InvalidDataException($"{way} ended with {process.ExitCode}.");
-    }
+    private static ContestRow Child(string data, string way, int seed, string model) => JsonSerializer.Deserialize<ContestRow>(
+        ChildProcess.Output(way, TextContest.Verb, data, way, seed.ToString(CultureInfo.InvariantCulture), model))!;
 }

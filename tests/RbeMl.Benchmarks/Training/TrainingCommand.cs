@@ -1,85 +1,128 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
-using RbeMl.Codec;
-using RbeMl.Layers;
-using RbeMl.Models;
-using RbeMl.Training;
 
 namespace RbeMl.Benchmarks.Training;
 
 /// <summary>The verb that trains one small model in many ways and validates each on the whole of a held-out text.</summary>
 internal static class TrainingCommand
 {
+    // Of a way's time a step: steps that are not timed, turns of all ways, and steps of a turn.
+    private const int WarmSteps = 10, Rounds = 15, StepsOfRound = 6;
+
     public static Command Create()
     {
         Option<string> text = new("--text") { Description = "Text whose characters are the tokens; its last tenth is held out.", Required = true };
         Option<string> ways = new("--ways")
         {
-            Description = "Ways, with commas: coefficients a tile of 64 x 64 (all for the dense weights themselves), a colon, optimiser, and, after "
-                + "others, its rate for coefficients (0 for what follows from 0.01) and the bits that are trained.",
-            DefaultValueFactory = _ => "300:adamw,300:muon,1024:adamw,1024:muon,1600:adamw,1600:muon,4096:adamw,4096:muon,all:adamw,all:muon",
+            Description = TrainingWay.Help,
+            DefaultValueFactory = _ => "300:adamw,1024:muon,all:adamw,all:muon,all@64:muon,4096:muon:0.006:6,4096:muon:0.006:4,4096:muon:0.006:3,"
+                + "4096:muon:0.006:2+3,4096:muon:0.006:2",
         };
         Option<int> steps = new("--steps") { Description = "Steps of a run.", DefaultValueFactory = _ => 2000 };
-        Option<int> seeds = new("--seeds") { Description = "Seeds of weights and data; figures are means over them.", DefaultValueFactory = _ => 3 };
+        Option<string?> seconds = new("--seconds")
+        {
+            Description = "Seconds of training, with commas, instead of steps: the time of a step of each way is measured first, all ways by turns, and a run "
+                + "has the steps that fit into them. So only the first minute wants an idle machine.",
+        };
+        Option<int> seeds = new("--seeds") { Description = "Seeds of weights and data; figures are means over them.", DefaultValueFactory = _ => 5 };
+        Option<int> firstSeed = new("--first-seed") { Description = "The first of the seeds, to go on with a table.", DefaultValueFactory = _ => 1 };
+        Option<int> average = new("--average")
+        {
+            Description = "Steps that an average of the weights looks back on; 0 validates the last weights.",
+            DefaultValueFactory = _ => 100,
+        };
         Option<int> threads = new("--threads") { Description = "Threads.", DefaultValueFactory = _ => 1 };
         Command command = new("training", "Trains nanoGPT's small model (4 layers, width 128, context 64, batch 12) and prints the loss of each way.")
-        { text, ways, steps, seeds, threads };
+        { text, ways, steps, seconds, seeds, firstSeed, average, threads };
         command.SetAction(parsed =>
         {
-            string all = File.ReadAllText(parsed.GetValue(text)!);
-            char[] alphabet = [.. all.Distinct().Order()];
-            int[] ids = [.. all.Select(c => Array.BinarySearch(alphabet, c))];
-            Console.WriteLine("| way | values | loss, held-out text | seeds | ms a step |");
-            Console.WriteLine("|---|---|---|---|---|");
-            foreach (string way in parsed.GetValue(ways)!.Split(',', StringSplitOptions.TrimEntries))
+            TrainingSetting setting = TrainingSetting.Of(parsed.GetValue(text)!, parsed.GetValue(average), parsed.GetValue(threads));
+            TrainingWay[] all = [.. parsed.GetValue(ways)!.Split(',', StringSplitOptions.TrimEntries).Select(TrainingWay.Parse)];
+            ulong[] chosen = [.. Enumerable.Range(parsed.GetValue(firstSeed), parsed.GetValue(seeds)).Select(seed => (ulong)seed)];
+            if (parsed.GetValue(seconds) is { } times)
             {
-                Run[] runs =
-                    [.. Enumerable.Range(1, parsed.GetValue(seeds)).Select(seed =>
-                        Train(way.Split(':'), ids, alphabet.Length, parsed.GetValue(steps), (ulong)seed, parsed.GetValue(threads)))];
-                double mean = runs.Average(run => run.Loss), spread = Math.Sqrt(runs.Average(run => Math.Pow(run.Loss - mean, 2)));
-                Console.WriteLine(FormattableString.Invariant(
-                    $"| {way} | {runs[0].Values} | {mean:F4} ± {spread:F4} | {runs.Length} | {runs.Average(run => run.Milliseconds):F1} |"));
+                BySeconds(setting, all, [.. times.Split(',').Select(each => double.Parse(each, CultureInfo.InvariantCulture))], chosen);
+            }
+            else
+            {
+                ByBytes(setting, all, parsed.GetValue(steps), chosen);
             }
         });
         return command;
     }
 
-    private sealed record Run(long Values, double Loss, double Milliseconds);
-
-    private static Run Train(string[] way, int[] ids, int vocabulary, int steps, ulong seed, int threads)
+    private static void ByBytes(TrainingSetting setting, TrainingWay[] ways, int steps, ulong[] seeds)
     {
-        const int Context = 64;
-        TransformerConfig config = new() { Layers = 4, Heads = 4, Width = 128, Vocabulary = vocabulary, MaxSequenceLength = Context };
-        RbeOptions compression = way[0] == "all"
-            ? new RbeOptions { Transform = TileTransform.None, Alphas = false, Format = RbeFormat.Sparse(64 * 64) }
-            : way[0] == "4096" ? new RbeOptions { Alphas = false, Format = RbeFormat.Sparse(64 * 64) }
-            : new RbeOptions { Format = RbeFormat.Sparse(int.Parse(way[0], CultureInfo.InvariantCulture), SupportRule.Runs(16)) };
-        using TransformerModel<float> model = TransformerModel<float>.Create(config, compression, seed);
-        int train = ids.Length * 9 / 10;
-        TokenDataset held = TokenDataset.FromStream(ids[train..], vocabulary, order: TokenOrder.Sequential);
-        TrainerOptions options = new()
+        Console.WriteLine("| way | values | bytes of the file | optimiser's bytes | loss, held-out text | seeds | ms a step |");
+        Console.WriteLine("|---|---|---|---|---|---|---|");
+        foreach (TrainingWay way in ways)
         {
-            Steps = steps,
-            BatchSize = 12,
-            Context = Context,
-            Optimizer = OptimizerOptions.All.Single(optimizer => optimizer.Name == way[1]),
-            LearningRate = 1e-2,
-            CoefficientLearningRate = way.Length > 2 && double.Parse(way[2], CultureInfo.InvariantCulture) is > 0 and var rate ? rate : null,
-            TrainBits = way.Length > 3 ? int.Parse(way[3], CultureInfo.InvariantCulture) : null,
-            Seed = seed,
-            ValidateEvery = 0,
-            ValidationSequences = int.MaxValue,
-        };
-        using Trainer trainer = new(model, TokenDataset.FromStream(ids[..train], vocabulary, seed), held, options, threads);
-        Stopwatch watch = new();
-        for (int step = 0; step < steps; step++)
+            Run[] runs = [.. seeds.Select(seed => Train(setting, way, steps, seed))];
+            (Run first, double time) = (runs[0], runs.Average(run => run.Milliseconds));
+            Print($"| {way.Text} | {first.Values} | {first.Bytes} | {first.OptimizerBytes} | {Spread(runs)} | {runs.Length} | {time:F1} |");
+        }
+    }
+
+    private static void BySeconds(TrainingSetting setting, TrainingWay[] ways, double[] seconds, ulong[] seeds)
+    {
+        double[] times = StepTimes(setting, ways);
+        Print($"ms a step, threads {setting.Threads}:");
+        foreach ((TrainingWay way, double time) in ways.Zip(times)) Print($"{way.Text} {time:F2}");
+        Console.WriteLine("| way | seconds | steps | loss, held-out text | seeds |");
+        Console.WriteLine("|---|---|---|---|---|");
+        foreach (double second in seconds)
         {
-            watch.Start();
-            trainer.Step();
-            watch.Stop();
+            foreach ((TrainingWay way, double time) in ways.Zip(times))
+            {
+                int steps = Math.Max(1, (int)(1e3 * second / time));
+                Run[] runs = [.. seeds.Select(seed => Train(setting, way, steps, seed))];
+                Print($"| {way.Text} | {second} | {steps} | {Spread(runs)} | {runs.Length} |");
+            }
+        }
+    }
+
+    // Medians, all ways by turns, so that what else the machine does meets all alike.
+    private static double[] StepTimes(TrainingSetting setting, TrainingWay[] ways)
+    {
+        List<double>[] times = [.. ways.Select(_ => new List<double>())];
+        ITrainingRun[] runs = [.. ways.Select(way => way.Start(setting, int.MaxValue / 2, 1))];
+        foreach (ITrainingRun run in runs)
+        {
+            for (int i = 0; i < WarmSteps; i++) run.Step();
         }
 
-        return new Run(model.Parameters.TrainableCount, trainer.Validate(), watch.Elapsed.TotalMilliseconds / steps);
+        for (int round = 0; round < Rounds; round++)
+        {
+            for (int way = 0; way < ways.Length; way++)
+            {
+                runs[way].Step();
+                long started = Stopwatch.GetTimestamp();
+                for (int i = 0; i < StepsOfRound; i++) runs[way].Step();
+                times[way].Add(Stopwatch.GetElapsedTime(started).TotalMilliseconds / StepsOfRound);
+            }
+        }
+
+        foreach (ITrainingRun run in runs) run.Dispose();
+        return [.. times.Select(Medians.Of)];
     }
+
+    private static Run Train(TrainingSetting setting, TrainingWay way, int steps, ulong seed)
+    {
+        using ITrainingRun run = way.Start(setting, steps, seed);
+        long started = Stopwatch.GetTimestamp();
+        for (int step = 0; step < steps; step++) run.Step();
+        double milliseconds = Stopwatch.GetElapsedTime(started).TotalMilliseconds / steps, loss = run.Validate();
+        return new Run(run.Values, run.FileBytes(), run.OptimizerBytes, loss, milliseconds);
+    }
+
+    private static string Spread(Run[] runs)
+    {
+        double mean = runs.Average(run => run.Loss), spread = Math.Sqrt(runs.Average(run => Math.Pow(run.Loss - mean, 2)));
+        return string.Create(CultureInfo.InvariantCulture, $"{mean:F4} ± {spread:F4}");
+    }
+
+    private static void Print(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
+
+    private sealed record Run(long Values, long Bytes, long OptimizerBytes, double Loss, double Milliseconds);
 }
