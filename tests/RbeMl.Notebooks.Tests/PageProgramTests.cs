@@ -15,6 +15,7 @@ public sealed partial class PageProgramTests
         { "README.md", 0, "^1 [0-9.]+\n(.*\n)*200 [0-9.]+\n.*the mat.*\n$", "cat.rbe" },
         { "README.md", 1, "^warm\ncold\n$", "weather.zip" },
         { "src/RbeMl.MLNet/README.md", 0, "^64\n64\n$", null },
+        { "src/RbeMl.Mpi/README.md", 0, "^[0-9a-f]{32}\n$", null },
         { "src/RbeMl/Codec/README.md", 0, "^(?:[0-9.]+ bits a weight, error 0\\.[0-9]+, at least 0\\.[0-9]+ on .*\n){3}$", null },
         { "src/RbeMl/Codec/README.md", 1, "^[34]\\.[0-9]+ bits a weight, output error [0-9.]+\n$", null },
         { "src/RbeMl/README.md", 0, "^$", null },
@@ -58,10 +59,10 @@ public sealed partial class PageProgramTests
         return string.Join('\n', [.. lines[..imports], "{", .. lines[imports..], "}"]);
     }
 
-    // What a project that references RbeMl.MLNet has.
+    // What a project that references RbeMl.MLNet and RbeMl.Mpi has.
     private static string References()
     {
-        string[] projects = ["RbeMl", "RbeMl.MLNet"], packages = ["Microsoft.ML", "Microsoft.ML.Tokenizers", "System.IO.Hashing"];
+        string[] projects = ["RbeMl", "RbeMl.MLNet", "RbeMl.Mpi"], packages = ["Microsoft.ML", "Microsoft.ML.Tokenizers", "System.IO.Hashing"];
         string notebooks = Path.Combine(Page.Root, "notebooks");
         return string.Concat(projects.Select(p => $"#r \"{Path.GetFullPath(NotebookReferences.PathOf(p), notebooks)}\"\n")
             .Concat(packages.Select(p => $"#r \"nuget: {p}, {NotebookReferences.Versions[p]}\"\n")));

@@ -10,7 +10,7 @@ namespace RbeMl.Packages.Tests;
 /// </summary>
 public sealed class Feed : IDisposable
 {
-    private static readonly string[] Projects = ["RbeMl", "RbeMl.MLNet", "RbeMl.Extensions.AI", "RbeMl.Cli"];
+    private static readonly string[] Projects = ["RbeMl", "RbeMl.MLNet", "RbeMl.Extensions.AI", "RbeMl.Mpi", "RbeMl.Cli"];
     private readonly TemporaryFolder _folder = new();
     private readonly Lazy<string> _packages;
 

@@ -17,7 +17,7 @@ public sealed class PackageTests(Feed feed, ITestOutputHelper output)
     [PackagesFact]
     public void Packages_say_what_they_are()
     {
-        string[] ids = ["RbeMl", "RbeMl.Extensions.AI", "RbeMl.MLNet", "RbeMl.Models.MiniLM", "RbeMl.Tool"];
+        string[] ids = ["RbeMl", "RbeMl.Extensions.AI", "RbeMl.MLNet", "RbeMl.Models.MiniLM", "RbeMl.Mpi", "RbeMl.Tool"];
         Assert.Equal(ids.SelectMany(id => new[] { $"{id}.{Feed.Version}.nupkg", $"{id}.{Feed.Version}.snupkg" }).Order(StringComparer.Ordinal),
             Directory.EnumerateFiles(feed.Packages).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         foreach (string id in ids)

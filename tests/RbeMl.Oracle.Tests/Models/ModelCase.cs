@@ -2,6 +2,7 @@ using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Oracle.Tests.Reference;
 using RbeMl.Training;
+using static TorchSharp.torch;
 
 namespace RbeMl.Oracle.Tests.Models;
 
@@ -31,6 +32,12 @@ public sealed record ModelCase(RbeOptions Options)
 
     /// <summary>Whether a token sees only what is before it.</summary>
     public bool Causal { get; init; } = true;
+
+    /// <summary>Tokens of the documents that share each row, <see cref="Length"/> in all; null where a row is one.</summary>
+    public int[]? Documents { get; init; }
+
+    /// <summary>[B, T] place of each token in its document; null where a row is one.</summary>
+    public int[]? RowPositions => Documents is null ? null : [.. Enumerable.Range(0, Batch).SelectMany(_ => Places)];
 
     /// <summary>Whether alpha gradients are preconditioned.</summary>
     public bool Precondition { get; init; }
@@ -64,7 +71,19 @@ public sealed record ModelCase(RbeOptions Options)
         ScaleByLayer = ScaleByLayer,
         PostNorm = Order == BlockOrder.PostNorm,
         Causal = Causal,
+        AdditiveMask = Documents is null ? null : Mask(),
+        Positions = Documents is null ? null : tensor(Places.Select(place => (long)place).ToArray()),
     };
+
+    private IEnumerable<int> Places => Documents!.SelectMany(tokens => Enumerable.Range(0, tokens));
+
+    // [1, 1, T, T]: 0 within a document, -infinity between two.
+    private Tensor Mask()
+    {
+        int[] document = [.. Documents!.SelectMany((tokens, i) => Enumerable.Repeat(i, tokens))];
+        double[] mask = [.. document.SelectMany(query => document.Select(key => key == query ? 0 : double.NegativeInfinity))];
+        return tensor(mask).reshape(1, 1, Length, Length);
+    }
 
     /// <summary>How it is trained.</summary>
     public TrainerOptions Training => new() { LearningRate = 1e-3, WeightDecay = 0.1, Clip = Clip, PreconditionAlphas = Precondition };
@@ -94,6 +113,11 @@ public sealed record ModelCase(RbeOptions Options)
             new(Tile32(RbeFormat.Sparse(100, SupportRule.Runs(4)))) { ScaleScores = false, ScaleByLayer = true, Policy = CheckpointPolicy.Full },
         ["post-LN"] = new(Tile32(RbeFormat.Sparse(100, SupportRule.Runs(4)))) { Order = BlockOrder.PostNorm, Policy = CheckpointPolicy.Full },
         ["post-LN, not causal"] = new(Tile32(RbeFormat.Sparse(1024))) { Order = BlockOrder.PostNorm, Causal = false },
+        ["documents in a row"] = new(Tile32(RbeFormat.Sparse(100, SupportRule.Runs(4)))) { Documents = [4, 1, 8] },
+        ["documents in a row, all checkpointed"] =
+            new(Tile32(RbeFormat.Sparse(1024))) { Documents = [1, 3, 3, 6], Tied = false, Policy = CheckpointPolicy.Full },
+        ["documents in a row, not causal"] =
+            new(Tile32(RbeFormat.Sparse(1024))) { Documents = [6, 7], Order = BlockOrder.PostNorm, Causal = false, Policy = CheckpointPolicy.Selective },
         ["4 bits and delta"] = new(Tile32(RbeFormat.Quantized(4) with { Delta = (SparseFormat)RbeFormat.Sparse(100) })) { Policy = CheckpointPolicy.Selective },
     };
 

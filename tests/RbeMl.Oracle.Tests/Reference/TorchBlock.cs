@@ -59,6 +59,9 @@ internal sealed record TorchBlockOptions(int Heads)
     /// <summary>[B, 1, T, T], added to the scaled scores; null adds nothing.</summary>
     public Tensor? AdditiveMask { get; init; }
 
+    /// <summary>[T] positions of the tokens of every sequence; null counts from 0.</summary>
+    public Tensor? Positions { get; init; }
+
     /// <summary>Factors of the dropout, null for none.</summary>
     public TorchDropout? Dropout { get; init; }
 }

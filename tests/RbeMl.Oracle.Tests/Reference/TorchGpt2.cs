@@ -65,7 +65,8 @@ internal static class TorchGpt2
     /// <summary>Token ids [B, T] -> hidden states after the final LayerNorm [B, T, D].</summary>
     public static Tensor Hidden(Tensor ids, TorchModel model, TorchBlockOptions options)
     {
-        Tensor x = model.Tokens.index_select(0, ids.reshape(-1)).reshape(ids.shape[0], ids.shape[1], -1) + model.Positions.narrow(0, 0, ids.shape[1]);
+        Tensor positions = options.Positions is { } places ? model.Positions.index_select(0, places) : model.Positions.narrow(0, 0, ids.shape[1]);
+        Tensor x = model.Tokens.index_select(0, ids.reshape(-1)).reshape(ids.shape[0], ids.shape[1], -1) + positions;
         if (options.PostNorm) return PostNorm(x, model, options);
         for (int l = 0; l < model.Blocks.Length; l++) x = Block(x, model.Blocks[l], options.ScaleByLayer ? options with { ScoreDivisor = l + 1 } : options);
         return LayerNorm(x, model.FinalGamma, model.FinalBeta, options.Eps);
