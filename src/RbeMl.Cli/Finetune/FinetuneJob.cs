@@ -209,7 +209,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         {
             Validate(trainer, view, ValidationSequences);
             if (ranks.Any(host.Cancel.IsCancellationRequested)) throw new OperationCanceledException(host.Cancel);
-            _run.RunId = RunId.Of(settings, trainer.Model, data, trainer.Options.Context, _delta);
+            _run.RunId = RunId.Of(settings, trainer.Model, data, trainer.Options.Context, _delta, ranks.Size);
             clock = new RunClock(settings.Steps, settings.Seconds, ranks: ranks);
             if (settings.ConfigRun is { } other && other != _run.RunId)
             {

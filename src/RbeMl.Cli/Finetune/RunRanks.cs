@@ -53,6 +53,9 @@ internal sealed class RunRanks : IDisposable
     /// <summary>Whether there are several.</summary>
     public bool Several => _talk.Several;
 
+    /// <summary>How many there are.</summary>
+    public int Size => _talk.Ranks.Size;
+
     /// <summary>Whether this is the first, which speaks and writes.</summary>
     public bool IsFirst => _talk.Ranks.Rank == 0;
 

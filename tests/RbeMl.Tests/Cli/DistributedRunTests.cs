@@ -66,6 +66,63 @@ public sealed class DistributedRunTests : IDisposable
     }
 
     [Fact]
+    public void A_divided_optimizer_makes_the_model_of_one_process_and_its_states_go_on_anywhere()
+    {
+        string[] all = ["--steps", "20", "--state-every", "1"], shared = [.. all, "--shard-optimizer"];
+        CommandRun.Of(Args(all)).Succeeds();
+        (string whole, JsonElement alone) = (Hash, Metrics);
+        using CancellationTokenSource cancel = new();
+        CommandRun[] stopped = RunRanks(3, _ => Args(shared), ("step 8/", cancel));
+        Assert.Equal([ExitCode.Cancelled, ExitCode.Done, ExitCode.Done], stopped.Select(run => run.Code));
+        Assert.Single(Directory.GetFiles(_folder.File("out"), "state-*"));
+        CommandRun[] resumed = RunRanks(2, _ => Args([.. shared, "--resume"]));
+        Assert.All(resumed, run => run.Succeeds());
+        Assert.Equal((whole, alone.GetProperty("runId").GetString()), (Hash, Metrics.GetProperty("runId").GetString()));
+        Assert.InRange(Metrics.GetProperty("bytes").GetProperty("optimizer").GetInt64(), 1, alone.GetProperty("bytes").GetProperty("optimizer").GetInt64() - 1);
+    }
+
+    [Fact]
+    public void A_divided_optimizer_goes_back_on_all_ranks_too()
+    {
+        string[] args = ["--learning-rate", "10", "--clip", "0", "--warmup", "0", "--weight-decay", "9.9", "--steps", "400", "--on-divergence", "rollback",
+            "--state-every", "5"];
+        CommandRun alone = CommandRun.Of(Args(args));
+        CommandRun[] runs = RunRanks(2, _ => Args([.. args, "--shard-optimizer"]));
+        Assert.Equal((alone.Code, alone.Error), (runs[0].Code, runs[0].Error));
+    }
+
+    [Theory]
+    [InlineData("--sum", "engine", 0.9, 1.1)]
+    [InlineData("--wire", "bf16", 0.4, 0.6)]
+    public void Another_sum_makes_another_model_of_a_run_of_its_own(string option, string value, double least, double most)
+    {
+        Assert.All(RunRanks(2, _ => Args()), run => run.Succeeds());
+        (string hash, JsonElement plain) = (Hash, Metrics);
+        Assert.All(RunRanks(2, _ => Args(option, value)), run => run.Succeeds());
+        JsonElement other = Metrics;
+        Assert.NotEqual((hash, plain.GetProperty("runId").GetString()), (Hash, other.GetProperty("runId").GetString()));
+        Assert.Equal(value, other.GetProperty("settings").GetProperty(option).GetString());
+        Assert.InRange(Bytes(other) / Bytes(plain), least, most);
+        string again = Hash;
+        Assert.All(RunRanks(2, _ => Args(option, value)), run => run.Succeeds());
+        Assert.Equal(again, Hash);
+        CommandRun alone = CommandRun.Of(Args(option, value));
+        alone.Succeeds();
+        Assert.Contains($"rbeml: note: {option} {value} is for several processes, and changes nothing in one.", alone.Error.ReplaceLineEndings(" "));
+
+        static double Bytes(JsonElement metrics) => metrics.GetProperty("ranks").GetProperty("bytesPerStep").GetDouble();
+    }
+
+    [Fact]
+    public void Options_of_ranks_that_exclude_each_other_are_refused()
+    {
+        CommandRun.Of(Args("--sum", "engine", "--wire", "bf16")).Fails(2, "--sum engine adds up floats, and --wire bf16 sends rounded ones. Leave out");
+        CommandRun.Of(Args("--sum", "engine", "--shard-optimizer")).Fails(2, "gives no process the whole sum of gradients, which --sum engine");
+        CommandRun.Of(Args("--wire", "bf16", "--shard-optimizer")).Fails(2, "which --wire bf16 makes. Leave out one of them.");
+        CommandRun.Of(Args("--sum", "mpi")).Fails(2, "--sum");
+    }
+
+    [Fact]
     public void An_option_that_differs_is_named_before_anything_is_written()
     {
         Fail(RunRanks(3, rank => Args(rank == 2 ? ["--seed", "7"] : [])), 1, "rank 2: --seed: it has 7, rank 0 has 1337. Start all ranks with");
