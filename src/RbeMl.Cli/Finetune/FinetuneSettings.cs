@@ -268,6 +268,7 @@ internal sealed record FinetuneSettings
         ShardOptimizer = Ranks.ShardOptimizer,
         Sum = Ranks.Sum,
         Wire = Ranks.Wire,
+        LocalSteps = Ranks.LocalSteps,
         ValidationSequences = validationSequences,
         Steps = Steps ?? int.MaxValue,
         WarmupSteps = Warmup ?? (Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup),

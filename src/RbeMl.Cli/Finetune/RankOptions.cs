@@ -18,19 +18,22 @@ internal sealed record RankSettings
     /// <summary>What these are rounded to on their way.</summary>
     public GradientWire Wire { get; init; }
 
+    /// <summary>Steps that each does alone.</summary>
+    public int LocalSteps { get; init; } = 1;
+
     /// <summary>What of it decides the bits of a run of several processes, in words; null for nothing.</summary>
-    public string? Deciding => (Sum, Wire) is (GradientSum.Reproducible, GradientWire.Float32) ? null : $"{Sum} {Wire}";
+    public string? Deciding => Sum is GradientSum.Engine ? $"{RankOptions.SumName} engine" : Wire is GradientWire.BFloat16 ? $"{RankOptions.WireName} bf16"
+        : LocalSteps > 1 ? FormattableString.Invariant($"{RankOptions.LocalName} {LocalSteps}") : null;
 
     /// <summary>What is given and changes nothing in one process, in words; null for nothing.</summary>
-    public string? Idle => ShardOptimizer ? RankOptions.ShardName : Sum is GradientSum.Engine ? $"{RankOptions.SumName} engine"
-        : Wire is GradientWire.BFloat16 ? $"{RankOptions.WireName} bf16" : null;
+    public string? Idle => ShardOptimizer ? RankOptions.ShardName : Deciding;
 }
 
 /// <summary>The options of a run that several processes share.</summary>
 internal sealed class RankOptions
 {
     /// <summary>Names of options.</summary>
-    public const string ShardName = "--shard-optimizer", SumName = "--sum", WireName = "--wire";
+    public const string ShardName = "--shard-optimizer", SumName = "--sum", WireName = "--wire", LocalName = "--local-steps";
 
     private readonly Option<string?> _distributed = RunRanks.Option();
     private readonly Option<bool> _shard = new(ShardName)
@@ -46,8 +49,12 @@ internal sealed class RankOptions
         "Gradients on their way between processes: floats (fp32), or bf16 with error feedback, half of the bytes for slow links, whose bits depend on the "
             + "number of processes. fp32 if left out.", "fp32", "bf16");
 
+    private readonly Option<int?> _local = Options.OptionalWhole(LocalName, 1,
+        "Steps that each process does by its own micro-batches before the weights of all, and the optimiser's moments, become their mean: fewer bytes for slow "
+            + "links, and another model. 1, if left out, adds up the gradients of each step.");
+
     /// <summary>All of them, in the order of the help page.</summary>
-    public Option[] All => [_distributed, _shard, _sum, _wire];
+    public Option[] All => [_distributed, _shard, _sum, _wire, _local];
 
     /// <summary>Those of a single call, which are not kept for another.</summary>
     public Option[] PerCall => [_distributed];
@@ -62,14 +69,19 @@ internal sealed class RankOptions
             ShardOptimizer = result.GetValue(_shard),
             Sum = result.GetValue(_sum) == "engine" ? GradientSum.Engine : GradientSum.Reproducible,
             Wire = result.GetValue(_wire) == "bf16" ? GradientWire.BFloat16 : GradientWire.Float32,
+            LocalSteps = result.GetValue(_local) ?? 1,
         };
         if (settings is { Sum: GradientSum.Engine, Wire: GradientWire.BFloat16 })
         {
             throw new UsageException($"{SumName} engine adds up floats, and {WireName} bf16 sends rounded ones. Leave out one of them.");
         }
 
-        if (!settings.ShardOptimizer || settings.Deciding is null) return settings;
-        string other = settings.Sum is GradientSum.Engine ? $"{SumName} engine" : $"{WireName} bf16";
+        if (settings.LocalSteps > 1 && (settings with { LocalSteps = 1 }).Idle is { } gradients)
+        {
+            throw new UsageException($"{gradients} is for gradients on their way, and with {LocalName} none are sent. Leave out one of them.");
+        }
+
+        if (!settings.ShardOptimizer || settings.Deciding is not { } other) return settings;
         throw new UsageException($"{ShardName} gives no process the whole sum of gradients, which {other} makes. Leave out one of them.");
     }
 }

@@ -129,9 +129,6 @@ internal sealed class RunRanks : IDisposable
     /// <summary>The first rank's number.</summary>
     public double OfFirst(double here) => Several ? _talk.OfFirst(here) : here;
 
-    /// <summary>Whether all ranks know of an error, so that they may go on together from it.</summary>
-    public bool Knows(Exception error) => !Several || error is NonFiniteException or OperationCanceledException or DistributedException;
-
     /// <summary>What a step of a trainer costs; null for one process.</summary>
     public RanksRecord? Record(Trainer trainer)
     {

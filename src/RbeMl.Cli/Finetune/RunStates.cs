@@ -124,7 +124,7 @@ internal sealed class RunStates : ITrainingPart, IDisposable
         string file = FileOf(trainer.StepsDone);
         if (!_ranks.IsFirst)
         {
-            if (trainer.SharesState) trainer.SaveState(file, []);
+            if (trainer.SavesTogether) trainer.SaveState(file, []);
             return null;
         }
 
@@ -267,6 +267,7 @@ internal sealed class RunStates : ITrainingPart, IDisposable
         nameof(TrainerOptions.Groups) => "--group",
         nameof(TrainerOptions.Sum) => RankOptions.SumName,
         nameof(TrainerOptions.Wire) => RankOptions.WireName,
+        nameof(TrainerOptions.LocalSteps) => RankOptions.LocalName,
         nameof(TrainerOptions.Steps) or nameof(TrainerOptions.Context) or nameof(TrainerOptions.Accumulate) or nameof(TrainerOptions.Optimizer)
             or nameof(TrainerOptions.LearningRate) or nameof(TrainerOptions.CoefficientLearningRate) or nameof(TrainerOptions.WeightDecay)
             or nameof(TrainerOptions.TrainBits) or nameof(TrainerOptions.Clip) or nameof(TrainerOptions.PreconditionAlphas)

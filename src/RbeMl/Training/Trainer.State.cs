@@ -72,6 +72,23 @@ public sealed partial class Trainer
         }
     }
 
+    /// <summary>Whether the weights are those after a step, and not on their way to those after the next, where an error has left them.</summary>
+    internal bool IsWhole { get; private set; } = true;
+
+    /// <summary>Whether the weights to be saved predict numbers, as far as this rank can tell by itself: of data that cannot be read nothing.</summary>
+    internal bool PredictsHere()
+    {
+        using AveragedWeights averaged = Averaged();
+        try
+        {
+            return double.IsFinite(Probe());
+        }
+        catch (Exception error) when (error is not NonFiniteException)
+        {
+            return true;
+        }
+    }
+
     /// <summary>A copy of the weights, to keep those that are best.</summary>
     internal BestWeights KeepBest() => new(_latent?.Values ?? Model.Parameters, Trains, _latent is null ? null : _latent.Round);
 
@@ -117,7 +134,46 @@ public sealed partial class Trainer
     internal long OptimizerBytesHeld => _optimizer.AllocatedBytes;
 
     /// <summary>Whether each rank has a part of the optimiser's state, so that all must save together.</summary>
-    internal bool SharesState => _optimizer.IsShared;
+    internal bool SavesTogether => _optimizer.IsShared || _local is not null;
+
+    /// <summary>Whether all ranks have the same weights, as they have but between two means of <see cref="TrainerOptions.LocalSteps"/>.</summary>
+    internal bool HasMet => _local is not { Done: > 0 };
+
+    /// <summary>Makes the weights of all ranks their mean, where they are not the same. All must.</summary>
+    internal void Meet()
+    {
+        if (_local is not { Done: > 0 and var steps } local) return;
+        local.Average();
+        FollowWeights(steps);
+    }
+
+    // What follows from weights that have moved.
+    private void FollowWeights(int steps)
+    {
+        _latent?.Round();
+        _average?.Add(StepsDone, _workspace.Workers, steps);
+    }
+
+    // The step of a rank by its own gradients; what is wrong with those of one is wrong on all, before anything is changed.
+    private double StepAlone(double factor)
+    {
+        double norm = 0;
+        try
+        {
+            norm = _optimizer.GradientNorm(_gradients.Root, _workspace.Workers);
+            _optimizer.RequireRange(_gradients.Root, norm);
+        }
+        catch (NonFiniteException error)
+        {
+            _ranks.Failed(error);
+        }
+
+        double first = _ranks.Agree(RankTask.Update, word: norm).Word;
+        _optimizer.Step(_gradients.Root, factor, _workspace.Workers, norm);
+        if (_local!.Step()) Meet();
+        else _latent?.Round();
+        return first;
+    }
 
     /// <summary>Saves the state with parts of the caller's own.</summary>
     /// <param name="path">The file.</param>
@@ -126,11 +182,13 @@ public sealed partial class Trainer
     internal void SaveState(string path, IReadOnlyList<(string Name, ITrainingPart Part)> more, Action? before = null)
     {
         using Hold held = _lease.Claim();
-        if (!_optimizer.IsShared)
+        if (!SavesTogether)
         {
             Save();
             return;
         }
+
+        Meet();
 
         try
         {
@@ -143,7 +201,9 @@ public sealed partial class Trainer
         }
 
         _ranks.Agree(RankTask.Saving);
-        _optimizer.SaveShared(_gradients.Root, _ranks.Ranks.Rank == 0 ? Save : null);
+        Action? write = _ranks.Ranks.Rank == 0 ? Save : null;
+        if (_optimizer.IsShared) _optimizer.SaveShared(_gradients.Root, write);
+        else write?.Invoke();
 
         void Save()
         {
@@ -159,6 +219,7 @@ public sealed partial class Trainer
         state.Load(Identity(), anyStart, [.. Parts, .. more]);
         _start = state.Start;
         _identity = null;
+        _local?.Restart();
     }
 
     /// <summary>Gives the gradients of a batch at the weights as they are, without dropout, to be looked at.</summary>
@@ -263,6 +324,19 @@ public sealed partial class Trainer
         }
     }
 
+    /// <inheritdoc cref="Run(Action{TrainingProgress}?, CancellationToken)"/>
+    /// <param name="progress">Told after each step, on the calling thread if it reports there. <see cref="Progress{T}"/> reports elsewhere.</param>
+    /// <param name="cancellation">Stops after the step under way.</param>
+    public double Run(IProgress<TrainingProgress>? progress, CancellationToken cancellation = default)
+    {
+        Action<TrainingProgress>? report = progress is null ? null : progress.Report;
+        return Run(report, cancellation);
+    }
+
+    // What makes the weights of ranks that step by themselves one; null where their gradients become one.
+    private LocalSteps? MakeLocal(ParameterVector<float> trained) => !_ranks.Several || Options.LocalSteps == 1 ? null
+        : new LocalSteps(_ranks.Ranks, Options.LocalSteps, [trained, .. _optimizer.StateVectors], _gradients, _workspace.Workers);
+
     // How the gradients of ranks become one.
     private IGradientExchange? MakeExchange() => (_ranks.Several, Options.Sum, Options.Wire) switch
     {
@@ -280,7 +354,7 @@ public sealed partial class Trainer
     }
 
     /// <summary>Bytes that this rank sends to others in a step; 0 in one process.</summary>
-    internal long ExchangedBytes => _exchange?.BytesSent ?? 0;
+    internal long ExchangedBytes => _exchange?.BytesSent ?? _local?.BytesSent ?? 0;
 
     /// <summary>The same of so many elements.</summary>
     internal long BytesExchanged(long elements)
@@ -288,6 +362,7 @@ public sealed partial class Trainer
         VectorShares shares = VectorShares.Even(elements, _ranks.Ranks.Size);
         return _exchange switch
         {
+            null when _local is not null => ExchangedBytes * elements / Math.Max(1, _gradients.Root.Length),
             null => 0,
             EngineExchange => EngineExchange.Bytes(_ranks.Ranks.Size, elements),
             RoundedExchange => RoundedExchange.Bytes(_ranks.Ranks.Rank, shares),
@@ -309,6 +384,7 @@ public sealed partial class Trainer
     private long ExchangeBytes => (_ranks.Several, Options.Sum, Options.Wire) switch
     {
         (false, _, _) or (_, GradientSum.Engine, _) => 0,
+        _ when Options.LocalSteps > 1 => LocalSteps.BytesOf(_ranks.Ranks.Size, _shares.Length),
         (_, _, GradientWire.BFloat16) => RoundedExchange.BytesOf(_shares),
         _ => GradientExchange.BytesOf(new SumTree(Options.Accumulate), _shares),
     };

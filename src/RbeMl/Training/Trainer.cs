@@ -25,7 +25,8 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     private readonly RankTalk _ranks;
     private readonly VectorShares _shares; // of ranks in the vector of what is trained
     private readonly long? _optimizerBytes; // of this rank's part of a shared state
-    private readonly IGradientExchange? _exchange; // null in one process
+    private readonly IGradientExchange? _exchange; // null in one process, and where ranks step by themselves
+    private readonly LocalSteps? _local; // where they do
     private readonly (int First, int Last) _share; // of a step's micro-batches, those of this rank
     private readonly SharedLosses _losses;
     private readonly Lease _lease;
@@ -83,7 +84,8 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         ICollective ranks = collective ?? SingleProcess.Instance;
         SumTree tree = new(options.Accumulate);
         _share = SharedLosses.ShareOf(tree, ranks);
-        bool alone = ranks.Size > 1 && (options.Sum is not GradientSum.Reproducible || options.Wire is not GradientWire.Float32);
+        bool alone = ranks.Size > 1
+            && (options.Sum is not GradientSum.Reproducible || options.Wire is not GradientWire.Float32 || options.LocalSteps > 1);
         (SumTree Tree, (int First, int Last) Leaves) own = alone ? (new SumTree(_share.Last - _share.First), (0, _share.Last - _share.First)) : (tree, _share);
         _ranks = new RankTalk(ranks);
         long elements = model.Parameters.LengthOf(Trains);
@@ -129,12 +131,13 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         if (options.Profile) Profile = new StepProfile(_workspace.Workers.Threads);
         _context = new TransformerContext<float>(model, _workspace, settings);
         _gradients = new GradientTree<float>(model.Parameters, own.Tree, own.Leaves, Trains);
-        _exchange = MakeExchange();
         _start = RunMark.HashOf(model);
         if (options.TrainBits is { } bits) _latent = new LatentWeights(model, slice => ParameterGroup.BitsOf(options.Groups, slice, bits), _workspace.Workers);
         ParameterVector<float> trained = _latent?.Values ?? model.Parameters;
         _optimizer = options.Optimizer.Create(trained, options, Trains, sharing);
         if (options.AverageHorizon > 0) _average = new WeightAverage(trained, options.AverageHorizon, Trains, _latent is null ? null : _latent.Round);
+        _local = MakeLocal(trained);
+        _exchange = _local is null ? MakeExchange() : null;
         _batch = new MicroBatch(options.BatchSize, options.Context, documents);
         _losses = new SharedLosses(_ranks, _batch, options.Accumulate);
         RequireSame();
@@ -223,15 +226,24 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             predicts = true;
             loss /= predicted;
             long updating = StepProfile.Now(Profile);
-            norm = Optimizer.Step(_gradients.Root, factor, _workspace.Workers);
-            _latent?.Round();
-            _cleared = true;
-            _average?.Add(StepsDone, _workspace.Workers);
+            IsWhole = false;
+            if (_local is null)
+            {
+                norm = Optimizer.Step(_gradients.Root, factor, _workspace.Workers);
+                FollowWeights(1);
+            }
+            else
+            {
+                norm = StepAlone(factor);
+            }
+
+            _cleared = IsWhole = true;
             Profile?.Lap(ProfileStage.Optimizer, updating);
         }
         catch (NonFiniteException error)
         {
             Diverged = !predicts;
+            IsWhole = true; // a step that cannot be done changes nothing
             activity?.SetStatus(ActivityStatusCode.Error, error.Message);
             throw error.Within($"step {step + 1}");
         }
@@ -262,7 +274,9 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             _ranks.Failed(error);
         }
 
+        long divisor = Math.Max(1, predicted); // of this rank, which steps by itself; or of all
         (predicted, factor) = _ranks.Agree(RankTask.Step, predicted, factor);
+        if (_local is null) divisor = predicted;
         if (predicted == 0) throw TokenTargets.None("the step");
         try
         {
@@ -270,7 +284,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             {
                 if (micro > _share.First) Fill(first + micro); // the first is there
                 DropoutStep dropout = new(Options.Seed, (uint)(first + micro));
-                _losses[micro] = _batch.LossSum(_batch.Sequences, Model, _context, dropout, _gradients.Leaf, 1.0 / predicted);
+                _losses[micro] = _batch.LossSum(_batch.Sequences, Model, _context, dropout, _gradients.Leaf, 1.0 / divisor);
                 _gradients.Add(_workspace.Workers);
             }
         }
@@ -309,6 +323,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         if (most < 1) throw new InvalidSettingException(nameof(sequences), most, "use at least 1 sequence.");
         if (_validation is null) return double.NaN;
         using Hold held = _lease.Claim();
+        Meet();
         RequireSameWeights(); // what a fault of a machine has changed is found here
         using AveragedWeights averaged = new(_average);
         long all = Math.Min(most, _validation.EpochSequences(Options.Context) ?? most), predicted;
@@ -336,7 +351,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     [OverloadResolutionPriority(1)] // of null
     public double Run(Action<TrainingProgress>? progress = null, CancellationToken cancellation = default)
     {
-        StateKeeper keeper = new(Options.StatePath, Options.StateEvery, _ranks.Ranks.Rank == 0, _optimizer.IsShared ? _ranks : null);
+        StateKeeper keeper = new(Options.StatePath, Options.StateEvery, _ranks.Ranks.Rank == 0, SavesTogether ? _ranks : null);
         if (StepsDone == 0) keeper.Begin(StateBytes, Resume);
         RequireSameWeights();
         while (StepsDone < Options.Steps)
@@ -355,21 +370,13 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             }
 
             progress?.Invoke(report);
-            if (StepsDone < Options.Steps) keeper.AfterStep(StepsDone, SaveState);
+            if (StepsDone < Options.Steps && HasMet) keeper.AfterStep(StepsDone, SaveState);
         }
 
+        Meet();
         ApplyAverage();
         keeper.Complete();
         return _lastValidation;
-    }
-
-    /// <inheritdoc cref="Run(Action{TrainingProgress}?, CancellationToken)"/>
-    /// <param name="progress">Told after each step, on the calling thread if it reports there. <see cref="Progress{T}"/> reports elsewhere.</param>
-    /// <param name="cancellation">Stops after the step under way.</param>
-    public double Run(IProgress<TrainingProgress>? progress, CancellationToken cancellation = default)
-    {
-        Action<TrainingProgress>? report = progress is null ? null : progress.Report;
-        return Run(report, cancellation);
     }
 
     /// <summary>Ends the threads and frees the memory, after the step that is using them.</summary>
@@ -381,6 +388,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         _average?.Dispose();
         _gradients.Dispose();
         _exchange?.Dispose();
+        _local?.Dispose();
         Optimizer.Dispose();
         _latent?.Dispose();
         _workspace.Dispose();

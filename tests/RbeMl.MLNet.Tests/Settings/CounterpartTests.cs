@@ -105,7 +105,7 @@ public sealed class CounterpartTests : IDisposable
         [
             "Accumulate", "CoefficientLearningRate", "Schedule", "FinalFraction", "PreconditionAlphas", "TrainBits", "ValidateEvery",
             "ValidationSequences", "Offload", "SpillFolder", "ExtraBytes", "Profile", "Groups", "Cycles",
-            "ShardOptimizer", "Sum", "Wire",
+            "ShardOptimizer", "Sum", "Wire", "LocalSteps",
         ];
         Assert.DoesNotContain(without, name => typeof(LanguageModelOptions).GetProperty(name) is not null);
         Counterparts.AllArrive(values, without, (name, value) =>

@@ -44,6 +44,7 @@ public sealed class CounterpartTests
             ["MemoryLimit"] = 999,
             ["Profile"] = true,
             ["ShardOptimizer"] = true,
+            ["LocalSteps"] = 4,
             ["Sum"] = GradientSum.Engine,
             ["Wire"] = GradientWire.BFloat16,
             ["ValidationSequences"] = 9,
@@ -112,7 +113,7 @@ public sealed class CounterpartTests
         string[] without =
         [
             "Accumulate", "BatchSize", "Context", "PreconditionAlphas", "TrainBits", "ValidateEvery", "ValidationSequences", "ExtraBytes",
-            "Profile", "Groups", "Cycles", "ShardOptimizer", "Sum", "Wire",
+            "Profile", "Groups", "Cycles", "ShardOptimizer", "Sum", "Wire", "LocalSteps",
         ];
         Counterparts.AllArrive(values, without, (name, value) =>
         {

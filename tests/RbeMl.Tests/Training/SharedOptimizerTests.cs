@@ -63,7 +63,7 @@ public sealed class SharedOptimizerTests : IDisposable
     private static void Same(string[] expected, int size, TrainerOptions options, bool dense = false) => new ThreadCollective(size).Run(ranks =>
     {
         using Trainer trainer = Make(options with { ShardOptimizer = true }, ranks, ranks.Rank + 1, dense);
-        Assert.Equal(size > 1, trainer.SharesState);
+        Assert.Equal(size > 1, trainer.SavesTogether);
         Assert.Equal(expected, Run(trainer));
         Assert.All(trainer.Gradients.Slices, slice => Assert.All(trainer.Gradients.Of(slice).ToArray(), value => Assert.Equal(0, value)));
     });

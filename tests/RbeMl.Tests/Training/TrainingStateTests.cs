@@ -149,6 +149,7 @@ public sealed class TrainingStateTests : IDisposable
             (nameof(TrainerOptions.PreconditionAlphas), s_options with { PreconditionAlphas = false }),
             (nameof(TrainerOptions.AverageHorizon), s_options with { AverageHorizon = 5 }),
             (nameof(TrainerOptions.Seed), s_options with { Seed = 7 }), (nameof(TrainerOptions.Sum), s_options with { Sum = GradientSum.Engine }),
+            (nameof(TrainerOptions.LocalSteps), s_options with { LocalSteps = 4 }),
             (nameof(TrainerOptions.Wire), s_options with { Wire = GradientWire.BFloat16 }),
             (nameof(TrainerOptions.Groups), s_options with { Groups = [new ParameterGroup("*.bias") { RateFactor = 0.5 }] }),
         ];

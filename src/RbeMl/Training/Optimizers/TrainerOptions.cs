@@ -108,6 +108,13 @@ public sealed record TrainerOptions
     /// <summary>What gradients are rounded to on their way between ranks. In one process it changes nothing.</summary>
     public GradientWire Wire { get; init; }
 
+    /// <summary>
+    /// Steps that each rank does by its own micro-batches before the weights of all become their mean, and with them the optimiser's moments; 1 adds up
+    /// the gradients of each step. Fewer bytes, for slow links. Replicas are equal after such a mean, at each validation, in states and at the end; a run
+    /// repeated on as many ranks has the same bits, which are not those of one process. In one process it changes nothing.
+    /// </summary>
+    public int LocalSteps { get; init; } = 1;
+
     /// <summary>What is kept for the backward; null keeps everything, or with a <see cref="MemoryLimit"/> what fits.</summary>
     public CheckpointPolicy? Checkpointing { get; init; }
 
@@ -146,6 +153,7 @@ public sealed record TrainerOptions
         (nameof(TrainBits), TrainBits), (nameof(Clip), Clip), (nameof(PreconditionAlphas), PreconditionAlphas), (nameof(Seed), Seed),
         (nameof(AverageHorizon), AverageHorizon), (nameof(Groups), ParameterGroup.Describe(Groups)),
         (nameof(Sum), Sum is GradientSum.Reproducible ? null : Sum), (nameof(Wire), Wire is GradientWire.Float32 ? null : Wire),
+        (nameof(LocalSteps), LocalSteps == 1 ? null : LocalSteps),
     ];
 
     /// <summary>Checks every value.</summary>
@@ -185,6 +193,11 @@ public sealed record TrainerOptions
             "the engine adds up floats. Leave Sum or Wire out.");
         Require(!ShardOptimizer || reproducible, nameof(ShardOptimizer), ShardOptimizer,
             "with it no rank gets the whole sum, which the engine and rounded gradients make. Leave it, or Sum and Wire, out.");
+        Require(LocalSteps >= 1, nameof(LocalSteps), LocalSteps, "use 1 to add up the gradients of each step, or a number of steps such as 8.");
+        Require(LocalSteps == 1 || (reproducible && !ShardOptimizer), nameof(LocalSteps), LocalSteps,
+            "with it ranks send no gradients. Leave it, or ShardOptimizer, Sum and Wire, out.");
+        Require(LocalSteps == 1 || Optimizer.CodedBytes(1) == 0, nameof(LocalSteps), LocalSteps,
+            $"the moments of {Optimizer.Name} are codes, which have no mean. Use another optimiser, such as AdamW.");
         Require(ExtraBytes >= 0, nameof(ExtraBytes), ExtraBytes, "use a number of bytes, 0 for none.");
         Require(MemoryLimit is null or >= 1, nameof(MemoryLimit), MemoryLimit, "use a number of MiB such as 512, or leave it out.");
         Require(Offload is null || Enum.IsDefined(Offload.Value), nameof(Offload), Offload,
