@@ -112,6 +112,14 @@ public sealed unsafe class MpiCollective : ICollective, IDisposable
     }
 
     /// <inheritdoc/>
+    public void AllReduceSum(Span<float> values)
+    {
+        ObjectDisposedException.ThrowIf(_ended, this);
+        float none = 0;
+        fixed (float* sums = values) _library.AllReduceSum(sums == null ? &none : sums, values.Length);
+    }
+
+    /// <inheritdoc/>
     public void Abort(string reason)
     {
         if (_ended) return;

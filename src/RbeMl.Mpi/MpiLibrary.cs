@@ -12,8 +12,8 @@ internal sealed unsafe class MpiLibrary
     /// <summary>Names the library to load, in place of those that are looked for.</summary>
     public const string Variable = "RBEML_MPI";
 
-    private const string OpenWorld = "ompi_mpi_comm_world", OpenByte = "ompi_mpi_byte";
-    private const nint MpichWorld = 0x44000000, MpichByte = 0x4c00010d, OpenInPlace = 1, MpichInPlace = -1;
+    private const string OpenWorld = "ompi_mpi_comm_world", OpenByte = "ompi_mpi_byte", OpenFloat = "ompi_mpi_float", OpenSum = "ompi_mpi_op_sum";
+    private const nint MpichWorld = 0x44000000, MpichByte = 0x4c00010d, MpichFloat = 0x4c00040a, MpichSum = 0x58000003, OpenInPlace = 1, MpichInPlace = -1;
     private const int MostText = 8192; // more than any library's MPI_MAX_LIBRARY_VERSION_STRING
 
     private readonly delegate* unmanaged[Cdecl]<int*, byte***, int, int*, int> _init;
@@ -23,13 +23,15 @@ internal sealed unsafe class MpiLibrary
     private readonly delegate* unmanaged[Cdecl]<nint, int, int> _abort;
     private readonly delegate* unmanaged[Cdecl]<void*, int*, int*, nint, void*, int*, int*, nint, nint, int> _allToAll;
     private readonly delegate* unmanaged[Cdecl]<void*, int, nint, void*, int*, int*, nint, nint, int> _allGather;
-    private readonly nint _world, _byte, _inPlace;
+    private readonly delegate* unmanaged[Cdecl]<void*, void*, int, nint, nint, nint, int> _allReduce;
+    private readonly nint _world, _byte, _float, _sum, _inPlace;
 
     private MpiLibrary(nint library, string name)
     {
         Name = name;
         bool open = NativeLibrary.TryGetExport(library, OpenWorld, out nint world);
         (_world, _byte, _inPlace) = open ? (world, Address(OpenByte), OpenInPlace) : (MpichWorld, MpichByte, MpichInPlace);
+        (_float, _sum) = open ? (Address(OpenFloat), Address(OpenSum)) : (MpichFloat, MpichSum);
         _init = (delegate* unmanaged[Cdecl]<int*, byte***, int, int*, int>)Address("MPI_Init_thread");
         _finalize = (delegate* unmanaged[Cdecl]<int>)Address("MPI_Finalize");
         _rank = (delegate* unmanaged[Cdecl]<nint, int*, int>)Address("MPI_Comm_rank");
@@ -38,6 +40,7 @@ internal sealed unsafe class MpiLibrary
         _abort = (delegate* unmanaged[Cdecl]<nint, int, int>)Address("MPI_Abort");
         _allToAll = (delegate* unmanaged[Cdecl]<void*, int*, int*, nint, void*, int*, int*, nint, nint, int>)Address("MPI_Alltoallv");
         _allGather = (delegate* unmanaged[Cdecl]<void*, int, nint, void*, int*, int*, nint, nint, int>)Address("MPI_Allgatherv");
+        _allReduce = (delegate* unmanaged[Cdecl]<void*, void*, int, nint, nint, nint, int>)Address("MPI_Allreduce");
 
         nint Address(string function) => NativeLibrary.TryGetExport(library, function, out nint address) ? address
             : throw new DistributedException(null, $"{name} has no {function}, expected the library of an MPI. Set {Variable} to that of your mpirun.");
@@ -109,6 +112,10 @@ internal sealed unsafe class MpiLibrary
     /// <summary>MPI_Allgatherv of bytes, in place.</summary>
     public void AllGather(byte* all, int* counts, int* places) =>
         Check(_allGather((void*)_inPlace, 0, _byte, all, counts, places, _byte, _world), "MPI_Allgatherv");
+
+    /// <summary>MPI_Allreduce of floats, in place, their sum.</summary>
+    public void AllReduceSum(float* values, int count) =>
+        Check(_allReduce((void*)_inPlace, values, count, _float, _sum, _world), "MPI_Allreduce");
 
     private static string[] NamesOf(MpiKind kind) => kind == MpiKind.OpenMpi ? ["libmpi.so.40", "libmpi.40.dylib"]
         : ["libmpich.so.12", "libmpi.so.12", "libmpi.12.dylib"];

@@ -96,6 +96,7 @@ root.Subcommands.Add(EncoderCommand.Create());
 root.Subcommands.Add(FewLabelsCommand.Create());
 root.Subcommands.Add(RetrievalCommand.Create());
 root.Subcommands.Add(TrainingCommand.Create());
+root.Subcommands.Add(RanksCommand.Create());
 root.Subcommands.Add(DeltaCommand.Create());
 root.Subcommands.Add(PeersCommand.Create());
 ParseResult result = root.Parse(args);

@@ -37,10 +37,10 @@ public sealed class RunTests : IDisposable
         return Hash("alone");
     }
 
-    private async Task Same(string kind, int ranks, string transport)
+    private async Task Same(string kind, int ranks, string transport, params string[] more)
     {
         string expected = Alone();
-        Ended ended = await Launch.Run(kind, ranks, Args("shared"));
+        Ended ended = await Launch.Run(kind, ranks, Args("shared", more));
         ended.Succeeds();
         Assert.Equal(expected, Hash("shared"));
         Assert.Equal(Metrics("alone").GetProperty("runId").GetString(), Metrics("shared").GetProperty("runId").GetString());
@@ -59,6 +59,36 @@ public sealed class RunTests : IDisposable
 
     [MpiFact(Launch.Mpich)]
     public Task Two_ranks_of_MPICH_make_the_model_of_one_process() => Same(Launch.Mpich, 2, "MPICH");
+
+    [MpiFact(Launch.OpenMpi)]
+    public Task Three_ranks_of_Open_MPI_that_divide_the_optimizer_make_it_too() => Same(Launch.OpenMpi, 3, "Open MPI", "--shard-optimizer");
+
+    [MpiFact(Launch.Mpich)]
+    public Task Three_ranks_of_MPICH_that_divide_the_optimizer_make_it_too() => Same(Launch.Mpich, 3, "MPICH", "--shard-optimizer");
+
+    // Near it, and the same again; the ranks hold their weights against each other themselves.
+    private async Task Near(string kind, int ranks, double tolerance, params string[] more)
+    {
+        Alone();
+        double expected = Loss("alone");
+        (await Launch.Run(kind, ranks, Args("shared", more))).Succeeds();
+        string hash = Hash("shared");
+        Assert.NotEqual(Hash("alone"), hash);
+        Assert.InRange(Math.Abs(Loss("shared") - expected), 0, tolerance * expected);
+        (await Launch.Run(kind, ranks, Args("shared", more))).Succeeds();
+        Assert.Equal(hash, Hash("shared"));
+    }
+
+    private double Loss(string folder) => Metrics(folder).GetProperty("validation").EnumerateArray().Last().GetProperty("loss").GetDouble();
+
+    [MpiFact(Launch.OpenMpi)]
+    public Task The_sum_of_Open_MPI_is_near() => Near(Launch.OpenMpi, 2, 1e-4, "--sum", "engine");
+
+    [MpiFact(Launch.Mpich)]
+    public Task The_sum_of_MPICH_is_near() => Near(Launch.Mpich, 2, 1e-4, "--sum", "engine");
+
+    [MpiFact(Launch.OpenMpi)]
+    public Task Rounded_gradients_are_near() => Near(Launch.OpenMpi, 2, 2e-2, "--wire", "bf16");
 
     [MpiFact(Launch.OpenMpi)]
     public async Task A_rank_with_another_option_is_named_before_anything_is_written()

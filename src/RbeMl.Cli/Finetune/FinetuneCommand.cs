@@ -44,13 +44,18 @@ internal static class FinetuneCommand
         {
             ParseResult all = options.WithConfig(result);
             FinetuneSettings settings = options.Read(all, host.Program);
-            using RunRanks ranks = RunRanks.Join(settings.Distributed, host);
+            using RunRanks ranks = RunRanks.Join(settings.Ranks.Distributed, host);
             string? bound = ranks.Warning(settings.Threads);
             settings = settings with { Threads = ranks.Threads(settings.Threads) };
             return ranks.Run(own =>
             {
                 if (DataFiles.Twice(settings.TextFiles) is { } twice) own.Complain($"rbeml: note: {twice} is given more than once, and is learnt as often.");
                 if (bound is not null) own.Complain($"rbeml: note: {bound}");
+                if (!ranks.Several && settings.Ranks.Idle is { } idle)
+                {
+                    own.Complain($"rbeml: note: {idle} is for several processes, and changes nothing in one.");
+                }
+
                 return new FinetuneJob(settings, all.JsonTarget(options.Json), own, ranks).Run();
             });
         });

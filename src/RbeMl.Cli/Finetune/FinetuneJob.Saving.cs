@@ -56,6 +56,7 @@ internal sealed partial class FinetuneJob
 
     private void SaveState(Trainer trainer)
     {
+        trainer.Meet(); // so that all ranks judge the same weights
         if (_guard.IsWorthKeeping(trainer)) Meanwhile(() => _states.Save(trainer, _files.KeepEarlier));
         _states.Share();
     }
@@ -83,6 +84,9 @@ internal sealed partial class FinetuneJob
 
     private string NotSaved =>
         $"The weights after {StepsDone} predict nothing any more and are not saved.{(_run.WeightsHash is null ? "" : $" {EarlierState}")}{WhyNoMore}";
+
+    private string HalfMoved =>
+        $"The weights were moving to those after the next step and are not saved.{(_run.WeightsHash is null ? "" : $" {EarlierState}")}{WhyNoMore}";
 
     private void SaveLast(TransformerModel<float> model, TrainingData data)
     {

@@ -149,10 +149,12 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         {
             // The step under way is given up; the weights are those of the last one that was done.
         }
-        catch (Exception error) when (ranks.Knows(error) && (trainer.StepsDone > 0 || _guard.GaveUp is not null))
+        catch (Exception error) when (ranks.IsFirst && (trainer.StepsDone > 0 || _guard.GaveUp is not null))
         {
+            // By the first rank alone: the others may be gone, or know nothing of it yet.
             if (trainer.StepsDone == 0) throw new SavedWorkException(error, _guard.GaveUp!);
-            if (trainer.Diverged || RunGuard.Fault(trainer) is not null) throw new SavedWorkException(error, NotSaved);
+            if (!trainer.IsWhole) throw new SavedWorkException(error, HalfMoved);
+            if (trainer.Diverged || !trainer.PredictsHere()) throw new SavedWorkException(error, NotSaved);
             trainer.ApplyAverage();
             SaveAfter(error, Served(trainer), data); // the weights are those of the last step that was done
         }
@@ -209,7 +211,7 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         {
             Validate(trainer, view, ValidationSequences);
             if (ranks.Any(host.Cancel.IsCancellationRequested)) throw new OperationCanceledException(host.Cancel);
-            _run.RunId = RunId.Of(settings, trainer.Model, data, trainer.Options.Context, _delta);
+            _run.RunId = RunId.Of(settings, trainer.Model, data, trainer.Options.Context, _delta, ranks.Size);
             clock = new RunClock(settings.Steps, settings.Seconds, ranks: ranks);
             if (settings.ConfigRun is { } other && other != _run.RunId)
             {
@@ -261,8 +263,8 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
             }
 
             view.Report(progress, done, clock.Elapsed);
-            if (done < 1 && _states.IsDue(trainer)) SaveState(trainer);
-            if (clock.Elapsed - saved < saveEvery || done >= 1) continue;
+            if (done < 1 && trainer.HasMet && _states.IsDue(trainer)) SaveState(trainer);
+            if (clock.Elapsed - saved < saveEvery || done >= 1 || !trainer.HasMet) continue;
             if (RunGuard.Fault(trainer) is null) SaveMeanwhile(trainer, data); // what is wrong ends the next step
             saved = clock.Elapsed;
         }

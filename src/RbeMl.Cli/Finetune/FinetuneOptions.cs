@@ -94,7 +94,7 @@ internal sealed class FinetuneOptions
     private readonly Option<double?> _dropout = Options.OptionalReal("--dropout", 0, 0.99, "Dropout while training; 0, or the model's.");
     private readonly Option<ulong> _seed = Options.Seed("Seed of weights, data order and dropout.");
     private readonly Option<int> _threads = Options.Whole("--threads", 0, 0, "Threads; 0 for one a processor. Results do not depend on it.", 1024);
-    private readonly Option<string?> _distributed = RunRanks.Option();
+    private readonly RankOptions _ranks = new();
     private readonly CompressionOptions _compression = CompressionOptions.ForTraining();
     private readonly GroupArguments _groups = new();
     private readonly DeltaArguments _delta = new();
@@ -157,7 +157,7 @@ internal sealed class FinetuneOptions
     public Option<string?> Json { get; } = Options.Json();
 
     // Of a single call, and so not kept for another.
-    private Option[] PerCall => [Json, _resume, _config, _dryRun, _groups.FindRate, _overwrite, _distributed];
+    private Option[] PerCall => [Json, _resume, _config, _dryRun, _groups.FindRate, _overwrite, .. _ranks.PerCall];
 
     private Option[] NewModelOnly => [_layers, _heads, _width, _vocabulary, _tokenizer];
 
@@ -168,7 +168,7 @@ internal sealed class FinetuneOptions
         verb.Add("Model", [_model, .. NewModelOnly]);
         verb.Add("How long", [_steps, _seconds, .. _guard.All]);
         verb.Add("Training", [_batch, _context, _accumulate, _optimizer, _momentum, _learningRate, _coefficientRate, _warmup, _weightDecay, _clip,
-            _average, _trainBits, _dropout, _precondition, _seed, .. _groups.All, _groups.FindRate, _threads, _distributed]);
+            _average, _trainBits, _dropout, _precondition, _seed, .. _groups.All, _groups.FindRate, _threads, .. _ranks.All]);
         verb.Add("Compressed weights", _compression.All);
         verb.Add("A delta on a frozen model", [.. _delta.All]);
         verb.Add("Memory", _memoryLimit, _checkpointing, _offload);
@@ -252,7 +252,7 @@ internal sealed class FinetuneOptions
             Dropout = result.GetValue(_dropout),
             Seed = result.GetValue(_seed),
             Threads = result.GetValue(_threads),
-            Distributed = result.GetValue(_distributed),
+            Ranks = _ranks.Read(result),
             Checkpointing = result.Given(_checkpointing) ? Enum.Parse<CheckpointPolicy>(result.GetValue(_checkpointing)!, ignoreCase: true) : null,
             Offload = !result.Given(_offload) ? null
                 : result.GetValue(_offload) switch { "bf16" => ActivationOffload.BFloat16, "spill" => ActivationOffload.Spill, _ => ActivationOffload.None },

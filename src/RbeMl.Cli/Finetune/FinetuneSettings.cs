@@ -131,8 +131,8 @@ internal sealed record FinetuneSettings
     /// <summary>Seed of everything random.</summary>
     public ulong Seed { get; init; }
 
-    /// <summary>mpi or none; null for mpi where a launcher is seen.</summary>
-    public string? Distributed { get; init; }
+    /// <summary>How processes share the run.</summary>
+    public RankSettings Ranks { get; init; } = new();
 
     /// <summary>Threads; 0 for one a processor.</summary>
     public int Threads { get; init; }
@@ -265,6 +265,10 @@ internal sealed record FinetuneSettings
         MemoryLimit = MemoryLimit,
         ExtraBytes = extraBytes,
         Profile = Profile,
+        ShardOptimizer = Ranks.ShardOptimizer,
+        Sum = Ranks.Sum,
+        Wire = Ranks.Wire,
+        LocalSteps = Ranks.LocalSteps,
         ValidationSequences = validationSequences,
         Steps = Steps ?? int.MaxValue,
         WarmupSteps = Warmup ?? (Steps is { } steps ? Math.Min(LongestWarmup, steps / 20) : LongestWarmup),

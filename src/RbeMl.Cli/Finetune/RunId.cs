@@ -19,7 +19,8 @@ internal static class RunId
     /// <param name="data">The data, all of it.</param>
     /// <param name="context">Tokens of a sequence.</param>
     /// <param name="delta">What is trained of the model; null for all.</param>
-    public static string Of(FinetuneSettings settings, TransformerModel<float> model, TrainingData data, int context, DeltaModel? delta)
+    /// <param name="ranks">Ranks, which matter where their gradients are not added up as in one process.</param>
+    public static string Of(FinetuneSettings settings, TransformerModel<float> model, TrainingData data, int context, DeltaModel? delta, int ranks)
     {
         XxHash128 hash = new();
         object?[] values =
@@ -33,6 +34,7 @@ internal static class RunId
             .. delta is null ? [] : (object?[])[ParameterGroup.Describe(delta.Groups), RunIdentity.Describe(model)],
         ];
         if (settings is not { Patience: 0, OnDivergence: OnDivergence.Stop }) values = [.. values, settings.Patience, settings.OnDivergence];
+        if (ranks > 1 && settings.Ranks.Deciding is { } sum) values = [.. values, sum, ranks];
         foreach (object? value in values) hash.Append(Encoding.UTF8.GetBytes(Convert.ToString(value, CultureInfo.InvariantCulture) + "\n"));
         return Convert.ToHexStringLower(hash.GetCurrentHash());
     }

@@ -53,6 +53,9 @@ internal sealed class RunRanks : IDisposable
     /// <summary>Whether there are several.</summary>
     public bool Several => _talk.Several;
 
+    /// <summary>How many there are.</summary>
+    public int Size => _talk.Ranks.Size;
+
     /// <summary>Whether this is the first, which speaks and writes.</summary>
     public bool IsFirst => _talk.Ranks.Rank == 0;
 
@@ -125,9 +128,6 @@ internal sealed class RunRanks : IDisposable
 
     /// <summary>The first rank's number.</summary>
     public double OfFirst(double here) => Several ? _talk.OfFirst(here) : here;
-
-    /// <summary>Whether all ranks know of an error, so that they may go on together from it.</summary>
-    public bool Knows(Exception error) => !Several || error is NonFiniteException or OperationCanceledException or DistributedException;
 
     /// <summary>What a step of a trainer costs; null for one process.</summary>
     public RanksRecord? Record(Trainer trainer)

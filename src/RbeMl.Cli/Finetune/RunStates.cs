@@ -120,10 +120,15 @@ internal sealed class RunStates : ITrainingPart, IDisposable
     public string? Save(Trainer trainer, Action keepEarlier)
     {
         _saved = _clock!.Elapsed;
-        if (!_settings.StateEvery.Saves || !_ranks.IsFirst) return null;
+        if (!_settings.StateEvery.Saves) return null;
         string file = FileOf(trainer.StepsDone);
-        keepEarlier();
-        trainer.SaveState(file, Parts);
+        if (!_ranks.IsFirst)
+        {
+            if (trainer.SavesTogether) trainer.SaveState(file, []);
+            return null;
+        }
+
+        trainer.SaveState(file, Parts, keepEarlier);
         _steps.Add(trainer.StepsDone);
         while (_steps.Count > _settings.KeepStates && _steps.Min != trainer.StepsDone) Remove(_steps.Min);
         return file;
@@ -260,6 +265,9 @@ internal sealed class RunStates : ITrainingPart, IDisposable
         nameof(TrainerOptions.WarmupSteps) => "--warmup",
         nameof(TrainerOptions.FinalFraction) => "--final-rate",
         nameof(TrainerOptions.Groups) => "--group",
+        nameof(TrainerOptions.Sum) => RankOptions.SumName,
+        nameof(TrainerOptions.Wire) => RankOptions.WireName,
+        nameof(TrainerOptions.LocalSteps) => RankOptions.LocalName,
         nameof(TrainerOptions.Steps) or nameof(TrainerOptions.Context) or nameof(TrainerOptions.Accumulate) or nameof(TrainerOptions.Optimizer)
             or nameof(TrainerOptions.LearningRate) or nameof(TrainerOptions.CoefficientLearningRate) or nameof(TrainerOptions.WeightDecay)
             or nameof(TrainerOptions.TrainBits) or nameof(TrainerOptions.Clip) or nameof(TrainerOptions.PreconditionAlphas)

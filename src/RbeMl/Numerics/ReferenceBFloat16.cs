@@ -13,6 +13,18 @@ internal static unsafe class ReferenceBFloat16
         }
     }
 
+    /// <summary>y = x + error rounded to bf16; then error = what rounding took away, 0 where that is no number.</summary>
+    public static void RoundWithError(float* x, float* error, ushort* y, long count)
+    {
+        for (long i = 0; i < count; i++)
+        {
+            float value = x[i] + error[i], rounded;
+            Round(&value, y + i, 1);
+            Expand(y + i, &rounded, 1);
+            error[i] = float.IsFinite(value - rounded) ? value - rounded : 0;
+        }
+    }
+
     /// <summary>y = x as float, exactly.</summary>
     public static void Expand(ushort* x, float* y, long count)
     {

@@ -5,7 +5,7 @@ using RbeMl.Models;
 
 namespace RbeMl.Training;
 
-/// <content>The state of a run in a file.</content>
+/// <content>The state of a run in a file, and what its ranks share.</content>
 public sealed partial class Trainer
 {
     private const string ValidationKey = "validation", RateKey = "rateScale";
@@ -14,7 +14,8 @@ public sealed partial class Trainer
 
     /// <summary>
     /// Saves all that the run needs to go on, as a whole or not at all: weights, the optimiser's state and the step. Order of data, dropout and
-    /// schedule follow from the step.
+    /// schedule follow from the step. Any rank may, for itself; with <see cref="TrainerOptions.ShardOptimizer"/> all do together, and the first
+    /// writes the file.
     /// </summary>
     /// <param name="path">The file; an earlier state is replaced.</param>
     /// <exception cref="RbeFileException">The file cannot be written; what was there before is as it was.</exception>
@@ -71,6 +72,23 @@ public sealed partial class Trainer
         }
     }
 
+    /// <summary>Whether the weights are those after a step, and not on their way to those after the next, where an error has left them.</summary>
+    internal bool IsWhole { get; private set; } = true;
+
+    /// <summary>Whether the weights to be saved predict numbers, as far as this rank can tell by itself: of data that cannot be read nothing.</summary>
+    internal bool PredictsHere()
+    {
+        using AveragedWeights averaged = Averaged();
+        try
+        {
+            return double.IsFinite(Probe());
+        }
+        catch (Exception error) when (error is not NonFiniteException)
+        {
+            return true;
+        }
+    }
+
     /// <summary>A copy of the weights, to keep those that are best.</summary>
     internal BestWeights KeepBest() => new(_latent?.Values ?? Model.Parameters, Trains, _latent is null ? null : _latent.Round);
 
@@ -89,8 +107,12 @@ public sealed partial class Trainer
     /// <summary>Bytes of the values that are trained.</summary>
     internal long VectorBytes => sizeof(float) * _gradients.Root.TrainableCount;
 
-    /// <summary>Vectors of the size of what is trained that the run remembers: the optimiser's, and the average.</summary>
-    internal int StateVectors => Optimizer.StateVectors.Count + (_average is null ? 0 : 1);
+    /// <summary>Vectors of the size of what is trained that the run remembers, on all ranks together: the optimiser's, and the average.</summary>
+    internal int StateVectors => Options.Optimizer.StateVectors + (_average is null ? 0 : 1);
+
+    // Of this rank.
+    private long OptimizerBytes => LatentBytes + (_optimizerBytes is { } part ? part + (_average is null ? 0 : VectorBytes)
+        : (VectorBytes * StateVectors) + CodedStateBytes);
 
     // A micro-batch of the step under way.
     private void Fill(long index)
@@ -100,37 +122,94 @@ public sealed partial class Trainer
         Profile?.Lap(ProfileStage.Data, filling);
     }
 
-    // The last of what is made: who is refused leaves nothing behind.
-    private void RequireSame()
-    {
-        if (!_ranks.Several) return;
-        try
-        {
-            _ranks.RequireSame([.. RankTalk.Program, .. Identity().Values]);
-        }
-        catch
-        {
-            Dispose();
-            throw;
-        }
-    }
-
     // Floats behind weights of a few bits, and their scales.
     private long LatentBytes => Options.TrainBits is null ? 0 : LatentWeights.BytesOf(Model.Parameters);
-
-    // What gradients of other ranks are received in.
-    private long ExchangeBytes => GradientExchange.BytesOf(new SumTree(Options.Accumulate), _ranks.Ranks.Size, _gradients.Root.Length);
 
     private long CodedStateBytes => Options.Optimizer.CodedStateBytes(Model.Parameters.Slices.Where(Trains));
 
     /// <summary>Whether a slice is trained.</summary>
     internal bool Trains(ParameterSlice slice) => ParameterGroup.Trains(Options.Groups, slice);
 
+    /// <summary>Bytes of native memory of the optimiser's state on this rank.</summary>
+    internal long OptimizerBytesHeld => _optimizer.AllocatedBytes;
+
+    /// <summary>Whether each rank has a part of the optimiser's state, so that all must save together.</summary>
+    internal bool SavesTogether => _optimizer.IsShared || _local is not null;
+
+    /// <summary>Whether all ranks have the same weights, as they have but between two means of <see cref="TrainerOptions.LocalSteps"/>.</summary>
+    internal bool HasMet => _local is not { Done: > 0 };
+
+    /// <summary>Makes the weights of all ranks their mean, where they are not the same. All must.</summary>
+    internal void Meet()
+    {
+        if (_local is not { Done: > 0 and var steps } local) return;
+        local.Average();
+        FollowWeights(steps);
+    }
+
+    // What follows from weights that have moved.
+    private void FollowWeights(int steps)
+    {
+        _latent?.Round();
+        _average?.Add(StepsDone, _workspace.Workers, steps);
+    }
+
+    // The step of a rank by its own gradients; what is wrong with those of one is wrong on all, before anything is changed.
+    private double StepAlone(double factor)
+    {
+        double norm = 0;
+        try
+        {
+            norm = _optimizer.GradientNorm(_gradients.Root, _workspace.Workers);
+            _optimizer.RequireRange(_gradients.Root, norm);
+        }
+        catch (NonFiniteException error)
+        {
+            _ranks.Failed(error);
+        }
+
+        double first = _ranks.Agree(RankTask.Update, word: norm).Word;
+        _optimizer.Step(_gradients.Root, factor, _workspace.Workers, norm);
+        if (_local!.Step()) Meet();
+        else _latent?.Round();
+        return first;
+    }
+
     /// <summary>Saves the state with parts of the caller's own.</summary>
-    internal void SaveState(string path, IReadOnlyList<(string Name, ITrainingPart Part)> more)
+    /// <param name="path">The file.</param>
+    /// <param name="more">The parts.</param>
+    /// <param name="before">Done before the file is written, by the rank that writes it.</param>
+    internal void SaveState(string path, IReadOnlyList<(string Name, ITrainingPart Part)> more, Action? before = null)
     {
         using Hold held = _lease.Claim();
-        TrainingStateFile.Save(path, Identity(), StepsDone, Options.Steps, Predict, [.. Parts, .. more]);
+        if (!SavesTogether)
+        {
+            Save();
+            return;
+        }
+
+        Meet();
+
+        try
+        {
+            TrainingStateFile.Require(Predict, StepsDone);
+            _optimizer.RequireFinite();
+        }
+        catch (Exception error)
+        {
+            _ranks.Failed(error);
+        }
+
+        _ranks.Agree(RankTask.Saving);
+        Action? write = _ranks.Ranks.Rank == 0 ? Save : null;
+        if (_optimizer.IsShared) _optimizer.SaveShared(_gradients.Root, write);
+        else write?.Invoke();
+
+        void Save()
+        {
+            before?.Invoke();
+            TrainingStateFile.Save(path, Identity(), StepsDone, Options.Steps, Predict, [.. Parts, .. more]);
+        }
     }
 
     /// <summary>Resumes a state with parts of the caller's own.</summary>
@@ -140,6 +219,7 @@ public sealed partial class Trainer
         state.Load(Identity(), anyStart, [.. Parts, .. more]);
         _start = state.Start;
         _identity = null;
+        _local?.Restart();
     }
 
     /// <summary>Gives the gradients of a batch at the weights as they are, without dropout, to be looked at.</summary>
@@ -206,12 +286,89 @@ public sealed partial class Trainer
     /// <summary>A stay in which the model's weights are their average, to be looked at or saved.</summary>
     internal AveragedWeights Averaged() => new(_average);
 
-    /// <summary>Bytes that this rank sends to others in a step; 0 in one process.</summary>
-    internal long ExchangedBytes => BytesExchanged(_gradients.Root.Length);
+    private RunIdentity Identity() => _identity ??= new RunIdentity()
+        .Add("trainer", nameof(Trainer))
+        .Add(Options.Deciding())
+        .Add("activations in bf16", Activations.Offload is ActivationOffload.BFloat16)
+        .Add("model", RunIdentity.Describe(Model))
+        .Add("training data", DataChecksum.Of(_train, Options.BatchSize, Options.Context))
+        .Add("validation data", _validation is null ? null : DataChecksum.Of(_validation, Options.BatchSize, Options.Context))
+        .Add(RunIdentity.Start, _start);
 
-    /// <summary>The same of a gradient of so many elements.</summary>
-    internal long BytesExchanged(long elements) =>
-        GradientExchange.BytesSent(new SumTree(Options.Accumulate), _ranks.Ranks.Rank, _ranks.Ranks.Size, elements);
+    // Targets of this rank's micro-batches of a step. From the last to the first, which is then the one to begin with.
+    private long CountTargets(long first)
+    {
+        long predicted = 0, filling = StepProfile.Now(Profile);
+        for (int micro = _share.Last - 1; micro >= _share.First; micro--)
+        {
+            _batch.Fill(_train, first + micro);
+            predicted += _batch.Predicted(_batch.Sequences);
+        }
+
+        Profile?.Lap(ProfileStage.Data, filling);
+        return predicted;
+    }
+
+    // The last of what is made: who is refused leaves nothing behind.
+    private void RequireSame()
+    {
+        if (!_ranks.Several) return;
+        try
+        {
+            _ranks.RequireSame([.. RankTalk.Program, (nameof(Options.ShardOptimizer), $"{Options.ShardOptimizer}"), .. Identity().Values]);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc cref="Run(Action{TrainingProgress}?, CancellationToken)"/>
+    /// <param name="progress">Told after each step, on the calling thread if it reports there. <see cref="Progress{T}"/> reports elsewhere.</param>
+    /// <param name="cancellation">Stops after the step under way.</param>
+    public double Run(IProgress<TrainingProgress>? progress, CancellationToken cancellation = default)
+    {
+        Action<TrainingProgress>? report = progress is null ? null : progress.Report;
+        return Run(report, cancellation);
+    }
+
+    // What makes the weights of ranks that step by themselves one; null where their gradients become one.
+    private LocalSteps? MakeLocal(ParameterVector<float> trained) => !_ranks.Several || Options.LocalSteps == 1 ? null
+        : new LocalSteps(_ranks.Ranks, Options.LocalSteps, [trained, .. _optimizer.StateVectors], _gradients, _workspace.Workers);
+
+    // How the gradients of ranks become one.
+    private IGradientExchange? MakeExchange() => (_ranks.Several, Options.Sum, Options.Wire) switch
+    {
+        (false, _, _) => null,
+        (_, GradientSum.Engine, _) => new EngineExchange(_ranks.Ranks, _gradients.Root.Length),
+        (_, _, GradientWire.BFloat16) => new RoundedExchange(_ranks.Ranks, _shares),
+        _ => new GradientExchange(_ranks.Ranks, new SumTree(Options.Accumulate), _shares, gathers: !Options.ShardOptimizer),
+    };
+
+    // What a step that failed has left.
+    private void Forget()
+    {
+        _gradients.Clear();
+        _exchange?.Forget();
+    }
+
+    /// <summary>Bytes that this rank sends to others in a step; 0 in one process.</summary>
+    internal long ExchangedBytes => _exchange?.BytesSent ?? _local?.BytesSent ?? 0;
+
+    /// <summary>The same of so many elements.</summary>
+    internal long BytesExchanged(long elements)
+    {
+        VectorShares shares = VectorShares.Even(elements, _ranks.Ranks.Size);
+        return _exchange switch
+        {
+            null when _local is not null => ExchangedBytes * elements / Math.Max(1, _gradients.Root.Length),
+            null => 0,
+            EngineExchange => EngineExchange.Bytes(_ranks.Ranks.Size, elements),
+            RoundedExchange => RoundedExchange.Bytes(_ranks.Ranks.Rank, shares),
+            _ => GradientExchange.Bytes(new SumTree(Options.Accumulate), _ranks.Ranks.Rank, shares),
+        };
+    }
 
     /// <summary>What the ranks of the training tell each other.</summary>
     internal RankTalk Ranks => _ranks;
@@ -223,12 +380,12 @@ public sealed partial class Trainer
         if (_ranks.Several) _ranks.RequireSame([("steps done", StepsDone.ToString(CultureInfo.InvariantCulture)), ("weights", RunMark.HashOf(Model))]);
     }
 
-    private RunIdentity Identity() => _identity ??= new RunIdentity()
-        .Add("trainer", nameof(Trainer))
-        .Add(Options.Deciding())
-        .Add("activations in bf16", Activations.Offload is ActivationOffload.BFloat16)
-        .Add("model", RunIdentity.Describe(Model))
-        .Add("training data", DataChecksum.Of(_train, Options.BatchSize, Options.Context))
-        .Add("validation data", _validation is null ? null : DataChecksum.Of(_validation, Options.BatchSize, Options.Context))
-        .Add(RunIdentity.Start, _start);
+    // What gradients are exchanged in.
+    private long ExchangeBytes => (_ranks.Several, Options.Sum, Options.Wire) switch
+    {
+        (false, _, _) or (_, GradientSum.Engine, _) => 0,
+        _ when Options.LocalSteps > 1 => LocalSteps.BytesOf(_ranks.Ranks.Size, _shares.Length),
+        (_, _, GradientWire.BFloat16) => RoundedExchange.BytesOf(_shares),
+        _ => GradientExchange.BytesOf(new SumTree(Options.Accumulate), _shares),
+    };
 }

@@ -23,7 +23,10 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     private readonly WeightAverage? _average;
     private readonly MicroBatch _batch;
     private readonly RankTalk _ranks;
-    private readonly GradientExchange _exchange;
+    private readonly VectorShares _shares; // of ranks in the vector of what is trained
+    private readonly long? _optimizerBytes; // of this rank's part of a shared state
+    private readonly IGradientExchange? _exchange; // null in one process, and where ranks step by themselves
+    private readonly LocalSteps? _local; // where they do
     private readonly (int First, int Last) _share; // of a step's micro-batches, those of this rank
     private readonly SharedLosses _losses;
     private readonly Lease _lease;
@@ -81,7 +84,15 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         ICollective ranks = collective ?? SingleProcess.Instance;
         SumTree tree = new(options.Accumulate);
         _share = SharedLosses.ShareOf(tree, ranks);
+        bool alone = ranks.Size > 1
+            && (options.Sum is not GradientSum.Reproducible || options.Wire is not GradientWire.Float32 || options.LocalSteps > 1);
+        (SumTree Tree, (int First, int Last) Leaves) own = alone ? (new SumTree(_share.Last - _share.First), (0, _share.Last - _share.First)) : (tree, _share);
+        _ranks = new RankTalk(ranks);
         long elements = model.Parameters.LengthOf(Trains);
+        OptimizerShare? sharing = options.ShardOptimizer && _ranks.Several
+            ? new OptimizerShare(_ranks, model.Parameters.Slices, Trains, options.Optimizer) : null;
+        _shares = sharing?.Shares ?? VectorShares.Even(elements, ranks.Size);
+        _optimizerBytes = sharing?.StateBytes(options.Optimizer);
         ActivationSettings settings =
             new()
             {
@@ -96,11 +107,11 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             Context = options.Context,
             Documents = documents,
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
-            GradientVectors = tree.MostOpen(_share.First, _share.Last),
-            ExchangeBytes = GradientExchange.BytesOf(tree, ranks.Size, elements),
-            OptimizerMoments = options.Optimizer.StateVectors + (options.AverageHorizon > 0 ? 1 : 0),
+            GradientVectors = own.Tree.MostOpen(own.Leaves.First, own.Leaves.Last),
+            ExchangeBytes = ExchangeBytes,
+            OptimizerMoments = (sharing is null ? options.Optimizer.StateVectors : 0) + (options.AverageHorizon > 0 ? 1 : 0),
             VectorElements = elements,
-            OptimizerBytes = options.Optimizer.CodedStateBytes(model.Parameters.Slices.Where(Trains)) + LatentBytes,
+            OptimizerBytes = (_optimizerBytes ?? CodedStateBytes) + LatentBytes,
             OptimizerScratch = options.Optimizer.ScratchElements([.. model.Parameters.Slices.Where(Trains)]),
             Checkpointing = options.Checkpointing,
             Offload = options.Offload,
@@ -119,14 +130,14 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         _workspace = new Workspace<float>(threads);
         if (options.Profile) Profile = new StepProfile(_workspace.Workers.Threads);
         _context = new TransformerContext<float>(model, _workspace, settings);
-        _gradients = new GradientTree<float>(model.Parameters, tree, _share, Trains);
-        _ranks = new RankTalk(ranks);
-        _exchange = new GradientExchange(ranks, tree, _gradients.Root.Length);
+        _gradients = new GradientTree<float>(model.Parameters, own.Tree, own.Leaves, Trains);
         _start = RunMark.HashOf(model);
         if (options.TrainBits is { } bits) _latent = new LatentWeights(model, slice => ParameterGroup.BitsOf(options.Groups, slice, bits), _workspace.Workers);
         ParameterVector<float> trained = _latent?.Values ?? model.Parameters;
-        _optimizer = options.Optimizer.Create(trained, options, Trains);
+        _optimizer = options.Optimizer.Create(trained, options, Trains, sharing);
         if (options.AverageHorizon > 0) _average = new WeightAverage(trained, options.AverageHorizon, Trains, _latent is null ? null : _latent.Round);
+        _local = MakeLocal(trained);
+        _exchange = _local is null ? MakeExchange() : null;
         _batch = new MicroBatch(options.BatchSize, options.Context, documents);
         _losses = new SharedLosses(_ranks, _batch, options.Accumulate);
         RequireSame();
@@ -175,7 +186,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         {
             ModelSize size = ModelSize.Of(Model);
             return new TrainingBytes(size.ResidentBytes, (VectorBytes * _gradients.Vectors) + ExchangeBytes,
-                (VectorBytes * StateVectors) + LatentBytes + CodedStateBytes, _context.ActivationBytes, size.DenseValues * sizeof(float));
+                OptimizerBytes, _context.ActivationBytes, size.DenseValues * sizeof(float));
         }
     }
 
@@ -204,7 +215,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         double loss = 0, norm;
         long predicted;
         using Activity? activity = TrainingTelemetry.StartStep(step + 1);
-        if (!_cleared) _gradients.Clear(); // a step that failed left them
+        if (!_cleared) Forget();
         _cleared = false;
         _workspace.Profile = Profile;
         _context.Cancel = cancel;
@@ -215,15 +226,24 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             predicts = true;
             loss /= predicted;
             long updating = StepProfile.Now(Profile);
-            norm = Optimizer.Step(_gradients.Root, factor, _workspace.Workers);
-            _latent?.Round();
-            _cleared = true;
-            _average?.Add(StepsDone, _workspace.Workers);
+            IsWhole = false;
+            if (_local is null)
+            {
+                norm = Optimizer.Step(_gradients.Root, factor, _workspace.Workers);
+                FollowWeights(1);
+            }
+            else
+            {
+                norm = StepAlone(factor);
+            }
+
+            _cleared = IsWhole = true;
             Profile?.Lap(ProfileStage.Optimizer, updating);
         }
         catch (NonFiniteException error)
         {
             Diverged = !predicts;
+            IsWhole = true; // a step that cannot be done changes nothing
             activity?.SetStatus(ActivityStatusCode.Error, error.Message);
             throw error.Within($"step {step + 1}");
         }
@@ -254,7 +274,9 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             _ranks.Failed(error);
         }
 
+        long divisor = Math.Max(1, predicted); // of this rank, which steps by itself; or of all
         (predicted, factor) = _ranks.Agree(RankTask.Step, predicted, factor);
+        if (_local is null) divisor = predicted;
         if (predicted == 0) throw TokenTargets.None("the step");
         try
         {
@@ -262,7 +284,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             {
                 if (micro > _share.First) Fill(first + micro); // the first is there
                 DropoutStep dropout = new(Options.Seed, (uint)(first + micro));
-                _losses[micro] = _batch.LossSum(_batch.Sequences, Model, _context, dropout, _gradients.Leaf, 1.0 / predicted);
+                _losses[micro] = _batch.LossSum(_batch.Sequences, Model, _context, dropout, _gradients.Leaf, 1.0 / divisor);
                 _gradients.Add(_workspace.Workers);
             }
         }
@@ -274,7 +296,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         _ranks.Agree(RankTask.Gradients);
         long exchanging = StepProfile.Now(Profile);
         loss = _losses.Sum();
-        _exchange.Sum(_gradients);
+        _exchange?.Sum(_gradients);
         if (_ranks.Several) Profile?.Lap(ProfileStage.Exchange, exchanging);
         return predicted;
     }
@@ -301,6 +323,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         if (most < 1) throw new InvalidSettingException(nameof(sequences), most, "use at least 1 sequence.");
         if (_validation is null) return double.NaN;
         using Hold held = _lease.Claim();
+        Meet();
         RequireSameWeights(); // what a fault of a machine has changed is found here
         using AveragedWeights averaged = new(_average);
         long all = Math.Min(most, _validation.EpochSequences(Options.Context) ?? most), predicted;
@@ -328,7 +351,7 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     [OverloadResolutionPriority(1)] // of null
     public double Run(Action<TrainingProgress>? progress = null, CancellationToken cancellation = default)
     {
-        StateKeeper keeper = new(Options.StatePath, Options.StateEvery, _ranks.Ranks.Rank == 0);
+        StateKeeper keeper = new(Options.StatePath, Options.StateEvery, _ranks.Ranks.Rank == 0, SavesTogether ? _ranks : null);
         if (StepsDone == 0) keeper.Begin(StateBytes, Resume);
         RequireSameWeights();
         while (StepsDone < Options.Steps)
@@ -347,35 +370,13 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
             }
 
             progress?.Invoke(report);
-            if (StepsDone < Options.Steps) keeper.AfterStep(StepsDone, SaveState);
+            if (StepsDone < Options.Steps && HasMet) keeper.AfterStep(StepsDone, SaveState);
         }
 
+        Meet();
         ApplyAverage();
         keeper.Complete();
         return _lastValidation;
-    }
-
-    /// <inheritdoc cref="Run(Action{TrainingProgress}?, CancellationToken)"/>
-    /// <param name="progress">Told after each step, on the calling thread if it reports there. <see cref="Progress{T}"/> reports elsewhere.</param>
-    /// <param name="cancellation">Stops after the step under way.</param>
-    public double Run(IProgress<TrainingProgress>? progress, CancellationToken cancellation = default)
-    {
-        Action<TrainingProgress>? report = progress is null ? null : progress.Report;
-        return Run(report, cancellation);
-    }
-
-    // Targets of this rank's micro-batches of a step. From the last to the first, which is then the one to begin with.
-    private long CountTargets(long first)
-    {
-        long predicted = 0, filling = StepProfile.Now(Profile);
-        for (int micro = _share.Last - 1; micro >= _share.First; micro--)
-        {
-            _batch.Fill(_train, first + micro);
-            predicted += _batch.Predicted(_batch.Sequences);
-        }
-
-        Profile?.Lap(ProfileStage.Data, filling);
-        return predicted;
     }
 
     /// <summary>Ends the threads and frees the memory, after the step that is using them.</summary>
@@ -386,7 +387,8 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
         _context.Dispose();
         _average?.Dispose();
         _gradients.Dispose();
-        _exchange.Dispose();
+        _exchange?.Dispose();
+        _local?.Dispose();
         Optimizer.Dispose();
         _latent?.Dispose();
         _workspace.Dispose();

@@ -33,7 +33,8 @@ public sealed class PackingTests
         Assert.Equal(separate[0].Loss, isolated[0].Loss, 1e-5 * separate[0].Loss); // sums of the same floats in another order
         float[] expected = one.Perplexities(Verses.View(_ml)), actual = other.Perplexities(Verses.View(_ml));
         Assert.All(expected.Zip(actual), pair => Assert.Equal(pair.First, pair.Second, 1e-3 * pair.First)); // Adam divides what is near 0 by its size
-        Assert.Equal((12, 4), (Fit(DocumentPacking.Separate, o => o.BatchSize = 2).Steps.Count, Fit(DocumentPacking.Isolated, o => o.BatchSize = 2).Steps.Count));
+        Assert.Equal((12, 4), (Fit(DocumentPacking.Separate, o => o.BatchSize = 2).Steps.Count,
+            Fit(DocumentPacking.Isolated, o => o.BatchSize = 2).Steps.Count));
     }
 
     [Fact]

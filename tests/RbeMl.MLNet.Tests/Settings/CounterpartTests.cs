@@ -105,6 +105,7 @@ public sealed class CounterpartTests : IDisposable
         [
             "Accumulate", "CoefficientLearningRate", "Schedule", "FinalFraction", "PreconditionAlphas", "TrainBits", "ValidateEvery",
             "ValidationSequences", "Offload", "SpillFolder", "ExtraBytes", "Profile", "Groups", "Cycles",
+            "ShardOptimizer", "Sum", "Wire", "LocalSteps",
         ];
         Assert.DoesNotContain(without, name => typeof(LanguageModelOptions).GetProperty(name) is not null);
         Counterparts.AllArrive(values, without, (name, value) =>
@@ -199,7 +200,8 @@ public sealed class CounterpartTests : IDisposable
             ["Checkpointing"] = CheckpointPolicy.Full,
             ["MemoryLimit"] = 999,
         };
-        string[] without = ["CoefficientLearningRate", "LossFloor", "Schedule", "FinalFraction", "Offload", "SpillFolder", "Groups"];
+        string[] without =
+            ["CoefficientLearningRate", "LossFloor", "Schedule", "FinalFraction", "Offload", "SpillFolder", "Groups", "Accumulate"];
         Assert.DoesNotContain(without, name => typeof(TextClassificationOptions).GetProperty(name) is not null);
         Counterparts.AllArrive(values, without, (name, value) =>
         {

@@ -43,6 +43,10 @@ public sealed class CounterpartTests
             ["SpillFolder"] = "elsewhere",
             ["MemoryLimit"] = 999,
             ["Profile"] = true,
+            ["ShardOptimizer"] = true,
+            ["LocalSteps"] = 4,
+            ["Sum"] = GradientSum.Engine,
+            ["Wire"] = GradientWire.BFloat16,
             ["ValidationSequences"] = 9,
             ["ExtraBytes"] = 99L,
         };
@@ -68,7 +72,7 @@ public sealed class CounterpartTests
                         true => "",
                         false => "off",
                         OptimizerOptions optimizer => optimizer.Name,
-                        ActivationOffload.BFloat16 => "bf16",
+                        ActivationOffload.BFloat16 or GradientWire.BFloat16 => "bf16",
                         _ => Convert.ToString(value, CultureInfo.InvariantCulture)!.ToLowerInvariant()
                     };
             }
@@ -109,7 +113,7 @@ public sealed class CounterpartTests
         string[] without =
         [
             "Accumulate", "BatchSize", "Context", "PreconditionAlphas", "TrainBits", "ValidateEvery", "ValidationSequences", "ExtraBytes",
-            "Profile", "Groups", "Cycles",
+            "Profile", "Groups", "Cycles", "ShardOptimizer", "Sum", "Wire", "LocalSteps",
         ];
         Counterparts.AllArrive(values, without, (name, value) =>
         {

@@ -66,6 +66,94 @@ public sealed class DistributedRunTests : IDisposable
     }
 
     [Fact]
+    public void A_divided_optimizer_makes_the_model_of_one_process_and_its_states_go_on_anywhere()
+    {
+        string[] all = ["--steps", "20", "--state-every", "1"], shared = [.. all, "--shard-optimizer"];
+        CommandRun.Of(Args(all)).Succeeds();
+        (string whole, JsonElement alone) = (Hash, Metrics);
+        using CancellationTokenSource cancel = new();
+        CommandRun[] stopped = RunRanks(3, _ => Args(shared), ("step 8/", cancel));
+        Assert.Equal([ExitCode.Cancelled, ExitCode.Done, ExitCode.Done], stopped.Select(run => run.Code));
+        Assert.Single(Directory.GetFiles(_folder.File("out"), "state-*"));
+        CommandRun[] resumed = RunRanks(2, _ => Args([.. shared, "--resume"]));
+        Assert.All(resumed, run => run.Succeeds());
+        Assert.Equal((whole, alone.GetProperty("runId").GetString()), (Hash, Metrics.GetProperty("runId").GetString()));
+        Assert.InRange(Metrics.GetProperty("bytes").GetProperty("optimizer").GetInt64(), 1, alone.GetProperty("bytes").GetProperty("optimizer").GetInt64() - 1);
+    }
+
+    [Fact]
+    public void A_divided_optimizer_goes_back_on_all_ranks_too()
+    {
+        string[] args = ["--learning-rate", "10", "--clip", "0", "--warmup", "0", "--weight-decay", "9.9", "--steps", "400", "--on-divergence", "rollback",
+            "--state-every", "5"];
+        CommandRun alone = CommandRun.Of(Args(args));
+        CommandRun[] runs = RunRanks(2, _ => Args([.. args, "--shard-optimizer"]));
+        Assert.Equal((alone.Code, alone.Error), (runs[0].Code, runs[0].Error));
+    }
+
+    [Theory]
+    [InlineData("--sum", "engine", 0.9, 1.1)]
+    [InlineData("--wire", "bf16", 0.4, 0.6)]
+    [InlineData("--local-steps", "4", 0.7, 0.8)] // weights and two moments every four steps
+    public void Another_sum_makes_another_model_of_a_run_of_its_own(string option, string value, double least, double most)
+    {
+        Assert.All(RunRanks(2, _ => Args()), run => run.Succeeds());
+        (string hash, JsonElement plain) = (Hash, Metrics);
+        Assert.All(RunRanks(2, _ => Args(option, value)), run => run.Succeeds());
+        JsonElement other = Metrics;
+        Assert.NotEqual((hash, plain.GetProperty("runId").GetString()), (Hash, other.GetProperty("runId").GetString()));
+        Assert.Equal(value, other.GetProperty("settings").GetProperty(option).GetString());
+        Assert.InRange(Bytes(other) / Bytes(plain), least, most);
+        string again = Hash;
+        Assert.All(RunRanks(2, _ => Args(option, value)), run => run.Succeeds());
+        Assert.Equal(again, Hash);
+        CommandRun alone = CommandRun.Of(Args(option, value));
+        alone.Succeeds();
+        Assert.Contains($"rbeml: note: {option} {value} is for several processes, and changes nothing in one.", alone.Error.ReplaceLineEndings(" "));
+
+        static double Bytes(JsonElement metrics) => metrics.GetProperty("ranks").GetProperty("bytesPerStep").GetDouble();
+    }
+
+    [Fact]
+    public void Options_of_ranks_that_exclude_each_other_are_refused()
+    {
+        CommandRun.Of(Args("--sum", "engine", "--wire", "bf16")).Fails(2, "--sum engine adds up floats, and --wire bf16 sends rounded ones. Leave out");
+        CommandRun.Of(Args("--sum", "engine", "--shard-optimizer")).Fails(2, "gives no process the whole sum of gradients, which --sum engine");
+        CommandRun.Of(Args("--wire", "bf16", "--shard-optimizer")).Fails(2, "which --wire bf16 makes. Leave out one of them.");
+        CommandRun.Of(Args("--wire", "bf16", "--local-steps", "4")).Fails(2, "is for gradients on their way, and with --local-steps none");
+        CommandRun.Of(Args("--shard-optimizer", "--local-steps", "4")).Fails(2, "with --local-steps none are sent. Leave out one of them.");
+        CommandRun.Of(Args("--sum", "mpi")).Fails(2, "--sum");
+    }
+
+    /// <summary>
+    /// A rank fails where the others do not expect it, which here is when it is to tell how it is: they learn of it at their next step, and the first, or
+    /// whichever of them writes, saves the weights of the last step that was done.
+    /// </summary>
+    [Theory]
+    [InlineData(0, false)]
+    [InlineData(1, false)]
+    [InlineData(2, true)]
+    public void An_error_outside_of_a_step_loses_none_of_the_steps_that_were_done(int failing, bool shared)
+    {
+        string[] args = ["--steps", "100", "--save-minutes", "0", "--state-every", "0", .. shared ? (string[])["--shard-optimizer"] : []];
+        CommandRun[] runs = new CommandRun[3];
+        new ThreadCollective(3).Run(ranks =>
+        {
+            StringWriter output = new(), error = new();
+            ICollective own = ranks.Rank == failing ? new FailingOnce(ranks, 150) : ranks;
+            int code = Commands.Run(Args(args), new CommandHost(output, error) { Collective = own });
+            runs[ranks.Rank] = new CommandRun(code, output.ToString(), error.ToString());
+        });
+        Assert.NotEqual(0, runs[0].Code);
+        string told = runs[0].Error.ReplaceLineEndings(" ");
+        Assert.Contains("the cable is out", told);
+        int steps = Metrics.GetProperty("steps").GetArrayLength();
+        Assert.InRange(steps, 10, 99);
+        Assert.Contains(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"The model after {steps} steps is saved in"), told);
+        Assert.True(File.Exists(_folder.File("out/model.rbe")));
+    }
+
+    [Fact]
     public void An_option_that_differs_is_named_before_anything_is_written()
     {
         Fail(RunRanks(3, rank => Args(rank == 2 ? ["--seed", "7"] : [])), 1, "rank 2: --seed: it has 7, rank 0 has 1337. Start all ranks with");
@@ -135,6 +223,32 @@ public sealed class DistributedRunTests : IDisposable
 
     private static double[] Numbers(JsonElement metrics, string list, string name) =>
         [.. metrics.GetProperty(list).EnumerateArray().Select(each => each.GetProperty(name).GetDouble())];
+
+    // Fails once, at the given one of the places where ranks tell each other how they are.
+    private sealed class FailingOnce(ICollective ranks, int when) : ICollective
+    {
+        private const int StateBytes = 24;
+        private int _told;
+
+        public int Rank => ranks.Rank;
+
+        public int Size => ranks.Size;
+
+        public string Description => ranks.Description;
+
+        public void AllToAll(ReadOnlySpan<byte> send, ReadOnlySpan<int> sendCounts, Span<byte> receive, ReadOnlySpan<int> receiveCounts) =>
+            ranks.AllToAll(send, sendCounts, receive, receiveCounts);
+
+        public void AllGather(Span<byte> all, ReadOnlySpan<int> counts)
+        {
+            if (!counts.ContainsAnyExcept(StateBytes) && ++_told == when) throw new InvalidOperationException("the cable is out");
+            ranks.AllGather(all, counts);
+        }
+
+        public void AllReduceSum(Span<float> values) => ranks.AllReduceSum(values);
+
+        public void Abort(string reason) => ranks.Abort(reason);
+    }
 
     private sealed class WatchedOutput(string seen, Action act) : StringWriter
     {

@@ -118,6 +118,7 @@ public sealed class SequenceStateTests : IDisposable
         Refused("trainer", pairs, s_classes);
         Refused("Patience", state, s_classes with { Patience = 1 });
         Refused("LossFloor", state, s_classes with { LossFloor = 0.1 });
+        Refused("Accumulate", state, s_classes with { Accumulate = 2 });
         Refused("HeadLearningRate", state, s_classes with { HeadLearningRate = 1e-3 });
         Refused("Trained", state, s_classes with { Trained = TrainedParts.Biases });
         Refused("Seed", state, s_classes with { Seed = 3 });

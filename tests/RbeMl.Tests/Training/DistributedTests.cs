@@ -279,14 +279,15 @@ public sealed class DistributedTests : IDisposable
         const long Elements = 3_200_000;
         for (int size = 2; size <= 8; size *= 2)
         {
+            VectorShares shares = VectorShares.Even(Elements, size);
             for (int rank = 0; rank < size; rank++)
             {
-                Assert.InRange(GradientExchange.BytesSent(new SumTree(8), rank, size, Elements) / (2.0 * (size - 1) / size * 4 * Elements), 0.999, 1.001);
+                Assert.InRange(GradientExchange.Bytes(new SumTree(8), rank, shares) / (2.0 * (size - 1) / size * 4 * Elements), 0.999, 1.001);
             }
         }
 
-        Assert.InRange(GradientExchange.BytesSent(new SumTree(12), 0, 2, Elements) / (1.5 * 4 * Elements), 0.999, 1.001);
-        Assert.Equal(0, GradientExchange.BytesSent(new SumTree(12), 0, 1, Elements));
+        Assert.InRange(GradientExchange.Bytes(new SumTree(12), 0, VectorShares.Even(Elements, 2)) / (1.5 * 4 * Elements), 0.999, 1.001);
+        Assert.Equal(0, GradientExchange.Bytes(new SumTree(12), 0, VectorShares.Even(Elements, 1)));
     }
 
     // The id 10 from one micro-batch of a step on, or an error there.

@@ -132,6 +132,7 @@ public sealed class TrainingStateTests : IDisposable
             nameof(TrainerOptions.ValidateEvery), nameof(TrainerOptions.ValidationSequences), nameof(TrainerOptions.Checkpointing),
             nameof(TrainerOptions.Offload), nameof(TrainerOptions.SpillFolder), nameof(TrainerOptions.MemoryLimit), nameof(TrainerOptions.ExtraBytes),
             nameof(TrainerOptions.Profile), nameof(TrainerOptions.StatePath), nameof(TrainerOptions.StateEvery),
+            nameof(TrainerOptions.ShardOptimizer), // states are those of one process, see SharedOptimizerTests
         ];
         (string Name, TrainerOptions Options)[] others =
         [
@@ -147,7 +148,9 @@ public sealed class TrainingStateTests : IDisposable
             (nameof(TrainerOptions.WeightDecay), s_options with { WeightDecay = 0.2 }), (nameof(TrainerOptions.Clip), s_options with { Clip = 0.5 }),
             (nameof(TrainerOptions.PreconditionAlphas), s_options with { PreconditionAlphas = false }),
             (nameof(TrainerOptions.AverageHorizon), s_options with { AverageHorizon = 5 }),
-            (nameof(TrainerOptions.Seed), s_options with { Seed = 7 }),
+            (nameof(TrainerOptions.Seed), s_options with { Seed = 7 }), (nameof(TrainerOptions.Sum), s_options with { Sum = GradientSum.Engine }),
+            (nameof(TrainerOptions.LocalSteps), s_options with { LocalSteps = 4 }),
+            (nameof(TrainerOptions.Wire), s_options with { Wire = GradientWire.BFloat16 }),
             (nameof(TrainerOptions.Groups), s_options with { Groups = [new ParameterGroup("*.bias") { RateFactor = 0.5 }] }),
         ];
         string[] takesAnotherModel = [nameof(TrainerOptions.TrainBits)]; // FewBitsTests

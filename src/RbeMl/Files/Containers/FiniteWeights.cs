@@ -15,17 +15,20 @@ internal static class FiniteWeights
     public static void Check(ParameterVector<float> parameters)
     {
         using Hold held = parameters.Lease.Share();
-        foreach (ParameterSlice slice in parameters.Slices)
-        {
-            ReadOnlySpan<float> values = parameters.Of(slice);
-            int bad = FiniteSearch.IndexOfNonFinite(values);
-            if (bad >= 0)
-            {
-                throw new NonFiniteException(slice.Name,
-                    FormattableString.Invariant(
-                    $"value {values[bad]} at element {bad}. The training diverged: lower the learning rate; the file stays as it was."));
-            }
-        }
+        foreach (ParameterSlice slice in parameters.Slices) CheckTrained(slice.Name, parameters.Of(slice), 0);
+    }
+
+    /// <summary>Checks a part of what was trained.</summary>
+    /// <param name="slice">The slice that it is of.</param>
+    /// <param name="values">The part.</param>
+    /// <param name="first">Where it begins in the slice.</param>
+    /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
+    public static void CheckTrained(string slice, ReadOnlySpan<float> values, int first)
+    {
+        int bad = FiniteSearch.IndexOfNonFinite(values);
+        if (bad < 0) return;
+        throw new NonFiniteException(slice, FormattableString.Invariant(
+            $"value {values[bad]} at element {first + bad}. The training diverged: lower the learning rate; the file stays as it was."));
     }
 
     /// <summary>Checks the weights of a model, and that they fit together.</summary>

@@ -168,6 +168,9 @@ internal sealed class RbeTensor
     /// <summary>A tensor of bytes that are handed over while the file is written: twice, from the start each time.</summary>
     internal static RbeTensor From(string name, long byteLength, Action<BytesSink> read) => new(name, RbeElement.U8, [byteLength], byteLength, read);
 
+    /// <summary>A tensor of floats that are handed over while the file is written: twice, from the start each time.</summary>
+    internal static RbeTensor FromFloats(string name, long count, Action<BytesSink> read) => new(name, RbeElement.F32, [count], count, read);
+
     /// <summary>A tensor of the values of slices one after the other, without the gaps between them; read when the file is written.</summary>
     internal static RbeTensor From(string name, ParameterVector<float> parameters, IReadOnlyList<ParameterSlice> slices)
     {

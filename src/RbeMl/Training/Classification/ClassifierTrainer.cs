@@ -7,7 +7,8 @@ namespace RbeMl.Training;
 
 /// <summary>
 /// Trains a classifier on examples in memory: epochs of batches of about one length, an optimiser with warm-up and schedule, clipping,
-/// validation, early stopping. The same seed gives the same bits, for any number of threads. One call at a time.
+/// validation, early stopping. The same seed gives the same bits, for any number of threads, and of ranks that share the batches of its steps. One call
+/// at a time.
 /// </summary>
 public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILeased
 {
@@ -15,15 +16,22 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
     private readonly ExampleBatches? _validation;
     private readonly Workspace<float> _workspace;
     private readonly ClassifierContext<float> _context;
-    private readonly ParameterVector<float>? _modelGradients, _bestModel;
-    private readonly ParameterVector<float> _headGradients;
+    private readonly ParameterVector<float>? _bestModel;
+    private readonly GradientTree<float>? _modelGradients;
+    private readonly GradientTree<float> _headGradients;
     private readonly ParameterVector<float>? _bestHead;
     private readonly Optimizer<float>? _modelOptimizer;
     private readonly Optimizer<float> _headOptimizer;
     private readonly WeightAverage? _modelAverage, _headAverage;
     private readonly TrainerOptions _schedule;
     private readonly int _least;
+    private readonly RankTalk _ranks;
+    private readonly (int First, int Last) _share; // of a step's batches, those of this rank
+    private readonly GradientExchange? _modelExchange, _headExchange; // null in one process
+    private readonly StepLosses _losses;
+    private readonly StepLosses? _validationLosses;
     private readonly Lease _lease;
+    private bool _cleared = true;
     private ResidentMeter _resident;
     private (int Epoch, double Loss, double Accuracy) _best = (0, double.PositiveInfinity, double.NaN);
 
@@ -34,12 +42,16 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
     /// others, of each class.</param>
     /// <param name="options">Settings.</param>
     /// <param name="threads">0 for one a processor.</param>
-    /// <exception cref="InvalidSettingException">A setting is out of range, or there are too few examples.</exception>
+    /// <param name="collective">The ranks that share the batches of a step, all of which make a trainer of the same classifier, examples and options and
+    /// call the same methods in the same order: results are those of one process, bit for bit. Null for one process.</param>
+    /// <exception cref="InvalidSettingException">A setting is out of range, there are too few examples, or a step has fewer batches than there are
+    /// ranks.</exception>
+    /// <exception cref="DistributedException">Another rank has another classifier, examples, options or program.</exception>
     /// <exception cref="TokenException">An example is empty or too long, or an id or label is out of range; the example is named.</exception>
     /// <exception cref="MemoryLimitException">The run does not fit into the limit; it says the least that would do.</exception>
     public ClassifierTrainer(
         SequenceClassifier<float> classifier, IReadOnlyList<ClassifierExample> train, IReadOnlyList<ClassifierExample>? validation,
-        ClassifierTrainerOptions options, int threads = 0)
+        ClassifierTrainerOptions options, int threads = 0, ICollective? collective = null)
     {
         ArgumentNullException.ThrowIfNull(classifier);
         ArgumentNullException.ThrowIfNull(train);
@@ -60,42 +72,57 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
         options.RequireGroups(model);
         _train = new ExampleBatches(train, options.BatchSize, model.Config.MaxSequenceLength, options.Seed);
         _validation = validation.Count == 0 ? null : new ExampleBatches(validation, options.BatchSize, model.Config.MaxSequenceLength, options.Seed);
-        Steps = (int)Math.Min((long)options.Epochs * _train.Count, int.MaxValue - 1);
+        ICollective ranks = collective ?? SingleProcess.Instance;
+        SumTree tree = new(options.Accumulate);
+        _share = SharedLosses.ShareOf(tree, ranks);
+        _ranks = new RankTalk(ranks);
+        _losses = new StepLosses(ranks, options.Accumulate);
+        if (_validation is not null) _validationLosses = new StepLosses(ranks, _validation.Count);
+        Steps = (int)Math.Min((long)options.Epochs * StepsPerEpoch, int.MaxValue - 1);
         _schedule = options.ToTrainer(Steps, options.LearningRate);
         bool trainsModel = options.Trained != TrainedParts.Head, keepsBest = _validation is not null
             && (options.Patience > 0 || options.OnCancel == WhenCancelled.ReturnBest);
         int longest = RaggedBatches.PaddedLength(Math.Max(_train.Longest, _validation?.Longest ?? 1), model.Config.MaxSequenceLength);
-        int batch = Math.Max(_train.Batch, _validation?.Batch ?? 1);
+        int batch = Math.Max(_train.Batch, _validation?.Batch ?? 1), vectors = tree.MostOpen(_share.First, _share.Last);
+        VectorShares modelShares = VectorShares.Even(trainsModel ? model.Parameters.LengthOf(Trains) : 0, ranks.Size),
+            headShares = VectorShares.Even(classifier.Head.Length, ranks.Size);
         (ActivationSettings settings, Plan) = options.Fit(model, new MemoryPlanOptions
         {
             LimitBytes = 0,
             BatchSize = batch,
             Context = longest,
             Threads = threads == 0 ? Environment.ProcessorCount : threads,
-            GradientVectors = trainsModel ? 1 : 0,
+            GradientVectors = trainsModel ? vectors : 0,
+            ExchangeBytes = GradientExchange.BytesOf(tree, modelShares) + GradientExchange.BytesOf(tree, headShares),
             OptimizerMoments = (trainsModel ? options.Optimizer.StateVectors : 0) + (keepsBest && trainsModel ? 1 : 0)
                 + (options.AverageHorizon > 0 && trainsModel ? 1 : 0),
             VectorElements = model.Parameters.LengthOf(Trains),
             OptimizerBytes = options.Optimizer.CodedStateBytes(classifier.Head.Slices) + (trainsModel ? options.CodedStateBytes(model) : 0),
             OptimizerScratch = trainsModel ? options.Optimizer.ScratchElements([.. model.Parameters.Slices.Where(Trains)]) : 0,
-            ExtraBytes = HeadBytes(classifier, batch, longest, options.Optimizer.StateVectors + (options.AverageHorizon > 0 ? 1 : 0)),
+            ExtraBytes = HeadBytes(classifier, batch, longest, options.Optimizer.StateVectors + (options.AverageHorizon > 0 ? 1 : 0) + vectors - 1),
         });
         _least = settings.PartSequences > 0 ? longest : 0;
         _lease = new Lease(this);
         _workspace = new Workspace<float>(threads);
         _context = new ClassifierContext<float>(classifier, _workspace, settings);
-        _headGradients = classifier.Head.CreateLike();
+        _headGradients = new GradientTree<float>(classifier.Head, tree, _share);
+        if (_ranks.Several) _headExchange = new GradientExchange(ranks, tree, headShares, gathers: true);
         _headOptimizer = options.Optimizer.Create(classifier.Head,
             options.ToTrainer(Steps, options.HeadLearningRate ?? options.LearningRate) with { Groups = [] }); // their names are the model's
         if (keepsBest) _bestHead = classifier.Head.CreateLike();
         if (options.AverageHorizon > 0) _headAverage = new WeightAverage(classifier.Head, options.AverageHorizon, null);
         _start = StartOf(classifier);
         _data = (Checksum(train), Checksum(validation));
-        if (!trainsModel) return;
-        _modelGradients = model.Parameters.CreateLike(Trains);
-        _modelOptimizer = options.Optimizer.Create(model.Parameters, _schedule, Trains);
-        if (keepsBest) _bestModel = model.Parameters.CreateLike(Trains);
-        if (options.AverageHorizon > 0) _modelAverage = new WeightAverage(model.Parameters, options.AverageHorizon, Trains);
+        if (trainsModel)
+        {
+            _modelGradients = new GradientTree<float>(model.Parameters, tree, _share, Trains);
+            if (_ranks.Several) _modelExchange = new GradientExchange(ranks, tree, modelShares, gathers: true);
+            _modelOptimizer = options.Optimizer.Create(model.Parameters, _schedule, Trains);
+            if (keepsBest) _bestModel = model.Parameters.CreateLike(Trains);
+            if (options.AverageHorizon > 0) _modelAverage = new WeightAverage(model.Parameters, options.AverageHorizon, Trains);
+        }
+
+        RequireSame();
     }
 
     /// <summary>The classifier.</summary>
@@ -111,7 +138,7 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
     public int Steps { get; }
 
     /// <summary>Optimiser steps of an epoch.</summary>
-    public int StepsPerEpoch => _train.Count;
+    public int StepsPerEpoch => ((_train.Count - 1) / Options.Accumulate) + 1;
 
     /// <summary>Optimiser steps done.</summary>
     public int StepsDone => _headOptimizer.Steps;
@@ -122,7 +149,7 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
     /// <summary>Examples that are held out.</summary>
     public int ValidationExamples => _validation?.Examples ?? 0;
 
-    /// <summary>One optimiser step: the next batch.</summary>
+    /// <summary>One optimiser step: the next <see cref="ClassifierTrainerOptions.Accumulate"/> batches.</summary>
     /// <exception cref="NonFiniteException">A layer or gradient became NaN or infinite; step and layer are named, the weights are those
     /// before the step.</exception>
     public ClassifierProgress Step()
@@ -130,21 +157,27 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
         using Hold held = _lease.Claim();
         long started = Stopwatch.GetTimestamp();
         int step = StepsDone;
-        (int epoch, int batch) = Math.DivRem(step, _train.Count);
+        (int epoch, int place) = Math.DivRem(step, StepsPerEpoch);
+        int first = place * Options.Accumulate, examples = _train.ExamplesOf(first, Math.Min(Options.Accumulate, _train.Count - first));
         double factor = LearningRate.Factor(_schedule, step, step / (double)Steps), loss, norm;
+        long tokens;
         using Activity? activity = TrainingTelemetry.StartStep(step + 1);
-        _headGradients.Clear();
-        _modelGradients?.Clear();
-        _train.Fill(epoch, batch);
+        if (!_cleared) ClearGradients(); // a step that failed left them
+        _cleared = false;
         try
         {
-            loss = Classifier.Loss(
-                _train.Tokens, _train.Lengths, _train.Labels, _context, _least, new DropoutStep(Options.Seed, (uint)step), _modelGradients, _headGradients);
-            norm = _headOptimizer.GradientNorm(_headGradients, _workspace.Workers);
-            if (_modelOptimizer is not null) norm = Math.Sqrt((norm * norm) + Math.Pow(_modelOptimizer.GradientNorm(_modelGradients!, _workspace.Workers), 2));
-            _headOptimizer.RequireRange(_headGradients, norm); // before the model is changed
-            _modelOptimizer?.Step(_modelGradients!, factor, _workspace.Workers, norm);
-            _headOptimizer.Step(_headGradients, factor, _workspace.Workers, norm);
+            (loss, tokens) = AddGradients(epoch, first, examples);
+            ParameterVector<float> head = _headGradients.Root;
+            norm = _headOptimizer.GradientNorm(head, _workspace.Workers);
+            if (_modelOptimizer is not null)
+            {
+                norm = Math.Sqrt((norm * norm) + Math.Pow(_modelOptimizer.GradientNorm(_modelGradients!.Root, _workspace.Workers), 2));
+            }
+
+            _headOptimizer.RequireRange(head, norm); // before the model is changed
+            _modelOptimizer?.Step(_modelGradients!.Root, factor, _workspace.Workers, norm);
+            _headOptimizer.Step(head, factor, _workspace.Workers, norm);
+            _cleared = true;
             _modelAverage?.Add(StepsDone, _workspace.Workers);
             _headAverage?.Add(StepsDone, _workspace.Workers);
         }
@@ -155,9 +188,9 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
         }
 
         double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
-        TrainingTelemetry.EndStep(_train.Tokens.Length, seconds, loss, norm, factor * Options.LearningRate);
+        TrainingTelemetry.EndStep(tokens, seconds, loss, norm, factor * Options.LearningRate);
         return new ClassifierProgress(epoch + 1, Options.Epochs, StepsDone, Steps, loss, factor * Options.LearningRate, norm,
-            _train.Filled / seconds, _resident.Read(), _train.Filled);
+            examples / seconds, _resident.Read(), examples);
     }
 
     /// <summary>Mean loss in nats and accuracy on the validation examples, without dropout; NaN without any.</summary>
@@ -165,17 +198,10 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
     {
         if (_validation is null) return (double.NaN, double.NaN);
         using Hold held = _lease.Claim();
+        RequireSameWeights(); // what a fault of a machine has changed is found here
         using AveragedWeights averaged = Averaged();
-        double sum = 0;
-        long right = 0;
-        for (int batch = 0; batch < _validation.Count; batch++)
-        {
-            _validation.FillSorted(batch);
-            sum += Classifier.Loss(_validation.Tokens, _validation.Lengths, _validation.Labels, _context, _least, null, null, null) * _validation.Filled;
-            right += Classifier.CountRight(_validation.Labels, _context);
-        }
-
-        return (sum / _validation.Examples, (double)right / _validation.Examples);
+        long right = AddValidation(_validation, _validationLosses!);
+        return (_validationLosses!.Sum() / _validation.Examples, (double)right / _validation.Examples);
     }
 
     /// <summary>Runs the remaining steps, reporting each; validates after every epoch.</summary>
@@ -187,14 +213,15 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
     public ClassifierResult Run(IProgress<ClassifierProgress>? progress = null, CancellationToken cancellation = default)
     {
         bool cancelled = false, stopped = false;
-        StateKeeper keeper = new(Options.StatePath, Options.StateEvery);
+        StateKeeper keeper = new(Options.StatePath, Options.StateEvery, _ranks.Ranks.Rank == 0);
         if (StepsDone == 0) keeper.Begin(StateBytes, Resume);
+        RequireSameWeights();
         while (StepsDone < Steps && !stopped)
         {
-            if (cancellation.IsCancellationRequested)
+            if (_ranks.Any(cancellation.IsCancellationRequested))
             {
                 keeper.Save(StepsDone, SaveState);
-                if (Options.OnCancel == WhenCancelled.Throw) cancellation.ThrowIfCancellationRequested();
+                if (Options.OnCancel == WhenCancelled.Throw) throw new OperationCanceledException(cancellation);
                 cancelled = true;
                 break;
             }
@@ -202,7 +229,7 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
             ClassifierProgress report = Step();
             _last = null;
             _sum = (_sum.Loss + (report.Loss * report.Examples), _sum.Examples + report.Examples);
-            if (StepsDone % _train.Count == 0)
+            if (StepsDone % StepsPerEpoch == 0)
             {
                 stopped = Options.LossFloor > 0 && _sum.Loss <= Options.LossFloor * _sum.Examples && StepsDone < Steps;
                 _sum = (0, 0);
@@ -221,7 +248,7 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
 
         if (!cancelled) keeper.Complete();
 
-        int epochs = StepsDone / _train.Count;
+        int epochs = StepsDone / StepsPerEpoch;
         if (_bestHead is null || _best.Epoch == 0 || (Options.Patience == 0 && !cancelled))
         {
             _modelAverage?.Apply();
@@ -244,7 +271,7 @@ public sealed partial class ClassifierTrainer : IDisposable, ITrainingPart, ILea
         _headOptimizer.Dispose();
         _modelAverage?.Dispose();
         _headAverage?.Dispose();
-        foreach (ParameterVector<float>? vector in (ParameterVector<float>?[])[_modelGradients, _headGradients, _bestModel, _bestHead]) vector?.Dispose();
+        foreach (IDisposable? part in (IDisposable?[])[_modelGradients, _headGradients, _modelExchange, _headExchange, _bestModel, _bestHead]) part?.Dispose();
         _workspace.Dispose();
     }
 

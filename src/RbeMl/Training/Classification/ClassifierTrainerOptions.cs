@@ -12,6 +12,12 @@ public sealed record ClassifierTrainerOptions : SequenceTrainerOptions
     public double? HeadLearningRate { get; init; }
 
     /// <summary>
+    /// Batches of a step, at least 1: its loss is the mean over the examples of all of them, and the last step of an epoch may have fewer. Their gradients
+    /// are added by a fixed binary tree, so that ranks can share them.
+    /// </summary>
+    public int Accumulate { get; init; } = 1;
+
+    /// <summary>
     /// Share of the examples, of each class, that is held out for validation when none are given, 0 up to but not 1; 0 holds out none, else it is at least
     /// one. Every class keeps one example to train on.
     /// </summary>
@@ -36,6 +42,7 @@ public sealed record ClassifierTrainerOptions : SequenceTrainerOptions
     {
         CheckShared();
         Require(HeadLearningRate is null or (> 0 and <= 1e6), nameof(HeadLearningRate), HeadLearningRate, "use a positive number, or leave it out.");
+        Require(Accumulate is >= 1 and <= 65536, nameof(Accumulate), Accumulate, "use at least 1 batch.");
         Require(ValidationFraction is >= 0 and < 1, nameof(ValidationFraction), ValidationFraction, "use a fraction from 0 up to, but not, 1.");
         Require(Patience >= 0, nameof(Patience), Patience, "use 0 for no early stopping, or a number of epochs.");
         Require(LossFloor is >= 0 and <= 1e6, nameof(LossFloor), LossFloor, "use 0 to do all epochs, or a small loss such as 0.03.");
@@ -48,7 +55,7 @@ public sealed record ClassifierTrainerOptions : SequenceTrainerOptions
 /// <param name="Epochs">Epochs in all.</param>
 /// <param name="Step">Optimiser steps done.</param>
 /// <param name="Steps">Optimiser steps in all.</param>
-/// <param name="Loss">Mean loss of the step's batch, nats an example.</param>
+/// <param name="Loss">Mean loss of the step's examples, nats an example.</param>
 /// <param name="LearningRate">Learning rate used.</param>
 /// <param name="GradientNorm">Global norm before clipping.</param>
 /// <param name="ExamplesPerSecond">Examples trained a second, of this step.</param>

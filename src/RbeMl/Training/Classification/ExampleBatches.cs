@@ -33,6 +33,11 @@ internal sealed class ExampleBatches
     /// <summary>Batches of an epoch.</summary>
     public int Count => _order.Batches;
 
+    /// <summary>Examples of some batches of a shuffled epoch, of which the last may be a short one.</summary>
+    /// <param name="first">The first batch.</param>
+    /// <param name="count">Batches, as many as there are.</param>
+    public int ExamplesOf(int first, int count) => (int)(Math.Min((long)(first + count) * Batch, Examples) - ((long)first * Batch));
+
     /// <summary>Examples of the batch that was filled last.</summary>
     public int Filled => _order.Filled;
 

@@ -89,7 +89,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
     /// <summary>The same with sequences padded to at least so many tokens: padding changes rounding only.</summary>
     internal double Loss(
         ReadOnlySpan<int> tokens, ReadOnlySpan<int> lengths, ReadOnlySpan<int> labels, ClassifierContext<T> context, int least, DropoutStep? dropout,
-        ParameterVector<T>? modelGradients, ParameterVector<T>? headGradients)
+        ParameterVector<T>? modelGradients, ParameterVector<T>? headGradients, int examples = 0)
     {
         ArgumentNullException.ThrowIfNull(context);
         context.Require(this);
@@ -103,7 +103,7 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         RaggedBatches.Check(tokens, lengths, Model.Config);
         CheckLabels(labels, lengths.Length);
         if (headGradients is not null) Head.RequireLayout("classifier", headGradients);
-        int batch = lengths.Length, length = RaggedBatches.PaddedLength(least, Model.Config.MaxSequenceLength);
+        int batch = lengths.Length, all = Math.Max(batch, examples), length = RaggedBatches.PaddedLength(least, Model.Config.MaxSequenceLength);
         foreach (int l in lengths) length = Math.Max(length, RaggedBatches.PaddedLength(l, Model.Config.MaxSequenceLength));
         Span<int> padded = new(context.Tokens.Ensure((long)batch * length), checked(batch * length));
         for (int b = 0, start = 0; b < batch; start += lengths[b++]) RaggedBatches.Pad(tokens.Slice(start, lengths[b]), padded.Slice(b * length, length));
@@ -112,12 +112,12 @@ public sealed unsafe class SequenceClassifier<T> : IDisposable
         fixed (int* sizes = lengths)
         fixed (int* classes = labels)
         {
-            HeadRows rows = new(this, context.Logits.Pointer, classes, headDropout, 1.0 / batch, modelGradients is not null || headGradients is not null);
+            HeadRows rows = new(this, context.Logits.Pointer, classes, headDropout, 1.0 / all, modelGradients is not null || headGradients is not null);
             PooledRows<T> room = new(context.Pooled, context.PooledGradient, context.Places, context.Losses);
             Model.CheckTokens(padded, batch, length, 0);
             room.Ensure(batch, Model.Config.Width);
             PooledObjective<T, HeadRows> objective = new(Model.Head, sizes, length, Config.Pooling, room, modelGradients, rows);
-            double loss = Model.Step(padded, batch, length, context.Model, dropout, modelGradients, ref objective, lengths: lengths) / batch;
+            double loss = Model.Step(padded, batch, length, context.Model, dropout, modelGradients, ref objective, lengths: lengths) / all;
             if (headGradients is null) return loss;
             HeadGradientWork work = new(this, context.Logits.Pointer, context.Pooled.Pointer, headGradients, batch);
             context.Workspace.Workers.For(Config.Classes, ref work);

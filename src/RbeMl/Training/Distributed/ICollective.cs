@@ -1,8 +1,8 @@
 namespace RbeMl.Training;
 
 /// <summary>
-/// The ranks that train one model together, as one of them sees them: it moves bytes between them and adds nothing. All ranks call the same
-/// methods in the same order, one call at a time, and each call returns when this rank's part is done.
+/// The ranks that train one model together, as one of them sees them: it moves bytes between them, and adds nothing but what it is asked to. All
+/// ranks call the same methods in the same order, one call at a time, and each call returns when this rank's part is done.
 /// </summary>
 public interface ICollective
 {
@@ -28,6 +28,11 @@ public interface ICollective
     /// <param name="counts">[Size] bytes of each part, the same on all ranks.</param>
     /// <exception cref="DistributedException">A rank has failed, or the connection to it.</exception>
     void AllGather(Span<byte> all, ReadOnlySpan<int> counts);
+
+    /// <summary>Adds up the values of all ranks, one by one, in an order of its own.</summary>
+    /// <param name="values">This rank's, as many on all ranks; written with the sums, the same bits on all ranks.</param>
+    /// <exception cref="DistributedException">A rank has failed, or the connection to it.</exception>
+    void AllReduceSum(Span<float> values);
 
     /// <summary>Ends the training of all ranks, because of an error that the others do not know of and would wait after.</summary>
     /// <param name="reason">What happened, for those that are still able to tell it.</param>

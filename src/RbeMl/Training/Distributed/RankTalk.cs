@@ -15,6 +15,12 @@ internal enum RankTask
     /// <summary>They have the gradients of their micro-batches.</summary>
     Gradients,
 
+    /// <summary>They have looked for gradients that are too large or no numbers, as the norm told of some.</summary>
+    Update,
+
+    /// <summary>They save a state that each has a part of.</summary>
+    Saving,
+
     /// <summary>They have the losses of their part of a validation.</summary>
     Validation,
 

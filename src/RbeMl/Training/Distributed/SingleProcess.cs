@@ -28,6 +28,11 @@ internal sealed class SingleProcess : ICollective
     }
 
     /// <inheritdoc/>
+    public void AllReduceSum(Span<float> values)
+    {
+    }
+
+    /// <inheritdoc/>
     public void Abort(string reason)
     {
     }

@@ -159,6 +159,36 @@ public sealed unsafe class ThreadCollective
             }
         }
 
+        // In the order of ranks. Each adds up a slice of the values where its own are, which nobody else reads there, and takes the other slices.
+        public void AllReduceSum(Span<float> values)
+        {
+            int length = values.Length, slice = (length + Size - 1) / Size, wrong = -1;
+            int first = (int)Math.Min(length, (long)rank * slice), last = Math.Min(length, first + slice);
+            fixed (float* own = values)
+            {
+                (all._bytes[rank], all._counts[rank]) = ((nint)own, (nint)(&length));
+                all.Meet();
+                for (int from = 0; from < Size; from++) wrong = *(int*)all._counts[from] != length ? from : wrong;
+                for (int i = first; wrong < 0 && i < last; i++)
+                {
+                    float sum = ((float*)all._bytes[0])[i];
+                    for (int from = 1; from < Size; from++) sum += ((float*)all._bytes[from])[i];
+                    own[i] = sum;
+                }
+
+                all.Part();
+                for (int from = 0; wrong < 0 && from < Size; from++)
+                {
+                    int at = (int)Math.Min(length, (long)from * slice), count = Math.Min(slice, length - at);
+                    if (from != rank) new ReadOnlySpan<float>((float*)all._bytes[from] + at, count).CopyTo(values[at..]);
+                }
+
+                all.Part();
+            }
+
+            Require(wrong);
+        }
+
         public void Abort(string reason) => all.Fail(rank, reason);
 
         // Before anybody is met: what comes after must not fail.

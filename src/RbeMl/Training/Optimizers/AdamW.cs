@@ -34,8 +34,9 @@ public sealed record AdamWOptions : OptimizerOptions
         throw new InvalidSettingException(nameof(Epsilon), Epsilon, "use a small positive number such as 1e-8, at least 1e-30.");
     }
 
-    internal override Optimizer<T> Create<T>(ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained = null)
-        => new AdamW<T>(this, parameters, training, trained);
+    internal override Optimizer<T> Create<T>(
+        ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained = null, OptimizerShare? share = null)
+        => new AdamW<T>(this, parameters, training, trained, share);
 }
 
 /// <summary>
@@ -47,8 +48,10 @@ public sealed record AdamWOptions : OptimizerOptions
 /// <param name="parameters">What it changes.</param>
 /// <param name="training">Rates, decay, clipping.</param>
 /// <param name="trained">Whether a slice is trained; null trains all.</param>
-internal sealed unsafe class AdamW<T>(AdamWOptions own, ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained)
-    : Optimizer<T>(own, parameters, training, trained)
+/// <param name="share">What of it this rank does; null for all.</param>
+internal sealed unsafe class AdamW<T>(AdamWOptions own, ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained,
+    OptimizerShare? share)
+    : Optimizer<T>(own, parameters, training, trained, share)
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly AdamWOptions _own = own;

@@ -17,13 +17,14 @@ namespace RbeMl.Training;
 internal sealed unsafe class GradientPass<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    private const int Piece = 1 << 14; // elements of an item; fixed, so that sums are the same for any number of threads
+    private readonly OptimizerShare? _share;
     private readonly double _clip;
     private readonly double[]?[] _inverseGrams;
     private readonly double[] _gains; // of a slice: the most that preconditioning makes of the largest gradient
     private readonly double _largestGain;
     private readonly IReadOnlyList<ParameterSlice> _slices;
     private readonly (int Slice, int First, int Length)[] _pieces;
+    private readonly int[] _own; // pieces of this rank
     private readonly double[] _sums;
     private readonly bool[] _trained;
 
@@ -31,28 +32,26 @@ internal sealed unsafe class GradientPass<T>
     /// <param name="parameters">What the gradients are of.</param>
     /// <param name="options">Clipping and preconditioning.</param>
     /// <param name="trained">Whether a slice is trained; the gradients of others are not looked at. Null trains all.</param>
-    public GradientPass(ParameterVector<T> parameters, TrainerOptions options, Func<ParameterSlice, bool>? trained)
+    /// <param name="share">The pieces of this rank, whose gradients alone it has; null for all.</param>
+    public GradientPass(ParameterVector<T> parameters, TrainerOptions options, Func<ParameterSlice, bool>? trained, OptimizerShare? share)
     {
+        _share = share;
         _clip = options.Clip;
         _slices = parameters.Slices;
         _trained = [.. parameters.Slices.Select(s => trained?.Invoke(s) ?? true)];
         _inverseGrams = [.. parameters.Slices.Select((s, i) => s.Gram is { } gram && options.PreconditionAlphas && _trained[i] ? Preconditioner(gram) : null)];
         _gains = [.. _inverseGrams.Select(inverse => inverse is null ? 1 : Gain(inverse))];
         _largestGain = _gains.DefaultIfEmpty(1).Max();
-        _pieces = [.. parameters.Slices.SelectMany((s, i) => PiecesOf(s, i))];
+        _pieces = GradientPieces.Of(parameters.Slices, trained);
         _sums = new double[_pieces.Length];
-
-        IEnumerable<(int Slice, int First, int Length)> PiecesOf(ParameterSlice slice, int index)
-        {
-            for (int start = 0; _trained[index] && start < slice.Length; start += Piece)
-            {
-                yield return (index, start, Math.Min(Piece, slice.Length - start));
-            }
-        }
+        _own = share?.Pieces ?? [.. Enumerable.Range(0, _pieces.Length)];
     }
 
     /// <summary>Pieces of what is trained: slice, first element in it, elements.</summary>
     public ReadOnlySpan<(int Slice, int First, int Length)> Pieces => _pieces;
+
+    /// <summary>Those that this rank has the gradients of, by their place among all.</summary>
+    public ReadOnlySpan<int> Own => _own;
 
     /// <summary>Requires gradients to have all that is trained.</summary>
     /// <exception cref="ShapeMismatchException">They leave a slice out.</exception>
@@ -73,11 +72,16 @@ internal sealed unsafe class GradientPass<T>
     public double Norm(ParameterVector<T> gradients, WorkerPool workers)
     {
         NormWork squares = new(this, gradients);
-        workers.For(_pieces.Length, ref squares);
+        workers.For(_own.Length, ref squares);
+        _share?.Gather(_sums);
         double sum = 0;
-        foreach (double piece in _sums) sum += piece;
+        foreach (double square in _sums) sum += square;
         double norm = Math.Sqrt(sum);
-        return double.IsFinite(norm) ? norm : throw FindNonFinite(gradients);
+        if (double.IsFinite(norm)) return norm;
+        NonFiniteException? found = FindNonFinite(gradients, out int piece);
+        _share?.Agree(found, piece);
+        throw found ?? new NonFiniteException("gradient",
+            "its norm overflows while every element is finite. Lower the learning rate or clip the gradient.");
     }
 
     /// <summary>Factor that clips the gradient.</summary>
@@ -97,20 +101,9 @@ internal sealed unsafe class GradientPass<T>
     {
         double scale = Scale(norm);
         if (norm * scale * _largestGain <= largest) return;
-        for (int s = 0; s < _trained.Length; s++)
-        {
-            if (!_trained[s]) continue;
-            ParameterSlice slice = _slices[s];
-            Span<T> values = gradients.Of(slice);
-            for (int i = 0; i < values.Length; i++)
-            {
-                if (!(Math.Abs(double.CreateTruncating(values[i])) * scale * _gains[s] <= largest))
-                {
-                    string mend = $"{what} overflows. Clip the gradient (Clip) or lower the learning rate.";
-                    throw new NonFiniteException($"gradient of {slice.Name}", FormattableString.Invariant($"{values[i]} at element {i}, whose {mend}"));
-                }
-            }
-        }
+        NonFiniteException? found = FindLarger(gradients, scale, largest, what, out int piece);
+        _share?.Agree(found, piece);
+        if (found is not null) throw found;
     }
 
     /// <summary>Preconditions a piece, where its slice is.</summary>
@@ -126,23 +119,43 @@ internal sealed unsafe class GradientPass<T>
         return 1;
     }
 
-    private NonFiniteException FindNonFinite(ParameterVector<T> gradients)
+    private NonFiniteException? FindLarger(ParameterVector<T> gradients, double scale, double largest, string what, out int piece)
     {
-        for (int s = 0; s < _trained.Length; s++)
+        foreach (int own in _own)
         {
-            if (!_trained[s]) continue;
-            ParameterSlice slice = _slices[s];
-            Span<T> values = gradients.Of(slice);
-            for (int i = 0; i < values.Length; i++)
+            piece = own;
+            (int s, int first, int length) = _pieces[own];
+            Span<T> values = gradients.Of(_slices[s]).Slice(first, length);
+            for (int i = 0; i < length; i++)
             {
-                if (!T.IsFinite(values[i]))
-                {
-                    return new NonFiniteException($"gradient of {slice.Name}", $"{values[i]} at element {i}. Lower the learning rate or clip the gradient.");
-                }
+                if (Math.Abs(double.CreateTruncating(values[i])) * scale * _gains[s] <= largest) continue;
+                string mend = $"{what} overflows. Clip the gradient (Clip) or lower the learning rate.";
+                return new NonFiniteException($"gradient of {_slices[s].Name}",
+                    FormattableString.Invariant($"{values[i]} at element {first + i}, whose {mend}"));
             }
         }
 
-        return new NonFiniteException("gradient", "its norm overflows while every element is finite. Lower the learning rate or clip the gradient.");
+        piece = 0;
+        return null;
+    }
+
+    private NonFiniteException? FindNonFinite(ParameterVector<T> gradients, out int piece)
+    {
+        foreach (int own in _own)
+        {
+            piece = own;
+            (int s, int first, int length) = _pieces[own];
+            Span<T> values = gradients.Of(_slices[s]).Slice(first, length);
+            for (int i = 0; i < length; i++)
+            {
+                if (T.IsFinite(values[i])) continue;
+                return new NonFiniteException($"gradient of {_slices[s].Name}",
+                    $"{values[i]} at element {first + i}. Lower the learning rate or clip the gradient.");
+            }
+        }
+
+        piece = 0;
+        return null;
     }
 
     // Inverse of the Gram matrix, normalised to a unit mean diagonal of the Gram matrix and damped a little, as its condition number is 2e4; column by column.
@@ -204,8 +217,9 @@ internal sealed unsafe class GradientPass<T>
     {
         public void Execute(int item, int worker)
         {
-            (int s, int first, int length) = pass._pieces[item];
-            pass._sums[item] = OptimizerKernel.SumOfSquares(gradients.At(pass._slices[s]) + first, length);
+            int piece = pass._own[item];
+            (int s, int first, int length) = pass._pieces[piece];
+            pass._sums[piece] = OptimizerKernel.SumOfSquares(gradients.At(pass._slices[s]) + first, length);
         }
     }
 }

@@ -41,8 +41,9 @@ public sealed record LionOptions : OptimizerOptions
         RequireFraction(nameof(Beta2), Beta2);
     }
 
-    internal override Optimizer<T> Create<T>(ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained = null)
-        => new Lion<T>(this, parameters, training, trained);
+    internal override Optimizer<T> Create<T>(
+        ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained = null, OptimizerShare? share = null)
+        => new Lion<T>(this, parameters, training, trained, share);
 }
 
 /// <summary>Lion over a flat parameter vector: one state vector, decay as AdamW's.</summary>
@@ -51,8 +52,10 @@ public sealed record LionOptions : OptimizerOptions
 /// <param name="parameters">What it changes.</param>
 /// <param name="training">Rates, decay, clipping.</param>
 /// <param name="trained">Whether a slice is trained; null trains all.</param>
-internal sealed unsafe class Lion<T>(LionOptions own, ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained)
-    : Optimizer<T>(own, parameters, training, trained)
+/// <param name="share">What of it this rank does; null for all.</param>
+internal sealed unsafe class Lion<T>(LionOptions own, ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained,
+    OptimizerShare? share)
+    : Optimizer<T>(own, parameters, training, trained, share)
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly LionOptions _own = own;

@@ -35,11 +35,15 @@ public sealed record MuonOptions : OptimizerOptions
         Others.Validate();
     }
 
+    // A matrix, or the tiles of one, which pieces do not end with.
+    internal override bool TakesWhole(ParameterSlice slice) => MuonMatrix.Of(slice) is not null;
+
     internal override long ScratchElements(IReadOnlyList<ParameterSlice> slices) =>
         slices.Select(slice => MuonMatrix.Of(slice)?.ScratchElements ?? 0).DefaultIfEmpty(0).Max();
 
-    internal override Optimizer<T> Create<T>(ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained = null)
-        => new Muon<T>(this, parameters, training, trained);
+    internal override Optimizer<T> Create<T>(
+        ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained = null, OptimizerShare? share = null)
+        => new Muon<T>(this, parameters, training, trained, share);
 }
 
 /// <summary>Muon over a flat parameter vector: momentum in the first state vector, AdamW's second moment of other slices in the second.</summary>
@@ -63,12 +67,16 @@ internal sealed unsafe class Muon<T> : Optimizer<T>
     /// <param name="parameters">What it changes.</param>
     /// <param name="training">Rates, decay, clipping.</param>
     /// <param name="trained">Whether a slice is trained; null trains all.</param>
-    public Muon(MuonOptions own, ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained)
-        : base(own, parameters, training, trained)
+    /// <param name="share">What of it this rank does; null for all.</param>
+    public Muon(MuonOptions own, ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained,
+        OptimizerShare? share)
+        : base(own, parameters, training, trained, share)
     {
         (_own, _slices) = (own, parameters.Slices);
         _matrices = [.. parameters.Slices.Select(slice => trained?.Invoke(slice) ?? true ? MuonMatrix.Of(slice) : null)];
-        _items = [.. _matrices.SelectMany((matrix, slice) => Enumerable.Range(0, matrix?.Items ?? 0).Select(item => (slice, item)))];
+        HashSet<int> held = [];
+        foreach (int piece in OwnPieces) held.Add(Pieces[piece].Slice);
+        _items = [.. _matrices.SelectMany((matrix, slice) => Enumerable.Range(0, held.Contains(slice) ? matrix?.Items ?? 0 : 0).Select(item => (slice, item)))];
         _scratchElements = own.ScratchElements([.. parameters.Slices.Where(slice => trained?.Invoke(slice) ?? true)]);
     }
 

@@ -1,4 +1,5 @@
 using System.Numerics;
+using RbeMl.Files;
 using RbeMl.Layers;
 using RbeMl.Memory;
 
@@ -17,6 +18,10 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
     private const string StepsKey = "steps";
     private readonly ParameterVector<T> _parameters;
     private readonly ParameterVector<T>[] _state;
+    private readonly NativeBuffer<T>[] _shared; // in its place, where this rank has a share
+    private readonly OptimizerShare? _share;
+    private readonly long[] _places; // of pieces in a state vector
+    private readonly Func<ParameterSlice, bool>? _trained;
     private readonly Hold[] _holds;
     private readonly GradientPass<T> _pass;
     private readonly (double Rate, double Decay)[] _slices;
@@ -26,18 +31,23 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
     /// <param name="parameters">What it changes.</param>
     /// <param name="training">Rates, decay, clipping, preconditioning.</param>
     /// <param name="trained">Whether a slice is trained; the others stay as they are and do not count in the norm. Null trains all.</param>
-    protected Optimizer(OptimizerOptions own, ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained)
+    /// <param name="share">What of it this rank does; null for all.</param>
+    protected Optimizer(OptimizerOptions own, ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained,
+        OptimizerShare? share)
     {
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(training);
         own.Validate();
         training.Validate();
         _parameters = parameters;
-        _pass = new GradientPass<T>(parameters, training, trained);
+        (_share, _trained) = (share, trained);
+        _pass = new GradientPass<T>(parameters, training, trained, share);
         _slices = [.. parameters.Slices.Select(slice => ParameterGroup.Apply(training.Groups, slice, own.RateAndDecay(slice, training)))];
         HighestRate = _slices.Select(slice => slice.Rate).DefaultIfEmpty(0).Max();
         Lease = new Lease(this);
-        _state = [.. Enumerable.Range(0, own.StateVectors).Select(_ => parameters.CreateLike(trained))];
+        _state = [.. Enumerable.Range(0, share is null ? own.StateVectors : 0).Select(_ => parameters.CreateLike(trained))];
+        _shared = [.. Enumerable.Range(0, share is null ? 0 : own.StateVectors).Select(_ => new NativeBuffer<T>(share!.Length))];
+        _places = share?.Places ?? GradientPieces.Starts(_pass.Pieces.ToArray());
         _holds = new Hold[_state.Length];
         StateVectors = Array.AsReadOnly(_state);
     }
@@ -49,6 +59,21 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
     public IReadOnlyList<ParameterVector<T>> StateVectors { get; }
 
     internal Lease Lease { get; }
+
+    /// <summary>Whether this rank has a part of the state and does a part of each step: all ranks step together.</summary>
+    internal bool IsShared => _share is not null;
+
+    /// <summary>Bytes of native memory of its state.</summary>
+    internal virtual long AllocatedBytes => _state.Sum(vector => vector.AllocatedBytes) + _shared.Sum(vector => vector.AllocatedBytes);
+
+    /// <summary>The state of all ranks while it is saved; null where one rank has all, or none is.</summary>
+    protected SharedState? Shared { get; private set; }
+
+    /// <summary>Pieces of what is trained.</summary>
+    protected ReadOnlySpan<(int Slice, int First, int Length)> Pieces => _pass.Pieces;
+
+    /// <summary>Those that this rank moves.</summary>
+    protected ReadOnlySpan<int> OwnPieces => _pass.Own;
 
     /// <summary>Highest learning rate of a slice.</summary>
     protected double HighestRate { get; }
@@ -94,8 +119,9 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
             for (; held < _state.Length; held++) _holds[held] = _state[held].Lease.Share();
             Begin(++Steps);
             StepWork work = new(this, gradients, rateFactor, _pass.Scale(norm));
-            workers.For(_pass.Pieces.Length, ref work);
+            workers.For(_pass.Own.Length, ref work);
             Finish(gradients, rateFactor, workers);
+            _share?.Exchange(_parameters, gradients, workers);
         }
         finally
         {
@@ -122,7 +148,12 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
     {
         using Hold own = Lease.Claim();
         state.Add(StepsKey, Steps);
-        for (int vector = 0; vector < _state.Length; vector++) state.Add(FormattableString.Invariant($"{vector}"), _state[vector]);
+        for (int vector = 0; vector < _state.Length; vector++) state.Add(NameOf(vector), _state[vector]);
+        for (int vector = 0; vector < _shared.Length; vector++)
+        {
+            T* values = _shared[vector].Pointer;
+            state.AddFloats(NameOf(vector), SumOf(_pass.Pieces), Shared!.Add(length => sizeof(T) * length, piece => (nint)(values + _places[piece])));
+        }
     }
 
     /// <inheritdoc/>
@@ -130,8 +161,51 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
     {
         using Hold own = Lease.Claim();
         int steps = state.Fields.Whole(StepsKey, 0, int.MaxValue);
-        for (int vector = 0; vector < _state.Length; vector++) state.Read(FormattableString.Invariant($"{vector}"), _state[vector]);
+        for (int vector = 0; vector < _state.Length; vector++) state.Read(NameOf(vector), _state[vector]);
+        for (int vector = 0; vector < _shared.Length; vector++)
+        {
+            float* values = (float*)_shared[vector].Pointer;
+            state.Read(NameOf(vector), _parameters.Layout, _trained, (slice, place, some) => _share!.Fill(slice, place, some, values));
+        }
+
         state.Then(() => Steps = steps);
+    }
+
+    /// <summary>
+    /// Saves a state that ranks share, which all do together: the first writes, and the others send. What fails of the first then is no failure of the
+    /// others.
+    /// </summary>
+    /// <param name="room">The gradients of what is trained, zero between steps.</param>
+    /// <param name="write">Writes the file; null on other ranks.</param>
+    internal void SaveShared(ParameterVector<float> room, Action? write)
+    {
+        Shared = new SharedState(_share!, room);
+        try
+        {
+            if (write is null) Save(new StateWriter("")); // says what there is to send
+            else write();
+        }
+        finally
+        {
+            if (Shared.Vectors == 0) Save(new StateWriter("")); // the first failed before it came to that
+            Shared.Finish();
+            Shared = null;
+        }
+    }
+
+    /// <summary>Requires this rank's part of a shared state to be worth keeping.</summary>
+    /// <exception cref="NonFiniteException">A value is NaN or infinite: nobody goes on from there.</exception>
+    internal void RequireFinite()
+    {
+        foreach (NativeBuffer<T> vector in _shared)
+        {
+            foreach (int piece in _pass.Own)
+            {
+                (int s, int first, int length) = _pass.Pieces[piece];
+                FiniteWeights.CheckTrained(
+                    _parameters.Slices[s].Name, new ReadOnlySpan<float>((float*)vector.Pointer + _places[piece], length), first);
+            }
+        }
     }
 
     /// <summary>Frees the state, after the step that is using it.</summary>
@@ -140,6 +214,7 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
     void ILeased.Free()
     {
         foreach (ParameterVector<T> vector in _state) vector.Dispose();
+        foreach (NativeBuffer<T> vector in _shared) vector.Dispose();
         FreeScratch();
     }
 
@@ -169,47 +244,64 @@ internal abstract unsafe class Optimizer<T> : IOptimizer<T>, ITrainingPart, ILea
     protected (double Rate, double Decay) RateAndDecayOf(int slice) => _slices[slice];
 
     /// <summary>The elements of a state vector that belong to a piece.</summary>
-    protected T* State(int vector, in OptimizerPiece<T> piece) => _state[vector].At(_parameters.Slices[piece.Slice]) + piece.First;
+    protected T* State(int vector, in OptimizerPiece<T> piece) =>
+        (_share is null ? _state[vector].Pointer : _shared[vector].Pointer) + piece.Place;
+
+    private static string NameOf(int vector) => FormattableString.Invariant($"{vector}");
+
+    private static long SumOf(ReadOnlySpan<(int Slice, int First, int Length)> pieces)
+    {
+        long sum = 0;
+        foreach ((_, _, int length) in pieces) sum += length;
+        return sum;
+    }
 
     private void RequireAll(ParameterVector<T> gradients)
     {
         _parameters.RequireLayout("optimizer", gradients);
         _pass.RequireTrained(gradients);
+        _share?.Require(gradients.Length);
     }
 
     private readonly struct StepWork(Optimizer<T> optimizer, ParameterVector<T> gradients, double rateFactor, double scale) : IParallelWork
     {
         public void Execute(int item, int worker)
         {
-            (int s, int first, int length) = optimizer._pass.Pieces[item];
+            int piece = optimizer._pass.Own[item];
+            (int s, int first, int length) = optimizer._pass.Pieces[piece];
             (double rate, double decay) = optimizer._slices[s];
             T* gradient = gradients.At(optimizer._parameters.Slices[s]) + first;
-            double left = optimizer._pass.Precondition(item, gradient, scale);
-            optimizer.Update(new OptimizerPiece<T>(s, optimizer.Weights(s) + first, gradient, first, length, rateFactor * rate, decay, left));
+            double left = optimizer._pass.Precondition(piece, gradient, scale);
+            optimizer.Update(new OptimizerPiece<T>(
+                piece, s, optimizer.Weights(s) + first, gradient, optimizer._places[piece], length, rateFactor * rate, decay, left));
         }
     }
 }
 
 /// <summary>A piece of the parameters in a step.</summary>
 /// <typeparam name="T">Element type.</typeparam>
+/// <param name="index">Its place among the pieces.</param>
 /// <param name="slice">Its slice's place among the slices.</param>
 /// <param name="weights">First of its weights.</param>
 /// <param name="gradients">First of its gradients.</param>
-/// <param name="first">Where it begins in its slice.</param>
+/// <param name="place">Where it begins in a state vector.</param>
 /// <param name="length">Elements.</param>
 /// <param name="rate">Learning rate of this step.</param>
 /// <param name="decay">Weight decay; 0 for biases and LayerNorms.</param>
 /// <param name="scale">What the gradients must be multiplied by.</param>
-internal readonly unsafe ref struct OptimizerPiece<T>(int slice, T* weights, T* gradients, int first, int length, double rate, double decay, double scale)
+internal readonly unsafe ref struct OptimizerPiece<T>(
+    int index, int slice, T* weights, T* gradients, long place, int length, double rate, double decay, double scale)
     where T : unmanaged, IFloatingPointIeee754<T>
 {
+    public int Index { get; } = index;
+
     public int Slice { get; } = slice;
 
     public T* Weights { get; } = weights;
 
     public T* Gradients { get; } = gradients;
 
-    public int First { get; } = first;
+    public long Place { get; } = place;
 
     public int Length { get; } = length;
 

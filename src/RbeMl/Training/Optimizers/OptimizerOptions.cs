@@ -47,14 +47,23 @@ public abstract record OptimizerOptions
 
     /// <summary>Bytes that it remembers from step to step beside <see cref="StateVectors"/>.</summary>
     /// <param name="slices">What it trains.</param>
-    internal virtual long CodedStateBytes(IEnumerable<ParameterSlice> slices) => 0;
+    internal long CodedStateBytes(IEnumerable<ParameterSlice> slices) => slices.Sum(slice => CodedBytes(slice.Length));
+
+    /// <summary>The same of values of a slice, from a multiple of <see cref="GradientPieces.Most"/> on.</summary>
+    /// <param name="values">How many.</param>
+    internal virtual long CodedBytes(long values) => 0;
+
+    /// <summary>Whether a step takes the whole of a slice together, so that ranks cannot divide it.</summary>
+    internal virtual bool TakesWhole(ParameterSlice slice) => false;
 
     /// <summary>Creates the optimiser with a state of zeros.</summary>
     /// <typeparam name="T">Element type.</typeparam>
     /// <param name="parameters">What it changes.</param>
     /// <param name="training">Rates, decay, clipping, preconditioning.</param>
     /// <param name="trained">Whether a slice is trained; null trains all.</param>
-    internal abstract Optimizer<T> Create<T>(ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained = null)
+    /// <param name="share">What of it this rank does; null for all.</param>
+    internal abstract Optimizer<T> Create<T>(
+        ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained = null, OptimizerShare? share = null)
         where T : unmanaged, IFloatingPointIeee754<T>;
 
     /// <summary>

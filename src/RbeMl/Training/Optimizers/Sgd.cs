@@ -34,8 +34,9 @@ public sealed record SgdOptions : OptimizerOptions
 
     internal override void Validate() => RequireFraction(nameof(Momentum), Momentum);
 
-    internal override Optimizer<T> Create<T>(ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained = null)
-        => new Sgd<T>(this, parameters, training, trained);
+    internal override Optimizer<T> Create<T>(
+        ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained = null, OptimizerShare? share = null)
+        => new Sgd<T>(this, parameters, training, trained, share);
 
     /// <summary>
     /// A value that is s times as large has a gradient that is s times as small: to move as the others do it takes s² times the rate. Its
@@ -60,8 +61,10 @@ public sealed record SgdOptions : OptimizerOptions
 /// <param name="parameters">What it changes.</param>
 /// <param name="training">Rates, decay, clipping.</param>
 /// <param name="trained">Whether a slice is trained; null trains all.</param>
-internal sealed unsafe class Sgd<T>(SgdOptions own, ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained)
-    : Optimizer<T>(own, parameters, training, trained)
+/// <param name="share">What of it this rank does; null for all.</param>
+internal sealed unsafe class Sgd<T>(SgdOptions own, ParameterVector<T> parameters, TrainerOptions training, Func<ParameterSlice, bool>? trained,
+    OptimizerShare? share)
+    : Optimizer<T>(own, parameters, training, trained, share)
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private readonly SgdOptions _own = own;

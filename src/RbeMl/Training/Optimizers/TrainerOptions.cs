@@ -95,6 +95,26 @@ public sealed record TrainerOptions
     /// <summary>Sequences of a validation, whatever the batch: the first of the validation source, and at most all of them.</summary>
     public int ValidationSequences { get; init; } = 240;
 
+    /// <summary>
+    /// Whether ranks divide the optimiser's state and update among them (ZeRO, stage 1): each has its part of the state, moves its part of the
+    /// weights, and gets the others'. The same bits, and about the same bytes between ranks. A state is then saved by all ranks together, which
+    /// send what they have to the first. In one process it changes nothing.
+    /// </summary>
+    public bool ShardOptimizer { get; init; }
+
+    /// <summary>How the gradients of several ranks are added up. In one process it changes nothing.</summary>
+    public GradientSum Sum { get; init; }
+
+    /// <summary>What gradients are rounded to on their way between ranks. In one process it changes nothing.</summary>
+    public GradientWire Wire { get; init; }
+
+    /// <summary>
+    /// Steps that each rank does by its own micro-batches before the weights of all become their mean, and with them the optimiser's moments; 1 adds up
+    /// the gradients of each step. Fewer bytes, for slow links. Replicas are equal after such a mean, at each validation, in states and at the end; a run
+    /// repeated on as many ranks has the same bits, which are not those of one process. In one process it changes nothing.
+    /// </summary>
+    public int LocalSteps { get; init; } = 1;
+
     /// <summary>What is kept for the backward; null keeps everything, or with a <see cref="MemoryLimit"/> what fits.</summary>
     public CheckpointPolicy? Checkpointing { get; init; }
 
@@ -132,6 +152,8 @@ public sealed record TrainerOptions
         (nameof(Cycles), Cycles), (nameof(WeightDecay), WeightDecay),
         (nameof(TrainBits), TrainBits), (nameof(Clip), Clip), (nameof(PreconditionAlphas), PreconditionAlphas), (nameof(Seed), Seed),
         (nameof(AverageHorizon), AverageHorizon), (nameof(Groups), ParameterGroup.Describe(Groups)),
+        (nameof(Sum), Sum is GradientSum.Reproducible ? null : Sum), (nameof(Wire), Wire is GradientWire.Float32 ? null : Wire),
+        (nameof(LocalSteps), LocalSteps == 1 ? null : LocalSteps),
     ];
 
     /// <summary>Checks every value.</summary>
@@ -164,6 +186,18 @@ public sealed record TrainerOptions
         Require(TrainBits is null or (>= 2 and <= 8), nameof(TrainBits), TrainBits, "use 2 to 8 bits, or leave it out.");
         Require(Clip >= 0, nameof(Clip), Clip, "use 0 for no clipping, or a positive norm.");
         Require(Enum.IsDefined(Schedule), nameof(Schedule), Schedule, $"use one of {string.Join(", ", Enum.GetNames<RateSchedule>())}.");
+        Require(Enum.IsDefined(Sum), nameof(Sum), Sum, $"use one of {string.Join(", ", Enum.GetNames<GradientSum>())}.");
+        Require(Enum.IsDefined(Wire), nameof(Wire), Wire, $"use one of {string.Join(", ", Enum.GetNames<GradientWire>())}.");
+        bool reproducible = Sum is GradientSum.Reproducible && Wire is GradientWire.Float32;
+        Require(Sum is GradientSum.Reproducible || Wire is GradientWire.Float32, nameof(Wire), Wire,
+            "the engine adds up floats. Leave Sum or Wire out.");
+        Require(!ShardOptimizer || reproducible, nameof(ShardOptimizer), ShardOptimizer,
+            "with it no rank gets the whole sum, which the engine and rounded gradients make. Leave it, or Sum and Wire, out.");
+        Require(LocalSteps >= 1, nameof(LocalSteps), LocalSteps, "use 1 to add up the gradients of each step, or a number of steps such as 8.");
+        Require(LocalSteps == 1 || (reproducible && !ShardOptimizer), nameof(LocalSteps), LocalSteps,
+            "with it ranks send no gradients. Leave it, or ShardOptimizer, Sum and Wire, out.");
+        Require(LocalSteps == 1 || Optimizer.CodedBytes(1) == 0, nameof(LocalSteps), LocalSteps,
+            $"the moments of {Optimizer.Name} are codes, which have no mean. Use another optimiser, such as AdamW.");
         Require(ExtraBytes >= 0, nameof(ExtraBytes), ExtraBytes, "use a number of bytes, 0 for none.");
         Require(MemoryLimit is null or >= 1, nameof(MemoryLimit), MemoryLimit, "use a number of MiB such as 512, or leave it out.");
         Require(Offload is null || Enum.IsDefined(Offload.Value), nameof(Offload), Offload,

@@ -10,7 +10,8 @@ namespace RbeMl.Training;
 /// <param name="path">The file; null for none.</param>
 /// <param name="every">How often it is saved.</param>
 /// <param name="writes">Whether this rank writes it. All ranks go on from it.</param>
-internal sealed class StateKeeper(string? path, SaveInterval every, bool writes = true)
+/// <param name="together">The ranks, where each has a part of the state and all save together, when it is time by the first one's clock; else null.</param>
+internal sealed class StateKeeper(string? path, SaveInterval every, bool writes = true, RankTalk? together = null)
 {
     private long _saved = Stopwatch.GetTimestamp();
 
@@ -36,13 +37,16 @@ internal sealed class StateKeeper(string? path, SaveInterval every, bool writes 
     /// <param name="save">Saves the state.</param>
     public void AfterStep(int step, Action<string> save)
     {
-        if (path is not null && every.IsDue(step, Stopwatch.GetElapsedTime(_saved))) Save(step, save);
+        if (path is null) return;
+        bool due = every.IsDue(step, Stopwatch.GetElapsedTime(_saved));
+        if (together is not null) due = together.OfFirst(due ? 1 : 0) != 0;
+        if (due) Save(step, save);
     }
 
     /// <summary>Saves when the run is cancelled. A state that nobody could go on from leaves the earlier one: the next step says what is wrong.</summary>
     public void Save(int step, Action<string> save)
     {
-        if (path is null || !writes || step == 0) return;
+        if (path is null || !(writes || together is not null) || step == 0) return;
         _saved = Stopwatch.GetTimestamp();
         try
         {

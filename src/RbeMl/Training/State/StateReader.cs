@@ -38,9 +38,25 @@ internal sealed class StateReader(RbeContainer file, string name, JsonFields fie
         where T : unmanaged, System.Numerics.IFloatingPointIeee754<T>
     {
         ParameterVector<float> values = vector as ParameterVector<float> ?? throw new NotSupportedException("Training states hold floats.");
+        Read(key, values.Layout, slice => values.Holds(slice) && (kept?.Invoke(slice) ?? true), (slice, place, some) =>
+        {
+            using Hold held = values.Lease.Share();
+            some.CopyTo(values.Of(slice)[place..]);
+        });
+    }
+
+    /// <summary>The same of a vector that is not held as one.</summary>
+    /// <param name="key">Its name in the part.</param>
+    /// <param name="layout">All slices of its layout.</param>
+    /// <param name="kept">Whether a slice was kept; null for all.</param>
+    /// <param name="fill">Takes values of a slice that was kept, from a place in it on.</param>
+    /// <exception cref="RbeFileException">It is missing, of another length or damaged.</exception>
+    /// <exception cref="NonFiniteException">A value is NaN or infinite.</exception>
+    public void Read(string key, IReadOnlyList<ParameterSlice> layout, Func<ParameterSlice, bool>? kept, SliceSink fill)
+    {
         string tensor = $"{name}.{key}";
-        ParameterSlice[] wanted = [.. values.Slices.Where(slice => kept?.Invoke(slice) ?? true)];
-        long all = values.Layout.Sum(slice => (long)slice.Length);
+        ParameterSlice[] wanted = [.. layout.Where(slice => kept?.Invoke(slice) ?? true)];
+        long all = layout.Sum(slice => (long)slice.Length);
         bool whole = file.Find(tensor).Count == all;
         file.Require<float>(tensor, whole ? all : wanted.Sum(slice => (long)slice.Length));
         long done = 0;
@@ -54,9 +70,8 @@ internal sealed class StateReader(RbeContainer file, string name, JsonFields fie
         read.Add(tensor);
         Then(() =>
         {
-            using Hold held = values.Lease.Share();
-            VectorFill fill = new(values, whole ? values.Layout : wanted, [.. wanted]);
-            file.Read(tensor, part => fill.Write(MemoryMarshal.Cast<byte, float>(part)));
+            VectorFill vector = new(whole ? layout : wanted, [.. wanted], fill);
+            file.Read(tensor, part => vector.Write(MemoryMarshal.Cast<byte, float>(part)));
         });
     }
 
@@ -81,7 +96,7 @@ internal sealed class StateReader(RbeContainer file, string name, JsonFields fie
     }
 
     // Fills slice after slice with values that come in pieces; those that are not wanted are passed over.
-    private sealed class VectorFill(ParameterVector<float> vector, IReadOnlyList<ParameterSlice> slices, HashSet<ParameterSlice> wanted)
+    private sealed class VectorFill(IReadOnlyList<ParameterSlice> slices, HashSet<ParameterSlice> wanted, SliceSink fill)
     {
         private int _slice, _place;
 
@@ -91,7 +106,7 @@ internal sealed class StateReader(RbeContainer file, string name, JsonFields fie
             {
                 ParameterSlice slice = slices[_slice];
                 int some = Math.Min(values.Length, slice.Length - _place);
-                if (wanted.Contains(slice)) values[..some].CopyTo(vector.Of(slice)[_place..]);
+                if (wanted.Contains(slice)) fill(slice, _place, values[..some]);
                 values = values[some..];
                 _place += some;
                 if (_place == slice.Length) (_slice, _place) = (_slice + 1, 0);
@@ -99,3 +114,9 @@ internal sealed class StateReader(RbeContainer file, string name, JsonFields fie
         }
     }
 }
+
+/// <summary>Takes values of a slice.</summary>
+/// <param name="slice">The slice.</param>
+/// <param name="place">Where they begin in it.</param>
+/// <param name="values">The values.</param>
+internal delegate void SliceSink(ParameterSlice slice, int place, ReadOnlySpan<float> values);

@@ -30,6 +30,9 @@ internal sealed class StateWriter(string name)
         Tensors.Add(RbeTensor.From($"{name}.{key}", values, [.. values.Slices.Where(slice => kept?.Invoke(slice) ?? true)]));
     }
 
+    /// <summary>Keeps floats, which are handed over when the file is written.</summary>
+    public void AddFloats(string key, long count, Action<Storage.BytesSink> read) => Tensors.Add(RbeTensor.FromFloats($"{name}.{key}", count, read));
+
     /// <summary>Keeps bytes, which are handed over when the file is written.</summary>
     public void Add(string key, long byteLength, Action<Storage.BytesSink> read) => Tensors.Add(RbeTensor.From($"{name}.{key}", byteLength, read));
 }

@@ -47,15 +47,7 @@ internal sealed class TrainingStateFile : IDisposable
     public static void Save(
         string path, RunIdentity identity, int step, int steps, Action predict, params IReadOnlyList<(string Name, ITrainingPart Part)> parts)
     {
-        try
-        {
-            predict();
-        }
-        catch (NonFiniteException error)
-        {
-            throw error.Within(FormattableString.Invariant($"the state after step {step}"));
-        }
-
+        Require(predict, step);
         JsonObject kept = [];
         List<RbeTensor> tensors = [];
         foreach ((string name, ITrainingPart part) in parts)
@@ -77,6 +69,22 @@ internal sealed class TrainingStateFile : IDisposable
             ["parts"] = kept,
         };
         RbeContainerWriter.Write(path, metadata, tensors);
+    }
+
+    /// <summary>Requires that the weights of a state predict something.</summary>
+    /// <param name="predict">Predicts something.</param>
+    /// <param name="step">Steps done.</param>
+    /// <exception cref="NonFiniteException">It is NaN or infinite.</exception>
+    public static void Require(Action predict, int step)
+    {
+        try
+        {
+            predict();
+        }
+        catch (NonFiniteException error)
+        {
+            throw error.Within(FormattableString.Invariant($"the state after step {step}"));
+        }
     }
 
     /// <summary>Opens a state.</summary>

@@ -39,10 +39,13 @@ internal sealed unsafe class WeightAverage : ITrainingPart, IDisposable
     /// <summary>Follows the weights after a step.</summary>
     /// <param name="step">The step, from 1.</param>
     /// <param name="workers">Threads.</param>
-    public void Add(int step, WorkerPool workers)
+    /// <param name="steps">Steps since it followed them last: it moves as far as it would have in as many.</param>
+    public void Add(int step, WorkerPool workers, int steps = 1)
     {
+        double left = 1;
+        for (int each = step - steps + 1; each < step; each++) left *= 1 - RateOf(each, _horizon);
         using Hold from = _weights.Lease.Share(), to = _average.Lease.Share();
-        Work work = new(this, (float)RateOf(step, _horizon));
+        Work work = new(this, (float)(steps == 1 ? RateOf(step, _horizon) : 1 - (left * (1 - RateOf(step, _horizon)))));
         workers.For(_pieces.Length, ref work);
     }
 

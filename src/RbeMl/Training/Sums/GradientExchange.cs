@@ -9,24 +9,26 @@ namespace RbeMl.Training;
 /// divided among the ranks: each receives all nodes of its slice (all-to-all), adds them in the tree's order, and gives the sum to the
 /// others (all-gather). The transport adds nothing, so that the bits are those of one process.
 /// </summary>
-internal sealed unsafe class GradientExchange : IDisposable
+internal sealed unsafe class GradientExchange : IGradientExchange
 {
-    private const int Most = 1 << 20, Line = 16; // elements of a part, and what slices are multiples of
     private readonly ICollective _ranks;
+    private readonly VectorShares _shares;
+    private readonly SumTree _tree;
+    private readonly bool _gathers;
     private readonly int[] _nodes; // of each rank
     private readonly int _most; // of any
     private readonly (int Left, int Right)[] _sums;
     private readonly int[] _slices, _send, _receive; // bytes
-    private readonly long _length;
     private readonly NativeBuffer<float>? _received;
 
     /// <summary>Prepares it.</summary>
     /// <param name="ranks">The ranks.</param>
     /// <param name="tree">The tree over the micro-batches of a step.</param>
-    /// <param name="length">Elements of the vector.</param>
-    public GradientExchange(ICollective ranks, SumTree tree, long length)
+    /// <param name="shares">What each rank adds up.</param>
+    /// <param name="gathers">Whether each rank gets all of the sum, and not its own slices alone.</param>
+    public GradientExchange(ICollective ranks, SumTree tree, VectorShares shares, bool gathers)
     {
-        (_ranks, _length) = (ranks, length);
+        (_ranks, _shares, _tree, _gathers) = (ranks, shares, tree, gathers);
         (_slices, _send, _receive) = (new int[ranks.Size], new int[ranks.Size], new int[ranks.Size]);
         List<(int First, int Last)>[] covers = [.. Enumerable.Range(0, ranks.Size).Select(rank => CoverOf(tree, rank, ranks.Size))];
         _nodes = [.. covers.Select(cover => cover.Count)];
@@ -34,46 +36,57 @@ internal sealed unsafe class GradientExchange : IDisposable
 
         // In the order in which they are received: the first node of each rank, the second of each that has one, ...
         _sums = [.. tree.SumsOf([.. Enumerable.Range(0, _most).SelectMany(j => covers.Where(cover => j < cover.Count).Select(cover => cover[j]))])];
-        if (ranks.Size > 1) _received = new NativeBuffer<float>(ElementsOf(tree, ranks.Size, length));
+        if (ranks.Size > 1) _received = new NativeBuffer<float>(ElementsOf(tree, shares));
     }
 
     /// <summary>Bytes of the memory that it works in.</summary>
-    public static long BytesOf(SumTree tree, int size, long length) => size == 1 ? 0 : sizeof(float) * ElementsOf(tree, size, length);
+    public static long BytesOf(SumTree tree, VectorShares shares) => shares.Size == 1 ? 0 : sizeof(float) * ElementsOf(tree, shares);
 
-    /// <summary>Bytes that a rank sends to others in a step.</summary>
+    /// <inheritdoc/>
+    public long BytesSent => Bytes(_tree, _ranks.Rank, _shares);
+
+    /// <summary>Bytes that a rank sends to others in a step: of its nodes, and of the sum, or the weights that were made of it.</summary>
     /// <param name="tree">The tree over the micro-batches of a step.</param>
     /// <param name="rank">The rank.</param>
-    /// <param name="size">Ranks.</param>
-    /// <param name="length">Elements of the vector.</param>
-    public static long BytesSent(SumTree tree, int rank, int size, long length)
+    /// <param name="shares">What each rank adds up.</param>
+    public static long Bytes(SumTree tree, int rank, VectorShares shares)
     {
-        long bytes = 0, nodes = CoverOf(tree, rank, size).Count;
-        for (long at = 0; at < length; at += Most)
+        long bytes = 0, nodes = CoverOf(tree, rank, shares.Size).Count;
+        for (int part = 0; part < shares.Parts; part++)
         {
-            long part = Math.Min(Most, length - at), piece = PieceOf(part, size), own = Math.Max(0, Math.Min(piece, part - (rank * piece)));
-            bytes += sizeof(float) * ((nodes * (part - own)) + (own * (size - 1)));
+            long own = shares.Slice(part, rank).Count;
+            bytes += sizeof(float) * ((nodes * (shares.Part(part).Count - own)) + (own * (shares.Size - 1)));
         }
 
         return bytes;
     }
 
-    /// <summary>Adds up the open nodes of all ranks, leaves the sum in the tree's root, and begins the next.</summary>
+    /// <summary>
+    /// Adds up the open nodes of all ranks, leaves the sum in the tree's root, and begins the next. Where it does not gather, what is left outside
+    /// of this rank's slices is no sum.
+    /// </summary>
     /// <param name="gradients">This rank's nodes.</param>
     public void Sum(GradientTree<float> gradients)
     {
         if (_ranks.Size == 1) return;
-        for (long at = 0; at < _length; at += Most) SumPart(gradients, at, (int)Math.Min(Most, _length - at));
+        for (int part = 0; part < _shares.Parts; part++) SumPart(gradients, part);
         gradients.Close();
+    }
+
+    /// <inheritdoc/>
+    public void Forget()
+    {
     }
 
     /// <inheritdoc/>
     public void Dispose() => _received?.Dispose();
 
-    private void SumPart(GradientTree<float> gradients, long at, int count)
+    private void SumPart(GradientTree<float> gradients, int part)
     {
-        int piece = (int)PieceOf(count, _ranks.Size), place = 0;
-        for (int rank = 0; rank < _ranks.Size; rank++) _slices[rank] = sizeof(float) * Math.Max(0, Math.Min(piece, count - (rank * piece)));
-        int own = _slices[_ranks.Rank] / sizeof(float);
+        int place = 0;
+        (long at, int count) = _shares.Part(part);
+        for (int rank = 0; rank < _ranks.Size; rank++) _slices[rank] = checked(sizeof(float) * _shares.Slice(part, rank).Count);
+        (int begins, int own) = _shares.Slice(part, _ranks.Rank);
         float* received = _received!.Pointer;
         for (int node = 0; node < _most; node++)
         {
@@ -100,8 +113,8 @@ internal sealed unsafe class GradientExchange : IDisposable
 
         Span<float> all = new(gradients.Root.Pointer + at, count);
         int root = _sums.Length > 0 ? _sums[^1].Left : 0;
-        if (own > 0) new ReadOnlySpan<float>(received + ((long)root * own), own).CopyTo(all[(_ranks.Rank * piece)..]);
-        _ranks.AllGather(MemoryMarshal.AsBytes(all), _slices);
+        if (own > 0) new ReadOnlySpan<float>(received + ((long)root * own), own).CopyTo(all[begins..]);
+        if (_gathers) _ranks.AllGather(MemoryMarshal.AsBytes(all), _slices);
     }
 
     private static List<(int First, int Last)> CoverOf(SumTree tree, int rank, int size)
@@ -110,8 +123,6 @@ internal sealed unsafe class GradientExchange : IDisposable
         return tree.Cover(first, last);
     }
 
-    private static long PieceOf(long count, int size) => ((count + size - 1) / size + Line - 1) / Line * Line;
-
-    private static long ElementsOf(SumTree tree, int size, long length) =>
-        PieceOf(Math.Min(Most, length), size) * Enumerable.Range(0, size).Sum(rank => (long)CoverOf(tree, rank, size).Count);
+    private static long ElementsOf(SumTree tree, VectorShares shares) =>
+        shares.MostOfSlice * Enumerable.Range(0, shares.Size).Sum(rank => (long)CoverOf(tree, rank, shares.Size).Count);
 }

@@ -8,8 +8,8 @@ internal sealed class SharedLosses
 {
     private readonly RankTalk _ranks;
     private readonly MicroBatch _batch;
-    private readonly double[] _step; // of each micro-batch
-    private readonly int[] _stepBytes, _tokenBytes; // of each rank
+    private readonly StepLosses _step; // of each micro-batch
+    private readonly int[] _tokenBytes; // of each rank
     private readonly float[] _tokens; // of a batch of each rank, one by one
 
     /// <summary>Prepares it.</summary>
@@ -18,10 +18,8 @@ internal sealed class SharedLosses
     /// <param name="accumulate">Micro-batches of a step.</param>
     public SharedLosses(RankTalk ranks, MicroBatch batch, int accumulate)
     {
-        (_ranks, _batch, _step) = (ranks, batch, new double[accumulate]);
+        (_ranks, _batch, _step) = (ranks, batch, new StepLosses(ranks.Ranks, accumulate));
         int size = ranks.Ranks.Size;
-        SumTree tree = new(accumulate);
-        _stepBytes = [.. Enumerable.Range(0, size).Select(rank => tree.ShareOf(rank, size)).Select(share => sizeof(double) * (share.Last - share.First))];
         _tokens = new float[checked(size * batch.Tokens)];
         _tokenBytes = new int[size];
         Array.Fill(_tokenBytes, sizeof(float) * batch.Tokens);
@@ -41,13 +39,7 @@ internal sealed class SharedLosses
                 + "size, or start fewer ranks.");
 
     /// <summary>The sum of the losses of a step.</summary>
-    public double Sum()
-    {
-        _ranks.Ranks.AllGather(MemoryMarshal.AsBytes(_step.AsSpan()), _stepBytes);
-        double sum = 0;
-        foreach (double loss in _step) sum += loss;
-        return sum;
-    }
+    public double Sum() => _step.Sum();
 
     /// <summary>The losses of the first sequences of a source, token by token, and how many tokens they predict.</summary>
     /// <param name="source">The source.</param>
