@@ -83,9 +83,7 @@ public sealed class TextClassificationOptions : FineTuningOptions
         Require(Method is null || WarmStart is null, nameof(Method), Method, $"a {nameof(WarmStart)} goes on where it is: leave one of them out.");
         Require(Delta is null || Method is not FewLabelMethod.Frozen, nameof(Delta), "given",
             $"{nameof(FewLabelMethod.Frozen)} trains nothing of the model: use another {nameof(Method)}, or leave it out.");
-        Require(Delta?.Support is not DeltaSupport.Gradient, nameof(Delta), DeltaSupport.Gradient,
-            $"gradients of the next tokens choose such places, and a classification has none: use {DeltaSupport.Runs} or {DeltaSupport.Random}.");
-        Require((Delta is null && DeltaPath is null) || Trained is null, nameof(Trained), Trained, "a delta is what is trained: leave it out.");
+        DeltaSource.CheckWithoutTokens(Delta, DeltaPath, Trained);
         Require(Method is not FewLabelMethod.Frozen || (Given == default && Trained is null), nameof(Method), Method,
             "a frozen model has no epochs, batch, rate, decay or trained parts: leave them out.");
         Require(Method is not FewLabelMethod.Contrastive || Trained is not TrainedParts.Head, nameof(Trained), Trained,

@@ -104,7 +104,7 @@ public sealed class TextClassificationTrainer : IEstimator<TextClassificationTra
         TransformerModel<float> model = start.Create(vocabulary, _seed);
         try
         {
-            delta = _options.WithDelta(model, null);
+            delta = DeltaSource.Take(model, _options.Delta, _options.DeltaPath);
             if (delta is not null)
             {
                 model.Dispose();

@@ -76,7 +76,7 @@ public sealed class TextClassificationTransformer : RbeTransformer, ILoadable<Te
     /// <param name="path">The file; one that is there is replaced.</param>
     /// <exception cref="InvalidOperationException">There is no delta, or the result was loaded.</exception>
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
-    public void SaveDelta(string path) => SavedDelta.Save(path, Delta);
+    public void SaveDelta(string path) => DeltaSource.Save(path, Delta);
 
     /// <summary>The head, copied to a model that begins with this one's weights.</summary>
     internal SequenceClassifier<float> Copied(TransformerModel<float> model, float? dropout = null)

@@ -11,7 +11,8 @@ namespace RbeMl.MLNet.LanguageModels;
 /// <param name="Train">To train on.</param>
 /// <param name="Validation">To validate on; empty for none.</param>
 /// <param name="SkippedRows">Rows that were left out.</param>
-internal sealed record LanguageModelData(int Vocabulary, IReadOnlyList<int[]> Train, IReadOnlyList<int[]> Validation, int SkippedRows)
+/// <param name="EndToken">The tokenizer's id of the end of a text, where it has one that the model knows.</param>
+internal sealed record LanguageModelData(int Vocabulary, IReadOnlyList<int[]> Train, IReadOnlyList<int[]> Validation, int SkippedRows, int? EndToken)
 {
     private const int RowsPerCheck = 256;
 
@@ -51,7 +52,8 @@ internal sealed record LanguageModelData(int Vocabulary, IReadOnlyList<int[]> Tr
         if (skipped > 0) log.Warn($"{skipped} rows of fewer than two tokens, or with something that the model does not know, are left out of the training");
         if (examples.Count == 0) throw NoRows("Training");
         if (held.Count == 0 && (options.Validation is not null || options.ValidationFraction > 0)) throw NoRows("Validation");
-        return new LanguageModelData(vocabulary, examples, held, skipped);
+        int? end = start.Tokenizer?.EndToken is { } id && id < vocabulary ? id : null;
+        return new LanguageModelData(vocabulary, examples, held, skipped, end);
 
         InvalidOperationException NoRows(string what) => new(
             $"{what} data has no row to use: none has two tokens that the model knows. Look at column '{options.TextColumnName}' and the tokenizer.");

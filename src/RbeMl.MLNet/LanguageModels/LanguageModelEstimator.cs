@@ -79,7 +79,7 @@ public sealed class LanguageModelEstimator : IEstimator<LanguageModelTransformer
         try
         {
             model.Config.RequireLanguageModel("the component needs");
-            DeltaModel? delta = _options.WithDelta(model,
+            DeltaModel? delta = DeltaSource.Take(model, _options.Delta, _options.DeltaPath,
                 data is null ? null : () => LanguageModelTraining.Calibration(data, _options, start.Context, _seed));
             if (delta is not null)
             {

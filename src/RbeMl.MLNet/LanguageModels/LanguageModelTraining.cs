@@ -162,14 +162,18 @@ internal sealed partial class LanguageModelTraining : IDisposable, ITrainingPart
         return loss;
     }
 
-    // The step that holds the last piece of an epoch; batches run on from one epoch into the next.
-    // Rows are padded to the context, so it is no longer than the longest of them.
+    // Rows of their own are padded to the context, so it is no longer than the longest of them; packed ones fill it, as far as there are tokens.
     private static (TokenDataset Train, int Length, int Batch) Source(LanguageModelData data, LanguageModelOptions options, int context, ulong seed)
     {
-        int length = Math.Min(context, data.Train.Max(t => t.Length) - 1);
-        TokenDataset train = TokenDataset.FromSequences(data.Train, data.Vocabulary, seed, TokenOrder.Shuffled);
+        bool separate = options.Packing == DocumentPacking.Separate;
+        int? end = options.Packing == DocumentPacking.Packed ? data.EndToken : null;
+        long longest = separate ? data.Train.Max(ids => ids.Length) : data.Train.Sum(ids => ids.Length + (end is { } id && ids[^1] != id ? 1L : 0));
+        int length = (int)Math.Min(context, longest - 1);
+        TokenDataset train = separate ? TokenDataset.FromSequences(data.Train, data.Vocabulary, seed, TokenOrder.Shuffled)
+            : TokenDataset.FromDocuments(data.Train.Select(ids => new TokenDocument(ids)), data.Vocabulary, seed, options.Packing, end);
         return (train, length, (int)Math.Min(options.BatchSize, Math.Min(train.PieceCount(length), Math.Max(1, Array.MaxLength / 2 / length))));
     }
 
+    // The step that holds the last piece of an epoch; batches run on from one epoch into the next.
     private int EndOf(int epoch, int batch) => (int)Math.Min(int.MaxValue - 1, (((long)epoch * _pieces) + batch - 1) / batch);
 }

@@ -73,7 +73,7 @@ public sealed class LanguageModelTransformer : RbeTransformer, ILoadable<Languag
     /// <param name="path">The file; one that is there is replaced.</param>
     /// <exception cref="InvalidOperationException">There is no delta, or the result was loaded.</exception>
     /// <exception cref="RbeFileException">The file cannot be written.</exception>
-    public void SaveDelta(string path) => SavedDelta.Save(path, Delta);
+    public void SaveDelta(string path) => DeltaSource.Save(path, Delta);
 
     static LanguageModelTransformer ILoadable<LanguageModelTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {

@@ -1,5 +1,6 @@
 using RbeMl.MLNet.Columns;
 using RbeMl.MLNet.Runtime;
+using RbeMl.MLNet.Training;
 using RbeMl.Models;
 using RbeMl.Training;
 
@@ -47,8 +48,19 @@ public sealed class SentenceSimilarityOptions
     /// <summary>Highest learning rate; coefficients get it times sqrt(B² / K) of their matrix.</summary>
     public double LearningRate { get; set; } = 2e-4;
 
-    /// <summary>What of the encoder is trained.</summary>
-    public TrainedParts Trained { get; set; } = TrainedParts.Blocks;
+    /// <summary>What of the encoder is trained; null trains the <see cref="TrainedParts.Blocks"/>, or the delta where there is one.</summary>
+    public TrainedParts? Trained { get; set; }
+
+    /// <summary>
+    /// A sparse delta on the encoder's weights, which stay as they are: it alone is trained, in place of <see cref="Trained"/>. Null trains the weights.
+    /// </summary>
+    public DeltaOptions? Delta { get; set; }
+
+    /// <summary>
+    /// The file of a delta that was saved of this encoder, by <see cref="SentenceSimilarityTransformer.SaveDelta"/>: it is put on the encoder and trained
+    /// on, in place of a new <see cref="Delta"/>. Null for none.
+    /// </summary>
+    public string? DeltaPath { get; set; }
 
     /// <summary>Tokens of a text that are used; null takes the encoder's own number.</summary>
     public int? MaxTokens { get; set; }
@@ -102,6 +114,7 @@ public sealed class SentenceSimilarityOptions
         }
 
         if (Epochs < 0) throw new InvalidSettingException(nameof(Epochs), Epochs, "use 0 to score only, or a number of passes.");
+        DeltaSource.CheckWithoutTokens(Delta, DeltaPath, Trained);
         RunLimits.CheckRows(nameof(BatchRows), BatchRows);
         RunLimits.CheckThreads(Threads);
         if (Epochs != 0) ToTrainer(1, 0, Pooling.Mean).Validate();
@@ -109,7 +122,7 @@ public sealed class SentenceSimilarityOptions
     }
 
     /// <summary>These settings for the trainer.</summary>
-    internal SimilarityTrainerOptions ToTrainer(int pairs, ulong seed, Pooling pooling) => new()
+    internal SimilarityTrainerOptions ToTrainer(int pairs, ulong seed, Pooling pooling, IReadOnlyList<ParameterGroup>? groups = null) => new()
     {
         Loss = Loss,
         Temperature = Temperature,
@@ -118,7 +131,8 @@ public sealed class SentenceSimilarityOptions
         BatchSize = BatchSize,
         LearningRate = LearningRate,
         WeightDecay = 0,
-        Trained = Trained,
+        Trained = Trained ?? TrainedParts.Blocks,
+        Groups = groups ?? [],
         AverageHorizon = AverageHorizon,
         StatePath = StatePath,
         StateEvery = StateEvery,

@@ -45,6 +45,7 @@ public sealed class SentenceSimilarityTrainer : IEstimator<SentenceSimilarityTra
     /// <exception cref="NonFiniteException">The loss became NaN or infinite; the step is named.</exception>
     /// <exception cref="OperationCanceledException">Cancelled, and <see cref="SentenceSimilarityOptions.OnCancel"/> says so or nothing was trained
     /// yet.</exception>
+    /// <exception cref="DeltaMismatchException">The delta is of another encoder.</exception>
     /// <exception cref="ObjectDisposedException">The encoder that was given is disposed.</exception>
     public SentenceSimilarityTransformer Fit(IDataView input)
     {
@@ -54,11 +55,12 @@ public sealed class SentenceSimilarityTrainer : IEstimator<SentenceSimilarityTra
         SentenceEncoder encoder = EncoderSource.Take(_options.ModelPath, _options.Encoder, _options.MaxTokens, null, _options.Threads);
         try
         {
+            (encoder, DeltaModel? delta) = WithDelta(encoder);
             TrainingSummary summary = _options.Epochs == 0 ? TrainingSummary.Untrained(_seed, Stopwatch.GetElapsedTime(started).TotalSeconds)
-                : Train(encoder, input, started);
+                : Train(encoder, input, started, delta?.Groups);
             SimilarityColumns columns = new(_options.Sentence1ColumnName, _options.Sentence2ColumnName, _options.ScoreColumnName,
                 _options.LowestLabel, _options.HighestLabel, new Runtime.ScoringSettings(_options.BatchRows, _options.Threads));
-            return new SentenceSimilarityTransformer(_host, columns, encoder, summary);
+            return new SentenceSimilarityTransformer(_host, columns, encoder, summary) { Delta = delta };
         }
         catch
         {
@@ -76,12 +78,21 @@ public sealed class SentenceSimilarityTrainer : IEstimator<SentenceSimilarityTra
         return InputColumn.Add(inputSchema, SimilarityColumns.Score(_options.ScoreColumnName, 1));
     }
 
-    private TrainingSummary Train(SentenceEncoder encoder, IDataView input, long started)
+    // The encoder with its delta, in place of the one that is given; that one without a delta.
+    private (SentenceEncoder Encoder, DeltaModel? Delta) WithDelta(SentenceEncoder encoder)
+    {
+        if (DeltaSource.Take(encoder.Model, _options.Delta, _options.DeltaPath) is not { } delta) return (encoder, null);
+        SentenceEncoder own = EncoderSource.Own(delta.Model, encoder, encoder.Settings, _options.Threads);
+        encoder.Dispose();
+        return (own, delta);
+    }
+
+    private TrainingSummary Train(SentenceEncoder encoder, IDataView input, long started, IReadOnlyList<ParameterGroup>? groups)
     {
         SimilarityData data = SimilarityData.Read(_options, input, encoder);
         using TrainingLog log = new(_host);
         if (data.Skipped > 0) log.Warn($"{data.Skipped} rows without a text or a label are left out of the training");
-        SimilarityTrainerOptions options = _options.ToTrainer(data.Pairs.Count, _seed, encoder.Settings.Pooling);
+        SimilarityTrainerOptions options = _options.ToTrainer(data.Pairs.Count, _seed, encoder.Settings.Pooling, groups);
         using SimilarityTrainer trainer = new(encoder.Model, data.Pairs, options, _options.Threads);
         log.Say($"Training on {data.Pairs.Count} pairs: {trainer.Steps} steps, seed {_seed}");
         if (trainer.Plan is { } plan) log.Say($"Memory: {plan.Describe()}");

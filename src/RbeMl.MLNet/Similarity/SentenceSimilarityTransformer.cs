@@ -7,6 +7,7 @@ using RbeMl.MLNet.Rows;
 using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Training;
 using RbeMl.Models;
+using RbeMl.Training;
 
 namespace RbeMl.MLNet.Similarity;
 
@@ -44,6 +45,17 @@ public sealed class SentenceSimilarityTransformer : RbeTransformer, ILoadable<Se
     public SentenceEncoder Encoder { get; }
 
     internal static string Name => "RbeSentenceSimilarity";
+
+    internal DeltaModel? Delta { get; init; }
+
+    /// <summary>
+    /// Saves the delta that was trained, without the encoder: a small file for <see cref="SentenceSimilarityOptions.DeltaPath"/>. A result that was saved
+    /// and loaded has the delta in its encoder, and cannot save it alone any more.
+    /// </summary>
+    /// <param name="path">The file; one that is there is replaced.</param>
+    /// <exception cref="InvalidOperationException">There is no delta, or the result was loaded.</exception>
+    /// <exception cref="RbeFileException">The file cannot be written.</exception>
+    public void SaveDelta(string path) => DeltaSource.Save(path, Delta);
 
     static SentenceSimilarityTransformer ILoadable<SentenceSimilarityTransformer>.Read(IHostEnvironment environment, BinaryReader reader, int version)
     {

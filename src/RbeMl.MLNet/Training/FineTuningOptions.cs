@@ -176,8 +176,7 @@ public abstract class FineTuningOptions
         if (BeginsNew) CheckShape();
         string? delta = Delta is not null ? nameof(Delta) : DeltaPath is not null ? nameof(DeltaPath) : null;
         Require(delta is null || !BeginsNew, delta!, "given", $"a new model has nothing frozen: give {nameof(ModelPath)} or {nameof(Model)}.");
-        Require(Delta is null || DeltaPath is null, nameof(DeltaPath), DeltaPath, $"{nameof(Delta)} begins a new one. Give one of them.");
-        Delta?.Validate();
+        DeltaSource.Check(Delta, DeltaPath);
         Require(BatchSize >= 1, nameof(BatchSize), BatchSize, "use at least 1.");
         RunLimits.CheckThreads(Threads);
         RunLimits.CheckRows(nameof(BatchRows), BatchRows);
@@ -193,19 +192,6 @@ public abstract class FineTuningOptions
 
     /// <summary>What was set, for trainings whose defaults follow from the data; null for what was not.</summary>
     internal (int? Epochs, int? BatchSize, double? LearningRate, double? WeightDecay) Given => (_epochs, _batchSize, _learningRate, _weightDecay);
-
-    /// <summary>The model with its delta; null without one. The model that is given stays as it is.</summary>
-    /// <param name="model">The model.</param>
-    /// <param name="calibration">The data whose gradients choose places; null where nothing predicts tokens.</param>
-    /// <exception cref="InvalidSettingException">The model can have no such delta.</exception>
-    /// <exception cref="DeltaMismatchException">The file's delta is of another model.</exception>
-    /// <exception cref="RbeFileException">The file is missing, no delta, or damaged.</exception>
-    internal DeltaModel? WithDelta(TransformerModel<float> model, Func<DeltaCalibration>? calibration) => (Delta, DeltaPath) switch
-    {
-        ({ } delta, _) => DeltaModel.Attach(model, delta, delta.Support == DeltaSupport.Gradient ? calibration?.Invoke() : null),
-        (_, { } file) => DeltaFile.Apply(file, model),
-        _ => null,
-    };
 
     /// <summary>How the result computes rows.</summary>
     internal ScoringSettings Scoring => new(BatchRows, Threads);

@@ -12,7 +12,9 @@ internal static class TrainingCommand
 
     public static Command Create()
     {
-        Option<string> text = new("--text") { Description = "Text whose characters are the tokens; its last tenth is held out.", Required = true };
+        Option<string> text = new("--text") { Description = "Text to learn; its last tenth is held out.", Required = true };
+        Option<int> bytePairs = new("--byte-pairs") { Description = "Byte pairs to learn of the text as tokens; 0 takes its characters." };
+        Option<int> layers = new("--layers") { Description = "Blocks of the model; its width is a way's.", DefaultValueFactory = _ => 4 };
         Option<string> ways = new("--ways")
         {
             Description = TrainingWay.Help,
@@ -34,10 +36,11 @@ internal static class TrainingCommand
         };
         Option<int> threads = new("--threads") { Description = "Threads.", DefaultValueFactory = _ => 1 };
         Command command = new("training", "Trains nanoGPT's small model (4 layers, width 128, context 64, batch 12) and prints the loss of each way.")
-        { text, ways, steps, seconds, seeds, firstSeed, average, threads };
+        { text, bytePairs, layers, ways, steps, seconds, seeds, firstSeed, average, threads };
         command.SetAction(parsed =>
         {
-            TrainingSetting setting = TrainingSetting.Of(parsed.GetValue(text)!, parsed.GetValue(average), parsed.GetValue(threads));
+            TrainingSetting setting = TrainingSetting.Of(parsed.GetValue(text)!, parsed.GetValue(bytePairs), parsed.GetValue(layers), parsed.GetValue(average),
+                parsed.GetValue(threads));
             TrainingWay[] all = [.. parsed.GetValue(ways)!.Split(',', StringSplitOptions.TrimEntries).Select(TrainingWay.Parse)];
             ulong[] chosen = [.. Enumerable.Range(parsed.GetValue(firstSeed), parsed.GetValue(seeds)).Select(seed => (ulong)seed)];
             if (parsed.GetValue(seconds) is { } times)

@@ -1,16 +1,18 @@
 using System.Globalization;
 using RbeMl.Codec;
 using RbeMl.Layers;
+using RbeMl.Text;
 using RbeMl.Training;
 
 namespace RbeMl.Benchmarks.Training;
 
-/// <summary>What all ways have in common: nanoGPT's small model on the characters of a text, whose last tenth is held out.</summary>
+/// <summary>What all ways have in common: nanoGPT's small model, or a deeper one, on the tokens of a text, whose last tenth is held out.</summary>
 /// <param name="Ids">The text.</param>
-/// <param name="Vocabulary">Different characters.</param>
+/// <param name="Vocabulary">Different characters, or byte pairs.</param>
+/// <param name="Layers">Blocks of the model.</param>
 /// <param name="Average">Steps that the average of the weights looks back on; 0 for none.</param>
 /// <param name="Threads">Threads.</param>
-internal sealed record TrainingSetting(int[] Ids, int Vocabulary, int Average, int Threads)
+internal sealed record TrainingSetting(int[] Ids, int Vocabulary, int Layers, int Average, int Threads)
 {
     public const int Context = 64, BatchSize = 12, Warmup = 100;
 
@@ -21,11 +23,22 @@ internal sealed record TrainingSetting(int[] Ids, int Vocabulary, int Average, i
     private const int WarmupShare = 20;
 
     /// <summary>Reads a text.</summary>
-    public static TrainingSetting Of(string file, int average, int threads)
+    /// <param name="file">The text.</param>
+    /// <param name="bytePairs">Byte pairs to learn of what is trained on; 0 takes characters.</param>
+    /// <param name="layers">Blocks of the model.</param>
+    /// <param name="average">Steps that the average of the weights looks back on; 0 for none.</param>
+    /// <param name="threads">Threads.</param>
+    public static TrainingSetting Of(string file, int bytePairs, int layers, int average, int threads)
     {
         string text = File.ReadAllText(file);
+        if (bytePairs > 0)
+        {
+            BytePairTokenizer tokenizer = BytePairTokenizer.Train(text[..(text.Length * 9 / 10)], bytePairs);
+            return new TrainingSetting(tokenizer.Encode(text), tokenizer.Vocabulary, layers, average, threads);
+        }
+
         char[] alphabet = [.. text.Distinct().Order()];
-        return new TrainingSetting([.. text.Select(c => Array.BinarySearch(alphabet, c))], alphabet.Length, average, threads);
+        return new TrainingSetting([.. text.Select(c => Array.BinarySearch(alphabet, c))], alphabet.Length, layers, average, threads);
     }
 
     /// <summary>Batches to train on.</summary>
@@ -37,7 +50,7 @@ internal sealed record TrainingSetting(int[] Ids, int Vocabulary, int Average, i
     private int Split => Ids.Length * 9 / 10;
 
     /// <summary>A model of a width.</summary>
-    public TransformerConfig Config(int width) => new() { Layers = 4, Heads = 4, Width = width, Vocabulary = Vocabulary, MaxSequenceLength = Context };
+    public TransformerConfig Config(int width) => new() { Layers = Layers, Heads = 4, Width = width, Vocabulary = Vocabulary, MaxSequenceLength = Context };
 
     /// <summary>Settings of a run.</summary>
     public TrainerOptions Options(TrainingWay way, int steps, ulong seed) => new()

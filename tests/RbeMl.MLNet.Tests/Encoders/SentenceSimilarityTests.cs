@@ -1,9 +1,12 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
+using RbeMl.Codec;
+using RbeMl.Layers;
 using RbeMl.MLNet.Runtime;
 using RbeMl.MLNet.Similarity;
 using RbeMl.MLNet.Tests.Workout;
 using RbeMl.Models;
+using RbeMl.Tests.Files;
 using RbeMl.Training;
 using Xunit.Abstractions;
 
@@ -161,6 +164,48 @@ public sealed class SentenceSimilarityTests(ITestOutputHelper output) : IDisposa
         foreach (WhenCancelled what in Enum.GetValues<WhenCancelled>())
         {
             Assert.Throws<OperationCanceledException>(() => Fit(data, o => (o.Cancellation, o.OnCancel) = (cancelled.Token, what)));
+        }
+    }
+
+    [Fact]
+    public void ADeltaIsTrainedSavedAndRead()
+    {
+        RbeOptions frozen = new() { Tile = 32, Format = RbeFormat.Quantized(4) };
+        using SentenceEncoder encoder = new(SmallEncoder.Bundle(options: frozen), 1), stranger = new(SmallEncoder.Bundle(options: frozen, seed: 4), 1);
+        using TemporaryFolder folder = new();
+        string small = folder.File("delta.rbe"), zip = folder.File("model.zip");
+        IDataView data = SmallEncoder.View(_ml);
+        DeltaOptions delta = new() { Share = 0.05, Layers = ["*.attention.*"] };
+        SentenceSimilarityTransformer plain = Fit(data, o => (o.Encoder, o.Epochs) = (encoder, 0));
+        SentenceSimilarityTransformer model = Fit(data, o => (o.Encoder, o.Delta, o.Epochs) = (encoder, delta, 2));
+        float[] before = Scores(plain, data), scores = Scores(model, data);
+        Assert.NotEqual(before, scores);
+        string[] changed = [.. Changed(model)];
+        Assert.Equal(8, changed.Length);
+        Assert.All(changed, name => Assert.Matches("^blocks.[01].attention.*coefficients$", name));
+        model.SaveDelta(small);
+        _ml.Model.Save(model, null, zip);
+        Assert.Equal(scores, ((ITransformer)_ml.Model.Load(zip, out _)).Transform(data).GetColumn<float>("Score"));
+        Assert.Equal(scores, Scores(Fit(data, o => (o.Encoder, o.DeltaPath, o.Epochs) = (encoder, small, 0)), data));
+        SentenceSimilarityTransformer more = Fit(data, o => (o.Encoder, o.DeltaPath, o.Epochs) = (encoder, small, 1));
+        Assert.Equal(changed, Changed(more));
+        Assert.NotEqual(scores, Scores(more, data));
+        Assert.Equal(before, Scores(Fit(data, o => (o.Encoder, o.Epochs) = (encoder, 0)), data)); // the one that was given is as it was
+        Assert.Contains("DeltaPath", Assert.Throws<InvalidOperationException>(() => plain.SaveDelta(small)).Message, StringComparison.Ordinal);
+        Assert.Throws<DeltaMismatchException>(() => Fit(data, o => (o.Encoder, o.DeltaPath) = (stranger, small)));
+        Refused("stored as sparse", o => o.Delta = delta);
+        Refused("Gradient", o => (o.Encoder, o.Delta) = (encoder, delta with { Support = DeltaSupport.Gradient }));
+        Refused("begins a new one", o => (o.Encoder, o.Delta, o.DeltaPath) = (encoder, delta, small));
+        Refused("a delta is what is trained", o => (o.Encoder, o.DeltaPath, o.Trained) = (encoder, small, TrainedParts.Biases));
+
+        void Refused(string says, Action<SentenceSimilarityOptions> change) =>
+            Assert.Contains(says, Assert.Throws<InvalidSettingException>(() => Fit(data, change)).Message, StringComparison.Ordinal);
+
+        IEnumerable<string> Changed(SentenceSimilarityTransformer result)
+        {
+            ParameterVector<float> now = result.Encoder.Model.Parameters, then = encoder.Model.Parameters;
+            return now.Slices.Where(slice => then.Slices.FirstOrDefault(other => other.Name == slice.Name) is not { } old
+                || !then.ToFloats(old).AsSpan().SequenceEqual(now.ToFloats(slice))).Select(slice => slice.Name);
         }
     }
 

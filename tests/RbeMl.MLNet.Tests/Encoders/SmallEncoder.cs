@@ -23,7 +23,7 @@ internal static class SmallEncoder
         ",", "off", "cat", "dog", "owl", "0", "1", "2", "3", "query", ":", "##s",
     ];
 
-    public static ModelBundle Bundle(EncoderSettings? settings = null)
+    public static ModelBundle Bundle(EncoderSettings? settings = null, RbeOptions? options = null, ulong seed = 3)
     {
         TransformerConfig config = new()
         {
@@ -36,8 +36,8 @@ internal static class SmallEncoder
             Order = BlockOrder.PostNorm,
         };
         settings ??= new EncoderSettings { Normalize = true };
-        TransformerWeights weights =
-            TransformerWeights.CreateUntrained(config, new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) }, 3) with { Encoder = settings };
+        options ??= new RbeOptions { Tile = 32, Format = RbeFormat.Sparse(256) };
+        TransformerWeights weights = TransformerWeights.CreateUntrained(config, options, seed) with { Encoder = settings };
         return new ModelBundle(new TransformerModel<float>(weights), new WordPieceTokenizer(s_words)) { Encoder = settings };
     }
 
