@@ -28,6 +28,10 @@ internal sealed class CompressOptions
     private const double DefaultTargetBits = 4.75;
     private const int SparseEmbeddingBits = 8;
 
+    // A prediction is read off the table alone, with no block after it that could make up for its errors.
+    private const int MoreBits = 2;
+    private const string Auto = "auto";
+
     private readonly Argument<string> _input = FileOptions.Input("in",
         "Folder of a Hugging Face GPT-2 or BERT, the .onnx file of a BERT, or a .safetensors file (or its index).");
     private readonly Option<string> _output = FileOptions.Output("out.rbe", "File to write (.rbe).");
@@ -76,12 +80,13 @@ internal sealed class CompressOptions
             "How a model's LayerNorms are stored: every value, a cosine series of an eighth as many, or one value each. They are a "
             + "ten-thousandth of a model; see the errors before using it.", "dense", "compressed", "scalar");
     private readonly Option<string> _embeddings =
-        Options.Word("--embeddings", "dense",
-            "How a model's token embedding and untied head are stored; sparse keeps the largest coefficients of as many bits.",
-            ["dense", .. FormatWords.Frozen.Select(format => format.Name), "sparse"]);
+        Options.Word("--embeddings", Auto,
+            $"How a model's token embedding and untied head are stored; sparse keeps the largest coefficients of as many bits. {Auto} is quantized, with "
+            + $"{MoreBits} bits more than --bits and 8 at most, or as --preset says, and dense where matrices have no such bits.",
+            [Auto, "dense", .. FormatWords.Frozen.Select(format => format.Name), "sparse"]);
     private readonly Option<int?> _embeddingBits =
         Options.OptionalWhole("--embedding-bits", FormatWords.LeastBits,
-            $"Bits a weight of --embeddings; {string.Join(", ", FormatWords.Frozen.Select(format => $"{format.MostBits} for {format.Name}"))}, "
+            $"Bits a weight of --embeddings, and of an untied head; {string.Join(", ", FormatWords.Frozen.Select(format => $"{format.MostBits} for {format.Name}"))}, "
             + $"{SparseEmbeddingBits} for sparse.", FormatWords.MostBits);
     private readonly Option<string?> _measure =
         Options.File("--measure", "file",
@@ -119,7 +124,7 @@ internal sealed class CompressOptions
             with
         { Alphas = result.GetValue(_alphas) == "on" };
         if (auto) options = options with { Format = new ChoiceSettings().Probe };
-        string? modelOnly = new Option[] { _calibration, _measure, _layerNorm, _embeddings }.FirstOrDefault(result.Given)?.Name;
+        string? modelOnly = new Option[] { _calibration, _measure, _layerNorm, _embeddings, _embeddingBits }.FirstOrDefault(result.Given)?.Name;
         return new CompressSettings(result.GetValue(_input)!, result.GetValue(_output)!, result.GetValue(_calibration),
             result.GetValue(_calibrationIds), result.GetValue(_calibrationTokens), _text.Read(result), modelOnly, result.GetValue(_measure),
             result.GetValue(_dryRun),
@@ -205,17 +210,22 @@ internal sealed class CompressOptions
     {
         int? bits = result.GetValue(_embeddingBits);
         int tile = _compression.TileOf(result);
-        if (_compression.PresetOf(result) is { } preset && !result.Given(_embeddings))
-        {
-            string input = result.GetValue(_input)!;
-            if (!IsModel(input)) return null; // of a file nobody knows which tensors they are
-            return new RbeOptions { Tile = tile, Format = preset.Tables, Alphas = false };
-        }
-
         string word = result.GetValue(_embeddings)!;
-        if (word == "dense") return null;
-        RbeFormat format = FormatWords.FrozenOf(word) is { } frozen ? frozen with { Bits = bits ?? frozen.MostBits }
-            : RbeFormat.Sparse(tile * tile * (bits ?? SparseEmbeddingBits) / (32 + int.Log2(tile * tile)), SupportRule.TopK); // a value and its place
-        return new RbeOptions { Tile = tile, Format = format, Alphas = false };
+        RbeFormat? format = word switch
+        {
+            "dense" => null,
+            Auto => IsModel(result.GetValue(_input)!) ? Tables(result, bits) : null, // of a file nobody knows which tensors they are
+            _ => FormatWords.FrozenOf(word) is { } frozen ? frozen with { Bits = bits ?? frozen.MostBits }
+                : RbeFormat.Sparse(tile * tile * (bits ?? SparseEmbeddingBits) / (32 + int.Log2(tile * tile)), SupportRule.TopK), // a value and its place
+        };
+        return format is null ? null : new RbeOptions { Tile = tile, Format = format, Alphas = false };
+    }
+
+    // Of a language model the table is a third of the bytes or more, and read for every token. Formats chosen for a size or an error leave it alone.
+    private FrozenFormat? Tables(ParseResult result, int? bits)
+    {
+        if (bits is { } given) return RbeFormat.Quantized(given);
+        if (_compression.PresetOf(result) is { } preset) return preset.Tables;
+        return _compression.FrozenOf(result) is null ? null : RbeFormat.Quantized(Math.Min(_compression.BitsOf(result) + MoreBits, 8));
     }
 }

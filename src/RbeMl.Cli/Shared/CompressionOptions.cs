@@ -128,7 +128,8 @@ internal sealed class CompressionOptions
     /// <summary>The word of the format that is asked for, be it by a preset.</summary>
     public string FormatOf(ParseResult result) => PresetOf(result)?.Format.Name ?? result.GetValue(Format)!;
 
-    private int BitsOf(ParseResult result) => PresetOf(result)?.Format.Bits ?? result.GetValue(Bits);
+    /// <summary>The bits that are asked for, be it by a preset.</summary>
+    public int BitsOf(ParseResult result) => PresetOf(result)?.Format.Bits ?? result.GetValue(Bits);
 
     private static Option<string?> PresetOption(string instead) =>
         Options.OptionalWord("--preset", $"{instead}. {Cli.Preset.Help}.", [.. Cli.Preset.All.Select(preset => preset.Name)]);

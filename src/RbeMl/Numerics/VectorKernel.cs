@@ -29,7 +29,7 @@ internal static unsafe class VectorKernel
     public static void Dot(float* matrix, long stride, int rows, int length, float* x, float* y) =>
         Wide.Run(new DotWork(matrix, stride, rows, length, x, y));
 
-    /// <summary>y[r] += the sum of <c>partials[r][lanes]</c>; lanes are 16 or 8, rows a multiple of 16.</summary>
+    /// <summary>y[r] += the sum of <c>partials[r][lanes]</c>; lanes are 16, 8 or 4, rows a multiple of 16.</summary>
     public static void AddSums(float* partials, int lanes, int rows, float* y) => Wide.Run(lanes, new AddSumsWork(partials, rows, y));
 
     internal readonly struct NormalizeWork(float* x, float* gamma, float* beta, float* y, int features, float epsilon) : ILaneWork
@@ -174,6 +174,7 @@ internal static unsafe class VectorKernel
 
     private readonly struct AddSumsWork(float* partials, int rows, float* y) : ILaneWork
     {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Run<TLanes>()
             where TLanes : unmanaged, ILanes<TLanes>
         {

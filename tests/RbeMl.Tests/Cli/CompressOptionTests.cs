@@ -182,7 +182,7 @@ public sealed class CompressOptionTests : IDisposable
     [Fact]
     public void Names_of_a_model_leave_matrices_exact()
     {
-        JsonElement json = OfModel("--exclude", "blocks.1.*", "*.key", "--bits", "4");
+        JsonElement json = OfModel("--exclude", "blocks.1.*", "*.key", "--bits", "4", "--embeddings", "dense");
         foreach (JsonElement t in json.GetProperty("tensors").EnumerateArray())
         {
             string name = t.GetProperty("name").GetString()!;
@@ -194,7 +194,7 @@ public sealed class CompressOptionTests : IDisposable
     [Fact]
     public void LayerNorms_and_embeddings()
     {
-        JsonElement dense = OfModel();
+        JsonElement dense = OfModel("--embeddings", "dense");
         Assert.Equal("dense", dense.GetProperty("layerNorms").GetProperty("storage").GetString());
         Assert.Equal((0.0, 0.0),
             (dense.GetProperty("layerNorms").GetProperty("relativeError").GetDouble(),
@@ -219,6 +219,28 @@ public sealed class CompressOptionTests : IDisposable
             Assert.True(part.GetProperty("bytes").GetInt64() < part.GetProperty("denseBytes").GetInt64());
             previous = part.GetProperty("relativeError").GetDouble();
             Assert.Equal(["embedding.tokens", "head"], json.GetProperty("tensors").EnumerateArray().Select(t => t.GetProperty("name").GetString()).TakeLast(2));
+        }
+    }
+
+    /// <summary>A table has two bits more than the matrices, 8 at most, or what the command line says.</summary>
+    [Theory]
+    [InlineData("quantized", 8)]
+    [InlineData("quantized", 6, "--bits", "4")]
+    [InlineData("quantized", 8, "--bits", "8")]
+    [InlineData("quantized", 5, "--format", "trellis", "--bits", "3")]
+    [InlineData("quantized", 4, "--bits", "8", "--embedding-bits", "4")]
+    [InlineData("quantized", 5, "--format", "sparse", "--embedding-bits", "5")]
+    [InlineData("dense", 32, "--format", "sparse")]
+    [InlineData("dense", 32, "--format", "auto", "--target-bits", "5")]
+    public void A_models_tables_are_quantised_unless_matrices_have_no_bits(string storage, int bits, params string[] args)
+    {
+        Assert.Equal(storage, OfModel(args).GetProperty("embeddings").GetProperty("storage").GetString());
+        using ModelBundle bundle = ModelFile.Load(_folder.File("model.rbe"));
+        TransformerWeights weights = bundle.Model.GetWeights();
+        foreach (RbeMatrix? table in (RbeMatrix?[])[weights.TokenEmbedding.Compressed, weights.Head?.Compressed])
+        {
+            if (storage == "dense") Assert.Null(table);
+            else Assert.Equal(new QuantizedFormat(bits), table!.Format);
         }
     }
 

@@ -92,7 +92,7 @@ public sealed unsafe class CodesAtPageEndTests
             using GuardedBuffer<float> x = LaneCases.Guarded(Numbers.Normal(count * tile, 1));
             Same((q, y, scratch) => q.MultiplyVector(first, count, x.Pointer, (float*)y, (float*)scratch));
             Same((q, y, scratch) => q.MultiplyDecoded(first, count, x.Pointer, (float*)y, (float*)scratch));
-            if (Avx2.IsSupported && Fma.IsSupported) Sums(8, (q, sums) => q.ProductAvx2(first, count, x.Pointer, (float*)sums));
+            if (Avx2.IsSupported && Fma.IsSupported) Sums(tile == 32 ? 4 : 8, (q, sums) => q.ProductPairs(first, count, x.Pointer, (float*)sums));
             if (Avx512BW.IsSupported) Sums(16, (q, sums) => q.ProductAvx512(first, count, x.Pointer, (float*)sums));
             if (Avx512Vbmi.IsSupported)
             {

@@ -38,6 +38,7 @@ public sealed unsafe class VectorProductTests
         {
             float[] x = Numbers.Normal(count * tile, 1), start = Numbers.Normal(tile, 2), cells = new float[tile * tile];
             double curve = 0; // how far a trellis' values may be from its table
+            double[] pairs = new double[tile]; // and what integers of 16 bits may be off
             double[] exact = LaneCases.Doubles(start), bound = [.. start.Select(v => (double)Math.Abs(v))];
             for (int j = 0; j < count; j++)
             {
@@ -45,21 +46,23 @@ public sealed unsafe class VectorProductTests
                 if (q is TrellisTiles) curve += TrellisCurve.MostError * (double)q.Scales[first + j] * x.Skip(j * tile).Take(tile).Sum(Math.Abs);
                 for (int e = 0; e < cells.Length; e++)
                 {
-                    double product = (double)cells[e] * x[(j * tile) + (e % tile)];
+                    double input = x[(j * tile) + (e % tile)], product = cells[e] * input;
+                    if (q is QuantizedTiles) pairs[e / tile] += PairError(e, first + j, input, cells[e], x.AsSpan((j * tile) + (e % tile / 64 * 64), Math.Min(tile, 64)));
                     exact[e / tile] += product;
 
                     // An outlier's place is what the code says there and the difference to it: at most three times the largest of the tile.
-                    bound[e / tile] += Math.Abs(product) + (3 * 40 * Math.Abs(x[(j * tile) + (e % tile)]) * (IsOutlier(q, first + j, e) ? 1 : 0));
+                    bound[e / tile] += Math.Abs(product) + (3 * 40 * Math.Abs(input) * (IsOutlier(q, first + j, e) ? 1 : 0));
                 }
             }
 
             // A sum of n rounded products is off by at most n + 2 roundings of its absolute sum.
             double Tolerance(int row) => ((count * tile) + 4) * LaneCases.Rounding * bound[row];
-            Check(y => q.MultiplyVector(first, count, y.X, y.Y, y.Scratch), "fused", curve);
+            bool integers = q is QuantizedTiles && Avx2.IsSupported && !Avx512BW.IsSupported;
+            Check(y => q.MultiplyVector(first, count, y.X, y.Y, y.Scratch), "fused", row => curve + (integers ? pairs[row] : 0));
             Check(y => q.MultiplyDecoded(first, count, y.X, y.Y, y.Scratch), "decoded");
             if (q is QuantizedTiles { Outliers: null } plain && Avx2.IsSupported && Fma.IsSupported)
             {
-                Check(y => AddSums(y, 8, s => plain.ProductAvx2(first, count, y.X, (float*)s)), "256 bits");
+                Check(y => AddSums(y, tile == 32 ? 4 : 8, s => plain.ProductPairs(first, count, y.X, (float*)s)), "256 bits", row => pairs[row]);
             }
 
             if (q is QuantizedTiles { Outliers: null } wide && Avx512BW.IsSupported)
@@ -67,13 +70,29 @@ public sealed unsafe class VectorProductTests
                 Check(y => AddSums(y, 16, s => wide.ProductAvx512(first, count, y.X, (float*)s)), "512 bits");
             }
 
-            void Check(Action<Memory> multiply, string what, double more = 0)
+            if (q is TrellisTiles { Outliers: null } trellis)
+            {
+                if (trellis.Scan == TrellisScan.ColumnMajor) Check(y => trellis.ProductScalar(first, count, y.X, y.Y), "a value at a time");
+                else Check(y => AddSums(y, TrellisScalarProducts.Lanes, s => trellis.ProductScalar(first, count, y.X, (float*)s)), "a value at a time");
+            }
+
+            void Check(Action<Memory> multiply, string what, Func<int, double>? more = null)
             {
                 using GuardedBuffer<float> from = LaneCases.Guarded(x), to = LaneCases.Guarded(start), scratch = new(q.VectorScratch);
                 scratch.Span.Fill(float.NaN);
                 multiply(new Memory(from.Pointer, to.Pointer, scratch.Pointer));
-                LaneCases.Close(exact, to.Span, row => Tolerance(row) + more, $"{what}, {bits} bits, tile {tile}, tiles {first} + {count}");
+                LaneCases.Close(exact, to.Span, row => Tolerance(row) + (more?.Invoke(row) ?? 0), $"{what}, {bits} bits, tile {tile}, tiles {first} + {count}");
             }
+        }
+
+        // Of x half a step of its segment, of a level what its integer is off.
+        double PairError(int place, int tileIndex, double input, double cell, ReadOnlySpan<float> segment)
+        {
+            double largest = 0;
+            foreach (float value in segment) largest = Math.Max(largest, Math.Abs(value));
+            double step = 0.51 * largest / PairVector.Largest, scale = (double)q.Scales[((tileIndex * tile * tile) + place) / QuantizedTiles.GroupSize];
+            double level = QuantizerLevels.IsUniform(bits) ? 0 : scale * PairLevels.MostError;
+            return (Math.Abs(cell) * step) + (level * (Math.Abs(input) + step));
         }
 
         void AddSums(Memory memory, int lanes, Action<nint> product)
@@ -120,7 +139,8 @@ public sealed unsafe class VectorProductTests
         TileOutliers outliers =
             new(tile, tiles, 3, [.. Enumerable.Range(0, 3 * tiles).Select(e => (ushort)(5 + (300 * e % 900) + (e / 3)))],
                 [.. Enumerable.Range(0, 3 * tiles).Select(e => (Half)(7 - e))]);
-        if (bits < 0) return new TrellisTiles(tile, tiles, trellis, bits < Down ? TrellisScan.ColumnMajor : TrellisScan.RowMajor, scales, codes, outliers);
+        if (bits < 0) return new TrellisTiles(tile, tiles, trellis, bits < Down ? TrellisScan.ColumnMajor : TrellisScan.RowMajor, scales, codes,
+            trellis is 4 or 6 ? outliers : null);
         return new QuantizedTiles(tile, tiles, bits, scales, codes, bits is 4 or 6 ? outliers : null);
     }
 }

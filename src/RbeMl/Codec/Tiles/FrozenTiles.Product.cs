@@ -60,7 +60,7 @@ public abstract unsafe partial class FrozenTiles
         GC.KeepAlive(this); // and with it the mapping that codes may lie in
     }
 
-    /// <summary>The same by way of decoded tiles: what the fused products are checked against, and the path of machines without AVX2.</summary>
+    /// <summary>The same by way of decoded tiles: what the fused products are checked against, and the path of quantised tiles without AVX2.</summary>
     internal void MultiplyDecoded(int firstTile, int count, float* x, float* y, float* scratch)
     {
         for (int j = 0; j < count; j++)

@@ -8,7 +8,7 @@ namespace RbeMl.Codec;
 
 /// <summary>
 /// Products with a vector: codes become levels in registers as when decoding, and meet x there. A row's sum stays a vector over all tiles
-/// of the row, so a group costs one multiplication with its scale, and lanes are added once at the end.
+/// of the row, so a group costs one multiplication with its scale, and lanes are added once at the end. On 256 bits: <see cref="QuantizedPairProducts"/>.
 /// </summary>
 internal static unsafe class QuantizedProducts
 {
@@ -19,11 +19,11 @@ internal static unsafe class QuantizedProducts
     {
         if (!Avx2.IsSupported || !Fma.IsSupported) return false;
         bool words = Avx512Vbmi.IsSupported, halved = tiles.Tile == 32 || (tiles.Tile == 64 && tiles.Bits == 4);
-        int lanes = words ? (halved ? 8 : 16) : Avx512BW.IsSupported ? 16 : 8;
+        int lanes = words ? (halved ? 8 : 16) : Avx512BW.IsSupported ? 16 : tiles.Tile == 32 ? 4 : 8;
         new Span<float>(scratch, tiles.Tile * lanes).Clear();
         if (words) tiles.ProductWords(firstTile, count, x, scratch);
         else if (Avx512BW.IsSupported) tiles.ProductAvx512(firstTile, count, x, scratch);
-        else tiles.ProductAvx2(firstTile, count, x, scratch);
+        else tiles.ProductPairs(firstTile, count, x, scratch);
         VectorKernel.AddSums(scratch, lanes, tiles.Tile, y);
         return true;
     }
@@ -85,47 +85,6 @@ internal static unsafe class QuantizedProducts
                     if (column < tile) continue;
                     column = 0;
                     sum += 16;
-                }
-            }
-        }
-    }
-
-    /// <summary>sums <c>[B][8]</c> += products. Needs AVX2 and FMA.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void ProductAvx2(this QuantizedTiles tiles, int firstTile, int count, float* x, float* sums)
-    {
-        int bits = tiles.Bits, tile = tiles.Tile, area = tile * tile, groups = area / QuantizedTiles.GroupSize;
-        Vector256<byte> shuffle0 = Vector256.Create(CodeVectors.Shuffles[bits - QuantizedTiles.LeastBits]),
-            shuffle1 = Vector256.Create(CodeVectors.Shuffles[bits - QuantizedTiles.LeastBits], 32);
-        Vector256<uint> shifts0 = Vector256.Create(CodeVectors.Shifts[bits - QuantizedTiles.LeastBits]).AsUInt32(),
-            shifts1 = Vector256.Create(CodeVectors.Shifts[bits - QuantizedTiles.LeastBits], 8).AsUInt32(),
-            mask = Vector256.Create((1u << bits) - 1);
-        bool uniform = QuantizerLevels.IsUniform(bits);
-        Vector256<int> middle = Vector256.Create(1 << bits - 1);
-        float step = uniform ? QuantizerLevels.Step(bits) : 1;
-        byte* tail = stackalloc byte[CodeVectors.TailBytes];
-        fixed (byte* codes = tiles.Codes.Span)
-        fixed (float* table = CodeVectors.Tables[uniform ? 0 : bits - QuantizedTiles.LeastBits])
-        {
-            byte* source = codes + (long)firstTile * area * bits / 8, last = codes + tiles.Codes.Length - CodeVectors.GroupReach(bits);
-            ref Half scales = ref Unsafe.Add(ref MemoryMarshal.GetReference(tiles.Scales.AsSpan()), firstTile * groups);
-            for (int j = 0; j < count; j++, x += tile)
-            {
-                for (int g = 0, place = 0; g < groups; g++, source += 8 * bits, scales = ref Unsafe.Add(ref scales, 1))
-                {
-                    Vector256<float> scale = Vector256.Create(QuantizedTiles.ToSingle(scales) * step);
-                    byte* from = source <= last ? source : CodeVectors.CopyTail(source, 8 * bits, tail);
-                    for (int v = 0; v < 4; v++, from += 2 * bits, place += 16)
-                    {
-                        Vector256<byte> twice = Avx2.BroadcastVector128ToVector256(from);
-                        Vector256<int> code0 = (Avx2.ShiftRightLogicalVariable(Avx2.Shuffle(twice, shuffle0).AsUInt32(), shifts0) & mask).AsInt32();
-                        Vector256<int> code1 = (Avx2.ShiftRightLogicalVariable(Avx2.Shuffle(twice, shuffle1).AsUInt32(), shifts1) & mask).AsInt32();
-                        Vector256<float> level0 = uniform ? Avx.ConvertToVector256Single(code0 - middle) : Avx2.GatherVector256(table, code0, sizeof(float));
-                        Vector256<float> level1 = uniform ? Avx.ConvertToVector256Single(code1 - middle) : Avx2.GatherVector256(table, code1, sizeof(float));
-                        float* xs = x + (place & (tile - 1)), sum = sums + (place / tile * 8);
-                        Vector256<float> both = Fma.MultiplyAdd(level1, Vector256.Load(xs + 8), level0 * Vector256.Load(xs));
-                        Fma.MultiplyAdd(scale, both, Vector256.Load(sum)).Store(sum);
-                    }
                 }
             }
         }

@@ -131,6 +131,9 @@ internal sealed unsafe class TrellisTiles : FrozenTiles
     private protected override void LevelScales(int tileIndex, float* scales) => TrellisLevels.Scales(this, tileIndex, scales);
 
     /// <inheritdoc/>
-    private protected override bool Product(int firstTile, int count, float* x, float* y, float* scratch) =>
+    private protected override bool Product(int firstTile, int count, float* x, float* y, float* scratch)
+    {
         TrellisProducts.Product(this, firstTile, count, x, y, scratch);
+        return true;
+    }
 }
