@@ -86,7 +86,8 @@ internal sealed class CompressOptions
             [Auto, "dense", .. FormatWords.Frozen.Select(format => format.Name), "sparse"]);
     private readonly Option<int?> _embeddingBits =
         Options.OptionalWhole("--embedding-bits", FormatWords.LeastBits,
-            $"Bits a weight of --embeddings, and of an untied head; {string.Join(", ", FormatWords.Frozen.Select(format => $"{format.MostBits} for {format.Name}"))}, "
+            "Bits a weight of --embeddings, and of an untied head; "
+            + $"{string.Join(", ", FormatWords.Frozen.Select(format => $"{format.MostBits} for {format.Name}"))}, "
             + $"{SparseEmbeddingBits} for sparse.", FormatWords.MostBits);
     private readonly Option<string?> _measure =
         Options.File("--measure", "file",

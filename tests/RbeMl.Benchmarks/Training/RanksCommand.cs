@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using RbeMl.Codec;
+using RbeMl.Layers;
 using RbeMl.Models;
 using RbeMl.Training;
 

@@ -103,7 +103,8 @@ public sealed unsafe class PairProductTests
             {
                 int column = e % tile;
                 float largest = 0;
-                for (int c = column / segment * segment; c < (column / segment * segment) + segment; c++) largest = Math.Max(largest, Math.Abs(x[(t * tile) + c]));
+                int from = (t * tile) + (column / segment * segment);
+                for (int c = from; c < from + segment; c++) largest = Math.Max(largest, Math.Abs(x[c]));
                 double whole = Math.Round((double)(x[(t * tile) + column] * (PairVector.Largest / largest))), scale = largest / PairVector.Largest;
                 double product = whole * scale * levels[codes[e]] * PairLevels.StepOf(bits) * (double)q.Scales[((t * tile * tile) + e) / 64];
                 sums[e / tile] += product;

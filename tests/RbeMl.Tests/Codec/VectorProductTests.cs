@@ -47,7 +47,8 @@ public sealed unsafe class VectorProductTests
                 for (int e = 0; e < cells.Length; e++)
                 {
                     double input = x[(j * tile) + (e % tile)], product = cells[e] * input;
-                    if (q is QuantizedTiles) pairs[e / tile] += PairError(e, first + j, input, cells[e], x.AsSpan((j * tile) + (e % tile / 64 * 64), Math.Min(tile, 64)));
+                    Span<float> segment = x.AsSpan((j * tile) + (e % tile / 64 * 64), Math.Min(tile, 64));
+                    if (q is QuantizedTiles) pairs[e / tile] += PairError(e, first + j, input, cells[e], segment);
                     exact[e / tile] += product;
 
                     // An outlier's place is what the code says there and the difference to it: at most three times the largest of the tile.

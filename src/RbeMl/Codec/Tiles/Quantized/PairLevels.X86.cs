@@ -32,15 +32,16 @@ internal static class PairLevels
     public static byte[] Tables(int bits) => s_tables[bits - QuantizedTiles.LeastBits];
 
     /// <summary>
-    /// For each of sixteen words the two bytes that it is made of and what it is then multiplied by, <c>[32]</c> bytes and <c>[16]</c> words; of 7 bits the same
-    /// again for the second eight codes. Of 3, 5 and 6 bits a word holds two codes, of 7 bits one. Do not write to it.
+    /// For each of sixteen words the two bytes that it is made of and what it is then multiplied by, <c>[32]</c> bytes and <c>[16]</c> words; of 7 bits
+    /// the same again for the second eight codes. Of 3, 5 and 6 bits a word holds two codes, of 7 bits one. Do not write to it.
     /// </summary>
     public static byte[] Windows(int bits) => s_windows[bits - QuantizedTiles.LeastBits];
 
     private static (float Step, short[] Levels) Make(int bits)
     {
         float[] levels = QuantizerLevels.For(bits);
-        if (QuantizerLevels.IsUniform(bits)) return (QuantizerLevels.Step(bits), [.. Enumerable.Range(0, 1 << bits).Select(c => (short)(c - (1 << (bits - 1))))]);
+        int middle = 1 << (bits - 1);
+        if (QuantizerLevels.IsUniform(bits)) return (QuantizerLevels.Step(bits), [.. Enumerable.Range(-middle, 2 * middle).Select(level => (short)level)]);
         double top = levels[^1];
         int most = Enumerable.Range(LeastLargest, Largest + 1 - LeastLargest)
             .MinBy(n => levels.Max(level => Math.Abs((level * n / top) - Math.Round(level * n / top)) / n));

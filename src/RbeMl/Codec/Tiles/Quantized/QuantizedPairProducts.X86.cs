@@ -46,7 +46,10 @@ internal static unsafe class QuantizedPairProducts
 
                 float first = step * pairs[0].Set(x, segment, bits), second = segments == 1 ? first : step * pairs[1].Set(x + segment, segment, bits);
                 ToSingles((ushort*)(halves + ((long)t * groups)), groups, first, second, scales);
-                for (int s = 0; s < segments; s++) Rows(bits, source + (s * 8 * bits), segments, groups / segments, pairs + s, scales + s, sums, table, windows);
+                for (int s = 0; s < segments; s++)
+                {
+                    Rows(bits, source + (s * 8 * bits), segments, groups / segments, pairs + s, scales + s, sums, table, windows);
+                }
             }
         }
     }
@@ -124,7 +127,8 @@ internal static unsafe class QuantizedPairProducts
             }
             else
             {
-                Vector256<ushort> a = Halves(source, source + 32).AsUInt16(), b = Halves(source + 16, source + 48).AsUInt16(), low = Vector256.Create((ushort)255);
+                Vector256<ushort> a = Halves(source, source + 32).AsUInt16(), b = Halves(source + 16, source + 48).AsUInt16();
+                Vector256<ushort> low = Vector256.Create((ushort)255);
                 dot = start + Both(a & low, x0) + Both(a >> 8, x1) + (Both(b & low, x2) + Both(b >> 8, x3));
             }
 
