@@ -25,6 +25,7 @@ internal sealed class RunStates : ITrainingPart, IDisposable
     private readonly SortedSet<int> _steps = []; // of the states in the folder
     private RunClock? _clock;
     private TimeSpan _saved;
+    private int _savedStep;
 
     /// <summary>Opens the state that the run is to go on from, if it is to.</summary>
     /// <param name="settings">What was asked for.</param>
@@ -85,7 +86,7 @@ internal sealed class RunStates : ITrainingPart, IDisposable
     /// <exception cref="RbeFileException">The disk has too little space left.</exception>
     public void Begin(Trainer trainer, RunClock clock)
     {
-        (_clock, _saved) = (clock, clock.Elapsed);
+        (_clock, _saved, _savedStep) = (clock, clock.Elapsed, trainer.StepsDone);
         if (!_settings.StateEvery.Saves || !_ranks.IsFirst) return;
 
         // A new one is written beside those that are kept.
@@ -105,12 +106,13 @@ internal sealed class RunStates : ITrainingPart, IDisposable
     {
         Path = FileOf(_steps.Max);
         using (_resumed = Open(Path)) trainer.Resume(_resumed, anyStart: true, Parts);
+        _savedStep = trainer.StepsDone;
     }
 
     private List<(string, ITrainingPart)> Parts => Best is { } best ? [(PartName, this), (BestWeights.Name, best)] : [(PartName, this)];
 
     /// <summary>Whether it is time to save the state.</summary>
-    public bool IsDue(Trainer trainer) => _settings.StateEvery.IsDue(trainer.StepsDone, _clock!.Elapsed - _saved);
+    public bool IsDue(Trainer trainer) => _settings.StateEvery.IsDue(trainer.StepsDone, _savedStep, _clock!.Elapsed - _saved);
 
     /// <summary>Saves the state now, unless none are wanted.</summary>
     /// <param name="trainer">The trainer.</param>
@@ -119,7 +121,7 @@ internal sealed class RunStates : ITrainingPart, IDisposable
     /// <exception cref="RbeFileException">It cannot be written; the earlier ones are there.</exception>
     public string? Save(Trainer trainer, Action keepEarlier)
     {
-        _saved = _clock!.Elapsed;
+        (_saved, _savedStep) = (_clock!.Elapsed, trainer.StepsDone);
         if (!_settings.StateEvery.Saves) return null;
         string file = FileOf(trainer.StepsDone);
         if (!_ranks.IsFirst)

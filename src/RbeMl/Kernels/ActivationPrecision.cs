@@ -3,7 +3,10 @@ namespace RbeMl.Kernels;
 /// <summary>How a copy for inference keeps the inputs of its products with frozen codes.</summary>
 public enum ActivationPrecision
 {
-    /// <summary>As they are.</summary>
+    /// <summary>
+    /// As they are. Without AVX-512 the vector of a single token is rounded to 16 bits with one scale for 64 features where it meets quantised codes, and
+    /// their levels to 14: together 9e-5 of a product.
+    /// </summary>
     Float32,
 
     /// <summary>

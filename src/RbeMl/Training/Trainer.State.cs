@@ -14,8 +14,8 @@ public sealed partial class Trainer
 
     /// <summary>
     /// Saves all that the run needs to go on, as a whole or not at all: weights, the optimiser's state and the step. Order of data, dropout and
-    /// schedule follow from the step. Any rank may, for itself; with <see cref="TrainerOptions.ShardOptimizer"/> all do together, and the first
-    /// writes the file.
+    /// schedule follow from the step. Any rank may, for itself; with <see cref="TrainerOptions.ShardOptimizer"/> or
+    /// <see cref="TrainerOptions.LocalSteps"/> all do together, and the first writes the file.
     /// </summary>
     /// <param name="path">The file; an earlier state is replaced.</param>
     /// <exception cref="RbeFileException">The file cannot be written; what was there before is as it was.</exception>
@@ -24,7 +24,8 @@ public sealed partial class Trainer
 
     /// <summary>
     /// Goes on where <see cref="SaveState(string)"/> was called: the remaining steps give the bits that they would have given then, for any
-    /// number of threads. The trainer is made as it was then: of the same model before its first step, the same data and settings.
+    /// number of threads (not of gradients in bf16, whose rounding is forgotten). The trainer is made as it was then: of the same model before
+    /// its first step, the same data and settings.
     /// </summary>
     /// <param name="path">The file.</param>
     /// <exception cref="StateMismatchException">It is the state of another run, or of one that is complete; nothing is changed.</exception>
@@ -98,6 +99,7 @@ public sealed partial class Trainer
         using Hold held = _lease.Claim();
         best.Apply();
         _average?.Restart();
+        _exchange?.Forget();
     }
 
     /// <summary>Bytes of a state's vectors.</summary>
@@ -143,8 +145,11 @@ public sealed partial class Trainer
     internal void Meet()
     {
         if (_local is not { Done: > 0 and var steps } local) return;
+        (bool whole, bool cleared) = (IsWhole, _cleared);
+        IsWhole = _cleared = false; // until all vectors are means
         local.Average();
         FollowWeights(steps);
+        (IsWhole, _cleared) = (whole, cleared);
     }
 
     // What follows from weights that have moved.
@@ -220,6 +225,7 @@ public sealed partial class Trainer
         _start = state.Start;
         _identity = null;
         _local?.Restart();
+        _exchange?.Forget();
     }
 
     /// <summary>Gives the gradients of a batch at the weights as they are, without dropout, to be looked at.</summary>
@@ -362,7 +368,7 @@ public sealed partial class Trainer
         VectorShares shares = VectorShares.Even(elements, _ranks.Ranks.Size);
         return _exchange switch
         {
-            null when _local is not null => ExchangedBytes * elements / Math.Max(1, _gradients.Root.Length),
+            null when _local is not null => (long)((Int128)ExchangedBytes * elements / Math.Max(1, _gradients.Root.Length)),
             null => 0,
             EngineExchange => EngineExchange.Bytes(_ranks.Ranks.Size, elements),
             RoundedExchange => RoundedExchange.Bytes(_ranks.Ranks.Rank, shares),

@@ -9,7 +9,8 @@ namespace RbeMl.Training;
 
 /// <summary>
 /// Trains a model on a token source: gradients of compressed weights, an optimiser, warm-up and schedule, clipping, accumulation. The same seed gives the same
-/// bits, for any number of threads, and of ranks that share the micro-batches of its steps. One call at a time.
+/// bits, for any number of threads, and of ranks that share the micro-batches of its steps, unless <see cref="TrainerOptions.Sum"/>,
+/// <see cref="TrainerOptions.Wire"/> or <see cref="TrainerOptions.LocalSteps"/> say otherwise. One call at a time.
 /// </summary>
 public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
 {
@@ -42,7 +43,8 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     /// <param name="options">Settings.</param>
     /// <param name="threads">0 for one a processor.</param>
     /// <param name="collective">The ranks that share the micro-batches of a step, all of which make a trainer of the same model, data and options
-    /// and call the same methods in the same order: results are those of one process, bit for bit. Null for one process.</param>
+    /// and call the same methods in the same order: results are those of one process, bit for bit, but for the options that say otherwise. Null for
+    /// one process.</param>
     /// <exception cref="InvalidSettingException">A setting is out of range, or a step has fewer micro-batches than there are ranks.</exception>
     /// <exception cref="DistributedException">Another rank has another model, data, options or program.</exception>
     /// <exception cref="MemoryLimitException">The run does not fit into <see cref="TrainerOptions.MemoryLimit"/> (it says the least that
@@ -353,11 +355,13 @@ public sealed partial class Trainer : IDisposable, ITrainingPart, ILeased
     {
         StateKeeper keeper = new(Options.StatePath, Options.StateEvery, _ranks.Ranks.Rank == 0, SavesTogether ? _ranks : null);
         if (StepsDone == 0) keeper.Begin(StateBytes, Resume);
+        keeper.StartAt(StepsDone);
         RequireSameWeights();
         while (StepsDone < Options.Steps)
         {
             if (_ranks.Any(cancellation.IsCancellationRequested))
             {
+                Meet();
                 keeper.Save(StepsDone, SaveState);
                 throw new OperationCanceledException(cancellation);
             }

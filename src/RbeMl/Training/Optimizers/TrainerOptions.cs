@@ -153,7 +153,7 @@ public sealed record TrainerOptions
         (nameof(TrainBits), TrainBits), (nameof(Clip), Clip), (nameof(PreconditionAlphas), PreconditionAlphas), (nameof(Seed), Seed),
         (nameof(AverageHorizon), AverageHorizon), (nameof(Groups), ParameterGroup.Describe(Groups)),
         (nameof(Sum), Sum is GradientSum.Reproducible ? null : Sum), (nameof(Wire), Wire is GradientWire.Float32 ? null : Wire),
-        (nameof(LocalSteps), LocalSteps == 1 ? null : LocalSteps),
+        (nameof(LocalSteps), LocalSteps == 1 ? null : FormattableString.Invariant($"{LocalSteps}, validated every {ValidateEvery}")), // by their mean
     ];
 
     /// <summary>Checks every value.</summary>

@@ -23,8 +23,9 @@ public readonly record struct SaveInterval(int Steps, TimeSpan Time)
 
     /// <summary>Whether it is time to save.</summary>
     /// <param name="step">Steps done.</param>
-    /// <param name="since">Time since the last save.</param>
-    internal bool IsDue(int step, TimeSpan since) => Steps > 0 ? step % Steps == 0 : Time > TimeSpan.Zero && since >= Time;
+    /// <param name="saved">Steps done when it was saved last, or begun: a step that could not be saved at makes the next one due.</param>
+    /// <param name="since">Time since then.</param>
+    internal bool IsDue(int step, int saved, TimeSpan since) => Steps > 0 ? step / Steps != saved / Steps : Time > TimeSpan.Zero && since >= Time;
 
     /// <summary>As on the command line: <c>100</c> steps, <c>10m</c>inutes, <c>0</c> for never.</summary>
     public override string ToString() => Steps > 0 || !Saves ? Steps.ToString(CultureInfo.InvariantCulture)

@@ -14,6 +14,7 @@ namespace RbeMl.Training;
 internal sealed class StateKeeper(string? path, SaveInterval every, bool writes = true, RankTalk? together = null)
 {
     private long _saved = Stopwatch.GetTimestamp();
+    private int? _savedStep;
 
     /// <summary>Checks, before the first step, that the file can be written, and goes on from it if it is there.</summary>
     /// <param name="bytes">Bytes of a state.</param>
@@ -32,13 +33,16 @@ internal sealed class StateKeeper(string? path, SaveInterval every, bool writes 
         _saved = Stopwatch.GetTimestamp();
     }
 
+    /// <summary>Counts steps from here. Without it the run begins with the first that is told.</summary>
+    public void StartAt(int step) => _savedStep = step;
+
     /// <summary>Saves after a step if it is time.</summary>
     /// <param name="step">Steps done.</param>
     /// <param name="save">Saves the state.</param>
     public void AfterStep(int step, Action<string> save)
     {
         if (path is null) return;
-        bool due = every.IsDue(step, Stopwatch.GetElapsedTime(_saved));
+        bool due = every.IsDue(step, _savedStep ??= step - 1, Stopwatch.GetElapsedTime(_saved));
         if (together is not null) due = together.OfFirst(due ? 1 : 0) != 0;
         if (due) Save(step, save);
     }
@@ -47,7 +51,7 @@ internal sealed class StateKeeper(string? path, SaveInterval every, bool writes 
     public void Save(int step, Action<string> save)
     {
         if (path is null || !(writes || together is not null) || step == 0) return;
-        _saved = Stopwatch.GetTimestamp();
+        (_saved, _savedStep) = (Stopwatch.GetTimestamp(), step);
         try
         {
             save(path);

@@ -100,7 +100,7 @@ internal sealed unsafe class GradientExchange : IGradientExchange
             }
 
             ReadOnlySpan<float> sent = some ? new(gradients.Node(node).Pointer + at, count) : [];
-            Span<float> into = new(received + ((long)place * own), nodes * own);
+            Span<float> into = new(received + ((long)place * own), checked(nodes * own));
             _ranks.AllToAll(MemoryMarshal.AsBytes(sent), _send, MemoryMarshal.AsBytes(into), _receive);
             place += nodes;
         }

@@ -11,6 +11,12 @@ internal static class PairLevels
     /// <summary>Largest distance of a level from its integer, in standard deviations of the coefficients: of 5 bits, less of fewer, none of more.</summary>
     public const double MostError = 1.4e-4;
 
+    /// <summary>
+    /// Relative error of a product with a vector, root mean square: levels are off by up to <see cref="MostError"/>, x by half a step of the largest of 64,
+    /// which is three or four times their root mean square.
+    /// </summary>
+    public const double ProductError = 9e-5;
+
     private const int LeastLargest = 6000;
     private static readonly (float Step, short[] Levels)[] s_levels = QuantizerLevels.ByBits(Make);
     private static readonly byte[][] s_tables = QuantizerLevels.ByBits(MakeTables);
