@@ -14,11 +14,6 @@ internal static unsafe class QuantizedPairProducts
 {
     private const int PrefetchAhead = 2048;
 
-    private interface IWidth
-    {
-        static abstract int Bits { get; }
-    }
-
     /// <summary>
     /// sums <c>[B][8]</c>, or <c>[32][4]</c>, += products. All B² elements from sums on are overwritten beyond the sums: x as integers, scales, and a copy of
     /// the last tile, as reading it in vectors may pass the end of the codes. Needs AVX2 and FMA.
@@ -72,7 +67,7 @@ internal static unsafe class QuantizedPairProducts
     // count groups, of which each is so many after the last. Without a call in it, so that its constants stay in registers.
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void Rows<TWidth>(byte* source, nint stride, int count, PairVector* x, float* scales, float* sums, byte* table, byte* windows)
-        where TWidth : struct, IWidth
+        where TWidth : struct, ICodeWidth
     {
         Vector256<short> x0 = x->Part(0), x1 = x->Part(1), x2 = x->Part(2), x3 = x->Part(3);
         Vector256<int> start = x->Start;
@@ -150,12 +145,12 @@ internal static unsafe class QuantizedPairProducts
     // Windows of 16 bits, each moved up so far that what it was opened for is at its top.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<ushort> Words<TWidth>(byte* low, byte* high, Vector256<byte> window, Vector256<short> raise)
-        where TWidth : struct, IWidth => Avx2.MultiplyLow(Avx2.Shuffle(Halves(low, high), window).AsInt16(), raise).AsUInt16();
+        where TWidth : struct, ICodeWidth => Avx2.MultiplyLow(Avx2.Shuffle(Halves(low, high), window).AsInt16(), raise).AsUInt16();
 
     // Sixteen codes of each half, a byte each.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<byte> Bytes<TWidth>(byte* source, Vector256<byte> window, Vector256<short> raise)
-        where TWidth : struct, IWidth
+        where TWidth : struct, ICodeWidth
     {
         Vector256<ushort> two = Words<TWidth>(source, source + (4 * TWidth.Bits), window, raise);
         ushort low = (ushort)((1 << TWidth.Bits) - 1);
@@ -169,40 +164,5 @@ internal static unsafe class QuantizedPairProducts
         Vector256<float> factor = Vector256.Create(first, second, first, second, first, second, first, second);
         Vector256<float> bias = Vector256.Create(5.192296858534828e33f);
         for (int g = 0; g < count; g += 8) ((Avx2.ConvertToVector256Int32(scales + g) << 13).AsSingle() * bias * factor).Store(to + g);
-    }
-
-    private readonly struct Bits2 : IWidth
-    {
-        public static int Bits => 2;
-    }
-
-    private readonly struct Bits3 : IWidth
-    {
-        public static int Bits => 3;
-    }
-
-    private readonly struct Bits4 : IWidth
-    {
-        public static int Bits => 4;
-    }
-
-    private readonly struct Bits5 : IWidth
-    {
-        public static int Bits => 5;
-    }
-
-    private readonly struct Bits6 : IWidth
-    {
-        public static int Bits => 6;
-    }
-
-    private readonly struct Bits7 : IWidth
-    {
-        public static int Bits => 7;
-    }
-
-    private readonly struct Bits8 : IWidth
-    {
-        public static int Bits => 8;
     }
 }

@@ -15,11 +15,6 @@ internal static unsafe class QuantizedWordProducts
     private const int PrefetchAhead = 4096;
     private static readonly byte[][] s_wordBytes = QuantizerLevels.ByBits(MakeWordBytes);
 
-    private interface IWidth
-    {
-        static abstract int Bits { get; }
-    }
-
     /// <summary>
     /// sums <c>[B][16]</c>, or <c>[32][8]</c>, += products. All B² elements from sums on are overwritten beyond the sums: scales as floats,
     /// and a copy of the last tile if reading it in vectors would pass the end of the codes. Needs AVX-512 VBMI.
@@ -61,7 +56,7 @@ internal static unsafe class QuantizedWordProducts
 
     // A tile, or every second group of one of 128 and then the others, which meet the other half of x.
     private static void Rows<TWidth>(byte* source, int tile, float* x, float* scales, float* sums)
-        where TWidth : struct, IWidth
+        where TWidth : struct, ICodeWidth
     {
         if (tile != 128)
         {
@@ -76,7 +71,7 @@ internal static unsafe class QuantizedWordProducts
     // count groups, of which each is so many after the last; the second 32 of their columns meet x from upper on.
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void Rows<TWidth>(byte* source, nint stride, int count, float* x, int upper, float* scales, float* sums)
-        where TWidth : struct, IWidth
+        where TWidth : struct, ICodeWidth
     {
         Vector512<byte> bytes = Vector512.Create(s_wordBytes[TWidth.Bits - QuantizedTiles.LeastBits]);
         Vector512<uint> shift0 = (Vector512<uint>.Indices & Vector512<uint>.One) * (4u * (uint)TWidth.Bits % 8); // of odd widths odd words start within a byte
@@ -128,7 +123,7 @@ internal static unsafe class QuantizedWordProducts
     // difference to 2^23 + 2^(bits - 1).
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> Level<TWidth>(Vector512<uint> words, Vector512<float> low, Vector512<float> high)
-        where TWidth : struct, IWidth
+        where TWidth : struct, ICodeWidth
     {
         const uint Exponent = 0x4B000000; // of 2^23
         if (TWidth.Bits < 5) return Avx512F.PermuteVar16x32(low, words.AsInt32());
@@ -171,39 +166,4 @@ internal static unsafe class QuantizedWordProducts
 
     // Of each of 16 words: the byte that its four codes start in and the three after it, none of which is needed beyond the group.
     private static byte[] MakeWordBytes(int bits) => [.. Enumerable.Range(0, 64).Select(b => (byte)((b / 4 * CodesPerWord * bits / 8) + (b % 4)))];
-
-    private readonly struct Bits2 : IWidth
-    {
-        public static int Bits => 2;
-    }
-
-    private readonly struct Bits3 : IWidth
-    {
-        public static int Bits => 3;
-    }
-
-    private readonly struct Bits4 : IWidth
-    {
-        public static int Bits => 4;
-    }
-
-    private readonly struct Bits5 : IWidth
-    {
-        public static int Bits => 5;
-    }
-
-    private readonly struct Bits6 : IWidth
-    {
-        public static int Bits => 6;
-    }
-
-    private readonly struct Bits7 : IWidth
-    {
-        public static int Bits => 7;
-    }
-
-    private readonly struct Bits8 : IWidth
-    {
-        public static int Bits => 8;
-    }
 }

@@ -16,11 +16,6 @@ internal static unsafe class TrellisScalarProducts
 
     private const int Group = 8, Before = 2; // bytes before a group's first symbol: no window starts earlier
 
-    private interface IWidth
-    {
-        static abstract int Bits { get; }
-    }
-
     /// <summary>Row-major tiles add to sums <c>[B][4]</c>, column-major ones to y <c>[B]</c>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void ProductScalar(this TrellisTiles tiles, int firstTile, int count, float* x, float* sums)
@@ -48,7 +43,7 @@ internal static unsafe class TrellisScalarProducts
     }
 
     private static void Tile<TWidth>(byte* payload, float* table, int tile, bool down, float scale, float* x, float* sums)
-        where TWidth : struct, IWidth
+        where TWidth : struct, ICodeWidth
     {
         if (down) Columns<TWidth>(payload, table, tile, scale, x, sums);
         else Rows<TWidth>(payload, table, tile, scale, x, sums);
@@ -56,7 +51,7 @@ internal static unsafe class TrellisScalarProducts
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void Rows<TWidth>(byte* payload, float* table, nint tile, float scale, float* x, float* sums)
-        where TWidth : struct, IWidth
+        where TWidth : struct, ICodeWidth
     {
         ulong windows = First(payload);
         payload -= Before;
@@ -79,7 +74,7 @@ internal static unsafe class TrellisScalarProducts
     // Eight rows at a time, from column to column.
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     private static void Columns<TWidth>(byte* payload, float* table, nint tile, float scale, float* x, float* y)
-        where TWidth : struct, IWidth
+        where TWidth : struct, ICodeWidth
     {
         nint stride = tile * TWidth.Bits / 8;
         float* xEnd = x + tile;
@@ -115,7 +110,7 @@ internal static unsafe class TrellisScalarProducts
     // Values of four windows, from the given one of the eight on.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<float> Four<TWidth>(ulong windows, int from, float* table)
-        where TWidth : struct, IWidth
+        where TWidth : struct, ICodeWidth
     {
         int last = 64 - (8 * Before) - ((from + Lanes) * TWidth.Bits);
         return Vector128.Create(Value(windows >> (last + (3 * TWidth.Bits)), table), Value(windows >> (last + (2 * TWidth.Bits)), table),
@@ -128,29 +123,4 @@ internal static unsafe class TrellisScalarProducts
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<float> Fma(Vector128<float> a, Vector128<float> b, Vector128<float> c) =>
         Lanes128.Fma(new Lanes128(a), new Lanes128(b), new Lanes128(c)).V;
-
-    private readonly struct Bits2 : IWidth
-    {
-        public static int Bits => 2;
-    }
-
-    private readonly struct Bits3 : IWidth
-    {
-        public static int Bits => 3;
-    }
-
-    private readonly struct Bits4 : IWidth
-    {
-        public static int Bits => 4;
-    }
-
-    private readonly struct Bits5 : IWidth
-    {
-        public static int Bits => 5;
-    }
-
-    private readonly struct Bits6 : IWidth
-    {
-        public static int Bits => 6;
-    }
 }

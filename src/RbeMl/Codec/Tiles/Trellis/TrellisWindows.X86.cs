@@ -3,10 +3,10 @@ using System.Runtime.Intrinsics.X86;
 namespace RbeMl.Codec;
 
 /// <summary>
-/// How eight lanes find states, shared by all that reads codes; sixteen are no faster, as .NET gathers eight values at a time. A state is 12
-/// bits of the payload and needs nothing else. Row-major: sixteen samples lie in 2 * bits &lt;= 12 bytes and their windows start at most two
-/// bytes before; every lane shuffles the three bytes its window lies in to its low end and shifts. Column-major: a lane is a column, whose
-/// windows lie B * bits / 8 bytes apart at the same bit, and is gathered.
+/// How lanes find states, shared by vectors that read codes. Decoding takes eight lanes: sixteen are no faster, as .NET gathers eight values at a time;
+/// products on sixteen lanes compute values instead (<see cref="TrellisCurve"/>). A state is 12 bits of the payload and needs nothing else. Row-major:
+/// sixteen samples lie in 2 * bits &lt;= 12 bytes and their windows start at most two bytes before; every lane shuffles the three bytes its window lies
+/// in to its low end and shifts. Column-major: a lane is a column, whose windows lie B * bits / 8 bytes apart at the same bit, and is gathered.
 /// </summary>
 internal static unsafe class TrellisWindows
 {
