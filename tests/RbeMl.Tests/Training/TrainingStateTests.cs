@@ -86,6 +86,19 @@ public sealed class TrainingStateTests : IDisposable
         }
     }
 
+    /// <summary>What is not said counts as none, so states of earlier versions are those of runs in which every later option is at its default.</summary>
+    [Fact]
+    public void An_option_at_its_default_says_nothing_that_earlier_states_do_not()
+    {
+        string[] first =
+        [
+            "Steps", "BatchSize", "Context", "Accumulate", "Optimizer", "LearningRate", "WarmupSteps", "Schedule", "FinalFraction", "WeightDecay", "Clip",
+            "PreconditionAlphas", "Seed", "AverageHorizon",
+        ];
+        RunIdentity identity = new RunIdentity().Add(new TrainerOptions().Deciding());
+        Assert.Equal(first, identity.Values.Where(value => value.Value != "none").Select(value => value.Name));
+    }
+
     [Fact]
     public void A_state_of_a_resumed_run_is_that_of_the_run_that_never_stopped()
     {

@@ -149,7 +149,7 @@ public sealed record TrainerOptions
         (nameof(Steps), Steps), (nameof(BatchSize), BatchSize), (nameof(Context), Context), (nameof(Accumulate), Accumulate),
         (nameof(Optimizer), Optimizer.Describe()), (nameof(LearningRate), LearningRate), (nameof(CoefficientLearningRate), CoefficientLearningRate),
         (nameof(WarmupSteps), WarmupSteps), (nameof(Schedule), Schedule), (nameof(FinalFraction), FinalFraction),
-        (nameof(Cycles), Cycles), (nameof(WeightDecay), WeightDecay),
+        (nameof(Cycles), Cycles == 1 ? null : Cycles), (nameof(WeightDecay), WeightDecay),
         (nameof(TrainBits), TrainBits), (nameof(Clip), Clip), (nameof(PreconditionAlphas), PreconditionAlphas), (nameof(Seed), Seed),
         (nameof(AverageHorizon), AverageHorizon), (nameof(Groups), ParameterGroup.Describe(Groups)),
         (nameof(Sum), Sum is GradientSum.Reproducible ? null : Sum), (nameof(Wire), Wire is GradientWire.Float32 ? null : Wire),
