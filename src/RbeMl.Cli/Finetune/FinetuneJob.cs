@@ -93,7 +93,12 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
     private void CheckFiles()
     {
         List<string> written = [.. _files.All];
-        if (json.File is { } document) written.Add(document);
+        if (json.File is { } document)
+        {
+            written.Add(document);
+            if (settings.ConfigFile is { } config) Options.RequireDistinct(document, [config]);
+        }
+
         if (settings.Csv is { } table) written.Add(table);
         if (settings.SaveDelta is { } delta) written.Add(delta);
         List<string> kept = [.. settings.TextFiles, .. settings.ValidationFiles];
@@ -183,7 +188,8 @@ internal sealed partial class FinetuneJob(FinetuneSettings settings, JsonTarget 
         TrainingBytes bytes = trainer.Bytes;
         _run.Bytes = new ByteRecord(bytes.Weights, bytes.Gradients, bytes.Optimizer, bytes.Activations);
         _run.Memory = MemoryRecord.Of(trainer);
-        _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, trainer.StateVectors * bytes.DenseWeights, bytes.Activations);
+        long state = (trainer.StateVectors * bytes.DenseWeights) + trainer.Options.Optimizer.CodedBytes(bytes.DenseWeights / sizeof(float));
+        _run.DenseBytes = new ByteRecord(bytes.DenseWeights, bytes.DenseWeights, state, bytes.Activations);
         return served;
     }
 

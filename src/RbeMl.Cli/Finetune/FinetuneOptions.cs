@@ -262,7 +262,7 @@ internal sealed class FinetuneOptions
             Command = CommandLine.Of(program, result.Tokens.Select(token => token.Value)),
             Listed = List(result, [.. files, .. held]),
             Declared = OfRun(result.CommandResult.Command),
-            ConfigRun = result.GetValue(_config) is { } config ? RunMixture.RunIdOf(config) : null,
+            ConfigFile = result.GetValue(_config),
             Options = RunConfig.Values(result, OfRun(result.CommandResult.Command),
                 option => !_compression.All.Contains(option) && HasEffect(option, result, [.. files, .. held])),
             Usual = [.. OfRun(result.CommandResult.Command).Where(option => !result.Given(option)).Select(option => option.Name)],

@@ -102,7 +102,10 @@ internal sealed record FinetuneSettings
     public (RateSchedule Schedule, double Final, int Cycles) Course { get; init; } = (RateSchedule.Cosine, 0.1, 1);
 
     /// <summary>The run that the file of <c>--config</c> is of; null without one.</summary>
-    public string? ConfigRun { get; init; }
+    public string? ConfigRun { get; private init; }
+
+    /// <summary>The file of <c>--config</c>, read at once, as the run may take its place; null without one.</summary>
+    public string? ConfigFile { get; init => (field, ConfigRun) = (value, value is null ? null : RunMixture.RunIdOf(value)); }
 
     /// <summary>Parameters that are trained in another way.</summary>
     public IReadOnlyList<ParameterGroup> Groups { get; init; } = [];

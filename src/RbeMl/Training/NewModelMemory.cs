@@ -51,9 +51,11 @@ internal static class NewModelMemory
     private static double Guess(TransformerConfig config, int batch, int context) =>
         (double)batch * context * config.Layers * ((2.0 * config.HiddenWidth) + (12.0 * config.Width)) * sizeof(float);
 
-    private static double Embeddings(TransformerConfig config, OptimizerOptions optimizer) =>
-        // values and gradients are two
-        (((config.TiedHead ? 1.0 : 2.0) * config.Vocabulary) + config.MaxSequenceLength) * config.Width * (2 + optimizer.StateVectors) * sizeof(float);
+    private static double Embeddings(TransformerConfig config, OptimizerOptions optimizer)
+    {
+        double values = (((config.TiedHead ? 1.0 : 2.0) * config.Vocabulary) + config.MaxSequenceLength) * config.Width;
+        return (values * (2 + optimizer.StateVectors) * sizeof(float)) + optimizer.CodedBytes((long)values); // values and gradients are two
+    }
 
     private static string Describe(TransformerConfig config) => string.Create(CultureInfo.InvariantCulture,
         $"embeddings of {config.Vocabulary} token ids and {Amount.Of(config.MaxSequenceLength, "position")} of width {config.Width}, with gradients "

@@ -5,5 +5,5 @@ namespace RbeMl.Training;
 /// <param name="Gradients">Gradient vectors: one, and log2 of <see cref="TrainerOptions.Accumulate"/> more; and what is received from other ranks.</param>
 /// <param name="Optimizer">State vectors of the optimiser, and where there are such the average of the weights and the floats behind few bits.</param>
 /// <param name="Activations">Activations kept between forward and backward, after the first step.</param>
-/// <param name="DenseWeights">fp32 weights of the dense model; a gradient vector and each of the optimiser's take the same.</param>
+/// <param name="DenseWeights">fp32 weights of the dense model; a gradient vector and each vector of the optimiser take the same.</param>
 public readonly record struct TrainingBytes(long Weights, long Gradients, long Optimizer, long Activations, long DenseWeights);

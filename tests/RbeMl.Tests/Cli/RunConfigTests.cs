@@ -62,6 +62,31 @@ public sealed class RunConfigTests : IDisposable
     }
 
     [Fact]
+    public void The_file_that_a_run_is_made_from_is_not_its_report()
+    {
+        TinyJob.Run(_folder, "--steps", "1");
+        byte[] before = File.ReadAllBytes(Config);
+        CommandRun.Of("finetune", "--config", Config, "--out", _folder.File("again"), "--json", Config).Fails(2, "would replace");
+        Assert.Equal(before, File.ReadAllBytes(Config));
+    }
+
+    /// <summary>A dense model's moments of 8 bits are codes and scales, a quarter of floats and a little more.</summary>
+    [Fact]
+    public void A_dense_models_codes_of_moments_are_counted()
+    {
+        long floats = Dense("adamw"), codes = Dense("adamw8");
+        Assert.InRange(codes / (double)floats, 0.25, 0.27);
+
+        long Dense(string optimizer)
+        {
+            string folder = _folder.File(optimizer);
+            TinyJob.Run(_folder, "--optimizer", optimizer, "--average-horizon", "0", "--steps", "1", "--out", folder);
+            JsonElement told = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "metrics.json"))).RootElement;
+            return told.GetProperty("denseBytes").GetProperty("optimizer").GetInt64();
+        }
+    }
+
+    [Fact]
     public void Every_option_of_a_run_is_in_it()
     {
         TinyJob.Run(_folder, "--steps", "1");

@@ -43,7 +43,6 @@ public static class LearningRateFinder
             AverageHorizon = 0,
             StatePath = null,
             Profile = false,
-            ExtraBytes = options.ExtraBytes + ModelSize.Of(model).ResidentBytes,
         }, threads);
         List<LearningRatePoint> points = [];
         double memory = 1 - Math.Min(MostForgotten, 1 / (SmoothedShare * steps)); // what lags behind does so by a tenth of the rates, however many steps
