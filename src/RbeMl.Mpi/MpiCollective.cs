@@ -62,7 +62,9 @@ public sealed unsafe class MpiCollective : ICollective, IDisposable
         }
 
         if (level >= AnyThread) return joined;
-        throw new DistributedException(null, $"{joined.Description} serves one thread alone. Use a build of it with support of threads.");
+        string alone = joined.Description;
+        joined.Dispose();
+        throw new DistributedException(null, $"{alone} serves one thread alone. Use a build of it with support of threads.");
     }
 
     /// <summary>
@@ -140,14 +142,17 @@ public sealed unsafe class MpiCollective : ICollective, IDisposable
     // Where each part begins, one behind the other.
     private static void Places(ReadOnlySpan<int> counts, int[] places, int length)
     {
-        ArgumentOutOfRangeException.ThrowIfNotEqual(counts.Length, places.Length);
         long at = 0;
-        for (int rank = 0; rank < places.Length; rank++)
+        bool fits = counts.Length == places.Length;
+        for (int rank = 0; rank < counts.Length && fits; rank++)
         {
             places[rank] = (int)at;
             at += counts[rank];
+            fits = counts[rank] >= 0;
         }
 
-        ArgumentOutOfRangeException.ThrowIfNotEqual(at, length);
+        if (fits && at == length) return;
+        throw new ShapeMismatchException("parts", $"{places.Length} parts in {length} bytes", $"{counts.Length} parts of {at} bytes in all",
+            "Give a number of bytes, 0 or more, for each rank, and exactly as much room.");
     }
 }

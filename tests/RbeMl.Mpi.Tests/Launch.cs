@@ -16,7 +16,7 @@ internal static class Launch
         return Libraries(kind).Any(name => NativeLibrary.TryLoad(name, out _)) ? null : $"needs {kind}'s library, which cannot be loaded";
     }
 
-    /// <summary>Starts <c>rbeml</c> on ranks; <paramref name="parts"/> are their number and the words of each.</summary>
+    /// <summary>Starts <c>rbeml</c> on ranks; <paramref name="parts"/> are their number and the words of each. Disposing it ends them.</summary>
     public static Process Start(string kind, IReadOnlyDictionary<string, string>? environment, params (int Ranks, string[] Words)[] parts)
     {
         ProcessStartInfo start = new(Launcher(kind)!) { RedirectStandardOutput = true, RedirectStandardError = true };
@@ -35,7 +35,9 @@ internal static class Launch
         ];
         foreach ((string name, string value) in usual) start.Environment[name] = value;
         foreach ((string name, string value) in environment ?? new Dictionary<string, string>()) start.Environment[name] = value;
-        return Process.Start(start)!;
+        Job job = new() { StartInfo = start };
+        job.Start();
+        return job;
     }
 
     /// <summary>Runs <c>rbeml</c> on ranks to its end.</summary>
@@ -101,6 +103,16 @@ internal static class Launch
         {
             return false; // it has ended, or is another user's
         }
+    }
+}
+
+/// <summary>Ranks that run no longer than the test that has started them.</summary>
+internal sealed class Job : Process
+{
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing && !HasExited) Kill(entireProcessTree: true);
+        base.Dispose(disposing);
     }
 }
 

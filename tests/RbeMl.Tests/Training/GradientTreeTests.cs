@@ -57,7 +57,7 @@ public sealed class GradientTreeTests : IDisposable
     [Fact]
     public void The_vectors_are_one_more_than_the_binary_logarithm()
     {
-        Assert.Equal([1, 2, 2, 3, 3, 3, 3, 4, 4, 5], new[] { 1, 2, 3, 4, 5, 6, 7, 8, 15, 16 }.Select(GradientTree<float>.VectorsFor));
+        Assert.Equal([1, 2, 2, 3, 3, 3, 3, 4, 4, 5], new[] { 1, 2, 3, 4, 5, 6, 7, 8, 15, 16 }.Select(leaves => new SumTree(leaves).MostOpen(0, leaves)));
         using MemoryCounter counter = MemoryCounter.Open();
         using GradientTree<float> tree = new(_layout, 8);
         Assert.Equal(4, tree.Vectors);

@@ -2,7 +2,8 @@ namespace RbeMl.Training;
 
 /// <summary>
 /// The ranks that train one model together, as one of them sees them: it moves bytes between them, and adds nothing but what it is asked to. All
-/// ranks call the same methods in the same order, one call at a time, and each call returns when this rank's part is done.
+/// ranks call the same methods in the same order, one call at a time, and each call returns when this rank's part is done. Parts fill the span that they
+/// are in; otherwise, and with a negative number of bytes, a <see cref="ShapeMismatchException"/> is thrown.
 /// </summary>
 public interface ICollective
 {

@@ -197,10 +197,10 @@ public sealed unsafe class ThreadCollective
             long needed = 0;
             bool fits = counts.Length == Size;
             foreach (int count in counts) (needed, fits) = (needed + count, fits && count >= 0);
-            if (!fits || needed > bytes)
+            if (!fits || needed != bytes)
             {
                 throw new ShapeMismatchException("parts", $"{Size} parts in {Amount.Of(bytes, "byte")}", $"{counts.Length} parts of {needed} bytes in all",
-                    "Give a number of bytes, 0 or more, for each rank, and as much room.");
+                    "Give a number of bytes, 0 or more, for each rank, and exactly as much room.");
             }
         }
 

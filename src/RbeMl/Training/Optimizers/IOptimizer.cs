@@ -17,7 +17,7 @@ public interface IOptimizer<T> : IDisposable
 
     /// <summary>
     /// What it remembers from step to step, vectors of the parameters' layout that hold what is trained: as many as
-    /// <see cref="OptimizerOptions.StateVectors"/>.
+    /// <see cref="OptimizerOptions.StateVectors"/>; none where ranks share the optimiser (<see cref="TrainerOptions.ShardOptimizer"/>).
     /// </summary>
     IReadOnlyList<ParameterVector<T>> StateVectors { get; }
 

@@ -52,12 +52,6 @@ internal sealed unsafe class GradientTree<T> : IDisposable
     /// <summary>Where the next leaf is added up; zero.</summary>
     public ParameterVector<T> Leaf => _vectors[_open];
 
-    /// <summary>Nodes that are open: once all leaves are added, those of the range that have no sibling in it.</summary>
-    public int Open => _open;
-
-    /// <summary>Vectors of a sum of so many leaves: the nodes open before a leaf are as many as its index has bits, and then there is the leaf.</summary>
-    public static int VectorsFor(int leaves) => BitOperations.Log2((uint)leaves) + 1;
-
     /// <summary>The sum of an open node, from left to right.</summary>
     public ParameterVector<T> Node(int open) => _vectors[open];
 
