@@ -178,7 +178,7 @@ public sealed class LoaderWeaknessTests : IDisposable
     {
         string path = _folder.File("set.rbe"), inner = Directory.CreateDirectory(_folder.File("inner")).FullName,
             output = Path.Combine(inner, "out.safetensors");
-        string[] names = ["../x", "/tmp/rbeml-x", "a\0b", "..\\y", "C:\\z", "\u001b[2J", "."];
+        string[] names = ["../x", "/absolute/x", "a\0b", "..\\y", "C:\\z", "\u001b[2J", "."];
         RbeMatrix matrix = RbeCompressor.Compress(new float[32 * 32], 32, 32, new RbeOptions { Tile = 32 });
         RbeMatrixSet.Save(path, names.Select(name => new RbeNamedMatrix(name, matrix)),
             names.Select(name => RbeDenseTensor.From(name + "d", "U8", [1], new byte[] { 1 })));

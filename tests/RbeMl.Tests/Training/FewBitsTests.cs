@@ -102,15 +102,7 @@ public sealed class FewBitsTests : IDisposable
     {
         using TransformerModel<float> model = Model(32);
         using Trainer trainer = Train(model, new TrainerOptions { TrainBits = 4 }, 2);
-        long least = long.MaxValue;
-        for (int i = 0; i < 5; i++)
-        {
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            trainer.Step(0);
-            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
-        }
-
-        Assert.Equal(0, least);
+        Assert.Equal(0, Allocations.Least(5, () => trainer.Step(0)));
     }
 
     /// <summary>What a group says goes for its matrices, in the training, the file and the state's identity.</summary>

@@ -91,15 +91,8 @@ public class ProfileTests
         static long BytesOf(bool profile)
         {
             using Trainer trainer = Trainer(s_training with { Steps = 1000, Profile = profile }, 1);
-            long least = long.MaxValue;
-            for (int i = 0; i < 40; i++)
-            {
-                long before = GC.GetAllocatedBytesForCurrentThread();
-                trainer.Step();
-                if (i >= 20) least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
-            }
-
-            return least;
+            for (int i = 0; i < 20; i++) trainer.Step();
+            return Allocations.Least(20, () => trainer.Step());
         }
     }
 
