@@ -9,6 +9,9 @@ namespace RbeMl.Compression;
 internal sealed partial class ModelCompression
 {
     // Matrices that are rounded together: what reads one input. Each group but the last leaves others to make up for its errors.
+    /// <summary>Groups of matrices of a block that are rounded one after the other, each before a tuning.</summary>
+    public static int TunedGroups => s_groups.Length;
+
     private static readonly BlockMatrix[][] s_groups =
         [[BlockMatrix.Query, BlockMatrix.Key, BlockMatrix.Value], [BlockMatrix.Output], [BlockMatrix.UpProjection], [BlockMatrix.DownProjection]];
 

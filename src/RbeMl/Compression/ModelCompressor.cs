@@ -52,6 +52,11 @@ public static class ModelCompressor
             if (tuning.Steps < 1) throw new InvalidSettingException("tuning steps", tuning.Steps, "use at least 1, or no tuning.");
             if (!(tuning.Rate is > 0 and < 1)) throw new InvalidSettingException("tuning rate", tuning.Rate, "use a small positive number such as 0.002.");
             if (request.Calibration is null) throw new InvalidSettingException("tuning", "given", "it needs calibration windows. Give some, or leave it out.");
+            if (!request.MeasureTransform && !TransformMatrix.IsOrthonormal(request.Options.Transform))
+            {
+                throw new InvalidSettingException("transform", request.Options.Transform,
+                    "tuning needs an orthonormal one: use Dct, WalshHadamard, Haar or None, or leave the tuning out.");
+            }
         }
 
         new LeastSize(request.Options).Require(request.Target, "",

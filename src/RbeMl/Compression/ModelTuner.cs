@@ -22,8 +22,12 @@ internal sealed unsafe class ModelTuner : IDisposable
     /// <summary>Tokens of a step, unless a window has more.</summary>
     public const int TokensPerStep = 1024;
 
-    private const int HeldTokens = 2048; // at most: enough to compare states of one run, which are measured on the same windows
-    private const int HeldEvery = 16; // steps
+    /// <summary>One window in so many is held out of the steps, of at most so many tokens: enough to compare states of one run by.</summary>
+    public const int HeldPart = 8, HeldTokens = 2048;
+
+    /// <summary>Steps from one look at what is held out to the next.</summary>
+    public const int HeldEvery = 16;
+
     private const ulong OrderStream = 79;
     private const float Beta1 = 0.9f, Beta2 = 0.98f, Epsilon = 1e-12f;
     private const double LeastSize = 0.02; // of a slice's values, for its rate: biases may all be zero
@@ -54,7 +58,7 @@ internal sealed unsafe class ModelTuner : IDisposable
         TransformerWeights dense, TransformerConfig stored, IReadOnlyList<int[]> windows, TuningOptions options, Workspace<float> workspace)
     {
         (_windows, _options, _encoder, Width) = (windows, options, dense.Encoder, stored.Width);
-        int held = Math.Clamp(windows.Count / 8, 1, Math.Max(1, HeldTokens / Length));
+        int held = Math.Clamp(windows.Count / HeldPart, 1, Math.Max(1, HeldTokens / Length));
         _held = EmbeddingYardstick.Spread(windows.Count, held);
         _trained = windows.Count == 1 ? _held : [.. Enumerable.Range(0, windows.Count).Except(_held)];
         using (TransformerModel<float> teacher = new(dense))

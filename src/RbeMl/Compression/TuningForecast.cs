@@ -9,7 +9,6 @@ namespace RbeMl.Compression;
 internal static class TuningForecast
 {
     private const double ForwardShare = 1.0 / 3; // of a step, whose backward has two products for each of the forward
-    private const int StepsOfLook = 16, StagesOfBlock = 4; // when the tuner looks at what is held out
     private const ulong ActivationStream = 83;
 
     /// <summary>Seconds of all steps, and of the looks at the windows that are held out.</summary>
@@ -27,9 +26,9 @@ internal static class TuningForecast
         // A language model's divergence takes the logits of both models and one gradient: as many products a value as a block's step.
         double head = source.Encoder is null ? (double)config.Vocabulary * config.Width / values : 0, step = one * (config.Layers + head);
         int steps = request.Tuning!.Steps;
-        double held = Math.Max(1, windows / 8.0) * length / (sequences * (double)length);
-        double looks = Math.Min(held, 2.0 * ModelTuner.TokensPerStep / (sequences * length)) * ForwardShare
-            * ((steps / (double)StepsOfLook) + (2 * Math.Min(steps, StagesOfBlock * config.Layers)));
+        double held = Math.Max(1, windows / (double)ModelTuner.HeldPart) * length / (sequences * (double)length);
+        double looks = Math.Min(held, (double)ModelTuner.HeldTokens / (sequences * length)) * ForwardShare
+            * ((steps / (double)ModelTuner.HeldEvery) + (2 * Math.Min(steps, ModelCompression.TunedGroups * config.Layers)));
         return step * (steps + looks + (windows / (double)sequences * ForwardShare));
     }
 

@@ -4,8 +4,8 @@ namespace RbeMl.Kernels;
 public enum ActivationPrecision
 {
     /// <summary>
-    /// As they are. Without AVX-512 the vector of a single token is rounded to 16 bits with one scale for 64 features where it meets quantised codes, and
-    /// their levels to 14: together 9e-5 of a product.
+    /// As they are. On x86 with AVX2 but without AVX-512 the vector of a single token is rounded to 16 bits with one scale for 64 features where it meets
+    /// quantised codes, and levels of 2 to 5 bits to 14: together 9e-5 of a product.
     /// </summary>
     Float32,
 

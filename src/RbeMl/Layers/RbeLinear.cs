@@ -272,6 +272,9 @@ public sealed unsafe partial class RbeLinear<T>
         }
     }
 
+    /// <summary>Whether gradients of this matrix are wanted at all.</summary>
+    internal bool HasGradients(ParameterVector<T> gradients) => Wanted(Coefficients, gradients) || Wanted(Alphas, gradients);
+
     private static bool Wanted(ParameterSlice? slice, ParameterVector<T> gradients) => slice is not null && gradients.Holds(slice);
 
     private void ClearRows(T* block, int rows, int width)

@@ -13,7 +13,7 @@ internal sealed class FolderLock : IDisposable
     /// <summary>Takes the lock; null when another process has it, or where the file system has none.</summary>
     public static FolderLock? TryTake(string folder) => TryTake(folder, out _);
 
-    /// <summary>Takes a lock that keeps a second writer away; one that holds nothing where the file system has none.</summary>
+    /// <summary>Takes a lock that keeps a second writer away; one that holds nothing on Windows, and where the file system has none.</summary>
     /// <exception cref="RbeFileException">Another has it.</exception>
     public static FolderLock Take(string folder)
     {

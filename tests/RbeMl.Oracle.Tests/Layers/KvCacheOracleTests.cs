@@ -1,6 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics.X86;
-using RbeMl.Codec;
 using RbeMl.Layers;
 using RbeMl.Oracle.Tests.Reference;
 using RbeMl.Oracle.Tests.Support;
@@ -79,8 +77,7 @@ public abstract class KvCacheOracleTests<T> : OracleTest
         {
             double worst = Enumerable.Range(0, Batch * count)
                 .Max(r => Numbers.RelativeError<double, double>(expected.AsSpan(r * width, width), actual.AsSpan(r * width, width)));
-            bool integers = count == 1 && typeof(T) == typeof(float) && c.Options.Format is QuantizedFormat && Avx2.IsSupported && !Avx512BW.IsSupported;
-            double rounding = integers ? Math.Sqrt(4 * Layers) * PairLevels.ProductError : 0;
+            double rounding = count == 1 && typeof(T) == typeof(float) ? VectorRounding.Of(c.Options.Format, Layers) : 0;
             Check($"{what}, rows {from} to {from + count - 1}", worst, rounding + Math.Min(1e-5, 10 * Numbers.Tolerance<T>(128)));
         }
     }

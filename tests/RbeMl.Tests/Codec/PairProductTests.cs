@@ -65,6 +65,25 @@ public sealed unsafe class PairProductTests
         }
     }
 
+    /// <summary>What pages say of their error, and what other tests allow for.</summary>
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Products_are_those_of_the_coefficients_but_for_the_error_that_is_told(int tile, int bits)
+    {
+        if (!Supported) return;
+        QuantizedTiles q = Make(tile, bits, false);
+        float[] x = Numbers.Normal(Tiles * tile, 5), cells = new float[tile * tile], expected = new float[tile];
+        double[] exact = new double[tile];
+        for (int t = 0; t < Tiles; t++)
+        {
+            q.Dequantize(t, cells);
+            for (int e = 0; e < cells.Length; e++) exact[e / tile] += (double)cells[e] * x[(t * tile) + (e % tile)];
+        }
+
+        for (int row = 0; row < tile; row++) expected[row] = (float)exact[row];
+        Assert.InRange(Numbers.RelativeError(expected, Product(q, x)), 0, PairLevels.ProductError);
+    }
+
     [Theory]
     [InlineData(float.NaN)]
     [InlineData(float.PositiveInfinity)]

@@ -1,4 +1,5 @@
 using RbeMl.Kernels;
+using RbeMl.Numerics;
 using RbeMl.Tests.Support;
 
 namespace RbeMl.Tests.Kernels;
@@ -6,25 +7,30 @@ namespace RbeMl.Tests.Kernels;
 public sealed unsafe class DivergenceKernelTests
 {
     [Theory]
-    [InlineData(1, 16)]
-    [InlineData(7, 48)]
-    [InlineData(300, 64)]
-    [InlineData(33, 5)]
-    public void It_matches_the_reference_in_double(int vocabulary, int width)
+    [MemberData(nameof(LaneCases.All), MemberType = typeof(LaneCases))]
+    public void It_matches_the_reference_in_double(int lanes)
     {
-        float[] logits = Numbers.Normal(vocabulary * width, 1, 3), expected = Numbers.Normal(vocabulary * width, 2, 3), losses = new float[width];
+        foreach ((int vocabulary, int width) in ((int, int)[])[(1, 16), (7, 48), (300, 64), (33, 5)]) Matches(vocabulary, width, lanes);
+    }
+
+    private static void Matches(int vocabulary, int width, int lanes)
+    {
+        float[] logits = Numbers.Normal(vocabulary * width, 1, 3), expected = Numbers.Normal(vocabulary * width, 2, 3);
         double[] own = LaneCases.Doubles(logits), other = LaneCases.Doubles(expected), sums = new double[width];
         int[] targets = [.. Enumerable.Range(0, width).Select(i => i % 5 == 3 ? -1 : 0)];
         if (width > 8) expected[3] = logits[(vocabulary - 1) * width + 8] = float.NaN; // of lanes that do not count
         fixed (int* t = targets)
         {
             fixed (double* l = own, e = other, s = sums) ReferenceDivergence.Loss(l, e, vocabulary, width, t, s, gradient: true, 0.5);
-            fixed (float* l = logits, e = expected, s = losses) DivergenceKernel.Loss(l, e, vocabulary, width, t, s, gradient: true, 0.5f);
+            using GuardedBuffer<float> l1 = LaneCases.Guarded(logits), e1 = LaneCases.Guarded(expected), s1 = LaneCases.Guarded(new float[width]);
+            if (lanes == 0) DivergenceKernel.Loss(l1.Pointer, e1.Pointer, vocabulary, width, t, s1.Pointer, gradient: true, 0.5f);
+            else Wide.Run(lanes, new DivergenceKernel.LossWork(l1.Pointer, e1.Pointer, vocabulary, width, t, s1.Pointer, true, 0.5f));
+
+            // Logarithms of probabilities of down to e^-25 are rounded to 2e-6, exponentials of them likewise.
+            LaneCases.Close(sums, s1.Span, i => 4e-6 * (1 + sums[i]), "losses");
+            LaneCases.Close(own, l1.Span, _ => 1e-6, "gradients");
         }
 
-        // Logarithms of probabilities of down to e^-25 are rounded to 2e-6, exponentials of them likewise.
-        LaneCases.Close(sums, losses, i => 4e-6 * (1 + sums[i]), "losses");
-        LaneCases.Close(own, logits, _ => 1e-6, "gradients");
         Assert.Contains(sums, s => s > 0.1 || vocabulary == 1);
     }
 

@@ -20,7 +20,7 @@ internal static unsafe class DivergenceKernel
         else Wide.Run(new LossWork((float*)logits, (float*)expected, vocabulary, width, targets, (float*)losses, gradient, float.CreateTruncating(scale)));
     }
 
-    private readonly struct LossWork(
+    internal readonly struct LossWork(
         float* logits, float* expected, int vocabulary, int width, int* targets, float* losses, bool gradient, float scale) : ILaneWork
     {
         public void Run<TLanes>()

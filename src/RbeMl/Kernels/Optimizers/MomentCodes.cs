@@ -8,7 +8,8 @@ namespace RbeMl.Kernels;
 /// An optimiser's moments as bytes, in blocks that share a scale, the largest of the block. Codes are dense where numbers are small: a first
 /// moment is scale (c / 127)², with the sign of c; a second, which is not negative, scale (c / 255)⁴, so that its root has the steps of the
 /// first. What lies between two codes is rounded with a dither that depends on the step and the place: over some steps the mean is kept, so
-/// that a moment which moves by less than a code moves on. A second moment above zero never becomes zero, or a step would divide by nothing.
+/// that a moment which moves by less than a code moves on. A second moment above zero never becomes zero, or a step would divide by nothing, unless
+/// the largest of its block is below the smallest normal float.
 /// </summary>
 internal static unsafe class MomentCodes
 {

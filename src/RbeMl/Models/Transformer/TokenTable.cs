@@ -207,7 +207,9 @@ internal sealed class TableCopy(ParameterVector<float> parameters, ParameterSlic
     {
         parameters.Read(slice, values);
         int bad = FiniteSearch.IndexOfNonFinite(values);
-        if (bad >= 0) throw new NonFiniteException(slice.Name, $"value {values[bad]} at element {bad}. Go back to an earlier file of the model.");
+        if (bad < 0) return;
+        throw new NonFiniteException(
+            slice.Name, FormattableString.Invariant($"value {values[bad]} at element {bad}. Go back to an earlier file of the model."));
     }
 }
 
@@ -307,6 +309,7 @@ internal sealed unsafe class RbeTokenTable<T> : TokenTable<T>
     public override void LookupGradientItem(int item, ReadOnlySpan<int> tokens, Panel<T> dx, ParameterVector<T> gradients, ScratchArea<T> scratch)
     {
         // dC = T(one-hot) T(dx)' of this tile row, chunk by chunk.
+        if (!_linear.HasGradients(gradients)) return;
         int lanes = dx.Lanes;
         T* coefficients = scratch.Take((long)PaddedWidth * lanes);
         T* hot = scratch.Take((long)_linear.Tile * lanes);
