@@ -28,12 +28,12 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
             Compresses a Hugging Face GPT-2 or BERT, the .onnx file of a BERT, or the matrices of a .safetensors file, into a .rbe file.
 
             Of a file every F32, F16 or BF16 tensor with two sides of 32 or more is compressed and all others are copied. Of a model the blocks' matrices are
-            compressed, and what --layer-norm and --embeddings say. --calibration, a text like those the model is for, makes its outputs err less
-            at the same size.
+            compressed, its token embedding and untied head with two bits more (--embeddings dense keeps them), and what --layer-norm says. --calibration,
+            a text like those the model is for, makes its outputs err less at the same size.
             --format auto measures what suits each matrix: on the calibration, on random tokens of the model without one, or by the error of the
             weights of a file.
             --tune also trains what is not rounded yet, and gains most at few bits. Ctrl-C ends without a file; a training is ended, and what it came
-            to is written.
+            to is written, and while --measure measures the file is there already.
 
             Examples:
               rbeml compress gpt2 -o gpt2.rbe
@@ -43,7 +43,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
               rbeml compress gpt2 -o gpt2.rbe --bits 4 --calibration wiki.txt --measure held-out.txt
               rbeml compress gpt2 -o gpt2.rbe --format trellis --bits 3 --calibration wiki.txt --calibration-tokens 65536 --tune 500
               rbeml compress whisper.safetensors -o whisper.rbe --bits 8 --exclude "*embed*"
-              rbeml compress gpt2 -o gpt2.rbe --embeddings quantized --embedding-bits 8 --json figures.json
+              rbeml compress gpt2 -o gpt2.rbe --embeddings dense --json figures.json
               rbeml compress all-MiniLM-L6-v2 -o minilm.rbe --format trellis --bits 4 --embeddings trellis --embedding-bits 4 --calibration texts.txt
             """);
         CompressOptions options = new();
@@ -194,6 +194,7 @@ internal sealed class CompressCommand(CompressSettings settings, JsonTarget json
     // After the file is saved: who stops this has that.
     private QualityRecord? Measure(TransformerWeights weights, EvaluationData text)
     {
+        if (host.Cancel.IsCancellationRequested) return null;
         try
         {
             using ModelBundle dense = ModelSource.Load(settings.Input);

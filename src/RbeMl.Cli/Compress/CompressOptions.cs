@@ -63,7 +63,8 @@ internal sealed class CompressOptions
     private readonly Option<string[]> _include =
         new Option<string[]>("--include")
         {
-            Description = "Names to compress; * stands for any characters. A model's are such as blocks.3.attention.query.",
+            Description = "Names to compress; * stands for any characters. A model's are such as blocks.3.attention.query; its tables are not among them, see "
+                + "--embeddings.",
             HelpName = "patterns",
             AllowMultipleArgumentsPerToken = true,
         }.Named();
@@ -71,7 +72,7 @@ internal sealed class CompressOptions
         new Option<string[]>("--exclude")
         {
             Description = "Names not to compress, even if included: a file's tensors are copied, a model's matrices keep all their coefficients (exact to the "
-                + "rounding of fp32).",
+                + "rounding of fp32; its token embedding and head: --embeddings dense).",
             HelpName = "patterns",
             AllowMultipleArgumentsPerToken = true,
         }.Named();

@@ -27,10 +27,10 @@ internal static class CompressVerdict
             + $"{Format.Figure(Math.Exp(quality.Loss))} where the dense model's is {Format.Figure(Math.Exp(quality.ReferenceLoss))}.";
         return quality.Doubt + quality.Kl switch
         {
-            <= Same => $"It predicts as the dense model does. {figures} Next: fewer --bits, if size matters.",
-            <= Near => $"It predicts nearly as the dense model does. {figures} {Next(record, "", "one more of --bits, if that is too far")}",
-            <= Worse => $"It predicts noticeably worse than the dense model. {figures} {Next(record, "", "more --bits")}",
-            _ => $"It does not predict as the dense model does any more. {figures} {Next(record, " and ", "more --bits")}",
+            <= Same => $"It predicts as the dense model does. {figures} Next: fewer bits a weight, if size matters.",
+            <= Near => $"It predicts nearly as the dense model does. {figures} {Next(record, "", "one more bit a weight, if that is too far")}",
+            <= Worse => $"It predicts noticeably worse than the dense model. {figures} {Next(record, "", "more bits a weight")}",
+            _ => $"It does not predict as the dense model does any more. {figures} {Next(record, " and ", "more bits a weight")}",
         };
     }
 
@@ -39,10 +39,10 @@ internal static class CompressVerdict
         string figures = string.Create(CultureInfo.InvariantCulture, $"Its vectors have a cosine of {cosine:F4} with the dense model's in the mean.");
         return cosine switch
         {
-            >= SameCosine => $"It embeds as the dense model does. {figures} Next: fewer --bits, if size matters.",
-            >= NearCosine => $"It embeds nearly as the dense model does. {figures} {Next(record, "", "one more of --bits, if that is too far")}",
-            >= WorseCosine => $"It embeds noticeably differently from the dense model. {figures} {Next(record, "", "more --bits")}",
-            _ => $"It does not embed as the dense model does any more. {figures} {Next(record, " and ", "more --bits")}",
+            >= SameCosine => $"It embeds as the dense model does. {figures} Next: fewer bits a weight, if size matters.",
+            >= NearCosine => $"It embeds nearly as the dense model does. {figures} {Next(record, "", "one more bit a weight, if that is too far")}",
+            >= WorseCosine => $"It embeds noticeably differently from the dense model. {figures} {Next(record, "", "more bits a weight")}",
+            _ => $"It does not embed as the dense model does any more. {figures} {Next(record, " and ", "more bits a weight")}",
         };
     }
 

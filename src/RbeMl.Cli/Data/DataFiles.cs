@@ -91,7 +91,7 @@ internal static class DataFiles
     // Hidden files and folders are left out, and links to folders, which may lead back.
     private static List<string> Within(string folder, string without, Func<string, bool> wanted, string word)
     {
-        string root = Path.GetFullPath(folder), results = Path.GetFullPath(without);
+        string root = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)), results = Path.TrimEndingDirectorySeparator(Path.GetFullPath(without));
         FileSystemEnumerable<string> all = new(root, (ref FileSystemEntry entry) => entry.ToFullPath(),
             new EnumerationOptions { RecurseSubdirectories = true, IgnoreInaccessible = false, AttributesToSkip = FileAttributes.Hidden })
         {

@@ -53,6 +53,8 @@ internal sealed class DocumentFiles(IReadOnlyList<string> paths, string? format,
                     _texts[path] = whole = TextSource.OfFiles([path], options, format is null ? DataFiles.RefuseJson : null);
                 }
 
+                cancel.ThrowIfCancellationRequested();
+                progress?.Report(new TextProgress(done, total));
                 yield return new DataDocument(path, 0, DocumentKind.Text, [], whole);
                 done += KeptBytes.LengthOf(path) ?? 0;
                 continue;

@@ -79,7 +79,12 @@ internal sealed class TrainingDocuments
         StringBuilder head = new();
         foreach (DataDocument document in Train(null))
         {
-            foreach (ReadOnlyMemory<char> piece in document.Pieces) head.Append(piece[..Math.Min(piece.Length, characters - head.Length)]);
+            foreach (ReadOnlyMemory<char> piece in document.Pieces)
+            {
+                head.Append(piece[..Math.Min(piece.Length, characters - head.Length)]);
+                if (head.Length >= characters) break;
+            }
+
             if (head.Length >= characters) break;
             head.Append('\n');
         }

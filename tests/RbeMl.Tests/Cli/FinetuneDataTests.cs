@@ -101,12 +101,14 @@ public sealed class FinetuneDataTests : IDisposable
         foreach (string name in new[] { "d/b.txt", "d/a.md", "d/sub/c.jsonl", "d/sub/d.bin", "d/.hidden.txt", "d/results/e.txt" }) _folder.Write(name, "x");
         string root = _folder.File("d"), results = _folder.File("d/results");
         Assert.Equal(["a.md", "b.txt", "sub/c.jsonl"], Names(root));
+        Assert.Equal(["a.md", "b.txt", "sub/c.jsonl"], Names(root + "/"));
         Assert.Equal(["b.txt"], Names(Path.Combine(root, "*.txt")));
         Assert.Equal(["b.txt", "sub/c.jsonl"], Names(Path.Combine(root, "**/b.*")).Concat(Names(Path.Combine(root, "s*/?.jsonl"))));
         Assert.Contains("matches no file", Assert.Throws<RbeFileException>(() => Names(Path.Combine(_folder.File("none"), "*.txt"))).Message);
         Assert.Contains("holds no texts to train on", Assert.Throws<RbeFileException>(() => Names(_folder.File("empty"))).Message);
 
-        string[] Names(string word) => [.. DataFiles.Expand([word], results).Select(file => Path.GetRelativePath(root, file).Replace('\\', '/'))];
+        string[] Names(string word) => [.. DataFiles.Expand([word], results).Concat(DataFiles.Expand([word], results + "/")).Distinct()
+            .Select(file => Path.GetRelativePath(root, file).Replace('\\', '/'))];
     }
 
     /// <summary>The held-out tenth is of whole documents, other ones for another seed; a run that was stopped goes on with the same order.</summary>
