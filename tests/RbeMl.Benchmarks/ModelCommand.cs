@@ -31,7 +31,7 @@ internal static class ModelCommand
                 Run(parsed.GetValue(file)!, parsed.GetValue(threads), parsed.GetValue(past), parsed.GetValue(tokens), parsed.GetValue(precision));
                 return 0;
             }
-            catch (Exception error) when (error is RbeException or IOException)
+            catch (Exception error) when (error is InvalidDataException or RbeException or IOException)
             {
                 Console.Error.WriteLine(error.Message);
                 return 1;
@@ -47,12 +47,18 @@ internal static class ModelCommand
         double first = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
         TransformerModel<float> model = precision is { } given ? bundle.Model.ToInference(given) : bundle.Model;
         TransformerConfig config = model.Config;
+        if (past < 1 || tokens < 1 || past + (long)tokens > config.MaxSequenceLength)
+        {
+            throw new InvalidDataException($"--past {past} and --tokens {tokens} are more than the model's {config.MaxSequenceLength} positions, or none.");
+        }
+
         using Workspace<float> workspace = new(threads);
-        using KvCache<float> cache = new(config, 1, past + tokens + 1);
+        using KvCache<float> cache = new(config, 1, past + tokens);
         float[] logits = new float[config.Vocabulary];
         Random random = new(1);
         int[] prompt = [.. Enumerable.Range(0, Math.Min(Prompt, config.MaxSequenceLength)).Select(_ => random.Next(config.Vocabulary))];
-        model.LastLogits(prompt.AsSpan(0, past), 1, past, workspace, cache, logits);
+        int[] before = [.. Enumerable.Range(0, past).Select(_ => random.Next(config.Vocabulary))];
+        model.LastLogits(before, 1, past, workspace, cache, logits);
         double[] steps = new double[tokens];
         for (int t = 0; t < tokens; t++) steps[t] = Time(() => model.LastLogits([random.Next(config.Vocabulary)], 1, 1, workspace, cache, logits));
         string memory = Memory();

@@ -16,14 +16,14 @@ public unsafe class FrozenBenchmarks : KernelData
     private float* _scratch;
 
     /// <summary>Quantised or trellis-coded, the latter by rows or, as where it is calibrated, by columns.</summary>
-    [Params("quantized4", "quantized5", "trellis4", "trellis4-columns")]
+    [Params("quantized2", "quantized3", "quantized4", "quantized5", "quantized6", "quantized7", "quantized8", "trellis4", "trellis4-columns")]
     public string Format { get; set; } = "";
 
     /// <summary>Compresses.</summary>
     [GlobalSetup]
     public void Setup()
     {
-        RbeFormat format = Format switch { "quantized4" => RbeFormat.Quantized(4), "quantized5" => RbeFormat.Quantized(5), _ => RbeFormat.Trellis(4) };
+        RbeFormat format = Format is ['q', .., char bits] ? RbeFormat.Quantized(bits - '0') : RbeFormat.Trellis(4);
         _frozen = RbeCompressor.Compress(new ReadOnlySpan<float>(Values(Width * Width), Width * Width), Width, Width, new RbeOptions { Format = format }).Base!;
         if (Format == "trellis4-columns")
         {

@@ -75,7 +75,7 @@ internal sealed record PeerModels(string Folder, int Vocabulary, int Layers)
         "sparse" => new RbeOptions { Format = RbeFormat.Sparse(300, SupportRule.Runs(16)) },
         ['q', .. string bits] => new RbeOptions { Format = RbeFormat.Quantized(Whole(bits)) },
         ['t', .. string bits] => new RbeOptions { Format = RbeFormat.Trellis(Whole(bits)) },
-        _ => throw new InvalidDataException($"There is no peer {word}. Use llama:TYPE, q3 to q8, t2 to t6, sparse or dense."),
+        _ => throw new InvalidDataException($"There is no peer {word}. Use llama:TYPE, q2 to q8, t2 to t6, sparse or dense."),
     };
 
     private static int Whole(string text) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) ? value

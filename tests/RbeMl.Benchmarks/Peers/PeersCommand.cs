@@ -23,7 +23,7 @@ internal static class PeersCommand
     {
         Option<string> peers = new("--peers")
         {
-            Description = "Peers, with commas: llama:TYPE, or q3 to q8, t2 to t6, sparse, dense, with +int8 (activations), +int8w, +bf16, +f32, +tableBITS.",
+            Description = "Peers, with commas: llama:TYPE, or q2 to q8, t2 to t6, sparse, dense, with +int8 (activations), +int8w, +bf16, +f32, +tableBITS.",
             DefaultValueFactory = _ => Default,
         };
         Option<int[]> threads = new("--threads")

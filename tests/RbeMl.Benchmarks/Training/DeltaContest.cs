@@ -62,9 +62,9 @@ internal sealed class DeltaContest
         (double Rate, Outcome First)[] tried = [.. rates.Select(rate => (rate, way(rate, 1)))];
         (double rate, Outcome first) = tried.MinBy(each => each.First.Loss);
         Outcome[] all = [first, .. Enumerable.Range(2, seeds - 1).Select(seed => way(rate, seed))];
-        double mean = all.Average(each => each.Loss), spread = Math.Sqrt(all.Average(each => Math.Pow(each.Loss - mean, 2)));
+        string loss = Medians.Spread([.. all.Select(each => each.Loss)]);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"| {name} | {rate} | {first.Values} | {first.Bytes} | {mean:F4} ± {spread:F4} | {all.Average(each => each.Milliseconds):F1} |"));
+            $"| {name} | {rate} | {first.Values} | {first.Bytes} | {loss} | {all.Average(each => each.Milliseconds):F1} |"));
     }
 
     // The nearest to a delta of that share.

@@ -59,8 +59,8 @@ internal static class RanksCommand
                     [.. Enumerable.Range(1, parsed.GetValue(seeds)).Select(seed => Train(setting, config, options with { Seed = (ulong)seed }, size))];
                 double[] losses = [.. runs.Select(run => run.Loss)];
                 first ??= losses;
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                    $"| {name} | {runs[0].Bytes} | {Spread(losses)} | {Spread([.. losses.Zip(first, (loss, of) => loss - of)])} | {losses.Length} |"));
+                string loss = Medians.Spread(losses), beside = Medians.Spread([.. losses.Zip(first, (one, of) => one - of)]);
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {name} | {runs[0].Bytes} | {loss} | {beside} | {losses.Length} |"));
             }
         });
         return command;
@@ -79,11 +79,5 @@ internal static class RanksCommand
             if (ranks.Rank == 0) told = (loss, trainer.ExchangedBytes);
         });
         return told;
-    }
-
-    private static string Spread(double[] values)
-    {
-        double mean = values.Average(), spread = Math.Sqrt(values.Average(value => (value - mean) * (value - mean)));
-        return string.Create(CultureInfo.InvariantCulture, $"{mean:F4} ± {spread:F4}");
     }
 }

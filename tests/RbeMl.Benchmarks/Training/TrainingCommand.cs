@@ -119,11 +119,7 @@ internal static class TrainingCommand
         return new Run(run.Values, run.FileBytes(), run.OptimizerBytes, loss, milliseconds);
     }
 
-    private static string Spread(Run[] runs)
-    {
-        double mean = runs.Average(run => run.Loss), spread = Math.Sqrt(runs.Average(run => Math.Pow(run.Loss - mean, 2)));
-        return string.Create(CultureInfo.InvariantCulture, $"{mean:F4} ± {spread:F4}");
-    }
+    private static string Spread(Run[] runs) => Medians.Spread([.. runs.Select(run => run.Loss)]);
 
     private static void Print(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
 

@@ -91,6 +91,11 @@ internal sealed record TrainingWay(string Text, string Kept, int Width, string O
     public static TrainingWay Parse(string text)
     {
         string[] parts = text.Split(':'), shape = parts[0].Split('@');
+        if (shape[0] == Torch && (parts[1] is not ("adamw" or "muon") || parts.Length > 3))
+        {
+            throw new InvalidDataException($"{text}: torch trains all weights, with adamw or muon. Use such as torch:adamw:0.003.");
+        }
+
         double rate = parts.Length > 2 ? double.Parse(parts[2], CultureInfo.InvariantCulture) : 0;
         return new TrainingWay(text, shape[0], shape.Length > 1 ? int.Parse(shape[1], CultureInfo.InvariantCulture) : DefaultWidth, parts[1],
             rate > 0 ? rate : null, parts.Length > 3 ? [.. parts[3].Split('+').Select(each => int.Parse(each, CultureInfo.InvariantCulture))] : []);
